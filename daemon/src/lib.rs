@@ -1,0 +1,2 @@
+//! polyport.
+pub mod config;
