@@ -1,1 +1,56 @@
-//! polyport-abi
+//! The polyport plugin interface, ABI 1, as `#[repr(C)]` types.
+//!
+//! This crate is the Rust twin of `include/polyport_plugin.h`; a test compiles a C program against the
+//! header and compares every size, offset and constant with this crate. It holds types and constants
+//! only: what the two sides may do with them is written in `plugins/ABI.md`, and the safe interface for
+//! plugin authors is the crate `polyport-plugin`.
+//!
+//! ```text
+//! a plugin library exports one data symbol
+//!   polyport_plugin_v1: pp_plugin
+//!     +-- pp_ident     256 bytes, no pointers: the host reads it from the file before dlopen
+//!     +-- options      what may be configured; the host parses and checks
+//!     +-- functions    create, destroy, on_batch, and optional ones
+//! ```
+//!
+//! Types keep the C names, so that one search finds both sides.
+#![no_std]
+#![expect(non_camel_case_types, reason = "the names are those of the C header")]
+
+mod addr;
+mod batch;
+mod host;
+mod ident;
+mod option;
+mod plugin;
+
+pub use addr::pp_addr;
+pub use batch::{
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_FROM, TX_TO,
+    VERDICT_DISCARD, VERDICT_NONE, pp_batch, pp_dgram, pp_tx,
+};
+pub use host::{
+    COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, extension_fn, flush_fn, log_fn,
+    metric_fn, pp_ctx, pp_host, timer_fn,
+};
+pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
+pub use option::{
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
+    OPT_SECRET, OPT_SIZE, OPT_STRING, pp_error, pp_opt, pp_val, pp_value,
+};
+pub use plugin::{
+    WHY_RELOAD, WHY_RESTART, WHY_START, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
+    plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, save_fn,
+};
+
+/// Name of the data symbol every plugin exports, NUL-terminated. The major version is part of it.
+pub const SYMBOL: &core::ffi::CStr = c"polyport_plugin_v1";
+
+/// The call succeeded; what was queued is sent.
+pub const OK: i32 = 0;
+/// `on_batch`/`on_timer`: this call failed, keep the instance; what was queued is sent.
+pub const ERROR: i32 = -1;
+/// `on_batch`/`on_timer`: the instance is broken, restart it; what was queued is discarded.
+pub const FATAL: i32 = -2;
+/// The service is not offered.
+pub const UNSUPPORTED: i32 = -3;

@@ -1,0 +1,131 @@
+//! One call's worth of work: the datagrams received, the ring for the answers, the arena.
+
+use crate::{pp_addr, pp_ctx, pp_host};
+
+/// `pp_dgram::flags`: the datagram was longer than the buffer; the rest is lost.
+pub const RX_TRUNCATED: u8 = 0x01;
+/// `pp_dgram::flags`: sent to a multicast group.
+pub const RX_MULTICAST: u8 = 0x02;
+/// `pp_dgram::flags`: sent to a broadcast address.
+pub const RX_BROADCAST: u8 = 0x04;
+/// `pp_dgram::flags`: `local` is the address this very datagram was sent to.
+pub const RX_HAS_LOCAL: u8 = 0x08;
+/// `pp_dgram::flags`: `rx_ns` is the kernel's time stamp, not the event loop's.
+pub const RX_KERNEL_TIME: u8 = 0x10;
+
+/// `pp_dgram::verdict`: replied if a `pp_tx` names the datagram, else consumed by the handler.
+pub const VERDICT_NONE: u8 = 0;
+/// `pp_dgram::verdict`: the handler discarded the datagram on purpose; counted as a drop with that reason.
+pub const VERDICT_DISCARD: u8 = 1;
+
+/// One received datagram. 96 bytes, frozen within ABI 1.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct pp_dgram {
+    /// The host's buffer, never NULL; `data[0..cap]` may be overwritten.
+    pub data: *mut u8,
+    /// Bytes received; 0 is legal in UDP.
+    pub len: u32,
+    /// Bytes that may be overwritten; equals `len` when the buffer is shared with a neighbour (GRO).
+    pub cap: u32,
+    /// Who sent it.
+    pub peer: pp_addr,
+    /// Where it was sent to, see [`RX_HAS_LOCAL`]; else the listener's bound address.
+    pub local: pp_addr,
+    /// Arrival, monotonic nanoseconds.
+    pub rx_ns: u64,
+    /// Interface it arrived on; 0 is unknown.
+    pub ifindex: u32,
+    /// The two ECN bits of RFC 3168.
+    pub ecn: u8,
+    /// `RX_*` bits.
+    pub flags: u8,
+    /// TTL or hop limit on arrival; 0 is unknown.
+    pub hop_limit: u8,
+    /// `VERDICT_*`: zero when the handler gets it; the handler may set it before it returns.
+    pub verdict: u8,
+    /// Zero when written, ignored when read.
+    pub reserved: [u64; 2],
+}
+
+/// `pp_tx::flags`: `to` is set; otherwise the datagram goes to the sender of `rx[.rx]`.
+pub const TX_TO: u8 = 0x01;
+/// `pp_tx::flags`: `from` is set; otherwise it leaves from the address `rx[.rx]` was sent to.
+pub const TX_FROM: u8 = 0x02;
+/// `pp_tx::rx` of a datagram that answers none.
+pub const NO_RX: u32 = u32::MAX;
+
+/// One datagram to send. 96 bytes, frozen within ABI 1; a plain reply writes only the first 32.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct pp_tx {
+    /// NULL: the bytes of `rx[.rx]` as they are when the handler returns. Else an rx buffer, the arena, or
+    /// instance memory that stays unchanged until the next call into this instance.
+    pub data: *const u8,
+    /// Bytes to send, at most 65,507.
+    pub len: u32,
+    /// Index into `pp_batch::rx` of the datagram this one answers, or [`NO_RX`].
+    pub rx: u32,
+    /// 0: now. Else not before this moment (monotonic ns); the host copies and owns the bytes.
+    pub at_ns: u64,
+    /// 0: one datagram. Else split every `segment` bytes.
+    pub segment: u32,
+    /// The two ECN bits to send with.
+    pub ecn: u8,
+    /// `TX_*` bits; others zero.
+    pub flags: u8,
+    /// Zero when written, ignored when read.
+    pub reserved0: u16,
+    /// Destination, with [`TX_TO`].
+    pub to: pp_addr,
+    /// Source, with [`TX_FROM`].
+    pub from: pp_addr,
+    /// Zero when written, ignored when read.
+    pub reserved: [u64; 2],
+}
+
+/// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
+#[repr(C)]
+#[derive(Debug)]
+pub struct pp_batch {
+    /// `sizeof(pp_batch)` of the host.
+    pub size: u32,
+    /// Datagrams in `rx`; 0 in `on_timer`.
+    pub rx_len: u32,
+    /// The datagrams received.
+    pub rx: *mut pp_dgram,
+    /// The ring for answers: write `tx[tx_len]`, then `tx_len += 1`.
+    pub tx: *mut pp_tx,
+    /// Entries written.
+    pub tx_len: u32,
+    /// Entries there is room for; `pp_host::flush` makes room.
+    pub tx_cap: u32,
+    /// Scratch for payloads; lives until the datagrams built in it have left.
+    pub arena: *mut u8,
+    /// Bytes of the arena in use.
+    pub arena_len: u32,
+    /// Bytes of the arena.
+    pub arena_cap: u32,
+    /// The time of this turn, monotonic nanoseconds.
+    pub now_ns: u64,
+    /// `now_ns + wall_offset_ns` is Unix time in nanoseconds.
+    pub wall_offset_ns: i64,
+    /// The host's handle of the instance.
+    pub ctx: *mut pp_ctx,
+    /// The host's functions.
+    pub host: *const pp_host,
+    /// Largest payload the socket can send in one datagram, bytes.
+    pub max_payload: u32,
+    /// Highest `LOG_*` level that is kept.
+    pub log_level: u32,
+    /// Datagrams that found no room: the handler counts up, the host reads.
+    pub refused: u32,
+    /// Zero when written, ignored when read.
+    pub reserved: u32,
+}
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<pp_dgram>() == 96 && size_of::<pp_tx>() == 96 && size_of::<pp_batch>() == 96);
+    assert!(offset_of!(pp_dgram, rx_ns) == 64 && offset_of!(pp_tx, to) == 32);
+};
