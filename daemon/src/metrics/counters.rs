@@ -1,0 +1,157 @@
+//! What one listener counted, and the two equations that must hold.
+
+use super::{DropReason, Stage};
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Counts of one listener since it was bound. Plain numbers: one thread owns them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams taken from the socket.
+    pub received: u64,
+    /// Their payload bytes.
+    pub received_bytes: u64,
+    /// Received datagrams that at least one accepted send entry answers.
+    pub replied: u64,
+    /// Received datagrams the handler took without an answer.
+    pub consumed: u64,
+    /// Send entries accepted from the handler.
+    pub accepted: u64,
+    /// Datagrams handed to the kernel.
+    pub sent: u64,
+    /// Their payload bytes.
+    pub sent_bytes: u64,
+    /// Receive calls that failed with an error worth counting.
+    pub receive_errors: u64,
+    /// Handler calls that broke the handler.
+    pub faults: u64,
+    /// Handler calls that returned an error and kept the handler.
+    pub handler_errors: u64,
+    /// Handlers created after the first one.
+    pub restarts: u64,
+    drops: [u64; DropReason::COUNT],
+}
+
+impl Counters {
+    /// Counts one drop.
+    pub fn drop_one(&mut self, reason: DropReason) {
+        self.drop_many(reason, 1);
+    }
+
+    /// Counts `n` drops.
+    pub fn drop_many(&mut self, reason: DropReason, n: u64) {
+        if let Some(cell) = self.drops.get_mut(reason as usize) {
+            *cell += n;
+        }
+    }
+
+    /// How often `reason` struck.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// All drops of a stage.
+    #[must_use]
+    pub fn dropped_in(&self, stage: Stage) -> u64 {
+        DropReason::ALL.iter().filter(|r| r.stage() == stage).map(|r| self.dropped(*r)).sum()
+    }
+
+    /// The conservation equations (invariant I1), given the datagrams that still wait to be sent.
+    #[must_use]
+    pub fn conservation(&self, waiting: u64) -> Conservation {
+        Conservation { counters: *self, waiting }
+    }
+}
+
+impl AddAssign<&Self> for Counters {
+    fn add_assign(&mut self, other: &Self) {
+        self.received += other.received;
+        self.received_bytes += other.received_bytes;
+        self.replied += other.replied;
+        self.consumed += other.consumed;
+        self.accepted += other.accepted;
+        self.sent += other.sent;
+        self.sent_bytes += other.sent_bytes;
+        self.receive_errors += other.receive_errors;
+        self.faults += other.faults;
+        self.handler_errors += other.handler_errors;
+        self.restarts += other.restarts;
+        for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// I1 as an equation that prints itself: every datagram that came in, and every one a handler gave out, is
+/// accounted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Conservation {
+    counters: Counters,
+    waiting: u64,
+}
+
+impl Conservation {
+    /// Whether both equations hold.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let c = &self.counters;
+        c.received == c.replied + c.consumed + c.dropped_in(Stage::Receive)
+            && c.accepted == c.sent + self.waiting + c.dropped_in(Stage::Send)
+    }
+}
+
+impl fmt::Display for Conservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = &self.counters;
+        write!(
+            f,
+            "received {} = replied {} + consumed {} + dropped {}",
+            c.received,
+            c.replied,
+            c.consumed,
+            c.dropped_in(Stage::Receive)
+        )?;
+        reasons(f, c, Stage::Receive)?;
+        write!(f, "; replies {} = sent {} + dropped {}", c.accepted, c.sent, c.dropped_in(Stage::Send))?;
+        reasons(f, c, Stage::Send)?;
+        if self.waiting > 0 {
+            write!(f, " + waiting {}", self.waiting)?;
+        }
+        if !self.holds() {
+            f.write_str(" (DOES NOT ADD UP: please report this)")?;
+        }
+        Ok(())
+    }
+}
+
+fn reasons(f: &mut fmt::Formatter<'_>, counters: &Counters, stage: Stage) -> fmt::Result {
+    let mut first = true;
+    for reason in DropReason::ALL.iter().filter(|r| r.stage() == stage) {
+        let n = counters.dropped(*reason);
+        if n > 0 {
+            write!(f, "{}{} {n}", if first { " (" } else { ", " }, reason.name())?;
+            first = false;
+        }
+    }
+    if first { Ok(()) } else { f.write_str(")") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_equation_prints_what_it_checks() {
+        let mut c = Counters { received: 5, replied: 2, consumed: 1, accepted: 3, sent: 2, ..Counters::default() };
+        c.drop_many(DropReason::OnPurpose, 2);
+        assert!(c.conservation(1).holds());
+        assert!(!c.conservation(0).holds());
+        assert_eq!(
+            c.conservation(1).to_string(),
+            "received 5 = replied 2 + consumed 1 + dropped 2 (on_purpose 2); replies 3 = sent 2 + dropped 0 + waiting 1"
+        );
+        c.received += 1;
+        assert!(c.conservation(1).to_string().contains("DOES NOT ADD UP"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
+
+use super::*;
+
+const SMALL: ExchangeLimits = ExchangeLimits {
+    slots: 4,
+    slot_len: 64,
+    stride: 80,
+    rx: 4,
+    tx: 2,
+    tx_total: 5,
+    arena: 128,
+    arena_chunks: 3,
+};
+
+fn arrived(offset: usize, len: usize) -> Arrived {
+    Arrived {
+        offset,
+        len,
+        cap: len,
+        peer: "192.0.2.1:5000".parse().unwrap(),
+        destination: None,
+        reply_from: None,
+        ifindex: 0,
+        ecn: 0,
+        hop_limit: 0,
+        flags: ArrivalFlags::default(),
+    }
+}
+
+fn exchange(payloads: &[&[u8]]) -> Exchange {
+    let mut e = Exchange::new(SMALL);
+    for (i, payload) in payloads.iter().enumerate() {
+        e.ring_mut()[i * 80..][..payload.len()].copy_from_slice(payload);
+        assert!(e.push(arrived(i * 80, payload.len())));
+    }
+    e
+}
+
+fn set(e: &mut Exchange, entries: &[pp_tx]) {
+    e.tx[..entries.len()].copy_from_slice(entries);
+    e.tx_len = entries.len();
+}
+
+#[test]
+fn an_echo_entry_is_the_received_bytes_to_the_sender() {
+    let mut e = exchange(&[b"one", b"", b"three"]);
+    set(&mut e, &[pp_tx { rx: 2, len: 5, ..EMPTY_TX }, pp_tx { rx: 1, len: 0, ..EMPTY_TX }]);
+    let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
+    assert_eq!((out[0].payload, out[0].rx, out[0].to), (&b"three"[..], Some(2), arrived(0, 0).peer));
+    assert_eq!(out[1].payload, b"");
+}
+
+#[test]
+fn entries_outside_what_was_received_are_refused() {
+    let mut e = exchange(&[b"one"]);
+    let foreign = [0_u8; 8];
+    let cases = [
+        (pp_tx { rx: 1, len: 1, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 4, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: NO_RX, len: 0, ..EMPTY_TX }, OutputError::NoDestination),
+        (pp_tx { rx: NO_RX, len: 0, flags: TX_TO, ..EMPTY_TX }, OutputError::NoDestination),
+        (pp_tx { rx: 0, len: 65_508, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::TooLong),
+        (pp_tx { rx: 0, len: u32::MAX, ..EMPTY_TX }, OutputError::TooLong),
+    ];
+    for (entry, expected) in cases {
+        set(&mut e, &[entry]);
+        assert_eq!(e.outputs().next().unwrap().unwrap_err(), expected, "{entry:?}");
+    }
+}
+
+#[test]
+fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
+    let asked = ReplySource { ip: "198.51.100.7".parse().unwrap(), ifindex: 3 };
+    let mut e = Exchange::new(SMALL);
+    assert!(e.push(Arrived { reply_from: Some(asked), ..arrived(0, 1) }));
+    let from = to_pp_addr("203.0.113.9:0".parse().unwrap());
+    set(&mut e, &[pp_tx { rx: 0, ..EMPTY_TX }, pp_tx { rx: 0, flags: TX_FROM, from, ..EMPTY_TX }]);
+    let out: Vec<_> = e.outputs().map(|o| o.unwrap().from.unwrap()).collect();
+    assert_eq!(out[0], asked);
+    assert_eq!(out[1].ip, "203.0.113.9".parse::<IpAddr>().unwrap());
+}
+
+#[test]
+fn a_descriptor_the_handler_scribbled_over_does_not_move_the_reply() {
+    let mut e = exchange(&[b"one"]);
+    e.rx[0].data = ptr::null_mut();
+    e.rx[0].peer = to_pp_addr("203.0.113.9:9".parse().unwrap());
+    set(&mut e, &[pp_tx { rx: 0, len: 3, ..EMPTY_TX }]);
+    let out = e.outputs().next().unwrap().unwrap();
+    assert_eq!((out.payload, out.to), (&b"one"[..], arrived(0, 0).peer));
+}
+
+#[test]
+fn arrivals_outside_the_ring_or_beyond_the_descriptors_are_refused() {
+    let mut e = Exchange::new(SMALL);
+    assert!(!e.push(arrived(4 * 80, 1)));
+    assert!(!e.push(arrived(usize::MAX, 1)));
+    assert!(!e.push(Arrived { cap: 1, ..arrived(0, 2) }));
+    for _ in 0..4 {
+        assert!(e.push(arrived(0, 1)));
+    }
+    assert!(!e.push(arrived(0, 1)));
+}
+
+#[test]
+fn retain_keeps_descriptors_and_arrivals_together() {
+    let mut e = exchange(&[b"a", b"bb", b"ccc"]);
+    e.retain(|a| a.len != 2);
+    assert_eq!(e.arrived().len(), 2);
+    assert_eq!(e.rx.iter().map(|d| d.len).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(e.payload(1), b"ccc");
+}
+
+#[test]
+fn parked_entries_keep_their_order_and_their_bytes() {
+    let mut e = Exchange::new(SMALL);
+    assert!(e.push(arrived(0, 1)));
+    let mut first = [0_u8; 4];
+    let batch = blank_batch();
+    let flushes = e_lend(&mut e, batch, &mut first);
+    assert_eq!(flushes, vec![true, true, false]);
+    let payloads: Vec<_> = e.outputs().map(|o| o.unwrap().payload.to_vec()).collect();
+    assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
+}
+
+/// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
+fn e_lend(e: &mut Exchange, batch: pp_batch, _first: &mut [u8; 4]) -> Vec<bool> {
+    let shared: *mut Exchange = e;
+    let mut flushes = Vec::new();
+    e.lend(1, batch, |b| {
+        // SAFETY: the batch is valid during the call.
+        let b = unsafe { &mut *b };
+        for round in 1..=3_u8 {
+            for slot in 0..if round == 3 { 1 } else { 2 } {
+                // SAFETY: the arena has 128 bytes and 4 are used a round.
+                unsafe { ptr::write_bytes(b.arena, round, 4) };
+                b.arena_len = 4;
+                let entry = pp_tx { data: b.arena, len: 4, rx: 0, ..EMPTY_TX };
+                // SAFETY: `tx` has two entries.
+                unsafe { *b.tx.add(slot) = entry };
+                b.tx_len += 1;
+            }
+            // SAFETY: what the host's `flush` does: the exchange of the running call, reached by pointer.
+            flushes.push(unsafe { (*shared).park(b) });
+        }
+    });
+    flushes
+}
+
+fn blank_batch() -> pp_batch {
+    pp_batch {
+        size: 96,
+        rx_len: 0,
+        rx: ptr::null_mut(),
+        tx: ptr::null_mut(),
+        tx_len: 0,
+        tx_cap: 0,
+        arena: ptr::null_mut(),
+        arena_len: 0,
+        arena_cap: 0,
+        now_ns: 0,
+        wall_offset_ns: 0,
+        ctx: ptr::null_mut(),
+        host: ptr::null(),
+        max_payload: 0,
+        log_level: 0,
+        refused: 0,
+        reserved: 0,
+    }
+}

@@ -1,0 +1,188 @@
+//! The five functions a plugin may call. Each is total: any argument gives an answer, none unwinds.
+#![expect(unsafe_code, reason = "called by plugins through C function pointers")]
+
+use super::exchange::PARKED;
+use super::record::{MAX_TIMER_REQUESTS, Record, TimerRequest};
+use polyport_abi::{
+    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx, pp_host,
+};
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::{fmt, slice};
+
+/// Longest log line a plugin can write, bytes; the rest is cut.
+const MAX_LINE: usize = 4096;
+
+/// The table every instance gets.
+pub(super) static HOST: Host = Host(pp_host {
+    size: size_of::<pp_host>() as u32,
+    abi_minor: ABI_MINOR as u32,
+    name: c"polyport".as_ptr(),
+    version: VERSION.as_ptr(),
+    log,
+    metric,
+    timer,
+    flush,
+    extension,
+});
+
+/// A table of function and string pointers, shared by all instances.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Host(pub(super) pp_host);
+
+// SAFETY: immutable; its pointers are functions and string literals.
+unsafe impl Sync for Host {}
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(text) => text,
+    Err(_) => c"unknown",
+};
+
+/// The highest ABI level that is kept.
+pub(super) fn log_level() -> u32 {
+    log::max_level() as u32
+}
+
+/// The level of the log facade that an ABI level stands for.
+fn level(abi: i32) -> log::Level {
+    match abi {
+        i32::MIN..=LOG_ERROR => log::Level::Error,
+        LOG_WARN => log::Level::Warn,
+        LOG_INFO => log::Level::Info,
+        LOG_DEBUG => log::Level::Debug,
+        LOG_TRACE.. => log::Level::Trace,
+    }
+}
+
+unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: usize) {
+    guarded((), || {
+        let level = level(abi_level);
+        let Some(record) = record(ctx).filter(|_| level <= log::max_level() && !msg.is_null()) else { return };
+        let limited = level <= log::Level::Info;
+        let suppressed = if limited { record.limiter.admit() } else { Some(0) };
+        let Some(suppressed) = suppressed else { return };
+        // SAFETY: the caller's `msg` holds `len` readable bytes; no more than MAX_LINE are looked at.
+        let bytes = unsafe { slice::from_raw_parts(msg, len.min(MAX_LINE)) };
+        if suppressed > 0 {
+            log::log!(level, "{record}: {suppressed} lines left out");
+        }
+        log::log!(level, "{record}: {}", Escaped(bytes));
+    });
+}
+
+unsafe extern "C" fn metric(ctx: *mut pp_ctx, kind: u32, name: *const c_char, help: *const c_char) -> *mut u64 {
+    /// Where a plugin counts that asks at the wrong time: never NULL, never shown.
+    static NOWHERE: AtomicU64 = AtomicU64::new(0);
+    guarded(NOWHERE.as_ptr(), || {
+        let cells = record(ctx).map_or(ptr::null_mut(), |record| record.cells.get());
+        // SAFETY: set only while `create` runs, by the frame below, which owns the cells exclusively.
+        let Some(cells) = (unsafe { cells.as_mut() }) else { return NOWHERE.as_ptr() };
+        if name.is_null() {
+            return NOWHERE.as_ptr();
+        }
+        // SAFETY: not NULL, and NUL-terminated by contract.
+        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+        let help = if help.is_null() { c"" } else {
+            // SAFETY: not NULL, and NUL-terminated by contract.
+            unsafe { CStr::from_ptr(help) }
+        };
+        cells.cell(kind, &name, &help.to_string_lossy())
+    })
+}
+
+unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u64) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        let Ok(mut timers) = record.timers.try_borrow_mut() else { return ERROR };
+        if timers.len() >= MAX_TIMER_REQUESTS {
+            return ERROR;
+        }
+        timers.push(TimerRequest { token, at_ns, every_ns });
+        OK
+    })
+}
+
+unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
+    guarded(ERROR, || {
+        let exchange = record(ctx).map_or(ptr::null_mut(), |record| record.exchange.get());
+        // SAFETY: set only while a handler call runs; the frame below has lent it out and does not touch it.
+        let Some(exchange) = (unsafe { exchange.as_mut() }) else { return UNSUPPORTED };
+        // SAFETY: the batch of the running call, or NULL.
+        let Some(batch) = (unsafe { batch.as_mut() }) else { return ERROR };
+        if exchange.park(batch) { PARKED } else { ERROR }
+    })
+}
+
+unsafe extern "C" fn extension(_ctx: *mut pp_ctx, _id: *const c_char) -> *const c_void {
+    ptr::null()
+}
+
+/// The living record behind a handle.
+fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
+    // SAFETY: a handle is the address of a record, and records are never freed.
+    let record = unsafe { ctx.cast::<Record>().as_ref() }?;
+    record.alive.load(Relaxed).then_some(record)
+}
+
+/// A panic must not unwind into a plugin: its caller gets `fallback`.
+fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listener {} {} (plugin {})", self.listener, self.local, self.plugin)
+    }
+}
+
+/// Bytes of a stranger as one line: control characters and invalid UTF-8 escaped.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+                    write!(f, "{}", c.escape_default())?;
+                } else {
+                    fmt::Write::write_char(f, c)?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_strangers_stay_one_line() {
+        assert_eq!(Escaped(b"plain 'text'").to_string(), "plain 'text'");
+        assert_eq!(Escaped(b"a\nb\x1b[1m\0\xffz").to_string(), "a\\nb\\u{1b}[1m\\u{0}\\xffz");
+        assert_eq!(Escaped("gr\u{fc}n \u{202e}x".as_bytes()).to_string(), "gr\u{fc}n \\u{202e}x");
+    }
+
+    #[test]
+    fn every_function_survives_nonsense() {
+        let null = ptr::null_mut();
+        // SAFETY: NULL everywhere is what is tested.
+        unsafe { log(null, 99, ptr::null(), usize::MAX) };
+        // SAFETY: as above.
+        assert!(!unsafe { metric(null, 7, ptr::null(), ptr::null()) }.is_null());
+        // SAFETY: as above.
+        assert_eq!(unsafe { timer(null, 0, 0, 0) }, UNSUPPORTED);
+        // SAFETY: as above.
+        assert_eq!(unsafe { flush(null, ptr::null_mut()) }, UNSUPPORTED);
+        // SAFETY: as above.
+        assert!(unsafe { extension(null, ptr::null()) }.is_null());
+    }
+}

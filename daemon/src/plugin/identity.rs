@@ -1,0 +1,197 @@
+//! The identity of a library, read from its bytes before any of its code runs (I8).
+
+use super::refusal::Cause;
+use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
+use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC};
+use std::fmt;
+
+/// What a plugin says of itself; proof that this polyport may load it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the plugin.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What built it.
+    pub toolchain: String,
+    /// One line about it.
+    pub about: String,
+    /// ABI minor it was built with.
+    pub abi_minor: u16,
+    flags: u32,
+}
+
+impl Identity {
+    /// Finds and checks the identity in the bytes of a library file.
+    ///
+    /// # Errors
+    /// What differs, in words.
+    pub fn read(file: &[u8]) -> Result<Self, Cause> {
+        check_container(file)?;
+        let raw = Raw::find(file)?;
+        let (name, version) = (text(raw.field::<40>(32)), text(raw.field::<24>(72)));
+        let (major, minor, min_host_minor) = (raw.u16(16), raw.u16(18), raw.u16(20));
+        if major != ABI_MAJOR {
+            return Err(Cause::OtherMajor { name, version, major, minor });
+        }
+        if min_host_minor > ABI_MINOR {
+            return Err(Cause::NeedsNewerHost { name, version, minor: min_host_minor });
+        }
+        if raw.u32(24) != LAYOUT {
+            return Err(Cause::OtherLayout { name, version, layout: raw.u32(24) });
+        }
+        let (toolchain, about) = (text(raw.field::<56>(96)), text(raw.field::<104>(152)));
+        Ok(Self { name, version, toolchain, about, abi_minor: minor, flags: raw.u32(28) })
+    }
+
+    /// Whether a panic in the plugin would stop the daemon.
+    #[must_use]
+    pub fn aborts_on_panic(&self) -> bool {
+        self.flags & F_PANIC_ABORT != 0
+    }
+
+    /// Whether it is an unoptimised build.
+    #[must_use]
+    pub fn is_debug_build(&self) -> bool {
+        self.flags & F_DEBUG != 0
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+fn check_container(file: &[u8]) -> Result<(), Cause> {
+    let kind = FileKind::parse(file).map_err(|_| Cause::NotALibrary("no ELF or Mach-O header"))?;
+    match kind {
+        FileKind::Elf64 | FileKind::MachO64 => {}
+        FileKind::Elf32 | FileKind::MachO32 => {
+            return Err(Cause::OtherMachine { built_for: "a 32-bit machine".into(), host: host_name() });
+        }
+        FileKind::MachOFat32 | FileKind::MachOFat64 => {
+            return Err(Cause::NotALibrary("a universal binary; extract this machine's part with lipo -thin"));
+        }
+        _ => return Err(Cause::NotALibrary("no ELF or Mach-O header")),
+    }
+    let truncated = Cause::Truncated { len: file.len() };
+    let Ok(object) = object::File::parse(file) else { return Err(truncated) };
+    if object.architecture() != HOST {
+        let built_for = format!("{:?}", object.architecture()).to_lowercase();
+        return Err(Cause::OtherMachine { built_for, host: host_name() });
+    }
+    if object.kind() != ObjectKind::Dynamic {
+        return Err(Cause::NotALibrary("an executable or an object file; link it with -shared"));
+    }
+    let complete = object.segments().all(|segment| segment.data().is_ok());
+    if complete { Ok(()) } else { Err(truncated) }
+}
+
+const HOST: Architecture = if cfg!(target_arch = "x86_64") {
+    Architecture::X86_64
+} else if cfg!(target_arch = "aarch64") {
+    Architecture::Aarch64
+} else if cfg!(target_arch = "riscv64") {
+    Architecture::Riscv64
+} else {
+    Architecture::Unknown
+};
+
+fn host_name() -> &'static str {
+    std::env::consts::ARCH
+}
+
+/// The 256 bytes as they lie in the file. Every plugin is built for this machine, so its byte order holds.
+struct Raw<'a>(&'a [u8; IDENT_SIZE as usize]);
+
+impl<'a> Raw<'a> {
+    /// The magic may also stand in an error text, so a candidate counts only with the right `ident_size`.
+    fn find(file: &'a [u8]) -> Result<Self, Cause> {
+        let mut found = None;
+        let mut count = 0;
+        for at in memchr::memmem::find_iter(file, &MAGIC) {
+            let candidate = file.get(at..).and_then(|rest| rest.first_chunk::<{ IDENT_SIZE as usize }>()).map(Raw);
+            if let Some(raw) = candidate.filter(|raw| raw.u16(22) == IDENT_SIZE) {
+                found = Some(raw);
+                count += 1;
+            }
+        }
+        match (found, count) {
+            (Some(raw), 1) => Ok(raw),
+            (None, _) => Err(Cause::NoIdentity),
+            (Some(_), n) => Err(Cause::ManyIdentities(n)),
+        }
+    }
+
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.0.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
+    }
+
+    fn u16(&self, at: usize) -> u16 {
+        u16::from_ne_bytes(self.field(at))
+    }
+
+    fn u32(&self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.field(at))
+    }
+}
+
+/// Bounded and lossy: the text may lack its NUL, its UTF-8, or its manners (P41).
+fn text<const N: usize>(bytes: [u8; N]) -> String {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(N);
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).escape_debug().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_offsets_are_those_of_the_struct() {
+        use polyport_abi::pp_ident;
+        use std::mem::offset_of;
+        let offsets = [
+            (offset_of!(pp_ident, abi_major), 16),
+            (offset_of!(pp_ident, abi_minor), 18),
+            (offset_of!(pp_ident, min_host_minor), 20),
+            (offset_of!(pp_ident, ident_size), 22),
+            (offset_of!(pp_ident, layout), 24),
+            (offset_of!(pp_ident, flags), 28),
+            (offset_of!(pp_ident, name), 32),
+            (offset_of!(pp_ident, version), 72),
+            (offset_of!(pp_ident, toolchain), 96),
+            (offset_of!(pp_ident, about), 152),
+        ];
+        for (actual, used) in offsets {
+            assert_eq!(actual, used);
+        }
+    }
+
+    #[test]
+    fn plain_files_are_refused_in_words() {
+        assert!(matches!(Identity::read(b""), Err(Cause::NotALibrary(_))));
+        assert!(matches!(Identity::read(b"#!/bin/sh\nexit 0\n and some more text"), Err(Cause::NotALibrary(_))));
+        assert!(matches!(Identity::read(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"), Err(Cause::Truncated { len: 16 })));
+    }
+
+    #[test]
+    fn text_is_bounded_and_escaped() {
+        assert_eq!(text(*b"abc\0zzz"), "abc");
+        assert_eq!(text(*b"abcdefg"), "abcdefg");
+        assert_eq!(text(*b"a\x1b[1m\xff\0"), "a\\u{1b}[1m\u{fffd}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(mut bytes: Vec<u8>, elf: bool, at in 0_usize..400) {
+            if elf {
+                bytes.splice(0..0, *b"\x7fELF\x02\x01\x01");
+            }
+            let at = at.min(bytes.len());
+            bytes.splice(at..at, MAGIC);
+            prop_assert!(Identity::read(&bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Why a library is not loaded: what differs, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A library that was refused, or could not be found.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The file, or the name that was looked for.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub cause: Cause,
+}
+
+/// What is wrong with a library. Each variant's text ends with what to do where that is not plain.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the texts below say what each variant and field is")]
+pub enum Cause {
+    NotFound { searched: Vec<PathBuf>, nearest: Option<String> },
+    Unreadable(io::Error),
+    WorldWritable,
+    NotALibrary(&'static str),
+    Truncated { len: usize },
+    OtherMachine { built_for: String, host: &'static str },
+    NoIdentity,
+    ManyIdentities(usize),
+    OtherMajor { name: String, version: String, major: u16, minor: u16 },
+    NeedsNewerHost { name: String, version: String, minor: u16 },
+    OtherLayout { name: String, version: String, layout: u32 },
+    NoStage { tried: Vec<(PathBuf, io::Error)> },
+    Linker(String),
+    NoSymbol(String),
+    NotFresh,
+    ShortTable { size: usize, needed: usize },
+    MissingFunction(&'static str),
+    UnknownOptionType { option: String, kind: u32 },
+    BadOptionTable(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.cause)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use polyport_abi::{ABI_MAJOR, ABI_MINOR, LAYOUT};
+        match self {
+            Self::NotFound { searched, nearest } => {
+                f.write_str("no such plugin; looked in ")?;
+                for (i, dir) in searched.iter().enumerate() {
+                    write!(f, "{}{}", if i == 0 { "" } else { ", " }, dir.display())?;
+                }
+                match nearest {
+                    Some(name) => write!(f, "; there is a plugin `{name}`"),
+                    None => f.write_str("; give its directory with --plugin-dir or POLYPORT_PLUGIN_PATH"),
+                }
+            }
+            Self::Unreadable(e) => write!(f, "cannot be read: {e}"),
+            Self::WorldWritable => f.write_str(
+                "anybody may write to this file, and polyport runs as root; take the right away with chmod o-w",
+            ),
+            Self::NotALibrary(what) => write!(f, "not a shared library ({what})"),
+            Self::Truncated { len } => {
+                write!(f, "the file ends too early, at {len} bytes; copy or build it again")
+            }
+            Self::OtherMachine { built_for, host } => {
+                write!(f, "built for {built_for}, this host is {host}; build it for this machine")
+            }
+            Self::NoIdentity => f.write_str(
+                "not a polyport plugin (no POLYPORT-PLUGIN1 in it); is `export_plugin!` or `polyport_plugin_v1` missing?",
+            ),
+            Self::ManyIdentities(n) => {
+                write!(f, "{n} plugin identities in one library; a library holds one plugin")
+            }
+            Self::OtherMajor { name, version, major, minor } => write!(
+                f,
+                "plugin {name} {version} speaks plugin ABI {major}.{minor}, this polyport speaks {ABI_MAJOR}.{ABI_MINOR}; \
+                 rebuild it with polyport-plugin {ABI_MAJOR}.x"
+            ),
+            Self::NeedsNewerHost { name, version, minor } => write!(
+                f,
+                "plugin {name} {version} needs plugin ABI {ABI_MAJOR}.{minor} or later, this polyport has \
+                 {ABI_MAJOR}.{ABI_MINOR}; upgrade polyport"
+            ),
+            Self::OtherLayout { name, version, layout } => write!(
+                f,
+                "plugin {name} {version} was compiled with another struct layout ({layout:#010x}, expected \
+                 {LAYOUT:#010x}); check -fpack-struct and -m32"
+            ),
+            Self::NoStage { tried } => {
+                f.write_str("no directory for the private copy;")?;
+                for (dir, e) in tried {
+                    write!(f, " {}: {e};", dir.display())?;
+                }
+                f.write_str(" set RUNTIME_DIRECTORY to a directory that is writable and not mounted noexec")
+            }
+            Self::Linker(text) => f.write_str(text),
+            Self::NoSymbol(text) => {
+                write!(f, "symbol polyport_plugin_v1 is not exported ({text}); export it with default visibility")
+            }
+            Self::NotFresh => f.write_str("the dynamic linker gave a library that is already loaded"),
+            Self::ShortTable { size, needed } => {
+                write!(f, "its pp_plugin has {size} bytes, at least {needed} are needed; check `.size`")
+            }
+            Self::MissingFunction(name) => write!(f, "required function {name} is NULL; fill it in"),
+            Self::UnknownOptionType { option, kind } => {
+                write!(f, "option {option} has type {kind}, which this polyport does not know; upgrade polyport")
+            }
+            Self::BadOptionTable(text) => write!(f, "its option table is broken: {text}"),
+        }
+    }
+}

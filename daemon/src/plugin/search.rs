@@ -1,0 +1,146 @@
+//! Where plugins are looked for.
+
+use super::refusal::{Cause, Refusal};
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The directories a plugin's name is looked up in, in this order: `--plugin-dir`, `POLYPORT_PLUGIN_PATH`,
+/// `plugin_dirs` of the configuration, beside the executable and its `deps`, `../lib/polyport`.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPath {
+    dirs: Vec<PathBuf>,
+    /// Beside the executable and its `deps`: one step of the search, see [`SearchPath::find`].
+    build: Vec<PathBuf>,
+    installed: Option<PathBuf>,
+}
+
+impl SearchPath {
+    /// `path_variable` is the value of `POLYPORT_PLUGIN_PATH`, separated like `PATH`.
+    #[must_use]
+    pub fn new(
+        command_line: &[PathBuf],
+        path_variable: Option<&OsStr>,
+        configured: &[PathBuf],
+        executable: Option<&Path>,
+    ) -> Self {
+        let from_variable = path_variable.map(|v| std::env::split_paths(v).collect::<Vec<_>>()).unwrap_or_default();
+        let dirs = [command_line, &from_variable, configured].concat();
+        let beside = executable.and_then(Path::parent);
+        Self {
+            dirs: dirs.into_iter().filter(|dir| !dir.as_os_str().is_empty()).collect(),
+            build: beside.map(|dir| vec![dir.to_path_buf(), dir.join("deps")]).unwrap_or_default(),
+            installed: beside.and_then(Path::parent).map(|prefix| prefix.join("lib/polyport")),
+        }
+    }
+
+    /// Finds the file of a plugin. A reference with a slash or a library suffix is a path; anything else is
+    /// a name: `echo` is found as `libpolyport_echo.so`, `libecho.so` or `echo.so`.
+    ///
+    /// Of a file beside the executable and one in its `deps` the newer is taken: a build tree holds both,
+    /// and only one of them may be of the last build.
+    ///
+    /// # Errors
+    /// The directories that were searched, and the plugin with the nearest name.
+    pub fn find(&self, reference: &str) -> Result<PathBuf, Refusal> {
+        if reference.contains('/') || reference.ends_with(DLL_SUFFIX) {
+            return Ok(PathBuf::from(reference));
+        }
+        let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
+        let newest = || self.build.iter().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
+        first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice())).ok_or_else(|| {
+            let searched: Vec<PathBuf> = self.all().cloned().collect();
+            let nearest = self.nearest(reference);
+            Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, nearest } }
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.dirs.iter().chain(&self.build).chain(&self.installed)
+    }
+
+    fn nearest(&self, reference: &str) -> Option<String> {
+        self.all()
+            .filter_map(|dir| fs::read_dir(dir).ok())
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|file| Some(file.strip_suffix(DLL_SUFFIX)?.trim_start_matches(DLL_PREFIX).to_owned()))
+            .map(|stem| stem.trim_start_matches("polyport_").replace('_', "-"))
+            .map(|name| (strsim::damerau_levenshtein(&name, reference), name))
+            .filter(|(distance, _)| *distance <= 2)
+            .min()
+            .map(|(_, name)| name)
+    }
+}
+
+fn in_dir(dir: &Path, name: &str) -> Option<PathBuf> {
+    let stem = name.replace('-', "_");
+    [format!("{DLL_PREFIX}polyport_{stem}{DLL_SUFFIX}"), format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}"), format!("{stem}{DLL_SUFFIX}")]
+        .into_iter()
+        .map(|file| dir.join(file))
+        .find(|path| path.is_file())
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|m| m.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_flag_variable_config_executable_installed() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = |name: &str| {
+            let dir = root.path().join(name);
+            fs::create_dir_all(&dir).unwrap();
+            dir
+        };
+        let (flag, variable, config, bin) = (dir("flag"), dir("variable"), dir("config"), dir("prefix/bin"));
+        let (deps, installed) = (dir("prefix/bin/deps"), dir("prefix/lib/polyport"));
+        let path = SearchPath::new(
+            std::slice::from_ref(&flag),
+            Some(variable.as_os_str()),
+            std::slice::from_ref(&config),
+            Some(&bin.join("polyport")),
+        );
+        let file = format!("{DLL_PREFIX}polyport_echo{DLL_SUFFIX}");
+        for dir in [installed, deps, bin, config, variable, flag] {
+            fs::write(dir.join(&file), "").unwrap();
+            assert_eq!(path.find("echo").unwrap(), dir.join(&file));
+        }
+    }
+
+    #[test]
+    fn of_two_builds_the_newer_is_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let deps = root.path().join("deps");
+        fs::create_dir(&deps).unwrap();
+        let file = format!("{DLL_PREFIX}polyport_echo{DLL_SUFFIX}");
+        fs::write(deps.join(&file), "").unwrap();
+        fs::write(root.path().join(&file), "").unwrap();
+        let stale = fs::File::options().write(true).open(root.path().join(&file)).unwrap();
+        stale.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let path = SearchPath::new(&[], None, &[], Some(&root.path().join("polyport")));
+        assert_eq!(path.find("echo").unwrap(), deps.join(&file));
+    }
+
+    #[test]
+    fn a_missing_plugin_names_the_nearest() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(format!("{DLL_PREFIX}polyport_echo{DLL_SUFFIX}")), "").unwrap();
+        let path = SearchPath::new(&[root.path().to_path_buf()], None, &[], None);
+        let text = path.find("ehco").unwrap_err().to_string();
+        assert!(text.starts_with("ehco: no such plugin; looked in "), "{text}");
+        assert!(text.ends_with("there is a plugin `echo`"), "{text}");
+        assert!(path.find("something-else").unwrap_err().to_string().ends_with("POLYPORT_PLUGIN_PATH"));
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is() {
+        assert_eq!(SearchPath::default().find("./x.so").unwrap(), Path::new("./x.so"));
+    }
+}

@@ -1,0 +1,169 @@
+//! The private copy that is mapped instead of the user's file.
+//!
+//! The dynamic linker knows a library by path and inode: a rebuilt file of the same name would be taken for
+//! the old one, and a file overwritten in place would change under the running code. So the bytes that were
+//! checked are written under a name that was never used, and that copy is opened. It stays until the
+//! process ends, because backtraces read the symbols from it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Our directories below a runtime directory are called `polyport-PID`.
+const PREFIX: &str = "polyport-";
+/// Held locked by the owner for as long as it lives.
+const LOCK: &str = "lock";
+
+/// A directory of staged libraries, owned by this process and removed with it.
+#[derive(Debug)]
+pub struct Stage {
+    dir: PathBuf,
+    lock: File,
+    next: u32,
+}
+
+impl Stage {
+    /// Makes a stage in the first of `candidates` that takes one, and removes what dead processes left.
+    ///
+    /// # Errors
+    /// Every candidate with its error.
+    pub fn open(candidates: &[PathBuf], pid: u32) -> Result<Self, Vec<(PathBuf, io::Error)>> {
+        let mut tried = Vec::new();
+        for candidate in candidates {
+            match Self::open_in(candidate, pid) {
+                Ok(stage) => return Ok(stage),
+                Err(e) => tried.push((candidate.clone(), e)),
+            }
+        }
+        Err(tried)
+    }
+
+    /// Writes `bytes` under a fresh name.
+    ///
+    /// # Errors
+    /// As of creating and writing a file.
+    pub fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let clean: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+        self.next += 1;
+        let path = self.dir.join(format!("{clean}-g{}{}", self.next, std::env::consts::DLL_SUFFIX));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
+        file.write_all(bytes)?;
+        Ok(path)
+    }
+
+    fn open_in(parent: &Path, pid: u32) -> io::Result<Self> {
+        if is_noexec(parent)? {
+            return Err(io::Error::other("mounted noexec"));
+        }
+        remove_dead(parent);
+        // A process has one loader, a test process may have several: the number keeps them apart.
+        for attempt in 0..u32::MAX {
+            let dir = parent.join(format!("{PREFIX}{pid}.{attempt}"));
+            match fs::DirBuilder::new().mode(0o700).create(&dir) {
+                Ok(()) => {
+                    let lock = File::create(dir.join(LOCK))?;
+                    // Another process may take the directory for a dead one in the moment before the lock is
+                    // held; it then removes it, and this one tries the next name.
+                    if lock.try_lock().is_ok() && dir.join(LOCK).exists() {
+                        return Ok(Self { dir, lock, next: 0 });
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; the next start removes what stays behind.
+        fs::remove_dir_all(&self.dir).ok();
+        self.lock.unlock().ok();
+    }
+}
+
+/// The places a stage may be made in, best first. `var` reads an environment variable.
+#[must_use]
+pub fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
+    let named = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let run = PathBuf::from("/run/polyport");
+    // `/run/polyport` is made by the service manager, or here when we may.
+    fs::create_dir(&run).ok();
+    [named("RUNTIME_DIRECTORY"), Some(run), named("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())]
+        .into_iter()
+        .flatten()
+        .filter(|dir| dir.is_dir())
+        .collect()
+}
+
+fn is_noexec(dir: &Path) -> io::Result<bool> {
+    // Only Linux has the flag in statvfs; elsewhere the linker's own text has to do.
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::statvfs(dir)?.f_flag.bits() & 8 != 0);
+    #[cfg(not(target_os = "linux"))]
+    return fs::metadata(dir).map(|_| false);
+}
+
+/// A stage is dead when its lock is free: the kernel drops a lock with its process, however that ended.
+fn remove_dead(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for dir in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path()) {
+        if let Ok(lock) = File::open(dir.join(LOCK))
+            && lock.try_lock().is_ok()
+        {
+            fs::remove_dir_all(&dir).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn names_are_never_used_twice_and_go_with_the_stage() {
+        let root = tempfile::tempdir().unwrap();
+        let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
+        let (a, b) = (stage.put("../e/cho 1", b"x").unwrap(), stage.put("../e/cho 1", b"y").unwrap());
+        assert_ne!(a, b);
+        assert_eq!(a.file_name().unwrap().to_str().unwrap(), format!("..echo1-g1{}", std::env::consts::DLL_SUFFIX));
+        assert_eq!(fs::metadata(&a).unwrap().permissions().mode() & 0o777, 0o500);
+        assert_eq!(fs::metadata(a.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(stage);
+        assert!(!a.exists());
+    }
+
+    #[test]
+    fn what_the_dead_left_is_removed_and_the_living_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = [root.path().to_path_buf()];
+        let living = Stage::open(&dirs, 1).unwrap();
+        let dead = root.path().join("polyport-999.0");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join(LOCK), "").unwrap();
+        let second = Stage::open(&dirs, 1).unwrap();
+        assert!(!dead.exists());
+        assert!(living.dir.exists());
+        assert_ne!(living.dir, second.dir);
+    }
+
+    #[test]
+    fn a_taken_name_is_an_error_and_nothing_is_overwritten() {
+        let root = tempfile::tempdir().unwrap();
+        let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
+        let planted = stage.dir.join(format!("echo-g1{}", std::env::consts::DLL_SUFFIX));
+        fs::write(&planted, "planted").unwrap();
+        assert_eq!(stage.put("echo", b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&planted).unwrap(), b"planted");
+    }
+
+    #[test]
+    fn every_candidate_is_named_when_none_serves() {
+        let tried = Stage::open(&[PathBuf::from("/nonexistent-a"), PathBuf::from("/nonexistent-b")], 1).unwrap_err();
+        assert_eq!(tried.len(), 2);
+    }
+}
