@@ -1,1 +1,89 @@
-//! UDP sockets in batches.
+//! UDP sockets in batches, with all that a server on many addresses must know of each datagram.
+//!
+//! ```text
+//!                    RecvBatch: headers, made once            SendBatch: headers, made once
+//!                        |                                        ^
+//!   kernel --recvmmsg--> memory (the caller's slots)              | Transmit: to, from, parts, segment
+//!                        |                                        |
+//!                        +--> RecvMeta: peer, local, len --> your handler --> sendmmsg --> kernel
+//! ```
+//!
+//! - [`UdpSocket::bind`] makes a socket whole: never blocking, one address family, options set, buffers asked for.
+//! - [`RecvBatch::recv`] takes what waits into memory of the caller, so that one ring serves any number of sockets;
+//!   [`RecvMeta::local`] says which address was asked.
+//! - [`SendBatch::send`] sends each message to its own destination from its own source. The first message that the
+//!   kernel refuses ends the batch and is the one the next call reports: nothing is lost unseen.
+//! - Neither allocates, sleeps or blocks. Readiness is the caller's: mio, or [`wait_readable`].
+//!
+//! This is the only crate of polyport with system calls. Linux comes first; elsewhere batches fall back to one
+//! call a datagram, and what the system lacks is `Unsupported`.
+//!
+//! ```
+//! use std::io::IoSlice;
+//! use std::time::Duration;
+//! use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable};
+//!
+//! let options = SocketOptions::default();
+//! let server = UdpSocket::bind("127.0.0.1:0".parse()?, &options)?;
+//! let client = UdpSocket::bind("127.0.0.1:0".parse()?, &options)?;
+//!
+//! // two datagrams with one call
+//! let to = server.local_addr()?;
+//! let (first, second) = ([IoSlice::new(b"one")], [IoSlice::new(b"t"), IoSlice::new(b"wo")]);
+//! let message = |parts| Transmit { to, from: None, parts, segment: None, ecn: 0 };
+//! let sent = SendBatch::new(32).send(&client, &[message(&first), message(&second)])?;
+//! assert_eq!(sent, 2);
+//!
+//! // and received with one
+//! let layout = SlotLayout::WHOLE;
+//! let mut memory = vec![0; layout.memory(32)];
+//! let mut batch = RecvBatch::new(32);
+//! assert!(wait_readable(&server, Duration::from_secs(5))?);
+//! let count = batch.recv(&server, &mut memory, layout, 32)?;
+//! for (index, meta) in batch.metas().enumerate() {
+//!     let datagram = layout.datagram(&memory, index, meta.len);
+//!     assert_eq!(datagram, [&b"one"[..], b"two"][index]);
+//!     assert_eq!(meta.peer, client.local_addr()?);
+//! }
+//! # assert_eq!(count, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod address;
+mod bind_error;
+mod buffers;
+mod cmsg;
+mod connect;
+mod control;
+mod error_queue;
+mod group;
+mod interface;
+mod layout;
+mod meta;
+mod offload;
+mod options;
+mod path_mtu;
+mod recv;
+mod send;
+mod socket;
+mod sockopt;
+mod sys;
+mod wait;
+
+pub use bind_error::{BindError, BindStep};
+pub use buffers::{BufferSize, Buffers};
+pub use error_queue::{ErrorOrigin, QueuedError};
+pub use group::Membership;
+pub use interface::{interface_index, interface_name};
+pub use layout::{MAX_DATAGRAM, SlotLayout};
+pub use meta::{Cast, Local, RecvMeta, Source, Transmit};
+pub use offload::MAX_SEGMENTS;
+pub use options::{Pktinfo, SocketOptions};
+pub use path_mtu::PathMtuDiscovery;
+pub use recv::RecvBatch;
+pub use send::SendBatch;
+pub use socket::UdpSocket;
+pub use wait::{wait_readable, wait_writable};
+
+/// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.
+pub const MAX_BATCH: usize = 1024;

@@ -1,0 +1,151 @@
+//! What is known of a received datagram, and what is said of one to send.
+
+use std::io::IoSlice;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+
+/// All that the kernel says about one received datagram (or train of datagrams, see `segment`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecvMeta {
+    /// Bytes in the slot; 0 is a datagram without payload, not an end.
+    pub len: usize,
+    /// Who sent it. Port 0 means that no answer is possible (RFC 768 lets a sender leave its port out).
+    pub peer: SocketAddr,
+    /// Where it arrived; `None` if the socket was not asked to tell (see [`crate::Pktinfo`]) or the control data
+    /// were cut.
+    pub local: Option<Local>,
+    /// The datagram was longer than the slot: the rest is lost, the datagram must not be handed on as whole.
+    pub truncated: bool,
+    /// The control data were longer than their buffer, so `local` and the rest are unknown.
+    pub control_truncated: bool,
+    /// The congestion bits of RFC 3168, 0 to 3; 0 unless [`crate::SocketOptions::recv_ecn`] is set.
+    pub ecn: u8,
+    /// TTL or hop limit on arrival, if [`crate::SocketOptions::recv_hop_limit`] is set.
+    pub hop_limit: Option<u8>,
+    /// The slot holds a train: datagrams of this many bytes each, back to back, the last may be shorter.
+    /// Only after [`crate::UdpSocket::set_gro`].
+    pub segment: Option<u16>,
+}
+
+/// The receiving end of a datagram: `IP_PKTINFO` of `ip(7)`, `IPV6_PKTINFO` of RFC 3542.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The address in the IP header; it may be a group or a broadcast address.
+    pub destination: IpAddr,
+    /// The unicast address of this host to answer from; `None` for an IPv6 group, where the kernel chooses.
+    pub source: Option<IpAddr>,
+    /// Index of the interface it came in by.
+    pub ifindex: u32,
+}
+
+/// To whom a datagram was addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
+    /// To this host alone.
+    Unicast,
+    /// To a group.
+    Multicast,
+    /// To all hosts of a network: 255.255.255.255 or the last address of a subnet.
+    Broadcast,
+}
+
+impl Local {
+    /// Tells unicast, multicast and broadcast apart. A subnet's broadcast address is known by the kernel proposing
+    /// another address to answer from.
+    #[must_use]
+    pub fn kind(&self) -> Cast {
+        match self.destination {
+            ip if ip.is_multicast() => Cast::Multicast,
+            IpAddr::V4(ip) if ip.is_broadcast() => Cast::Broadcast,
+            IpAddr::V4(_) if self.source.is_some_and(|source| source != self.destination) => Cast::Broadcast,
+            IpAddr::V4(_) | IpAddr::V6(_) => Cast::Unicast,
+        }
+    }
+
+    /// The source for an answer: the address that was asked. The interface is left to the routing table, except for
+    /// IPv6 link-local addresses, which mean nothing without it.
+    #[must_use]
+    pub fn reply_source(&self) -> Option<Source> {
+        self.source.map(|ip| Source {
+            ip,
+            ifindex: match ip {
+                IpAddr::V6(v6) if v6.is_unicast_link_local() => self.ifindex,
+                IpAddr::V4(_) | IpAddr::V6(_) => 0,
+            },
+        })
+    }
+}
+
+/// The address, and if not 0 the interface, a datagram is to leave from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// An address of this host, of the same family as the destination.
+    pub ip: IpAddr,
+    /// Interface index; 0 leaves the choice to the routing table.
+    pub ifindex: u32,
+}
+
+/// One message to send; borrowed, as it lives for one call only.
+#[derive(Debug, Clone, Copy)]
+pub struct Transmit<'a> {
+    /// The destination. Port 0 fails with EINVAL, a group or broadcast address needs no permission but
+    /// [`crate::SocketOptions::broadcast`] for the latter (EACCES).
+    pub to: SocketAddr,
+    /// Source address; `None` leaves it to the kernel, which is right for sockets bound to one address.
+    pub from: Option<Source>,
+    /// The payload, gathered into one message.
+    pub parts: &'a [IoSlice<'a>],
+    /// Cut the payload into datagrams of this many bytes (`UDP_SEGMENT`, `udp(7)`), at most
+    /// [`crate::MAX_SEGMENTS`] of them. Ignored where the payload is one datagram anyway.
+    pub segment: Option<NonZeroU16>,
+    /// The congestion bits of RFC 3168, 0 to 3. If not 0, it replaces the socket's TOS or traffic class.
+    pub ecn: u8,
+}
+
+impl Transmit<'_> {
+    /// Bytes of payload.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+
+    /// The segment size if it cuts the payload into more than one datagram. A `UDP_SEGMENT` on a single datagram
+    /// gains nothing and fails with EIO on devices without checksum offload.
+    pub(crate) fn train(&self) -> Option<NonZeroU16> {
+        self.segment.filter(|segment| usize::from(segment.get()) < self.total())
+    }
+
+    /// Whether the message needs no control data.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.from.is_none() && self.ecn == 0 && self.train().is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn casts_are_told_apart() {
+        let local = |destination: &str, source: Option<&str>| Local {
+            destination: destination.parse().unwrap(),
+            source: source.map(|ip| ip.parse().unwrap()),
+            ifindex: 2,
+        };
+        assert_eq!(local("192.0.2.1", Some("192.0.2.1")).kind(), Cast::Unicast);
+        assert_eq!(local("192.0.2.255", Some("192.0.2.1")).kind(), Cast::Broadcast);
+        assert_eq!(local("255.255.255.255", None).kind(), Cast::Broadcast);
+        assert_eq!(local("239.1.2.3", Some("192.0.2.1")).kind(), Cast::Multicast);
+        assert_eq!(local("ff02::1", None).kind(), Cast::Multicast);
+        assert_eq!(local("fe80::1", Some("fe80::1")).kind(), Cast::Unicast);
+    }
+
+    #[test]
+    fn only_link_local_answers_are_pinned_to_an_interface() {
+        let from = |ip: &str| {
+            let ip = ip.parse().unwrap();
+            Local { destination: ip, source: Some(ip), ifindex: 2 }.reply_source().unwrap().ifindex
+        };
+        assert_eq!((from("fe80::1"), from("2001:db8::1"), from("192.0.2.1")), (2, 0, 0));
+    }
+}

@@ -1,0 +1,78 @@
+//! Path MTU: `IP_MTU_DISCOVER` and `IP_MTU` of `ip(7)`, their IPv6 twins of `ipv6(7)`.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use crate::UdpSocket;
+
+/// How datagrams longer than the path's MTU are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathMtuDiscovery {
+    /// Fragment as needed, and believe no ICMP about the MTU: forged ones cannot poison the cache. For servers.
+    Omit,
+    /// Fragment as needed; the don't-fragment bit is never set.
+    Dont,
+    /// Learn the MTU, fragment what is longer (the kernel's usual default).
+    Want,
+    /// Learn the MTU, never fragment: what is longer fails with EMSGSIZE.
+    Do,
+    /// Never fragment and disregard what is known: the interface's MTU alone is the limit. For probing.
+    Probe,
+}
+
+impl UdpSocket {
+    /// Sets how datagrams longer than the path's MTU are treated.
+    ///
+    /// # Errors
+    /// `Unsupported` off Linux; EBADF and the like are bugs.
+    pub fn set_path_mtu_discovery(&self, mode: PathMtuDiscovery) -> io::Result<()> {
+        set_discovery(self, self.is_ipv6(), mode)
+    }
+
+    /// The MTU of the path to the peer as known to the kernel, in bytes, IP header included.
+    ///
+    /// # Errors
+    /// ENOTCONN if the socket is not connected: without a peer there is no path. `Unsupported` off Linux.
+    pub fn path_mtu(&self) -> io::Result<usize> {
+        read_mtu(self)
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) fn set_discovery(socket: &impl AsFd, ipv6: bool, mode: PathMtuDiscovery) -> io::Result<()> {
+    use PathMtuDiscovery::{Do, Dont, Omit, Probe, Want};
+    use libc::{IPPROTO_IP, IPPROTO_IPV6};
+    let (level, name, value) = match (ipv6, mode) {
+        (false, Omit) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        (false, Dont) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
+        (false, Want) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
+        (false, Do) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
+        (false, Probe) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+        (true, Omit) => (IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+        (true, Dont) => (IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
+        (true, Want) => (IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT),
+        (true, Do) => (IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+        (true, Probe) => (IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+    };
+    crate::sockopt::set_int(socket, level, name, value)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn set_discovery(_: &impl AsFd, _: bool, _: PathMtuDiscovery) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
+fn read_mtu(socket: &UdpSocket) -> io::Result<usize> {
+    let mtu = if socket.is_ipv6() {
+        crate::sockopt::get_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU)
+    } else {
+        crate::sockopt::get_int(socket, libc::IPPROTO_IP, libc::IP_MTU)
+    };
+    mtu.and_then(crate::sys::fit)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_mtu(_: &UdpSocket) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}

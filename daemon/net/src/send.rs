@@ -1,0 +1,168 @@
+//! Sending many datagrams in one call: `sendmmsg(2)`.
+#![expect(unsafe_code, reason = "sendto, sendmsg and sendmmsg read through pointers")]
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use crate::address::RawAddress;
+use crate::control::{self, SendControl};
+use crate::recv::Calls;
+use crate::sys::{self, Header};
+use crate::{Transmit, UdpSocket};
+
+/// Message headers for sending a batch, made once.
+pub struct SendBatch {
+    headers: Vec<Header>,
+    names: Vec<RawAddress>,
+    controls: Vec<SendControl>,
+    calls: Calls,
+}
+
+// SAFETY: the raw pointers in `headers` lead into the vectors of the same batch, which move with it and are never
+// resized, or to memory of a caller that is not touched after the call it was lent to.
+unsafe impl Send for SendBatch {}
+
+impl SendBatch {
+    /// Makes headers for up to `messages` messages a call (at least 1, and [`crate::MAX_BATCH`] at most).
+    #[must_use]
+    pub fn new(messages: usize) -> Self {
+        let messages = messages.clamp(1, crate::MAX_BATCH);
+        let mut batch = Self {
+            headers: (0..messages).map(|_| Header::new()).collect(),
+            names: vec![RawAddress::new(); messages],
+            controls: vec![SendControl::new(); messages],
+            calls: Calls::DEFAULT,
+        };
+        for (header, name) in batch.headers.iter_mut().zip(&mut batch.names) {
+            header.msg.msg_name = (&raw mut *name).cast();
+        }
+        batch
+    }
+
+    /// Messages that one call can take.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Forces one system call a message, as on systems without `sendmmsg`: for comparisons and tests.
+    pub fn use_single_calls(&mut self) {
+        self.calls = Calls::Single;
+    }
+
+    /// Sends `messages` in order, by the cheapest call there is for them. Never blocks.
+    ///
+    /// `Ok(n)` says that the first `n` left; go on with the rest, also if `n` is smaller than asked: the cause was a
+    /// full buffer, a faulty message or the batch's capacity, and the next call tells which. `n` is 0 only for an
+    /// empty list.
+    ///
+    /// # Errors
+    /// The **first** message failed with this errno; none was sent. To go on, leave it out. `WouldBlock`: the send
+    /// buffer is full. What else may come is in `udp(7)` and `ip(7)`. EINTR is repeated inside.
+    pub fn send(&mut self, socket: &UdpSocket, messages: &[Transmit<'_>]) -> io::Result<usize> {
+        let fd = socket.as_raw_fd();
+        let messages = &messages[..messages.len().min(self.headers.len())];
+        match messages {
+            [] => Ok(0),
+            [one] => self.send_one(fd, one).map(|()| 1),
+            many if self.calls == Calls::Many => match self.send_many(fd, many) {
+                Err(error) if Calls::are_missing(&error) => {
+                    self.calls = Calls::Single;
+                    self.send_each(fd, many)
+                }
+                result => result,
+            },
+            many => self.send_each(fd, many),
+        }
+    }
+
+    fn send_many(&mut self, fd: RawFd, messages: &[Transmit<'_>]) -> io::Result<usize> {
+        let mut filled = 0;
+        for (index, message) in messages.iter().enumerate() {
+            match self.fill(index, message) {
+                Ok(()) => filled += 1,
+                Err(error) if index == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        send_filled(fd, &mut self.headers[..filled])
+    }
+
+    /// The same, one call a message; an error after the first is left for the next call to meet.
+    fn send_each(&mut self, fd: RawFd, messages: &[Transmit<'_>]) -> io::Result<usize> {
+        for (done, message) in messages.iter().enumerate() {
+            match self.send_one(fd, message) {
+                Ok(()) => {}
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => return Ok(done),
+            }
+        }
+        Ok(messages.len())
+    }
+
+    fn send_one(&mut self, fd: RawFd, message: &Transmit<'_>) -> io::Result<()> {
+        match message.parts {
+            [] if message.is_plain() => send_to(fd, &[], &message.to),
+            [part] if message.is_plain() => send_to(fd, part, &message.to),
+            _ => {
+                self.fill(0, message)?;
+                let header = &raw const self.headers[0].msg;
+                // SAFETY: `fill` has made the header point to the batch's arrays and to `message`, all alive.
+                sys::retry(|| unsafe { libc::sendmsg(fd, header, libc::MSG_DONTWAIT) }).map(|_| ())
+            }
+        }
+    }
+
+    /// Makes header `index` describe `message`, which must outlive the header's use.
+    fn fill(&mut self, index: usize, message: &Transmit<'_>) -> io::Result<()> {
+        let header = &mut self.headers[index].msg;
+        header.msg_namelen = self.names[index].set(&message.to);
+        // IoSlice is documented to have the layout of iovec; sending only reads it
+        header.msg_iov = message.parts.as_ptr().cast::<libc::iovec>().cast_mut();
+        header.msg_iovlen = sys::fit(message.parts.len())?;
+        let control = &mut self.controls[index];
+        let used = if message.is_plain() { 0 } else { control::write(message, control)? };
+        header.msg_control = if used == 0 { std::ptr::null_mut() } else { control.bytes.as_mut_ptr().cast() };
+        header.msg_controllen = sys::fit(used)?;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for SendBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SendBatch")
+            .field("capacity", &self.capacity())
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One payload, one address, no control data: the call with the least to copy in.
+fn send_to(fd: RawFd, payload: &[u8], to: &SocketAddr) -> io::Result<()> {
+    let mut name = RawAddress::new();
+    let name_len = name.set(to);
+    let name = (&raw const name).cast::<libc::sockaddr>();
+    let data = payload.as_ptr().cast::<libc::c_void>();
+    // SAFETY: `data` and `name` lead to live memory of the lengths passed with them.
+    sys::retry(|| unsafe { libc::sendto(fd, data, payload.len(), libc::MSG_DONTWAIT, name, name_len) })
+        .map(|_| ())
+}
+
+#[cfg(target_os = "linux")]
+fn send_filled(fd: RawFd, headers: &mut [Header]) -> io::Result<usize> {
+    let (count, flags) = (sys::fit(headers.len())?, sys::fit(libc::MSG_DONTWAIT)?);
+    // SAFETY: `headers` are `count` mmsghdr; their pointers lead to the batch's arrays and to the messages that `send`
+    // has borrowed for the time of the call.
+    sys::retry(|| unsafe { libc::sendmmsg(fd, headers.as_mut_ptr().cast(), count, flags) })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send_filled(_: RawFd, _: &mut [Header]) -> io::Result<usize> {
+    Err(sys::errno(libc::ENOSYS))
+}
+
+const _: () = assert!(
+    size_of::<IoSlice<'_>>() == size_of::<libc::iovec>()
+        && align_of::<IoSlice<'_>>() == align_of::<libc::iovec>()
+);

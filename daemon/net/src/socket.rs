@@ -1,0 +1,220 @@
+//! A UDP socket: made whole, then read and written in batches.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::buffers::{self, BufferSize, Buffers, Direction};
+use crate::{BindError, BindStep, Pktinfo, SocketOptions, path_mtu, sockopt};
+
+/// A bound UDP socket of one address family, never blocking, closed on exec and on drop.
+///
+/// An IPv6 socket does not carry IPv4: `[::]:53` and `0.0.0.0:53` are two sockets, so that no address ever shows up
+/// in its IPv4-mapped form and slips past an access list.
+#[derive(Debug)]
+pub struct UdpSocket {
+    inner: Socket,
+    ipv6: bool,
+    asked: Asked,
+}
+
+#[derive(Debug)]
+struct Asked {
+    recv_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+}
+
+impl UdpSocket {
+    /// Makes a socket with `options` and binds it to `addr`; port 0 lets the system choose one.
+    ///
+    /// # Errors
+    /// [`BindError`] says at which step; its text, what to do.
+    pub fn bind(addr: SocketAddr, options: &SocketOptions) -> Result<Self, BindError> {
+        let at = |step| move |source| BindError { addr, step, source };
+        // socket2 makes it close-on-exec
+        let inner = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
+            .map_err(at(BindStep::Create))?;
+        inner.set_nonblocking(true).map_err(at(BindStep::Option("O_NONBLOCK")))?;
+        apply(&inner, &addr, options).map_err(|(name, source)| at(BindStep::Option(name))(source))?;
+        inner.bind(&SockAddr::from(addr)).map_err(at(BindStep::Bind))?;
+        let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
+        Ok(Self { inner, ipv6: addr.is_ipv6(), asked })
+    }
+
+    /// The address and port it is bound to.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether it is an IPv6 socket.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        self.ipv6
+    }
+
+    /// The buffers asked for and got.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`.
+    pub fn buffers(&self) -> io::Result<Buffers> {
+        let got = |direction| buffers::granted(&self.inner, direction);
+        Ok(Buffers {
+            recv: BufferSize { asked: self.asked.recv_buffer, got: got(Direction::Recv)? },
+            send: BufferSize { asked: self.asked.send_buffer, got: got(Direction::Send)? },
+        })
+    }
+
+    /// Ties the socket to one peer: it receives from that one only, learns of its ICMP errors (ECONNREFUSED), and the
+    /// route is looked up once. Use [`Self::send`] then.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`: EINVAL or EAFNOSUPPORT for another family, ENETUNREACH without a route.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.inner.connect(&SockAddr::from(peer))
+    }
+
+    /// Undoes [`Self::connect`]. On Linux a port that the system had chosen is given up as well.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`.
+    pub fn disconnect(&self) -> io::Result<()> {
+        crate::connect::dissolve(self)
+    }
+
+    /// Sends one datagram to the connected peer.
+    ///
+    /// # Errors
+    /// EDESTADDRREQ if there is none; otherwise as [`crate::SendBatch::send`].
+    pub fn send(&self, payload: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.inner.send(payload) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// TTL, or hop limit, of unicast datagrams: 1 to 255.
+    ///
+    /// # Errors
+    /// EINVAL for other values.
+    pub fn set_ttl(&self, hops: u8) -> io::Result<()> {
+        if self.ipv6 {
+            self.inner.set_unicast_hops_v6(hops.into())
+        } else {
+            self.inner.set_ttl_v4(hops.into())
+        }
+    }
+
+    /// Takes the error that is pending on the socket, if any (`SO_ERROR`).
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)` itself.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.inner.take_error()
+    }
+
+    /// Datagrams the kernel dropped at this socket since it was made, mostly as its receive buffer was full; `None`
+    /// where the system does not tell (off Linux). Wraps around at 2^32.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`.
+    pub fn drops(&self) -> io::Result<Option<u32>> {
+        drops(self)
+    }
+
+    pub(crate) fn inner(&self) -> &Socket {
+        &self.inner
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl AsRawFd for UdpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+/// Sets all options that come before bind; an error names its option.
+fn apply(
+    socket: &Socket,
+    addr: &SocketAddr,
+    options: &SocketOptions,
+) -> Result<(), (&'static str, io::Error)> {
+    let ipv6 = addr.is_ipv6();
+    let named = |name| move |error| (name, error);
+    if ipv6 {
+        socket.set_only_v6(true).map_err(named("IPV6_V6ONLY"))?;
+    }
+    if let Some(size) = options.recv_buffer {
+        buffers::ask(socket, Direction::Recv, size).map_err(named("SO_RCVBUF"))?;
+    }
+    if let Some(size) = options.send_buffer {
+        buffers::ask(socket, Direction::Send, size).map_err(named("SO_SNDBUF"))?;
+    }
+    if options.reuse_addr {
+        socket.set_reuse_address(true).map_err(named("SO_REUSEADDR"))?;
+    }
+    if options.broadcast {
+        socket.set_broadcast(true).map_err(named("SO_BROADCAST"))?;
+    }
+    if options.freebind {
+        freebind(socket, ipv6).map_err(named("IP_FREEBIND"))?;
+    }
+    if options.pktinfo.is_wanted(addr) {
+        recv_option(socket, ipv6, libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO).map_err(named("IP_PKTINFO"))?;
+    }
+    if options.recv_ecn {
+        recv_option(socket, ipv6, libc::IP_RECVTOS, libc::IPV6_RECVTCLASS).map_err(named("IP_RECVTOS"))?;
+    }
+    if options.recv_hop_limit {
+        recv_option(socket, ipv6, libc::IP_RECVTTL, libc::IPV6_RECVHOPLIMIT).map_err(named("IP_RECVTTL"))?;
+    }
+    if let Some(mode) = options.path_mtu_discovery {
+        path_mtu::set_discovery(socket, ipv6, mode).map_err(named("IP_MTU_DISCOVER"))?;
+    }
+    if Pktinfo::WildcardOnly.is_wanted(addr) {
+        crate::group::only_own_groups(socket, ipv6).map_err(named("IP_MULTICAST_ALL"))?;
+    }
+    Ok(())
+}
+
+fn recv_option(socket: &Socket, ipv6: bool, v4_name: libc::c_int, v6_name: libc::c_int) -> io::Result<()> {
+    if ipv6 {
+        sockopt::set_int(socket, libc::IPPROTO_IPV6, v6_name, 1)
+    } else {
+        sockopt::set_int(socket, libc::IPPROTO_IP, v4_name, 1)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn freebind(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    if ipv6 { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn freebind(_: &Socket, _: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
+fn drops(socket: &UdpSocket) -> io::Result<Option<u32>> {
+    const INDEX: usize = libc::SK_MEMINFO_DROPS as usize;
+    let info = sockopt::get::<{ INDEX + 1 }>(socket, libc::SOL_SOCKET, libc::SO_MEMINFO)?;
+    Ok(Some(info[INDEX].cast_unsigned()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drops(_: &UdpSocket) -> io::Result<Option<u32>> {
+    Ok(None)
+}
