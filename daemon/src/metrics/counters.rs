@@ -11,12 +11,12 @@ pub struct Counters {
     pub received: u64,
     /// Their payload bytes.
     pub received_bytes: u64,
-    /// Received datagrams that at least one accepted send entry answers.
+    /// Received datagrams that at least one valid send entry answers.
     pub replied: u64,
     /// Received datagrams the handler took without an answer.
     pub consumed: u64,
-    /// Send entries accepted from the handler.
-    pub accepted: u64,
+    /// Datagrams the handler queued for sending.
+    pub queued: u64,
     /// Datagrams handed to the kernel.
     pub sent: u64,
     /// Their payload bytes.
@@ -70,7 +70,7 @@ impl AddAssign<&Self> for Counters {
         self.received_bytes += other.received_bytes;
         self.replied += other.replied;
         self.consumed += other.consumed;
-        self.accepted += other.accepted;
+        self.queued += other.queued;
         self.sent += other.sent;
         self.sent_bytes += other.sent_bytes;
         self.receive_errors += other.receive_errors;
@@ -97,7 +97,7 @@ impl Conservation {
     pub fn holds(&self) -> bool {
         let c = &self.counters;
         c.received == c.replied + c.consumed + c.dropped_in(Stage::Receive)
-            && c.accepted == c.sent + self.waiting + c.dropped_in(Stage::Send)
+            && c.queued == c.sent + self.waiting + c.dropped_in(Stage::Send)
     }
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Conservation {
             c.dropped_in(Stage::Receive)
         )?;
         reasons(f, c, Stage::Receive)?;
-        write!(f, "; replies {} = sent {} + dropped {}", c.accepted, c.sent, c.dropped_in(Stage::Send))?;
+        write!(f, "; replies {} = sent {} + dropped {}", c.queued, c.sent, c.dropped_in(Stage::Send))?;
         reasons(f, c, Stage::Send)?;
         if self.waiting > 0 {
             write!(f, " + waiting {}", self.waiting)?;
@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn the_equation_prints_what_it_checks() {
-        let mut c = Counters { received: 5, replied: 2, consumed: 1, accepted: 3, sent: 2, ..Counters::default() };
+        let mut c =
+            Counters { received: 5, replied: 2, consumed: 1, queued: 3, sent: 2, ..Counters::default() };
         c.drop_many(DropReason::OnPurpose, 2);
         assert!(c.conservation(1).holds());
         assert!(!c.conservation(0).holds());

@@ -292,7 +292,12 @@ impl Exchange {
     }
 
     /// Lends the memory to a handler call: `call` gets the batch, which is valid until it returns.
-    pub(super) fn lend<R>(&mut self, now_ns: u64, batch: pp_batch, call: impl FnOnce(*mut pp_batch) -> R) -> R {
+    pub(super) fn lend<R>(
+        &mut self,
+        now_ns: u64,
+        batch: &pp_batch,
+        call: impl FnOnce(*mut pp_batch) -> R,
+    ) -> R {
         for d in &mut self.rx {
             d.rx_ns = now_ns;
         }
@@ -306,7 +311,14 @@ impl Exchange {
             arena_len: 0,
             arena_cap: u32::try_from(self.limits.arena).unwrap_or(0),
             now_ns,
-            ..batch
+            size: batch.size,
+            wall_offset_ns: batch.wall_offset_ns,
+            ctx: batch.ctx,
+            host: batch.host,
+            max_payload: batch.max_payload,
+            log_level: batch.log_level,
+            refused: 0,
+            reserved: 0,
         };
         let result = call(&raw mut batch);
         self.tx_len = usize::try_from(batch.tx_len).unwrap_or(usize::MAX).min(self.tx.len());
@@ -318,7 +330,8 @@ impl Exchange {
     /// has used up its share.
     pub(super) fn park(&mut self, batch: &mut pp_batch) -> bool {
         let queued = usize::try_from(batch.tx_len).unwrap_or(usize::MAX).min(self.tx.len());
-        if self.parked.len() + queued > self.limits.tx_total || self.arena_at + 1 == self.limits.arena_chunks {
+        if self.parked.len() + queued > self.limits.tx_total || self.arena_at + 1 == self.limits.arena_chunks
+        {
             return false;
         }
         self.parked.extend_from_slice(self.tx.get(..queued).unwrap_or_default());

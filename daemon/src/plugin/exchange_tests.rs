@@ -116,16 +116,15 @@ fn retain_keeps_descriptors_and_arrivals_together() {
 fn parked_entries_keep_their_order_and_their_bytes() {
     let mut e = Exchange::new(SMALL);
     assert!(e.push(arrived(0, 1)));
-    let mut first = [0_u8; 4];
     let batch = blank_batch();
-    let flushes = e_lend(&mut e, batch, &mut first);
+    let flushes = e_lend(&mut e, &batch);
     assert_eq!(flushes, vec![true, true, false]);
     let payloads: Vec<_> = e.outputs().map(|o| o.unwrap().payload.to_vec()).collect();
     assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
 }
 
 /// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
-fn e_lend(e: &mut Exchange, batch: pp_batch, _first: &mut [u8; 4]) -> Vec<bool> {
+fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
     let shared: *mut Exchange = e;
     let mut flushes = Vec::new();
     e.lend(1, batch, |b| {
@@ -138,7 +137,7 @@ fn e_lend(e: &mut Exchange, batch: pp_batch, _first: &mut [u8; 4]) -> Vec<bool> 
                 b.arena_len = 4;
                 let entry = pp_tx { data: b.arena, len: 4, rx: 0, ..EMPTY_TX };
                 // SAFETY: `tx` has two entries.
-                unsafe { *b.tx.add(slot) = entry };
+                unsafe { *b.tx.wrapping_add(slot) = entry };
                 b.tx_len += 1;
             }
             // SAFETY: what the host's `flush` does: the exchange of the running call, reached by pointer.

@@ -4,7 +4,8 @@
 use super::exchange::PARKED;
 use super::record::{MAX_TIMER_REQUESTS, Record, TimerRequest};
 use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx, pp_host,
+    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
+    pp_host,
 };
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +19,7 @@ const MAX_LINE: usize = 4096;
 
 /// The table every instance gets.
 pub(super) static HOST: Host = Host(pp_host {
-    size: size_of::<pp_host>() as u32,
+    size: size_u32::<pp_host>(),
     abi_minor: ABI_MINOR as u32,
     name: c"polyport".as_ptr(),
     version: VERSION.as_ptr(),
@@ -42,6 +43,12 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => c"unknown",
 };
 
+/// `sizeof(T)` as the ABI writes it.
+#[expect(clippy::cast_possible_truncation, reason = "the structs of the ABI are below 1 KiB")]
+pub(super) const fn size_u32<T>() -> u32 {
+    size_of::<T>() as u32
+}
+
 /// The highest ABI level that is kept.
 pub(super) fn log_level() -> u32 {
     log::max_level() as u32
@@ -61,7 +68,9 @@ fn level(abi: i32) -> log::Level {
 unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: usize) {
     guarded((), || {
         let level = level(abi_level);
-        let Some(record) = record(ctx).filter(|_| level <= log::max_level() && !msg.is_null()) else { return };
+        let Some(record) = record(ctx).filter(|_| level <= log::max_level() && !msg.is_null()) else {
+            return;
+        };
         let limited = level <= log::Level::Info;
         let suppressed = if limited { record.limiter.admit() } else { Some(0) };
         let Some(suppressed) = suppressed else { return };
@@ -74,7 +83,12 @@ unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: 
     });
 }
 
-unsafe extern "C" fn metric(ctx: *mut pp_ctx, kind: u32, name: *const c_char, help: *const c_char) -> *mut u64 {
+unsafe extern "C" fn metric(
+    ctx: *mut pp_ctx,
+    kind: u32,
+    name: *const c_char,
+    help: *const c_char,
+) -> *mut u64 {
     /// Where a plugin counts that asks at the wrong time: never NULL, never shown.
     static NOWHERE: AtomicU64 = AtomicU64::new(0);
     guarded(NOWHERE.as_ptr(), || {
@@ -86,7 +100,9 @@ unsafe extern "C" fn metric(ctx: *mut pp_ctx, kind: u32, name: *const c_char, he
         }
         // SAFETY: not NULL, and NUL-terminated by contract.
         let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-        let help = if help.is_null() { c"" } else {
+        let help = if help.is_null() {
+            c""
+        } else {
             // SAFETY: not NULL, and NUL-terminated by contract.
             unsafe { CStr::from_ptr(help) }
         };
@@ -146,7 +162,9 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+                if c.is_control()
+                    || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                {
                     write!(f, "{}", c.escape_default())?;
                 } else {
                     fmt::Write::write_char(f, c)?;

@@ -71,9 +71,11 @@ fn check_container(file: &[u8]) -> Result<(), Cause> {
             return Err(Cause::OtherMachine { built_for: "a 32-bit machine".into(), host: host_name() });
         }
         FileKind::MachOFat32 | FileKind::MachOFat64 => {
-            return Err(Cause::NotALibrary("a universal binary; extract this machine's part with lipo -thin"));
+            return Err(Cause::NotALibrary(
+                "a universal binary; extract this machine's part with lipo -thin",
+            ));
         }
-        _ => return Err(Cause::NotALibrary("no ELF or Mach-O header")),
+        FileKind::DyldCache | _ => return Err(Cause::NotALibrary("no ELF or Mach-O header")),
     }
     let truncated = Cause::Truncated { len: file.len() };
     let Ok(object) = object::File::parse(file) else { return Err(truncated) };
@@ -111,7 +113,8 @@ impl<'a> Raw<'a> {
         let mut found = None;
         let mut count = 0;
         for at in memchr::memmem::find_iter(file, &MAGIC) {
-            let candidate = file.get(at..).and_then(|rest| rest.first_chunk::<{ IDENT_SIZE as usize }>()).map(Raw);
+            let candidate =
+                file.get(at..).and_then(|rest| rest.first_chunk::<{ IDENT_SIZE as usize }>()).map(Raw);
             if let Some(raw) = candidate.filter(|raw| raw.u16(22) == IDENT_SIZE) {
                 found = Some(raw);
                 count += 1;
@@ -172,8 +175,14 @@ mod tests {
     #[test]
     fn plain_files_are_refused_in_words() {
         assert!(matches!(Identity::read(b""), Err(Cause::NotALibrary(_))));
-        assert!(matches!(Identity::read(b"#!/bin/sh\nexit 0\n and some more text"), Err(Cause::NotALibrary(_))));
-        assert!(matches!(Identity::read(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"), Err(Cause::Truncated { len: 16 })));
+        assert!(matches!(
+            Identity::read(b"#!/bin/sh\nexit 0\n and some more text"),
+            Err(Cause::NotALibrary(_))
+        ));
+        assert!(matches!(
+            Identity::read(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"),
+            Err(Cause::Truncated { len: 16 })
+        ));
     }
 
     #[test]

@@ -2,13 +2,11 @@
 #![expect(unsafe_code, reason = "calls a plugin's functions")]
 
 use super::exchange::{Exchange, to_pp_addr};
-use super::host::{HOST, log_level};
+use super::host::{HOST, log_level, size_u32};
 use super::library::Plugin;
 use super::option::Values;
 use super::record::{Cells, Record, TimerRequest};
-use polyport_abi::{
-    ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
-};
+use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
 use std::ffi::{CString, c_void};
 use std::net::SocketAddr;
 use std::ptr::{self, NonNull};
@@ -74,13 +72,18 @@ impl Instance {
     ///
     /// # Errors
     /// The plugin's own words, and the option it blames.
-    pub fn create(plugin: &Arc<Plugin>, spec: &InstanceSpec<'_>, cells: &mut Cells) -> Result<Self, CreateError> {
+    pub fn create(
+        plugin: &Arc<Plugin>,
+        spec: &InstanceSpec<'_>,
+        cells: &mut Cells,
+    ) -> Result<Self, CreateError> {
         let name: Arc<str> = Arc::clone(plugin.name());
-        let record: &'static Record = Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
+        let record: &'static Record =
+            Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
         record.limiter.set_now(spec.now_ns);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let create = pp_create {
-            size: size_of::<pp_create>() as u32,
+            size: size_u32::<pp_create>(),
             why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
             ctx: handle(record),
             host: host(),
@@ -94,7 +97,7 @@ impl Instance {
             listener: listener.as_ptr(),
             local: to_pp_addr(spec.local),
         };
-        let mut error = pp_error { size: size_of::<pp_error>() as u32, opt: 0, msg: [0; 504] };
+        let mut error = pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] };
         record.cells.set(cells);
         // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
         let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };
@@ -128,16 +131,20 @@ impl Instance {
     }
 
     /// Takes the timer calls the handler made since the last time.
-    pub fn take_timers(&mut self, into: &mut Vec<TimerRequest>) {
+    pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
         into.append(&mut self.record.timers.borrow_mut());
     }
 
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "the contract: one call at a time, so an exclusive borrow"
+    )]
     fn call(&mut self, exchange: &mut Exchange, call: Call, f: impl FnOnce(*mut pp_batch) -> i32) -> Outcome {
         let record = self.record;
         record.limiter.set_now(call.now_ns);
         record.exchange.set(exchange);
         let batch = call.batch(handle(record));
-        let status = exchange.lend(call.now_ns, batch, f);
+        let status = exchange.lend(call.now_ns, &batch, f);
         record.exchange.set(ptr::null_mut());
         match status {
             OK => Outcome::Served,
@@ -169,7 +176,7 @@ pub struct Call {
 impl Call {
     fn batch(self, ctx: *mut pp_ctx) -> pp_batch {
         pp_batch {
-            size: size_of::<pp_batch>() as u32,
+            size: size_u32::<pp_batch>(),
             rx_len: 0,
             rx: ptr::null_mut(),
             tx: ptr::null_mut(),

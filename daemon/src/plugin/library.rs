@@ -8,8 +8,9 @@ use super::search::SearchPath;
 use super::stage::Stage;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED, OPT_SECRET,
-    OPT_SIZE, OPT_STRING, SYMBOL, create_fn, destroy_fn, on_batch_fn, on_timer_fn, pp_opt, pp_plugin,
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
+    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, create_fn, destroy_fn, on_batch_fn, on_timer_fn, pp_opt,
+    pp_plugin,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -126,7 +127,8 @@ impl Loader {
         let library = ManuallyDrop::new(library.map_err(|e| Cause::Linker(linker_text(&e, &staged)))?);
         // SAFETY: the symbol is a data symbol; only its address is taken here.
         let symbol = unsafe { library.get::<*const pp_plugin>(SYMBOL.to_bytes_with_nul()) };
-        let table: *const pp_plugin = symbol.map_err(|e| Cause::NoSymbol(linker_text(&e, &staged)))?.into_raw().cast_const().cast();
+        let table: *const pp_plugin =
+            symbol.map_err(|e| Cause::NoSymbol(linker_text(&e, &staged)))?.into_raw().cast_const().cast();
         if self.tables.contains(&table.addr()) {
             return Err(Cause::NotFresh);
         }
@@ -134,7 +136,14 @@ impl Loader {
         let table = copy_table(table)?;
         let name = Arc::from(identity.name.as_str());
         let path = path.to_path_buf();
-        Ok(Plugin { path, identity, name, options: options(&table)?, functions: functions(&table)?, _library: library })
+        Ok(Plugin {
+            path,
+            identity,
+            name,
+            options: options(&table)?,
+            functions: functions(&table)?,
+            _library: library,
+        })
     }
 
     fn stage(&mut self, identity: &Identity, bytes: &[u8]) -> Result<PathBuf, Cause> {
@@ -161,7 +170,9 @@ fn linker_text(error: &libloading::Error, staged: &Path) -> String {
     }
     let text = text.replace(&format!("{}: ", staged.display()), "");
     if text.contains("static TLS") {
-        return format!("{text}; build its allocator without initial-exec TLS (disable_initial_exec_tls, local_dynamic_tls)");
+        return format!(
+            "{text}; build its allocator without initial-exec TLS (disable_initial_exec_tls, local_dynamic_tls)"
+        );
     }
     text
 }
@@ -170,7 +181,7 @@ fn linker_text(error: &libloading::Error, staged: &Path) -> String {
 fn copy_table(table: *const pp_plugin) -> Result<pp_plugin, Cause> {
     let needed = offset_of!(pp_plugin, on_timer);
     // SAFETY: the exported table begins with a `pp_ident` and its size, whatever its minor version.
-    let size = unsafe { (&raw const (*table).size).read() };
+    let size = unsafe { table.wrapping_byte_add(offset_of!(pp_plugin, size)).cast::<u32>().read() };
     let size = usize::try_from(size).unwrap_or(0);
     if size < needed {
         return Err(Cause::ShortTable { size, needed });
@@ -219,7 +230,8 @@ fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
         OPT_SIZE => OptionType::Size,
         OPT_STRING => OptionType::String,
         OPT_ENUM => {
-            let choices = text(o.choices).ok_or_else(|| Cause::BadOptionTable(format!("{name} has no choices")))?;
+            let choices =
+                text(o.choices).ok_or_else(|| Cause::BadOptionTable(format!("{name} has no choices")))?;
             OptionType::Enum(choices.split('|').map(str::to_owned).collect())
         }
         OPT_ADDR => OptionType::Addr,

@@ -2,8 +2,8 @@
 
 use crate::value;
 use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE, OPT_STRING,
-    pp_addr, pp_val, pp_value,
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE,
+    OPT_STRING, pp_addr, pp_val, pp_value,
 };
 use std::ffi::CString;
 use std::net::SocketAddr;
@@ -104,14 +104,17 @@ impl Values {
     /// Everything that is wrong, not only the first.
     pub fn check(specs: &[OptionSpec], given: &[Given<'_>]) -> Result<Self, Vec<OptionProblem>> {
         let mut values = Self::default();
-        let mut problems: Vec<_> = given.iter().enumerate().filter_map(|(i, g)| unknown(specs, i, g.name)).collect();
+        let mut problems: Vec<_> =
+            given.iter().enumerate().filter_map(|(i, g)| unknown(specs, i, g.name)).collect();
         for spec in specs {
             let at = given.iter().rposition(|g| g.name == spec.name);
             let read = match at.and_then(|i| given.get(i)) {
                 Some(g) => values.read(spec, &g.value),
                 None => match &spec.default {
                     Some(text) => values.read(spec, &GivenValue::Text(text)),
-                    None if spec.required => Err(format!("option `{}` must be given: {}", spec.name, spec.help)),
+                    None if spec.required => {
+                        Err(format!("option `{}` must be given: {}", spec.name, spec.help))
+                    }
                     None => Ok(absent()),
                 },
             };
@@ -133,7 +136,8 @@ impl Values {
     }
 
     fn read(&mut self, spec: &OptionSpec, given: &GivenValue<'_>) -> Result<pp_value, String> {
-        let expected = |given: &GivenValue<'_>| format!("expected {}, got {}", spec.kind.noun(), given.noun());
+        let expected =
+            |given: &GivenValue<'_>| format!("expected {}, got {}", spec.kind.noun(), given.noun());
         let bounded = |v: f64| in_bounds(spec, v).map(|()| v);
         let value = match (&spec.kind, given) {
             (OptionType::Bool, GivenValue::Bool(b)) => int(OPT_BOOL, i64::from(*b)),
@@ -143,13 +147,16 @@ impl Values {
             (OptionType::Int, GivenValue::Text(t)) => {
                 int(OPT_INT, bounded_int(spec, t.parse().map_err(|_| expected(given))?)?)
             }
-            (OptionType::Float, _) => float(OPT_FLOAT, bounded(given.number().ok_or_else(|| expected(given))?)?),
+            (OptionType::Float, _) => {
+                float(OPT_FLOAT, bounded(given.number().ok_or_else(|| expected(given))?)?)
+            }
             (OptionType::Ratio, GivenValue::Text(t)) => float(OPT_RATIO, bounded(value::ratio(t)?)?),
             (OptionType::Ratio, GivenValue::Int(_) | GivenValue::Float(_)) => {
                 float(OPT_RATIO, bounded(value::ratio(&given.plain())?)?)
             }
             (OptionType::Duration, GivenValue::Text(t)) => {
-                let ns = i64::try_from(value::duration(t)?.as_nanos()).map_err(|_| "longer than 292 years")?;
+                let ns =
+                    i64::try_from(value::duration(t)?.as_nanos()).map_err(|_| "longer than 292 years")?;
                 int(OPT_DURATION, bounded_int(spec, ns)?)
             }
             (OptionType::Duration, GivenValue::Int(_)) => {
@@ -291,7 +298,11 @@ fn choice(choices: &[String], text: &str) -> Result<pp_value, String> {
 /// Text of a JSON option on the command line may be JSON already; anything else becomes a JSON string.
 fn json_text(text: &str) -> String {
     let starts_json = text.starts_with(['{', '[', '"']) || text.parse::<f64>().is_ok();
-    if starts_json || ["true", "false", "null"].contains(&text) { text.to_owned() } else { format!("{text:?}") }
+    if starts_json || ["true", "false", "null"].contains(&text) {
+        text.to_owned()
+    } else {
+        format!("{text:?}")
+    }
 }
 
 fn absent() -> pp_value {

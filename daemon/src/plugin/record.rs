@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Timer calls one handler call may make; a plugin that wants more is told so.
-pub const MAX_TIMER_REQUESTS: usize = 1024;
+pub(super) const MAX_TIMER_REQUESTS: usize = 1024;
 /// Log lines an instance may write a second, debug and trace apart: a flood of datagrams must not become a
 /// flood of lines.
-pub const LOG_LINES_PER_SECOND: u32 = 50;
+pub(super) const LOG_LINES_PER_SECOND: u32 = 50;
 
 /// A call of `pp_host::timer`, applied after the handler has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,8 @@ impl SearchPath {
         configured: &[PathBuf],
         executable: Option<&Path>,
     ) -> Self {
-        let from_variable = path_variable.map(|v| std::env::split_paths(v).collect::<Vec<_>>()).unwrap_or_default();
+        let from_variable =
+            path_variable.map(|v| std::env::split_paths(v).collect::<Vec<_>>()).unwrap_or_default();
         let dirs = [command_line, &from_variable, configured].concat();
         let beside = executable.and_then(Path::parent);
         Self {
@@ -49,7 +50,8 @@ impl SearchPath {
             return Ok(PathBuf::from(reference));
         }
         let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
-        let newest = || self.build.iter().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
+        let newest =
+            || self.build.iter().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
         first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice())).ok_or_else(|| {
             let searched: Vec<PathBuf> = self.all().cloned().collect();
             let nearest = self.nearest(reference);
@@ -77,10 +79,14 @@ impl SearchPath {
 
 fn in_dir(dir: &Path, name: &str) -> Option<PathBuf> {
     let stem = name.replace('-', "_");
-    [format!("{DLL_PREFIX}polyport_{stem}{DLL_SUFFIX}"), format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}"), format!("{stem}{DLL_SUFFIX}")]
-        .into_iter()
-        .map(|file| dir.join(file))
-        .find(|path| path.is_file())
+    [
+        format!("{DLL_PREFIX}polyport_{stem}{DLL_SUFFIX}"),
+        format!("{DLL_PREFIX}{stem}{DLL_SUFFIX}"),
+        format!("{stem}{DLL_SUFFIX}"),
+    ]
+    .into_iter()
+    .map(|file| dir.join(file))
+    .find(|path| path.is_file())
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

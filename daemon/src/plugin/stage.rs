@@ -17,7 +17,7 @@ const LOCK: &str = "lock";
 
 /// A directory of staged libraries, owned by this process and removed with it.
 #[derive(Debug)]
-pub struct Stage {
+pub(super) struct Stage {
     dir: PathBuf,
     lock: File,
     next: u32,
@@ -28,7 +28,7 @@ impl Stage {
     ///
     /// # Errors
     /// Every candidate with its error.
-    pub fn open(candidates: &[PathBuf], pid: u32) -> Result<Self, Vec<(PathBuf, io::Error)>> {
+    pub(super) fn open(candidates: &[PathBuf], pid: u32) -> Result<Self, Vec<(PathBuf, io::Error)>> {
         let mut tried = Vec::new();
         for candidate in candidates {
             match Self::open_in(candidate, pid) {
@@ -43,8 +43,9 @@ impl Stage {
     ///
     /// # Errors
     /// As of creating and writing a file.
-    pub fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        let clean: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    pub(super) fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let clean: String =
+            name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
         self.next += 1;
         let path = self.dir.join(format!("{clean}-g{}{}", self.next, std::env::consts::DLL_SUFFIX));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
@@ -87,7 +88,7 @@ impl Drop for Stage {
 
 /// The places a stage may be made in, best first. `var` reads an environment variable.
 #[must_use]
-pub fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
+pub(super) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
     let named = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let run = PathBuf::from("/run/polyport");
     // `/run/polyport` is made by the service manager, or here when we may.
@@ -110,7 +111,9 @@ fn is_noexec(dir: &Path) -> io::Result<bool> {
 /// A stage is dead when its lock is free: the kernel drops a lock with its process, however that ended.
 fn remove_dead(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    for dir in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path()) {
+    for dir in
+        entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path())
+    {
         if let Ok(lock) = File::open(dir.join(LOCK))
             && lock.try_lock().is_ok()
         {
@@ -130,7 +133,10 @@ mod tests {
         let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
         let (a, b) = (stage.put("../e/cho 1", b"x").unwrap(), stage.put("../e/cho 1", b"y").unwrap());
         assert_ne!(a, b);
-        assert_eq!(a.file_name().unwrap().to_str().unwrap(), format!("..echo1-g1{}", std::env::consts::DLL_SUFFIX));
+        assert_eq!(
+            a.file_name().unwrap().to_str().unwrap(),
+            format!("..echo1-g1{}", std::env::consts::DLL_SUFFIX)
+        );
         assert_eq!(fs::metadata(&a).unwrap().permissions().mode() & 0o777, 0o500);
         assert_eq!(fs::metadata(a.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
         drop(stage);
@@ -163,7 +169,8 @@ mod tests {
 
     #[test]
     fn every_candidate_is_named_when_none_serves() {
-        let tried = Stage::open(&[PathBuf::from("/nonexistent-a"), PathBuf::from("/nonexistent-b")], 1).unwrap_err();
+        let tried =
+            Stage::open(&[PathBuf::from("/nonexistent-a"), PathBuf::from("/nonexistent-b")], 1).unwrap_err();
         assert_eq!(tried.len(), 2);
     }
 }

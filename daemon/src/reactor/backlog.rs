@@ -1,0 +1,85 @@
+//! What a socket did not take: kept in order, bounded, sent when there is room again.
+
+use super::delayed::Owned;
+use std::collections::VecDeque;
+
+/// The datagrams of one listener that wait for room.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    queue: VecDeque<Owned>,
+    bytes: usize,
+}
+
+impl Backlog {
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Appends; gives the datagram back when a limit is reached. `total` counts the bytes of all backlogs.
+    pub(super) fn push(
+        &mut self,
+        owned: Owned,
+        limits: &BacklogLimits,
+        total: &mut usize,
+    ) -> Result<(), Owned> {
+        let len = owned.payload.len();
+        let fits = self.queue.len() < limits.datagrams
+            && self.bytes + len <= limits.bytes
+            && *total + len <= limits.total_bytes;
+        if !fits {
+            return Err(owned);
+        }
+        self.bytes += len;
+        *total += len;
+        self.queue.push_back(owned);
+        Ok(())
+    }
+
+    /// The first ones.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
+        self.queue.iter()
+    }
+
+    /// Removes the first one.
+    pub(super) fn pop(&mut self, total: &mut usize) -> Option<Owned> {
+        let owned = self.queue.pop_front()?;
+        self.bytes -= owned.payload.len();
+        *total -= owned.payload.len();
+        Some(owned)
+    }
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BacklogLimits {
+    pub(super) datagrams: usize,
+    pub(super) bytes: usize,
+    pub(super) total_bytes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(len: usize) -> Owned {
+        Owned { to: "192.0.2.1:9".parse().unwrap(), from: None, ecn: 0, payload: vec![0; len] }
+    }
+
+    #[test]
+    fn every_limit_holds_and_the_total_is_given_back() {
+        let limits = BacklogLimits { datagrams: 2, bytes: 10, total_bytes: 12 };
+        let (mut a, mut b, mut total) = (Backlog::default(), Backlog::default(), 0);
+        assert!(a.push(owned(10), &limits, &mut total).is_ok());
+        assert!(a.push(owned(1), &limits, &mut total).is_err());
+        assert!(b.push(owned(3), &limits, &mut total).is_err());
+        assert!(b.push(owned(1), &limits, &mut total).is_ok());
+        assert!(b.push(owned(1), &limits, &mut total).is_ok());
+        assert!(b.push(owned(0), &limits, &mut total).is_err());
+        while a.pop(&mut total).is_some() || b.pop(&mut total).is_some() {}
+        assert_eq!(total, 0);
+    }
+}

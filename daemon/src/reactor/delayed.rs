@@ -1,0 +1,127 @@
+//! Datagrams that leave later: the host owns their bytes, so they survive the handler that wanted them.
+
+use super::io::Token;
+use crate::plugin::{Output, ReplySource};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Buffers of sent datagrams kept for the next ones; more would hold memory after a burst.
+const SPARE_BUFFERS: usize = 1024;
+/// A larger buffer is given back.
+const SPARE_BYTES: usize = 2048;
+
+/// A datagram in the host's own memory.
+#[derive(Debug)]
+pub(super) struct Owned {
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<ReplySource>,
+    pub(super) ecn: u8,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Owned {
+    /// Copies what a handler queued.
+    pub(super) fn copy(output: &Output<'_>, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.extend_from_slice(output.payload);
+        Self { to: output.to, from: output.from, ecn: output.ecn, payload: buffer }
+    }
+}
+
+/// Delayed datagrams by the moment they are due; ties leave in the order they came.
+#[derive(Debug, Default)]
+pub(super) struct Delayed {
+    queue: BTreeMap<(u64, u64), (Token, Owned)>,
+    bytes: usize,
+    sequence: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Delayed {
+    /// Queues a copy; false when a limit is reached.
+    pub(super) fn push(
+        &mut self,
+        listener: Token,
+        output: &Output<'_>,
+        datagrams: usize,
+        bytes: usize,
+    ) -> bool {
+        if self.queue.len() >= datagrams || self.bytes.saturating_add(output.payload.len()) > bytes {
+            return false;
+        }
+        self.bytes += output.payload.len();
+        self.sequence += 1;
+        let owned = Owned::copy(output, self.spare.pop().unwrap_or_default());
+        self.queue.insert((output.at_ns, self.sequence), (listener, owned));
+        true
+    }
+
+    /// The next moment something is due.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes one that is due, if it belongs to `listener` where one is given.
+    pub(super) fn pop_due(&mut self, now_ns: u64, listener: Option<Token>) -> Option<(Token, Owned)> {
+        let entry = self.queue.first_entry()?;
+        if entry.key().0 > now_ns || listener.is_some_and(|l| l != entry.get().0) {
+            return None;
+        }
+        let (token, owned) = entry.remove();
+        self.bytes -= owned.payload.len();
+        Some((token, owned))
+    }
+
+    /// How many of a listener's datagrams wait.
+    pub(super) fn waiting(&self, listener: Token) -> u64 {
+        self.queue.values().filter(|(token, _)| *token == listener).count() as u64
+    }
+
+    /// Takes everything, for the end of the run.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Token> {
+        self.bytes = 0;
+        std::mem::take(&mut self.queue).into_values().map(|(token, _)| token)
+    }
+
+    /// Gives a buffer back.
+    pub(super) fn recycle(&mut self, owned: Owned) {
+        if self.spare.len() < SPARE_BUFFERS && owned.payload.capacity() <= SPARE_BYTES {
+            self.spare.push(owned.payload);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const L: Token = Token { index: 0, generation: 0 };
+
+    fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
+        let to = "192.0.2.1:9".parse().unwrap();
+        Output { rx: None, payload, to, from: None, at_ns, segment: 0, ecn: 0 }
+    }
+
+    #[test]
+    fn datagrams_leave_in_order_of_their_moment_then_of_arrival() {
+        let mut delayed = Delayed::default();
+        for (at, payload) in [(20, b"c"), (10, b"a"), (10, b"b")] {
+            assert!(delayed.push(L, &output(at, payload), 9, 9));
+        }
+        assert_eq!(delayed.pop_due(9, None).map(|_| ()), None);
+        let order: Vec<_> =
+            std::iter::from_fn(|| delayed.pop_due(20, Some(L))).map(|(_, o)| o.payload).collect();
+        assert_eq!(order, [b"a", b"b", b"c"]);
+        assert_eq!(delayed.bytes, 0);
+    }
+
+    #[test]
+    fn both_limits_hold() {
+        let mut delayed = Delayed::default();
+        assert!(delayed.push(L, &output(1, b"four"), 2, 8));
+        assert!(!delayed.push(L, &output(1, b"five."), 2, 8));
+        assert!(delayed.push(L, &output(1, b"four"), 2, 8));
+        assert!(!delayed.push(L, &output(1, b""), 2, 8));
+        assert_eq!(delayed.waiting(L), 2);
+    }
+}

@@ -1,0 +1,86 @@
+//! What each errno of a socket call means for the loop: one table, one decision a line. None of them ends
+//! the process. `EINTR` and `ENOSYS` are settled in `polyport-net`.
+
+use crate::metrics::DropReason;
+use std::io;
+
+/// What to do after a failed receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnReceive {
+    /// Nothing waits; an event will come.
+    Drained,
+    /// An error was taken from the socket; try again, a bounded number of times.
+    Again,
+    /// Leave the listener on the ready list for the next turn.
+    Later,
+    /// The socket is unusable: our own bug.
+    Broken,
+}
+
+/// What to do after a failed send, with its first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnSend {
+    /// Keep the messages and wait for room.
+    Backlog,
+    /// Drop this one, go on with the next.
+    Drop(DropReason),
+    /// The socket is unusable: our own bug.
+    Broken,
+}
+
+/// The decision for a receive.
+pub(super) fn on_receive(error: &io::Error) -> OnReceive {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::EAGAIN => OnReceive::Drained,
+        libc::ENOBUFS | libc::ENOMEM => OnReceive::Later,
+        libc::EBADF | libc::ENOTSOCK => OnReceive::Broken,
+        // ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN, ENONET, EPROTO and whatever else an
+        // ICMP message turns into: reported once, about some earlier datagram.
+        _ => OnReceive::Again,
+    }
+}
+
+/// The decision for a send.
+pub(super) fn on_send(error: &io::Error) -> OnSend {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::EAGAIN => OnSend::Backlog,
+        libc::ENOBUFS | libc::ENOMEM => OnSend::Drop(DropReason::NoBuffers),
+        libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EHOSTDOWN | libc::ENETDOWN => {
+            OnSend::Drop(DropReason::Unreachable)
+        }
+        libc::EPERM | libc::EACCES => OnSend::Drop(DropReason::Forbidden),
+        libc::EMSGSIZE => OnSend::Drop(DropReason::TooBig),
+        // Port 0, a source address that is gone, a blackhole route: this message's fault, not the socket's.
+        libc::EINVAL => OnSend::Drop(DropReason::Invalid),
+        libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO => OnSend::Drop(DropReason::AddressGone),
+        libc::EAFNOSUPPORT | libc::EDESTADDRREQ => OnSend::Drop(DropReason::NoDestination),
+        libc::ENOSYS | libc::EOPNOTSUPP => OnSend::Drop(DropReason::Unsupported),
+        libc::EBADF | libc::ENOTSOCK => OnSend::Broken,
+        _ => OnSend::Drop(DropReason::Unreachable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_errno_is_fatal_but_a_broken_descriptor() {
+        for errno in 0..200 {
+            let error = io::Error::from_raw_os_error(errno);
+            let broken = errno == libc::EBADF || errno == libc::ENOTSOCK;
+            assert_eq!(on_send(&error) == OnSend::Broken, broken, "{error}");
+            assert_eq!(on_receive(&error) == OnReceive::Broken, broken, "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_full_socket_keeps_messages() {
+        assert_eq!(on_send(&io::Error::from_raw_os_error(libc::EAGAIN)), OnSend::Backlog);
+        assert_eq!(
+            on_send(&io::Error::from_raw_os_error(libc::ENOBUFS)),
+            OnSend::Drop(DropReason::NoBuffers)
+        );
+        assert_eq!(on_receive(&io::Error::from_raw_os_error(libc::EAGAIN)), OnReceive::Drained);
+    }
+}

@@ -1,0 +1,111 @@
+//! What the loop needs from the world: sockets, readiness, and the time.
+
+use crate::plugin::{Exchange, ReplySource};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// The I/O a reactor runs on. Calls do not block, [`Io::poll`] excepted.
+pub trait Io {
+    /// A bound UDP socket.
+    type Socket;
+
+    /// The time. Read once a turn.
+    fn now(&mut self) -> Now;
+
+    /// Waits until something is ready, for `timeout` at most; none waits for ever. Events may be spurious
+    /// or stale.
+    ///
+    /// # Errors
+    /// Only what makes waiting impossible; an interrupted wait is no events.
+    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
+
+    /// Starts to watch a socket for arrivals, edge-triggered.
+    ///
+    /// # Errors
+    /// As of the mechanism below.
+    fn register(&mut self, socket: &mut Self::Socket, token: Token) -> io::Result<()>;
+
+    /// Also watches (or no longer watches) for room to send.
+    ///
+    /// # Errors
+    /// As of the mechanism below.
+    fn watch_writable(&mut self, socket: &mut Self::Socket, token: Token, on: bool) -> io::Result<()>;
+
+    /// Receives at most `max` datagrams into the ring of `exchange` and describes them there.
+    ///
+    /// # Errors
+    /// The errno of the call; `WouldBlock` when nothing waits. Interrupted calls are repeated below.
+    fn receive(
+        &mut self,
+        socket: &mut Self::Socket,
+        exchange: &mut Exchange,
+        max: usize,
+    ) -> io::Result<Received>;
+
+    /// Sends messages in order: `Ok(n)` says that the first `n >= 1` left.
+    ///
+    /// # Errors
+    /// The errno of the first message; none left.
+    fn send(&mut self, socket: &mut Self::Socket, messages: &[Message<'_>]) -> io::Result<usize>;
+}
+
+/// The two clocks of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic nanoseconds; the only clock that drives timers.
+    pub mono_ns: u64,
+    /// `mono_ns + wall_offset_ns` is Unix time in nanoseconds.
+    pub wall_offset_ns: i64,
+}
+
+/// Names a listener in an event: slot and generation, so that an event for a slot that has a new owner is
+/// known to be stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    /// Index into the slab.
+    pub index: u32,
+    /// Which owner of that slot.
+    pub generation: u32,
+}
+
+/// Something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A socket may be read (errors count as readable, so that they are taken) or written.
+    Ready {
+        /// Whose.
+        token: Token,
+        /// Datagrams or errors may wait.
+        readable: bool,
+        /// There may be room to send.
+        writable: bool,
+    },
+    /// Somebody asked the process to stop.
+    Stop,
+}
+
+/// The result of a receive call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Messages taken from the socket; a train counts once.
+    pub messages: usize,
+    /// Nothing waits any more, and a new arrival will raise an event.
+    pub drained: bool,
+}
+
+/// One send: a datagram, or a train of equal ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Destination.
+    pub to: SocketAddr,
+    /// Source; none lets the kernel choose.
+    pub from: Option<ReplySource>,
+    /// The bytes, gathered in order.
+    pub parts: &'a [IoSlice<'a>],
+    /// Cut into datagrams of this size; none is one datagram.
+    pub segment: Option<NonZeroU16>,
+    /// ECN bits.
+    pub ecn: u8,
+}

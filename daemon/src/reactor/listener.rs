@@ -1,0 +1,80 @@
+//! One bound UDP address with its handler: a slot of the slab.
+
+use super::backlog::Backlog;
+use super::fault::FaultHistory;
+use super::io::Token;
+use crate::metrics::Counters;
+use crate::plugin::{Cells, Instance, Plugin, Values};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What becomes of the daemon when a handler breaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// Datagrams are read, dropped and counted until the handler has been made again.
+    #[default]
+    Drop,
+    /// The daemon stops.
+    Exit,
+}
+
+/// A listener to be.
+#[derive(Debug)]
+pub struct ListenerSpec<S> {
+    /// Name in the configuration, shared by all addresses of an entry.
+    pub name: Arc<str>,
+    /// The bound address.
+    pub local: SocketAddr,
+    /// The bound socket.
+    pub socket: S,
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// Its checked options.
+    pub values: Rc<Values>,
+    /// What happens when the handler breaks.
+    pub on_fault: OnFault,
+}
+
+/// The state of a listener's handler.
+#[derive(Debug)]
+pub(super) enum Service {
+    Running(Instance),
+    /// Broken; a timer makes it again.
+    Down,
+    /// Broke too often, or its socket is unusable.
+    Failed,
+}
+
+#[derive(Debug)]
+pub(super) struct Listener<S> {
+    pub(super) token: Token,
+    pub(super) name: Arc<str>,
+    pub(super) local: SocketAddr,
+    pub(super) socket: S,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) values: Rc<Values>,
+    pub(super) on_fault: OnFault,
+    pub(super) service: Service,
+    pub(super) cells: Cells,
+    pub(super) counters: Counters,
+    pub(super) backlog: Backlog,
+    /// On the ready list.
+    pub(super) ready: bool,
+    /// Made at the first break: most listeners never need it.
+    pub(super) faults: Option<Box<FaultHistory>>,
+}
+
+impl<S> Listener<S> {
+    /// Largest payload of one datagram, bytes: 65,535 less the headers.
+    pub(super) fn max_payload(&self) -> u32 {
+        if self.local.is_ipv4() { 65_507 } else { 65_527 }
+    }
+}
+
+impl<S> fmt::Display for Listener<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listener {} {} (plugin {})", self.name, self.local, self.plugin.name())
+    }
+}

@@ -1,0 +1,321 @@
+//! The reactor: a value with one owner thread.
+
+use super::delayed::Delayed;
+use super::io::{Event, Io, Now, Token};
+use super::limits::ReactorLimits;
+use super::listener::{Listener, ListenerSpec, Service};
+use super::ready::ReadyList;
+use super::timers::{Timer, Timers};
+use crate::metrics::{Counters, DropReason};
+use crate::plugin::{CreateError, Exchange, ExchangeLimits, Instance, InstanceSpec, TimerRequest, Why};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use slab::Slab;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Owns every listener and runs the loop.
+#[derive(Debug)]
+pub struct Reactor<I: Io> {
+    listeners: Slab<Listener<I::Socket>>,
+    generation: u32,
+    ready: ReadyList,
+    core: Core<I>,
+    seed: u64,
+}
+
+/// What a visit works with besides its listener.
+#[derive(Debug)]
+pub(super) struct Core<I> {
+    pub(super) io: I,
+    pub(super) exchange: Exchange,
+    pub(super) limits: ReactorLimits,
+    pub(super) timers: Timers,
+    pub(super) delayed: Delayed,
+    /// Bytes of all backlogs.
+    pub(super) backlog_bytes: usize,
+    pub(super) now: Now,
+    pub(super) rng: StdRng,
+    pub(super) timer_requests: Vec<TimerRequest>,
+    /// A handler broke whose listener says `on_fault = "exit"`.
+    pub(super) fatal: bool,
+    events: Vec<Event>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Call [`Reactor::turn`] again.
+    Continue,
+    /// Somebody asked to stop.
+    Stop,
+    /// A handler broke, and its listener says that the daemon shall exit then.
+    Fatal,
+}
+
+/// A listener that could not be added.
+#[derive(Debug)]
+pub enum AddError {
+    /// The plugin refused to make a handler.
+    Create(CreateError),
+    /// The socket cannot be watched.
+    Register(io::Error),
+}
+
+impl<I: Io> Reactor<I> {
+    /// A reactor without listeners. `seed` feeds every handler and the jitter of restarts.
+    #[must_use]
+    pub fn new(mut io: I, limits: ReactorLimits, exchange: ExchangeLimits, seed: u64) -> Self {
+        let now = io.now();
+        let core = Core {
+            io,
+            exchange: Exchange::new(exchange),
+            limits,
+            timers: Timers::default(),
+            delayed: Delayed::default(),
+            backlog_bytes: 0,
+            now,
+            rng: StdRng::seed_from_u64(seed),
+            timer_requests: Vec::new(),
+            fatal: false,
+            events: Vec::new(),
+        };
+        Self { listeners: Slab::new(), generation: 0, ready: ReadyList::default(), core, seed }
+    }
+
+    /// The I/O, for tests that play the world.
+    pub fn io_mut(&mut self) -> &mut I {
+        &mut self.core.io
+    }
+
+    /// Makes the handler of a listener and starts to watch its socket. Nothing is served before the next
+    /// turn.
+    ///
+    /// # Errors
+    /// The plugin's refusal, or why the socket cannot be watched; the listener is gone then.
+    pub fn add(&mut self, spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.listeners.vacant_entry();
+        let index = u32::try_from(slot.key()).unwrap_or(u32::MAX);
+        let token = Token { index, generation: self.generation };
+        let mut listener = Listener {
+            token,
+            name: spec.name,
+            local: spec.local,
+            socket: spec.socket,
+            plugin: spec.plugin,
+            values: spec.values,
+            on_fault: spec.on_fault,
+            service: Service::Down,
+            cells: Default::default(),
+            counters: Counters::default(),
+            backlog: Default::default(),
+            ready: false,
+            faults: None,
+        };
+        let seed = instance_seed(self.seed, &listener.name, listener.local);
+        self.core.create(&mut listener, seed, Why::Start).map_err(AddError::Create)?;
+        self.core.io.register(&mut listener.socket, token).map_err(AddError::Register)?;
+        slot.insert(listener);
+        Ok(token)
+    }
+
+    /// One turn of the loop.
+    ///
+    /// # Errors
+    /// Only when waiting itself fails.
+    pub fn turn(&mut self) -> io::Result<Flow> {
+        // 1. Wait, unless somebody is still ready.
+        let timeout = if self.ready.is_empty() { self.next_deadline() } else { Some(Duration::ZERO) };
+        let mut events = std::mem::take(&mut self.core.events);
+        events.clear();
+        self.core.io.poll(timeout, &mut events)?;
+        self.core.now = self.core.io.now();
+        // 2. Events to the ready list.
+        let mut stop = false;
+        for event in &events {
+            match *event {
+                Event::Stop => stop = true,
+                Event::Ready { token, readable, writable } => self.note(token, readable, writable),
+            }
+        }
+        self.core.events = events;
+        // 3. Visits, round robin, while the budget lasts.
+        let mut budget = self.core.limits.turn_datagrams;
+        for _ in 0..self.ready.len() {
+            let Some(token) = self.ready.pop().filter(|_| budget > 0) else { break };
+            budget = budget.saturating_sub(self.visit(token).max(1));
+        }
+        // 4. What is due.
+        self.timers();
+        Ok(if stop {
+            Flow::Stop
+        } else if self.core.fatal {
+            Flow::Fatal
+        } else {
+            Flow::Continue
+        })
+    }
+
+    /// Ends service: what still waits to be sent is dropped with that reason.
+    pub fn stop(&mut self) {
+        for token in self.core.delayed.drain().collect::<Vec<_>>() {
+            if let Some(listener) = self.listeners.get_mut(token.index as usize) {
+                listener.counters.drop_one(DropReason::Stopping);
+            }
+        }
+        for (_, listener) in &mut self.listeners {
+            while listener.backlog.pop(&mut self.core.backlog_bytes).is_some() {
+                listener.counters.drop_one(DropReason::Stopping);
+            }
+        }
+    }
+
+    /// What every listener counted.
+    pub fn reports(&self) -> impl Iterator<Item = ListenerReport<'_>> {
+        self.listeners.iter().map(|(_, l)| ListenerReport {
+            name: &l.name,
+            local: l.local,
+            plugin: l.plugin.name(),
+            counters: &l.counters,
+            waiting: self.core.delayed.waiting(l.token) + l.backlog.len() as u64,
+            cells: l.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
+        })
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let at = self.core.timers.next().into_iter().chain(self.core.delayed.next()).min()?;
+        Some(Duration::from_nanos(at.saturating_sub(self.core.now.mono_ns)))
+    }
+
+    fn note(&mut self, token: Token, readable: bool, writable: bool) {
+        let Some(listener) = current(&mut self.listeners, token) else { return };
+        if writable && !listener.backlog.is_empty() {
+            self.core.flush_backlog(listener);
+        }
+        if readable {
+            self.ready.push(token, &mut listener.ready);
+        }
+    }
+
+    /// Returns the datagrams taken.
+    fn visit(&mut self, token: Token) -> usize {
+        let Some(listener) = current(&mut self.listeners, token) else { return 0 };
+        listener.ready = false;
+        let visit = self.core.visit(listener);
+        if visit.more {
+            self.ready.push(token, &mut listener.ready);
+        }
+        visit.datagrams
+    }
+
+    fn timers(&mut self) {
+        let mut left = self.core.limits.turn_timers;
+        while left > 0 {
+            let Some((token, timer)) = self.core.timers.pop_due(self.core.now.mono_ns) else { break };
+            left -= 1;
+            let Some(listener) = current(&mut self.listeners, token) else { continue };
+            match timer {
+                Timer::Handler { token } => self.core.handler_timer(listener, token),
+                Timer::Resume => self.ready.push(token, &mut listener.ready),
+                Timer::Restart => {
+                    let seed = instance_seed(self.seed, &listener.name, listener.local);
+                    self.core.restart(listener, seed);
+                }
+            }
+        }
+        while left > 0 {
+            let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
+            let Some(listener) = current(&mut self.listeners, token) else { continue };
+            left = left.saturating_sub(self.core.send_due(listener, first));
+        }
+    }
+}
+
+impl<I: Io> Core<I> {
+    /// Makes a handler for a listener; no other is there at that time.
+    pub(super) fn create(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        seed: u64,
+        why: Why,
+    ) -> Result<(), CreateError> {
+        let spec = InstanceSpec {
+            listener: &listener.name,
+            local: listener.local,
+            values: &listener.values,
+            seed,
+            now_ns: self.now.mono_ns,
+            why,
+        };
+        let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells)?;
+        self.apply_timers(listener.token, &instance);
+        listener.service = Service::Running(instance);
+        Ok(())
+    }
+
+    /// Applies the timer calls a handler made, up to its limit.
+    pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) {
+        instance.take_timers(&mut self.timer_requests);
+        for request in self.timer_requests.drain(..) {
+            if request.at_ns == 0 || self.timers.count(token) < self.limits.handler_timers {
+                let timer = Timer::Handler { token: request.token };
+                self.timers.arm(token, timer, request.at_ns, request.every_ns);
+            } else {
+                log::warn!(
+                    "a handler has {} timers armed already; one more was refused",
+                    self.limits.handler_timers
+                );
+            }
+        }
+    }
+}
+
+/// What one listener counted.
+#[derive(Clone, Debug)]
+pub struct ListenerReport<'a> {
+    /// Name in the configuration.
+    pub name: &'a Arc<str>,
+    /// The bound address.
+    pub local: SocketAddr,
+    /// Name of the plugin.
+    pub plugin: &'a Arc<str>,
+    /// The loop's counts.
+    pub counters: &'a Counters,
+    /// Datagrams that wait to be sent: delayed ones and those of the backlog.
+    pub waiting: u64,
+    /// The handler's own cells.
+    pub cells: Vec<(&'a str, u64)>,
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(e) => write!(f, "the plugin refuses: {}", e.message),
+            Self::Register(e) => write!(f, "the socket cannot be watched: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for AddError {}
+
+/// The listener an event or a timer is for, unless its slot has a new owner.
+fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
+    listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
+}
+
+/// The seed of a handler: of the reactor's seed and the listener's name and address, so that it does not
+/// depend on the order of the configuration. `FNV-1a` spreads the text, `splitmix64` the result.
+fn instance_seed(seed: u64, name: &str, local: SocketAddr) -> u64 {
+    let text = format!("{name} {local}");
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    let mut z = (seed ^ hash).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

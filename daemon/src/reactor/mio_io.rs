@@ -1,0 +1,172 @@
+//! The I/O of production: mio for readiness, `polyport-net` for datagrams, the system's clocks.
+
+use super::clock::Clock;
+use super::io::{Event, Io, Message, Now, Received, Token};
+use crate::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
+use arrayvec::ArrayVec;
+use mio::net::UnixStream;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Transmit, UdpSocket};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// Events taken from the kernel in one call.
+const EVENTS: usize = 1024;
+/// Messages given to the kernel in one call.
+const MESSAGES: usize = 64;
+/// No listener has this token: it would be number 2^32 - 1 of that generation.
+const STOP: mio::Token = mio::Token(usize::MAX);
+
+/// The real world.
+#[derive(Debug)]
+pub struct MioIo {
+    poll: Poll,
+    events: Events,
+    receive: RecvBatch,
+    send: SendBatch,
+    clock: Clock,
+    stop: UnixStream,
+}
+
+impl MioIo {
+    /// `slots` is how many datagrams a receive call can take; a byte that arrives on `stop` asks the loop to
+    /// stop.
+    ///
+    /// # Errors
+    /// As of making an epoll or kqueue instance.
+    pub fn new(clock: Clock, slots: usize, stop: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        stop.set_nonblocking(true)?;
+        let mut stop = UnixStream::from_std(stop);
+        poll.registry().register(&mut stop, STOP, Interest::READABLE)?;
+        let (receive, send) = (RecvBatch::new(slots), SendBatch::new(MESSAGES));
+        Ok(Self { poll, events: Events::with_capacity(EVENTS), receive, send, clock, stop })
+    }
+}
+
+impl Io for MioIo {
+    type Socket = UdpSocket;
+
+    fn now(&mut self) -> Now {
+        self.clock.now()
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in &self.events {
+            if event.token() == STOP {
+                let mut bytes = [0; 64];
+                while self.stop.read(&mut bytes).is_ok_and(|n| n > 0) {}
+                events.push(Event::Stop);
+                continue;
+            }
+            events.push(Event::Ready {
+                token: from_mio(event.token()),
+                readable: event.is_readable() || event.is_error() || event.is_read_closed(),
+                writable: event.is_writable(),
+            });
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, socket: &mut UdpSocket, token: Token) -> io::Result<()> {
+        let fd = socket.as_raw_fd();
+        self.poll.registry().register(&mut SourceFd(&fd), to_mio(token), Interest::READABLE)
+    }
+
+    fn watch_writable(&mut self, socket: &mut UdpSocket, token: Token, on: bool) -> io::Result<()> {
+        let fd = socket.as_raw_fd();
+        let interest = if on { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        self.poll.registry().reregister(&mut SourceFd(&fd), to_mio(token), interest)
+    }
+
+    fn receive(
+        &mut self,
+        socket: &mut UdpSocket,
+        exchange: &mut Exchange,
+        max: usize,
+    ) -> io::Result<Received> {
+        let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
+        let layout = SlotLayout::new(slot, stride - slot);
+        let messages = self.receive.recv(socket, exchange.ring_mut(), layout, max)?;
+        for (index, meta) in self.receive.metas().enumerate() {
+            push(exchange, &meta, index * stride, slot);
+        }
+        // Unconnected and without IP_RECVERR, a short batch means that the queue was empty.
+        Ok(Received { messages, drained: messages < max })
+    }
+
+    fn send(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+        let transmits: ArrayVec<Transmit<'_>, MESSAGES> = messages
+            .iter()
+            .take(MESSAGES)
+            .map(|m| Transmit {
+                to: m.to,
+                from: m.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
+                parts: m.parts,
+                segment: m.segment,
+                ecn: m.ecn,
+            })
+            .collect();
+        self.send.send(socket, &transmits)
+    }
+}
+
+/// Describes what lies in a slot: one datagram, or a train of them back to back.
+fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
+    let train = meta.segment.map(usize::from).filter(|size| *size > 0 && *size < meta.len);
+    let flags = ArrivalFlags {
+        multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),
+        broadcast: meta.local.is_some_and(|l| l.kind() == Cast::Broadcast),
+        truncated: meta.truncated,
+    };
+    let whole = Arrived {
+        offset,
+        len: meta.len,
+        cap: slot,
+        peer: meta.peer,
+        destination: meta.local.map(|l| l.destination),
+        reply_from: meta
+            .local
+            .and_then(|l| l.reply_source())
+            .map(|source| ReplySource { ip: source.ip, ifindex: source.ifindex }),
+        ifindex: meta.local.map_or(0, |l| l.ifindex),
+        ecn: meta.ecn,
+        hop_limit: meta.hop_limit.unwrap_or(0),
+        flags,
+    };
+    let Some(size) = train else {
+        exchange.push(whole);
+        return;
+    };
+    for start in (0..meta.len).step_by(size) {
+        let len = size.min(meta.len - start);
+        exchange.push(Arrived { offset: offset + start, len, cap: len, ..whole });
+    }
+}
+
+fn to_mio(token: Token) -> mio::Token {
+    mio::Token((token.generation as usize) << 32 | token.index as usize)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 64-bit token")]
+fn from_mio(token: mio::Token) -> Token {
+    Token { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_the_way_through_mio() {
+        for token in [Token { index: 0, generation: 0 }, Token { index: 49_999, generation: u32::MAX }] {
+            assert_eq!(from_mio(to_mio(token)), token);
+        }
+    }
+}

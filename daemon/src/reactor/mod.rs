@@ -1,0 +1,34 @@
+//! The loop: one thread, any number of listeners, generic over the I/O it runs on.
+//!
+//! ```text
+//! turn      poll -> ready list -> visits while the budget lasts -> timers and delayed datagrams
+//! visit     receive -> admit -> handler -> settle -> transmit, for one listener
+//! settle    what the handler queued -> sent now, delayed, or dropped with a reason
+//! transmit  messages -> kernel; what it does not take waits in a bounded backlog
+//! ```
+//!
+//! Time, randomness and I/O are arguments: [`Io`] brings sockets and the clock, the seed comes with
+//! [`Reactor::new`]. The same loop runs on mio ([`MioIo`]) and in the seeded simulation of the tests.
+
+mod backlog;
+mod clock;
+mod delayed;
+mod errno;
+mod fault;
+mod io;
+mod limits;
+mod listener;
+mod machine;
+mod mio_io;
+mod ready;
+mod settle;
+mod timers;
+mod transmit;
+mod visit;
+
+pub use clock::Clock;
+pub use io::{Event, Io, Message, Now, Received, Token};
+pub use limits::ReactorLimits;
+pub use listener::{ListenerSpec, OnFault};
+pub use machine::{AddError, Flow, ListenerReport, Reactor};
+pub use mio_io::MioIo;

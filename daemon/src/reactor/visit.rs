@@ -1,0 +1,209 @@
+//! A visit: one listener's turn. Receive, admit, hand to the handler, settle; and what follows a break.
+
+use super::errno::{OnReceive, on_receive};
+use super::fault::Verdict;
+use super::io::Io;
+use super::limits::{RECEIVE_ERRORS_IN_A_ROW, RESUME_AFTER};
+use super::listener::{Listener, OnFault, Service};
+use super::machine::Core;
+use super::timers::Timer;
+use crate::guard;
+use crate::metrics::DropReason;
+use crate::plugin::{Arrived, Call, Outcome, Why};
+use rand::RngExt;
+
+/// What a visit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visit {
+    /// Datagrams taken.
+    pub(super) datagrams: usize,
+    /// Something may still wait: back to the end of the ready list.
+    pub(super) more: bool,
+}
+
+impl<I: Io> Core<I> {
+    /// Serves one listener until it is drained or has had its share.
+    pub(super) fn visit(&mut self, listener: &mut Listener<I::Socket>) -> Visit {
+        let (mut datagrams, mut bytes, mut errors) = (0, 0, 0);
+        loop {
+            let share =
+                self.limits.visit_datagrams.saturating_sub(datagrams).min(self.exchange.limits().slots);
+            if share == 0 || bytes >= self.limits.visit_bytes {
+                return Visit { datagrams, more: true };
+            }
+            self.exchange.clear();
+            match self.io.receive(&mut listener.socket, &mut self.exchange, share) {
+                Ok(received) => {
+                    errors = 0;
+                    datagrams += self.exchange.arrived().len();
+                    bytes += self.exchange.arrived().iter().map(|a| a.len.max(1)).sum::<usize>();
+                    self.serve(listener);
+                    if received.drained {
+                        return Visit { datagrams, more: false };
+                    }
+                }
+                Err(error) => {
+                    let action = on_receive(&error);
+                    if action != OnReceive::Drained {
+                        listener.counters.receive_errors += 1;
+                        errors += 1;
+                    }
+                    match action {
+                        OnReceive::Drained => return Visit { datagrams, more: false },
+                        OnReceive::Again if errors < RECEIVE_ERRORS_IN_A_ROW => {}
+                        OnReceive::Again | OnReceive::Later => {
+                            self.resume_later(listener);
+                            return Visit { datagrams, more: false };
+                        }
+                        OnReceive::Broken => {
+                            log::error!(
+                                "{listener}: the socket is unusable: {error}; the listener is closed"
+                            );
+                            self.fail(listener);
+                            return Visit { datagrams, more: false };
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A handler's timer fired.
+    pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
+        let call = self.call(listener);
+        let Service::Running(instance) = &mut listener.service else { return };
+        self.exchange.clear();
+        let outcome = instance.on_timer(&mut self.exchange, call, token);
+        self.after_call(listener, outcome, "on_timer");
+    }
+
+    /// Makes a broken handler again.
+    pub(super) fn restart(&mut self, listener: &mut Listener<I::Socket>, seed: u64) {
+        if !matches!(listener.service, Service::Down) {
+            return;
+        }
+        listener.counters.restarts += 1;
+        match self.create(listener, seed, Why::Restart) {
+            Ok(()) => log::warn!("{listener}: the handler is back"),
+            Err(error) => {
+                log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
+                self.broke(listener);
+            }
+        }
+    }
+
+    /// Serves the datagrams in the exchange.
+    fn serve(&mut self, listener: &mut Listener<I::Socket>) {
+        self.admit(listener);
+        let n = self.exchange.arrived().len() as u64;
+        if n == 0 {
+            return;
+        }
+        let call = self.call(listener);
+        let Service::Running(instance) = &mut listener.service else {
+            listener.counters.drop_many(DropReason::HandlerDown, n);
+            return;
+        };
+        let outcome = instance.on_batch(&mut self.exchange, call);
+        if outcome == Outcome::Broken {
+            listener.counters.drop_many(DropReason::HandlerFault, n);
+        }
+        self.after_call(listener, outcome, "on_batch");
+    }
+
+    /// Counts what arrived, and drops what the handler shall not see.
+    fn admit(&mut self, listener: &mut Listener<I::Socket>) {
+        let counters = &mut listener.counters;
+        let mut refused = false;
+        for arrived in self.exchange.arrived() {
+            counters.received += 1;
+            counters.received_bytes += arrived.len as u64;
+            if let Err(reason) = admission(arrived) {
+                counters.drop_one(reason);
+                refused = true;
+                log::trace!(target: "polyport::datagram", "{} {}: {} {reason}", listener.name, listener.local, arrived.peer);
+            }
+        }
+        if refused {
+            self.exchange.retain(|arrived| admission(arrived).is_ok());
+        }
+    }
+
+    fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
+        if let Service::Running(instance) = &listener.service {
+            self.apply_timers(listener.token, instance);
+        }
+        match outcome {
+            Outcome::Served => self.settle(listener),
+            Outcome::Failed => {
+                listener.counters.handler_errors += 1;
+                self.settle(listener);
+            }
+            Outcome::Broken => {
+                self.exchange.discard_outputs();
+                let n = self.exchange.arrived().len();
+                log::error!(
+                    "{listener}: the handler broke in {function}; {n} datagrams of the batch are dropped"
+                );
+                self.broke(listener);
+            }
+        }
+    }
+
+    /// Takes a broken handler down and plans what follows.
+    fn broke(&mut self, listener: &mut Listener<I::Socket>) {
+        listener.counters.faults += 1;
+        listener.service = Service::Down;
+        self.timers.cancel_all(listener.token);
+        if listener.on_fault == OnFault::Exit {
+            log::error!("{listener}: on_fault = \"exit\": the daemon stops");
+            self.fatal = true;
+            return;
+        }
+        let chance = self.rng.random::<f64>();
+        match listener.faults.get_or_insert_default().note(self.now.mono_ns, chance) {
+            Verdict::Restart(wait) => {
+                log::warn!("{listener}: the handler is made again in {} ms", wait.as_millis());
+                let at = self.now.mono_ns.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+                self.timers.arm(listener.token, Timer::Restart, at, 0);
+            }
+            Verdict::Fail => {
+                log::error!(
+                    "{listener}: the handler broke too often and is not made again; restart polyport"
+                );
+                listener.service = Service::Failed;
+            }
+        }
+    }
+
+    fn fail(&mut self, listener: &mut Listener<I::Socket>) {
+        listener.service = Service::Failed;
+        self.timers.cancel_all(listener.token);
+        while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
+            listener.counters.drop_one(DropReason::SocketBroken);
+        }
+    }
+
+    /// The error did not go away, and no event will tell when it does: look again in a while, without
+    /// keeping the loop busy (R16).
+    fn resume_later(&mut self, listener: &Listener<I::Socket>) {
+        let at = self.now.mono_ns.saturating_add(u64::try_from(RESUME_AFTER.as_nanos()).unwrap_or(u64::MAX));
+        self.timers.arm(listener.token, Timer::Resume, at, 0);
+    }
+
+    fn call(&self, listener: &Listener<I::Socket>) -> Call {
+        Call {
+            now_ns: self.now.mono_ns,
+            wall_offset_ns: self.now.wall_offset_ns,
+            max_payload: listener.max_payload(),
+        }
+    }
+}
+
+/// Whether the handler sees a datagram.
+fn admission(arrived: &Arrived) -> Result<(), DropReason> {
+    if arrived.flags.truncated {
+        return Err(DropReason::Truncated);
+    }
+    guard::admit(arrived.peer)
+}
