@@ -14,11 +14,11 @@ use super::tree::{Entry, Value};
 const KEYS: [&str; 7] = ["name", "bind", "plugin", "options", "recv_buffer", "send_buffer", "on_fault"];
 
 /// The keys behind `--listen BIND=PLUGIN` that are settings of the listener; any other is an option
-/// of the plugin.
-pub(super) const SPEC_SETTINGS: [&str; 4] = ["name", "recv_buffer", "send_buffer", "on_fault"];
+/// of the plugin. Public for the stage that finds an unknown option: it may be a mistyped setting.
+pub const SPEC_SETTINGS: [&str; 4] = ["name", "recv_buffer", "send_buffer", "on_fault"];
 
-/// Bytes of a socket buffer. Below 4 KiB no kernel of interest obeys; the kernel doubles the value
-/// into a signed 32-bit number (socket(7)), and 512 MiB is well within.
+/// Bytes of a socket buffer. Below a page there is hardly room for one datagram with the kernel's
+/// bookkeeping; Linux doubles the value into a signed 32-bit number (socket(7)), and 512 MiB is well within.
 const SOCKET_BUFFER: RangeInclusive<usize> = 4 << 10..=512 << 20;
 
 /// Characters of a name: it becomes a metric label and a column of `status`, and stays within the 63

@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 pub use bind::Names;
 pub use limits::Limits;
+pub use listener::SPEC_SETTINGS;
 pub use nearest::nearest;
 pub use plan::{Bind, Listen, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings};
 pub use problem::{Problem, Problems, Source, Span, code, quoted};

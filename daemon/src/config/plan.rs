@@ -38,7 +38,7 @@ impl Plan {
 
     /// How many sockets the plan asks for.
     #[must_use]
-    pub fn addresses(&self) -> usize {
+    pub fn sockets(&self) -> usize {
         self.listen.iter().flat_map(|listen| &listen.bind).map(Bind::count).sum()
     }
 }
@@ -62,8 +62,8 @@ pub struct Listen {
     pub span: Span,
 }
 
-/// A bind address, or a range of ports on one IP address, in 24 bytes beside its text: a range of
-/// thousands of ports is not expanded before its sockets are opened.
+/// A bind address, or a range of ports on one IP address; a range is not expanded before its sockets are
+/// opened, so that thousands of ports cost as much as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
     /// The address without its port.

@@ -11,7 +11,7 @@ fn survives(result: Result<Plan, Problems>) {
         Ok(plan) => {
             let counted: usize =
                 plan.listen.iter().flat_map(|listen| &listen.bind).map(|bind| bind.addresses().len()).sum();
-            assert_eq!(counted, plan.addresses());
+            assert_eq!(counted, plan.sockets());
             assert!(plan.listen.iter().all(|listen| !listen.bind.is_empty() && !listen.name.is_empty()));
         }
         Err(problems) => {

@@ -10,7 +10,7 @@ use super::{addresses, codes, names, toml};
 fn an_empty_text_is_an_empty_plan() {
     let plan = toml("").unwrap();
     assert!(plan.listen.is_empty() && plan.plugin_dirs.is_empty());
-    assert_eq!((plan.seed, &plan.limits, plan.addresses()), (None, &Limits::default(), 0));
+    assert_eq!((plan.seed, &plan.limits, plan.sockets()), (None, &Limits::default(), 0));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn ranges_expand_on_demand_and_hold_both_ends() {
     let plan = toml("[[listen]]\nbind = '127.0.0.1:7000-7002'\nplugin = 'echo'").unwrap();
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "127.0.0.1:7001", "127.0.0.1:7002"]);
     let plan = toml("[[listen]]\nbind = '[fe80::1%eth0]:1-65535'\nplugin = 'echo'").unwrap();
-    assert_eq!((plan.addresses(), plan.listen[0].bind.len()), (65_535, 1));
+    assert_eq!((plan.sockets(), plan.listen[0].bind.len()), (65_535, 1));
     assert_eq!(plan.listen[0].bind[0].addresses().len(), 65_535);
     let last = plan.listen[0].bind[0].addresses().last().unwrap();
     assert_eq!(last, "[fe80::1%7]:65535".parse().unwrap());
@@ -118,13 +118,13 @@ fn a_wildcard_beside_a_specific_address_and_port_0_twice_are_allowed() {
         bind = ["127.0.0.1:0", "127.0.0.1:0"]
         plugin = "echo"
         "#;
-    assert_eq!(toml(text).unwrap().addresses(), 7);
+    assert_eq!(toml(text).unwrap().sockets(), 7);
 }
 
 #[test]
 fn as_many_listeners_as_allowed_and_one_more() {
     let full = "[[listen]]\nbind = ['127.0.0.1:1-65535', '127.0.0.2:1']\nplugin = 'echo'\n";
-    assert_eq!(toml(full).unwrap().addresses(), MAX_LISTENERS);
+    assert_eq!(toml(full).unwrap().sockets(), MAX_LISTENERS);
     let more = format!("{full}[[listen]]\nbind = '127.0.0.2:2'\nplugin = 'echo'\n");
     assert_eq!(codes(&toml(&more).unwrap_err()), ["too-many-listeners"]);
 }
@@ -210,5 +210,5 @@ fn the_example_in_the_documentation_is_right() {
         .take_while(|line| line.trim() != "```")
         .collect();
     let plan = toml(&example.join("\n")).unwrap();
-    assert_eq!((names(&plan), plan.addresses(), plan.seed), (vec!["far-away"], 102, Some(42)));
+    assert_eq!((names(&plan), plan.sockets(), plan.seed), (vec!["far-away"], 102, Some(42)));
 }
