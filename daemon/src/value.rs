@@ -114,7 +114,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// What stands before the port, not yet read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host<'a> {
+pub(crate) enum Host<'a> {
     /// No brackets: an IPv4 address, if it is right.
     V4(&'a str),
     /// In brackets, cut at `%` (RFC 4007, section 11).
@@ -122,7 +122,7 @@ pub(super) enum Host<'a> {
 }
 
 /// Cuts `HOST:PORT` at the right colon; `None` when there is no port.
-pub(super) fn host_and_port(text: &str) -> Option<(Host<'_>, &str)> {
+pub(crate) fn host_and_port(text: &str) -> Option<(Host<'_>, &str)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (inside, port) = rest.split_once("]:")?;
         let (address, zone) = match inside.split_once('%') {
@@ -136,13 +136,13 @@ pub(super) fn host_and_port(text: &str) -> Option<(Host<'_>, &str)> {
 }
 
 /// A decimal port number and nothing else (`str::parse` would take `+53`).
-pub(super) fn port_number(text: &str) -> Option<u16> {
+pub(crate) fn port_number(text: &str) -> Option<u16> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// Whether `ip` has a meaning only together with an interface: link-local unicast (RFC 4291,
 /// section 2.5.6) and link-local or interface-local multicast (section 2.7).
-pub(super) fn needs_zone(ip: IpAddr) -> bool {
+pub(crate) fn needs_zone(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(_) => false,
         IpAddr::V6(ip) => {

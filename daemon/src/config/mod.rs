@@ -1,1 +1,251 @@
-//! polyport.toml -> checked plan
+//! `polyport.toml` or `--listen` arguments in, a checked [`Plan`] out.
+//!
+//! ```toml
+//! plugin_dirs = ["plugins"]               # relative to this file
+//! seed = 42                               # makes every handler's randomness repeatable
+//!
+//! [limits]
+//! visit_datagrams = 64
+//!
+//! [[listen]]
+//! name = "far-away"                       # default: the plugin's name
+//! bind = ["127.0.0.1:7000-7099", "[::1]:7000", "127.0.0.1:domain"]
+//! plugin = "lossy"                        # or a path: "./libmine.so"
+//! recv_buffer = "4MiB"
+//! on_fault = "exit"                       # default: "drop"
+//! options = { drop = "10%", delay = "20ms" }
+//! ```
+//!
+//! The module is a leaf: it knows no plugin's options, opens no socket and loads no library. Everything
+//! wrong is found in one run and comes back as [`Problems`], each with its place in the text; later
+//! stages add theirs through [`Plan::problems`]. With a syntax error only syntax errors are reported.
+//!
+//! The way of a text: `tree` (TOML) or `spec` (`--listen`) makes entries with places, `listener` and
+//! `limits` read them with the help of `read`, `check` compares the listeners with each other.
+
+mod bind;
+mod check;
+mod limits;
+mod listener;
+mod nearest;
+mod plan;
+mod problem;
+mod read;
+mod render;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use bind::Names;
+pub use limits::Limits;
+pub use listener::SPEC_SETTINGS;
+pub use nearest::nearest;
+pub use plan::{Bind, Listen, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings};
+pub use problem::{Problem, Problems, Source, Span, code, quoted};
+
+use listener::Draft;
+use read::Reader;
+use tree::{Entry, Value};
+
+/// Listeners of a plan, ports of ranges counted one by one: each costs a file descriptor, and this is
+/// every port of one address.
+pub const MAX_LISTENERS: usize = 65_536;
+
+/// Bytes of a configuration file: room for [`MAX_LISTENERS`] tables of 256 bytes, and an end for a path
+/// that never ends, such as `/dev/zero`.
+pub const MAX_SOURCE_BYTES: usize = 16 << 20;
+
+const TOP_KEYS: [&str; 4] = ["plugin_dirs", "seed", "limits", "listen"];
+
+/// Reads a configuration file. Blocks; not for the reactor's thread.
+///
+/// # Errors
+/// The file cannot be read, is longer than [`MAX_SOURCE_BYTES`] or not UTF-8, or anything in it is wrong.
+pub fn load(path: &Path) -> Result<Plan, Problems> {
+    let origin = path.to_string_lossy().into_owned();
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    let bytes = match read_file(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let title = format!("cannot read {}: {error}", quoted(&origin));
+            let problem = Problem::new(code::UNREADABLE, title).help("check the path and its permissions");
+            return Err(single(Source::new(origin, ""), problem));
+        }
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            // the texts are equal up to the first bad byte
+            let start = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let span = Span { source: 0, range: start..start + char::REPLACEMENT_CHARACTER.len_utf8() };
+            let problem = Problem::new(code::NOT_UTF8, "the file is not UTF-8").at(&span, "first bad byte");
+            return Err(single(Source { origin, text }, problem));
+        }
+    };
+    parse_with(Source { origin, text }, base, &Names::system())
+}
+
+/// Reads a configuration from memory; relative paths in it start at the directory of its origin.
+///
+/// # Errors
+/// Anything in it is wrong.
+pub fn parse(source: Source) -> Result<Plan, Problems> {
+    let base = Path::new(&source.origin).parent().map(PathBuf::from).unwrap_or_default();
+    parse_with(source, &base, &Names::system())
+}
+
+/// Like [`parse`], with the directory that relative paths start from and the system's answers as
+/// arguments.
+///
+/// # Errors
+/// Anything in it is wrong.
+pub fn parse_with(source: Source, base: &Path, names: &Names) -> Result<Plan, Problems> {
+    let mut reader = Reader { names, base, problems: Vec::new() };
+    let mut plan = empty([source].into());
+    let text = &plan.sources[0].text;
+    let entries = if text.len() > MAX_SOURCE_BYTES {
+        let title = format!("the configuration is longer than {MAX_SOURCE_BYTES} bytes");
+        reader.problems.push(Problem::new(code::TOO_LARGE, title));
+        Vec::new()
+    } else {
+        tree::from_toml(text, 0, &mut reader.problems)
+    };
+    let mut drafts = Vec::new();
+    for entry in &entries {
+        match entry.key.as_str() {
+            "plugin_dirs" => plan.plugin_dirs = read_plugin_dirs(entry, &mut reader),
+            "seed" => plan.seed = read_seed(entry, &mut reader),
+            "limits" => plan.limits = limits::read(entry, &mut reader),
+            "listen" => drafts = read_listen(entry, &mut reader),
+            _ => {
+                let help = format!("valid keys: {}", TOP_KEYS.join(", "));
+                reader.unknown_key(entry, "at the top level", &TOP_KEYS, help);
+            }
+        }
+    }
+    finish(plan, drafts, reader.problems)
+}
+
+/// Reads the values of all `--listen` options into one plan. Each is `BIND=PLUGIN[,key=value]...`, such as
+/// `127.0.0.1:7000-7099=lossy,drop=10%,name=far`; a relative path of a plugin starts at the working
+/// directory.
+///
+/// # Errors
+/// Anything in them is wrong.
+pub fn from_listen_args(args: &[String]) -> Result<Plan, Problems> {
+    from_listen_args_with(args, &Names::system())
+}
+
+/// Like [`from_listen_args`], with the system's answers as an argument.
+///
+/// # Errors
+/// Anything in them is wrong.
+pub fn from_listen_args_with(args: &[String], names: &Names) -> Result<Plan, Problems> {
+    let mut reader = Reader { names, base: Path::new(""), problems: Vec::new() };
+    let mut drafts = Vec::new();
+    for (index, text) in args.iter().enumerate() {
+        if let Some(entries) = spec::entries(text, index, &mut reader.problems) {
+            let span = Span { source: index, range: 0..text.len() };
+            drafts.push(listener::read(&entries, &span, &mut reader));
+        }
+    }
+    let sources = args.iter().map(|text| Source::new("--listen", text.as_str())).collect();
+    finish(empty(sources), drafts, reader.problems)
+}
+
+/// The configuration of a daemon that was started without any: `daemon/default.toml`.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "the text is part of the program, and a test reads it: this cannot fail for a caller"
+)]
+pub fn built_in() -> Plan {
+    let source = Source::new("built-in default", include_str!("../../default.toml"));
+    parse(source).expect("the built-in configuration is right")
+}
+
+fn empty(sources: Arc<[Source]>) -> Plan {
+    Plan { listen: Vec::new(), plugin_dirs: Vec::new(), seed: None, limits: Limits::default(), sources }
+}
+
+fn finish(mut plan: Plan, drafts: Vec<Draft>, mut found: Vec<Problem>) -> Result<Plan, Problems> {
+    plan.listen = check::listeners(drafts, &mut found);
+    let mut problems = plan.problems();
+    problems.list = found;
+    problems.into_result(plan)
+}
+
+fn single(source: Source, problem: Problem) -> Problems {
+    let mut problems = Problems::new([source].into());
+    problems.push(problem);
+    problems
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // one byte more than allowed shows that there is more
+    File::open(path)?.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(io::Error::other(format!("longer than {MAX_SOURCE_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn read_plugin_dirs(entry: &Entry, reader: &mut Reader<'_>) -> Vec<PathBuf> {
+    const EXPECTED: &str = "an array of strings";
+    let Value::List(list) = &entry.value else {
+        reader.wrong_type("plugin_dirs", EXPECTED, &entry.value, &entry.value_span);
+        return Vec::new();
+    };
+    let mut dirs = Vec::with_capacity(list.len());
+    for (value, span) in list {
+        let Value::Text(dir) = value else {
+            reader.wrong_type("plugin_dirs", EXPECTED, value, span);
+            continue;
+        };
+        if dir.is_empty() || dir.contains('\0') {
+            reader.bad_value("plugin_dirs", span, "expected a directory");
+        } else {
+            dirs.push(reader.base.join(dir));
+        }
+    }
+    dirs
+}
+
+fn read_seed(entry: &Entry, reader: &mut Reader<'_>) -> Option<u64> {
+    let Value::Int(number) = entry.value else {
+        reader.wrong_type("seed", "an integer", &entry.value, &entry.value_span);
+        return None;
+    };
+    let seed = u64::try_from(number).ok();
+    if seed.is_none() {
+        reader.bad_value("seed", &entry.value_span, format!("expected 0 to {}", u64::MAX));
+    }
+    seed
+}
+
+fn read_listen(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Draft> {
+    const EXPECTED: &str = "an array of tables, each headed [[listen]]";
+    let Value::List(list) = &entry.value else {
+        // of [listen] the value's place is the header itself
+        reader.wrong_type("listen", EXPECTED, &entry.value, &entry.value_span);
+        return Vec::new();
+    };
+    let mut drafts = Vec::with_capacity(list.len());
+    for (value, span) in list {
+        if let Value::Table(entries) = value {
+            drafts.push(listener::read(entries, span, reader));
+        } else {
+            reader.wrong_type("listen", EXPECTED, value, span);
+        }
+    }
+    drafts
+}

@@ -73,8 +73,7 @@ impl Timers {
         let (&(at, _), _) = self.queue.first_key_value().filter(|((at, _), _)| *at <= now_ns)?;
         let (_, Entry { listener, timer, every_ns }) = self.queue.pop_first()?;
         self.armed.remove(&(listener, timer));
-        if every_ns > 0 {
-            let behind = now_ns.saturating_sub(at) / every_ns;
+        if let Some(behind) = now_ns.saturating_sub(at).checked_div(every_ns) {
             let next = at.saturating_add(every_ns.saturating_mul(behind + 1));
             self.arm(listener, timer, next, every_ns);
         }

@@ -1,0 +1,228 @@
+//! The settings of one listener, from a `[[listen]]` table or a `--listen` argument.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::bind::endpoint;
+use super::plan::{Bind, Listen, OnFault, PluginRef, RawOption, RawValue, SocketSettings};
+use super::problem::{Problem, Span, code};
+use super::read::Reader;
+use super::tree::{Entry, Value};
+
+/// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
+/// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well.
+const KEYS: [&str; 7] = ["name", "bind", "plugin", "options", "recv_buffer", "send_buffer", "on_fault"];
+
+/// The keys behind `--listen BIND=PLUGIN` that are settings of the listener; any other is an option
+/// of the plugin. Public for the stage that finds an unknown option: it may be a mistyped setting.
+pub const SPEC_SETTINGS: [&str; 4] = ["name", "recv_buffer", "send_buffer", "on_fault"];
+
+/// Bytes of a socket buffer. Below a page there is hardly room for one datagram with the kernel's
+/// bookkeeping; Linux doubles the value into a signed 32-bit number (socket(7)), and 512 MiB is well within.
+const SOCKET_BUFFER: RangeInclusive<usize> = 4 << 10..=512 << 20;
+
+/// Characters of a name: it becomes a metric label and a column of `status`, and stays within the 63
+/// of a DNS label.
+pub(super) const MAX_NAME: usize = 63;
+
+/// What was read, good or not: the checks between listeners need the good parts of all of them.
+pub(super) struct Draft {
+    /// As given, with its place; `None` asks for one made from the plugin.
+    pub(super) name: Option<(String, Span)>,
+    /// Its `name` is still empty.
+    pub(super) listen: Listen,
+}
+
+/// Reads the settings; `span` is the header of the table or the whole argument.
+pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> Draft {
+    let mut name = None;
+    let mut plugin = None;
+    let mut listen = Listen {
+        name: String::new(),
+        bind: Vec::new(),
+        plugin: PluginRef { text: String::new(), span: span.clone(), path: None },
+        options: Vec::new(),
+        socket: SocketSettings::default(),
+        on_fault: OnFault::default(),
+        span: span.clone(),
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    for entry in entries {
+        seen.push(&entry.key);
+        match entry.key.as_str() {
+            "name" => name = read_name(entry, reader),
+            "bind" => listen.bind = read_bind(entry, reader),
+            "plugin" => plugin = read_plugin(entry, reader),
+            "options" => listen.options = read_options(entry, reader),
+            "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
+            "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
+            "on_fault" => listen.on_fault = read_on_fault(entry, reader),
+            key => {
+                let help = format!(
+                    "plugin options belong in options = {{ {} = ... }}; keys of [[listen]]: {}",
+                    if bare(key) { key } else { "KEY" },
+                    KEYS.join(", ")
+                );
+                // a mistyped key is not missing as well
+                seen.extend(reader.unknown_key(entry, "in [[listen]]", &KEYS, help));
+            }
+        }
+    }
+    for (key, example) in [("bind", "bind = \"127.0.0.1:7000\""), ("plugin", "plugin = \"echo\"")] {
+        if !seen.contains(&key) {
+            let problem = Problem::new(code::MISSING_KEY, format!("[[listen]] without `{key}`"));
+            reader.problems.push(problem.at(span, "").help(format!("for example {example}")));
+        }
+    }
+    listen.plugin = plugin.unwrap_or(listen.plugin);
+    Draft { name, listen }
+}
+
+fn read_name(entry: &Entry, reader: &mut Reader<'_>) -> Option<(String, Span)> {
+    let name = reader.text(entry)?;
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(name_character) {
+        let label = format!("expected 1 to {MAX_NAME} characters out of a-z A-Z 0-9 _ . -");
+        reader.bad_value("name", &entry.value_span, label);
+    }
+    Some((name.to_owned(), entry.value_span.clone()))
+}
+
+/// What a name may consist of.
+pub(super) fn name_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '-')
+}
+
+fn bare(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+fn read_bind(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Bind> {
+    const EXPECTED: &str = "a string or an array of strings";
+    match &entry.value {
+        Value::Text(text) => one_bind(text, &entry.value_span, reader).into_iter().collect(),
+        Value::List(list) if list.is_empty() => {
+            reader.bad_value("bind", &entry.value_span, "expected at least one address");
+            Vec::new()
+        }
+        Value::List(list) => list
+            .iter()
+            .filter_map(|(value, span)| {
+                if let Value::Text(text) = value {
+                    return one_bind(text, span, reader);
+                }
+                reader.wrong_type("bind", EXPECTED, value, span);
+                None
+            })
+            .collect(),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_) | Value::Table(_) => {
+            reader.wrong_type("bind", EXPECTED, &entry.value, &entry.value_span);
+            Vec::new()
+        }
+    }
+}
+
+fn one_bind(text: &str, span: &Span, reader: &mut Reader<'_>) -> Option<Bind> {
+    match endpoint(text, reader.names) {
+        Ok(endpoint) => Some(Bind {
+            ip: endpoint.ip,
+            scope_id: endpoint.scope_id,
+            first: endpoint.first,
+            last: endpoint.last,
+            text: text.to_owned(),
+            span: span.clone(),
+        }),
+        Err(refusal) => {
+            let mut problem = Problem::new(refusal.code, "invalid bind address").at(span, refusal.label);
+            problem.help = refusal.help;
+            reader.problems.push(problem);
+            None
+        }
+    }
+}
+
+fn read_plugin(entry: &Entry, reader: &mut Reader<'_>) -> Option<PluginRef> {
+    let text = reader.text(entry)?;
+    let is_path = text.contains('/') || text.ends_with(".so") || text.ends_with(".dylib");
+    if text.contains('\0') || !is_path && !bare(text) {
+        let label = "expected the name of a plugin (a-z A-Z 0-9 _ -) or a path with a / or ending in .so";
+        reader.bad_value("plugin", &entry.value_span, label);
+        return None;
+    }
+    let path = is_path.then(|| reader.base.join(text));
+    Some(PluginRef { text: text.to_owned(), span: entry.value_span.clone(), path })
+}
+
+/// The name a listener gets from its plugin: for a path its file name without `lib` and extension.
+pub(super) fn default_name(plugin: &PluginRef) -> String {
+    let stem = match &plugin.path {
+        None => plugin.text.clone(),
+        Some(path) => path.file_stem().map(PathBuf::from).unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    let name = if plugin.path.is_some() { stem.strip_prefix("lib").unwrap_or(&stem) } else { &stem };
+    let name: String = name.chars().map(|c| if name_character(c) { c } else { '-' }).collect();
+    if name.is_empty() { "plugin".to_owned() } else { name }
+}
+
+fn read_on_fault(entry: &Entry, reader: &mut Reader<'_>) -> OnFault {
+    match reader.text(entry) {
+        Some("drop") | None => OnFault::Drop,
+        Some("exit") => OnFault::Exit,
+        Some(_) => {
+            reader.bad_value("on_fault", &entry.value_span, "expected \"drop\" or \"exit\"");
+            OnFault::Drop
+        }
+    }
+}
+
+fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {
+    let Value::Table(entries) = &entry.value else {
+        reader.wrong_type("options", "a table", &entry.value, &entry.value_span);
+        return Vec::new();
+    };
+    entries
+        .iter()
+        .filter_map(|entry| {
+            let value =
+                raw(&entry.value).map_err(|label| reader.bad_value(&entry.key, &entry.value_span, label));
+            Some(RawOption {
+                name: entry.key.clone(),
+                name_span: entry.key_span.clone(),
+                value: value.ok()?,
+                value_span: entry.value_span.clone(),
+            })
+        })
+        .collect()
+}
+
+fn raw(value: &Value) -> Result<RawValue, String> {
+    Ok(match to_toml(value)? {
+        toml::Value::Boolean(value) => RawValue::Bool(value),
+        toml::Value::Integer(value) => RawValue::Int(value),
+        toml::Value::Float(value) => RawValue::Float(value),
+        toml::Value::String(value) => RawValue::Text(value),
+        other @ (toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_)) => {
+            RawValue::Other(other)
+        }
+    })
+}
+
+fn to_toml(value: &Value) -> Result<toml::Value, String> {
+    Ok(match value {
+        Value::Bool(value) => toml::Value::Boolean(*value),
+        Value::Int(value) => {
+            toml::Value::Integer(i64::try_from(*value).map_err(|_| "the integer does not fit into 64 bits")?)
+        }
+        Value::Float(value) => toml::Value::Float(*value),
+        Value::Text(value) => toml::Value::String(value.clone()),
+        Value::Time(value) => toml::Value::Datetime(*value),
+        Value::List(list) => {
+            toml::Value::Array(list.iter().map(|(value, _)| to_toml(value)).collect::<Result<_, _>>()?)
+        }
+        Value::Table(entries) => toml::Value::Table(
+            entries
+                .iter()
+                .map(|entry| Ok((entry.key.clone(), to_toml(&entry.value)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+    })
+}

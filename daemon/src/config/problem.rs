@@ -1,0 +1,196 @@
+//! What can be wrong, and where: texts, places in them, problems, and the list of all problems.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A text that settings were read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where the text is from: a path, `--listen` or `built-in default`.
+    pub origin: String,
+    /// The text itself.
+    pub text: String,
+}
+
+impl Source {
+    /// A text and where it is from.
+    pub fn new(origin: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { origin: origin.into(), text: text.into() }
+    }
+}
+
+/// A place in one of the sources of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// Index into the sources of the plan.
+    pub source: usize,
+    /// Bytes of that source's text.
+    pub range: Range<usize>,
+}
+
+impl Span {
+    /// Sorts places in reading order.
+    pub(super) fn order(&self) -> (usize, usize) {
+        (self.source, self.range.start)
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable name of the class of problem, in kebab case, for programs (see [`code`]).
+    pub code: &'static str,
+    /// What is wrong, one line.
+    pub title: String,
+    /// Where; `None` when no text is to blame, such as a file that cannot be read.
+    pub span: Option<Span>,
+    /// Text beside the caret; may be empty.
+    pub label: String,
+    /// Other places that belong to it, with their texts.
+    pub secondary: Vec<(Span, String)>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a place; `code` in kebab case.
+    pub fn new(code: &'static str, title: impl Into<String>) -> Self {
+        Self {
+            code,
+            title: title.into(),
+            span: None,
+            label: String::new(),
+            secondary: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Says where, and what to write beside the caret.
+    #[must_use]
+    pub fn at(mut self, span: &Span, label: impl Into<String>) -> Self {
+        self.span = Some(span.clone());
+        self.label = label.into();
+        self
+    }
+
+    /// Adds a second place.
+    #[must_use]
+    pub fn also(mut self, span: &Span, label: impl Into<String>) -> Self {
+        self.secondary.push((span.clone(), label.into()));
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Everything that is wrong, with the texts it points into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    pub(super) sources: Arc<[Source]>,
+    pub(super) list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(super) fn new(sources: Arc<[Source]>) -> Self {
+        Self { sources, list: Vec::new() }
+    }
+
+    /// Adds one; its spans must belong to the same plan.
+    pub fn push(&mut self, problem: Problem) {
+        self.list.push(problem);
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The problems, in the order of their places once they came out of [`Problems::into_result`].
+    #[must_use]
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// The texts the problems point into.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// `value` if nothing is wrong, or else the problems in the order of their places.
+    ///
+    /// # Errors
+    /// These problems, when there is one.
+    pub fn into_result<T>(mut self, value: T) -> Result<T, Self> {
+        if self.list.is_empty() {
+            return Ok(value);
+        }
+        // the passes over the file found them in another order; stable, so equal places keep theirs
+        self.list
+            .sort_by_cached_key(|problem| problem.span.as_ref().map(|span| (span.source, span.range.start)));
+        Err(self)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// `text` in backquotes for a title or a label: control characters escaped, so that no text of a file
+/// reaches the terminal as a command, and long texts cut.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    const LONGEST: usize = 80; // characters: a title stays one line of a terminal
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    format!("`{}`", shown.replace("\\\"", "\"").replace("\\'", "'"))
+}
+
+/// The stable names of the problems that `config` itself finds.
+pub mod code {
+    /// The file cannot be read.
+    pub const UNREADABLE: &str = "unreadable";
+    /// The file is not UTF-8, which TOML demands.
+    pub const NOT_UTF8: &str = "not-utf8";
+    /// The file is longer than [`MAX_SOURCE_BYTES`](super::super::MAX_SOURCE_BYTES).
+    pub const TOO_LARGE: &str = "too-large";
+    /// The text is no TOML, or a `--listen` argument is not `BIND=PLUGIN[,key=value]...`.
+    pub const SYNTAX: &str = "syntax";
+    /// A key that is not known at its place.
+    pub const UNKNOWN_KEY: &str = "unknown-key";
+    /// A key that is needed and not there.
+    pub const MISSING_KEY: &str = "missing-key";
+    /// A key that is given twice in one `--listen` argument.
+    pub const DUPLICATE_KEY: &str = "duplicate-key";
+    /// A string where a number belongs, and the like.
+    pub const WRONG_TYPE: &str = "wrong-type";
+    /// The type is right, the value is not.
+    pub const BAD_VALUE: &str = "bad-value";
+    /// A bind address that cannot be read.
+    pub const BAD_BIND: &str = "bad-bind";
+    /// A service name that the system's database does not have.
+    pub const UNKNOWN_SERVICE: &str = "unknown-service";
+    /// A zone that is no network interface of this system.
+    pub const UNKNOWN_INTERFACE: &str = "unknown-interface";
+    /// Two listeners with one name.
+    pub const DUPLICATE_NAME: &str = "duplicate-name";
+    /// One address and port bound twice.
+    pub const DUPLICATE_BIND: &str = "duplicate-bind";
+    /// More than [`MAX_LISTENERS`](super::super::MAX_LISTENERS).
+    pub const TOO_MANY_LISTENERS: &str = "too-many-listeners";
+    /// Two limits that contradict each other.
+    pub const CONTRADICTION: &str = "contradiction";
+}

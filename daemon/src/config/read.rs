@@ -1,0 +1,124 @@
+//! Reading typed values out of the tree, with every problem noted and none of them the last.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use super::bind::Names;
+use super::nearest::nearest;
+use super::problem::{Problem, Span, code, quoted};
+use super::tree::{Entry, Value};
+use crate::value;
+
+/// What the readers of all tables share.
+pub(super) struct Reader<'a> {
+    /// Answers of the system.
+    pub(super) names: &'a Names,
+    /// The directory that relative paths start from.
+    pub(super) base: &'a Path,
+    /// Everything found so far.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// A key that its table does not know; `place` reads like `in [limits]`. `fallback` is the help when
+    /// no valid key is near.
+    /// Returns the key that was probably meant.
+    pub(super) fn unknown_key<'k>(
+        &mut self,
+        entry: &Entry,
+        place: &str,
+        keys: &[&'k str],
+        fallback: String,
+    ) -> Option<&'k str> {
+        let meant = nearest(&entry.key, keys.iter().copied());
+        let help = meant.map_or(fallback, |meant| format!("did you mean `{meant}`?"));
+        let title = format!("unknown key {} {place}", quoted(&entry.key));
+        self.problems.push(Problem::new(code::UNKNOWN_KEY, title).at(&entry.key_span, "").help(help));
+        meant
+    }
+
+    /// A value of another type than `expected`, which reads like "a string".
+    pub(super) fn wrong_type(&mut self, key: &str, expected: &str, value: &Value, span: &Span) {
+        let title = format!("`{key}` must be {expected}");
+        let label = format!("this is {}", value.kind());
+        self.problems.push(Problem::new(code::WRONG_TYPE, title).at(span, label));
+    }
+
+    /// A value of the right type that is not valid.
+    pub(super) fn bad_value(&mut self, key: &str, span: &Span, label: impl Into<String>) {
+        let title = format!("invalid value for `{key}`");
+        self.problems.push(Problem::new(code::BAD_VALUE, title).at(span, label));
+    }
+
+    pub(super) fn text<'e>(&mut self, entry: &'e Entry) -> Option<&'e str> {
+        if let Value::Text(text) = &entry.value {
+            return Some(text);
+        }
+        self.wrong_type(&entry.key, "a string", &entry.value, &entry.value_span);
+        None
+    }
+
+    /// An integer from `range`.
+    pub(super) fn count(&mut self, entry: &Entry, range: &RangeInclusive<usize>) -> Option<usize> {
+        let Value::Int(number) = entry.value else {
+            self.wrong_type(&entry.key, "an integer", &entry.value, &entry.value_span);
+            return None;
+        };
+        let count = usize::try_from(number).ok().filter(|count| range.contains(count));
+        if count.is_none() {
+            let label = format!("expected {} to {}", range.start(), range.end());
+            self.bad_value(&entry.key, &entry.value_span, label);
+        }
+        count
+    }
+
+    /// Bytes from `range`, as an integer or as a string with a unit.
+    pub(super) fn size(&mut self, entry: &Entry, range: &RangeInclusive<usize>) -> Option<usize> {
+        let read = match &entry.value {
+            Value::Int(number) => Ok(*number),
+            Value::Text(text) => value::size(text).map(i128::from),
+            Value::Bool(_) | Value::Float(_) | Value::Time(_) | Value::List(_) | Value::Table(_) => {
+                let expected = "a size: an integer or a string such as \"64KiB\"";
+                self.wrong_type(&entry.key, expected, &entry.value, &entry.value_span);
+                return None;
+            }
+        };
+        let checked = read.and_then(|number| {
+            let size = usize::try_from(number).ok().filter(|size| range.contains(size));
+            size.ok_or_else(|| {
+                format!("expected {} to {}", show_size(*range.start()), show_size(*range.end()))
+            })
+        });
+        checked.map_err(|label| self.bad_value(&entry.key, &entry.value_span, label)).ok()
+    }
+
+    /// A duration from `range`, as a string with a unit.
+    pub(super) fn duration(&mut self, entry: &Entry, range: &RangeInclusive<Duration>) -> Option<Duration> {
+        let read = match &entry.value {
+            Value::Text(text) => value::duration(text),
+            Value::Int(number) => Err(format!("a duration needs its unit, such as \"{number}ms\"")),
+            Value::Bool(_) | Value::Float(_) | Value::Time(_) | Value::List(_) | Value::Table(_) => {
+                let expected = "a duration such as \"10ms\"";
+                self.wrong_type(&entry.key, expected, &entry.value, &entry.value_span);
+                return None;
+            }
+        };
+        let checked = read.and_then(|duration| {
+            if range.contains(&duration) {
+                return Ok(duration);
+            }
+            Err(format!("expected {:?} to {:?}", range.start(), range.end()))
+        });
+        checked.map_err(|label| self.bad_value(&entry.key, &entry.value_span, label)).ok()
+    }
+}
+
+/// Bytes in the largest binary unit that leaves no rest.
+fn show_size(bytes: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => format!("{bytes} bytes"),
+    }
+}

@@ -1,0 +1,122 @@
+//! `--listen BIND=PLUGIN[,key=value]...`: a listener on the command line.
+
+use std::ops::Range;
+
+use super::listener::SPEC_SETTINGS;
+use super::problem::{Problem, Span, code, quoted};
+use super::tree::{Entry, Value};
+
+/// Cuts an argument into the entries that a `[[listen]]` table of the same meaning would have.
+/// `None` when BIND or PLUGIN cannot be told apart; the reason is in `problems`.
+///
+/// A value in double quotes may hold commas; in it `\"` is a quote and `\\` a backslash.
+pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) -> Option<Vec<Entry>> {
+    let spec = Spec { text, source };
+    let Some(equals) = text.find('=') else {
+        let problem =
+            Problem::new(code::SYNTAX, "the argument of --listen is not BIND=PLUGIN[,key=value]...")
+                .at(&spec.span(0..text.len()), "there is no `=`")
+                .help("for example --listen 127.0.0.1:7000=echo or --listen '[::1]:7000=lossy,drop=10%'");
+        problems.push(problem);
+        return None;
+    };
+    let (plugin, range) = spec.value(equals + 1, problems);
+    let mut at = range.end + 1;
+    let mut entries = vec![
+        spec.entry(0..0, "bind", Value::Text(text[..equals].to_owned()), 0..equals),
+        spec.entry(0..0, "plugin", Value::Text(plugin), range),
+    ];
+    let mut options = Vec::new();
+    // `at` is behind the last comma, or behind the end when there is no further one
+    while at <= text.len() {
+        let piece = at..text[at..].find(',').map_or(text.len(), |comma| at + comma);
+        let Some(equals) = text[piece.clone()].find('=') else {
+            problems.push(spec.no_value(&piece));
+            at = piece.end + 1;
+            continue;
+        };
+        let key = at..at + equals;
+        let (value, range) = spec.value(key.end + 1, problems);
+        at = range.end + 1;
+        let name = &text[key.clone()];
+        let place = if SPEC_SETTINGS.contains(&name) { &mut entries } else { &mut options };
+        spec.put(spec.entry(key, name, Value::Text(value), range), place, problems);
+    }
+    if !options.is_empty() {
+        entries.push(spec.entry(0..0, "options", Value::Table(options), 0..text.len()));
+    }
+    Some(entries)
+}
+
+struct Spec<'a> {
+    text: &'a str,
+    source: usize,
+}
+
+impl Spec<'_> {
+    fn span(&self, range: Range<usize>) -> Span {
+        Span { source: self.source, range }
+    }
+
+    fn entry(&self, key_range: Range<usize>, key: &str, value: Value, range: Range<usize>) -> Entry {
+        Entry { key: key.to_owned(), key_span: self.span(key_range), value, value_span: self.span(range) }
+    }
+
+    fn no_value(&self, range: &Range<usize>) -> Problem {
+        let label = if range.is_empty() { "nothing is here" } else { "there is no `=`" };
+        Problem::new(code::SYNTAX, "expected key=value")
+            .at(&self.span(range.clone()), label)
+            .help("a comma inside a value needs double quotes: key=\"one,two\"")
+    }
+
+    /// Adds an entry unless its key is missing or was there before.
+    fn put(&self, entry: Entry, place: &mut Vec<Entry>, problems: &mut Vec<Problem>) {
+        if entry.key.is_empty() {
+            let problem = Problem::new(code::SYNTAX, "expected key=value");
+            problems.push(problem.at(&entry.value_span, "there is no key"));
+        } else if let Some(first) = place.iter().find(|other| other.key == entry.key) {
+            let title = format!("{} is given twice", quoted(&entry.key));
+            let problem = Problem::new(code::DUPLICATE_KEY, title).at(&entry.key_span, "again here");
+            problems.push(problem.also(&first.key_span, "first here"));
+        } else {
+            place.push(entry);
+        }
+    }
+
+    /// The value that begins at `start`, and its range with the quotes.
+    fn value(&self, start: usize, problems: &mut Vec<Problem>) -> (String, Range<usize>) {
+        let rest = &self.text[start..];
+        let Some(inside) = rest.strip_prefix('"') else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            return (rest[..end].to_owned(), start..start + end);
+        };
+        let mut value = String::new();
+        let mut characters = inside.char_indices();
+        while let Some((offset, character)) = characters.next() {
+            match character {
+                '\\' => match characters.next() {
+                    Some((_, escaped @ ('"' | '\\'))) => value.push(escaped),
+                    Some((_, other)) => value.extend(['\\', other]),
+                    None => value.push('\\'),
+                },
+                '"' => {
+                    let end = start + 1 + offset + 1;
+                    let tail = self.text[end..].find(',').unwrap_or(self.text.len() - end);
+                    if tail > 0 {
+                        let problem = Problem::new(code::SYNTAX, "text after the closing quote");
+                        problems.push(problem.at(&self.span(end..end + tail), "expected a comma or the end"));
+                    }
+                    return (value, start..end + tail);
+                }
+                _ => value.push(character),
+            }
+        }
+        let problem = Problem::new(code::SYNTAX, "the double quote is not closed");
+        problems.push(
+            problem
+                .at(&self.span(start..self.text.len()), "opened here")
+                .help("a shell removes quotes: write --listen '127.0.0.1:7000=echo,key=\"one,two\"'"),
+        );
+        (value, start..self.text.len())
+    }
+}

@@ -1,0 +1,214 @@
+//! What a right text means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::{Limits, MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
+use super::{addresses, codes, names, toml};
+
+#[test]
+fn an_empty_text_is_an_empty_plan() {
+    let plan = toml("").unwrap();
+    assert!(plan.listen.is_empty() && plan.plugin_dirs.is_empty());
+    assert_eq!((plan.seed, &plan.limits, plan.sockets()), (None, &Limits::default(), 0));
+}
+
+#[test]
+fn every_key_arrives() {
+    let plan = toml(
+        r#"
+        plugin_dirs = ["plugins", "/usr/lib/polyport"]
+        seed = 18446744073709551615
+        [limits]
+        visit_datagrams = 1024
+        visit_bytes = "1MiB"
+        turn_datagrams = 4096
+        delayed_datagrams = 0
+        delayed_bytes = 0
+        backlog_datagrams = 1
+        backlog_bytes = "64KiB"
+        backlog_total_bytes = 65536
+        slow_batch = "1.5ms"
+        [[listen]]
+        name = "far"
+        bind = ["127.0.0.1:7000", "[::1]:domain"]
+        plugin = "lossy"
+        recv_buffer = "4MiB"
+        send_buffer = 65536
+        on_fault = "exit"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(plan.plugin_dirs, ["etc/plugins", "/usr/lib/polyport"].map(PathBuf::from));
+    assert_eq!(plan.seed, Some(u64::MAX));
+    let limits = Limits {
+        visit_datagrams: 1024,
+        visit_bytes: 1 << 20,
+        turn_datagrams: 4096,
+        delayed_datagrams: 0,
+        delayed_bytes: 0,
+        backlog_datagrams: 1,
+        backlog_bytes: 65_536,
+        backlog_total_bytes: 65_536,
+        slow_batch: Duration::from_micros(1500),
+    };
+    assert_eq!(plan.limits, limits);
+    let listen = &plan.listen[0];
+    assert_eq!((listen.name.as_str(), listen.plugin.text.as_str()), ("far", "lossy"));
+    assert_eq!(listen.plugin.path, None);
+    assert_eq!(listen.socket, SocketSettings { recv_buffer: Some(4 << 20), send_buffer: Some(65_536) });
+    assert_eq!(listen.on_fault, OnFault::Exit);
+    assert_eq!(addresses(&plan), ["127.0.0.1:7000", "[::1]:53"]);
+    assert_eq!(listen.bind[1].text, "[::1]:domain");
+    assert_eq!(&plan.sources()[0].text[listen.bind[1].span.range.clone()], "\"[::1]:domain\"");
+    assert_eq!(&plan.sources()[0].text[listen.span.range.clone()], "[[listen]]");
+}
+
+#[test]
+fn options_keep_type_place_and_order() {
+    let text = r#"
+        [[listen]]
+        bind = "127.0.0.1:0"
+        plugin = "./libmine.so"
+        [listen.options]
+        zeta = "10%"
+        alpha = -3
+        ratio = 0.5
+        deep.flag = true
+        list = [1, "two"]
+        on = true
+        "#;
+    let plan = toml(text).unwrap();
+    let listen = &plan.listen[0];
+    let found: Vec<_> = listen.options.iter().map(|option| (option.name.as_str(), &option.value)).collect();
+    let list = RawValue::Other(toml::Value::Array(vec![1.into(), "two".into()]));
+    let deep = RawValue::Other(toml::Value::Table([("flag".to_owned(), true.into())].into_iter().collect()));
+    let expected = [
+        ("zeta", &RawValue::Text("10%".into())),
+        ("alpha", &RawValue::Int(-3)),
+        ("ratio", &RawValue::Float(0.5)),
+        ("deep", &deep),
+        ("list", &list),
+        ("on", &RawValue::Bool(true)),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(&text[listen.options[0].name_span.range.clone()], "zeta");
+    assert_eq!(&text[listen.options[0].value_span.range.clone()], "\"10%\"");
+    assert_eq!(listen.plugin.path, Some(PathBuf::from("etc/./libmine.so")));
+}
+
+#[test]
+fn ranges_expand_on_demand_and_hold_both_ends() {
+    let plan = toml("[[listen]]\nbind = '127.0.0.1:7000-7002'\nplugin = 'echo'").unwrap();
+    assert_eq!(addresses(&plan), ["127.0.0.1:7000", "127.0.0.1:7001", "127.0.0.1:7002"]);
+    let plan = toml("[[listen]]\nbind = '[fe80::1%eth0]:1-65535'\nplugin = 'echo'").unwrap();
+    assert_eq!((plan.sockets(), plan.listen[0].bind.len()), (65_535, 1));
+    assert_eq!(plan.listen[0].bind[0].addresses().len(), 65_535);
+    let last = plan.listen[0].bind[0].addresses().last().unwrap();
+    assert_eq!(last, "[fe80::1%7]:65535".parse().unwrap());
+}
+
+#[test]
+fn a_wildcard_beside_a_specific_address_and_port_0_twice_are_allowed() {
+    let text = r#"
+        [[listen]]
+        bind = ["0.0.0.0:7000", "127.0.0.1:7000", "[::]:7000", "[fe80::1%7]:7000", "[fe80::1%8]:7000"]
+        plugin = "echo"
+        [[listen]]
+        bind = ["127.0.0.1:0", "127.0.0.1:0"]
+        plugin = "echo"
+        "#;
+    assert_eq!(toml(text).unwrap().sockets(), 7);
+}
+
+#[test]
+fn as_many_listeners_as_allowed_and_one_more() {
+    let full = "[[listen]]\nbind = ['127.0.0.1:1-65535', '127.0.0.2:1']\nplugin = 'echo'\n";
+    assert_eq!(toml(full).unwrap().sockets(), MAX_LISTENERS);
+    let more = format!("{full}[[listen]]\nbind = '127.0.0.2:2'\nplugin = 'echo'\n");
+    assert_eq!(codes(&toml(&more).unwrap_err()), ["too-many-listeners"]);
+}
+
+#[test]
+fn listeners_without_a_name_get_their_plugins_name_made_unique() {
+    let mut text = String::new();
+    for (index, (name, plugin)) in [
+        ("", "echo"),
+        ("name = 'echo-2'", "lossy"),
+        ("", "echo"),
+        ("", "dir/libecho.so"),
+        ("", "dir/a b.so"),
+        ("", "x/"),
+        ("", "/"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        text.push_str(&format!(
+            "[[listen]]\nbind = '127.0.0.1:{}'\nplugin = '{plugin}'\n{name}\n",
+            index + 1
+        ));
+    }
+    let plan = toml(&text).unwrap();
+    assert_eq!(names(&plan), ["echo", "echo-2", "echo-3", "echo-4", "a-b", "x", "plugin"]);
+}
+
+#[test]
+fn a_long_plugin_name_is_cut_so_that_the_suffix_fits() {
+    let plugin = "p".repeat(80);
+    let table = |port| format!("[[listen]]\nbind = '127.0.0.1:{port}'\nplugin = '{plugin}'\n");
+    let plan = toml(&format!("{}{}", table(1), table(2))).unwrap();
+    assert_eq!(names(&plan), ["p".repeat(63), format!("{}-2", "p".repeat(61))]);
+}
+
+#[test]
+fn thousands_of_tables_are_read_and_named() {
+    let text: String = (1..=20_000)
+        .map(|port| format!("[[listen]]\nbind = '127.0.0.1:{port}'\nplugin = 'echo'\n"))
+        .collect();
+    let plan = toml(&text).unwrap();
+    assert_eq!(plan.listen[19_999].name, "echo-20000");
+}
+
+#[test]
+fn the_built_in_configuration_serves_three_kinds() {
+    let plan = built_in();
+    assert_eq!(names(&plan), ["echo", "length", "lossy"]);
+    assert_eq!(addresses(&plan), ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061"]);
+    let options = |index: usize| {
+        let options = plan.listen[index].options.iter();
+        options.map(|option| (option.name.as_str(), option.value.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(options(0), []);
+    assert_eq!(options(1), [("reply", RawValue::Text("length".into()))]);
+    assert_eq!(
+        options(2),
+        [("drop", RawValue::Text("50%".into())), ("reply", RawValue::Text("length".into()))]
+    );
+}
+
+#[test]
+fn files_are_read_and_their_directory_is_the_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("polyport.toml");
+    std::fs::write(
+        &path,
+        "plugin_dirs = ['plugins']\r\n[[listen]]\r\nbind = '127.0.0.1:1'\r\nplugin = 'a/b.so'\r\n",
+    )
+    .unwrap();
+    let plan = load(&path).unwrap();
+    assert_eq!(plan.plugin_dirs, [dir.path().join("plugins")]);
+    assert_eq!(plan.listen[0].plugin.path, Some(dir.path().join("a/b.so")));
+}
+
+#[test]
+fn the_example_in_the_documentation_is_right() {
+    let lines = include_str!("../mod.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let example: Vec<&str> = lines
+        .skip_while(|line| line.trim() != "```toml")
+        .skip(1)
+        .take_while(|line| line.trim() != "```")
+        .collect();
+    let plan = toml(&example.join("\n")).unwrap();
+    assert_eq!((names(&plan), plan.sockets(), plan.seed), (vec!["far-away"], 102, Some(42)));
+}
