@@ -51,7 +51,7 @@ impl SearchPath {
         }
         let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
         let newest =
-            || self.build.iter().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
+            || self.build.iter().rev().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
         first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice())).ok_or_else(|| {
             let searched: Vec<PathBuf> = self.all().cloned().collect();
             let nearest = self.nearest(reference);

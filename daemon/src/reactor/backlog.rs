@@ -73,11 +73,11 @@ mod tests {
     fn every_limit_holds_and_the_total_is_given_back() {
         let limits = BacklogLimits { datagrams: 2, bytes: 10, total_bytes: 12 };
         let (mut a, mut b, mut total) = (Backlog::default(), Backlog::default(), 0);
-        assert!(a.push(owned(10), &limits, &mut total).is_ok());
+        a.push(owned(10), &limits, &mut total).unwrap();
         assert!(a.push(owned(1), &limits, &mut total).is_err());
         assert!(b.push(owned(3), &limits, &mut total).is_err());
-        assert!(b.push(owned(1), &limits, &mut total).is_ok());
-        assert!(b.push(owned(1), &limits, &mut total).is_ok());
+        b.push(owned(1), &limits, &mut total).unwrap();
+        b.push(owned(1), &limits, &mut total).unwrap();
         assert!(b.push(owned(0), &limits, &mut total).is_err());
         while a.pop(&mut total).is_some() || b.pop(&mut total).is_some() {}
         assert_eq!(total, 0);
