@@ -1,1 +1,173 @@
-//! polyport-lossy
+//! An echo over a bad network: loss, duplicates, corruption, reordering, delay and jitter, each one
+//! repeatable by seed.
+//!
+//! ```toml
+//! plugin = "lossy"
+//! drop = "2.5%"
+//! delay = "20ms"
+//! jitter = "5ms"
+//! seed = 7
+//! ```
+//!
+//! ```text
+//! datagram -> peers   which one of its peer is it? 0, 1, 2, ...
+//!          -> channel decide(options, seed, peer, number): dropped, or answered how and when
+//!          -> here    does so, and counts it
+//! ```
+//!
+//! A dropped datagram is discarded: the host counts it as a drop on purpose. The answer is corrupted
+//! before it is duplicated, so both copies are equal. An empty answer has no bit to flip: it is sent as it
+//! is and counted in `uncorruptible_total`. Peers are numbered from 0 again when the plugin is reloaded; a
+//! change of the options alone keeps the numbers.
+#![forbid(unsafe_code)]
+
+pub mod channel;
+pub mod config;
+pub mod peers;
+
+pub use config::{LossyConfig, Reply};
+
+use channel::{Answer, Fate, decide, flip};
+use peers::Peers;
+use polyport_plugin::prelude::*;
+use polyport_plugin::{Datagram, later};
+use std::io::Write;
+
+/// The handler of one listener.
+#[derive(Debug)]
+pub struct Lossy {
+    config: LossyConfig,
+    /// Seed of the instance, for a configuration that fixes none.
+    instance_seed: u64,
+    peers: Peers,
+    counters: Counters,
+}
+
+/// One counter a verdict.
+#[derive(Debug)]
+struct Counters {
+    datagrams: Counter,
+    answered: Counter,
+    dropped: Counter,
+    duplicated: Counter,
+    corrupted: Counter,
+    uncorruptible: Counter,
+    reordered: Counter,
+    delayed: Counter,
+    peers_forgotten: Counter,
+}
+
+impl Counters {
+    fn new(setup: &mut Setup<'_>) -> Self {
+        Self {
+            datagrams: setup.counter(c"datagrams_total", c"Datagrams that reached the channel"),
+            answered: setup.counter(c"answered_total", c"Datagrams answered, copies not counted"),
+            dropped: setup.counter(c"dropped_total", c"Datagrams dropped on purpose"),
+            duplicated: setup.counter(c"duplicated_total", c"Answers sent twice"),
+            corrupted: setup.counter(c"corrupted_total", c"Answers with one bit flipped"),
+            uncorruptible: setup.counter(
+                c"uncorruptible_total",
+                c"Empty answers picked for corruption and sent as they were",
+            ),
+            reordered: setup.counter(c"reordered_total", c"Answers held back for 10 ms to be overtaken"),
+            delayed: setup.counter(c"delayed_total", c"Answers that waited for delay and jitter"),
+            peers_forgotten: setup.counter(
+                c"peers_forgotten_total",
+                c"Peers whose datagrams are numbered from 0 again because the table was full",
+            ),
+        }
+    }
+
+    fn answer(&self, answer: &Answer, corrupted: bool) {
+        self.answered.add(1);
+        self.duplicated.add(answer.duplicate.into());
+        self.corrupted.add(corrupted.into());
+        self.uncorruptible.add((answer.corrupt.is_some() && !corrupted).into());
+        self.reordered.add(answer.reorder.into());
+        self.delayed.add((!answer.wait.is_zero()).into());
+    }
+}
+
+impl Handler for Lossy {
+    type Config = LossyConfig;
+
+    fn new(config: LossyConfig, setup: &mut Setup<'_>) -> Result<Self> {
+        let counters = Counters::new(setup);
+        Ok(Self { config, instance_seed: setup.seed(), peers: Peers::default(), counters })
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        let (now, seed) = (batch.now_ns(), self.seed());
+        for datagram in batch.datagrams() {
+            let seen = self.peers.count(datagram.peer());
+            self.counters.datagrams.add(1);
+            self.counters.peers_forgotten.add(seen.forgot.into());
+            match decide(&self.config, seed, datagram.peer(), seen.number) {
+                Fate::Drop => {
+                    datagram.discard();
+                    self.counters.dropped.add(1);
+                    batch.log(Level::Trace, "dropped on purpose");
+                }
+                Fate::Answer(answer) => self.answer(datagram, &answer, now),
+            }
+        }
+    }
+
+    fn reconfigure(&mut self, config: LossyConfig) -> Result<()> {
+        self.config = config;
+        Ok(())
+    }
+}
+
+impl Lossy {
+    fn seed(&self) -> u64 {
+        self.config.seed.map_or(self.instance_seed, i64::cast_unsigned)
+    }
+
+    fn answer(&self, mut datagram: Datagram<'_>, answer: &Answer, now: u64) {
+        let hold = answer.hold();
+        let at_ns = if hold.is_zero() { 0 } else { later(now, hold) };
+        let times = if answer.duplicate { 2 } else { 1 };
+        let corrupt = |payload: &mut [u8]| answer.corrupt.is_some_and(|random| flip(payload, random));
+        let (corrupted, sent) = match self.config.reply {
+            Reply::Same => {
+                let corrupted = corrupt(datagram.payload_mut());
+                let datagram = datagram.freeze();
+                (corrupted, send(times, || datagram.echo_at(at_ns)))
+            }
+            Reply::Length => {
+                let mut room = [0; LENGTH_TEXT];
+                let text = tell_length(datagram.payload().len(), &mut room);
+                let corrupted = corrupt(text);
+                (corrupted, send(times, || datagram.reply_at(at_ns, text)))
+            }
+        };
+        // What found no room is counted by the host.
+        if sent {
+            self.counters.answer(answer, corrupted);
+        }
+    }
+}
+
+/// Sends `times` times; whether the first copy found room.
+fn send(times: u32, mut one: impl FnMut() -> bool) -> bool {
+    let first = one();
+    for _ in 1..times {
+        one();
+    }
+    first
+}
+
+/// Room for the longest answer of [`Reply::Length`], bytes: 25 and the twenty digits of a 64-bit number.
+const LENGTH_TEXT: usize = 25 + 20;
+
+/// Writes the answer of [`Reply::Length`] into `room` and returns the part used.
+fn tell_length(len: usize, room: &mut [u8; LENGTH_TEXT]) -> &mut [u8] {
+    let mut rest = room.as_mut_slice();
+    // The room fits every number.
+    write!(rest, "Your data was {len} bytes long").unwrap_or(());
+    let unused = rest.len();
+    &mut room[..LENGTH_TEXT - unused]
+}
+
+export_plugin!(Lossy, "An echo over a bad network: loss, delay, duplicates, corruption, reordering");

@@ -1,0 +1,33 @@
+//! The options of the plugin.
+
+use polyport_plugin::{Ratio, choices, config};
+use std::time::Duration;
+
+choices! {
+    /// What an answer says before the channel gets it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Reply {
+        /// The bytes that came in.
+        Same = "same",
+        /// `Your data was N bytes long`.
+        Length = "length",
+    }
+}
+
+config! {
+    /// Options of the plugin. Ratios are shares of the datagrams of each peer.
+    #[derive(Clone, Copy, Debug)]
+    pub struct LossyConfig {
+        drop: Ratio = "0%", "Share of datagrams that get no answer";
+        duplicate: Ratio = "0%", "Share of answers sent twice";
+        corrupt: Ratio = "0%", "Share of answers with one bit flipped";
+        reorder: Ratio = "0%", "Share of answers held back for 10 ms, so that later ones overtake them";
+        delay: Duration = "0ms", "Time every answer waits", max = LONGEST_WAIT_NS;
+        jitter: Duration = "0ms", "Up to this much is added to the delay of each answer", max = LONGEST_WAIT_NS;
+        reply: Reply = "same", "What an answer says: the bytes that came in, or how many they were";
+        seed: Option<i64> = none, "Fixes the decisions of this listener; without it the seed of the instance does";
+    }
+}
+
+/// One minute: longer than any UDP client waits for an answer, and it bounds what the host has to keep.
+const LONGEST_WAIT_NS: u64 = 60_000_000_000;

@@ -1,0 +1,273 @@
+//! Options: declared by the plugin as a struct, parsed and checked by the host.
+
+use crate::Error;
+pub use crate::convert::Opt;
+use core::ffi::CStr;
+use core::net::SocketAddr;
+use core::time::Duration;
+use polyport_abi as abi;
+
+/// The configuration of a plugin: `()`, or a struct made by [`config!`](crate::config).
+pub trait Config: Sized + 'static {
+    /// The options, in the order of the values.
+    const OPTIONS: &'static [Opt];
+
+    /// Makes the struct from the values the host parsed.
+    ///
+    /// # Errors
+    /// Names the option that does not fit.
+    fn from_values(values: &[Value<'_>]) -> Result<Self, Error>;
+}
+
+impl Config for () {
+    const OPTIONS: &'static [Opt] = &[];
+
+    fn from_values(_: &[Value<'_>]) -> Result<Self, Error> {
+        Ok(())
+    }
+}
+
+/// One value as the host parsed it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// Not given, and there is no default.
+    Missing,
+    /// `true` or `false`.
+    Bool(bool),
+    /// Signed integer.
+    Int(i64),
+    /// Number.
+    Float(f64),
+    /// Share, 0 to 1.
+    Ratio(f64),
+    /// Nanoseconds.
+    Duration(i64),
+    /// Bytes.
+    Size(i64),
+    /// Text.
+    Text(&'a str),
+    /// Index into the choices.
+    Choice(i64),
+    /// Socket address.
+    Addr(SocketAddr),
+    /// JSON text.
+    Json(&'a str),
+    /// A kind this crate does not know, or text that is not UTF-8.
+    Unknown(u32),
+}
+
+/// A Rust type that can be an option.
+pub trait OptionType: Sized {
+    /// The `OPT_*` kind the host parses.
+    const KIND: u32;
+    /// Names of an enumeration, `"a|b|c"`.
+    const CHOICES: Option<&'static CStr> = None;
+    /// Whether the type holds less than the kind, so that the host has to check the range.
+    const NARROW: bool = false;
+    /// Smallest value, in the unit of [`Value`].
+    const LOW: f64 = f64::MIN;
+    /// Largest value.
+    const HIGH: f64 = f64::MAX;
+
+    /// Takes the value, or says what is wrong with it.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn read(value: Value<'_>) -> Result<Self, String>;
+}
+
+/// A share from 0 to 1, written `"2.5%"` or `0.025`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Ratio(f64);
+
+impl Ratio {
+    /// Never.
+    pub const ZERO: Self = Self(0.0);
+    /// Always.
+    pub const ONE: Self = Self(1.0);
+
+    /// `None` outside 0..=1 and for NaN.
+    #[must_use]
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    /// 0 to 1.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+
+    /// True for this share of all 64-bit numbers.
+    #[must_use]
+    pub fn hit(self, random: u64) -> bool {
+        // 53 bits fit a double exactly; 2^-53 scales them to 0..1.
+        const SCALE: f64 = 1.0 / 9_007_199_254_740_992.0;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+        let unit = (random >> 11) as f64 * SCALE;
+        unit < self.0
+    }
+}
+
+/// A number of bytes, written `"64KiB"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(pub u64);
+
+/// Anything, as its JSON text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Json(pub String);
+
+/// The largest signed integer of the configuration, as the host compares it.
+const INT_HIGH: f64 = 9_223_372_036_854_775_807.0;
+
+macro_rules! option_type {
+    ($type:ty, $kind:ident, [$($const:tt)*], $pattern:pat => $value:expr) => {
+        impl OptionType for $type {
+            const KIND: u32 = abi::$kind;
+            $($const)*
+            fn read(value: Value<'_>) -> Result<Self, String> {
+                match value {
+                    $pattern => $value,
+                    other => Err(wrong(other)),
+                }
+            }
+        }
+    };
+}
+
+option_type!(bool, OPT_BOOL, [], Value::Bool(b) => Ok(b));
+option_type!(i64, OPT_INT, [const LOW: f64 = -INT_HIGH; const HIGH: f64 = INT_HIGH;], Value::Int(i) => Ok(i));
+option_type!(f64, OPT_FLOAT, [], Value::Float(f) => Ok(f));
+option_type!(Ratio, OPT_RATIO, [const LOW: f64 = 0.0; const HIGH: f64 = 1.0;],
+    Value::Ratio(f) => Self::new(f).ok_or_else(|| format!("{f} is not between 0 and 1")));
+option_type!(Duration, OPT_DURATION, [const LOW: f64 = 0.0; const HIGH: f64 = INT_HIGH;],
+    Value::Duration(ns) => u64::try_from(ns).map(Self::from_nanos).map_err(|_| "a duration cannot be negative".into()));
+option_type!(Size, OPT_SIZE, [const LOW: f64 = 0.0; const HIGH: f64 = INT_HIGH;],
+    Value::Size(n) => u64::try_from(n).map(Self).map_err(|_| "a size cannot be negative".into()));
+option_type!(String, OPT_STRING, [], Value::Text(s) => Ok(s.to_owned()));
+option_type!(Json, OPT_JSON, [], Value::Json(s) => Ok(Self(s.to_owned())));
+option_type!(SocketAddr, OPT_ADDR, [], Value::Addr(a) => Ok(a));
+
+macro_rules! narrow {
+    ($($type:ty: $low:expr, $high:expr;)*) => {$(
+        option_type!($type, OPT_INT,
+            [const NARROW: bool = true; const LOW: f64 = $low; const HIGH: f64 = $high;],
+            Value::Int(i) => Self::try_from(i).map_err(|_| format!("{i} is not between {} and {}", Self::MIN, Self::MAX)));
+    )*};
+}
+
+narrow! {
+    u8: 0.0, 255.0;
+    u16: 0.0, 65_535.0;
+    u32: 0.0, 4_294_967_295.0;
+    u64: 0.0, INT_HIGH;
+    i32: -2_147_483_648.0, 2_147_483_647.0;
+}
+
+/// Not given is `None`. Give no default to such an option.
+impl<T: OptionType> OptionType for Option<T> {
+    const KIND: u32 = T::KIND;
+    const CHOICES: Option<&'static CStr> = T::CHOICES;
+    const NARROW: bool = T::NARROW;
+    const LOW: f64 = T::LOW;
+    const HIGH: f64 = T::HIGH;
+
+    fn read(value: Value<'_>) -> Result<Self, String> {
+        if value == Value::Missing { Ok(None) } else { T::read(value).map(Some) }
+    }
+}
+
+/// The sentence for a value of another kind.
+#[doc(hidden)]
+#[must_use]
+pub fn wrong(value: Value<'_>) -> String {
+    if value == Value::Missing {
+        "is required".into()
+    } else {
+        format!("the host passed {value:?}, which is not of the declared kind")
+    }
+}
+
+/// Reads one field; what [`config!`](crate::config) expands to.
+#[doc(hidden)]
+pub fn read<T: OptionType>(value: Option<&Value<'_>>, name: &str) -> Result<T, Error> {
+    T::read(value.copied().unwrap_or(Value::Missing)).map_err(|message| Error::option(name, message))
+}
+
+/// Declares one option; what [`config!`](crate::config) expands to.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Declare {
+    opt: Opt,
+    min: Option<f64>,
+    max: Option<f64>,
+    low: f64,
+    high: f64,
+    narrow: bool,
+}
+
+#[doc(hidden)]
+impl Declare {
+    #[must_use]
+    pub const fn new<T: OptionType>(name: &'static str, help: &'static str) -> Self {
+        // `r#type` in Rust is `type` in the configuration.
+        let raw = matches!(name.as_bytes(), [b'r', b'#', ..]);
+        let name = if raw { name.split_at(2).1 } else { name };
+        let mut opt = Opt::new(literal(name), literal(help), T::KIND);
+        if let Some(choices) = T::CHOICES {
+            opt = opt.choices(choices);
+        }
+        Self { opt, min: None, max: None, low: T::LOW, high: T::HIGH, narrow: T::NARROW }
+    }
+
+    #[must_use]
+    pub const fn default(mut self, text: &'static str) -> Self {
+        self.opt = self.opt.default(literal(text));
+        self
+    }
+
+    #[must_use]
+    pub const fn required(mut self) -> Self {
+        self.opt = self.opt.flag(abi::OPT_REQUIRED);
+        self
+    }
+
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.opt = self.opt.flag(abi::OPT_SECRET);
+        self
+    }
+
+    #[must_use]
+    pub const fn min(mut self, min: f64) -> Self {
+        self.min = Some(min);
+        self
+    }
+
+    #[must_use]
+    pub const fn max(mut self, max: f64) -> Self {
+        self.max = Some(max);
+        self
+    }
+
+    #[must_use]
+    pub const fn done(self) -> Opt {
+        let low = if let Some(min) = self.min { min } else { self.low };
+        let high = if let Some(max) = self.max { max } else { self.high };
+        assert!(low <= high, "an option's min is above its max");
+        let bounded = self.narrow || self.min.is_some() || self.max.is_some();
+        if bounded { self.opt.bounds(low, high) } else { self.opt }
+    }
+}
+
+/// A literal that ends in NUL, as the macros make it. A NUL elsewhere is a compile error.
+#[doc(hidden)]
+#[must_use]
+#[expect(clippy::panic, reason = "evaluated by the compiler: a compile error")]
+pub const fn literal(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("NUL inside the text of an option"),
+    }
+}

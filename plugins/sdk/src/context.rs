@@ -1,0 +1,172 @@
+//! What a plugin may ask of the host while it is being made.
+
+use crate::convert::{Created, HostRef};
+use crate::{Counter, Gauge};
+use core::ffi::CStr;
+use core::fmt::{Display, Write};
+use core::net::SocketAddr;
+use core::time::Duration;
+use polyport_abi as abi;
+
+/// Severity of a log line, most severe first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i32)]
+pub enum Level {
+    /// Something is broken and somebody has to act.
+    Error = abi::LOG_ERROR,
+    /// Something is wrong, service goes on.
+    Warn = abi::LOG_WARN,
+    /// A change of state worth a line.
+    Info = abi::LOG_INFO,
+    /// For the person who debugs the plugin.
+    Debug = abi::LOG_DEBUG,
+    /// A line a datagram.
+    Trace = abi::LOG_TRACE,
+}
+
+/// Why an instance is being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Why {
+    /// The daemon starts, or the listener is new.
+    Start,
+    /// The previous instance panicked.
+    Restart,
+    /// A new library or a new configuration.
+    Reload,
+}
+
+/// What [`Handler::new`](crate::Handler::new) may use.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    created: &'a Created<'a>,
+}
+
+impl<'a> Setup<'a> {
+    pub(crate) const fn new(created: &'a Created<'a>) -> Self {
+        Self { created }
+    }
+
+    /// A number that only grows. `name` is `snake_case` with a unit, `dropped_total`; the same name gives
+    /// the same cell again after a restart or a reload, so the number does not jump back.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "asking for a cell changes the host")]
+    pub fn counter(&mut self, name: &CStr, help: &CStr) -> Counter {
+        Counter::new(self.created.host.metric(abi::COUNTER, name, help))
+    }
+
+    /// A number that goes up and down; named as a counter is.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "asking for a cell changes the host")]
+    pub fn gauge(&mut self, name: &CStr, help: &CStr) -> Gauge {
+        Gauge::new(self.created.host.metric(abi::GAUGE, name, help))
+    }
+
+    /// Calls [`on_timer`](crate::Handler::on_timer) with `token` after `after`, then every `every` unless
+    /// that is zero. The same token again moves the timer. Resolution: about 1 ms. False: not set.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "setting a timer changes the host")]
+    pub fn timer(&mut self, token: u64, after: Duration, every: Duration) -> bool {
+        set_timer(self.created.host, self.created.now_ns, token, after, every)
+    }
+
+    /// The seed of the instance: fixed by the configuration for repeatable runs, else random.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.created.seed
+    }
+
+    /// What [`save`](crate::Handler::save) of the predecessor returned and wrote.
+    #[must_use]
+    pub const fn state(&self) -> Option<(u32, &'a [u8])> {
+        self.created.state
+    }
+
+    /// Name of the listener in the configuration.
+    #[must_use]
+    pub const fn listener(&self) -> &'a str {
+        self.created.listener
+    }
+
+    /// The address the listener is bound to.
+    #[must_use]
+    pub const fn local(&self) -> Option<SocketAddr> {
+        self.created.local
+    }
+
+    /// The time, nanoseconds of the monotonic clock.
+    #[must_use]
+    pub const fn now_ns(&self) -> u64 {
+        self.created.now_ns
+    }
+
+    /// Why the instance is being made.
+    #[must_use]
+    pub const fn why(&self) -> Why {
+        match self.created.why {
+            abi::WHY_RESTART => Why::Restart,
+            abi::WHY_RELOAD => Why::Reload,
+            _ => Why::Start,
+        }
+    }
+
+    /// One line for the host's log, which rate-limits it and adds listener and plugin.
+    pub fn log(&self, level: Level, message: impl Display) {
+        log(self.created.host, level, message);
+    }
+}
+
+/// Longest log line, bytes; the host cuts there too, so more would be formatted for nobody.
+const MAX_LINE: usize = 4096;
+
+pub(crate) fn log(host: HostRef, level: Level, message: impl Display) {
+    host.log(level as i32, line(message).as_bytes());
+}
+
+/// Formats at most [`MAX_LINE`] bytes. Total: a `Display` that reports an error costs its text only, where
+/// `to_string` would panic.
+pub(crate) fn line(message: impl Display) -> String {
+    struct Bounded(String);
+    impl Write for Bounded {
+        fn write_str(&mut self, s: &str) -> core::fmt::Result {
+            let room = MAX_LINE - self.0.len();
+            let cut = s.floor_char_boundary(room);
+            self.0.push_str(s.get(..cut).unwrap_or(""));
+            if cut < s.len() { Err(core::fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut out = Bounded(String::new());
+    // What was written before an error is the line.
+    write!(out, "{message}").unwrap_or(());
+    out.0
+}
+
+pub(crate) fn set_timer(host: HostRef, now_ns: u64, token: u64, after: Duration, every: Duration) -> bool {
+    // 0 would cancel.
+    host.timer(token, now_ns.saturating_add(nanos(after)).max(1), nanos(every))
+}
+
+/// Nanoseconds, at most 584 years.
+pub(crate) fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken;
+    impl Display for Broken {
+        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            f.write_str("half")?;
+            Err(core::fmt::Error)
+        }
+    }
+
+    #[test]
+    fn a_line_is_bounded_and_total() {
+        assert_eq!(line(Broken), "half");
+        assert_eq!(line("x".repeat(10_000)).len(), MAX_LINE);
+        // 'é' is two bytes: 4095 of them would be cut inside one.
+        let long = line(format_args!("a{}", "é".repeat(4000)));
+        assert_eq!(long.len(), MAX_LINE - 1);
+        assert!(long.ends_with('é'));
+    }
+}

@@ -1,0 +1,401 @@
+//! Raw pointers of the ABI, turned into safe views. Everything above this file is safe Rust.
+//!
+//! The contract that makes each view valid is written in `plugins/ABI.md`; every `SAFETY` sentence here
+//! names the part it leans on.
+#![expect(unsafe_code, reason = "the plugin boundary: pointers of the host become borrowed views here")]
+
+use crate::config::Value;
+use crate::route::{MAX_PAYLOAD, Route, fill, from_abi};
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
+use core::net::SocketAddr;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicU64;
+use polyport_abi as abi;
+use polyport_abi::{pp_batch, pp_create, pp_ctx, pp_dgram, pp_host, pp_opt, pp_value};
+
+/// The host's functions together with the handle of one instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostRef {
+    ctx: *mut pp_ctx,
+    host: *const pp_host,
+}
+
+impl HostRef {
+    /// # Safety
+    /// Both pointers come from one `pp_create` or `pp_batch`; the value is not used after `destroy`.
+    pub(crate) unsafe fn new(ctx: *mut pp_ctx, host: *const pp_host) -> Self {
+        Self { ctx, host }
+    }
+
+    fn table(&self) -> &pp_host {
+        // SAFETY: `new` promises a host table that outlives this value.
+        unsafe { &*self.host }
+    }
+
+    pub(crate) fn log(&self, level: i32, line: &[u8]) {
+        // SAFETY: `ctx` belongs to this table and the bytes are borrowed for the call.
+        unsafe { (self.table().log)(self.ctx, level, line.as_ptr(), line.len()) }
+    }
+
+    pub(crate) fn metric(&self, kind: u32, name: &CStr, help: &CStr) -> CellRef {
+        // SAFETY: both strings are NUL-terminated and borrowed for the call; callers hold a `Setup`, so
+        // this is inside `create`.
+        let cell = unsafe { (self.table().metric)(self.ctx, kind, name.as_ptr(), help.as_ptr()) };
+        // A host that breaks its promise and returns NULL costs the metric, not the process.
+        let cell = NonNull::new(cell).unwrap_or_else(|| NonNull::from(Box::leak(Box::new(0_u64))));
+        CellRef(cell.cast())
+    }
+
+    pub(crate) fn timer(&self, token: u64, at_ns: u64, every_ns: u64) -> bool {
+        // SAFETY: `ctx` belongs to this table; `Setup` and `Batch` exist on the instance's thread only.
+        unsafe { (self.table().timer)(self.ctx, token, at_ns, every_ns) == abi::OK }
+    }
+}
+
+/// One metric cell of the host: a `u64` that is valid until the instance is destroyed.
+#[derive(Debug)]
+pub(crate) struct CellRef(NonNull<AtomicU64>);
+
+// SAFETY: the cell is only touched through atomic operations.
+unsafe impl Send for CellRef {}
+
+impl CellRef {
+    pub(crate) fn get(&self) -> &AtomicU64 {
+        // SAFETY: `metric` returned an aligned u64 that lives until `destroy`, and the handler that owns
+        // this value is dropped in `destroy`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+/// What `create` gets, as borrowed Rust values.
+#[derive(Debug)]
+pub(crate) struct Created<'a> {
+    pub(crate) host: HostRef,
+    pub(crate) why: u32,
+    pub(crate) seed: u64,
+    pub(crate) now_ns: u64,
+    pub(crate) listener: &'a str,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) state: Option<(u32, &'a [u8])>,
+    pub(crate) values: Vec<Value<'a>>,
+}
+
+impl Created<'_> {
+    /// # Safety
+    /// `create` is the argument of the plugin's `create`; the view is dropped before that returns.
+    pub(crate) unsafe fn new(create: *const pp_create) -> Self {
+        // SAFETY: the host passes a valid struct.
+        let c = unsafe { &*create };
+        let state = (!c.state.is_null()).then(|| {
+            // SAFETY: the host passes `state_len` readable bytes.
+            let bytes = unsafe { bytes(c.state, usize::try_from(c.state_len).unwrap_or(0)) };
+            (c.state_version, bytes)
+        });
+        Self {
+            // SAFETY: both come from this `pp_create`.
+            host: unsafe { HostRef::new(c.ctx, c.host) },
+            why: c.why,
+            seed: c.seed,
+            now_ns: c.now_ns,
+            // SAFETY: NUL-terminated or NULL, valid during `create`.
+            listener: unsafe { text(c.listener) },
+            local: from_abi(&c.local),
+            state,
+            // SAFETY: the host passes `n_values` values.
+            values: unsafe { values(c.values, c.n_values) },
+        }
+    }
+}
+
+/// # Safety
+/// `values` points to `n` values whose texts live for `'a`.
+pub(crate) unsafe fn values<'a>(values: *const pp_value, n: u32) -> Vec<Value<'a>> {
+    if n == 0 || values.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the caller promises `n` values.
+    let values: &'a [pp_value] = unsafe { core::slice::from_raw_parts(values, n as usize) };
+    values.iter().map(value).collect()
+}
+
+fn value<'a>(v: &pp_value) -> Value<'a> {
+    // SAFETY: all members are eight plain bytes, and the host zeroes what it does not set.
+    let int = unsafe { v.v.i };
+    // SAFETY: as above.
+    let float = unsafe { v.v.f };
+    let text = || {
+        // SAFETY: as above; the pointer is only followed for the two kinds that set it.
+        let str = unsafe { v.v.str };
+        // SAFETY: for these kinds the host passes `len` bytes of text that live as long as the values.
+        core::str::from_utf8(unsafe { bytes(str, v.len as usize) }).ok()
+    };
+    match v.kind {
+        0 => Value::Missing,
+        abi::OPT_BOOL => Value::Bool(int != 0),
+        abi::OPT_INT => Value::Int(int),
+        abi::OPT_FLOAT => Value::Float(float),
+        abi::OPT_RATIO => Value::Ratio(float),
+        abi::OPT_DURATION => Value::Duration(int),
+        abi::OPT_SIZE => Value::Size(int),
+        abi::OPT_ENUM => Value::Choice(int),
+        abi::OPT_STRING => text().map_or(Value::Unknown(v.kind), Value::Text),
+        abi::OPT_JSON => text().map_or(Value::Unknown(v.kind), Value::Json),
+        abi::OPT_ADDR => from_abi(&v.addr).map_or(Value::Unknown(v.kind), Value::Addr),
+        other => Value::Unknown(other),
+    }
+}
+
+/// # Safety
+/// NULL, or `len` readable bytes that live for `'a`.
+unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
+    if data.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller promises it.
+    unsafe { core::slice::from_raw_parts(data, len) }
+}
+
+/// # Safety
+/// NULL, or a NUL-terminated string that lives for `'a`.
+pub(crate) unsafe fn text<'a>(s: *const c_char) -> &'a str {
+    if s.is_null() {
+        return "";
+    }
+    // SAFETY: the caller promises it.
+    unsafe { CStr::from_ptr(s) }.to_str().unwrap_or("")
+}
+
+/// One declared option. Made by [`crate::config!`]; its strings are literals, which is what makes the
+/// pointers inside valid for ever.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Opt(pp_opt);
+
+impl Opt {
+    pub(crate) const fn new(name: &'static CStr, help: &'static CStr, kind: u32) -> Self {
+        let (name, help) = (name.as_ptr(), help.as_ptr());
+        let (def, choices) = (ptr::null(), ptr::null());
+        Self(pp_opt { name, help, def, choices, min: 0.0, max: 0.0, kind, flags: 0, reserved: 0 })
+    }
+
+    pub(crate) const fn default(mut self, text: &'static CStr) -> Self {
+        self.0.def = text.as_ptr();
+        self
+    }
+
+    pub(crate) const fn choices(mut self, text: &'static CStr) -> Self {
+        self.0.choices = text.as_ptr();
+        self
+    }
+
+    pub(crate) const fn bounds(mut self, min: f64, max: f64) -> Self {
+        self.0.min = min;
+        self.0.max = max;
+        self
+    }
+
+    pub(crate) const fn flag(mut self, bit: u32) -> Self {
+        self.0.flags |= bit;
+        self
+    }
+
+    /// The entry as the host reads it.
+    #[must_use]
+    pub const fn raw(&self) -> &pp_opt {
+        &self.0
+    }
+
+    /// Name as written in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        // SAFETY: `new` took a static C string.
+        unsafe { text(self.0.name) }
+    }
+
+    /// Default as written in the configuration.
+    #[must_use]
+    pub fn default_text(&self) -> Option<&'static str> {
+        // SAFETY: `default` took a static C string.
+        (!self.0.def.is_null()).then(|| unsafe { text(self.0.def) })
+    }
+
+    /// Choices of an enumeration, else none.
+    pub fn choice_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        // SAFETY: `choices` took a static C string.
+        let all = unsafe { text(self.0.choices) };
+        all.split('|').filter(|name| !name.is_empty())
+    }
+}
+
+/// The host's `pp_batch` during one call. Copies share it; neither is `Send`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawBatch<'a> {
+    batch: NonNull<pp_batch>,
+    life: PhantomData<&'a mut pp_batch>,
+}
+
+impl<'a> RawBatch<'a> {
+    /// The batch and its datagrams, or `None` for NULL.
+    ///
+    /// # Safety
+    /// `batch` is the argument of `on_batch` or `on_timer`, opened once, and `'a` ends before that returns.
+    pub(crate) unsafe fn open(batch: *mut pp_batch) -> Option<(Self, Slots<'a>)> {
+        let raw = Self { batch: NonNull::new(batch)?, life: PhantomData };
+        Some((raw, Slots { raw, next: 0, end: raw.with(|b| b.rx_len) }))
+    }
+
+    /// Lends the struct to `f`, which must not call back into user code or the host.
+    pub(crate) fn with<R>(self, f: impl FnOnce(&mut pp_batch) -> R) -> R {
+        let mut batch = self.batch;
+        // SAFETY: the host lends the struct for the call; this reference ends with `f`, one thread.
+        f(unsafe { batch.as_mut() })
+    }
+
+    pub(crate) fn host(self) -> HostRef {
+        let (ctx, host) = self.with(|b| (b.ctx, b.host));
+        // SAFETY: both come from this batch, and `self` cannot outlive the call.
+        unsafe { HostRef::new(ctx, host) }
+    }
+
+    fn flush(self) -> bool {
+        let host = self.host();
+        // SAFETY: inside `on_batch` or `on_timer`, with no reference into the batch alive.
+        unsafe { (host.table().flush)(host.ctx, self.batch.as_ptr()) == abi::OK }
+    }
+
+    /// Queues `len` bytes at `data` (NULL: the bytes of `rx`). False, and counted, when there is no room.
+    fn push(self, data: *const u8, len: u32, route: Route) -> bool {
+        let full = |b: &mut pp_batch| b.tx_len >= b.tx_cap;
+        if self.with(full) && (!self.flush() || self.with(full)) {
+            return self.refuse();
+        }
+        let (ring, at) = self.with(|b| (b.tx, b.tx_len as usize));
+        // SAFETY: `at < tx_cap`, the length of the ring.
+        let slot = unsafe { ring.add(at) };
+        // SAFETY: the host hands out initialised entries; nobody else refers to them during the call.
+        fill(unsafe { &mut *slot }, data, len, route);
+        self.with(|b| b.tx_len += 1);
+        true
+    }
+
+    fn refuse(self) -> bool {
+        self.with(|b| b.refused = b.refused.saturating_add(1));
+        false
+    }
+
+    /// Queues what `build` writes into `room` zeroed bytes of the arena; it returns how many it used.
+    pub(crate) fn send_built(
+        self,
+        room: usize,
+        route: Route,
+        build: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let Some((block, size)) = self.alloc(room) else { return self.refuse() };
+        // SAFETY: the block is `room` bytes of the arena that were handed out to nobody else.
+        unsafe { block.write_bytes(0, room) };
+        // SAFETY: as above, and now initialised; it stays valid until the call returns, flush or not.
+        let out = unsafe { core::slice::from_raw_parts_mut(block, room) };
+        let used = build(out).min(room);
+        self.give_back(block, size, used);
+        // Both fit: `room` is at most MAX_PAYLOAD.
+        self.push(block, u32::try_from(used).unwrap_or(0), route)
+    }
+
+    /// `room` bytes and the rounded size they take.
+    fn alloc(self, room: usize) -> Option<(*mut u8, u32)> {
+        if room > MAX_PAYLOAD {
+            return None;
+        }
+        // Eight-byte steps keep blocks aligned for anything a plugin lays over them.
+        let size = u32::try_from(room.next_multiple_of(8)).ok()?;
+        let full = |b: &mut pp_batch| b.arena_cap.saturating_sub(b.arena_len) < size;
+        if self.with(full) && (!self.flush() || self.with(full)) {
+            return None;
+        }
+        let (arena, at) = self.with(|b| (b.arena, b.arena_len as usize));
+        self.with(|b| b.arena_len += size);
+        // SAFETY: `at + size <= arena_cap`, the length of the arena.
+        Some((unsafe { arena.add(at) }, size))
+    }
+
+    /// Returns what a builder did not use, unless somebody has allocated behind it.
+    fn give_back(self, block: *mut u8, size: u32, used: usize) {
+        let keep = u32::try_from(used.next_multiple_of(8)).unwrap_or(size).min(size);
+        self.with(|b| {
+            let end = b.arena.wrapping_add(b.arena_len as usize);
+            if ptr::eq(end, block.wrapping_add(size as usize)) && b.arena_len >= size {
+                b.arena_len -= size - keep;
+            }
+        });
+    }
+}
+
+/// Hands out every datagram of a batch once: that is what makes a [`Slot`] the only owner of its bytes.
+#[derive(Debug)]
+pub(crate) struct Slots<'a> {
+    raw: RawBatch<'a>,
+    next: u32,
+    end: u32,
+}
+
+impl<'a> Slots<'a> {
+    /// Moves the rest out and leaves none behind.
+    pub(crate) fn take(&mut self) -> Self {
+        let rest = Self { raw: self.raw, next: self.next, end: self.end };
+        self.next = self.end;
+        rest
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        (self.end - self.next) as usize
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Slot<'a>> {
+        let index = self.next;
+        (index < self.end).then(|| {
+            self.next += 1;
+            Slot { raw: self.raw, index }
+        })
+    }
+}
+
+/// The exclusive right to one received datagram.
+#[derive(Debug)]
+pub(crate) struct Slot<'a> {
+    pub(crate) raw: RawBatch<'a>,
+    pub(crate) index: u32,
+}
+
+impl Slot<'_> {
+    /// Lends the record to `f`, which must not keep it.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut pp_dgram) -> R) -> R {
+        let rx = self.raw.with(|b| b.rx);
+        // SAFETY: `Slots` gives out indices below `rx_len` only.
+        let at = unsafe { rx.add(self.index as usize) };
+        // SAFETY: the record is the host's, lent for the call; this slot is its only user.
+        f(unsafe { &mut *at })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let (data, len) = self.with(|d| (d.data, d.len as usize));
+        // SAFETY: the host lends `len` bytes; only this slot reaches them.
+        unsafe { bytes(data, len) }
+    }
+
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "the only borrow that keeps a second one out")]
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let (data, len) = self.with(|d| (d.data, d.len as usize));
+        if len == 0 {
+            return &mut [];
+        }
+        // SAFETY: the host lends `len <= cap` writable bytes, and `&mut self` is the only way to them.
+        unsafe { core::slice::from_raw_parts_mut(data, len) }
+    }
+
+    /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
+    pub(crate) fn send_in_place(&self, at_ns: u64, to: Option<SocketAddr>) -> bool {
+        let len = self.with(|d| d.len);
+        self.raw.push(ptr::null(), len, Route { rx: self.index, at_ns, to, from: None })
+    }
+}

@@ -1,0 +1,105 @@
+//! The trait a plugin implements, and the error it refuses with.
+
+use crate::{Batch, Config, Setup};
+use core::fmt::Display;
+
+/// A plugin. The host makes one value for each listener that names the plugin, calls it from one thread at
+/// a time, and drops it when the listener goes.
+///
+/// State lives in `self`. A `static` is shared by every listener that uses the library and starts afresh
+/// with each reload.
+///
+/// A panic in any of these functions is caught: it costs the instance, never the daemon. The instance is
+/// dropped, what it queued in that call is discarded, and the host makes a new one after a pause.
+pub trait Handler: Sized + Send + 'static {
+    /// `()`, or a struct made by [`config!`](crate::config).
+    type Config: Config;
+
+    /// Makes the instance. The only place to ask for counters and for the state of the predecessor.
+    ///
+    /// # Errors
+    /// What is said here is shown to the operator; [`Error::option`] adds the place in the configuration.
+    fn new(config: Self::Config, setup: &mut Setup<'_>) -> Result<Self, Error>;
+
+    /// Serves one batch of datagrams. Must not block: every listener waits for it.
+    fn on_batch(&mut self, batch: &mut Batch<'_>);
+
+    /// A timer set with [`Setup::timer`] or [`Batch::timer`] fired. The batch holds no datagrams; sending
+    /// works as in [`on_batch`](Self::on_batch).
+    fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
+        let _ = (token, batch);
+    }
+
+    /// Checks what a single option cannot tell: one option against another. Called before
+    /// [`new`](Self::new) and before [`reconfigure`](Self::reconfigure), and by `polyport check`. No side
+    /// effects.
+    ///
+    /// # Errors
+    /// The reason the configuration cannot be used.
+    fn check(config: &Self::Config) -> Result<(), Error> {
+        let _ = config;
+        Ok(())
+    }
+
+    /// Takes a new configuration without a new instance. The default says [`Error::unsupported`], and the
+    /// host makes a new instance instead.
+    ///
+    /// # Errors
+    /// After an error the instance goes on with the configuration it had.
+    fn reconfigure(&mut self, config: Self::Config) -> Result<(), Error> {
+        drop(config);
+        Err(Error::unsupported())
+    }
+
+    /// Writes what the successor needs after a reload and returns the version of its form; the successor
+    /// gets both from [`Setup::state`]. May be called more than once. Nothing written is no state.
+    fn save(&self, out: &mut Vec<u8>) -> u32 {
+        let _ = out;
+        0
+    }
+}
+
+/// Why a plugin refused. Anything that can be displayed becomes one with `?` or `.into()`.
+#[derive(Debug)]
+pub struct Error {
+    option: Option<String>,
+    message: String,
+    unsupported: bool,
+}
+
+impl Error {
+    /// The option `name` cannot be used as given; the host adds file and line.
+    pub fn option(name: &str, message: impl Display) -> Self {
+        // `r#type` in Rust is `type` in the configuration.
+        let name = name.trim_start_matches("r#").to_owned();
+        Self { option: Some(name), ..Self::from(message) }
+    }
+
+    /// The service is not offered.
+    #[must_use]
+    pub fn unsupported() -> Self {
+        Self { unsupported: true, ..Self::from("not supported by this plugin") }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The option at fault.
+    #[must_use]
+    pub fn option_name(&self) -> Option<&str> {
+        self.option.as_deref()
+    }
+
+    pub(crate) const fn is_unsupported(&self) -> bool {
+        self.unsupported
+    }
+}
+
+impl<T: Display> From<T> for Error {
+    fn from(reason: T) -> Self {
+        Self { option: None, message: crate::context::line(reason), unsupported: false }
+    }
+}
