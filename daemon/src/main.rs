@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `polyport`: see `polyport --help` and the README.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    polyport::cli::run(std::env::args_os()).into()
+}

@@ -40,8 +40,7 @@ impl BindError {
                  net.ipv4.ip_unprivileged_port_start); or choose a higher port"
             ),
             (libc::EADDRNOTAVAIL, _) => format!(
-                "no interface of this host has the address {}; see `ip addr`, or set freebind to bind before \
-                 it appears",
+                "no interface of this host has the address {}; see `ip addr`",
                 self.addr.ip()
             ),
             (libc::EMFILE, _) => "this process has too many files open; raise its limit (`ulimit -n`, \

@@ -59,6 +59,21 @@ pub enum Outcome {
     Broken,
 }
 
+impl Plugin {
+    /// Asks the plugin whether it would take these options, without side effects.
+    ///
+    /// # Errors
+    /// The plugin's own words, and the option it blames.
+    pub fn check(&self, values: &Values) -> Result<(), CreateError> {
+        let Some(check) = self.functions().check else { return Ok(()) };
+        let mut error = blank_error();
+        let n = u32::try_from(values.raw().len()).unwrap_or(0);
+        // SAFETY: a function of a checked table; its arguments live until it returns.
+        let status = unsafe { check(values.raw().as_ptr(), n, &raw mut error) };
+        if status == OK { Ok(()) } else { Err(refused(&error)) }
+    }
+}
+
 /// A living instance. Dropping it destroys it.
 #[derive(Debug)]
 pub struct Instance {
@@ -97,7 +112,7 @@ impl Instance {
             listener: listener.as_ptr(),
             local: to_pp_addr(spec.local),
         };
-        let mut error = pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] };
+        let mut error = blank_error();
         record.cells.set(cells);
         // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
         let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };
@@ -203,6 +218,10 @@ fn handle(record: &'static Record) -> *mut pp_ctx {
 
 fn host() -> *const pp_host {
     &raw const HOST.0
+}
+
+fn blank_error() -> pp_error {
+    pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] }
 }
 
 fn refused(error: &pp_error) -> CreateError {

@@ -9,8 +9,8 @@ use super::stage::Stage;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
-    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, create_fn, destroy_fn, on_batch_fn, on_timer_fn, pp_opt,
-    pp_plugin,
+    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
+    pp_opt, pp_plugin,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -40,6 +40,7 @@ pub(super) struct Functions {
     pub(super) destroy: destroy_fn,
     pub(super) on_batch: on_batch_fn,
     pub(super) on_timer: Option<on_timer_fn>,
+    pub(super) check: Option<check_fn>,
 }
 
 impl Plugin {
@@ -200,6 +201,7 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
         destroy: table.destroy.ok_or(Cause::MissingFunction("destroy"))?,
         on_batch: table.on_batch.ok_or(Cause::MissingFunction("on_batch"))?,
         on_timer: table.on_timer,
+        check: table.check,
     })
 }
 

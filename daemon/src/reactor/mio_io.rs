@@ -12,6 +12,8 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+pub use polyport_net::{BindError, SocketOptions, UdpSocket as Socket};
+
 /// Events taken from the kernel in one call.
 const EVENTS: usize = 1024;
 /// Messages given to the kernel in one call.

@@ -1,0 +1,192 @@
+//! The command line: what was typed, and what is done about it.
+
+use crate::config::{self, Plan, Problems};
+use crate::exit::Exit;
+use crate::start;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Hosts UDP services: one process, any number of ports, each served by a plugin.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  polyport                                                serve the built-in default configuration
+  polyport run -c polyport.toml                           serve a configuration file
+  polyport run --listen 127.0.0.1:7000=echo               serve one address
+  polyport run --listen '127.0.0.1:7000-7099=lossy,drop=10%,delay=20ms,seed=7'
+  polyport check -c polyport.toml                         say everything that is wrong with a file
+
+Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until interrupted (the default)
+    Run(Run),
+    /// Check a configuration without serving it: plugins are loaded, nothing is bound
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Print problems as JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    /// Configuration file; without it and --listen, the built-in default
+    #[arg(short, long, value_name = "FILE", env = "POLYPORT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Listen without a file; repeatable
+    #[arg(long, value_name = "BIND=PLUGIN[,KEY=VALUE]...", conflicts_with = "config")]
+    listen: Vec<String>,
+    /// Where to look for plugins first; repeatable
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// More log lines: -v debug, -vv one line a datagram
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Only errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// Runs the program on `args`, the first of which is its own name.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed standard error leaves nobody to tell.
+            error.print().unwrap_or(());
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(run) => serve(&run),
+        Command::Check(check) => check_plan(&check),
+    }
+}
+
+fn serve(args: &Run) -> Exit {
+    init_log(&args.log);
+    let result = args.plan.load().map_err(|problems| start::Refused { problems, exit: Exit::Config });
+    match result.and_then(|plan| start::serve(&plan, &args.plan.plugin_dir)) {
+        Ok(exit) => exit,
+        Err(refused) => {
+            print_problems(&refused.problems);
+            refused.exit
+        }
+    }
+}
+
+fn check_plan(args: &Check) -> Exit {
+    let checked = args.plan.load().and_then(|plan| {
+        let prepared = start::prepare(&plan, &args.plan.plugin_dir)?;
+        Ok((plan.sockets(), prepared.entries.len()))
+    });
+    match checked {
+        Ok((sockets, entries)) => {
+            if !args.json {
+                say(&format!("ok: {entries} listeners on {sockets} addresses\n"));
+            }
+            Exit::Ok
+        }
+        Err(problems) => {
+            if args.json {
+                say(&problems.to_json());
+            } else {
+                print_problems(&problems);
+            }
+            Exit::Config
+        }
+    }
+}
+
+impl PlanArgs {
+    fn load(&self) -> Result<Plan, Problems> {
+        match &self.config {
+            _ if !self.listen.is_empty() => config::from_listen_args(&self.listen),
+            Some(path) => config::load(path),
+            None => Ok(config::built_in()),
+        }
+    }
+}
+
+fn init_log(args: &LogArgs) {
+    let level = match (args.quiet, args.verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (false, 0) => log::LevelFilter::Info,
+        (false, 1) => log::LevelFilter::Debug,
+        (false, _) => log::LevelFilter::Trace,
+    };
+    let terminal = io::stderr().is_terminal();
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level).parse_env("POLYPORT_LOG").format(move |out, record| {
+        let level = record.level().as_str().to_lowercase();
+        if terminal {
+            let style = out.default_level_style(record.level());
+            writeln!(out, "{style}{level}{style:#}: {}", record.args())
+        } else {
+            writeln!(out, "{} {level}: {}", out.timestamp_millis(), record.args())
+        }
+    });
+    // Only a second logger in one process is refused, and the first one serves as well.
+    builder.try_init().unwrap_or(());
+}
+
+fn print_problems(problems: &Problems) {
+    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let text = problems.render(color);
+    // A closed standard error leaves nobody to tell.
+    io::stderr().write_all(text.as_bytes()).unwrap_or(());
+}
+
+/// Prints to standard output; a reader that went away is no error.
+pub(crate) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).unwrap_or(());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        let cli = Cli::try_parse_from(["polyport", "--listen", "127.0.0.1:1=echo"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.run.plan.listen, ["127.0.0.1:1=echo"]);
+    }
+}

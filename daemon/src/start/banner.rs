@@ -1,0 +1,138 @@
+//! What a person reads: the table at the start, the equation at the end.
+
+use super::prepare::Entry;
+use super::sockets::Bound;
+use crate::config::{Bind, Listen, Plan, RawValue};
+use crate::metrics::Counters;
+use crate::reactor::{MioIo, Reactor};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// One line of the table: a bind address or range of an entry.
+#[derive(Debug)]
+pub(super) struct Row {
+    entry: usize,
+    address: String,
+    first: SocketAddr,
+}
+
+/// The addresses as they were bound, a range in one row.
+pub(super) fn rows(plan: &Plan, bound: &[Bound]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut last = None;
+    for socket in bound {
+        if last == Some((socket.entry, socket.bind)) {
+            continue;
+        }
+        last = Some((socket.entry, socket.bind));
+        let bind = plan.listen.get(socket.entry).and_then(|listen| listen.bind.get(socket.bind));
+        let address = bind.map_or_else(|| socket.local.to_string(), |bind| shown(bind, socket.local));
+        rows.push(Row { entry: socket.entry, address, first: socket.local });
+    }
+    rows
+}
+
+/// The table of listeners: what each does, and one line to try it.
+pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
+    let mut lines = vec![["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned)];
+    let mut last = None;
+    for row in rows {
+        let Some(listen) = plan.listen.get(row.entry) else { continue };
+        let first = last.replace(row.entry) != Some(row.entry);
+        let name = if first { listen.name.clone() } else { String::new() };
+        let handler = if first { handler(listen) } else { String::new() };
+        lines.push([name, row.address.clone(), handler, attempt(row.first)]);
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let (a, b, c) = (width(0), width(1), width(2));
+    let mut out = format!(
+        "polyport {}: {} listeners on {} addresses\n\n",
+        env!("CARGO_PKG_VERSION"),
+        plan.listen.len(),
+        plan.sockets()
+    );
+    for [name, address, handler, attempt] in &lines {
+        out.push_str(format!("  {name:a$}  {address:b$}  {handler:c$}  {attempt}").trim_end());
+        out.push('\n');
+    }
+    out.push('\n');
+    for (name, about) in abouts(entries) {
+        out.push_str(&format!("  {name}: {about}\n"));
+    }
+    out.push_str("\nserving; Ctrl-C stops\n");
+    out
+}
+
+/// What was served, and that nothing is missing.
+pub(super) fn farewell(reactor: &Reactor<MioIo>) -> String {
+    let mut order = Vec::new();
+    let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
+    for report in reactor.reports() {
+        let sum = sums.entry(report.name).or_insert_with(|| {
+            order.push(report.name);
+            Sum::default()
+        });
+        sum.counters += report.counters;
+        sum.waiting += report.waiting;
+        for (name, value) in report.cells {
+            *sum.cells.entry(name.to_owned()).or_default() += value;
+        }
+    }
+    let width = order.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut out = String::from("\nserved:\n");
+    for name in order {
+        let Some(sum) = sums.get(&**name) else { continue };
+        writeln!(out, "  {name:width$}  {}", sum.counters.conservation(sum.waiting)).unwrap_or(());
+        if sum.counters.faults > 0 {
+            let Counters { faults, restarts, .. } = sum.counters;
+            writeln!(out, "  {:width$}  handler faults {faults}, restarts {restarts}", "").unwrap_or(());
+        }
+        let cells: Vec<_> =
+            sum.cells.iter().filter(|(_, v)| **v > 0).map(|(k, v)| format!("{k} {v}")).collect();
+        if !cells.is_empty() {
+            writeln!(out, "  {:width$}  {}", "", cells.join(", ")).unwrap_or(());
+        }
+    }
+    out
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    counters: Counters,
+    waiting: u64,
+    cells: BTreeMap<String, u64>,
+}
+
+fn shown(bind: &Bind, first: SocketAddr) -> String {
+    if bind.count() == 1 { first.to_string() } else { format!("{first}-{}", bind.last) }
+}
+
+fn handler(listen: &Listen) -> String {
+    let mut text = listen.plugin.text.clone();
+    for option in &listen.options {
+        let value = match &option.value {
+            RawValue::Bool(v) => v.to_string(),
+            RawValue::Int(v) => v.to_string(),
+            RawValue::Float(v) => v.to_string(),
+            RawValue::Text(v) => v.clone(),
+            RawValue::Other(v) => v.to_string(),
+        };
+        write!(text, " {}={value}", option.name).unwrap_or(());
+    }
+    text
+}
+
+/// A command that anybody can paste.
+fn attempt(local: SocketAddr) -> String {
+    let ip = match local.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    format!("echo hi | nc -u -w1 {ip} {}", local.port())
+}
+
+fn abouts(entries: &[Entry]) -> BTreeMap<&str, &str> {
+    entries.iter().map(|e| (&**e.plugin.name(), e.plugin.identity().about.as_str())).collect()
+}

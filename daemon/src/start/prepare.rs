@@ -1,0 +1,112 @@
+//! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
+
+use crate::config::{Listen, Plan, Problem, Problems, RawOption, RawValue, SPEC_SETTINGS, nearest};
+use crate::plugin::{CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a `[[listen]]` table needs besides its sockets.
+#[derive(Debug)]
+pub struct Entry {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// Its checked options.
+    pub values: Rc<Values>,
+}
+
+/// The entries of a plan, in the order of `plan.listen`, and the loader their plugins came from: the staged
+/// copies of the libraries stay until it is dropped, because backtraces read symbols from them.
+#[derive(Debug)]
+pub struct Prepared {
+    /// One for each `[[listen]]` table.
+    pub entries: Vec<Entry>,
+    _loader: Loader,
+}
+
+/// Loads every plugin of a plan and checks every option.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn prepare(plan: &Plan, plugin_dirs: &[PathBuf]) -> Result<Prepared, Problems> {
+    let search = SearchPath::new(
+        plugin_dirs,
+        std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
+        &plan.plugin_dirs,
+        std::env::current_exe().ok().as_deref(),
+    );
+    let mut loader = Loader::new(search, |name| std::env::var_os(name));
+    let mut problems = plan.problems();
+    let mut entries = Vec::new();
+    for listen in &plan.listen {
+        match entry(&mut loader, listen) {
+            Ok(entry) => entries.push(entry),
+            Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
+        }
+    }
+    problems.into_result(Prepared { entries, _loader: loader })
+}
+
+/// A plugin's own refusal, shown at the option it blames.
+pub(super) fn refusal(listen: &Listen, plugin: &Plugin, error: &CreateError) -> Problem {
+    let blamed = error.option.and_then(|index| plugin.options().get(index));
+    let option = blamed.and_then(|spec| listen.options.iter().find(|option| option.name == spec.name));
+    let span = option.map_or(&listen.plugin.span, |option| &option.value_span);
+    let title =
+        format!("listener `{}`: plugin {} refuses: {}", listen.name, plugin.identity(), error.message);
+    Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"))
+}
+
+fn entry(loader: &mut Loader, listen: &Listen) -> Result<Entry, Vec<Problem>> {
+    let reference = match &listen.plugin.path {
+        Some(path) => path.to_string_lossy(),
+        None => listen.plugin.text.as_str().into(),
+    };
+    let plugin = loader.load(&reference).map_err(|error| {
+        let title = format!("listener `{}`: the plugin cannot be loaded", listen.name);
+        vec![Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string())]
+    })?;
+    if plugin.identity().aborts_on_panic() {
+        log::warn!("plugin {} was built with panic=abort: a panic in it stops polyport", plugin.identity());
+    }
+    let given: Vec<Given<'_>> = listen.options.iter().map(given).collect();
+    let values = Values::check(plugin.options(), &given)
+        .map_err(|problems| problems.iter().map(|p| option_problem(listen, p)).collect::<Vec<_>>())?;
+    plugin.check(&values).map_err(|error| vec![refusal(listen, &plugin, &error)])?;
+    Ok(Entry { plugin, values: Rc::new(values) })
+}
+
+fn given(option: &RawOption) -> Given<'_> {
+    let value = match &option.value {
+        RawValue::Bool(b) => GivenValue::Bool(*b),
+        RawValue::Int(i) => GivenValue::Int(*i),
+        RawValue::Float(x) => GivenValue::Float(*x),
+        RawValue::Text(text) => GivenValue::Text(text),
+        RawValue::Other(value) => GivenValue::Json(serde_json::to_string(value).unwrap_or_default()),
+    };
+    Given { name: &option.name, value }
+}
+
+fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
+    let option = problem.given.and_then(|index| listen.options.get(index));
+    let title = match option {
+        Some(option) if !problem.in_name => {
+            format!("listener `{}`: option `{}`: {}", listen.name, option.name, problem.message)
+        }
+        _ => format!("listener `{}`: {}", listen.name, problem.message),
+    };
+    let shown = match option {
+        Some(option) if problem.in_name => {
+            Problem::new("unknown-option", title).at(&option.name_span, "unknown")
+        }
+        Some(option) => Problem::new("bad-option", title).at(&option.value_span, "this value"),
+        None => Problem::new("missing-option", title).at(&listen.plugin.span, "this plugin needs it"),
+    };
+    // On the command line settings and options stand side by side, and either may have been mistyped.
+    let setting = option.filter(|_| problem.in_name).and_then(|o| nearest(&o.name, SPEC_SETTINGS));
+    match (setting, &problem.help) {
+        (Some(setting), _) => shown.help(format!("did you mean the setting `{setting}`?")),
+        (None, Some(help)) => shown.help(help.clone()),
+        (None, None) => shown,
+    }
+}
