@@ -147,7 +147,9 @@ fn init_log(args: &LogArgs) {
     };
     let terminal = io::stderr().is_terminal();
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(level).parse_env("POLYPORT_LOG").format(move |out, record| {
+    // The libraries below have nothing to say to a user at the level of their traces.
+    builder.filter_level(level.min(log::LevelFilter::Warn)).filter_module("polyport", level);
+    builder.parse_env("POLYPORT_LOG").format(move |out, record| {
         let level = record.level().as_str().to_lowercase();
         if terminal {
             let style = out.default_level_style(record.level());
