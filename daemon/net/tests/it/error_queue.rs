@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use polyport_net::{ErrorOrigin, PathMtuDiscovery, QueuedError, SendBatch, UdpSocket, wait_readable};
 
-use crate::support::{V4, V6, address, bind, plain};
+use crate::support::{V4, V6, address, bind, plain, provoke};
 
 fn next_error(socket: &UdpSocket, quote: &mut [u8]) -> QueuedError {
     assert!(wait_readable(socket, Duration::from_secs(10)).unwrap(), "no error came");
@@ -25,7 +25,8 @@ fn a_closed_port_is_reported_with_all_icmp_says() {
         let mut quote = [0; 64];
         assert_eq!(client.next_error(&mut quote).unwrap(), None);
         let parts = [IoSlice::new(b"anyone?")];
-        SendBatch::new(1).send(&client, &[plain(to, &parts)]).unwrap();
+        let mut send = SendBatch::new(1);
+        provoke(&client, || assert_eq!(send.send(&client, &[plain(to, &parts)]).unwrap(), 1));
         let error = next_error(&client, &mut quote);
         assert_eq!((error.errno, error.origin), (libc::ECONNREFUSED, origin));
         assert_eq!((error.destination, error.offender, error.mtu), (Some(to), Some(to.ip()), None));

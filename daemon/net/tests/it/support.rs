@@ -27,6 +27,17 @@ pub(crate) fn address(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().unwrap()
 }
 
+/// Sends by `send` until `socket` has something to tell, mostly at once. A port that was just closed may stay open a
+/// moment longer, in a child that another test has forked but that has not yet reached its exec.
+#[track_caller]
+pub(crate) fn provoke(socket: &UdpSocket, mut send: impl FnMut()) {
+    let told = (0..100).any(|_| {
+        send();
+        wait_readable(socket, DEADLINE / 100).unwrap()
+    });
+    assert!(told, "nothing came");
+}
+
 pub(crate) fn plain<'a>(to: SocketAddr, parts: &'a [IoSlice<'a>]) -> Transmit<'a> {
     Transmit { to, from: None, parts, segment: None, ecn: 0 }
 }
