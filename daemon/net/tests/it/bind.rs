@@ -1,11 +1,11 @@
 //! Making sockets: exact addresses, loud failures, buffers as they are.
 
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use polyport_net::{BindStep, PathMtuDiscovery, SocketOptions, UdpSocket};
+use polyport_net::{BindStep, PathMtuDiscovery, Pktinfo, SocketOptions, UdpSocket};
 
-use crate::support::{V4, V6, address, bind, bind_with};
+use crate::support::{Receiver, V4, V6, address, bind, bind_with};
 
 #[test]
 fn both_wildcards_of_one_port_can_be_bound() {
@@ -90,6 +90,33 @@ fn sockets_close_on_exec() {
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
     let flags = i32::from_str_radix(flags, 8).unwrap();
     assert_eq!(flags & (libc::O_CLOEXEC | libc::O_NONBLOCK), libc::O_CLOEXEC | libc::O_NONBLOCK);
+}
+
+#[test]
+fn a_bound_socket_of_another_maker_is_adopted() {
+    for wildcard in ["0.0.0.0:0", "[::]:0"] {
+        let copy =
+            bind_with(wildcard, &SocketOptions { pktinfo: Pktinfo::Never, ..SocketOptions::default() });
+        let inherited = copy.as_fd().try_clone_to_owned().unwrap();
+        let socket = UdpSocket::adopt(inherited, &SocketOptions::default()).unwrap();
+        assert_eq!((address(&socket), socket.is_ipv6()), (address(&copy), copy.is_ipv6()));
+        let client = bind(if copy.is_ipv6() { V6 } else { V4 });
+        client.connect(SocketAddr::new(address(&client).ip(), address(&socket).port())).unwrap();
+        client.send(b"x").unwrap();
+        assert!(Receiver::default().one(&socket).0.local.is_some(), "options are set on the adopted socket");
+    }
+    let stream = TcpListener::bind(V4).unwrap();
+    let unbound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    let dual = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None).unwrap();
+    dual.set_only_v6(false).unwrap();
+    dual.bind(&"[::]:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    for (fd, fault) in
+        [(OwnedFd::from(stream), "UDP"), (unbound.into(), "bound"), (dual.into(), "IPV6_V6ONLY")]
+    {
+        let error = UdpSocket::adopt(fd, &SocketOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(fault), "{error}");
+    }
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
-use polyport_net::{SendBatch, SlotLayout, UdpSocket, wait_readable, wait_writable};
+use polyport_net::{Pktinfo, SendBatch, SlotLayout, SocketOptions, UdpSocket, wait_readable, wait_writable};
 
-use crate::support::{Receiver, V4, V6, address, bind, plain};
+use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
 
 /// Bytes that tell their place, so that a shifted or mixed payload is seen.
 fn pattern(len: usize) -> Vec<u8> {
@@ -75,10 +75,12 @@ fn batches_around_the_slot_count_are_drained() {
     }
 }
 
-/// The lengths that the kernel writes into used headers must not bound the next datagram in the same slot.
+/// The lengths that the kernel writes into used headers, of addresses, of control data, of payloads, must not bound the
+/// next datagram in the same slot.
 #[test]
 fn slots_are_reset_between_calls() {
-    let (v4, v6) = ((bind(V4), bind(V4)), (bind(V6), bind(V6)));
+    let telling = SocketOptions { pktinfo: Pktinfo::Always, ..SocketOptions::default() };
+    let (v4, v6) = ((bind(V4), bind(V4)), (bind_with(V6, &telling), bind(V6)));
     let (mut send, mut receiver) = (SendBatch::new(1), Receiver::new(4, SlotLayout::WHOLE));
     for _ in 0..3 {
         for (server, client) in [&v4, &v6] {
@@ -86,7 +88,10 @@ fn slots_are_reset_between_calls() {
             send_one(&mut send, client, server, &pattern(3000));
             let received = receiver.exactly(server, 2);
             assert_eq!(received.iter().map(|(meta, _)| meta.len).collect::<Vec<_>>(), [1, 3000]);
-            assert!(received.iter().all(|(meta, _)| meta.peer == address(client)));
+            for (meta, _) in received {
+                assert_eq!(meta.peer, address(client));
+                assert_eq!((meta.local.is_some(), meta.control_truncated), (server.is_ipv6(), false));
+            }
         }
     }
 }
@@ -179,9 +184,8 @@ fn a_connected_socket_hears_its_peer_alone() {
 #[test]
 #[cfg(target_os = "linux")]
 fn drops_are_counted_exactly() {
-    use polyport_net::SocketOptions;
     let small = SocketOptions { recv_buffer: Some(1), ..SocketOptions::default() };
-    let (server, client) = (crate::support::bind_with(V4, &small), bind(V4));
+    let (server, client) = (bind_with(V4, &small), bind(V4));
     assert_eq!(server.drops().unwrap(), Some(0));
     let mut send = SendBatch::new(1);
     for _ in 0..100 {
