@@ -89,3 +89,11 @@ pub use wait::{wait_readable, wait_writable};
 
 /// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.
 pub const MAX_BATCH: usize = 1024;
+
+/// Entry for the fuzzer: what the kernel's control bytes pass through.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_control(bytes: &[u8]) {
+    assert!(control::read(bytes).ecn <= 3);
+    error_queue::fuzz(bytes);
+}

@@ -141,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn a_train_has_at_least_two_datagrams() {
+        let train = |segment, parts: &[IoSlice<'_>]| {
+            let to = "192.0.2.1:9".parse().unwrap();
+            Transmit { to, from: None, parts, segment: NonZeroU16::new(segment), ecn: 0 }.train().is_some()
+        };
+        let parts = [IoSlice::new(b"abc"), IoSlice::new(b"de")];
+        assert_eq!([4, 5, 6, 0].map(|segment| train(segment, &parts)), [true, false, false, false]);
+        assert!(!train(1, &[]) && !train(1, &parts[..0]));
+    }
+
+    #[test]
     fn only_link_local_answers_are_pinned_to_an_interface() {
         let from = |ip: &str| {
             let ip = ip.parse().unwrap();
