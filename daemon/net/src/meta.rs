@@ -90,6 +90,8 @@ pub struct Source {
 pub struct Transmit<'a> {
     /// The destination. Port 0 fails with EINVAL, a group or broadcast address needs no permission but
     /// [`crate::SocketOptions::broadcast`] for the latter (EACCES).
+    /// On a connected socket, Linux sends there all the same, without the cached route; macOS fails with EISCONN. Use
+    /// [`crate::UdpSocket::send`] for its peer.
     pub to: SocketAddr,
     /// Source address; `None` leaves it to the kernel, which is right for sockets bound to one address.
     pub from: Option<Source>,
