@@ -78,7 +78,7 @@ pub enum Outcome {
     /// The call failed; what was queued leaves, the instance stays.
     Failed,
     /// The instance is broken, after a panic for one; what was queued is gone. The panic is in
-    /// [`lines`](Harness::lines); [`restart`](Harness::restart) does what the daemon would do next.
+    /// [`lines`](super::Harness::lines); [`restart`](super::Harness::restart) does what the daemon would do next.
     Fatal,
 }
 
