@@ -1,7 +1,6 @@
 //! Raw pointers of the ABI, turned into safe views. Everything above this file is safe Rust.
 //!
-//! The contract that makes each view valid is written in `plugins/ABI.md`; every `SAFETY` sentence here
-//! names the part it leans on.
+//! What makes each view valid is written in `plugins/ABI.md`.
 #![expect(unsafe_code, reason = "the plugin boundary: pointers of the host become borrowed views here")]
 
 use crate::config::Value;
@@ -158,7 +157,7 @@ unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
 
 /// # Safety
 /// NULL, or a NUL-terminated string that lives for `'a`.
-pub(crate) unsafe fn text<'a>(s: *const c_char) -> &'a str {
+unsafe fn text<'a>(s: *const c_char) -> &'a str {
     if s.is_null() {
         return "";
     }
@@ -228,7 +227,7 @@ impl Opt {
     }
 }
 
-/// The host's `pp_batch` during one call. Copies share it; neither is `Send`.
+/// The host's `pp_batch` during one call; not `Send`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawBatch<'a> {
     batch: NonNull<pp_batch>,

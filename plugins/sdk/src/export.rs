@@ -1,6 +1,6 @@
 //! The table a library exports, and the one place where the host's calls become calls of a [`Handler`].
 //!
-//! Every entry point is a trampoline here, and every trampoline goes through [`caught`]: nothing unwinds
+//! Every entry point is a trampoline here, and every trampoline goes through `caught`: nothing unwinds
 //! into the host.
 #![expect(unsafe_code, reason = "the plugin boundary: the host's calls arrive here as raw pointers")]
 
