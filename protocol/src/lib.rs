@@ -4,7 +4,7 @@
 //! datagram --Decoder--> Frame --Header::reply--> Encoder --> datagram
 //!                         |
 //!                         +--> ReplayWindow, CookieSecrets         (responder)
-//!                         +--> client machines                        (client)
+//!                         +--> client::{RequestClient, MtuSearch}  (client)
 //! ```
 //!
 //! `SPEC.md` beside this crate is the specification; comments cite its rules as [P-1], [P-2], and so on.
@@ -28,6 +28,7 @@ mod checksum;
 pub mod client;
 mod cookie;
 mod frame;
+mod grease;
 mod option;
 mod seq;
 mod window;
@@ -40,6 +41,7 @@ pub use frame::{
     Code, DecodeError, Decoder, EncodeError, Encoder, Flags, Frame, HEADER_LEN, Header, InPlaceReply, Kind,
     MAGIC, MAX_HEADER_LEN, Place, Role, VERSION, is_grease, version_reply,
 };
+pub use grease::Grease;
 pub use option::{FrameOption, Options, OptionsIter};
 pub use seq::Serial;
 pub use window::{ReplayWindow, WINDOW_SPAN, WindowError};
