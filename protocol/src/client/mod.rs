@@ -6,6 +6,7 @@
 
 mod backoff;
 mod budget;
+mod mtu;
 mod pacer;
 mod reject;
 mod request;
@@ -15,6 +16,7 @@ use core::net::SocketAddr;
 
 pub use backoff::{MAX_TRANSMISSIONS, TIMER_CAP, Textbook, busy_wait, full_jitter, retransmit_timer};
 pub use budget::RetryBudget;
+pub use mtu::{Bound, CONTROL_LEN, MtuConfig, MtuInput, MtuResult, MtuSearch};
 pub use pacer::{Pacer, Slot};
 pub use reject::{Reject, RejectCounters};
 pub use request::{Answer, Failure, Handle, Input, Request, RequestClient, RequestConfig, RequestError};
