@@ -297,7 +297,6 @@ impl<'a> RawBatch<'a> {
         let out = unsafe { core::slice::from_raw_parts_mut(block, room) };
         let used = build(out).min(room);
         self.give_back(block, size, used);
-        // Both fit: `room` is at most MAX_PAYLOAD.
         self.push(block, u32::try_from(used).unwrap_or(0), route)
     }
 
@@ -308,7 +307,7 @@ impl<'a> RawBatch<'a> {
         }
         // Eight-byte steps keep blocks aligned for anything a plugin lays over them.
         let size = u32::try_from(room.next_multiple_of(8)).ok()?;
-        let full = |b: &mut pp_batch| b.arena_cap.saturating_sub(b.arena_len) < size;
+        let full = |b: &mut pp_batch| b.arena.is_null() || b.arena_cap.saturating_sub(b.arena_len) < size;
         if self.with(full) && (!self.flush() || self.with(full)) {
             return None;
         }
@@ -339,7 +338,7 @@ pub(crate) struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    /// Moves the rest out and leaves none behind.
+    /// Moves the rest out, leaving none.
     pub(crate) fn take(&mut self) -> Self {
         let rest = Self { raw: self.raw, next: self.next, end: self.end };
         self.next = self.end;
