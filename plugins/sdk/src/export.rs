@@ -331,7 +331,6 @@ impl Opt {
 macro_rules! export_plugin {
     ($handler:ty, $about:literal) => {
         /// What the host looks for in this library.
-        #[allow(non_upper_case_globals, reason = "the name is the ABI's")]
         #[unsafe(no_mangle)]
         #[used]
         pub static polyport_plugin_v1: $crate::abi::pp_plugin = $crate::export::table::<$handler>(
