@@ -146,7 +146,11 @@ impl<I: Io> Reactor<I> {
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
         for _ in 0..self.ready.len() {
-            let Some(token) = self.ready.pop().filter(|_| budget > 0) else { break };
+            // A token must not leave the list without a visit: no event would bring it back.
+            if budget == 0 {
+                break;
+            }
+            let Some(token) = self.ready.pop() else { break };
             budget = budget.saturating_sub(self.visit(token).max(1));
         }
         // 4. What is due.
@@ -261,14 +265,12 @@ impl<I: Io> Core<I> {
     pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) {
         instance.take_timers(&mut self.timer_requests);
         for request in self.timer_requests.drain(..) {
-            if request.at_ns == 0 || self.timers.count(token) < self.limits.handler_timers {
+            let limit = self.limits.handler_timers;
+            if request.at_ns == 0 || self.timers.has_room(token, request.token, limit) {
                 let timer = Timer::Handler { token: request.token };
                 self.timers.arm(token, timer, request.at_ns, request.every_ns);
             } else {
-                log::warn!(
-                    "a handler has {} timers armed already; one more was refused",
-                    self.limits.handler_timers
-                );
+                log::warn!("a handler has {limit} timers armed already; one more was refused");
             }
         }
     }

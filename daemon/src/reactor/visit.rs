@@ -154,7 +154,7 @@ impl<I: Io> Core<I> {
     fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
         listener.service = Service::Down;
-        self.timers.cancel_all(listener.token);
+        self.timers.cancel_handler(listener.token);
         if listener.on_fault == OnFault::Exit {
             log::error!("{listener}: on_fault = \"exit\": the daemon stops");
             self.fatal = true;
