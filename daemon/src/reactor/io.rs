@@ -11,7 +11,7 @@ pub trait Io {
     /// A bound UDP socket.
     type Socket;
 
-    /// The time. Read once a turn.
+    /// The time. Read once a turn, and once more before a wait that has a deadline.
     fn now(&mut self) -> Now;
 
     /// Waits until something is ready, for `timeout` at most; none waits for ever. Events may be spurious

@@ -21,7 +21,7 @@ pub struct ReactorLimits {
     pub backlog_bytes: usize,
     /// Bytes of all backlogs.
     pub backlog_total_bytes: usize,
-    /// Timers and delayed datagrams that may fire in a turn.
+    /// Timers that may fire in a turn, and as many delayed datagrams that may leave in it.
     pub turn_timers: usize,
     /// Timers one handler may have armed.
     pub handler_timers: usize,

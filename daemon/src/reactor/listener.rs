@@ -60,8 +60,12 @@ pub(super) struct Listener<S> {
     pub(super) cells: Cells,
     pub(super) counters: Counters,
     pub(super) backlog: Backlog,
+    /// Its datagrams among the delayed ones.
+    pub(super) delayed: u64,
     /// On the ready list.
     pub(super) ready: bool,
+    /// The socket turned out to be unusable: no call on it makes sense any more.
+    pub(super) broken: bool,
     /// Made at the first break: most listeners never need it.
     pub(super) faults: Option<Box<FaultHistory>>,
 }

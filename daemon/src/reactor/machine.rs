@@ -113,12 +113,17 @@ impl<I: Io> Reactor<I> {
             cells: Default::default(),
             counters: Counters::default(),
             backlog: Default::default(),
+            delayed: 0,
             ready: false,
+            broken: false,
             faults: None,
         };
         let seed = instance_seed(self.seed, &listener.name, listener.local);
         self.core.create(&mut listener, seed, Why::Start).map_err(AddError::Create)?;
-        self.core.io.register(&mut listener.socket, token).map_err(AddError::Register)?;
+        if let Err(error) = self.core.io.register(&mut listener.socket, token) {
+            self.core.timers.cancel_all(token);
+            return Err(AddError::Register(error));
+        }
         slot.insert(listener);
         Ok(token)
     }
@@ -146,7 +151,11 @@ impl<I: Io> Reactor<I> {
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
         for _ in 0..self.ready.len() {
-            let Some(token) = self.ready.pop().filter(|_| budget > 0) else { break };
+            // A token must not leave the list without a visit: no event would bring it back.
+            if budget == 0 {
+                break;
+            }
+            let Some(token) = self.ready.pop() else { break };
             budget = budget.saturating_sub(self.visit(token).max(1));
         }
         // 4. What is due.
@@ -162,12 +171,9 @@ impl<I: Io> Reactor<I> {
 
     /// Ends service: what still waits to be sent is dropped with that reason.
     pub fn stop(&mut self) {
-        for token in self.core.delayed.drain().collect::<Vec<_>>() {
-            if let Some(listener) = self.listeners.get_mut(token.index as usize) {
-                listener.counters.drop_one(DropReason::Stopping);
-            }
-        }
+        self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
+            listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             while listener.backlog.pop(&mut self.core.backlog_bytes).is_some() {
                 listener.counters.drop_one(DropReason::Stopping);
             }
@@ -181,18 +187,19 @@ impl<I: Io> Reactor<I> {
             local: l.local,
             plugin: l.plugin.name(),
             counters: &l.counters,
-            waiting: self.core.delayed.waiting(l.token) + l.backlog.len() as u64,
+            waiting: l.delayed + l.backlog.len() as u64,
             cells: l.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
         })
     }
 
-    fn next_deadline(&self) -> Option<Duration> {
+    /// How long to wait. The clock is read again: what the last turn took must not be added to the wait.
+    fn next_deadline(&mut self) -> Option<Duration> {
         let at = self.core.timers.next().into_iter().chain(self.core.delayed.next()).min()?;
-        Some(Duration::from_nanos(at.saturating_sub(self.core.now.mono_ns)))
+        Some(Duration::from_nanos(at.saturating_sub(self.core.io.now().mono_ns)))
     }
 
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
-        let Some(listener) = current(&mut self.listeners, token) else { return };
+        let Some(listener) = current(&mut self.listeners, token).filter(|l| !l.broken) else { return };
         if writable && !listener.backlog.is_empty() {
             self.core.flush_backlog(listener);
         }
@@ -227,6 +234,8 @@ impl<I: Io> Reactor<I> {
                 }
             }
         }
+        // A share of its own: timers that are always due must not keep the delayed datagrams.
+        let mut left = self.core.limits.turn_timers;
         while left > 0 {
             let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
             let Some(listener) = current(&mut self.listeners, token) else { continue };
@@ -261,14 +270,12 @@ impl<I: Io> Core<I> {
     pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) {
         instance.take_timers(&mut self.timer_requests);
         for request in self.timer_requests.drain(..) {
-            if request.at_ns == 0 || self.timers.count(token) < self.limits.handler_timers {
+            let limit = self.limits.handler_timers;
+            if request.at_ns == 0 || self.timers.has_room(token, request.token, limit) {
                 let timer = Timer::Handler { token: request.token };
                 self.timers.arm(token, timer, request.at_ns, request.every_ns);
             } else {
-                log::warn!(
-                    "a handler has {} timers armed already; one more was refused",
-                    self.limits.handler_timers
-                );
+                log::warn!("a handler has {limit} timers armed already; one more was refused");
             }
         }
     }

@@ -34,12 +34,10 @@ impl<I: Io> Core<I> {
                 if let Err(reason) = destination(listener.local, datagram.to) {
                     listener.counters.drop_one(reason);
                 } else if datagram.at_ns > now_ns {
-                    if !delayed.push(
-                        listener.token,
-                        &datagram,
-                        limits.delayed_datagrams,
-                        limits.delayed_bytes,
-                    ) {
+                    let (most, bytes) = (limits.delayed_datagrams, limits.delayed_bytes);
+                    if delayed.push(listener.token, &datagram, most, bytes) {
+                        listener.delayed += 1;
+                    } else {
                         listener.counters.drop_one(DropReason::DelayFull);
                     }
                 } else {

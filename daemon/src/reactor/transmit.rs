@@ -5,7 +5,7 @@ use super::delayed::Owned;
 use super::errno::{OnSend, on_send};
 use super::io::{Io, Message};
 use super::limits::ReactorLimits;
-use super::listener::{Listener, Service};
+use super::listener::Listener;
 use super::machine::Core;
 use crate::metrics::DropReason;
 use crate::plugin::Output;
@@ -39,8 +39,11 @@ impl<I: Io> Transmitter<'_, I> {
                 listener.counters.drop_one(DropReason::BacklogFull);
             }
         }
-        if was_empty && !listener.backlog.is_empty() {
-            watch_writable(self.io, listener, true);
+        if was_empty && !listener.backlog.is_empty() && !watch_writable(self.io, listener, true) {
+            // Nobody would tell when there is room again.
+            while listener.backlog.pop(self.backlog_bytes).is_some() {
+                listener.counters.drop_one(DropReason::NoBuffers);
+            }
         }
     }
 
@@ -50,6 +53,10 @@ impl<I: Io> Transmitter<'_, I> {
         listener: &mut Listener<I::Socket>,
         datagrams: &'o [Output<'o>],
     ) -> &'o [Output<'o>] {
+        if listener.broken {
+            listener.counters.drop_many(DropReason::SocketBroken, datagrams.len() as u64);
+            return &[];
+        }
         let parts: ArrayVec<[IoSlice<'_>; 1], MAX_MESSAGES> =
             datagrams.iter().take(MAX_MESSAGES).map(|o| [IoSlice::new(o.payload)]).collect();
         let messages: ArrayVec<Message<'_>, MAX_MESSAGES> = datagrams
@@ -76,9 +83,11 @@ impl<I: Io> Core<I> {
         Transmitter { io, limits, backlog_bytes }.transmit(listener, &outputs);
         drop(outputs);
         let n = due.len();
+        listener.delayed = listener.delayed.saturating_sub(n as u64);
         for owned in due {
             self.delayed.recycle(owned);
         }
+        self.close_if_broken(listener);
         n
     }
 
@@ -103,7 +112,11 @@ impl<I: Io> Core<I> {
                 return;
             }
         }
-        watch_writable(&mut self.io, listener, false);
+        if listener.broken {
+            self.close_if_broken(listener);
+        } else {
+            watch_writable(&mut self.io, listener, false);
+        }
     }
 }
 
@@ -147,7 +160,8 @@ fn send_all<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, messages: &[M
                 }
                 OnSend::Broken => {
                     log::error!("{listener}: the socket is unusable: {error}; the listener is closed");
-                    listener.service = Service::Failed;
+                    // The handler stays until its answers are settled: some may lie in its memory.
+                    listener.broken = true;
                     listener.counters.drop_many(DropReason::SocketBroken, rest.len() as u64);
                     return messages.len();
                 }
@@ -161,9 +175,14 @@ fn bytes(message: &Message<'_>) -> u64 {
     message.parts.iter().map(|part| part.len() as u64).sum()
 }
 
-fn watch_writable<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, on: bool) {
+/// False when that is not possible.
+fn watch_writable<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, on: bool) -> bool {
     let token = listener.token;
-    if let Err(error) = io.watch_writable(&mut listener.socket, token, on) {
-        log::error!("{listener}: cannot be watched for room to send: {error}");
+    match io.watch_writable(&mut listener.socket, token, on) {
+        Ok(()) => true,
+        Err(error) => {
+            log::error!("{listener}: cannot be watched for room to send: {error}");
+            false
+        }
     }
 }

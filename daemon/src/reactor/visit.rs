@@ -26,6 +26,9 @@ impl<I: Io> Core<I> {
     pub(super) fn visit(&mut self, listener: &mut Listener<I::Socket>) -> Visit {
         let (mut datagrams, mut bytes, mut errors) = (0, 0, 0);
         loop {
+            if listener.broken {
+                return Visit { datagrams, more: false };
+            }
             let share =
                 self.limits.visit_datagrams.saturating_sub(datagrams).min(self.exchange.limits().slots);
             if share == 0 || bytes >= self.limits.visit_bytes {
@@ -59,8 +62,8 @@ impl<I: Io> Core<I> {
                             log::error!(
                                 "{listener}: the socket is unusable: {error}; the listener is closed"
                             );
-                            self.fail(listener);
-                            return Visit { datagrams, more: false };
+                            listener.broken = true;
+                            self.close_if_broken(listener);
                         }
                     }
                 }
@@ -82,9 +85,11 @@ impl<I: Io> Core<I> {
         if !matches!(listener.service, Service::Down) {
             return;
         }
-        listener.counters.restarts += 1;
         match self.create(listener, seed, Why::Restart) {
-            Ok(()) => log::warn!("{listener}: the handler is back"),
+            Ok(()) => {
+                listener.counters.restarts += 1;
+                log::warn!("{listener}: the handler is back");
+            }
             Err(error) => {
                 log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
                 self.broke(listener);
@@ -148,13 +153,14 @@ impl<I: Io> Core<I> {
                 self.broke(listener);
             }
         }
+        self.close_if_broken(listener);
     }
 
     /// Takes a broken handler down and plans what follows.
     fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
         listener.service = Service::Down;
-        self.timers.cancel_all(listener.token);
+        self.timers.cancel_handler(listener.token);
         if listener.on_fault == OnFault::Exit {
             log::error!("{listener}: on_fault = \"exit\": the daemon stops");
             self.fatal = true;
@@ -176,7 +182,12 @@ impl<I: Io> Core<I> {
         }
     }
 
-    fn fail(&mut self, listener: &mut Listener<I::Socket>) {
+    /// Ends the service of a listener whose socket is unusable. Not before the answers of its handler are
+    /// settled: they may lie in the handler's memory.
+    pub(super) fn close_if_broken(&mut self, listener: &mut Listener<I::Socket>) {
+        if !listener.broken {
+            return;
+        }
         listener.service = Service::Failed;
         self.timers.cancel_all(listener.token);
         while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
