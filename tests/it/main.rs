@@ -1,0 +1,18 @@
+//! Tests of polyport from outside, one binary: each module is a matter, each test a sentence about it.
+
+#[cfg(test)]
+mod binding;
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod defaults;
+#[cfg(test)]
+mod echo;
+#[cfg(test)]
+mod many_ports;
+
+/// The program, about to be started.
+#[cfg(test)]
+fn polyport() -> polyport_tests::Launch {
+    polyport_tests::Launch::new(env!("CARGO_BIN_EXE_polyport-under-test"))
+}
