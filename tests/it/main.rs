@@ -9,7 +9,11 @@ mod defaults;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod libraries;
+#[cfg(test)]
 mod many_ports;
+#[cfg(test)]
+mod refused;
 
 /// The program, about to be started.
 #[cfg(test)]

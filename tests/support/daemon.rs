@@ -5,8 +5,7 @@ use crate::process::Process;
 use crate::served::Served;
 use rustix::process::Signal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::Path;
 use tempfile::TempDir;
 
 /// A running daemon. Dropping it kills it.
@@ -43,20 +42,12 @@ impl Daemon {
         self.dir.path()
     }
 
-    /// The directories it staged plugins in, as they are now.
-    ///
-    /// # Errors
-    /// As of reading a directory.
-    pub fn stages(&self) -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(self.dir.path().join("run"))?.map(|entry| entry.map(|entry| entry.path())).collect()
-    }
-
     /// Processor time used so far, in clock ticks of 10 ms: `utime` and `stime` of proc(5).
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn cpu_ticks(&self) -> u64 {
         let path = format!("/proc/{}/stat", self.process.pid().as_raw_nonzero());
-        let stat = fs::read_to_string(&path).expect("a living process has a stat file");
+        let stat = std::fs::read_to_string(&path).expect("a living process has a stat file");
         // The name in parentheses may hold anything; fields are counted from its end.
         let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
         fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
