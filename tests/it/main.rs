@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod binding;
 #[cfg(test)]
+mod broken_handlers;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
 mod echo;
+#[cfg(test)]
+mod hostile_handlers;
 #[cfg(test)]
 mod libraries;
 #[cfg(test)]

@@ -38,4 +38,4 @@ use std::time::Duration;
 
 /// How long a test waits for anything before it fails: far beyond what a slow machine with two busy cores
 /// needs, since only a failing test ever waits that long.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -80,8 +80,14 @@ impl Process {
     /// Reads on until standard error holds `text`.
     #[track_caller]
     pub fn wait_for_stderr(&mut self, text: &str) {
-        while !self.stderr.contains(text) {
-            assert!(self.read_line(), "it ended and never wrote {text:?}:\n{}", self.stderr);
+        self.wait_for_stderr_times(text, 1);
+    }
+
+    /// Reads on until standard error holds `text` so many times.
+    #[track_caller]
+    pub fn wait_for_stderr_times(&mut self, text: &str, times: usize) {
+        while self.stderr.matches(text).count() < times {
+            assert!(self.read_line(), "it ended and did not write {text:?} {times} times:\n{}", self.stderr);
         }
     }
 
