@@ -1,6 +1,8 @@
 //! Tests of polyport from outside, one binary: each module is a matter, each test a sentence about it.
 
 #[cfg(test)]
+mod abi_layout;
+#[cfg(test)]
 mod binding;
 #[cfg(test)]
 mod broken_handlers;
@@ -14,6 +16,8 @@ mod echo;
 mod hostile_handlers;
 #[cfg(test)]
 mod libraries;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod many_ports;
 #[cfg(test)]
