@@ -13,6 +13,8 @@ mod defaults;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod hostile_handlers;
 #[cfg(test)]
 mod libraries;

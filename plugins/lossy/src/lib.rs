@@ -171,3 +171,6 @@ fn tell_length(len: usize, room: &mut [u8; LENGTH_TEXT]) -> &mut [u8] {
 }
 
 export_plugin!(Lossy, "An echo over a bad network: loss, delay, duplicates, corruption, reordering");
+
+#[cfg(test)]
+mod tests;
