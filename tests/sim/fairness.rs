@@ -155,7 +155,7 @@ fn a_slow_turn_is_not_added_to_a_deadline() {
 fn timers_that_are_always_due_do_not_keep_delayed_datagrams() {
     let limits = ReactorLimits { turn_timers: 1, ..ReactorLimits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
-    let tick = [("tick", "1us".to_owned())];
+    let tick = [("tick", "1ns".to_owned())];
     bench.listen(&Bind { kind: Kind::Moody, options: &tick, ..Bind::default() });
     let delay = [("delay", "5ms".to_owned())];
     let (lossy, _) = bench.listen(&Bind { kind: Kind::Lossy, options: &delay, ..Bind::default() });

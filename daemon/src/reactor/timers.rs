@@ -74,7 +74,8 @@ impl Timers {
     /// Whether a handler may arm its timer `token` and not exceed `limit`: moving one is always possible.
     pub(super) fn has_room(&self, listener: Token, token: u64, limit: usize) -> bool {
         let own = (listener, FIRST_HANDLER)..=(listener, LAST_HANDLER);
-        self.armed.contains_key(&(listener, Timer::Handler { token })) || self.armed.range(own).count() < limit
+        self.armed.contains_key(&(listener, Timer::Handler { token }))
+            || self.armed.range(own).count() < limit
     }
 
     /// The next deadline.
