@@ -1,6 +1,6 @@
 //! The command line: what was typed, and what is done about it.
 
-use crate::config::{self, Plan, Problems};
+use crate::config::{self, Problems, Reading};
 use crate::exit::Exit;
 use crate::start;
 use clap::{Args, Parser, Subcommand};
@@ -95,8 +95,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn serve(args: &Run) -> Exit {
     init_log(&args.log);
-    let result = args.plan.load().map_err(|problems| start::Refused { problems, exit: Exit::Config });
-    match result.and_then(|plan| start::serve(&plan, &args.plan.plugin_dir)) {
+    match start::serve(args.plan.read(), &args.plan.plugin_dir) {
         Ok(exit) => exit,
         Err(refused) => {
             print_problems(&refused.problems);
@@ -106,14 +105,11 @@ fn serve(args: &Run) -> Exit {
 }
 
 fn check_plan(args: &Check) -> Exit {
-    let checked = args.plan.load().and_then(|plan| {
-        let prepared = start::prepare(&plan, &args.plan.plugin_dir)?;
-        Ok((plan.sockets(), prepared.entries.len()))
-    });
-    match checked {
-        Ok((sockets, entries)) => {
+    match start::prepare(args.plan.read(), &args.plan.plugin_dir) {
+        Ok((plan, _)) => {
             if !args.json {
-                say(&format!("ok: {entries} listeners on {sockets} addresses\n"));
+                let (listeners, addresses) = (plan.listen.len(), plan.sockets());
+                say(&format!("ok: {listeners} listeners on {addresses} addresses\n"));
             }
             Exit::Ok
         }
@@ -129,11 +125,11 @@ fn check_plan(args: &Check) -> Exit {
 }
 
 impl PlanArgs {
-    fn load(&self) -> Result<Plan, Problems> {
+    fn read(&self) -> Reading {
         match &self.config {
             _ if !self.listen.is_empty() => config::from_listen_args(&self.listen),
             Some(path) => config::load(path),
-            None => Ok(config::built_in()),
+            None => config::built_in(),
         }
     }
 }

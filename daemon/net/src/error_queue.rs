@@ -166,6 +166,13 @@ mod queue {
     );
 }
 
+/// Reads a report from arbitrary bytes.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    #[cfg(target_os = "linux")]
+    assert!(queue::read(bytes, None, 0).is_none_or(|error| error.errno >= 0));
+}
+
 #[cfg(not(target_os = "linux"))]
 mod queue {
     use super::{QueuedError, UdpSocket, io};

@@ -25,7 +25,7 @@ impl UdpSocket {
     /// Joins a group. The socket hears its own groups only, not those that others on this host joined.
     ///
     /// # Errors
-    /// EINVAL if `group` is none, or a family is not the socket's; ENODEV for an unknown interface, EADDRINUSE
+    /// EINVAL if `group` is none, `source` cannot send, or a family is not the socket's; ENODEV for an unknown interface, EADDRINUSE
     /// if already joined, ENOBUFS beyond `net.ipv4.igmp_max_memberships` (20 a socket by default).
     pub fn join_group(&self, membership: &Membership) -> io::Result<()> {
         self.change(membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP)
@@ -83,7 +83,8 @@ impl UdpSocket {
         let &Membership { group, source, ifindex } = membership;
         let foreign =
             group.is_ipv6() != self.is_ipv6() || source.is_some_and(|ip| ip.is_ipv6() != group.is_ipv6());
-        if foreign || !group.is_multicast() {
+        let no_sender = source.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast());
+        if foreign || no_sender || !group.is_multicast() {
             return Err(sys::errno(libc::EINVAL));
         }
         let level = if self.is_ipv6() { libc::IPPROTO_IPV6 } else { libc::IPPROTO_IP };

@@ -64,6 +64,7 @@ mod offload;
 mod options;
 mod path_mtu;
 mod recv;
+mod resolve;
 mod send;
 mod socket;
 mod sockopt;
@@ -81,9 +82,18 @@ pub use offload::MAX_SEGMENTS;
 pub use options::{Pktinfo, SocketOptions};
 pub use path_mtu::PathMtuDiscovery;
 pub use recv::RecvBatch;
+pub use resolve::{ResolveError, resolve};
 pub use send::SendBatch;
 pub use socket::UdpSocket;
 pub use wait::{wait_readable, wait_writable};
 
 /// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.
 pub const MAX_BATCH: usize = 1024;
+
+/// Entry for the fuzzer: what the kernel's control bytes pass through.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_control(bytes: &[u8]) {
+    assert!(control::read(bytes).ecn <= 3);
+    error_queue::fuzz(bytes);
+}

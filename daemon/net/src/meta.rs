@@ -90,6 +90,8 @@ pub struct Source {
 pub struct Transmit<'a> {
     /// The destination. Port 0 fails with EINVAL, a group or broadcast address needs no permission but
     /// [`crate::SocketOptions::broadcast`] for the latter (EACCES).
+    /// On a connected socket, Linux sends there all the same, without the cached route; macOS fails with EISCONN. Use
+    /// [`crate::UdpSocket::send`] for its peer.
     pub to: SocketAddr,
     /// Source address; `None` leaves it to the kernel, which is right for sockets bound to one address.
     pub from: Option<Source>,
@@ -138,6 +140,17 @@ mod tests {
         assert_eq!(local("239.1.2.3", Some("192.0.2.1")).kind(), Cast::Multicast);
         assert_eq!(local("ff02::1", None).kind(), Cast::Multicast);
         assert_eq!(local("fe80::1", Some("fe80::1")).kind(), Cast::Unicast);
+    }
+
+    #[test]
+    fn a_train_has_at_least_two_datagrams() {
+        let train = |segment, parts: &[IoSlice<'_>]| {
+            let to = "192.0.2.1:9".parse().unwrap();
+            Transmit { to, from: None, parts, segment: NonZeroU16::new(segment), ecn: 0 }.train().is_some()
+        };
+        let parts = [IoSlice::new(b"abc"), IoSlice::new(b"de")];
+        assert_eq!([4, 5, 6, 0].map(|segment| train(segment, &parts)), [true, false, false, false]);
+        assert!(!train(1, &[]) && !train(1, &parts[..0]));
     }
 
     #[test]

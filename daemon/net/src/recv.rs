@@ -102,11 +102,11 @@ impl RecvBatch {
         layout: SlotLayout,
         max: usize,
     ) -> io::Result<usize> {
+        self.reset();
         let max = max.min(self.headers.len()).min(layout.slots(memory.len()));
         if max == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.reset();
         for (vector, slot) in self.vectors[..max].iter_mut().zip(memory.chunks_mut(layout.stride())) {
             vector.iov_base = slot.as_mut_ptr().cast();
             vector.iov_len = layout.slot_len();

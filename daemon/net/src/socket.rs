@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -37,8 +37,39 @@ impl UdpSocket {
         let inner = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
             .map_err(at(BindStep::Create))?;
         inner.set_nonblocking(true).map_err(at(BindStep::Option("O_NONBLOCK")))?;
+        if addr.is_ipv6() {
+            inner.set_only_v6(true).map_err(at(BindStep::Option("IPV6_V6ONLY")))?;
+        }
         apply(&inner, &addr, options).map_err(|(name, source)| at(BindStep::Option(name))(source))?;
         inner.bind(&SockAddr::from(addr)).map_err(at(BindStep::Bind))?;
+        let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
+        Ok(Self { inner, ipv6: addr.is_ipv6(), asked })
+    }
+
+    /// Takes over a bound socket that another process made: the daemon's predecessor, or systemd. The options are set as
+    /// far as they still can be on a bound socket.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no bound UDP socket, or an IPv6 one that carries IPv4 too; otherwise those of
+    /// `setsockopt(2)`. The text says which.
+    pub fn adopt(fd: OwnedFd, options: &SocketOptions) -> io::Result<Self> {
+        let inner = Socket::from(fd);
+        let wrong = |text| io::Error::new(io::ErrorKind::InvalidInput, text);
+        let addr =
+            inner.local_addr()?.as_socket().ok_or_else(|| wrong("inherited socket: not an IP socket"))?;
+        if inner.r#type()? != Type::DGRAM || addr.port() == 0 {
+            return Err(wrong("inherited socket: not a bound UDP socket"));
+        }
+        if addr.is_ipv6() && !inner.only_v6()? {
+            return Err(wrong(
+                "inherited socket: it carries IPv4, too; set IPV6_V6ONLY (BindIPv6Only=ipv6-only)",
+            ));
+        }
+        inner.set_nonblocking(true)?;
+        inner.set_cloexec(true)?;
+        apply(&inner, &addr, options).map_err(|(name, error)| {
+            io::Error::new(error.kind(), format!("inherited socket {addr}: {name}: {error}"))
+        })?;
         let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
         Ok(Self { inner, ipv6: addr.is_ipv6(), asked })
     }
@@ -145,7 +176,7 @@ impl AsRawFd for UdpSocket {
     }
 }
 
-/// Sets all options that come before bind; an error names its option.
+/// Sets all options that may come before bind or after it; an error names its option.
 fn apply(
     socket: &Socket,
     addr: &SocketAddr,
@@ -153,9 +184,6 @@ fn apply(
 ) -> Result<(), (&'static str, io::Error)> {
     let ipv6 = addr.is_ipv6();
     let named = |name| move |error| (name, error);
-    if ipv6 {
-        socket.set_only_v6(true).map_err(named("IPV6_V6ONLY"))?;
-    }
     if let Some(size) = options.recv_buffer {
         buffers::ask(socket, Direction::Recv, size).map_err(named("SO_RCVBUF"))?;
     }

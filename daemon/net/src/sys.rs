@@ -69,3 +69,34 @@ where
 {
     usize::try_from(value).unwrap_or(0)
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail_with(errno: c_int) -> isize {
+        // SAFETY: the call only tells where this thread's errno lies.
+        let location = unsafe { libc::__errno_location() };
+        // SAFETY: it lies in memory of this thread, valid as long as the thread lives.
+        unsafe { location.write(errno) };
+        -1
+    }
+
+    #[test]
+    fn only_an_interruption_is_repeated() {
+        let mut calls = 0;
+        let done = retry(|| {
+            calls += 1;
+            if calls < 3 { fail_with(libc::EINTR) } else { 7 }
+        });
+        assert_eq!((done.unwrap(), calls), (7, 3));
+
+        let mut calls = 0;
+        let failed = retry(|| {
+            calls += 1;
+            fail_with(libc::EAGAIN)
+        });
+        assert_eq!((failed.unwrap_err().raw_os_error(), calls), (Some(libc::EAGAIN), 1));
+    }
+}

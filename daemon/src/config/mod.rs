@@ -63,11 +63,29 @@ pub const MAX_SOURCE_BYTES: usize = 16 << 20;
 
 const TOP_KEYS: [&str; 4] = ["plugin_dirs", "seed", "limits", "listen"];
 
-/// Reads a configuration file. Blocks; not for the reactor's thread.
-///
-/// # Errors
-/// The file cannot be read, is longer than [`MAX_SOURCE_BYTES`] or not UTF-8, or anything in it is wrong.
-pub fn load(path: &Path) -> Result<Plan, Problems> {
+/// What a text said, and what is wrong with it. The plan holds what could be read, so that the stages that
+/// follow can look for more problems in the same run; only [`Reading::into_result`] gives a plan to act on.
+#[derive(Debug)]
+pub struct Reading {
+    /// Complete only if there are no problems.
+    pub plan: Plan,
+    /// Everything that is wrong.
+    pub problems: Problems,
+}
+
+impl Reading {
+    /// The plan, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the text.
+    pub fn into_result(self) -> Result<Plan, Problems> {
+        self.problems.into_result(self.plan)
+    }
+}
+
+/// Reads a configuration file. Blocks; not for the reactor's thread. A file that cannot be read, is longer
+/// than [`MAX_SOURCE_BYTES`] or not UTF-8 is an empty plan and a problem.
+pub fn load(path: &Path) -> Reading {
     let origin = path.to_string_lossy().into_owned();
     let base = path.parent().unwrap_or_else(|| Path::new(""));
     let bytes = match read_file(path) {
@@ -75,7 +93,7 @@ pub fn load(path: &Path) -> Result<Plan, Problems> {
         Err(error) => {
             let title = format!("cannot read {}: {error}", quoted(&origin));
             let problem = Problem::new(code::UNREADABLE, title).help("check the path and its permissions");
-            return Err(single(Source::new(origin, ""), problem));
+            return unreadable(Source::new(origin, ""), problem);
         }
     };
     let text = match String::from_utf8(bytes) {
@@ -86,27 +104,21 @@ pub fn load(path: &Path) -> Result<Plan, Problems> {
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let span = Span { source: 0, range: start..start + char::REPLACEMENT_CHARACTER.len_utf8() };
             let problem = Problem::new(code::NOT_UTF8, "the file is not UTF-8").at(&span, "first bad byte");
-            return Err(single(Source { origin, text }, problem));
+            return unreadable(Source { origin, text }, problem);
         }
     };
     parse_with(Source { origin, text }, base, &Names::system())
 }
 
 /// Reads a configuration from memory; relative paths in it start at the directory of its origin.
-///
-/// # Errors
-/// Anything in it is wrong.
-pub fn parse(source: Source) -> Result<Plan, Problems> {
+pub fn parse(source: Source) -> Reading {
     let base = Path::new(&source.origin).parent().map(PathBuf::from).unwrap_or_default();
     parse_with(source, &base, &Names::system())
 }
 
 /// Like [`parse`], with the directory that relative paths start from and the system's answers as
 /// arguments.
-///
-/// # Errors
-/// Anything in it is wrong.
-pub fn parse_with(source: Source, base: &Path, names: &Names) -> Result<Plan, Problems> {
+pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
     let mut reader = Reader { names, base, problems: Vec::new() };
     let mut plan = empty([source].into());
     let text = &plan.sources[0].text;
@@ -136,18 +148,12 @@ pub fn parse_with(source: Source, base: &Path, names: &Names) -> Result<Plan, Pr
 /// Reads the values of all `--listen` options into one plan. Each is `BIND=PLUGIN[,key=value]...`, such as
 /// `127.0.0.1:7000-7099=lossy,drop=10%,name=far`; a relative path of a plugin starts at the working
 /// directory.
-///
-/// # Errors
-/// Anything in them is wrong.
-pub fn from_listen_args(args: &[String]) -> Result<Plan, Problems> {
+pub fn from_listen_args(args: &[String]) -> Reading {
     from_listen_args_with(args, &Names::system())
 }
 
 /// Like [`from_listen_args`], with the system's answers as an argument.
-///
-/// # Errors
-/// Anything in them is wrong.
-pub fn from_listen_args_with(args: &[String], names: &Names) -> Result<Plan, Problems> {
+pub fn from_listen_args_with(args: &[String], names: &Names) -> Reading {
     let mut reader = Reader { names, base: Path::new(""), problems: Vec::new() };
     let mut drafts = Vec::new();
     for (index, text) in args.iter().enumerate() {
@@ -162,31 +168,23 @@ pub fn from_listen_args_with(args: &[String], names: &Names) -> Result<Plan, Pro
 
 /// The configuration of a daemon that was started without any: `daemon/default.toml`.
 #[must_use]
-#[expect(
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "the text is part of the program, and a test reads it: this cannot fail for a caller"
-)]
-pub fn built_in() -> Plan {
-    let source = Source::new("built-in default", include_str!("../../default.toml"));
-    parse(source).expect("the built-in configuration is right")
+pub fn built_in() -> Reading {
+    parse(Source::new("built-in default", include_str!("../../default.toml")))
 }
 
 fn empty(sources: Arc<[Source]>) -> Plan {
     Plan { listen: Vec::new(), plugin_dirs: Vec::new(), seed: None, limits: Limits::default(), sources }
 }
 
-fn finish(mut plan: Plan, drafts: Vec<Draft>, mut found: Vec<Problem>) -> Result<Plan, Problems> {
+fn finish(mut plan: Plan, drafts: Vec<Draft>, mut found: Vec<Problem>) -> Reading {
     plan.listen = check::listeners(drafts, &mut found);
     let mut problems = plan.problems();
     problems.list = found;
-    problems.into_result(plan)
+    Reading { plan, problems }
 }
 
-fn single(source: Source, problem: Problem) -> Problems {
-    let mut problems = Problems::new([source].into());
-    problems.push(problem);
-    problems
+fn unreadable(source: Source, problem: Problem) -> Reading {
+    finish(empty([source].into()), Vec::new(), vec![problem])
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {

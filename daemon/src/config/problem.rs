@@ -106,6 +106,11 @@ impl Problems {
         self.list.push(problem);
     }
 
+    /// Adds those of another stage.
+    pub fn append(&mut self, mut other: Self) {
+        self.list.append(&mut other.list);
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,7 +9,7 @@ mod stop;
 pub use prepare::{Entry, Prepared, prepare};
 
 use crate::cli::say;
-use crate::config::{Plan, Problems};
+use crate::config::{Plan, Problems, Reading};
 use crate::exit::Exit;
 use crate::plugin::ExchangeLimits;
 use crate::reactor::{AddError, Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, ReactorLimits};
@@ -36,8 +36,9 @@ impl From<Problems> for Refused {
 ///
 /// # Errors
 /// Why nothing was started: every problem of one kind, not only the first.
-pub fn serve(plan: &Plan, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused> {
-    let prepared = prepare(plan, plugin_dirs)?;
+pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused> {
+    let (plan, prepared) = prepare(reading, plugin_dirs)?;
+    let plan = &plan;
     let entries = &prepared.entries;
     let bound = sockets::bind(plan)?;
     let rows = banner::rows(plan, &bound);

@@ -1,6 +1,6 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
-use crate::config::{Listen, Plan, Problem, Problems, RawOption, RawValue, SPEC_SETTINGS, nearest};
+use crate::config::{Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, nearest};
 use crate::plugin::{CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -24,11 +24,13 @@ pub struct Prepared {
     _loader: Loader,
 }
 
-/// Loads every plugin of a plan and checks every option.
+/// Loads every plugin of a plan and checks every option, also where the text itself has problems, so that one
+/// run tells them all.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn prepare(plan: &Plan, plugin_dirs: &[PathBuf]) -> Result<Prepared, Problems> {
+pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<(Plan, Prepared), Problems> {
+    let Reading { plan, mut problems } = reading;
     let search = SearchPath::new(
         plugin_dirs,
         std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
@@ -36,15 +38,15 @@ pub fn prepare(plan: &Plan, plugin_dirs: &[PathBuf]) -> Result<Prepared, Problem
         std::env::current_exe().ok().as_deref(),
     );
     let mut loader = Loader::new(search, |name| std::env::var_os(name));
-    let mut problems = plan.problems();
     let mut entries = Vec::new();
-    for listen in &plan.listen {
+    // A table without a plugin is a problem that is known already.
+    for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
         match entry(&mut loader, listen) {
             Ok(entry) => entries.push(entry),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
-    problems.into_result(Prepared { entries, _loader: loader })
+    problems.into_result((plan, Prepared { entries, _loader: loader }))
 }
 
 /// A plugin's own refusal, shown at the option it blames.

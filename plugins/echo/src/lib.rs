@@ -72,3 +72,6 @@ fn tell_length(request: &[u8], out: &mut [u8]) -> usize {
 }
 
 export_plugin!(Echo, "Answers every datagram with its own bytes, or with the number of them");
+
+#[cfg(test)]
+mod tests;

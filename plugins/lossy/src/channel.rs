@@ -103,3 +103,6 @@ fn key(peer: SocketAddr) -> u64 {
     };
     mix(high, low, u64::from(zone) << 16 | u64::from(peer.port()))
 }
+
+#[cfg(test)]
+mod tests;

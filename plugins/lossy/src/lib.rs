@@ -106,7 +106,6 @@ impl Handler for Lossy {
                 Fate::Drop => {
                     datagram.discard();
                     self.counters.dropped.add(1);
-                    batch.log(Level::Trace, "dropped on purpose");
                 }
                 Fate::Answer(answer) => self.answer(datagram, &answer, now),
             }
@@ -171,3 +170,6 @@ fn tell_length(len: usize, room: &mut [u8; LENGTH_TEXT]) -> &mut [u8] {
 }
 
 export_plugin!(Lossy, "An echo over a bad network: loss, delay, duplicates, corruption, reordering");
+
+#[cfg(test)]
+mod tests;

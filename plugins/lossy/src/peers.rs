@@ -142,3 +142,6 @@ impl Peers {
         self.newest = at;
     }
 }
+
+#[cfg(test)]
+mod tests;

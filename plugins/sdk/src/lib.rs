@@ -3,7 +3,7 @@
 //! A plugin is a type that implements [`Handler`], in a library whose crate type is `cdylib`. This is a
 //! complete one:
 //!
-//! ```
+//! ```standalone_crate
 //! use polyport_plugin::prelude::*;
 //!
 //! struct Echo;
@@ -23,12 +23,18 @@
 //! }
 //!
 //! export_plugin!(Echo, "Sends every datagram back to its sender");
+//!
+//! // and this is its test:
+//! let mut harness = polyport_plugin::testing::Harness::<Echo>::new(&[]);
+//! harness.send("192.0.2.1:5000", b"hello");
+//! assert_eq!(harness.sent()[0].payload, b"hello");
 //! ```
 //!
 //! ```text
 //! host --pp_batch--> export   trampolines: every call is guarded against panics      [unsafe]
 //!                    convert  raw pointers become borrowed views                     [unsafe]
 //!                    batch, context, metric, config: what a Handler sees             safe
+//!                    testing  a host in miniature, for the plugin's own tests
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -47,6 +53,7 @@ mod macros;
 mod metric;
 mod random;
 mod route;
+pub mod testing;
 
 pub use batch::{Batch, Datagram, Datagrams, Frozen, later};
 pub use config::{Config, Json, OptionType, Ratio, Size};
@@ -54,6 +61,11 @@ pub use context::{Level, Setup, Why};
 pub use handler::{Error, Handler};
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
+
+/// The tutorial's plugin compiles, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 /// The C interface underneath, for those who need a constant of it.
 pub use polyport_abi as abi;

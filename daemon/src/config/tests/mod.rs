@@ -24,12 +24,12 @@ const NAMES: Names = Names {
 };
 
 fn toml(text: &str) -> Result<Plan, Problems> {
-    parse_with(Source::new("etc/polyport.toml", text), Path::new("etc"), &NAMES)
+    parse_with(Source::new("etc/polyport.toml", text), Path::new("etc"), &NAMES).into_result()
 }
 
 fn specs(args: &[&str]) -> Result<Plan, Problems> {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-    from_listen_args_with(&args, &NAMES)
+    from_listen_args_with(&args, &NAMES).into_result()
 }
 
 /// The addresses of a plan as text, in order.

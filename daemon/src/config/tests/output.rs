@@ -104,7 +104,7 @@ fn a_hundred_problems_are_drawn_and_the_rest_is_counted() {
 
 #[test]
 fn files_that_cannot_be_read() {
-    let problems = load(Path::new("no/such/polyport.toml")).unwrap_err();
+    let problems = load(Path::new("no/such/polyport.toml")).into_result().unwrap_err();
     assert_eq!(
         problems.render(false),
         "error: cannot read `no/such/polyport.toml`: No such file or directory (os error 2)\n \
@@ -115,11 +115,11 @@ fn files_that_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("latin1.toml");
     std::fs::write(&path, b"seed = 1\n# caf\xe9\n").unwrap();
-    let problems = load(&path).unwrap_err();
+    let problems = load(&path).into_result().unwrap_err();
     assert_eq!(codes(&problems), [code::NOT_UTF8]);
     assert!(problems.render(false).contains("latin1.toml:2:6\n"));
 
-    let problems = load(Path::new("/dev/zero")).unwrap_err();
+    let problems = load(Path::new("/dev/zero")).into_result().unwrap_err();
     let title = format!("cannot read `/dev/zero`: longer than {MAX_SOURCE_BYTES} bytes");
     assert_eq!(problems.list()[0].title, title);
 

@@ -172,7 +172,7 @@ fn thousands_of_tables_are_read_and_named() {
 
 #[test]
 fn the_built_in_configuration_serves_three_kinds() {
-    let plan = built_in();
+    let plan = built_in().into_result().unwrap();
     assert_eq!(names(&plan), ["echo", "length", "lossy"]);
     assert_eq!(addresses(&plan), ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061"]);
     let options = |index: usize| {
@@ -196,7 +196,7 @@ fn files_are_read_and_their_directory_is_the_base() {
         "plugin_dirs = ['plugins']\r\n[[listen]]\r\nbind = '127.0.0.1:1'\r\nplugin = 'a/b.so'\r\n",
     )
     .unwrap();
-    let plan = load(&path).unwrap();
+    let plan = load(&path).into_result().unwrap();
     assert_eq!(plan.plugin_dirs, [dir.path().join("plugins")]);
     assert_eq!(plan.listen[0].plugin.path, Some(dir.path().join("a/b.so")));
 }

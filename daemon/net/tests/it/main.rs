@@ -1,0 +1,18 @@
+//! Real sockets on loopback: what the crate promises of the kernel.
+
+#[cfg(test)]
+mod bind;
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+mod error_queue;
+#[cfg(test)]
+mod groups;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
+mod source;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod trains;

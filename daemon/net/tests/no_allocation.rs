@@ -1,0 +1,86 @@
+//! A batch allocates when it is made, and never again.
+#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait over the system's")]
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::cell::Cell;
+    use std::io::IoSlice;
+    use std::num::NonZeroU16;
+    use std::time::Duration;
+
+    use polyport_net::{
+        Pktinfo, RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable,
+    };
+
+    struct Counting;
+
+    thread_local! {
+        /// Allocations of this thread; others, such as the test runner's, do not count.
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    // SAFETY: every call goes to the system's allocator unchanged; the counter neither allocates nor unwinds.
+    unsafe impl GlobalAlloc for Counting {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            COUNT.with(|count| count.set(count.get() + 1));
+            // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+            // SAFETY: `memory` came from `alloc` above, so from the system's allocator, with this layout.
+            unsafe { System.dealloc(memory, layout) }
+        }
+    }
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    fn allocations(action: impl FnOnce()) -> usize {
+        let before = COUNT.get();
+        action();
+        COUNT.get() - before
+    }
+
+    #[test]
+    fn calls_do_not_allocate() {
+        assert!(allocations(|| drop(RecvBatch::new(4))) > 0, "the counter counts");
+        let options = SocketOptions { pktinfo: Pktinfo::Always, ..SocketOptions::default() };
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let to = socket.local_addr().unwrap();
+        let layout = SlotLayout::new(2048, 64);
+        let (mut send, mut recv) = (SendBatch::new(8), RecvBatch::new(8));
+        let mut memory = vec![0; layout.memory(8)];
+        let parts = [IoSlice::new(b"one"), IoSlice::new(b"two")];
+        for single_calls in [false, true] {
+            if single_calls {
+                send.use_single_calls();
+                recv.use_single_calls();
+            }
+            let count = allocations(|| {
+                let mut from = None;
+                for _ in 0..3 {
+                    let segment = NonZeroU16::new(100);
+                    let message = Transmit { to, from, parts: &parts, segment, ecn: 1 };
+                    let plain = Transmit { to, from: None, parts: &parts[..1], segment: None, ecn: 0 };
+                    assert_eq!(send.send(&socket, &[message, plain]).unwrap(), 2);
+                    assert_eq!(send.send(&socket, &[plain]).unwrap(), 1);
+                    let mut left = 3;
+                    while left > 0 {
+                        assert!(wait_readable(&socket, Duration::from_secs(10)).unwrap());
+                        left -= recv.recv(&socket, &mut memory, layout, 8).unwrap();
+                        for meta in recv.metas() {
+                            from = meta.local.and_then(|local| local.reply_source());
+                            assert!(from.is_some());
+                        }
+                    }
+                    assert!(
+                        recv.recv(&socket, &mut memory, layout, 8).is_err_and(|e| e.raw_os_error().is_some())
+                    );
+                }
+            });
+            assert_eq!(count, 0, "single calls: {single_calls}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Through the exported table, as the daemon calls it.
+
+use super::Lossy;
+use polyport_plugin::Level;
+use polyport_plugin::testing::{Harness, Incoming, Outcome, START_NS, Sent};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const ALICE: &str = "192.0.2.1:5000";
+const BOB: &str = "[2001:db8::1]:6000";
+
+const BAD: &[(&str, &str)] = &[
+    ("drop", "20%"),
+    ("duplicate", "20%"),
+    ("corrupt", "20%"),
+    ("reorder", "20%"),
+    ("delay", "20ms"),
+    ("jitter", "5ms"),
+    ("seed", "7"),
+];
+
+fn lossy(options: &[(&str, &str)]) -> Harness<Lossy> {
+    Harness::new(options)
+}
+
+/// What happened to one peer's datagrams: the bytes and how long after `START_NS` they left.
+fn story(sent: &[Sent], peer: &str) -> Vec<(u64, Vec<u8>)> {
+    let peer: SocketAddr = peer.parse().unwrap();
+    sent.iter().filter(|s| s.to == peer).map(|s| (s.at_ns - START_NS, s.payload.clone())).collect()
+}
+
+#[test]
+fn without_options_it_is_an_echo() {
+    let mut h = lossy(&[]);
+    h.send_batch(&[(ALICE, b"a"), (BOB, b""), (ALICE, b"\xFF")]);
+    let payloads: Vec<_> = h.sent().into_iter().map(|s| s.payload).collect();
+    assert_eq!(payloads, [&b"a"[..], b"", b"\xFF"]);
+    assert_eq!((h.counter("datagrams_total"), h.counter("answered_total")), (3, 3));
+    for name in ["dropped_total", "duplicated_total", "corrupted_total", "reordered_total", "delayed_total"] {
+        assert_eq!(h.counter(name), 0, "{name}");
+    }
+}
+
+#[test]
+fn length_is_told_before_the_channel_gets_it() {
+    let mut h = lossy(&[("reply", "length"), ("duplicate", "100%")]);
+    h.send(ALICE, &[0; 1234]);
+    let payloads: Vec<_> = h.sent().into_iter().map(|s| s.payload).collect();
+    assert_eq!(payloads, [b"Your data was 1234 bytes long"; 2]);
+    let mut h = lossy(&[("reply", "length"), ("corrupt", "100%")]);
+    h.send(ALICE, b"");
+    assert_ne!(h.sent()[0].payload, b"Your data was 0 bytes long");
+    assert_eq!(h.counter("corrupted_total"), 1);
+}
+
+#[test]
+fn a_dropped_datagram_is_discarded_and_the_host_alone_speaks_of_it() {
+    let mut h = lossy(&[("drop", "100%")]);
+    h.set_log_level(Level::Trace);
+    h.send_batch(&[(ALICE, b"a"), (BOB, b"b")]);
+    assert_eq!((h.sent().len(), h.discarded(), h.counter("dropped_total")), (0, 2, 2));
+    assert!(h.lines().is_empty());
+}
+
+#[test]
+fn a_corrupted_answer_differs_in_one_bit_and_its_copy_is_equal() {
+    let mut h = lossy(&[("corrupt", "100%"), ("duplicate", "100%")]);
+    h.send(ALICE, &[0; 100]);
+    let sent = h.sent();
+    assert_eq!(sent[0].payload.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
+    assert_eq!((sent.len(), &sent[0].payload), (2, &sent[1].payload));
+    assert_eq!((h.counter("corrupted_total"), h.counter("duplicated_total")), (1, 1));
+    // No bit to flip: passed, and counted apart.
+    h.send(ALICE, b"");
+    assert_eq!((h.counter("corrupted_total"), h.counter("uncorruptible_total")), (1, 1));
+    assert_eq!(h.sent().len(), 2);
+}
+
+#[test]
+fn delay_keeps_order_and_reorder_lets_later_ones_overtake() {
+    let mut h = lossy(&[("delay", "20ms")]);
+    h.send(ALICE, b"a");
+    h.advance(Duration::from_millis(19));
+    assert_eq!((h.sent().len(), h.waiting()), (0, 1));
+    h.advance(Duration::from_millis(1));
+    assert_eq!(story(&h.sent(), ALICE), [(20_000_000, b"a".to_vec())]);
+    assert_eq!(h.counter("delayed_total"), 1);
+
+    let mut h = lossy(&[("reorder", "30%"), ("seed", "3")]);
+    let sent = run(&mut h, &schedule(), 1);
+    let alice: Vec<Vec<u8>> = story(&sent, ALICE).into_iter().map(|(_, bytes)| bytes).collect();
+    assert!(!alice.is_sorted(), "later ones overtake");
+    assert_eq!((alice.len(), h.counter("reordered_total") > 0, h.counter("delayed_total")), (100, true, 0));
+}
+
+/// A hundred datagrams of each of two peers, a millisecond apart, numbered.
+fn schedule() -> Vec<(u64, &'static str, [u8; 4])> {
+    (0..100_u32)
+        .flat_map(|i| [(u64::from(i), ALICE, i.to_be_bytes()), (u64::from(i), BOB, i.to_be_bytes())])
+        .collect()
+}
+
+/// Sends what is due in each millisecond, in batches of at most `size`.
+fn run(h: &mut Harness<Lossy>, schedule: &[(u64, &'static str, [u8; 4])], size: usize) -> Vec<Sent> {
+    for ms in 0..100 {
+        let due: Vec<Incoming> = schedule
+            .iter()
+            .filter(|(at, ..)| *at == ms)
+            .map(|(_, peer, bytes)| Incoming::new(peer.parse().unwrap(), bytes))
+            .collect();
+        for batch in due.chunks(size) {
+            assert_eq!(h.deliver(batch), Outcome::Done);
+        }
+        h.advance(Duration::from_millis(1));
+    }
+    h.advance(Duration::from_secs(1));
+    h.sent()
+}
+
+#[test]
+fn a_run_repeats_whatever_else_is_going_on() {
+    let both = schedule();
+    let (alice, bob): (Vec<_>, Vec<_>) = both.iter().copied().partition(|(_, peer, _)| *peer == ALICE);
+    let backwards: Vec<_> = both.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+    let reference = run(&mut lossy(BAD), &both, 64);
+    assert_ne!(story(&reference, ALICE), story(&reference, BOB), "peers fare differently");
+    for (what, schedule, size) in
+        [("same", &both, 64), ("batches of one", &both, 1), ("other order", &backwards, 64)]
+    {
+        let sent = run(&mut lossy(BAD), schedule, size);
+        assert_eq!(story(&sent, ALICE), story(&reference, ALICE), "{what}");
+        assert_eq!(story(&sent, BOB), story(&reference, BOB), "{what}");
+    }
+    assert_eq!(story(&run(&mut lossy(BAD), &alice, 64), ALICE), story(&reference, ALICE), "alone");
+    assert_eq!(story(&run(&mut lossy(BAD), &bob, 64), BOB), story(&reference, BOB), "alone");
+}
+
+#[test]
+fn every_datagram_is_counted_under_one_verdict() {
+    let mut h = lossy(BAD);
+    let sent = run(&mut h, &schedule(), 64);
+    let count = |name| h.counter(name);
+    assert_eq!(count("datagrams_total"), 200);
+    assert_eq!(count("answered_total") + count("dropped_total"), 200);
+    assert_eq!(count("answered_total") + count("duplicated_total"), sent.len() as u64);
+    assert_eq!((h.discarded(), count("delayed_total")), (count("dropped_total"), count("answered_total")));
+    assert!((20..60).contains(&count("corrupted_total")) && (20..60).contains(&count("reordered_total")));
+}
+
+#[test]
+fn the_seed_is_the_instance_s_unless_the_configuration_fixes_one() {
+    let drops = |options: &[(&str, &str)], seed| {
+        let mut h = Harness::<Lossy>::with_seed(options, seed);
+        story(&run(&mut h, &schedule(), 64), ALICE)
+    };
+    let half = &[("drop", "50%")][..];
+    assert_eq!(drops(half, 1), drops(half, 1));
+    assert_ne!(drops(half, 1), drops(half, 2));
+    let fixed = &[("drop", "50%"), ("seed", "1")][..];
+    assert_eq!(drops(fixed, 8), drops(half, 1));
+    assert_eq!(drops(&[("drop", "50%"), ("seed", "-1")], 8), drops(half, u64::MAX));
+}
+
+#[test]
+fn new_options_keep_the_numbering_of_peers() {
+    let mut h = lossy(&[("drop", "50%"), ("seed", "7")]);
+    let mut straight = lossy(&[("drop", "50%"), ("seed", "7")]);
+    for _ in 0..50 {
+        h.send(ALICE, b"x");
+        straight.send(ALICE, b"x");
+    }
+    h.reconfigure(&[("drop", "50%"), ("delay", "1ms"), ("seed", "7")]).unwrap();
+    for _ in 0..50 {
+        h.send(ALICE, b"x");
+        straight.send(ALICE, b"x");
+    }
+    assert_eq!(h.counter("dropped_total"), straight.counter("dropped_total"));
+}
+
+#[test]
+fn a_flood_of_spoofed_sources_is_answered_and_forgotten() {
+    let mut h = lossy(&[]);
+    h.set_log_level(Level::Info);
+    let sources: Vec<SocketAddr> =
+        (0..70_400_u32).map(|n| (std::net::Ipv4Addr::from_bits(0x0A00_0000 + n), 7).into()).collect();
+    for batch in sources.chunks(64) {
+        let batch: Vec<(SocketAddr, &[u8])> = batch.iter().map(|source| (*source, &b""[..])).collect();
+        h.send_batch(&batch);
+    }
+    assert_eq!(h.counter("answered_total"), 70_400);
+    assert_eq!(h.counter("peers_forgotten_total"), 70_400 - 65_536);
+}
+
+#[test]
+fn shares_and_times_out_of_range_are_refused_with_the_option() {
+    for (name, text) in
+        [("drop", "101%"), ("corrupt", "-0.1"), ("delay", "61s"), ("jitter", "5"), ("seed", "x")]
+    {
+        let refused = Harness::<Lossy>::try_new(&[(name, text)], 1).unwrap_err();
+        assert_eq!(refused.option.as_deref(), Some(name), "{text}");
+    }
+}

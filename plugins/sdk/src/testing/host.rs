@@ -1,0 +1,164 @@
+//! What the host in miniature remembers: time, cells, timers, lines, and the memory of the call that runs.
+
+use core::sync::atomic::AtomicU64;
+use polyport_abi as abi;
+use polyport_abi::{pp_addr, pp_tx};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Sizes of the memory one call gets. The defaults are small enough that a test of 100 answers flushes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Entries of the ring.
+    pub tx_cap: usize,
+    /// Bytes of an arena.
+    pub arena_cap: usize,
+    /// How often a call may flush before the host refuses.
+    pub flushes: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        // The arena takes the largest payload at least once.
+        Self { tx_cap: 64, arena_cap: 128 * 1024, flushes: 64 }
+    }
+}
+
+/// A timer: when it fires, and the period.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    pub(super) at_ns: u64,
+    pub(super) every_ns: u64,
+}
+
+/// One metric cell, keyed by name: a restarted instance gets it back.
+#[derive(Debug)]
+struct Cell {
+    name: String,
+    kind: u32,
+    value: Rc<AtomicU64>,
+}
+
+/// The state behind `pp_ctx`.
+#[derive(Debug, Default)]
+pub(super) struct Fake {
+    cells: Vec<Cell>,
+    pub(super) timers: BTreeMap<u64, Timer>,
+    pub(super) lines: Vec<(i32, String)>,
+    pub(super) memory: Memory,
+    pub(super) call: Call,
+}
+
+/// The memory of one call. What was handed out stays until the next one.
+#[derive(Debug, Default)]
+pub(super) struct Call {
+    /// Full rings that were flushed, in order.
+    pub(super) taken: Vec<pp_tx>,
+    rings: Vec<Vec<pp_tx>>,
+    arenas: Vec<Vec<u8>>,
+}
+
+impl Fake {
+    /// The cell `name`; a second kind under one name is a mistake of the plugin, and reported as such.
+    pub(super) fn metric(&mut self, kind: u32, name: &str) -> *mut u64 {
+        if let Some(cell) = self.cells.iter().find(|cell| cell.name == name) {
+            if cell.kind != kind {
+                self.lines.push((abi::LOG_ERROR, format!("metric {name} is a counter and a gauge")));
+            }
+            return cell.value.as_ptr();
+        }
+        let value = Rc::new(AtomicU64::new(0));
+        let at = value.as_ptr();
+        self.cells.push(Cell { name: name.to_owned(), kind, value });
+        at
+    }
+
+    /// The number in a cell, or the names there are.
+    pub(super) fn read(&self, name: &str, kind: u32) -> Result<u64, String> {
+        let cell = self.cells.iter().find(|cell| cell.name == name && cell.kind == kind);
+        cell.map(|cell| cell.value.load(core::sync::atomic::Ordering::Relaxed)).ok_or_else(|| {
+            let names: Vec<&str> = self.cells.iter().map(|cell| cell.name.as_str()).collect();
+            format!("no metric {name} of this kind; there are: {}", names.join(", "))
+        })
+    }
+
+    pub(super) fn set_timer(&mut self, token: u64, at_ns: u64, every_ns: u64) {
+        if at_ns == 0 {
+            self.timers.remove(&token);
+        } else {
+            self.timers.insert(token, Timer { at_ns, every_ns });
+        }
+    }
+
+    /// The timer that is due first; of equals, the one with the lower token.
+    pub(super) fn next_timer(&self) -> Option<(u64, u64)> {
+        self.timers.iter().map(|(token, timer)| (timer.at_ns, *token)).min()
+    }
+
+    /// Takes the due timer `token` out, or moves it on by its period.
+    pub(super) fn fire(&mut self, token: u64) {
+        if let Some(timer) = self.timers.get_mut(&token) {
+            if timer.every_ns == 0 {
+                self.timers.remove(&token);
+            } else {
+                timer.at_ns = timer.at_ns.saturating_add(timer.every_ns);
+            }
+        }
+    }
+
+    /// Starts a call: forgets the memory of the one before.
+    pub(super) fn begin(&mut self) -> Fresh {
+        self.call = Call::default();
+        self.fresh()
+    }
+
+    /// Takes the `used` first entries of the current ring and hands out fresh memory; `None` when the call
+    /// has used up its share.
+    pub(super) fn flush(&mut self, used: usize) -> Option<Fresh> {
+        (self.call.rings.len() <= self.memory.flushes).then(|| {
+            self.take(used);
+            self.fresh()
+        })
+    }
+
+    /// Takes the `used` first entries of the current ring.
+    pub(super) fn take(&mut self, used: usize) {
+        if let Some(ring) = self.call.rings.last() {
+            self.call.taken.extend(ring.iter().take(used));
+        }
+    }
+
+    /// A new ring and a new arena, filled with what a plugin must not mistake for zero.
+    fn fresh(&mut self) -> Fresh {
+        let mut ring = vec![DIRTY; self.memory.tx_cap];
+        let mut arena = vec![0xDE; self.memory.arena_cap];
+        let fresh = Fresh { tx: ring.as_mut_ptr(), arena: arena.as_mut_ptr() };
+        self.call.rings.push(ring);
+        self.call.arenas.push(arena);
+        fresh
+    }
+}
+
+/// Where fresh memory is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh {
+    pub(super) tx: *mut pp_tx,
+    pub(super) arena: *mut u8,
+}
+
+const DIRTY_ADDR: pp_addr = pp_addr { ip: [0xDE; 16], port: 0xDEDE, family: 0xDE, reserved: 0, scope: 0 };
+
+/// A ring is reused in the daemon: an entry holds what the batch before left there.
+const DIRTY: pp_tx = pp_tx {
+    data: core::ptr::dangling(),
+    len: u32::MAX,
+    rx: 0xDEDE,
+    at_ns: u64::MAX,
+    segment: 0xDEDE,
+    ecn: 0xDE,
+    flags: 0xDE,
+    reserved0: 0xDEDE,
+    to: DIRTY_ADDR,
+    from: DIRTY_ADDR,
+    reserved: [0; 2],
+};

@@ -1,0 +1,120 @@
+//! What goes into the harness and what comes out.
+
+use super::LOCAL;
+use core::fmt;
+use core::net::SocketAddr;
+use polyport_abi as abi;
+use polyport_abi::pp_dgram;
+
+/// A datagram for the plugin.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Who sends it.
+    pub peer: SocketAddr,
+    /// Where it was sent to.
+    pub local: SocketAddr,
+    /// The bytes.
+    pub payload: Vec<u8>,
+    /// `RX_*` bits of [`crate::abi`].
+    pub flags: u8,
+    /// ECN bits.
+    pub ecn: u8,
+    /// TTL or hop limit; 0 is unknown.
+    pub hop_limit: u8,
+    /// Interface; 0 is unknown.
+    pub ifindex: u32,
+}
+
+impl Incoming {
+    /// Sent to [`LOCAL`], nothing special about it.
+    #[must_use]
+    pub fn new(peer: SocketAddr, payload: &[u8]) -> Self {
+        let flags = abi::RX_HAS_LOCAL;
+        Self { peer, local: LOCAL, payload: payload.to_vec(), flags, ecn: 0, hop_limit: 64, ifindex: 1 }
+    }
+}
+
+impl Incoming {
+    /// The record of it, with its bytes at `data`.
+    pub(super) fn record(&self, data: *mut u8, rx_ns: u64) -> pp_dgram {
+        let len = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
+        pp_dgram {
+            data,
+            len,
+            cap: len,
+            peer: crate::route::to_abi(self.peer),
+            local: crate::route::to_abi(self.local),
+            rx_ns,
+            ifindex: self.ifindex,
+            ecn: self.ecn,
+            flags: self.flags,
+            hop_limit: self.hop_limit,
+            verdict: abi::VERDICT_NONE,
+            reserved: [0; 2],
+        }
+    }
+}
+
+/// A datagram the plugin sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Where to.
+    pub to: SocketAddr,
+    /// Where from.
+    pub from: SocketAddr,
+    /// When it left, nanoseconds of the harness's clock.
+    pub at_ns: u64,
+    /// The bytes.
+    pub payload: Vec<u8>,
+    /// Index, within its batch, of the datagram it answers.
+    pub rx: Option<usize>,
+}
+
+/// How a call ended, as the daemon sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was queued leaves.
+    Done,
+    /// The call failed; what was queued leaves, the instance stays.
+    Failed,
+    /// The instance is broken, after a panic for one; what was queued is gone. The panic is in
+    /// [`lines`](super::Harness::lines); [`restart`](super::Harness::restart) does what the daemon would do next.
+    Fatal,
+}
+
+/// Why the plugin, or the configuration, was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The option at fault.
+    pub option: Option<String>,
+    /// The reason.
+    pub message: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.option {
+            Some(option) => write!(f, "option {option}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// An address in a test: a [`SocketAddr`] or its text.
+pub trait Address: Copy {
+    /// The address.
+    fn address(&self) -> SocketAddr;
+}
+
+impl Address for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+}
+
+impl Address for &str {
+    #[expect(clippy::panic, reason = "a wrong address is a mistake in the test")]
+    fn address(&self) -> SocketAddr {
+        self.parse().unwrap_or_else(|_| panic!("{self:?} is not address:port"))
+    }
+}

@@ -1,0 +1,340 @@
+//! A host in miniature: a plugin's own tests need no daemon, no socket and no clock.
+//!
+//! [`Harness`] calls the same table the daemon calls, trampolines and all. Time stands still unless
+//! [`advance`](Harness::advance) moves it; the seed is fixed; what the plugin sends is kept with the
+//! moment at which it left.
+//!
+//! Mistakes in a test - a wrong address, an unknown counter - panic with a sentence.
+
+mod host;
+mod kinds;
+mod options;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use host::Memory;
+pub use kinds::{Address, Incoming, Outcome, Refused, Sent};
+
+use crate::route::MAX_PAYLOAD;
+use crate::{Config as _, Handler, Level};
+use core::marker::PhantomData;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use options::{Parsed, parse_all};
+use polyport_abi as abi;
+use polyport_abi::{pp_dgram, pp_tx};
+use std::collections::BTreeMap;
+use table::{Making, Refusal, Session, Turn};
+
+/// The address the listener of the harness is bound to.
+pub const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7);
+/// The seed of [`Harness::new`].
+pub const SEED: u64 = 42;
+/// When the harness starts, nanoseconds of its monotonic clock.
+pub const START_NS: u64 = 1_000_000_000_000;
+/// When the harness starts, Unix time in nanoseconds.
+pub const START_WALL_NS: u64 = 1_700_000_000_000_000_000;
+
+/// One listener with one handler.
+#[derive(Debug)]
+pub struct Harness<H> {
+    session: Session,
+    values: Vec<Parsed>,
+    seed: u64,
+    now_ns: u64,
+    log_level: Level,
+    max_payload: u32,
+    /// By the moment they leave, then by the order they were queued.
+    waiting: BTreeMap<(u64, u64), Sent>,
+    queued: u64,
+    left: Vec<Sent>,
+    discarded: u64,
+    refused: u64,
+    bad: u64,
+    handler: PhantomData<fn() -> H>,
+}
+
+impl<H: Handler> Harness<H> {
+    /// Makes the plugin with options written as in the configuration file; the others have their defaults.
+    ///
+    /// # Panics
+    /// When the plugin or the configuration is refused.
+    #[must_use]
+    pub fn new(options: &[(&str, &str)]) -> Self {
+        Self::with_seed(options, SEED)
+    }
+
+    /// The same with another seed.
+    ///
+    /// # Panics
+    /// When the plugin or the configuration is refused.
+    #[must_use]
+    #[expect(clippy::panic, reason = "documented: for tests that do not expect a refusal")]
+    pub fn with_seed(options: &[(&str, &str)], seed: u64) -> Self {
+        Self::try_new(options, seed).unwrap_or_else(|refused| panic!("refused: {refused}"))
+    }
+
+    /// The same for a test of refusals.
+    ///
+    /// # Errors
+    /// What the operator would read.
+    pub fn try_new(options: &[(&str, &str)], seed: u64) -> Result<Self, Refused> {
+        let mut harness = Self {
+            session: Session::open(&crate::export::table::<H>("polyport-test", "0.0.0", "under test")),
+            values: parse::<H>(options)?,
+            seed,
+            now_ns: START_NS,
+            log_level: Level::Trace,
+            max_payload: 1472,
+            waiting: BTreeMap::new(),
+            queued: 0,
+            left: Vec::new(),
+            discarded: 0,
+            refused: 0,
+            bad: 0,
+            handler: PhantomData,
+        };
+        harness.session.check(&harness.values).map_err(refused::<H>)?;
+        harness.make(abi::WHY_START, None)?;
+        Ok(harness)
+    }
+
+    fn make(&mut self, why: u32, state: Option<(u32, &[u8])>) -> Result<(), Refused> {
+        let (seed, now_ns, values) = (self.seed, self.now_ns, &self.values);
+        let timers = std::mem::take(&mut self.session.fake.borrow_mut().timers);
+        let making = Making { why, seed, now_ns, local: LOCAL, values, state };
+        let made = self.session.create(&making).map_err(refused::<H>);
+        if made.is_err() {
+            self.session.fake.borrow_mut().timers = timers;
+        }
+        made
+    }
+
+    /// A new instance as after a panic: counters stay, timers go, answers that wait still leave.
+    ///
+    /// # Errors
+    /// The refusal; the instance before stays.
+    pub fn restart(&mut self) -> Result<(), Refused> {
+        self.make(abi::WHY_RESTART, None)
+    }
+
+    /// A new instance with new options and the state of the one before.
+    ///
+    /// # Errors
+    /// The refusal; the instance before stays.
+    pub fn reload(&mut self, options: &[(&str, &str)]) -> Result<(), Refused> {
+        let values = parse::<H>(options)?;
+        self.session.check(&values).map_err(refused::<H>)?;
+        let failed = |code| Refused { option: None, message: format!("save failed with {code}") };
+        let state = self.session.save().map_err(failed)?;
+        let before = std::mem::replace(&mut self.values, values);
+        let state = state.as_ref().map(|(version, bytes)| (*version, bytes.as_slice()));
+        self.make(abi::WHY_RELOAD, state).inspect_err(|_| self.values = before)
+    }
+
+    /// New options for the same instance.
+    ///
+    /// # Errors
+    /// The refusal; the options before stay. A plugin that does not offer this says `not supported`.
+    pub fn reconfigure(&mut self, options: &[(&str, &str)]) -> Result<(), Refused> {
+        let values = parse::<H>(options)?;
+        let (code, refusal) = self.session.reconfigure(&values);
+        if code != abi::OK {
+            return Err(refused::<H>(refusal));
+        }
+        self.values = values;
+        Ok(())
+    }
+
+    /// One datagram, a batch of its own.
+    pub fn send(&mut self, peer: impl Address, payload: &[u8]) -> Outcome {
+        self.deliver(&[Incoming::new(peer.address(), payload)])
+    }
+
+    /// Several datagrams in one batch.
+    pub fn send_batch<P: Address>(&mut self, datagrams: &[(P, &[u8])]) -> Outcome {
+        let batch: Vec<_> =
+            datagrams.iter().map(|(peer, bytes)| Incoming::new(peer.address(), bytes)).collect();
+        self.deliver(&batch)
+    }
+
+    /// Several datagrams in one batch, with everything that can be said about them.
+    pub fn deliver(&mut self, datagrams: &[Incoming]) -> Outcome {
+        // One buffer for all, as after a split of a GRO train: a plugin that writes too far is found out.
+        let mut buffer: Vec<u8> = datagrams.iter().flat_map(|d| d.payload.iter().copied()).collect();
+        buffer.push(0);
+        let mut at = buffer.as_mut_ptr();
+        let mut rx: Vec<pp_dgram> = Vec::with_capacity(datagrams.len());
+        for datagram in datagrams {
+            rx.push(datagram.record(at, self.now_ns));
+            at = at.wrapping_add(datagram.payload.len());
+        }
+        self.call(&mut rx, None)
+    }
+
+    /// Moves time, firing timers and letting delayed answers leave, each at its moment. Stops at the first
+    /// timer that breaks the instance.
+    pub fn advance(&mut self, by: Duration) -> Outcome {
+        let end = crate::later(self.now_ns, by);
+        loop {
+            let due = self.session.fake.borrow().next_timer().filter(|(at, _)| *at <= end);
+            let Some((at, token)) = due else { break };
+            self.now_ns = self.now_ns.max(at);
+            self.session.fake.borrow_mut().fire(token);
+            let outcome = self.call(&mut [], Some(token));
+            if outcome != Outcome::Done {
+                return outcome;
+            }
+        }
+        self.now_ns = end;
+        self.let_leave();
+        Outcome::Done
+    }
+
+    fn call(&mut self, rx: &mut [pp_dgram], token: Option<u64>) -> Outcome {
+        let turn = Turn {
+            now_ns: self.now_ns,
+            wall_offset_ns: (START_WALL_NS - START_NS).cast_signed(),
+            max_payload: self.max_payload,
+            log_level: self.log_level as u32,
+        };
+        let (code, refused) = self.session.turn(rx, token, turn);
+        self.refused += u64::from(refused);
+        let outcome = match code {
+            abi::OK => Outcome::Done,
+            abi::ERROR => Outcome::Failed,
+            _ => return Outcome::Fatal,
+        };
+        let discarded = rx.iter().filter(|d| d.verdict == abi::VERDICT_DISCARD).count();
+        self.discarded += discarded as u64;
+        let taken = std::mem::take(&mut self.session.fake.borrow_mut().call.taken);
+        for tx in taken {
+            match settle(tx, rx, self.now_ns) {
+                Some(sent) => {
+                    self.waiting.insert((sent.at_ns, self.queued), sent);
+                    self.queued += 1;
+                }
+                None => self.bad += 1,
+            }
+        }
+        self.let_leave();
+        outcome
+    }
+
+    fn let_leave(&mut self) {
+        let stay = self.waiting.split_off(&(self.now_ns + 1, 0));
+        self.left.extend(std::mem::replace(&mut self.waiting, stay).into_values());
+    }
+
+    /// What has left since the last time this was asked, in the order it left.
+    pub fn sent(&mut self) -> Vec<Sent> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Answers that wait for their moment.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A counter of the plugin.
+    ///
+    /// # Panics
+    /// When the plugin has asked for no counter of this name.
+    #[must_use]
+    #[expect(clippy::panic, reason = "documented: a wrong name is a mistake in the test")]
+    pub fn counter(&self, name: &str) -> u64 {
+        self.session.fake.borrow().read(name, abi::COUNTER).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// A gauge of the plugin.
+    ///
+    /// # Panics
+    /// When the plugin has asked for no gauge of this name.
+    #[must_use]
+    #[expect(clippy::panic, reason = "documented: a wrong name is a mistake in the test")]
+    pub fn gauge(&self, name: &str) -> u64 {
+        self.session.fake.borrow().read(name, abi::GAUGE).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Datagrams the plugin discarded.
+    #[must_use]
+    pub const fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    /// Answers that found no room.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Queued datagrams the daemon would not send: no such `rx`, too long, unknown flags.
+    #[must_use]
+    pub const fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    /// The log lines since the last time this was asked; a panic is one of them.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "takes the lines out")]
+    pub fn lines(&mut self) -> Vec<String> {
+        let lines = std::mem::take(&mut self.session.fake.borrow_mut().lines);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// The time, nanoseconds of the harness's clock.
+    #[must_use]
+    pub const fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// The highest level that is kept from now on; [`Level::Trace`] at first.
+    pub const fn set_log_level(&mut self, level: Level) {
+        self.log_level = level;
+    }
+
+    /// The largest payload a batch tells the plugin from now on; 1472 bytes at first.
+    pub const fn set_max_payload(&mut self, bytes: u32) {
+        self.max_payload = bytes;
+    }
+
+    /// The memory each call gets from now on.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the next call gets")]
+    pub fn set_memory(&mut self, memory: Memory) {
+        self.session.fake.borrow_mut().memory = memory;
+    }
+}
+
+/// Checks a queued datagram as the daemon does, and takes its bytes. `None` if it cannot be sent.
+fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
+    let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
+    let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
+    if tx.flags & !(abi::TX_TO | abi::TX_FROM) != 0 || tx.len as usize > MAX_PAYLOAD {
+        return None;
+    }
+    if tx.data.is_null() {
+        let datagram = answered.filter(|d| tx.len <= d.cap)?;
+        tx.data = datagram.data;
+    }
+    let to = if has_to { Some(tx.to) } else { answered.map(|d| d.peer) };
+    let from = if has_from { Some(tx.from) } else { answered.map(|d| d.local) };
+    Some(Sent {
+        to: crate::route::from_abi(&to?)?,
+        from: from.and_then(|from| crate::route::from_abi(&from)).unwrap_or(LOCAL),
+        at_ns: tx.at_ns.max(now_ns),
+        payload: table::payload(&tx),
+        rx: answered.map(|_| tx.rx as usize),
+    })
+}
+
+fn parse<H: Handler>(options: &[(&str, &str)]) -> Result<Vec<Parsed>, Refused> {
+    parse_all(H::Config::OPTIONS, options)
+        .map_err(|(option, message)| Refused { option: Some(option), message })
+}
+
+fn refused<H: Handler>((opt, message): Refusal) -> Refused {
+    let at = (opt as usize).checked_sub(1);
+    let option = at.and_then(|at| H::Config::OPTIONS.get(at)).map(|option| option.name().to_owned());
+    Refused { option, message }
+}

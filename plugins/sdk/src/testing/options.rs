@@ -1,0 +1,265 @@
+//! Option texts, parsed as the daemon parses them from its configuration file.
+
+use crate::config::Opt;
+use core::net::SocketAddr;
+use polyport_abi as abi;
+
+/// One parsed value with the kind of its option.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Parsed {
+    pub(super) kind: u32,
+    pub(super) value: Value,
+}
+
+/// The value proper.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Missing,
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Addr(SocketAddr),
+}
+
+/// The values of all options, in their order, from `name = text` pairs and the defaults. The error names
+/// the option.
+pub(super) fn parse_all(options: &[Opt], given: &[(&str, &str)]) -> Result<Vec<Parsed>, (String, String)> {
+    if let Some((name, _)) = given.iter().find(|(name, _)| options.iter().all(|o| o.name() != *name)) {
+        return Err(((*name).to_owned(), "there is no such option".to_owned()));
+    }
+    let one = |option: &Opt| {
+        let text = given.iter().rev().find(|(name, _)| *name == option.name()).map(|(_, text)| *text);
+        match text.or_else(|| option.default_text()) {
+            Some(text) => parse(option, text),
+            None if option.raw().flags & abi::OPT_REQUIRED != 0 => Err("is required".to_owned()),
+            None => Ok(Value::Missing),
+        }
+    };
+    let with_kind = |option: &Opt| match one(option) {
+        Ok(value) => Ok(Parsed { kind: option.raw().kind, value }),
+        Err(message) => Err((option.name().to_owned(), message)),
+    };
+    options.iter().map(with_kind).collect()
+}
+
+fn parse(option: &Opt, text: &str) -> Result<Value, String> {
+    let parsed = match option.raw().kind {
+        abi::OPT_BOOL => Value::Int(match text {
+            "true" => 1,
+            "false" => 0,
+            _ => return Err(format!("{text:?} is neither true nor false")),
+        }),
+        abi::OPT_INT => Value::Int(int(text)?),
+        abi::OPT_FLOAT => Value::Float(float(text)?),
+        abi::OPT_RATIO => Value::Float(ratio(text)?),
+        abi::OPT_DURATION => Value::Int(scaled(text, DURATION, "a time with a unit, such as 15ms")?),
+        abi::OPT_SIZE => Value::Int(scaled(text, SIZE, "a size, such as 64KiB")?),
+        abi::OPT_STRING | abi::OPT_JSON => Value::Text(text.to_owned()),
+        abi::OPT_ENUM => Value::Int(choice(option, text)?),
+        abi::OPT_ADDR => Value::Addr(text.parse().map_err(|_| format!("{text:?} is not address:port"))?),
+        other => return Err(format!("option kind {other} is unknown")),
+    };
+    in_bounds(option, &parsed)?;
+    Ok(parsed)
+}
+
+fn int(text: &str) -> Result<i64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("{text:?} is not an integer"))
+}
+
+fn float(text: &str) -> Result<f64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("{text:?} is not a number"))
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => float(percent.trim_end())? / 100.0,
+        None => float(text)?,
+    };
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("{text:?} is not between 0% and 100%")) }
+}
+
+/// Units of a duration, in nanoseconds.
+const DURATION: &[(&str, u64)] = &[
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("min", 60_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
+
+/// Units of a size, in bytes. A number alone is bytes.
+const SIZE: &[(&str, u64)] = &[
+    ("", 1),
+    ("B", 1),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
+
+/// A decimal number with a unit, exact: `1.5s` is 1,500,000,000.
+fn scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is not {wanted}");
+    let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '_')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = units.iter().find(|(name, _)| *name == unit.trim()).map(|(_, scale)| *scale);
+    let scale = u128::from(scale.ok_or_else(wrong)?);
+    let number = number.replace('_', "");
+    let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
+    let whole: u128 = whole.parse().map_err(|_| wrong())?;
+    let mut value = whole.checked_mul(scale).ok_or_else(wrong)?;
+    if !fraction.is_empty() {
+        let digits: u128 = fraction.parse().map_err(|_| wrong())?;
+        let tens =
+            u32::try_from(fraction.len()).ok().and_then(|n| 10_u128.checked_pow(n)).ok_or_else(wrong)?;
+        value += digits.checked_mul(scale).ok_or_else(wrong)? / tens;
+    }
+    i64::try_from(value).map_err(|_| wrong())
+}
+
+fn choice(option: &Opt, text: &str) -> Result<i64, String> {
+    let at = option.choice_names().position(|name| name == text);
+    at.and_then(|at| i64::try_from(at).ok()).ok_or_else(|| {
+        format!("{text:?} is none of {}", option.choice_names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn in_bounds(option: &Opt, parsed: &Value) -> Result<(), String> {
+    let (min, max) = (option.raw().min, option.raw().max);
+    #[expect(clippy::cast_precision_loss, reason = "the ABI compares bounds as doubles")]
+    let value = match parsed {
+        Value::Int(i) => *i as f64,
+        Value::Float(f) => *f,
+        Value::Missing | Value::Text(_) | Value::Addr(_) => return Ok(()),
+    };
+    let unbounded = min == 0.0 && max == 0.0;
+    if unbounded || (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{value} is not between {min} and {max}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Harness;
+    use crate::{Batch, Config as _, Error, Handler, Ratio, Setup, Size, choices, config};
+    use core::time::Duration;
+
+    choices! { #[derive(Debug)] enum Colour { Red = "red", Green = "green" } }
+    config! {
+        #[derive(Debug)]
+        struct All {
+            on: bool = true, "h";
+            r#type: i64 = "-5", "h";
+            port: u16 = 53, "h";
+            level: u8 = 3, "h", min = 1, max = 9;
+            factor: f64 = 1.5, "h";
+            share: Ratio = "2.5%", "h";
+            wait: Duration = "15ms", "h";
+            room: Size = "64KiB", "h", max = 1_000_000;
+            name: String = required, "h";
+            colour: Colour = "green", "h";
+            to: SocketAddr = "[::1]:53", "h";
+            more: Option<i64> = none, "h", secret;
+        }
+    }
+
+    fn one(name: &str, text: &str) -> Result<Value, String> {
+        let option = All::OPTIONS.iter().find(|o| o.name() == name).unwrap();
+        parse(option, text)
+    }
+
+    #[test]
+    fn texts_are_read_as_the_configuration_file_has_them() {
+        assert_eq!(one("share", "0.025"), Ok(Value::Float(0.025)));
+        assert_eq!(one("share", "2.5%"), Ok(Value::Float(0.025)));
+        assert_eq!(one("wait", "1.5s"), Ok(Value::Int(1_500_000_000)));
+        assert_eq!(one("wait", "10µs"), Ok(Value::Int(10_000)));
+        assert_eq!(one("room", "4096"), Ok(Value::Int(4096)));
+        assert_eq!(one("room", "64KiB"), Ok(Value::Int(65_536)));
+        assert_eq!(one("colour", "red"), Ok(Value::Int(0)));
+        assert_eq!(one("type", "1_000"), Ok(Value::Int(1000)));
+        assert_eq!(one("on", "false"), Ok(Value::Int(0)));
+        assert_eq!(one("to", "127.0.0.1:7"), Ok(Value::Addr(([127, 0, 0, 1], 7).into())));
+    }
+
+    /// Answers with what arrived in the struct.
+    #[derive(Debug)]
+    struct Shows(All);
+
+    impl Handler for Shows {
+        type Config = All;
+
+        fn new(all: All, _: &mut Setup<'_>) -> Result<Self, Error> {
+            Ok(Self(all))
+        }
+
+        fn on_batch(&mut self, batch: &mut Batch<'_>) {
+            for datagram in batch {
+                let a = &self.0;
+                let numbers = (a.on, a.r#type, a.port, a.level, a.factor, a.share.get(), a.wait, a.room.0);
+                let text = format!("{numbers:?} {} {:?} {} {:?}", a.name, a.colour, a.to, a.more);
+                datagram.reply(text.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn the_values_arrive_in_the_struct() {
+        let mut h = Harness::<Shows>::new(&[("name", "né"), ("share", "100%"), ("more", "-9")]);
+        h.send("192.0.2.1:1", b"");
+        let text = "(true, -5, 53, 3, 1.5, 1.0, 15ms, 65536) né Green [::1]:53 Some(-9)";
+        assert_eq!(String::from_utf8_lossy(&h.sent()[0].payload), text);
+    }
+
+    #[test]
+    fn wrong_texts_are_refused_in_words() {
+        let wrong = [
+            ("share", "101%"),
+            ("share", "NaN"),
+            ("wait", "15"),
+            ("wait", "-1s"),
+            ("wait", "ms"),
+            ("room", "2MiB"),
+            ("level", "0"),
+            ("level", "10"),
+            ("port", "65536"),
+            ("port", "-1"),
+            ("on", "yes"),
+            ("colour", "blue"),
+            ("to", "localhost:1"),
+            ("type", "1.5"),
+            ("factor", ""),
+            ("wait", "99999999999999999999h"),
+        ];
+        for (name, text) in wrong {
+            assert!(one(name, text).is_err(), "{name} = {text}");
+        }
+        assert_eq!(one("colour", "blue"), Err("\"blue\" is none of red, green".into()));
+    }
+
+    #[test]
+    fn required_unknown_and_default() {
+        let missing = parse_all(All::OPTIONS, &[]).unwrap_err();
+        assert_eq!(missing, ("name".into(), "is required".into()));
+        let unknown = parse_all(All::OPTIONS, &[("nmae", "x")]).unwrap_err();
+        assert_eq!(unknown.0, "nmae");
+        let all = parse_all(All::OPTIONS, &[("name", "x")]).unwrap();
+        assert_eq!(all.len(), 12);
+        assert_eq!(
+            (&all[1].value, &all[9].value, &all[11].value),
+            (&Value::Int(-5), &Value::Int(1), &Value::Missing)
+        );
+        assert_eq!(All::OPTIONS[11].raw().flags, abi::OPT_SECRET);
+    }
+}

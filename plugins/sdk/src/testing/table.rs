@@ -1,0 +1,279 @@
+//! The calls into an exported table, and the host functions it calls back: what the daemon does, in
+//! miniature.
+#![expect(unsafe_code, reason = "the test kit is the other side of the plugin boundary")]
+
+use super::host::Fake;
+use super::options::{Parsed, Value};
+use crate::route::to_abi;
+use core::cell::RefCell;
+use core::ffi::{CStr, c_char, c_void};
+use core::net::SocketAddr;
+use polyport_abi as abi;
+use polyport_abi::{
+    pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_host, pp_plugin, pp_val, pp_value,
+};
+use std::rc::Rc;
+
+/// A loaded plugin and its instance.
+#[derive(Debug)]
+pub(super) struct Session {
+    table: pp_plugin,
+    host: Rc<pp_host>,
+    pub(super) fake: Rc<RefCell<Fake>>,
+    instance: *mut c_void,
+}
+
+/// What an instance is made of.
+#[derive(Debug)]
+pub(super) struct Making<'a> {
+    pub(super) why: u32,
+    pub(super) seed: u64,
+    pub(super) now_ns: u64,
+    pub(super) local: SocketAddr,
+    pub(super) values: &'a [Parsed],
+    pub(super) state: Option<(u32, &'a [u8])>,
+}
+
+/// The batch of one call but for the memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) now_ns: u64,
+    pub(super) wall_offset_ns: i64,
+    pub(super) max_payload: u32,
+    pub(super) log_level: u32,
+}
+
+/// A refusal as the host reads it: 1 + index of the option, or 0, and the text.
+pub(super) type Refusal = (u32, String);
+
+impl Session {
+    pub(super) fn open(table: &pp_plugin) -> Self {
+        let host = pp_host {
+            size: u32::try_from(size_of::<pp_host>()).unwrap_or(0),
+            abi_minor: abi::ABI_MINOR.into(),
+            name: c"polyport".as_ptr(),
+            version: c"0.0.0-test".as_ptr(),
+            log,
+            metric,
+            timer,
+            flush,
+            extension,
+        };
+        let fake = Rc::new(RefCell::new(Fake::default()));
+        Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
+    }
+
+    fn ctx(&self) -> *mut pp_ctx {
+        Rc::as_ptr(&self.fake).cast_mut().cast()
+    }
+
+    /// Makes an instance; the one before is destroyed only if that worked.
+    pub(super) fn create(&mut self, making: &Making<'_>) -> Result<(), Refusal> {
+        let (raw, _texts) = raw_values(making.values);
+        let (state_version, state) = making.state.unwrap_or((0, &[]));
+        let create = pp_create {
+            size: u32::try_from(size_of::<pp_create>()).unwrap_or(0),
+            why: making.why,
+            ctx: self.ctx(),
+            host: Rc::as_ptr(&self.host),
+            values: raw.as_ptr(),
+            n_values: u32::try_from(raw.len()).unwrap_or(0),
+            state_version,
+            state: if making.state.is_some() { state.as_ptr() } else { core::ptr::null() },
+            state_len: state.len() as u64,
+            seed: making.seed,
+            now_ns: making.now_ns,
+            listener: c"test".as_ptr(),
+            local: to_abi(making.local),
+        };
+        let mut error = empty_error();
+        let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
+        // SAFETY: everything `create` points to lives until the call returns, `ctx` and `host` longer.
+        let made = unsafe { function(&raw const create, &raw mut error) };
+        if made.is_null() {
+            return Err(refusal(&error));
+        }
+        self.destroy();
+        self.instance = made;
+        Ok(())
+    }
+
+    pub(super) fn destroy(&mut self) {
+        let old = core::mem::replace(&mut self.instance, core::ptr::null_mut());
+        if let Some(function) = self.table.destroy
+            && !old.is_null()
+        {
+            // SAFETY: `create` made it, and it is forgotten here.
+            unsafe { function(old) }
+        }
+    }
+
+    /// `on_batch`, or `on_timer` with a token. Returns the code and the number refused; what was queued is
+    /// in `fake.call.taken`.
+    pub(super) fn turn(&self, rx: &mut [pp_dgram], token: Option<u64>, turn: Turn) -> (i32, u32) {
+        // No borrow of `fake` may be alive while the plugin runs: it calls back.
+        let (fresh, memory) = {
+            let mut fake = self.fake.borrow_mut();
+            (fake.begin(), fake.memory)
+        };
+        let mut batch = pp_batch {
+            size: u32::try_from(size_of::<pp_batch>()).unwrap_or(0),
+            rx_len: u32::try_from(rx.len()).unwrap_or(0),
+            rx: rx.as_mut_ptr(),
+            tx: fresh.tx,
+            tx_len: 0,
+            tx_cap: u32::try_from(memory.tx_cap).unwrap_or(0),
+            arena: fresh.arena,
+            arena_len: 0,
+            arena_cap: u32::try_from(memory.arena_cap).unwrap_or(0),
+            now_ns: turn.now_ns,
+            wall_offset_ns: turn.wall_offset_ns,
+            ctx: self.ctx(),
+            host: Rc::as_ptr(&self.host),
+            max_payload: turn.max_payload,
+            log_level: turn.log_level,
+            refused: 0,
+            reserved: 0,
+        };
+        let at = &raw mut batch;
+        let code = match (token, self.table.on_batch, self.table.on_timer) {
+            // SAFETY: a live instance, and a batch whose memory lives until the next call.
+            (None, Some(on_batch), _) => unsafe { on_batch(self.instance, at) },
+            // SAFETY: as above.
+            (Some(token), _, Some(on_timer)) => unsafe { on_timer(self.instance, at, token) },
+            _ => abi::UNSUPPORTED,
+        };
+        self.fake.borrow_mut().take(batch.tx_len as usize);
+        (code, batch.refused)
+    }
+
+    pub(super) fn check(&self, values: &[Parsed]) -> Result<(), Refusal> {
+        let (raw, _texts) = raw_values(values);
+        let mut error = empty_error();
+        let Some(function) = self.table.check else { return Ok(()) };
+        let n = u32::try_from(raw.len()).unwrap_or(0);
+        // SAFETY: the values live until the call returns.
+        let code = unsafe { function(raw.as_ptr(), n, &raw mut error) };
+        if code == abi::OK { Ok(()) } else { Err(refusal(&error)) }
+    }
+
+    /// The code, and the refusal that goes with it.
+    pub(super) fn reconfigure(&self, values: &[Parsed]) -> (i32, Refusal) {
+        let (raw, _texts) = raw_values(values);
+        let mut error = empty_error();
+        let Some(function) = self.table.reconfigure else { return (abi::UNSUPPORTED, refusal(&error)) };
+        let n = u32::try_from(raw.len()).unwrap_or(0);
+        // SAFETY: a live instance, and values that live until the call returns.
+        let code = unsafe { function(self.instance, raw.as_ptr(), n, &raw mut error) };
+        (code, refusal(&error))
+    }
+
+    /// Asks for the size first, then for the bytes, as the daemon does.
+    pub(super) fn save(&self) -> Result<Option<(u32, Vec<u8>)>, i64> {
+        let Some(function) = self.table.save else { return Ok(None) };
+        let mut version = 0;
+        // SAFETY: a live instance; no room is offered, so nothing is written.
+        let need = unsafe { function(self.instance, core::ptr::null_mut(), 0, &raw mut version) };
+        let mut state = vec![0; usize::try_from(need).map_err(|_| need)?];
+        if state.is_empty() {
+            return Ok(None);
+        }
+        let cap = state.len() as u64;
+        // SAFETY: as above, with `cap` writable bytes.
+        let got = unsafe { function(self.instance, state.as_mut_ptr(), cap, &raw mut version) };
+        if got == need { Ok(Some((version, state))) } else { Err(got) }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.destroy();
+    }
+}
+
+/// The bytes of a queued datagram that does not point into `rx`.
+pub(super) fn payload(tx: &abi::pp_tx) -> Vec<u8> {
+    // SAFETY: the plugin's promise: `len` bytes of the arena, of an rx buffer, or of the instance, none of
+    // which has changed since the call returned.
+    unsafe { core::slice::from_raw_parts(tx.data, tx.len as usize) }.to_vec()
+}
+
+/// The values as the ABI has them, and the texts they point to.
+fn raw_values(values: &[Parsed]) -> (Vec<pp_value>, Vec<Vec<u8>>) {
+    let mut texts = Vec::new();
+    let raw = values.iter().map(|Parsed { kind, value }| {
+        let mut raw = pp_value { kind: *kind, len: 0, v: pp_val { i: 0 }, addr: pp_addr::default() };
+        match value {
+            Value::Missing => raw.kind = 0,
+            Value::Int(i) => raw.v.i = *i,
+            Value::Float(f) => raw.v.f = *f,
+            Value::Addr(addr) => raw.addr = to_abi(*addr),
+            Value::Text(text) => {
+                raw.len = u32::try_from(text.len()).unwrap_or(0);
+                let text = [text.as_bytes(), b"\0"].concat();
+                raw.v.str = text.as_ptr();
+                texts.push(text);
+            }
+        }
+        raw
+    });
+    (raw.collect(), texts)
+}
+
+fn empty_error() -> pp_error {
+    pp_error { size: u32::try_from(size_of::<pp_error>()).unwrap_or(0), opt: 0, msg: [0; 504] }
+}
+
+fn refusal(error: &pp_error) -> Refusal {
+    let text = CStr::from_bytes_until_nul(&error.msg).map(CStr::to_string_lossy);
+    (error.opt, text.map_or_else(|_| "<no end>".to_owned(), std::borrow::Cow::into_owned))
+}
+
+/// # Safety
+/// `ctx` is the handle of a live [`Session`].
+unsafe fn fake<'a>(ctx: *mut pp_ctx) -> &'a RefCell<Fake> {
+    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Rc`.
+    unsafe { &*ctx.cast::<RefCell<Fake>>() }
+}
+
+unsafe extern "C" fn log(ctx: *mut pp_ctx, level: i32, msg: *const u8, len: usize) {
+    let mut line = String::new();
+    if len > 0 {
+        // SAFETY: the plugin passes `len` bytes.
+        let text = unsafe { core::slice::from_raw_parts(msg, len) };
+        line = String::from_utf8_lossy(text).into_owned();
+    }
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().lines.push((level, line));
+}
+
+unsafe extern "C" fn metric(ctx: *mut pp_ctx, kind: u32, name: *const c_char, _: *const c_char) -> *mut u64 {
+    // SAFETY: the plugin passes a NUL-terminated name.
+    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().metric(kind, &name)
+}
+
+unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u64) -> i32 {
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().set_timer(token, at_ns, every_ns);
+    abi::OK
+}
+
+unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
+    // SAFETY: the plugin passes the batch it got and holds no reference into it.
+    let batch = unsafe { &mut *batch };
+    // SAFETY: the plugin passes the handle it got.
+    match unsafe { fake(ctx) }.borrow_mut().flush(batch.tx_len as usize) {
+        Some(fresh) => {
+            (batch.tx, batch.tx_len) = (fresh.tx, 0);
+            (batch.arena, batch.arena_len) = (fresh.arena, 0);
+            abi::OK
+        }
+        None => abi::ERROR,
+    }
+}
+
+unsafe extern "C" fn extension(_: *mut pp_ctx, _: *const c_char) -> *const c_void {
+    core::ptr::null()
+}

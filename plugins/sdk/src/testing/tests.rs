@@ -1,0 +1,357 @@
+//! The SDK against the host in miniature: what a handler may rely on, call by call.
+
+use super::{Harness, Incoming, LOCAL, Memory, Outcome, SEED, START_NS, START_WALL_NS};
+use crate::abi;
+use crate::prelude::*;
+use crate::{Why, config};
+use core::time::Duration;
+
+const PEER: &str = "192.0.2.1:5000";
+const OTHER: &str = "[2001:db8::1]:6000";
+
+config! {
+    #[derive(Debug)]
+    struct Options {
+        limit: i64 = 10, "No more than this", max = 100;
+        name: String = "x", "A name";
+    }
+}
+
+/// Obeys: the payload says what to do.
+#[derive(Debug)]
+struct Puppet {
+    options: Options,
+    seen: Counter,
+    level: Gauge,
+    state: Vec<u8>,
+    why: Why,
+    drop_panics: bool,
+}
+
+impl Drop for Puppet {
+    fn drop(&mut self) {
+        assert!(!self.drop_panics, "drop as well");
+    }
+}
+
+impl Handler for Puppet {
+    type Config = Options;
+
+    fn new(options: Options, setup: &mut Setup<'_>) -> Result<Self> {
+        assert!(options.name != "panic", "new was told to");
+        if options.name == "refuse" {
+            return Err("not with me".into());
+        }
+        setup.log(Level::Info, format_args!("hello {} at {:?}", setup.listener(), setup.local()));
+        assert_eq!((setup.seed(), setup.now_ns() >= START_NS), (SEED, true));
+        Ok(Self {
+            options,
+            seen: setup.counter(c"seen_total", c"Datagrams"),
+            level: setup.gauge(c"level", c"Length of the last one"),
+            state: setup
+                .state()
+                .map(|(version, bytes)| [&[u8::try_from(version).unwrap()], bytes].concat())
+                .unwrap_or_default(),
+            why: setup.why(),
+            drop_panics: false,
+        })
+    }
+
+    fn check(options: &Options) -> Result<()> {
+        assert!(options.name != "panic in check", "check was told to");
+        if options.limit == 13 { Err(Error::option("limit", "unlucky")) } else { Ok(()) }
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        for mut datagram in batch.datagrams() {
+            self.seen.add(1);
+            self.level.set(datagram.payload().len() as u64);
+            match datagram.payload() {
+                b"panic" => panic!("told\nto"),
+                b"panic twice" => {
+                    self.drop_panics = true;
+                    panic!("first");
+                }
+                b"discard" => datagram.discard(),
+                b"timer" => {
+                    batch.timer(7, Duration::from_millis(10), Duration::from_millis(5));
+                }
+                b"cancel" => {
+                    batch.cancel_timer(7);
+                }
+                b"state" => {
+                    datagram.reply(&self.state);
+                }
+                b"why" => {
+                    datagram.reply(format!("{:?} {}", self.why, self.options.limit).as_bytes());
+                }
+                b"twice" => {
+                    let datagram = datagram.freeze();
+                    datagram.echo();
+                    datagram.forward_at(batch.now_ns() + 5, OTHER.parse().unwrap());
+                }
+                b"upper" => {
+                    datagram.payload_mut().make_ascii_uppercase();
+                    datagram.echo();
+                }
+                b"nested" => {
+                    // Sending while an answer is being built must not share its memory.
+                    datagram.reply_with(16, |request, out| {
+                        batch.send_to(OTHER.parse().unwrap(), b"inner");
+                        out[..6].copy_from_slice(request);
+                        6
+                    });
+                }
+                b"big" => {
+                    datagram.reply(&vec![b'b'; 70_000]);
+                }
+                _ => {
+                    datagram.reply_with(300, |request, out| {
+                        out[..request.len()].copy_from_slice(request);
+                        request.len()
+                    });
+                }
+            }
+        }
+        assert_eq!(batch.datagrams().count(), 0, "each datagram is handed out once");
+    }
+
+    fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
+        assert!(batch.is_empty());
+        batch.send_to(PEER.parse().unwrap(), format!("timer {token}").as_bytes());
+    }
+
+    fn reconfigure(&mut self, options: Options) -> Result<()> {
+        assert!(options.name != "panic in reconfigure", "reconfigure was told to");
+        if options.limit < self.options.limit {
+            return Err(Error::option("limit", "may only grow"));
+        }
+        self.options = options;
+        Ok(())
+    }
+
+    fn save(&self, out: &mut Vec<u8>) -> u32 {
+        assert!(self.options.name != "panic in save", "save was told to");
+        out.extend_from_slice(b"kept");
+        3
+    }
+}
+
+fn puppet() -> Harness<Puppet> {
+    Harness::new(&[])
+}
+
+#[track_caller]
+fn answers(h: &mut Harness<Puppet>) -> Vec<String> {
+    h.sent().into_iter().map(|s| String::from_utf8_lossy(&s.payload).into_owned()).collect()
+}
+
+#[test]
+fn an_answer_goes_back_from_the_address_that_was_asked() {
+    let mut h = puppet();
+    assert_eq!(h.lines(), ["hello test at Some(198.51.100.1:7)"]);
+    let mut asked = Incoming::new(OTHER.parse().unwrap(), b"upper");
+    asked.local = "[2001:db8::2]:7".parse().unwrap();
+    assert_eq!(h.deliver(&[asked.clone()]), Outcome::Done);
+    let sent = h.sent();
+    assert_eq!((sent[0].to, sent[0].from, sent[0].rx), (asked.peer, asked.local, Some(0)));
+    assert_eq!((sent[0].payload.as_slice(), sent[0].at_ns), (&b"UPPER"[..], START_NS));
+    assert_eq!((h.counter("seen_total"), h.gauge("level"), h.bad()), (1, 5, 0));
+}
+
+#[test]
+fn a_frozen_datagram_is_sent_as_often_as_wanted() {
+    let mut h = puppet();
+    h.send(PEER, b"twice");
+    assert_eq!((h.sent().len(), h.waiting()), (1, 1));
+    h.advance(Duration::from_nanos(4));
+    assert_eq!(h.sent(), []);
+    h.advance(Duration::from_nanos(1));
+    let late = h.sent();
+    assert_eq!((late[0].to, late[0].at_ns), (OTHER.parse().unwrap(), START_NS + 5));
+    assert_eq!(late[0].from, LOCAL);
+}
+
+#[test]
+fn a_full_ring_or_arena_is_flushed_and_loses_nothing() {
+    for memory in [
+        Memory { tx_cap: 1, arena_cap: 4096, flushes: 100 },
+        Memory { tx_cap: 64, arena_cap: 304, flushes: 100 },
+        Memory { tx_cap: 3, arena_cap: 310, flushes: 100 },
+    ] {
+        let mut h = puppet();
+        h.set_memory(memory);
+        let texts: Vec<String> = (0..64).map(|i| format!("datagram {i}")).collect();
+        let batch: Vec<(&str, &[u8])> = texts.iter().map(|t| (PEER, t.as_bytes())).collect();
+        assert_eq!(h.send_batch(&batch), Outcome::Done);
+        assert_eq!(answers(&mut h), texts, "{memory:?}");
+        assert_eq!((h.refused(), h.bad()), (0, 0));
+    }
+}
+
+#[test]
+fn what_finds_no_room_is_counted() {
+    let mut h = puppet();
+    h.set_memory(Memory { tx_cap: 2, arena_cap: 4096, flushes: 1 });
+    h.send_batch(&[(PEER, b"a"), (PEER, b"b"), (PEER, b"c"), (PEER, b"d"), (PEER, b"e")]);
+    assert_eq!(answers(&mut h), ["a", "b", "c", "d"]);
+    assert_eq!(h.refused(), 1);
+    h.send(PEER, b"big");
+    assert_eq!((h.sent().len(), h.refused()), (0, 2));
+}
+
+#[test]
+fn sending_while_building_an_answer_shares_no_memory() {
+    for arena_cap in [4096, 16] {
+        let mut h = puppet();
+        h.set_memory(Memory { tx_cap: 8, arena_cap, flushes: 9 });
+        h.send(PEER, b"nested");
+        assert_eq!(answers(&mut h), ["inner", "nested"]);
+    }
+}
+
+#[test]
+fn discarding_is_told_to_the_host() {
+    let mut h = puppet();
+    h.send_batch(&[(PEER, b"discard"), (PEER, b"x"), (OTHER, b"discard")]);
+    assert_eq!((h.discarded(), answers(&mut h)), (2, vec!["x".to_owned()]));
+}
+
+#[test]
+fn timers_fire_in_virtual_time_until_cancelled() {
+    let mut h = puppet();
+    h.send(PEER, b"timer");
+    h.advance(Duration::from_millis(21));
+    let at: Vec<u64> = h.sent().iter().map(|s| (s.at_ns - START_NS) / 1_000_000).collect();
+    assert_eq!(at, [10, 15, 20]);
+    h.send(PEER, b"cancel");
+    h.advance(Duration::from_secs(1));
+    assert_eq!(h.sent(), []);
+}
+
+#[test]
+fn a_panic_costs_the_instance_and_what_it_queued_and_nothing_else() {
+    let mut h = puppet();
+    h.lines();
+    assert_eq!(h.send_batch(&[(PEER, b"queued"), (PEER, b"panic")]), Outcome::Fatal);
+    assert_eq!(h.sent(), []);
+    h.restart().unwrap();
+    h.lines();
+    // Not even what a flush has taken leaves.
+    h.set_memory(Memory { tx_cap: 1, arena_cap: 4096, flushes: 9 });
+    assert_eq!(h.send_batch(&[(PEER, b"a"), (PEER, b"b"), (PEER, b"panic")]), Outcome::Fatal);
+    assert_eq!((h.sent(), h.waiting()), (vec![], 0));
+    let lines = h.lines();
+    assert!(lines[0].starts_with("panic in on_batch: panicked at "), "{lines:?}");
+    assert!(lines[0].contains("tests.rs:") && lines[0].ends_with(": told to"), "{lines:?}");
+    // Poisoned: the handler is never called again.
+    assert_eq!((h.send(PEER, b"x"), h.counter("seen_total")), (Outcome::Fatal, 5));
+    h.restart().unwrap();
+    h.send(PEER, b"why");
+    assert_eq!(answers(&mut h), ["Restart 10"]);
+    assert_eq!(h.counter("seen_total"), 6, "counters survive");
+}
+
+#[test]
+fn a_panic_in_drop_after_a_panic_is_survived() {
+    let mut h = puppet();
+    h.lines();
+    assert_eq!(h.send(PEER, b"panic twice"), Outcome::Fatal);
+    let lines = h.lines();
+    assert!(lines[0].ends_with(": first") && lines[1].starts_with("panic in drop: "), "{lines:?}");
+}
+
+#[test]
+fn panics_in_new_check_reconfigure_and_save_are_refusals() {
+    let refused = |name| Harness::<Puppet>::try_new(&[("name", name)], SEED).unwrap_err().to_string();
+    assert!(refused("panic").starts_with("panic in new: panicked at "), "{}", refused("panic"));
+    assert!(refused("panic in check").starts_with("panic in check: "));
+    assert_eq!(refused("refuse"), "not with me");
+
+    let mut h = puppet();
+    let broken = h.reconfigure(&[("name", "panic in reconfigure")]).unwrap_err();
+    assert_eq!(broken.message, "the instance panicked");
+    assert_eq!(h.send(PEER, b"x"), Outcome::Fatal);
+
+    let mut h = Harness::<Puppet>::new(&[("name", "panic in save")]);
+    assert_eq!(h.reload(&[]).unwrap_err().message, "save failed with -2");
+}
+
+#[test]
+fn refusals_name_the_option() {
+    let refused = |limit| Harness::<Puppet>::try_new(&[("limit", limit)], SEED).unwrap_err();
+    assert_eq!(refused("13").to_string(), "option limit: unlucky");
+    assert_eq!(refused("101").option.as_deref(), Some("limit"));
+}
+
+#[test]
+fn a_reload_hands_the_state_over_and_a_failing_one_changes_nothing() {
+    let mut h = puppet();
+    assert_eq!(h.reload(&[("name", "refuse")]).unwrap_err().message, "not with me");
+    h.send(PEER, b"why");
+    h.reload(&[("limit", "20")]).unwrap();
+    h.send_batch(&[(PEER, b"state"), (PEER, b"why")]);
+    assert_eq!(answers(&mut h), ["Start 10", "\u{3}kept", "Reload 20"]);
+}
+
+#[test]
+fn reconfigure_keeps_the_instance_and_an_error_keeps_the_options() {
+    let mut h = puppet();
+    h.reconfigure(&[("limit", "20")]).unwrap();
+    let error = h.reconfigure(&[("limit", "5")]).unwrap_err();
+    assert_eq!(error.to_string(), "option limit: may only grow");
+    h.send(PEER, b"why");
+    assert_eq!(answers(&mut h), ["Start 20"]);
+}
+
+/// Uses nothing but what the trait gives.
+struct Plain;
+
+impl Handler for Plain {
+    type Config = ();
+
+    fn new((): (), _: &mut Setup<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        let (len, wall) = (batch.len(), batch.wall_ns());
+        for d in &mut *batch {
+            let facts = format!(
+                "{len} {} {} {:?} {:?} {} {} {} {} {}",
+                d.ecn(),
+                d.peer(),
+                d.hop_limit(),
+                d.ifindex(),
+                d.has_local(),
+                d.is_multicast(),
+                d.is_broadcast(),
+                d.is_truncated(),
+                wall,
+            );
+            d.reply(facts.as_bytes());
+        }
+        if batch.log_enabled(Level::Debug) {
+            batch.log(Level::Debug, "kept");
+        }
+        batch.log(Level::Trace, "lost");
+        batch.log(Level::Error, format_args!("any\0bytes {}", b"\xFF\n".escape_ascii()));
+        batch.send_to_from(PEER.parse().unwrap(), OTHER.parse().unwrap(), b"");
+    }
+}
+
+#[test]
+fn everything_known_about_a_datagram_reaches_the_handler() {
+    let mut h = Harness::<Plain>::new(&[]);
+    h.set_log_level(Level::Debug);
+    let mut d = Incoming::new(PEER.parse().unwrap(), b"");
+    (d.ecn, d.hop_limit, d.ifindex, d.flags) = (2, 0, 4, abi::RX_MULTICAST | abi::RX_TRUNCATED);
+    h.deliver(&[d]);
+    let sent = h.sent();
+    let facts = format!("1 2 {PEER} None Some(4) false true false true {START_WALL_NS}");
+    assert_eq!(String::from_utf8_lossy(&sent[0].payload), facts);
+    assert_eq!((sent[1].from, sent[1].rx, sent[1].payload.len()), (OTHER.parse().unwrap(), None, 0));
+    assert_eq!(h.lines(), ["kept", "any\0bytes \\xff\\n"]);
+    assert_eq!(h.reconfigure(&[]).unwrap_err().message, "not supported by this plugin");
+    h.reload(&[]).unwrap();
+}

@@ -1,0 +1,252 @@
+//! The search over simulated paths, in virtual time and with fixed seeds.
+
+use super::*;
+use crate::{Code, EncodeError, MILLISECOND};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const SERVER: &str = "192.0.2.1:7000";
+
+/// A path that passes `limit` octets of UDP payload one way and loses some probes and some answers.
+#[derive(Clone, Copy)]
+struct Path {
+    limit: usize,
+    loss: f64,
+    /// Largest payload the local stack takes.
+    local: usize,
+    /// Whether the router that drops says so.
+    icmp: bool,
+    delay: Nanos,
+}
+
+impl Path {
+    const fn silent(limit: usize) -> Self {
+        Self { limit, loss: 0.0, local: usize::MAX, icmp: false, delay: 20 * MILLISECOND }
+    }
+}
+
+struct Run {
+    result: MtuResult,
+    probes: usize,
+    elapsed: Nanos,
+}
+
+fn run(path: Path, max_payload: usize, seed: u64) -> Run {
+    let config = MtuConfig::new(SERVER.parse().unwrap(), max_payload);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(seed));
+    let mut net = StdRng::seed_from_u64(seed ^ 0xA5A5);
+    let (mut now, mut probes) = (0, 0);
+    let mut buffer = vec![0; max_payload.max(CONTROL_LEN)];
+    while search.result().is_none() {
+        if let Some(transmit) = search.poll_transmit(now, &mut buffer) {
+            probes += 1;
+            assert!(probes < 3000, "the search does not end");
+            let probe = &buffer[..transmit.len];
+            if transmit.len > path.local {
+                search.handle_message_too_long();
+            } else if transmit.len > path.limit {
+                assert!(
+                    !path.icmp || search.handle_icmp(probe, path.limit),
+                    "a genuine ICMP error was refused"
+                );
+            } else if !net.random_bool(path.loss) && !net.random_bool(path.loss) {
+                now += path.delay;
+                let answer = ack(probe, probe.len());
+                let input = search.handle_input(now, SERVER.parse().unwrap(), &answer, false);
+                assert_eq!(input, MtuInput::Echo { size: transmit.len, rtt: path.delay });
+            }
+        }
+        if let Some(until) = search.poll_timeout() {
+            now = now.max(until);
+            search.handle_timeout(now);
+        }
+    }
+    Run { result: search.result().unwrap(), probes, elapsed: now }
+}
+
+fn ack(probe: &[u8], len: usize) -> Vec<u8> {
+    try_ack(probe, len, |_| ()).unwrap()
+}
+
+fn try_ack(probe: &[u8], len: usize, edit: impl FnOnce(&mut Header)) -> Result<Vec<u8>, EncodeError> {
+    let frame = Decoder::new(Role::Responder).decode(probe).unwrap();
+    assert_eq!(frame.header().kind, Kind::Probe);
+    let mut header = frame.header().reply(Kind::ProbeAck, Code::OK);
+    edit(&mut header);
+    let mut out = vec![0; 52];
+    let info = FrameOption::ProbeInfo { len: u16::try_from(len).unwrap(), limit: 65_507 };
+    let written = Encoder::new(&mut out, &header).option(&info).finish()?;
+    out.truncate(written);
+    Ok(out)
+}
+
+const SIZES: [usize; 22] = [
+    65, 100, 548, 1199, 1200, 1201, 1232, 1279, 1280, 1333, 1372, 1392, 1400, 1452, 1464, 1472, 1473, 4352,
+    8971, 8972, 8973, 60_000,
+];
+
+#[test]
+fn every_size_is_found_exactly_on_a_silent_path() {
+    for limit in SIZES {
+        let run = run(Path::silent(limit), 65_507, 1);
+        assert_eq!(run.result, MtuResult::Found { payload: limit, bound: Bound::Silence });
+        assert!(run.result.is_black_hole());
+        assert!(run.probes < 130, "{limit} took {} probes", run.probes);
+    }
+}
+
+#[test]
+fn the_limit_of_the_search_is_reported_as_such() {
+    for limit in [64, 65, 1200, 1472, 9000, 65_507] {
+        let run = run(Path::silent(65_535), limit, 2);
+        assert_eq!(run.result, MtuResult::Found { payload: limit, bound: Bound::Limit });
+        assert!(!run.result.is_black_hole() && run.elapsed < SECOND, "no miss, no timer");
+    }
+}
+
+#[test]
+fn the_local_stack_and_the_next_hop_save_the_waiting() {
+    for limit in SIZES {
+        let local = run(Path { local: limit, ..Path::silent(65_535) }, 65_507, 3);
+        assert_eq!(local.result, MtuResult::Found { payload: limit, bound: Bound::MessageTooLong });
+        assert!(local.elapsed < SECOND, "{limit}: {}", local.elapsed);
+        let icmp = run(Path { icmp: true, ..Path::silent(limit) }, 65_507, 4);
+        assert_eq!(icmp.result, MtuResult::Found { payload: limit, bound: Bound::NextHop });
+        assert!(icmp.probes <= 18, "{limit} took {} probes", icmp.probes);
+    }
+}
+
+#[test]
+fn random_loss_is_not_read_as_size() {
+    for loss in [0.02, 0.1, 0.2] {
+        let (mut wrong, mut runs) = (Vec::new(), 0);
+        for limit in SIZES {
+            for seed in 0..20 {
+                let run = run(Path { loss, ..Path::silent(limit) }, 9000, seed);
+                runs += 1;
+                let expected = if limit >= 9000 { (9000, Bound::Limit) } else { (limit, Bound::Silence) };
+                if run.result != (MtuResult::Found { payload: expected.0, bound: expected.1 }) {
+                    wrong.push((limit, seed, run.result));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "loss {loss}: {} of {runs} wrong: {wrong:?}", wrong.len());
+    }
+}
+
+#[test]
+fn a_dead_responder_is_unreachable_and_not_a_black_hole() {
+    let run = run(Path::silent(0), 1472, 5);
+    assert_eq!((run.result, run.probes), (MtuResult::Unreachable, 10));
+    assert!(!run.result.is_black_hole());
+}
+
+#[test]
+fn forged_evidence_is_refused() {
+    let config = MtuConfig { grease: Grease::Never, ..MtuConfig::new(SERVER.parse().unwrap(), 1472) };
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(6));
+    let mut buffer = [0; 1472];
+    let server: SocketAddr = SERVER.parse().unwrap();
+    assert_eq!(search.poll_transmit(0, &mut buffer).unwrap().len, CONTROL_LEN);
+    let control = ack(&buffer[..CONTROL_LEN], CONTROL_LEN);
+    assert!(matches!(search.handle_input(1, server, &control, false), MtuInput::Echo { size: 64, .. }));
+    assert_eq!(search.handle_input(1, server, &control, false), MtuInput::Rejected(Reject::Duplicate));
+    let len = search.poll_transmit(2, &mut buffer).unwrap().len;
+    let probe = buffer[..len].to_vec();
+    let forged = |edit: fn(&mut Header)| try_ack(&probe, len, edit).unwrap();
+    let cases = [
+        (forged(|h| h.stream_id ^= 1), Reject::StaleStream),
+        (forged(|h| h.request_id ^= 1), Reject::UnknownId),
+        (forged(|h| h.seq ^= 1), Reject::WrongSeq),
+        (forged(|h| h.attempt = 1), Reject::WrongAttempt),
+        (forged(|h| h.timestamp ^= 1), Reject::WrongTimestamp),
+        (forged(|h| h.kind = Kind::Response), Reject::WrongKind),
+    ];
+    for (datagram, expected) in &cases {
+        assert_eq!(search.handle_input(3, server, datagram, false), MtuInput::Rejected(*expected));
+    }
+    let shortened = ack(&probe, len - 1);
+    assert_eq!(search.handle_input(3, server, &shortened, false), MtuInput::Rejected(Reject::WrongSize));
+    let genuine = ack(&probe, len);
+    let elsewhere = search.handle_input(3, "192.0.2.9:7000".parse().unwrap(), &genuine, false);
+    assert_eq!(elsewhere, MtuInput::Rejected(Reject::WrongSource));
+    let mut other = probe.clone();
+    other[15] ^= 1;
+    assert!(!search.handle_icmp(&other, 600), "another id");
+    assert!(!search.handle_icmp(&probe[..15], 600), "too little quoted");
+    assert!(!search.handle_icmp(&probe, 63), "below the control size");
+    assert!(!search.handle_icmp(&probe, len), "the probe fits that limit");
+    assert!(search.handle_icmp(&probe, 600));
+    assert_eq!(search.poll_transmit(4, &mut buffer).unwrap().len, 600, "the named limit is tried first");
+}
+
+#[test]
+fn an_answer_after_its_timer_still_counts() {
+    let config = MtuConfig::new(SERVER.parse().unwrap(), 1200);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(7));
+    let (server, mut buffer): (SocketAddr, _) = (SERVER.parse().unwrap(), [0; 1200]);
+    search.poll_transmit(0, &mut buffer).unwrap();
+    let control = ack(&buffer[..CONTROL_LEN], CONTROL_LEN);
+    search.handle_input(1, server, &control, false);
+    let len = search.poll_transmit(2, &mut buffer).unwrap().len;
+    let late = ack(&buffer[..len], len);
+    search.handle_timeout(2 * SECOND);
+    assert_eq!(search.poll_transmit(2 * SECOND, &mut buffer).unwrap().len, CONTROL_LEN);
+    let control = ack(&buffer[..CONTROL_LEN], CONTROL_LEN);
+    assert!(matches!(
+        search.handle_input(3 * SECOND, server, &late, false),
+        MtuInput::Echo { size: 1200, .. }
+    ));
+    search.handle_input(3 * SECOND, server, &control, false);
+    assert_eq!(search.result(), Some(MtuResult::Found { payload: 1200, bound: Bound::Limit }));
+}
+
+#[test]
+fn tagged_probes_have_room_for_their_tag() {
+    let keys = [Key::hmac_sha256(2, &[2; 32]).unwrap()];
+    let config = MtuConfig { key: keys.first(), ..MtuConfig::new(SERVER.parse().unwrap(), 1472) };
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(9));
+    let (server, mut buffer): (SocketAddr, _) = (SERVER.parse().unwrap(), [0; 1472]);
+    let decoder = Decoder::new(Role::Responder).with_integrity(Integrity::Keys(&keys));
+    let mut sizes = Vec::new();
+    while let Some(transmit) = search.poll_transmit(0, &mut buffer) {
+        sizes.push(transmit.len);
+        let header =
+            decoder.decode(&buffer[..transmit.len]).unwrap().header().reply(Kind::ProbeAck, Code::OK);
+        let mut out = [0; 100];
+        let plain = Encoder::new(&mut out, &header).finish().unwrap();
+        let verdict = search.handle_input(1, server, &out[..plain], false);
+        assert_eq!(verdict, MtuInput::Rejected(Reject::Malformed(crate::DecodeError::NoAuth)));
+        let sealed = Encoder::new(&mut out, &header).auth(&keys[0]).finish().unwrap();
+        assert!(matches!(search.handle_input(1, server, &out[..sealed], false), MtuInput::Echo { .. }));
+    }
+    assert_eq!(sizes, [68, 1200, 1232, 1372, 1392, 1400, 1452, 1464, 1472]);
+    assert_eq!(search.result(), Some(MtuResult::Found { payload: 1472, bound: Bound::Limit }));
+}
+
+#[test]
+fn a_buffer_or_a_stack_too_small_for_a_control_probe_ends_the_search() {
+    let config = MtuConfig::new(SERVER.parse().unwrap(), 1472);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(10));
+    assert_eq!(search.poll_transmit(0, &mut [0; 63]), None);
+    assert_eq!(search.result(), Some(MtuResult::Unreachable));
+    assert_eq!(run(Path { local: 63, ..Path::silent(1472) }, 1472, 11).result, MtuResult::Unreachable);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(12));
+    let mut buffer = [0; 700];
+    while let Some(transmit) = search.poll_transmit(0, &mut buffer) {
+        let answer = ack(&buffer[..transmit.len], transmit.len);
+        search.handle_input(1, SERVER.parse().unwrap(), &answer, false);
+    }
+    assert_eq!(search.result(), Some(MtuResult::Found { payload: 700, bound: Bound::Limit }));
+}
+
+#[test]
+fn an_error_from_the_responder_is_shown() {
+    let mut search = MtuSearch::new(MtuConfig::new(SERVER.parse().unwrap(), 1472), StdRng::seed_from_u64(8));
+    let mut buffer = [0; 1472];
+    let len = search.poll_transmit(0, &mut buffer).unwrap().len;
+    let refusal =
+        try_ack(&buffer[..len], len, |h| (h.kind, h.code) = (Kind::Error, Code::HANDLER_FAILED)).unwrap();
+    let input = search.handle_input(1, SERVER.parse().unwrap(), &refusal, false);
+    assert!(matches!(input, MtuInput::Refused(frame) if frame.header().code == Code::HANDLER_FAILED));
+}
