@@ -1,6 +1,8 @@
 //! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
 
 use super::*;
+use crate::plugin::ArrivalFlags;
+use std::net::IpAddr;
 
 const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,

@@ -8,11 +8,13 @@
 //! option     declared options + what the configuration says -> Values
 //! instance   one handler serving one listener                                          [unsafe]
 //! host       the five functions a plugin may call                                      [unsafe]
+//! datagram   arrivals and answers in the host's own types
 //! exchange   the memory both sides look at during a call: ring, rx, tx, arena          [unsafe]
 //! ```
 //!
 //! The contract is written in `plugins/ABI.md`.
 
+mod datagram;
 mod exchange;
 pub(crate) mod host;
 mod identity;
@@ -24,7 +26,8 @@ mod refusal;
 mod search;
 mod stage;
 
-pub use exchange::{ArrivalFlags, Arrived, Exchange, ExchangeLimits, Output, OutputError, ReplySource};
+pub use datagram::{ArrivalFlags, Arrived, ExchangeLimits, Output, OutputError, ReplySource};
+pub use exchange::Exchange;
 pub use identity::Identity;
 pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
 pub use library::{Loader, Plugin};
