@@ -69,6 +69,22 @@ fn a_full_socket_keeps_the_order_and_the_backlog_keeps_its_limit() {
     bench.settle();
     assert_eq!(bench.answered(echo), [1, 2, 3, 4, 5, 11, 12]);
     assert_eq!(bench.counters(echo).dropped(DropReason::BacklogFull), 5);
+    assert!(!bench.world().watches_room(echo), "there is nothing left to wait for");
+}
+
+#[test]
+fn room_in_the_middle_of_a_turn_lets_nobody_overtake_the_backlog() {
+    let mut bench = Bench::new(&Setup::default());
+    let (echo, _) = bench.listen(&Bind::default());
+    bench.world().fill(echo, 0);
+    bench.burst(echo, 0, 1, 3);
+    bench.turn().unwrap();
+    // the second burst is received while there is no room, and answered when there is
+    bench.world().orders.slow_ns = 2_000_000;
+    bench.burst(echo, 1_000_000, 1, 3);
+    bench.world().open(echo, 2_000_000, 100);
+    bench.settle();
+    assert_eq!(bench.answered(echo), [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

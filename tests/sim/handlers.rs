@@ -112,6 +112,20 @@ fn answers_beyond_a_handlers_share_are_refused_and_counted() {
 }
 
 #[test]
+fn answers_to_where_nothing_can_go_never_reach_the_socket() {
+    for (command, reason) in [(8, DropReason::Invalid), (9, DropReason::NoDestination)] {
+        let mut bench = Bench::new(&Setup::default());
+        let (moody, _) = bench.listen(&MOODY);
+        bench.command(moody, 0, 1, command);
+        bench.command(moody, 0, 1, 0);
+        bench.reactor.turn().unwrap();
+        assert_eq!(bench.counters(moody).dropped(reason), 1, "command {command}");
+        assert_eq!(bench.answered(moody), [2]);
+        assert!(bench.counters(moody).conservation(0).holds());
+    }
+}
+
+#[test]
 fn delayed_and_timed_answers_leave_after_their_time() {
     for (command, wait) in [(5, 3 * MS), (6, 2 * MS)] {
         let mut bench = Bench::new(&Setup::default());

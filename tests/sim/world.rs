@@ -148,6 +148,11 @@ impl World {
         self.plan(self.mono_ns + after_ns, Step::Room(socket.0, n));
     }
 
+    /// Whether the reactor wants to know of room to send.
+    pub(crate) fn watches_room(&self, socket: SocketId) -> bool {
+        self.sockets[socket.0].writable
+    }
+
     /// Every call on the socket says `EBADF` from now on.
     pub(crate) fn close(&mut self, socket: SocketId) {
         self.sockets[socket.0].closed = true;

@@ -69,6 +69,7 @@ impl Io for World {
         exchange: &mut Exchange,
         max: usize,
     ) -> io::Result<Received> {
+        assert!(max > 0, "a receive call asks for at least one datagram");
         let at = socket.0;
         self.mono_ns += self.orders.slow_ns;
         self.tick();
@@ -164,7 +165,9 @@ impl World {
         self.sockets[at].room -= 1;
         if self.faults.hit(self.faults.profile.full) {
             let n = self.faults.rng.random_range(1..20);
-            let after = self.faults.rng.random_range(100..5_000_000);
+            // Often within the same turn, else a few milliseconds later.
+            let longest = if self.faults.rng.random() { 5_000 } else { 5_000_000 };
+            let after = self.faults.rng.random_range(100..longest);
             self.sockets[at].room = 0;
             self.plan(self.mono_ns + after, Step::Room(at, n));
         } else if self.sockets[at].room == 0 && self.faults.profile.full > 0.0 {
