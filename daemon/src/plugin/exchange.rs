@@ -196,7 +196,7 @@ impl Exchange {
             rx: self.rx.as_mut_ptr(),
             tx: self.tx.as_mut_ptr(),
             tx_len: 0,
-            tx_cap: u32::try_from(self.tx.len()).unwrap_or(0),
+            tx_cap: u32::try_from(self.room()).unwrap_or(0),
             arena: self.arena.first().map_or(ptr::null_mut(), |m| m.at(0)),
             arena_len: 0,
             arena_cap: u32::try_from(self.limits.arena).unwrap_or(0),
@@ -211,21 +211,27 @@ impl Exchange {
             reserved: 0,
         };
         let result = call(&raw mut batch);
-        self.tx_len = usize::try_from(batch.tx_len).unwrap_or(usize::MAX).min(self.tx.len());
+        self.tx_len = usize::try_from(batch.tx_len).unwrap_or(usize::MAX).min(self.room());
         self.refused = batch.refused;
         result
+    }
+
+    /// Entries that `tx` may take until the next flush: the share of the call bounds the last round.
+    fn room(&self) -> usize {
+        self.tx.len().min(self.limits.tx_total.saturating_sub(self.parked.len()))
     }
 
     /// The host's side of `flush`: parks what is queued and hands out the next chunk. False when the call
     /// has used up its share.
     pub(super) fn park(&mut self, batch: &mut pp_batch) -> bool {
-        let queued = usize::try_from(batch.tx_len).unwrap_or(usize::MAX).min(self.tx.len());
-        if self.parked.len() + queued > self.limits.tx_total || self.arena_at + 1 == self.limits.arena_chunks
-        {
+        let queued = usize::try_from(batch.tx_len).unwrap_or(usize::MAX).min(self.room());
+        let last_chunk = batch.arena_len > 0 && self.arena_at + 1 == self.limits.arena_chunks;
+        if self.parked.len() + queued >= self.limits.tx_total || last_chunk {
             return false;
         }
         self.parked.extend_from_slice(self.tx.get(..queued).unwrap_or_default());
         batch.tx_len = 0;
+        batch.tx_cap = u32::try_from(self.room()).unwrap_or(0);
         if batch.arena_len > 0 {
             self.arena_at += 1;
             if self.arena_at == self.arena.len() {
