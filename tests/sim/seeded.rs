@@ -3,6 +3,7 @@
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::faults::Profile;
 use crate::peers::Load;
+use polyport::metrics::{Counters, DropReason};
 use polyport::plugin::ExchangeLimits;
 use polyport::reactor::{OnFault, ReactorLimits};
 use rand::rngs::StdRng;
@@ -20,23 +21,61 @@ fn every_seed_keeps_the_invariants_and_repeats() {
         Some(seed) => seed..seed + 1,
         None => 0..wanted("POLYPORT_SEEDS").unwrap_or(SEEDS),
     };
+    let enough = seeds.end - seeds.start >= SEEDS;
+    let mut total = Counters::default();
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let first = run(seed)?;
             let second = run(seed)?;
-            if first == second { Ok(()) } else { Err("I2: the second run differs from the first".to_owned()) }
+            if first == second {
+                Ok(first.1)
+            } else {
+                Err("I2: the second run differs from the first".to_owned())
+            }
         }));
         let error = match result {
-            Ok(Ok(())) => continue,
+            Ok(Ok(counters)) => {
+                total += &counters;
+                continue;
+            }
             Ok(Err(error)) => error,
             Err(_) => "a panic, see above".to_owned(),
         };
         panic!("{error}\nreplay: POLYPORT_SEED={seed} cargo test -p polyport-tests --test sim every_seed");
     }
+    if enough {
+        check_reach(&total);
+    }
 }
 
-/// One run; the hash of everything that happened in it.
-fn run(seed: u64) -> Result<u64, String> {
+/// Whether the runs met what they are there to meet.
+fn check_reach(total: &Counters) {
+    for reason in REACHED {
+        assert!(total.dropped(*reason) > 0, "no run dropped a datagram because: {reason}");
+    }
+    assert!(total.receive_errors > 0 && total.restarts > 0 && total.sent > 0, "{total:?}");
+}
+
+/// Every reason but those of invalid entries, which an SDK plugin cannot write, and of sockets that are gone.
+const REACHED: &[DropReason] = &[
+    DropReason::SourcePortZero,
+    DropReason::Truncated,
+    DropReason::OnPurpose,
+    DropReason::HandlerDown,
+    DropReason::HandlerFault,
+    DropReason::NoRoom,
+    DropReason::DelayFull,
+    DropReason::BacklogFull,
+    DropReason::NoBuffers,
+    DropReason::Unreachable,
+    DropReason::Forbidden,
+    DropReason::TooBig,
+    DropReason::Invalid,
+    DropReason::AddressGone,
+];
+
+/// One run: the hash of everything that happened in it, and what all listeners counted.
+fn run(seed: u64) -> Result<(u64, Counters), String> {
     let mut rng = StdRng::seed_from_u64(seed);
     let setup = setup(seed, &mut rng);
     let mut bench = Bench::new(&setup);
@@ -45,9 +84,11 @@ fn run(seed: u64) -> Result<u64, String> {
     }
     let result = bench.run();
     let kinds = bench.kinds.clone();
+    let mut total = Counters::default();
+    bench.reactor.reports().for_each(|report| total += report.counters);
     let journal = &bench.world().journal;
     result
-        .map(|()| journal.hash())
+        .map(|()| (journal.hash(), total))
         .map_err(|error| format!("{error}\n{setup:?}\n{kinds:?}\n{}", journal.tail()))
 }
 
