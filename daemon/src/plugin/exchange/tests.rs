@@ -4,6 +4,7 @@
 use super::address::to_pp_addr;
 use super::*;
 use polyport_abi::{TX_FROM, TX_TO};
+use std::net::IpAddr;
 
 const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
@@ -128,6 +129,33 @@ fn parked_entries_keep_their_order_and_their_bytes() {
     assert_eq!(flushes, vec![true, true, false]);
     let payloads: Vec<_> = e.outputs().map(|o| o.unwrap().payload.to_vec()).collect();
     assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
+}
+
+#[test]
+fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
+    // More rounds than arena chunks: entries that lie in the ring use none of them.
+    for tx_total in 1..12 {
+        let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
+        assert!(e.push(arrived(0, 1)));
+        let shared: *mut Exchange = &raw mut e;
+        e.lend(&blank_batch(), |b| {
+            // SAFETY: the batch is valid during the call.
+            let b = unsafe { &mut *b };
+            loop {
+                for slot in 0..b.tx_cap {
+                    // SAFETY: `tx` has `tx_cap` entries.
+                    unsafe { *b.tx.wrapping_add(slot as usize) = pp_tx { len: 1, rx: 0, ..EMPTY_TX } };
+                }
+                b.tx_len = b.tx_cap;
+                // SAFETY: what the host's `flush` does: the exchange of the running call, reached by pointer.
+                if !unsafe { (*shared).park(b) } {
+                    break;
+                }
+            }
+            b.tx_len = u32::MAX;
+        });
+        assert_eq!(e.outputs().count(), tx_total);
+    }
 }
 
 /// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
