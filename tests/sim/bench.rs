@@ -40,6 +40,12 @@ pub(crate) struct Setup {
     pub(crate) limits: ReactorLimits,
     pub(crate) exchange: ExchangeLimits,
     pub(crate) profile: Profile,
+    /// Level-triggered readiness.
+    pub(crate) level: bool,
+    /// Runs of equal datagrams are sent as one; where not, a script of errnos meets datagram after datagram.
+    pub(crate) segments: bool,
+    /// Sockets join trains from the beginning.
+    pub(crate) trains: bool,
 }
 
 impl Default for Setup {
@@ -47,7 +53,8 @@ impl Default for Setup {
     fn default() -> Self {
         let exchange =
             ExchangeLimits { slots: 4, slot_len: 4096, stride: 4096 + 192, ..ExchangeLimits::default() };
-        Self { seed: 1, limits: ReactorLimits::default(), exchange, profile: Profile::default() }
+        let (limits, profile) = (ReactorLimits::default(), Profile::default());
+        Self { seed: 1, limits, exchange, profile, level: false, segments: false, trains: false }
     }
 }
 
@@ -88,9 +95,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(setup: &Setup) -> Self {
-        let mut world = World::new(Faults::new(setup.seed, setup.profile));
+        let mut world = World::new(Faults::new(setup.seed, setup.profile), setup.level);
         world.journal.visit = setup.limits.visit_datagrams;
-        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed);
+        world.orders.trains = setup.trains;
+        let limits = ReactorLimits { segments: setup.segments, ..setup.limits };
+        let reactor = Reactor::new(world, limits, setup.exchange, setup.seed);
         Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }
     }
 

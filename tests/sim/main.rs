@@ -11,6 +11,7 @@
 //! seeded     a thousand random runs
 //! errnos     every line of the errno table, and partial sends, by hand
 //! fairness   budget, rounds, batches, deadlines
+//! trains     runs of equal datagrams, in and out
 //! handlers   what a handler of bad character costs
 //! ```
 //!
@@ -34,5 +35,7 @@ mod oracle;
 mod peers;
 #[cfg(test)]
 mod seeded;
+#[cfg(test)]
+mod trains;
 #[cfg(test)]
 mod world;

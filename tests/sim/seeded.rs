@@ -99,7 +99,7 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         slots: one_of(&[1, 2, 4, 32]),
         slot_len,
         stride: slot_len + 193,
-        rx: 32,
+        rx: 0,
         tx: one_of(&[4, 64]),
         tx_total: one_of(&[16, 1024]),
         arena: 70_000,
@@ -116,8 +116,11 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         backlog_total_bytes: one_of(&[500, 64 << 20]),
         turn_timers: one_of(&[1, 4, 1024]),
         handler_timers: one_of(&[2, 1024]),
+        ..ReactorLimits::default()
     };
-    Setup { seed, limits, exchange, profile: Profile::random(rng) }
+    let (level, segments, trains) = rng.random();
+    let exchange = ExchangeLimits { rx: if trains { 2048 } else { 32 }, ..exchange };
+    Setup { seed, limits, exchange, profile: Profile::random(rng), level, segments, trains }
 }
 
 /// Adds a listener and everything that will be sent to it.

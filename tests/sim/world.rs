@@ -1,4 +1,4 @@
-//! The kernel's side: bounded receive queues, edge-triggered readiness as `epoll(7)` does it, a send buffer
+//! The kernel's side: bounded receive queues, readiness as `epoll(7)` does it, edge- or level-triggered, a send buffer
 //! that fills, and virtual time.
 
 mod calls;
@@ -44,8 +44,12 @@ struct Socket {
     capacity: usize,
     /// Messages the send buffer takes before it is full.
     room: usize,
+    /// Watched for arrivals.
+    readable: bool,
     /// Watched for room to send.
     writable: bool,
+    /// Datagrams of one peer are joined into trains.
+    trains: bool,
     /// On the ready list of epoll.
     listed: bool,
     /// An errno that stays until that moment.
@@ -68,6 +72,8 @@ pub(crate) struct Orders {
     pub(crate) register: Option<i32>,
     /// The same for room to send.
     pub(crate) watch: Option<i32>,
+    /// New sockets join trains.
+    pub(crate) trains: bool,
 }
 
 /// Messages an empty send buffer takes where no fault makes it smaller.
@@ -83,6 +89,8 @@ pub(crate) struct World {
     pub(crate) orders: Orders,
     /// Nothing will ever happen again unless the reactor does something.
     pub(crate) idle: bool,
+    /// Level-triggered, as Linux is watched; else edge-triggered, as everything else is.
+    level: bool,
     mono_ns: u64,
     wall_offset_ns: i64,
     /// Ready list of epoll, oldest first.
@@ -93,8 +101,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(faults: Faults) -> Self {
+    pub(crate) fn new(faults: Faults, level: bool) -> Self {
         Self {
+            level,
             faults,
             journal: Journal::default(),
             orders: Orders::default(),
@@ -116,7 +125,9 @@ impl World {
             queue: VecDeque::new(),
             capacity,
             room: ROOM,
+            readable: false,
             writable: false,
+            trains: self.orders.trains,
             listed: false,
             stuck: None,
             parked: None,
@@ -151,6 +162,11 @@ impl World {
     /// Whether the reactor wants to know of room to send.
     pub(crate) fn watches_room(&self, socket: SocketId) -> bool {
         self.sockets[socket.0].writable
+    }
+
+    /// Whether datagrams of one peer are joined.
+    pub(crate) fn takes_trains(&self, socket: SocketId) -> bool {
+        self.sockets[socket.0].trains
     }
 
     /// Every call on the socket says `EBADF` from now on.
@@ -208,7 +224,8 @@ impl World {
     /// What `ep_poll_callback` does: the item goes to the ready list unless it is there.
     fn wake(&mut self, at: usize) {
         let socket = &mut self.sockets[at];
-        if socket.token.is_some() && !socket.listed {
+        let watched = socket.token.is_some() && (socket.readable || socket.writable);
+        if watched && !socket.listed {
             socket.listed = true;
             self.list.push_back(at);
         }
@@ -217,7 +234,7 @@ impl World {
     /// What `epoll_wait` asks a listed item: is it ready now?
     fn readiness(&self, at: usize) -> (bool, bool) {
         let socket = &self.sockets[at];
-        (!socket.queue.is_empty(), socket.writable && socket.room > 0)
+        (socket.readable && !socket.queue.is_empty(), socket.writable && socket.room > 0)
     }
 
     fn is_ready(&self, at: usize) -> bool {
@@ -268,13 +285,20 @@ impl World {
     fn collect(&mut self, events: &mut Vec<Event>) {
         let few = self.faults.part(self.faults.profile.few_events, self.list.len().max(1));
         let mut told = 0;
-        while told < few {
+        // What level-triggered items put back is for the next call.
+        for _ in 0..self.list.len() {
+            if told == few {
+                break;
+            }
             let Some(at) = self.list.pop_front() else { break };
             self.sockets[at].listed = false;
             let (readable, writable) = self.readiness(at);
             if let Some(token) = self.sockets[at].token.filter(|_| readable || writable) {
                 events.push(Event::Ready { token, readable, writable });
                 told += 1;
+                if self.level {
+                    self.wake(at);
+                }
             }
         }
     }

@@ -14,7 +14,8 @@ const GIB: usize = 1 << 30;
 /// Bounds of the reactor's work and memory; plain values, since the reactor does not know this module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Datagrams a listener may take in one visit, 1 to 1024 (recvmmsg(2) takes no more). Default 64:
+    /// Datagrams a listener may take in one visit, 1 to 1024 (recvmmsg(2) takes no more); a train that the
+    /// kernel joined counts once. Default 64:
     /// the cost of the system call is spread thin, and no other listener waits long.
     pub visit_datagrams: usize,
     /// Bytes a listener may take in one visit, 64 KiB (one datagram of the largest size) to 16 MiB.

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Limits of a reactor. Reaching one is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct ReactorLimits {
-    /// Datagrams one listener may take in a visit, before it is the next one's turn.
+    /// Datagrams one listener may take in a visit, before it is the next one's turn; a train counts once.
     pub visit_datagrams: usize,
     /// Bytes one listener may take in a visit; a datagram counts at least 1.
     pub visit_bytes: usize,
@@ -21,6 +21,8 @@ pub struct ReactorLimits {
     pub backlog_bytes: usize,
     /// Bytes of all backlogs.
     pub backlog_total_bytes: usize,
+    /// Runs of equal datagrams to one peer leave as one segmented message; the kernel has to know them.
+    pub segments: bool,
     /// A handler call that takes longer is counted and logged.
     pub slow_batch: Duration,
     /// How long the loop looks for more without sleeping after it found something; costs a whole core while
@@ -43,6 +45,7 @@ impl Default for ReactorLimits {
             backlog_datagrams: 64,
             backlog_bytes: 256 << 10,
             backlog_total_bytes: 64 << 20,
+            segments: true,
             slow_batch: Duration::from_millis(10),
             spin: Duration::ZERO,
             turn_timers: 1024,

@@ -123,7 +123,7 @@ impl<I: Io> Reactor<I> {
             delayed: 0,
             ready: false,
             broken: false,
-            no_segments_until: 0,
+            no_segments_until: if self.core.limits.segments { 0 } else { u64::MAX },
             pace: Pace::default(),
             faults: None,
         };
@@ -238,7 +238,7 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Returns the datagrams taken.
+    /// Returns the messages taken.
     fn visit(&mut self, token: Token) -> usize {
         let Some(listener) = current(&mut self.listeners, token) else { return 0 };
         listener.ready = false;
@@ -246,7 +246,7 @@ impl<I: Io> Reactor<I> {
         if visit.more {
             self.ready.push(token, &mut listener.ready);
         }
-        visit.datagrams
+        visit.messages
     }
 
     fn timers(&mut self) {

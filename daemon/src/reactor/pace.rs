@@ -24,6 +24,8 @@ pub(super) struct Pace {
     singles: u8,
     /// How many there were last.
     last_singles: u8,
+    /// Bytes of the largest message of the last batch.
+    message_bytes: usize,
     /// Trains were asked for.
     trains: bool,
 }
@@ -38,10 +40,11 @@ pub(super) enum Advice {
 }
 
 impl Pace {
-    /// How many messages to ask for.
+    /// How many messages to ask for, when so many bytes are left of the visit: trains are long, and what was
+    /// asked for is taken.
     #[inline]
-    pub(super) fn next(self) -> usize {
-        if self.singles > 0 { 1 } else { BATCH }
+    pub(super) fn next(self, bytes: usize) -> usize {
+        if self.singles > 0 { 1 } else { bytes.div_ceil(self.message_bytes.max(1)).clamp(1, BATCH) }
     }
 
     /// Learns from what came when `asked` messages were asked for.
@@ -61,6 +64,7 @@ impl Pace {
             return Advice::GoOn;
         }
         (self.lonely, self.last_singles) = (0, 0);
+        self.message_bytes = messages.iter().map(|m| m.len).max().unwrap_or(0);
         if !self.trains && is_bulk(messages) {
             self.trains = true;
             return Advice::JoinTrains;
@@ -100,8 +104,8 @@ mod tests {
         let mut pace = Pace::default();
         let mut asked = Vec::new();
         for _ in 0..200 {
-            asked.push(pace.next());
-            pace.learn(pace.next(), &[message(1)]);
+            asked.push(pace.next(9999));
+            pace.learn(pace.next(9999), &[message(1)]);
         }
         // Two in the beginning, then after 8, 16, 32, 64 and 64 single ones.
         assert_eq!(asked.iter().filter(|n| **n == BATCH).count(), 2 + 5);
@@ -112,7 +116,14 @@ mod tests {
     fn a_batch_that_is_worth_it_ends_single_receives() {
         let mut pace = Pace { lonely: LONELY_BATCHES, ..Pace::default() };
         pace.learn(BATCH, &[message(1), message(2)]);
-        assert_eq!((pace.next(), pace.lonely), (BATCH, 0));
+        assert_eq!((pace.next(9999), pace.lonely), (BATCH, 0));
+    }
+
+    #[test]
+    fn long_messages_are_asked_for_as_far_as_the_bytes_of_the_visit_go() {
+        let mut pace = Pace::default();
+        pace.learn(BATCH, &[Arrived { len: 4000, ..message(1) }, message(1)]);
+        assert_eq!([1, 4000, 4001, 1 << 20].map(|bytes| pace.next(bytes)), [1, 1, 2, BATCH]);
     }
 
     #[test]

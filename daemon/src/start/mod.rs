@@ -66,7 +66,9 @@ fn build(plan: &Plan, entries: &[Entry], bound: Vec<sockets::Bound>) -> Result<R
     let io =
         io.map_err(|error| sockets::os_problem(plan, &format!("the event loop cannot be made: {error}")))?;
     let seed = plan.seed.unwrap_or_else(rand::random);
-    let mut reactor = Reactor::new(io, limits(plan), exchange, seed);
+    let segments = bound.first().is_some_and(|first| first.socket.can_segment());
+    let limits = ReactorLimits { segments, ..limits(plan) };
+    let mut reactor = Reactor::new(io, limits, exchange, seed);
     let mut problems = plan.problems();
     let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
     for socket in bound {

@@ -1,8 +1,8 @@
 //! The calls the reactor makes: receive, send, poll, and how each of them fails.
 
-use super::{ROOM, SocketId, Step, WALL, World};
+use super::{Datagram, ROOM, SocketId, Step, WALL, World};
 use polyport::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
-use polyport::reactor::{Event, Io, Message, Now, Received, Token};
+use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token};
 use rand::RngExt;
 use std::io;
 use std::time::Duration;
@@ -44,23 +44,30 @@ impl Io for World {
             return Err(io::Error::from_raw_os_error(errno));
         }
         self.sockets[socket.0].token = Some(token);
+        self.sockets[socket.0].readable = true;
         if self.is_ready(socket.0) {
             self.wake(socket.0);
         }
         Ok(())
     }
 
-    fn watch_writable(&mut self, socket: &mut SocketId, _: Token, on: bool) -> io::Result<()> {
+    fn watch(&mut self, socket: &mut SocketId, _: Token, interest: Interest) -> io::Result<()> {
         self.tick();
         if let Some(errno) = self.orders.watch {
             return Err(io::Error::from_raw_os_error(errno));
         }
-        self.sockets[socket.0].writable = on;
+        self.sockets[socket.0].readable = interest.readable;
+        self.sockets[socket.0].writable = interest.writable;
         // EPOLL_CTL_MOD looks at the socket at once
         if self.is_ready(socket.0) {
             self.wake(socket.0);
         }
         Ok(())
+    }
+
+    fn set_trains(&mut self, socket: &mut SocketId, on: bool) -> bool {
+        self.sockets[socket.0].trains = on;
+        true
     }
 
     fn receive(
@@ -83,10 +90,15 @@ impl Io for World {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
         let asked = max.min(queued);
-        let n = self.faults.part(self.faults.profile.partial_receive, asked);
-        self.hand_over(at, exchange, n);
-        // A full batch does not tell that the queue is empty; a short one does, unless an error cut it.
-        let drained = n == asked && asked < max;
+        let most = self.faults.part(self.faults.profile.partial_receive, asked);
+        let mut n = 0;
+        while n < most && self.hand_over(at, exchange, n) {
+            n += 1;
+        }
+        // A full batch does not tell that the queue is empty; a short one does, unless an error cut it. What
+        // is left in a level-triggered world raises an event by itself.
+        let empty = self.sockets[at].queue.is_empty();
+        let drained = (empty && n < max) || (self.level && max == 1);
         self.journal.received(at, n, drained);
         // The moment between the last datagram and the answer: what arrives now is a new edge (R9).
         self.tick();
@@ -96,6 +108,7 @@ impl Io for World {
     fn send(&mut self, socket: &mut SocketId, messages: &[Message<'_>]) -> io::Result<usize> {
         let at = socket.0;
         self.tick();
+        self.journal.ledgers[at].send_calls += 1;
         let most = self.faults.part(self.faults.profile.partial_send, messages.len());
         for (done, message) in messages.iter().take(most).enumerate() {
             match self.send_error(at) {
@@ -175,30 +188,55 @@ impl World {
         }
     }
 
-    fn hand_over(&mut self, at: usize, exchange: &mut Exchange, n: usize) {
+    /// One message into slot `index`: a datagram, or a train of them where the socket takes trains.
+    fn hand_over(&mut self, at: usize, exchange: &mut Exchange, index: usize) -> bool {
         let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
-        for index in 0..n {
-            let wildcard = self.sockets[at].wildcard;
-            let Some(d) = self.sockets[at].queue.pop_front() else { break };
-            let len = d.payload.len().min(slot);
-            let offset = index * stride;
-            exchange.ring_mut()[offset..][..len].copy_from_slice(&d.payload[..len]);
-            let asked = wildcard.then_some(ReplySource { ip: d.destination, ifindex: 0 });
-            let truncated = d.payload.len() > slot;
-            let pushed = exchange.push(Arrived {
-                offset,
-                len,
-                cap: slot,
-                peer: d.peer,
-                destination: wildcard.then_some(d.destination),
-                reply_from: asked,
-                ifindex: 1,
-                ecn: 0,
-                hop_limit: 64,
-                flags: ArrivalFlags { multicast: false, broadcast: false, truncated },
-            });
-            assert!(pushed, "the exchange has a descriptor for every slot");
-            self.journal.delivered(at, &d, asked, truncated);
+        let (wildcard, trains) = (self.sockets[at].wildcard, self.sockets[at].trains);
+        let Some(first) = self.sockets[at].queue.pop_front() else { return false };
+        let mut joined = vec![first];
+        while trains && joined.len() < 64 && self.joins(at, &joined, slot) {
+            joined.extend(self.sockets[at].queue.pop_front());
         }
+        let first = &joined[0];
+        let offset = index * stride;
+        let mut len = 0;
+        for d in &joined {
+            let part = d.payload.len().min(slot - len);
+            exchange.ring_mut()[offset + len..][..part].copy_from_slice(&d.payload[..part]);
+            len += part;
+        }
+        let asked = wildcard.then_some(ReplySource { ip: first.destination, ifindex: 0 });
+        let truncated = first.payload.len() > slot;
+        let pushed = exchange.push(Arrived {
+            offset,
+            len,
+            cap: slot,
+            segment: if joined.len() > 1 { first.payload.len() } else { 0 },
+            peer: first.peer,
+            destination: wildcard.then_some(first.destination),
+            reply_from: asked,
+            ifindex: 1,
+            ecn: 0,
+            hop_limit: 64,
+            flags: ArrivalFlags { multicast: false, broadcast: false, truncated },
+        });
+        assert!(pushed, "the exchange has descriptors for every slot");
+        for d in &joined {
+            self.journal.delivered(at, d, asked, truncated);
+        }
+        true
+    }
+
+    /// Whether the next datagram in the queue belongs to the train: same way, same size, and only the last
+    /// one may be shorter.
+    fn joins(&self, at: usize, train: &[Datagram], slot: usize) -> bool {
+        let (size, last) = (train[0].payload.len(), &train[train.len() - 1]);
+        let bytes: usize = train.iter().map(|d| d.payload.len()).sum();
+        self.sockets[at].queue.front().is_some_and(|next| {
+            (1..=size).contains(&next.payload.len())
+                && last.payload.len() == size
+                && bytes + next.payload.len() <= slot
+                && (next.peer, next.destination) == (train[0].peer, train[0].destination)
+        })
     }
 }
