@@ -132,9 +132,10 @@ impl Bench {
         self.next_id
     }
 
-    /// `n` datagrams of 32 bytes arrive at once, `after_ns` from now, each from peer number `from`.
+    /// `n` datagrams of 32 bytes arrive at once, `after_ns` from now, from peer number `from` and
+    /// a second one in turn: answers to one peer would leave as a train.
     pub(crate) fn burst(&mut self, to: SocketId, after_ns: u64, from: u16, n: usize) {
-        (0..n).for_each(|_| self.command(to, after_ns, from, 0));
+        (0..n).for_each(|i| self.command(to, after_ns, from + if i % 2 == 0 { 0 } else { 100 }, 0));
     }
 
     /// One datagram with a command for `moody`.

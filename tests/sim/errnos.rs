@@ -172,6 +172,7 @@ fn a_descriptor_that_closes_while_answers_are_sent_drops_every_one_of_them() {
     bench.command(moody, 0, 1, 2);
     bench.settle();
     let counters = bench.counters(moody);
-    assert_eq!((counters.queued, counters.sent), (300, 2));
-    assert_eq!(counters.dropped(DropReason::SocketBroken), 298);
+    // two messages left: trains of 64 at most
+    assert!((2..=2 * 64).contains(&counters.sent), "{}", counters.sent);
+    assert_eq!((counters.queued, counters.dropped(DropReason::SocketBroken)), (300, 300 - counters.sent));
 }

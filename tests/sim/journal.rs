@@ -153,36 +153,42 @@ impl Journal {
     }
 
     pub(crate) fn sent(&mut self, at: usize, message: &Message<'_>) {
-        let payload = self.leaves(at, message);
-        self.ledgers[at].sent += 1;
-        self.left.push((at, message.to, payload));
+        self.check_resume(at, message);
+        for payload in datagrams(message) {
+            self.leaves(at, message, &payload);
+            self.ledgers[at].sent += 1;
+            self.left.push((at, message.to, payload));
+        }
     }
 
     pub(crate) fn send_error(&mut self, at: usize, message: &Message<'_>, errno: i32) {
         self.note("send error", at, errno.unsigned_abs().into(), 0);
-        if errno == libc::EAGAIN {
-            self.check_resume(at, message);
+        self.check_resume(at, message);
+        // a refused train is sent again, one datagram at a time
+        let again = message.segment.is_some() && [libc::EIO, libc::EMSGSIZE, libc::EINVAL].contains(&errno);
+        if errno == libc::EAGAIN || again {
+            self.progress += u64::from(again);
         } else if let Some((_, reason)) = SEND_ERRORS.iter().find(|(e, _)| *e == errno) {
-            self.leaves(at, message);
-            *self.ledgers[at].killed.entry(*reason).or_default() += 1;
+            for payload in datagrams(message) {
+                self.leaves(at, message, &payload);
+                *self.ledgers[at].killed.entry(*reason).or_default() += 1;
+            }
         }
     }
 
     /// A send ended before this message: the next one has to begin with it.
     pub(crate) fn stopped_at(&mut self, at: usize, message: &Message<'_>) {
-        self.ledgers[at].resume_at = Some((message.to, bytes(message)));
+        self.ledgers[at].resume_at = Some((message.to, datagrams(message).swap_remove(0)));
     }
 
     /// A message leaves, or dies of its errno; either way it is done with.
-    fn leaves(&mut self, at: usize, message: &Message<'_>) -> Vec<u8> {
-        self.check_resume(at, message);
-        let payload = bytes(message);
-        let id = number(&payload).or_else(|| self.tiny.get(&(at, message.to)).copied());
+    fn leaves(&mut self, at: usize, message: &Message<'_>, payload: &[u8]) {
+        let id = number(payload).or_else(|| self.tiny.get(&(at, message.to)).copied());
         self.note("leaves", at, id.unwrap_or(u64::MAX), u64::try_from(payload.len()).unwrap());
         self.progress += 1;
         let Some((id, request)) = id.and_then(|id| Some((id, self.requests.get_mut(&id)?))) else {
             self.fail(format!("listener {at} answers what was never asked, to {}", message.to));
-            return payload;
+            return;
         };
         request.answers += 1;
         let ledger = &mut self.ledgers[at];
@@ -199,12 +205,11 @@ impl Journal {
         if let Some((_, how)) = wrong.iter().find(|(wrong, _)| *wrong) {
             self.fail(format!("datagram {id} of listener {at} is answered {how}"));
         }
-        payload
     }
 
     fn check_resume(&mut self, at: usize, message: &Message<'_>) {
         let expected = self.ledgers[at].resume_at.take();
-        if expected.is_some_and(|expected| expected != (message.to, bytes(message))) {
+        if expected.is_some_and(|expected| expected != (message.to, datagrams(message).swap_remove(0))) {
             self.fail(format!(
                 "R14: listener {at} goes on with another message than the one that stopped it"
             ));
@@ -224,8 +229,12 @@ impl Journal {
     }
 }
 
-fn bytes(message: &Message<'_>) -> Vec<u8> {
+/// The datagrams of a message: one, or those of a train.
+fn datagrams(message: &Message<'_>) -> Vec<Vec<u8>> {
     let mut whole = Vec::new();
     message.parts.iter().for_each(|part| whole.extend_from_slice(part));
-    whole
+    match message.segment {
+        Some(size) if !whole.is_empty() => whole.chunks(size.get().into()).map(<[u8]>::to_vec).collect(),
+        _ => vec![whole],
+    }
 }

@@ -79,6 +79,7 @@ fn run(seed: u64) -> Result<(u64, Counters), String> {
     let mut rng = StdRng::seed_from_u64(seed);
     let setup = setup(seed, &mut rng);
     let mut bench = Bench::new(&setup);
+    bench.world().level = rng.random();
     for _ in 0..rng.random_range(1..=5) {
         listener(&mut bench, &setup, &mut rng);
     }

@@ -44,6 +44,8 @@ struct Socket {
     capacity: usize,
     /// Messages the send buffer takes before it is full.
     room: usize,
+    /// Watched for arrivals.
+    readable: bool,
     /// Watched for room to send.
     writable: bool,
     /// On the ready list of epoll.
@@ -83,6 +85,8 @@ pub(crate) struct World {
     pub(crate) orders: Orders,
     /// Nothing will ever happen again unless the reactor does something.
     pub(crate) idle: bool,
+    /// Readiness is told as long as it lasts, not only when it begins.
+    pub(crate) level: bool,
     mono_ns: u64,
     wall_offset_ns: i64,
     /// Ready list of epoll, oldest first.
@@ -99,6 +103,7 @@ impl World {
             journal: Journal::default(),
             orders: Orders::default(),
             idle: false,
+            level: false,
             mono_ns: 1_000_000,
             wall_offset_ns: WALL,
             list: VecDeque::new(),
@@ -116,6 +121,7 @@ impl World {
             queue: VecDeque::new(),
             capacity,
             room: ROOM,
+            readable: true,
             writable: false,
             listed: false,
             stuck: None,
@@ -217,7 +223,7 @@ impl World {
     /// What `epoll_wait` asks a listed item: is it ready now?
     fn readiness(&self, at: usize) -> (bool, bool) {
         let socket = &self.sockets[at];
-        (!socket.queue.is_empty(), socket.writable && socket.room > 0)
+        (socket.readable && !socket.queue.is_empty(), socket.writable && socket.room > 0)
     }
 
     fn is_ready(&self, at: usize) -> bool {
@@ -267,7 +273,7 @@ impl World {
 
     fn collect(&mut self, events: &mut Vec<Event>) {
         let few = self.faults.part(self.faults.profile.few_events, self.list.len().max(1));
-        let mut told = 0;
+        let (mut told, mut again) = (0, Vec::new());
         while told < few {
             let Some(at) = self.list.pop_front() else { break };
             self.sockets[at].listed = false;
@@ -275,7 +281,11 @@ impl World {
             if let Some(token) = self.sockets[at].token.filter(|_| readable || writable) {
                 events.push(Event::Ready { token, readable, writable });
                 told += 1;
+                if self.level {
+                    again.push(at);
+                }
             }
         }
+        again.into_iter().for_each(|at| self.wake(at));
     }
 }

@@ -21,6 +21,8 @@ pub struct Counters {
     pub sent: u64,
     /// Their payload bytes.
     pub sent_bytes: u64,
+    /// Segmented messages the kernel refused; their datagrams were sent one by one.
+    pub segments_refused: u64,
     /// Receive calls that failed with an error worth counting.
     pub receive_errors: u64,
     /// Handler calls that broke the handler.
@@ -73,6 +75,7 @@ impl AddAssign<&Self> for Counters {
         self.queued += other.queued;
         self.sent += other.sent;
         self.sent_bytes += other.sent_bytes;
+        self.segments_refused += other.segments_refused;
         self.receive_errors += other.receive_errors;
         self.faults += other.faults;
         self.handler_errors += other.handler_errors;

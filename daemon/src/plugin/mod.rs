@@ -8,13 +8,11 @@
 //! option     declared options + what the configuration says -> Values
 //! instance   one handler serving one listener                                          [unsafe]
 //! host       the five functions a plugin may call                                      [unsafe]
-//! datagram   arrivals and answers in the host's own types
 //! exchange   the memory both sides look at during a call: ring, rx, tx, arena          [unsafe]
 //! ```
 //!
 //! The contract is written in `plugins/ABI.md`.
 
-mod datagram;
 mod exchange;
 pub(crate) mod host;
 mod identity;
@@ -26,8 +24,9 @@ mod refusal;
 mod search;
 mod stage;
 
-pub use datagram::{ArrivalFlags, Arrived, ExchangeLimits, Output, OutputError, ReplySource};
-pub use exchange::Exchange;
+pub use exchange::{
+    Answers, ArrivalFlags, Arrived, Exchange, ExchangeLimits, Output, OutputError, Outputs, ReplySource,
+};
 pub use identity::Identity;
 pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
 pub use library::{Loader, Plugin};

@@ -47,6 +47,9 @@ impl Default for ReactorLimits {
 /// Receive errors in a row after which a visit ends: an error that does not go away must not keep the loop.
 pub(super) const RECEIVE_ERRORS_IN_A_ROW: u32 = 16;
 
+/// A socket whose device refused a segmented message sends plain ones for so many nanoseconds.
+pub(super) const SEGMENTS_OFF: u64 = 60_000_000_000;
+
 /// A handler that broke is made again after this long, doubled with each break.
 pub(super) const RESTART_FIRST: Duration = Duration::from_millis(100);
 /// The longest such wait.

@@ -4,6 +4,7 @@ use super::delayed::Delayed;
 use super::io::{Event, Io, Now, Token};
 use super::limits::ReactorLimits;
 use super::listener::{Listener, ListenerSpec, Service};
+use super::pace::Pace;
 use super::ready::ReadyList;
 use super::timers::{Timer, Timers};
 use crate::metrics::{Counters, DropReason};
@@ -116,6 +117,8 @@ impl<I: Io> Reactor<I> {
             delayed: 0,
             ready: false,
             broken: false,
+            no_segments_until: 0,
+            pace: Pace::default(),
             faults: None,
         };
         let seed = instance_seed(self.seed, &listener.name, listener.local);
@@ -227,7 +230,11 @@ impl<I: Io> Reactor<I> {
             let Some(listener) = current(&mut self.listeners, token) else { continue };
             match timer {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
-                Timer::Resume => self.ready.push(token, &mut listener.ready),
+                Timer::Resume => {
+                    if self.core.resume(listener) {
+                        self.ready.push(token, &mut listener.ready);
+                    }
+                }
                 Timer::Restart => {
                     let seed = instance_seed(self.seed, &listener.name, listener.local);
                     self.core.restart(listener, seed);

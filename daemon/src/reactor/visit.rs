@@ -2,11 +2,13 @@
 
 use super::errno::{OnReceive, on_receive};
 use super::fault::Verdict;
-use super::io::Io;
+use super::io::{Interest, Io};
 use super::limits::{RECEIVE_ERRORS_IN_A_ROW, RESUME_AFTER};
 use super::listener::{Listener, OnFault, Service};
 use super::machine::Core;
+use super::pace::Advice;
 use super::timers::Timer;
+use super::transmit::watch;
 use crate::guard;
 use crate::metrics::DropReason;
 use crate::plugin::{Arrived, Call, Outcome, Why};
@@ -29,17 +31,18 @@ impl<I: Io> Core<I> {
             if listener.broken {
                 return Visit { datagrams, more: false };
             }
-            let share =
-                self.limits.visit_datagrams.saturating_sub(datagrams).min(self.exchange.limits().slots);
+            let share = self.limits.visit_datagrams.saturating_sub(datagrams);
             if share == 0 || bytes >= self.limits.visit_bytes {
                 return Visit { datagrams, more: true };
             }
-            self.exchange.clear();
-            match self.io.receive(&mut listener.socket, &mut self.exchange, share) {
+            self.exchange.clear(self.now.mono_ns);
+            let most = listener.pace.next().min(share).min(self.exchange.limits().slots);
+            match self.io.receive(&mut listener.socket, &mut self.exchange, most) {
                 Ok(received) => {
                     errors = 0;
-                    datagrams += self.exchange.arrived().len();
-                    bytes += self.exchange.arrived().iter().map(|a| a.len.max(1)).sum::<usize>();
+                    datagrams += self.exchange.datagrams();
+                    bytes += self.exchange.messages().iter().map(|a| a.len.max(1)).sum::<usize>();
+                    self.adapt(listener, most);
                     self.serve(listener);
                     if received.drained {
                         return Visit { datagrams, more: false };
@@ -71,11 +74,21 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Looks at a socket again that gave only errors. False when it cannot even be watched: then later.
+    pub(super) fn resume(&mut self, listener: &mut Listener<I::Socket>) -> bool {
+        let interest = if listener.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
+        if watch(&mut self.io, listener, interest) {
+            return true;
+        }
+        self.resume_later(listener);
+        false
+    }
+
     /// A handler's timer fired.
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
         let call = self.call(listener);
         let Service::Running(instance) = &mut listener.service else { return };
-        self.exchange.clear();
+        self.exchange.clear(self.now.mono_ns);
         let outcome = instance.on_timer(&mut self.exchange, call, token);
         self.after_call(listener, outcome, "on_timer");
     }
@@ -100,7 +113,7 @@ impl<I: Io> Core<I> {
     /// Serves the datagrams in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
-        let n = self.exchange.arrived().len() as u64;
+        let n = self.exchange.datagrams() as u64;
         if n == 0 {
             return;
         }
@@ -116,15 +129,27 @@ impl<I: Io> Core<I> {
         self.after_call(listener, outcome, "on_batch");
     }
 
+    /// Learns from a receive call how to make the next one.
+    fn adapt(&mut self, listener: &mut Listener<I::Socket>, asked: usize) {
+        let messages = self.exchange.messages();
+        if listener.pace.learn(asked, messages) == Advice::JoinTrains {
+            let joined = self.io.set_trains(&mut listener.socket, true);
+            log::debug!(
+                "{listener}: one peer sends in bulk; trains {}",
+                if joined { "on" } else { "unsupported" }
+            );
+        }
+    }
+
     /// Counts what arrived, and drops what the handler shall not see.
     fn admit(&mut self, listener: &mut Listener<I::Socket>) {
         let counters = &mut listener.counters;
         let mut refused = false;
-        for arrived in self.exchange.arrived() {
-            counters.received += 1;
+        counters.received += self.exchange.datagrams() as u64;
+        for arrived in self.exchange.messages() {
             counters.received_bytes += arrived.len as u64;
             if let Err(reason) = admission(arrived) {
-                counters.drop_one(reason);
+                counters.drop_many(reason, arrived.datagrams() as u64);
                 refused = true;
                 log::trace!(target: "polyport::datagram", "{} {}: {} {reason}", listener.name, listener.local, arrived.peer);
             }
@@ -146,7 +171,7 @@ impl<I: Io> Core<I> {
             }
             Outcome::Broken => {
                 self.exchange.discard_outputs();
-                let n = self.exchange.arrived().len();
+                let n = self.exchange.datagrams();
                 log::error!(
                     "{listener}: the handler broke in {function}; {n} datagrams of the batch are dropped"
                 );
@@ -190,6 +215,9 @@ impl<I: Io> Core<I> {
         }
         listener.service = Service::Failed;
         self.timers.cancel_all(listener.token);
+        // An unusable descriptor cannot be taken out of the watch either; it then raises nothing.
+        let token = listener.token;
+        self.io.watch(&mut listener.socket, token, Interest::NOTHING).unwrap_or(());
         while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
             listener.counters.drop_one(DropReason::SocketBroken);
         }
@@ -197,7 +225,9 @@ impl<I: Io> Core<I> {
 
     /// The error did not go away, and no event will tell when it does: look again in a while, without
     /// keeping the loop busy (R16).
-    fn resume_later(&mut self, listener: &Listener<I::Socket>) {
+    fn resume_later(&mut self, listener: &mut Listener<I::Socket>) {
+        // Unwatched meanwhile: a socket that is ready to give errors would end every wait at once.
+        watch(&mut self.io, listener, Interest::NOTHING);
         let at = self.now.mono_ns.saturating_add(u64::try_from(RESUME_AFTER.as_nanos()).unwrap_or(u64::MAX));
         self.timers.arm(listener.token, Timer::Resume, at, 0);
     }

@@ -2,7 +2,7 @@
 
 use super::{ROOM, SocketId, Step, WALL, World};
 use polyport::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
-use polyport::reactor::{Event, Io, Message, Now, Received, Token};
+use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token};
 use rand::RngExt;
 use std::io;
 use std::time::Duration;
@@ -50,12 +50,18 @@ impl Io for World {
         Ok(())
     }
 
-    fn watch_writable(&mut self, socket: &mut SocketId, _: Token, on: bool) -> io::Result<()> {
+    fn set_trains(&mut self, _: &mut SocketId, _: bool) -> bool {
+        // this kernel never joins datagrams
+        false
+    }
+
+    fn watch(&mut self, socket: &mut SocketId, _: Token, interest: Interest) -> io::Result<()> {
         self.tick();
         if let Some(errno) = self.orders.watch {
             return Err(io::Error::from_raw_os_error(errno));
         }
-        self.sockets[socket.0].writable = on;
+        self.sockets[socket.0].readable = interest.readable;
+        self.sockets[socket.0].writable = interest.writable;
         // EPOLL_CTL_MOD looks at the socket at once
         if self.is_ready(socket.0) {
             self.wake(socket.0);
@@ -86,7 +92,8 @@ impl Io for World {
         let n = self.faults.part(self.faults.profile.partial_receive, asked);
         self.hand_over(at, exchange, n);
         // A full batch does not tell that the queue is empty; a short one does, unless an error cut it.
-        let drained = n == asked && asked < max;
+        // After a single receive nothing is known, and level-triggered nothing has to be.
+        let drained = (n == asked && asked < max) || (max == 1 && self.level);
         self.journal.received(at, n, drained);
         // The moment between the last datagram and the answer: what arrives now is a new edge (R9).
         self.tick();
@@ -189,6 +196,7 @@ impl World {
                 offset,
                 len,
                 cap: slot,
+                segment: 0,
                 peer: d.peer,
                 destination: wildcard.then_some(d.destination),
                 reply_from: asked,
