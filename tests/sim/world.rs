@@ -1,5 +1,5 @@
-//! The kernel's side: bounded receive queues, edge-triggered readiness as `epoll(7)` does it, a send buffer
-//! that fills, and virtual time.
+//! The kernel's side: bounded receive queues, readiness as `epoll(7)` tells it (at its edges, or while it
+//! lasts), a send buffer that fills, and virtual time.
 
 mod calls;
 
