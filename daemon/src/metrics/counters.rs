@@ -29,6 +29,8 @@ pub struct Counters {
     pub faults: u64,
     /// Handler calls that returned an error and kept the handler.
     pub handler_errors: u64,
+    /// Handler calls that took longer than `slow_batch`.
+    pub slow_calls: u64,
     /// Handlers created after the first one.
     pub restarts: u64,
     drops: [u64; DropReason::COUNT],
@@ -79,6 +81,7 @@ impl AddAssign<&Self> for Counters {
         self.receive_errors += other.receive_errors;
         self.faults += other.faults;
         self.handler_errors += other.handler_errors;
+        self.slow_calls += other.slow_calls;
         self.restarts += other.restarts;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;

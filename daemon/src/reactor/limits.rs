@@ -21,6 +21,11 @@ pub struct ReactorLimits {
     pub backlog_bytes: usize,
     /// Bytes of all backlogs.
     pub backlog_total_bytes: usize,
+    /// A handler call that takes longer is counted and logged.
+    pub slow_batch: Duration,
+    /// How long the loop looks for more without sleeping after it found something; costs a whole core while
+    /// there is traffic.
+    pub spin: Duration,
     /// Timers that may fire in a turn, and as many delayed datagrams that may leave in it.
     pub turn_timers: usize,
     /// Timers one handler may have armed.
@@ -38,6 +43,8 @@ impl Default for ReactorLimits {
             backlog_datagrams: 64,
             backlog_bytes: 256 << 10,
             backlog_total_bytes: 64 << 20,
+            slow_batch: Duration::from_millis(10),
+            spin: Duration::ZERO,
             turn_timers: 1024,
             handler_timers: 1024,
         }

@@ -6,6 +6,7 @@ use super::limits::ReactorLimits;
 use super::listener::{Listener, ListenerSpec, Service};
 use super::pace::Pace;
 use super::ready::ReadyList;
+use super::slow::SlowWatch;
 use super::timers::{Timer, Timers};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CreateError, Exchange, ExchangeLimits, Instance, InstanceSpec, TimerRequest, Why};
@@ -43,6 +44,9 @@ pub(super) struct Core<I> {
     pub(super) timer_requests: Vec<TimerRequest>,
     /// A handler broke whose listener says `on_fault = "exit"`.
     pub(super) fatal: bool,
+    pub(super) slow: SlowWatch,
+    /// When something was ready last.
+    active_ns: u64,
     events: Vec<Event>,
 }
 
@@ -82,6 +86,8 @@ impl<I: Io> Reactor<I> {
             rng: StdRng::seed_from_u64(seed),
             timer_requests: Vec::new(),
             fatal: false,
+            slow: SlowWatch::new(nanos(limits.slow_batch)),
+            active_ns: 0,
             events: Vec::new(),
         };
         Self { listeners: Slab::new(), generation: 0, ready: ReadyList::default(), core, seed }
@@ -137,7 +143,8 @@ impl<I: Io> Reactor<I> {
     /// Only when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
         // 1. Wait, unless somebody is still ready.
-        let timeout = if self.ready.is_empty() { self.next_deadline() } else { Some(Duration::ZERO) };
+        let busy = !self.ready.is_empty() || self.core.is_spinning();
+        let timeout = if busy { Some(Duration::ZERO) } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
         self.core.io.poll(timeout, &mut events)?;
@@ -153,6 +160,7 @@ impl<I: Io> Reactor<I> {
         self.core.events = events;
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
+        let (mut visits, mut visited) = (0, None);
         for _ in 0..self.ready.len() {
             // A token must not leave the list without a visit: no event would bring it back.
             if budget == 0 {
@@ -160,6 +168,11 @@ impl<I: Io> Reactor<I> {
             }
             let Some(token) = self.ready.pop() else { break };
             budget = budget.saturating_sub(self.visit(token).max(1));
+            (visits, visited) = (visits + 1, Some(token));
+        }
+        if let Some(last) = visited {
+            self.core.active_ns = self.core.now.mono_ns;
+            self.look_for_slow_visits(visits, last);
         }
         // 4. What is due.
         self.timers();
@@ -193,6 +206,20 @@ impl<I: Io> Reactor<I> {
             waiting: l.delayed + l.backlog.len() as u64,
             cells: l.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
         })
+    }
+
+    /// A slow turn with one visit names its listener; after one with more, calls are timed.
+    fn look_for_slow_visits(&mut self, visits: usize, last: Token) {
+        let start_ns = self.core.now.mono_ns;
+        let took_ns = self.core.io.now().mono_ns.saturating_sub(start_ns);
+        let timed_already = self.core.slow.is_timing();
+        if self.core.slow.is_slow(took_ns)
+            && !timed_already
+            && visits == 1
+            && let Some(listener) = current(&mut self.listeners, last)
+        {
+            self.core.note_slow(listener, took_ns);
+        }
     }
 
     /// How long to wait. The clock is read again: what the last turn took must not be added to the wait.
@@ -252,6 +279,12 @@ impl<I: Io> Reactor<I> {
 }
 
 impl<I: Io> Core<I> {
+    /// Whether the loop looks for more instead of sleeping.
+    fn is_spinning(&self) -> bool {
+        let spin_ns = nanos(self.limits.spin);
+        spin_ns > 0 && self.now.mono_ns.saturating_sub(self.active_ns) < spin_ns
+    }
+
     /// Makes a handler for a listener; no other is there at that time.
     pub(super) fn create(
         &mut self,
@@ -319,6 +352,10 @@ impl std::error::Error for AddError {}
 /// The listener an event or a timer is for, unless its slot has a new owner.
 fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
     listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The seed of a handler: of the reactor's seed and the listener's name and address, so that it does not

@@ -25,6 +25,7 @@ mod mio_readiness;
 mod pace;
 mod ready;
 mod settle;
+mod slow;
 mod timers;
 mod transmit;
 mod visit;

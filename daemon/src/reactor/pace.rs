@@ -7,9 +7,11 @@ use crate::plugin::Arrived;
 const BATCH: usize = 32;
 /// Batches in a row that brought one message at most, before a listener receives singly.
 const LONELY_BATCHES: u8 = 2;
-/// Single receives before a batch is tried again: its extra cost is spread over as many datagrams, and a
-/// burst waits for as many turns at the most.
-const SINGLES: u8 = 16;
+/// Single receives before a batch is tried again, doubled with each try that was not worth it: the extra
+/// cost of a batch is spread over as many datagrams, and a burst waits for as many turns at the most.
+const FIRST_SINGLES: u8 = 8;
+/// The most such receives.
+const MOST_SINGLES: u8 = 64;
 /// Equal datagrams of one peer in one batch that make trains worth while.
 const BULK: usize = 16;
 
@@ -20,6 +22,8 @@ pub(super) struct Pace {
     lonely: u8,
     /// Single receives left.
     singles: u8,
+    /// How many there were last.
+    last_singles: u8,
     /// Trains were asked for.
     trains: bool,
 }
@@ -50,11 +54,13 @@ impl Pace {
         if messages.len() <= 1 && messages.iter().all(|m| m.segment == 0) {
             self.lonely = (self.lonely + 1).min(LONELY_BATCHES);
             if self.lonely == LONELY_BATCHES {
-                self.singles = SINGLES;
+                let doubled = self.last_singles.saturating_mul(2);
+                self.last_singles = doubled.clamp(FIRST_SINGLES, MOST_SINGLES);
+                self.singles = self.last_singles;
             }
             return Advice::GoOn;
         }
-        self.lonely = 0;
+        (self.lonely, self.last_singles) = (0, 0);
         if !self.trains && is_bulk(messages) {
             self.trains = true;
             return Advice::JoinTrains;
@@ -93,17 +99,18 @@ mod tests {
     fn a_sparse_listener_receives_singly_and_tries_a_batch_now_and_then() {
         let mut pace = Pace::default();
         let mut asked = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..200 {
             asked.push(pace.next());
             pace.learn(pace.next(), &[message(1)]);
         }
-        assert_eq!(asked.iter().filter(|n| **n == BATCH).count(), 4);
+        // Two in the beginning, then after 8, 16, 32, 64 and 64 single ones.
+        assert_eq!(asked.iter().filter(|n| **n == BATCH).count(), 2 + 5);
         assert_eq!(asked[..3], [BATCH, BATCH, 1]);
     }
 
     #[test]
     fn a_batch_that_is_worth_it_ends_single_receives() {
-        let mut pace = Pace { lonely: LONELY_BATCHES, singles: 0, trains: false };
+        let mut pace = Pace { lonely: LONELY_BATCHES, ..Pace::default() };
         pace.learn(BATCH, &[message(1), message(2)]);
         assert_eq!((pace.next(), pace.lonely), (BATCH, 0));
     }

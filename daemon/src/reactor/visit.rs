@@ -122,11 +122,27 @@ impl<I: Io> Core<I> {
             listener.counters.drop_many(DropReason::HandlerDown, n);
             return;
         };
+        let before_ns = self.slow.times_call().then(|| self.io.now().mono_ns);
         let outcome = instance.on_batch(&mut self.exchange, call);
+        if let Some(before_ns) = before_ns {
+            let took_ns = self.io.now().mono_ns.saturating_sub(before_ns);
+            if self.slow.is_slow(took_ns) {
+                self.note_slow(listener, took_ns);
+            }
+        }
         if outcome == Outcome::Broken {
             listener.counters.drop_many(DropReason::HandlerFault, n);
         }
         self.after_call(listener, outcome, "on_batch");
+    }
+
+    /// Counts a slow call, and says so now and then.
+    pub(super) fn note_slow(&mut self, listener: &mut Listener<I::Socket>, took_ns: u64) {
+        listener.counters.slow_calls += 1;
+        if self.slow.may_log(self.now.mono_ns) {
+            let ms = took_ns / 1_000_000;
+            log::warn!("{listener}: the handler took {ms} ms for one batch; every listener waits meanwhile");
+        }
     }
 
     /// Learns from a receive call how to make the next one.

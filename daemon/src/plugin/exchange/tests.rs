@@ -4,6 +4,7 @@
 use super::address::to_pp_addr;
 use super::*;
 use polyport_abi::{TX_FROM, TX_TO};
+use std::net::IpAddr;
 
 const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
@@ -132,7 +133,7 @@ fn parked_entries_keep_their_order_and_their_bytes() {
 
 #[test]
 fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
-    // more rounds than arena chunks: entries that lie in the ring use none of them
+    // More rounds than arena chunks: entries that lie in the ring use none of them.
     for tx_total in 1..12 {
         let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
         assert!(e.push(arrived(0, 1)));
