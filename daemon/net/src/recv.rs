@@ -114,7 +114,9 @@ impl RecvBatch {
         let fd = socket.as_raw_fd();
         let headers = &mut self.headers[..max];
         let result = match headers {
-            [header] if socket.has_control() || cfg!(not(target_os = "linux")) => recv_one(fd, header).map(|()| 1),
+            [header] if socket.has_control() || cfg!(not(target_os = "linux")) => {
+                recv_one(fd, header).map(|()| 1)
+            }
             [header] => recv_plain(fd, header, &self.vectors[0]).map(|()| 1),
             many if self.calls == Calls::Many => match recv_many(fd, many) {
                 Err(error) if Calls::are_missing(&error) => {
