@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-pub use polyport_net::{BindError, SocketOptions, UdpSocket as Socket};
+pub use polyport_net::{BindError, Membership, SocketOptions, UdpSocket as Socket, interface_name};
 
 /// Events taken from the kernel in one call.
 const EVENTS: usize = 1024;
