@@ -58,7 +58,10 @@ impl ListenerConfig {
     /// Names the option.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.record == Record::Pcapng && self.path().is_none() {
-            return Err(Error::option("file", "record = \"pcapng\" needs the name of a file, such as \"heard.pcapng\""));
+            return Err(Error::option(
+                "file",
+                "record = \"pcapng\" needs the name of a file, such as \"heard.pcapng\"",
+            ));
         }
         if self.ack_text.len() > MAX_ACK {
             return Err(Error::option("ack_text", format_args!("longer than {MAX_ACK} bytes")));

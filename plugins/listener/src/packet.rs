@@ -79,12 +79,16 @@ mod tests {
             let bytes = packet("192.0.2.1:5000", "239.1.2.3:1062", &payload);
             assert_eq!(bytes.len(), 28 + len);
             let parsed = PacketHeaders::from_ip_slice(&bytes).unwrap();
-            let (Some(NetHeaders::Ipv4(ip, _)), Some(TransportHeader::Udp(udp))) = (parsed.net, parsed.transport)
+            let (Some(NetHeaders::Ipv4(ip, _)), Some(TransportHeader::Udp(udp))) =
+                (parsed.net, parsed.transport)
             else {
                 panic!("not UDP over IPv4");
             };
             assert_eq!((ip.source, ip.destination), ([192, 0, 2, 1], [239, 1, 2, 3]));
-            assert_eq!((ip.time_to_live, ip.ecn.value(), ip.header_checksum), (7, 2, ip.calc_header_checksum()));
+            assert_eq!(
+                (ip.time_to_live, ip.ecn.value(), ip.header_checksum),
+                (7, 2, ip.calc_header_checksum())
+            );
             assert_eq!((udp.source_port, udp.destination_port), (5000, 1062));
             assert_eq!(udp.checksum, udp.calc_checksum_ipv4(&ip, &payload).unwrap());
             assert_eq!(parsed.payload.slice(), payload);
@@ -98,7 +102,8 @@ mod tests {
             let bytes = packet("[2001:db8::1]:5000", "[ff15::1]:1062", &payload);
             assert_eq!(bytes.len(), 48 + len);
             let parsed = PacketHeaders::from_ip_slice(&bytes).unwrap();
-            let (Some(NetHeaders::Ipv6(ip, _)), Some(TransportHeader::Udp(udp))) = (parsed.net, parsed.transport)
+            let (Some(NetHeaders::Ipv6(ip, _)), Some(TransportHeader::Udp(udp))) =
+                (parsed.net, parsed.transport)
             else {
                 panic!("not UDP over IPv6");
             };

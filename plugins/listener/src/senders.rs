@@ -131,7 +131,9 @@ mod tests {
     #[test]
     fn the_silent_one_is_forgotten() {
         let mut senders = Senders::with_limit(2);
-        assert!(!senders.count(sender(1), 10) && !senders.count(sender(2), 0) && !senders.count(sender(1), 5));
+        assert!(
+            !senders.count(sender(1), 10) && !senders.count(sender(2), 0) && !senders.count(sender(1), 5)
+        );
         assert!(senders.count(sender(3), 1), "the table is full");
         assert_eq!((senders.len(), senders.get(sender(2))), (2, None));
         assert_eq!(senders.get(sender(1)), Some(Sum { datagrams: 2, bytes: 15 }));
@@ -157,7 +159,10 @@ mod tests {
         assert!(senders.report().is_none());
         senders.count(sender(1), 3);
         let text = senders.report().map(|summary| summary.to_string());
-        assert_eq!(text.unwrap(), "heard 1 datagrams with 3 bytes from 1 senders: 192.0.2.1:1 1 datagrams 3 bytes");
+        assert_eq!(
+            text.unwrap(),
+            "heard 1 datagrams with 3 bytes from 1 senders: 192.0.2.1:1 1 datagrams 3 bytes"
+        );
         assert!(senders.report().is_none());
     }
 }
