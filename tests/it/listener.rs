@@ -1,6 +1,5 @@
 //! Broadcast and multicast between two hosts: who hears what, who answers and from where, and what is recorded.
 
-use crate::polyport;
 use polyport_tests::network::{Host, Network, WIRE};
 use polyport_tests::tool::tool;
 use polyport_tests::{Client, DEADLINE, Daemon};
@@ -178,10 +177,10 @@ fn a_recording_can_be_opened_by_others() {
     assert_eq!(v6.receive().1, b"ack");
     drop(daemon.stop());
     let expected = [
-        "10.77.0.2\t239.1.2.3\t\t\t6000\t5000\t5\teth0\t1\n\
-         10.77.0.2\t10.77.0.255\t\t\t6000\t5000\t3\teth0\t1\n\
-         10.77.0.2\t10.77.0.3\t\t\t6000\t5000\t0\teth0\t1\n",
-        "\t\tfd77::2\tff15::77\t6000\t5000\t1000\teth0\t1\n",
+        "10.77.0.2\t239.1.2.3\t\t\t6000\t5000\t13\teth0\t1\n\
+         10.77.0.2\t10.77.0.255\t\t\t6000\t5000\t11\teth0\t1\n\
+         10.77.0.2\t10.77.0.3\t\t\t6000\t5000\t8\teth0\t1\n",
+        "\t\tfd77::2\tff15::77\t6000\t5000\t1008\teth0\t1\n",
     ];
     for (path, expected) in [&four, &six].into_iter().zip(expected) {
         let Some(shown) = tshark(path) else { return };
@@ -201,7 +200,7 @@ fn tshark(path: &Path) -> Option<String> {
         "ipv6.dst",
         "udp.srcport",
         "udp.dstport",
-        "data.len",
+        "udp.length",
         "frame.interface_name",
         "udp.checksum.status",
     ] {

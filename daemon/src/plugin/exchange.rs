@@ -291,15 +291,22 @@ impl Exchange {
         Ok(Output { rx, payload, to, from, at_ns: tx.at_ns, segment: tx.segment, ecn: tx.ecn & 3 })
     }
 
-    /// Lends the memory to a handler call: `call` gets the batch, which is valid until it returns.
+    /// Lends the memory to a handler call: `call` gets the batch, which is valid until it returns. What the
+    /// kernel does not tell of where a datagram went, such as the port, is as in `bound`.
     pub(super) fn lend<R>(
         &mut self,
         now_ns: u64,
+        bound: SocketAddr,
         batch: &pp_batch,
         call: impl FnOnce(*mut pp_batch) -> R,
     ) -> R {
+        let bound = to_pp_addr(bound);
         for d in &mut self.rx {
             d.rx_ns = now_ns;
+            if d.flags & RX_HAS_LOCAL == 0 {
+                d.local = bound;
+            }
+            d.local.port = bound.port;
         }
         let mut batch = pp_batch {
             rx_len: u32::try_from(self.rx.len()).unwrap_or(0),

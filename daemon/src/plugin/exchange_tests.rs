@@ -13,6 +13,8 @@ const SMALL: ExchangeLimits = ExchangeLimits {
     arena_chunks: 3,
 };
 
+const BOUND: &str = "0.0.0.0:1062";
+
 fn arrived(offset: usize, len: usize) -> Arrived {
     Arrived {
         offset,
@@ -123,11 +125,21 @@ fn parked_entries_keep_their_order_and_their_bytes() {
     assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
 }
 
+#[test]
+fn a_datagram_was_sent_to_the_port_of_the_listener() {
+    let mut e = exchange(&[b"one"]);
+    assert!(e.push(Arrived { destination: Some("239.1.2.3".parse().unwrap()), ..arrived(80, 1) }));
+    e.lend(7, BOUND.parse().unwrap(), &blank_batch(), |_| ());
+    let seen: Vec<_> =
+        e.rx.iter().map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns)).collect();
+    assert_eq!(seen, [(BOUND.to_owned(), 0, 7), ("239.1.2.3:1062".to_owned(), RX_HAS_LOCAL, 7)]);
+}
+
 /// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
 fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
     let shared: *mut Exchange = e;
     let mut flushes = Vec::new();
-    e.lend(1, batch, |b| {
+    e.lend(1, BOUND.parse().unwrap(), batch, |b| {
         // SAFETY: the batch is valid during the call.
         let b = unsafe { &mut *b };
         for round in 1..=3_u8 {
