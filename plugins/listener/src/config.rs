@@ -10,7 +10,7 @@ choices! {
     pub enum Record {
         /// Nothing but counts.
         Off = "off",
-        /// A line in the host's log, at the level info.
+        /// A line in the host's log, at the level info. The host leaves lines out when too many come in a second.
         Log = "log",
         /// A packet in a file that Wireshark opens.
         Pcapng = "pcapng",
