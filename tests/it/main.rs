@@ -18,7 +18,8 @@ mod examples;
 mod hostile_handlers;
 #[cfg(test)]
 mod libraries;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod listener;
 #[cfg(test)]
 mod logs;

@@ -55,6 +55,8 @@ mod buffers;
 mod cmsg;
 mod connect;
 mod control;
+#[cfg(target_os = "linux")]
+pub mod epoll;
 mod error_queue;
 mod group;
 mod interface;

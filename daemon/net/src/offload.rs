@@ -20,6 +20,9 @@ impl UdpSocket {
         if !CAN_SEGMENT {
             return Err(io::ErrorKind::Unsupported.into());
         }
+        if on {
+            self.expect_control();
+        }
         sockopt::set_int(self, LEVEL, UDP_GRO, on.into())
     }
 

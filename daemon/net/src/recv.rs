@@ -114,7 +114,10 @@ impl RecvBatch {
         let fd = socket.as_raw_fd();
         let headers = &mut self.headers[..max];
         let result = match headers {
-            [header] => recv_one(fd, header).map(|()| 1),
+            [header] if socket.has_control() || cfg!(not(target_os = "linux")) => {
+                recv_one(fd, header).map(|()| 1)
+            }
+            [header] => recv_plain(fd, header, &self.vectors[0]).map(|()| 1),
             many if self.calls == Calls::Many => match recv_many(fd, many) {
                 Err(error) if Calls::are_missing(&error) => {
                     self.calls = Calls::Single;
@@ -210,6 +213,21 @@ fn recv_one(fd: RawFd, header: &mut Header) -> io::Result<()> {
     // SAFETY: as in `recv_many`, for one message.
     let len = sys::retry(|| unsafe { libc::recvmsg(fd, message, libc::MSG_DONTWAIT) })?;
     header.len = sys::fit(len)?;
+    Ok(())
+}
+
+/// One datagram of a socket without control data: the call with the least to copy in and out.
+fn recv_plain(fd: RawFd, header: &mut Header, vector: &libc::iovec) -> io::Result<()> {
+    let message = &mut header.msg;
+    let (name, name_len) = (message.msg_name.cast::<libc::sockaddr>(), &raw mut message.msg_namelen);
+    // With MSG_TRUNC the result is the length that was sent, whatever found room.
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    // SAFETY: as in `recv_many`: the slot that `recv` has borrowed, and the batch's own name and length.
+    let len =
+        sys::retry(|| unsafe { libc::recvfrom(fd, vector.iov_base, vector.iov_len, flags, name, name_len) })?;
+    message.msg_controllen = sys::fit(0)?;
+    message.msg_flags = if len > vector.iov_len { libc::MSG_TRUNC } else { 0 };
+    header.len = sys::fit(len.min(vector.iov_len))?;
     Ok(())
 }
 

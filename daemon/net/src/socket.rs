@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -18,6 +19,8 @@ pub struct UdpSocket {
     inner: Socket,
     ipv6: bool,
     asked: Asked,
+    /// Whether datagrams may come with control data; without, a cheaper call receives them.
+    control: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,8 @@ impl UdpSocket {
         apply(&inner, &addr, options).map_err(|(name, source)| at(BindStep::Option(name))(source))?;
         inner.bind(&SockAddr::from(addr)).map_err(at(BindStep::Bind))?;
         let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
-        Ok(Self { inner, ipv6: addr.is_ipv6(), asked })
+        let control = AtomicBool::new(wants_control(&addr, options));
+        Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
     }
 
     /// Takes over a bound socket that another process made: the daemon's predecessor, or systemd. The options are set as
@@ -71,7 +75,19 @@ impl UdpSocket {
             io::Error::new(error.kind(), format!("inherited socket {addr}: {name}: {error}"))
         })?;
         let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
-        Ok(Self { inner, ipv6: addr.is_ipv6(), asked })
+        // Whoever made it may have asked for control data, trains included.
+        let control = AtomicBool::new(true);
+        Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
+    }
+
+    /// Whether a datagram may come with control data.
+    pub(crate) fn has_control(&self) -> bool {
+        self.control.load(Relaxed)
+    }
+
+    /// From now on datagrams may come with control data.
+    pub(crate) fn expect_control(&self) {
+        self.control.store(true, Relaxed);
     }
 
     /// The address and port it is bound to.
@@ -215,6 +231,10 @@ fn apply(
         crate::group::only_own_groups(socket, ipv6).map_err(named("IP_MULTICAST_ALL"))?;
     }
     Ok(())
+}
+
+fn wants_control(addr: &SocketAddr, options: &SocketOptions) -> bool {
+    options.pktinfo.is_wanted(addr) || options.recv_ecn || options.recv_hop_limit
 }
 
 fn recv_option(socket: &Socket, ipv6: bool, v4_name: libc::c_int, v6_name: libc::c_int) -> io::Result<()> {

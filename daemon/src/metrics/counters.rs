@@ -21,12 +21,16 @@ pub struct Counters {
     pub sent: u64,
     /// Their payload bytes.
     pub sent_bytes: u64,
+    /// Segmented messages the kernel refused; their datagrams were sent one by one.
+    pub segments_refused: u64,
     /// Receive calls that failed with an error worth counting.
     pub receive_errors: u64,
     /// Handler calls that broke the handler.
     pub faults: u64,
     /// Handler calls that returned an error and kept the handler.
     pub handler_errors: u64,
+    /// Handler calls that took longer than `slow_batch`.
+    pub slow_calls: u64,
     /// Handlers created after the first one.
     pub restarts: u64,
     drops: [u64; DropReason::COUNT],
@@ -73,9 +77,11 @@ impl AddAssign<&Self> for Counters {
         self.queued += other.queued;
         self.sent += other.sent;
         self.sent_bytes += other.sent_bytes;
+        self.segments_refused += other.segments_refused;
         self.receive_errors += other.receive_errors;
         self.faults += other.faults;
         self.handler_errors += other.handler_errors;
+        self.slow_calls += other.slow_calls;
         self.restarts += other.restarts;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;

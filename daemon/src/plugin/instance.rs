@@ -159,7 +159,7 @@ impl Instance {
         record.limiter.set_now(call.now_ns);
         record.exchange.set(exchange);
         let batch = call.batch(handle(record));
-        let status = exchange.lend(call.now_ns, record.local, &batch, f);
+        let status = exchange.lend(&batch, f);
         record.exchange.set(ptr::null_mut());
         match status {
             OK => Outcome::Served,

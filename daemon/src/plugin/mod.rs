@@ -24,7 +24,9 @@ mod refusal;
 mod search;
 mod stage;
 
-pub use exchange::{ArrivalFlags, Arrived, Exchange, ExchangeLimits, Output, OutputError, ReplySource};
+pub use exchange::{
+    Answers, ArrivalFlags, Arrived, Exchange, ExchangeLimits, Output, OutputError, Outputs, ReplySource,
+};
 pub use identity::Identity;
 pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
 pub use library::{Loader, Plugin};

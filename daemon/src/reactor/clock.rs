@@ -7,7 +7,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
+    wall_offset_ns: i64,
+    /// When the wall clock is looked at again.
+    refresh_ns: u64,
 }
+
+/// The wall clock serves time stamps for people: a step of it is seen after this long, and a turn saves a
+/// read.
+const REFRESH_NS: u64 = 100_000_000;
 
 impl Clock {
     /// Starts counting.
@@ -15,7 +22,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
     #[expect(clippy::new_without_default, reason = "a clock that starts by default would hide that it does")]
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), wall_offset_ns: 0, refresh_ns: 0 }
     }
 
     /// Monotonic nanoseconds since the start, at least 1: 0 means "now" and "never" in the plugin ABI.
@@ -27,13 +34,19 @@ impl Clock {
     }
 
     /// Both clocks.
-    #[must_use]
-    pub fn now(&self) -> Now {
+    pub fn now(&mut self) -> Now {
         let mono_ns = self.mono_ns();
+        if mono_ns >= self.refresh_ns {
+            self.refresh_ns = mono_ns.saturating_add(REFRESH_NS);
+            self.wall_offset_ns = Self::wall_offset_ns(mono_ns);
+        }
+        Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
+    }
+
+    fn wall_offset_ns(mono_ns: u64) -> i64 {
         #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall_ns = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
-        let wall_offset_ns = wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX));
-        Now { mono_ns, wall_offset_ns }
+        wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX))
     }
 }

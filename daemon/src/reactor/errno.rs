@@ -60,6 +60,16 @@ pub(super) fn on_send(error: &io::Error) -> OnSend {
     }
 }
 
+/// Whether a failed send of a segmented message says something about segmenting: then its datagrams are sent
+/// one by one. `EIO`: the device has no checksum offload. `EMSGSIZE`: a segment is larger than the path's MTU.
+/// `EINVAL`: also what older kernels say to that, and to a source address that is gone.
+pub(super) fn refuses_segments(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EMSGSIZE | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOPROTOOPT)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ pub trait Io {
     /// A bound UDP socket.
     type Socket;
 
-    /// The time. Read once a turn.
+    /// The time. Read once a turn, and once more before a wait that has a deadline.
     fn now(&mut self) -> Now;
 
     /// Waits until something is ready, for `timeout` at most; none waits for ever. Events may be spurious
@@ -21,17 +21,20 @@ pub trait Io {
     /// Only what makes waiting impossible; an interrupted wait is no events.
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
 
-    /// Starts to watch a socket for arrivals, edge-triggered.
+    /// Starts to watch a socket for arrivals.
     ///
     /// # Errors
     /// As of the mechanism below.
     fn register(&mut self, socket: &mut Self::Socket, token: Token) -> io::Result<()>;
 
-    /// Also watches (or no longer watches) for room to send.
+    /// Changes what a socket is watched for. What is possible already at that moment raises an event too.
     ///
     /// # Errors
     /// As of the mechanism below.
-    fn watch_writable(&mut self, socket: &mut Self::Socket, token: Token, on: bool) -> io::Result<()>;
+    fn watch(&mut self, socket: &mut Self::Socket, token: Token, interest: Interest) -> io::Result<()>;
+
+    /// Lets the kernel join the datagrams of a peer into trains, or not; false where it cannot.
+    fn set_trains(&mut self, socket: &mut Self::Socket, on: bool) -> bool;
 
     /// Receives at most `max` datagrams into the ring of `exchange` and describes them there.
     ///
@@ -86,12 +89,31 @@ pub enum Event {
     Stop,
 }
 
+/// What a socket is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// Arrivals.
+    pub readable: bool,
+    /// Room to send.
+    pub writable: bool,
+}
+
+impl Interest {
+    /// Arrivals only: the usual.
+    pub const READ: Self = Self { readable: true, writable: false };
+    /// Both, while something waits to be sent.
+    pub const READ_WRITE: Self = Self { readable: true, writable: true };
+    /// Nothing, while the socket gives only errors.
+    pub const NOTHING: Self = Self { readable: false, writable: false };
+}
+
 /// The result of a receive call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Messages taken from the socket; a train counts once.
     pub messages: usize,
-    /// Nothing waits any more, and a new arrival will raise an event.
+    /// The listener need not be visited again before an event names it: either nothing waits, or what waits
+    /// raises one.
     pub drained: bool,
 }
 

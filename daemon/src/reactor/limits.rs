@@ -21,7 +21,12 @@ pub struct ReactorLimits {
     pub backlog_bytes: usize,
     /// Bytes of all backlogs.
     pub backlog_total_bytes: usize,
-    /// Timers and delayed datagrams that may fire in a turn.
+    /// A handler call that takes longer is counted and logged.
+    pub slow_batch: Duration,
+    /// How long the loop looks for more without sleeping after it found something; costs a whole core while
+    /// there is traffic.
+    pub spin: Duration,
+    /// Timers that may fire in a turn, and as many delayed datagrams that may leave in it.
     pub turn_timers: usize,
     /// Timers one handler may have armed.
     pub handler_timers: usize,
@@ -38,6 +43,8 @@ impl Default for ReactorLimits {
             backlog_datagrams: 64,
             backlog_bytes: 256 << 10,
             backlog_total_bytes: 64 << 20,
+            slow_batch: Duration::from_millis(10),
+            spin: Duration::ZERO,
             turn_timers: 1024,
             handler_timers: 1024,
         }
@@ -46,6 +53,9 @@ impl Default for ReactorLimits {
 
 /// Receive errors in a row after which a visit ends: an error that does not go away must not keep the loop.
 pub(super) const RECEIVE_ERRORS_IN_A_ROW: u32 = 16;
+
+/// A socket whose device refused a segmented message sends plain ones for so many nanoseconds.
+pub(super) const SEGMENTS_OFF: u64 = 60_000_000_000;
 
 /// A handler that broke is made again after this long, doubled with each break.
 pub(super) const RESTART_FIRST: Duration = Duration::from_millis(100);

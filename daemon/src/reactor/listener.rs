@@ -3,6 +3,7 @@
 use super::backlog::Backlog;
 use super::fault::FaultHistory;
 use super::io::Token;
+use super::pace::Pace;
 use crate::metrics::Counters;
 use crate::plugin::{Cells, Instance, Plugin, Values};
 use std::fmt;
@@ -60,8 +61,16 @@ pub(super) struct Listener<S> {
     pub(super) cells: Cells,
     pub(super) counters: Counters,
     pub(super) backlog: Backlog,
+    /// Its datagrams among the delayed ones.
+    pub(super) delayed: u64,
     /// On the ready list.
     pub(super) ready: bool,
+    /// The socket turned out to be unusable: no call on it makes sense any more.
+    pub(super) broken: bool,
+    /// Plain messages only before this moment, monotonic ns.
+    pub(super) no_segments_until: u64,
+    /// How the next visit receives.
+    pub(super) pace: Pace,
     /// Made at the first break: most listeners never need it.
     pub(super) faults: Option<Box<FaultHistory>>,
 }

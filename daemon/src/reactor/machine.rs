@@ -4,7 +4,9 @@ use super::delayed::Delayed;
 use super::io::{Event, Io, Now, Token};
 use super::limits::ReactorLimits;
 use super::listener::{Listener, ListenerSpec, Service};
+use super::pace::Pace;
 use super::ready::ReadyList;
+use super::slow::SlowWatch;
 use super::timers::{Timer, Timers};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CreateError, Exchange, ExchangeLimits, Instance, InstanceSpec, TimerRequest, Why};
@@ -42,6 +44,9 @@ pub(super) struct Core<I> {
     pub(super) timer_requests: Vec<TimerRequest>,
     /// A handler broke whose listener says `on_fault = "exit"`.
     pub(super) fatal: bool,
+    pub(super) slow: SlowWatch,
+    /// When something was ready last.
+    active_ns: u64,
     events: Vec<Event>,
 }
 
@@ -81,6 +86,8 @@ impl<I: Io> Reactor<I> {
             rng: StdRng::seed_from_u64(seed),
             timer_requests: Vec::new(),
             fatal: false,
+            slow: SlowWatch::new(nanos(limits.slow_batch)),
+            active_ns: 0,
             events: Vec::new(),
         };
         Self { listeners: Slab::new(), generation: 0, ready: ReadyList::default(), core, seed }
@@ -113,12 +120,19 @@ impl<I: Io> Reactor<I> {
             cells: Default::default(),
             counters: Counters::default(),
             backlog: Default::default(),
+            delayed: 0,
             ready: false,
+            broken: false,
+            no_segments_until: 0,
+            pace: Pace::default(),
             faults: None,
         };
         let seed = instance_seed(self.seed, &listener.name, listener.local);
         self.core.create(&mut listener, seed, Why::Start).map_err(AddError::Create)?;
-        self.core.io.register(&mut listener.socket, token).map_err(AddError::Register)?;
+        if let Err(error) = self.core.io.register(&mut listener.socket, token) {
+            self.core.timers.cancel_all(token);
+            return Err(AddError::Register(error));
+        }
         slot.insert(listener);
         Ok(token)
     }
@@ -129,7 +143,8 @@ impl<I: Io> Reactor<I> {
     /// Only when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
         // 1. Wait, unless somebody is still ready.
-        let timeout = if self.ready.is_empty() { self.next_deadline() } else { Some(Duration::ZERO) };
+        let busy = !self.ready.is_empty() || self.core.is_spinning();
+        let timeout = if busy { Some(Duration::ZERO) } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
         self.core.io.poll(timeout, &mut events)?;
@@ -145,9 +160,19 @@ impl<I: Io> Reactor<I> {
         self.core.events = events;
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
+        let (mut visits, mut visited) = (0, None);
         for _ in 0..self.ready.len() {
-            let Some(token) = self.ready.pop().filter(|_| budget > 0) else { break };
+            // A token must not leave the list without a visit: no event would bring it back.
+            if budget == 0 {
+                break;
+            }
+            let Some(token) = self.ready.pop() else { break };
             budget = budget.saturating_sub(self.visit(token).max(1));
+            (visits, visited) = (visits + 1, Some(token));
+        }
+        if let Some(last) = visited {
+            self.core.active_ns = self.core.now.mono_ns;
+            self.look_for_slow_visits(visits, last);
         }
         // 4. What is due.
         self.timers();
@@ -162,12 +187,9 @@ impl<I: Io> Reactor<I> {
 
     /// Ends service: what still waits to be sent is dropped with that reason.
     pub fn stop(&mut self) {
-        for token in self.core.delayed.drain().collect::<Vec<_>>() {
-            if let Some(listener) = self.listeners.get_mut(token.index as usize) {
-                listener.counters.drop_one(DropReason::Stopping);
-            }
-        }
+        self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
+            listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             while listener.backlog.pop(&mut self.core.backlog_bytes).is_some() {
                 listener.counters.drop_one(DropReason::Stopping);
             }
@@ -181,18 +203,33 @@ impl<I: Io> Reactor<I> {
             local: l.local,
             plugin: l.plugin.name(),
             counters: &l.counters,
-            waiting: self.core.delayed.waiting(l.token) + l.backlog.len() as u64,
+            waiting: l.delayed + l.backlog.len() as u64,
             cells: l.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
         })
     }
 
-    fn next_deadline(&self) -> Option<Duration> {
+    /// A slow turn with one visit names its listener; after one with more, calls are timed.
+    fn look_for_slow_visits(&mut self, visits: usize, last: Token) {
+        let start_ns = self.core.now.mono_ns;
+        let took_ns = self.core.io.now().mono_ns.saturating_sub(start_ns);
+        let timed_already = self.core.slow.is_timing();
+        if self.core.slow.is_slow(took_ns)
+            && !timed_already
+            && visits == 1
+            && let Some(listener) = current(&mut self.listeners, last)
+        {
+            self.core.note_slow(listener, took_ns);
+        }
+    }
+
+    /// How long to wait. The clock is read again: what the last turn took must not be added to the wait.
+    fn next_deadline(&mut self) -> Option<Duration> {
         let at = self.core.timers.next().into_iter().chain(self.core.delayed.next()).min()?;
-        Some(Duration::from_nanos(at.saturating_sub(self.core.now.mono_ns)))
+        Some(Duration::from_nanos(at.saturating_sub(self.core.io.now().mono_ns)))
     }
 
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
-        let Some(listener) = current(&mut self.listeners, token) else { return };
+        let Some(listener) = current(&mut self.listeners, token).filter(|l| !l.broken) else { return };
         if writable && !listener.backlog.is_empty() {
             self.core.flush_backlog(listener);
         }
@@ -220,13 +257,19 @@ impl<I: Io> Reactor<I> {
             let Some(listener) = current(&mut self.listeners, token) else { continue };
             match timer {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
-                Timer::Resume => self.ready.push(token, &mut listener.ready),
+                Timer::Resume => {
+                    if self.core.resume(listener) {
+                        self.ready.push(token, &mut listener.ready);
+                    }
+                }
                 Timer::Restart => {
                     let seed = instance_seed(self.seed, &listener.name, listener.local);
                     self.core.restart(listener, seed);
                 }
             }
         }
+        // A share of its own: timers that are always due must not keep the delayed datagrams.
+        let mut left = self.core.limits.turn_timers;
         while left > 0 {
             let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
             let Some(listener) = current(&mut self.listeners, token) else { continue };
@@ -236,6 +279,12 @@ impl<I: Io> Reactor<I> {
 }
 
 impl<I: Io> Core<I> {
+    /// Whether the loop looks for more instead of sleeping.
+    fn is_spinning(&self) -> bool {
+        let spin_ns = nanos(self.limits.spin);
+        spin_ns > 0 && self.now.mono_ns.saturating_sub(self.active_ns) < spin_ns
+    }
+
     /// Makes a handler for a listener; no other is there at that time.
     pub(super) fn create(
         &mut self,
@@ -261,14 +310,12 @@ impl<I: Io> Core<I> {
     pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) {
         instance.take_timers(&mut self.timer_requests);
         for request in self.timer_requests.drain(..) {
-            if request.at_ns == 0 || self.timers.count(token) < self.limits.handler_timers {
+            let limit = self.limits.handler_timers;
+            if request.at_ns == 0 || self.timers.has_room(token, request.token, limit) {
                 let timer = Timer::Handler { token: request.token };
                 self.timers.arm(token, timer, request.at_ns, request.every_ns);
             } else {
-                log::warn!(
-                    "a handler has {} timers armed already; one more was refused",
-                    self.limits.handler_timers
-                );
+                log::warn!("a handler has {limit} timers armed already; one more was refused");
             }
         }
     }
@@ -305,6 +352,10 @@ impl std::error::Error for AddError {}
 /// The listener an event or a timer is for, unless its slot has a new owner.
 fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
     listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The seed of a handler: of the reactor's seed and the listener's name and address, so that it does not

@@ -1,15 +1,14 @@
 //! The I/O of production: mio for readiness, `polyport-net` for datagrams, the system's clocks.
 
 use super::clock::Clock;
-use super::io::{Event, Io, Message, Now, Received, Token};
+use super::io::{Event, Interest, Io, Message, Now, Received, Token};
+use super::mio_readiness as readiness;
 use crate::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use arrayvec::ArrayVec;
 use mio::net::UnixStream;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Poll};
 use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Transmit, UdpSocket};
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 pub use polyport_net::{BindError, Membership, SocketOptions, UdpSocket as Socket, interface_name};
@@ -42,7 +41,7 @@ impl MioIo {
         let poll = Poll::new()?;
         stop.set_nonblocking(true)?;
         let mut stop = UnixStream::from_std(stop);
-        poll.registry().register(&mut stop, STOP, Interest::READABLE)?;
+        poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
         let (receive, send) = (RecvBatch::new(slots), SendBatch::new(MESSAGES));
         Ok(Self { poll, events: Events::with_capacity(EVENTS), receive, send, clock, stop })
     }
@@ -77,14 +76,15 @@ impl Io for MioIo {
     }
 
     fn register(&mut self, socket: &mut UdpSocket, token: Token) -> io::Result<()> {
-        let fd = socket.as_raw_fd();
-        self.poll.registry().register(&mut SourceFd(&fd), to_mio(token), Interest::READABLE)
+        readiness::register(&self.poll, socket, to_mio(token))
     }
 
-    fn watch_writable(&mut self, socket: &mut UdpSocket, token: Token, on: bool) -> io::Result<()> {
-        let fd = socket.as_raw_fd();
-        let interest = if on { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        self.poll.registry().reregister(&mut SourceFd(&fd), to_mio(token), interest)
+    fn watch(&mut self, socket: &mut UdpSocket, token: Token, interest: Interest) -> io::Result<()> {
+        readiness::change(&self.poll, socket, to_mio(token), interest)
+    }
+
+    fn set_trains(&mut self, socket: &mut UdpSocket, on: bool) -> bool {
+        socket.set_gro(on).is_ok()
     }
 
     fn receive(
@@ -99,8 +99,10 @@ impl Io for MioIo {
         for (index, meta) in self.receive.metas().enumerate() {
             push(exchange, &meta, index * stride, slot);
         }
-        // Unconnected and without IP_RECVERR, a short batch means that the queue was empty.
-        Ok(Received { messages, drained: messages < max })
+        // Unconnected and without IP_RECVERR, a short batch means that the queue was empty. After a single
+        // receive nothing is known, and nothing has to be: what waits raises the next event.
+        let drained = messages < max || (max == 1 && readiness::LEVEL_TRIGGERED);
+        Ok(Received { messages, drained })
     }
 
     fn send(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
@@ -121,16 +123,16 @@ impl Io for MioIo {
 
 /// Describes what lies in a slot: one datagram, or a train of them back to back.
 fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
-    let train = meta.segment.map(usize::from).filter(|size| *size > 0 && *size < meta.len);
     let flags = ArrivalFlags {
         multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),
         broadcast: meta.local.is_some_and(|l| l.kind() == Cast::Broadcast),
         truncated: meta.truncated,
     };
-    let whole = Arrived {
+    exchange.push(Arrived {
         offset,
         len: meta.len,
         cap: slot,
+        segment: meta.segment.map_or(0, usize::from),
         peer: meta.peer,
         destination: meta.local.map(|l| l.destination),
         reply_from: meta
@@ -141,15 +143,7 @@ fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
         ecn: meta.ecn,
         hop_limit: meta.hop_limit.unwrap_or(0),
         flags,
-    };
-    let Some(size) = train else {
-        exchange.push(whole);
-        return;
-    };
-    for start in (0..meta.len).step_by(size) {
-        let len = size.min(meta.len - start);
-        exchange.push(Arrived { offset: offset + start, len, cap: len, ..whole });
-    }
+    });
 }
 
 fn to_mio(token: Token) -> mio::Token {

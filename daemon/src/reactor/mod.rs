@@ -12,6 +12,7 @@
 
 mod backlog;
 mod clock;
+mod coalesce;
 mod delayed;
 mod errno;
 mod fault;
@@ -20,14 +21,17 @@ mod limits;
 mod listener;
 mod machine;
 mod mio_io;
+mod mio_readiness;
+mod pace;
 mod ready;
 mod settle;
+mod slow;
 mod timers;
 mod transmit;
 mod visit;
 
 pub use clock::Clock;
-pub use io::{Event, Io, Message, Now, Received, Token};
+pub use io::{Event, Interest, Io, Message, Now, Received, Token};
 pub use limits::ReactorLimits;
 pub use listener::{ListenerSpec, OnFault};
 pub use machine::{AddError, Flow, ListenerReport, Reactor};

@@ -4,10 +4,10 @@
 use super::io::Io;
 use super::listener::Listener;
 use super::machine::Core;
-use super::transmit::{MAX_MESSAGES, Transmitter};
+use super::transmit::{MAX_OUTPUTS, Transmitter};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::host::Escaped;
-use crate::plugin::{Exchange, Output, OutputError};
+use crate::plugin::{Answers, Exchange, Output, OutputError};
 use arrayvec::ArrayVec;
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ impl<I: Io> Core<I> {
         let now_ns = self.now.mono_ns;
         let Self { io, exchange, delayed, limits, backlog_bytes, .. } = self;
         let mut replied = Marks::default();
-        let mut batch = ArrayVec::<Output<'_>, MAX_MESSAGES>::new();
+        let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
         for output in exchange.outputs() {
             let output = match output {
                 Ok(output) => output,
@@ -26,32 +26,28 @@ impl<I: Io> Core<I> {
                     continue;
                 }
             };
-            if let Some(rx) = output.rx {
-                replied.set(rx);
-            }
-            for datagram in split(output) {
-                listener.counters.queued += 1;
-                if let Err(reason) = destination(listener.local, datagram.to) {
-                    listener.counters.drop_one(reason);
-                } else if datagram.at_ns > now_ns {
-                    if !delayed.push(
-                        listener.token,
-                        &datagram,
-                        limits.delayed_datagrams,
-                        limits.delayed_bytes,
-                    ) {
+            replied.set(output.answers);
+            let datagrams = output.datagrams() as u64;
+            listener.counters.queued += datagrams;
+            if let Err(reason) = destination(listener.local, output.to) {
+                listener.counters.drop_many(reason, datagrams);
+            } else if output.at_ns > now_ns {
+                for one in output.split() {
+                    if delayed.push(listener.token, &one, limits.delayed_datagrams, limits.delayed_bytes) {
+                        listener.delayed += 1;
+                    } else {
                         listener.counters.drop_one(DropReason::DelayFull);
                     }
-                } else {
-                    if batch.is_full() {
-                        Transmitter { io, limits, backlog_bytes }.transmit(listener, &batch);
-                        batch.clear();
-                    }
-                    batch.push(datagram);
                 }
+            } else {
+                if batch.is_full() {
+                    Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
+                    batch.clear();
+                }
+                batch.push(output);
             }
         }
-        Transmitter { io, limits, backlog_bytes }.transmit(listener, &batch);
+        Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
         let refused = u64::from(exchange.refused());
         listener.counters.queued += refused;
         listener.counters.drop_many(DropReason::NoRoom, refused);
@@ -64,15 +60,14 @@ impl<I: Io> Core<I> {
 
 /// I1, the half of the received datagrams.
 fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
-    let total = exchange.arrived().len() as u64;
+    let total = exchange.datagrams() as u64;
     let answered = replied.count();
     counters.replied += answered;
     if answered == total {
         return;
     }
-    let discarded = (0..exchange.arrived().len())
-        .filter(|&rx| exchange.discarded(rx) && !replied.is_set(rx))
-        .count() as u64;
+    let silent = (0..exchange.datagrams()).filter(|&rx| !replied.is_set(rx));
+    let discarded = silent.filter(|&rx| exchange.discarded(rx)).count() as u64;
     counters.drop_many(DropReason::OnPurpose, discarded);
     counters.consumed += total - answered - discarded;
 }
@@ -98,35 +93,27 @@ fn destination(local: SocketAddr, to: SocketAddr) -> Result<(), DropReason> {
     if to.port() == 0 { Err(DropReason::Invalid) } else { Ok(()) }
 }
 
-/// A queued entry with a segment size is a run of datagrams.
-fn split(output: Output<'_>) -> impl Iterator<Item = Output<'_>> {
-    let segment = usize::try_from(output.segment).unwrap_or(usize::MAX);
-    let whole = segment == 0 || output.payload.len() <= segment;
-    let pieces = if whole { None } else { Some(output.payload.chunks(segment)) };
-    whole.then_some(output).into_iter().chain(pieces.into_iter().flatten().map(move |payload| Output {
-        payload,
-        segment: 0,
-        ..output
-    }))
-}
-
 /// One line a datagram, for the person who watches.
 fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
-    for (rx, arrived) in exchange.arrived().iter().enumerate() {
+    for rx in 0..exchange.datagrams() {
+        let Some(peer) = exchange.peer(rx) else { continue };
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
-        let replies = || exchange.outputs().flatten().filter(|o| o.rx == Some(rx));
-        let verdict = match (replies().count(), replies().next()) {
-            (1, Some(o)) if o.to == arrived.peer => format!("replied {} bytes", o.payload.len()),
-            (n, Some(_)) => format!("sent {n} datagrams"),
-            (_, None) if exchange.discarded(rx) => "dropped on purpose".to_owned(),
-            (_, None) => "consumed".to_owned(),
+        let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
+        let mut replies = exchange.outputs().flatten().filter(answers).flat_map(|o| {
+            let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
+            std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)
+        });
+        let verdict = match (replies.next(), replies.count()) {
+            (Some((to, bytes)), 0) if to == peer => format!("replied {bytes} bytes"),
+            (Some(_), more) => format!("sent {} datagrams", more + 1),
+            (None, _) if exchange.discarded(rx) => "dropped on purpose".to_owned(),
+            (None, _) => "consumed".to_owned(),
         };
         let cut = if shown.len() < payload.len() { "..." } else { "" };
         log::trace!(
             target: "polyport::datagram",
-            "{name} {local}: {} says '{}{cut}': {verdict}",
-            arrived.peer,
+            "{name} {local}: {peer} says '{}{cut}': {verdict}",
             Escaped(shown)
         );
     }
@@ -140,9 +127,13 @@ const TRACE_BYTES: usize = 512;
 struct Marks([u64; 32]);
 
 impl Marks {
-    fn set(&mut self, index: usize) {
-        if let Some(word) = self.0.get_mut(index / 64) {
-            *word |= 1 << (index % 64);
+    fn set(&mut self, answers: Answers) {
+        let (mut at, end) = (answers.first, answers.first + answers.count);
+        while at < end {
+            let Some(word) = self.0.get_mut(at / 64) else { return };
+            let n = (64 - at % 64).min(end - at);
+            *word |= (u64::MAX >> (64 - n)) << (at % 64);
+            at += n;
         }
     }
 
@@ -164,20 +155,20 @@ mod tests {
     fn there_is_a_mark_for_every_descriptor() {
         assert!(ExchangeLimits::default().rx <= 32 * 64);
         let mut marks = Marks::default();
-        for index in [0, 63, 64, 2047, 64] {
-            marks.set(index);
+        for index in [0, 63, 64, 2047, 64, 5000] {
+            marks.set(Answers { first: index, count: 1 });
         }
         assert_eq!(marks.count(), 4);
         assert!(marks.is_set(2047) && !marks.is_set(1));
     }
 
     #[test]
-    fn a_segmented_entry_is_split_and_the_last_piece_may_be_shorter() {
-        let to = "192.0.2.1:9".parse().unwrap();
-        let whole = Output { rx: None, payload: b"abcdefg", to, from: None, at_ns: 0, segment: 3, ecn: 0 };
-        let pieces: Vec<_> = split(whole).map(|o| o.payload).collect();
-        assert_eq!(pieces, [&b"abc"[..], b"def", b"g"]);
-        assert_eq!(split(Output { segment: 7, ..whole }).count(), 1);
-        assert_eq!(split(Output { segment: 0, payload: b"", ..whole }).count(), 1);
+    fn a_range_of_marks_is_as_many_single_ones() {
+        for (first, count) in [(0, 64), (3, 64), (60, 8), (0, 0), (1, 200), (63, 1), (64, 64), (2000, 48)] {
+            let (mut range, mut single) = (Marks::default(), Marks::default());
+            range.set(Answers { first, count });
+            (first..first + count).for_each(|first| single.set(Answers { first, count: 1 }));
+            assert_eq!(range.0, single.0, "{first} {count}");
+        }
     }
 }

@@ -17,6 +17,10 @@ pub(super) enum Timer {
     Restart,
 }
 
+/// The handler's timers lie between these two, those of the loop behind them.
+const FIRST_HANDLER: Timer = Timer::Handler { token: 0 };
+const LAST_HANDLER: Timer = Timer::Handler { token: u64::MAX };
+
 /// Timers by deadline. Ties fire in the order they were armed, so that a run repeats.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
@@ -48,9 +52,18 @@ impl Timers {
 
     /// Cancels every timer of a listener.
     pub(super) fn cancel_all(&mut self, listener: Token) {
-        let first = (listener, Timer::Handler { token: 0 });
-        let last = (listener, Timer::Restart);
-        let keys: Vec<_> = self.armed.range(first..=last).map(|(k, _)| *k).collect();
+        self.cancel(listener, Timer::Restart);
+    }
+
+    /// Cancels the timers of a listener's handler. Those of the loop stay: a socket that waits to be looked
+    /// at again has nothing else that would bring it back.
+    pub(super) fn cancel_handler(&mut self, listener: Token) {
+        self.cancel(listener, LAST_HANDLER);
+    }
+
+    fn cancel(&mut self, listener: Token, last: Timer) {
+        let keys: Vec<_> =
+            self.armed.range((listener, FIRST_HANDLER)..=(listener, last)).map(|(k, _)| *k).collect();
         for key in keys {
             if let Some(at) = self.armed.remove(&key) {
                 self.queue.remove(&at);
@@ -58,9 +71,11 @@ impl Timers {
         }
     }
 
-    /// How many a listener has armed.
-    pub(super) fn count(&self, listener: Token) -> usize {
-        self.armed.range((listener, Timer::Handler { token: 0 })..=(listener, Timer::Restart)).count()
+    /// Whether a handler may arm its timer `token` and not exceed `limit`: moving one is always possible.
+    pub(super) fn has_room(&self, listener: Token, token: u64, limit: usize) -> bool {
+        let own = (listener, FIRST_HANDLER)..=(listener, LAST_HANDLER);
+        self.armed.contains_key(&(listener, Timer::Handler { token }))
+            || self.armed.range(own).count() < limit
     }
 
     /// The next deadline.
@@ -110,7 +125,7 @@ mod tests {
         timers.arm(A, handler(1), 10, 0);
         timers.arm(A, handler(1), 20, 0);
         assert_eq!(timers.pop_due(19), None);
-        assert_eq!(timers.count(A), 1);
+        assert_eq!(timers.armed.len(), 1);
         timers.arm(A, handler(1), 0, 0);
         assert_eq!((timers.pop_due(u64::MAX), timers.next()), (None, None));
     }
@@ -121,6 +136,27 @@ mod tests {
         timers.arm(A, handler(1), 10, 10);
         assert!(timers.pop_due(55).is_some());
         assert_eq!((timers.pop_due(55), timers.next()), (None, Some(60)));
+    }
+
+    #[test]
+    fn a_limit_counts_the_handlers_own_timers_and_lets_them_move() {
+        let mut timers = Timers::default();
+        timers.arm(A, Timer::Resume, 10, 0);
+        assert!(timers.has_room(A, 7, 1));
+        timers.arm(A, handler(7), 10, 0);
+        assert!(timers.has_room(A, 7, 1));
+        assert!(!timers.has_room(A, 8, 1));
+        assert!(timers.has_room(B, 8, 1));
+    }
+
+    #[test]
+    fn what_the_loop_waits_for_survives_the_handler() {
+        let mut timers = Timers::default();
+        for timer in [handler(0), handler(u64::MAX), Timer::Resume] {
+            timers.arm(A, timer, 10, 0);
+        }
+        timers.cancel_handler(A);
+        assert_eq!((timers.pop_due(10), timers.next()), (Some((A, Timer::Resume)), None));
     }
 
     #[test]

@@ -1,115 +1,273 @@
 //! Messages to the kernel. What it does not take waits in the listener's backlog, in order.
 
 use super::backlog::BacklogLimits;
+use super::coalesce::{self, Run};
 use super::delayed::Owned;
-use super::errno::{OnSend, on_send};
-use super::io::{Io, Message};
-use super::limits::ReactorLimits;
-use super::listener::{Listener, Service};
+use super::errno::{OnSend, on_send, refuses_segments};
+use super::io::{Interest, Io, Message};
+use super::limits::{ReactorLimits, SEGMENTS_OFF};
+use super::listener::Listener;
 use super::machine::Core;
 use crate::metrics::DropReason;
-use crate::plugin::Output;
+use crate::plugin::{Answers, Output};
 use arrayvec::ArrayVec;
 use std::io::IoSlice;
 
-/// Messages of one send call.
-pub(super) const MAX_MESSAGES: usize = 64;
+pub(super) use super::coalesce::MAX_OUTPUTS;
 
 /// The sending half of the reactor, without the memory the messages lie in.
 pub(super) struct Transmitter<'a, I> {
     pub(super) io: &'a mut I,
     pub(super) limits: &'a ReactorLimits,
     pub(super) backlog_bytes: &'a mut usize,
+    pub(super) now_ns: u64,
+}
+
+/// How far sending came: outputs that are done with, and datagrams of the one after them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    outputs: usize,
+    datagrams: usize,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    /// The first so many runs left.
+    Sent(usize),
+    /// The first run is done with: it was dropped, or it left piece by piece.
+    Settled,
+    /// No room; of the first run so many datagrams are done with.
+    Full(usize),
+    /// The socket is unusable.
+    Broken,
 }
 
 impl<I: Io> Transmitter<'_, I> {
-    /// Sends datagrams in order; behind a backlog they queue up.
-    pub(super) fn transmit(mut self, listener: &mut Listener<I::Socket>, datagrams: &[Output<'_>]) {
-        if datagrams.is_empty() {
+    /// Sends outputs in order, at most [`MAX_OUTPUTS`]; behind a backlog they queue up.
+    pub(super) fn transmit(mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) {
+        if outputs.is_empty() {
             return;
         }
-        let rest = if listener.backlog.is_empty() { self.send(listener, datagrams) } else { datagrams };
+        let done =
+            if listener.backlog.is_empty() { self.send(listener, outputs) } else { Progress::default() };
+        let rest = outputs.get(done.outputs..).unwrap_or_default();
         if rest.is_empty() {
             return;
         }
         let was_empty = listener.backlog.is_empty();
         let limits = backlog_limits(self.limits);
-        for output in rest {
-            if listener.backlog.push(Owned::copy(output, Vec::new()), &limits, self.backlog_bytes).is_err() {
+        for datagram in rest.iter().flat_map(Output::split).skip(done.datagrams) {
+            if listener.backlog.push(Owned::copy(&datagram, Vec::new()), &limits, self.backlog_bytes).is_err()
+            {
                 listener.counters.drop_one(DropReason::BacklogFull);
             }
         }
-        if was_empty && !listener.backlog.is_empty() {
-            watch_writable(self.io, listener, true);
+        if was_empty && !listener.backlog.is_empty() && !watch(self.io, listener, Interest::READ_WRITE) {
+            // Nobody would tell when there is room again.
+            while listener.backlog.pop(self.backlog_bytes).is_some() {
+                listener.counters.drop_one(DropReason::NoBuffers);
+            }
         }
     }
 
-    /// Returns what the socket has no room for.
-    fn send<'o>(
+    /// Sends until the socket is full; what fails costs itself only.
+    fn send(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) -> Progress {
+        let parts: ArrayVec<IoSlice<'_>, MAX_OUTPUTS> =
+            outputs.iter().take(MAX_OUTPUTS).map(|o| IoSlice::new(o.payload)).collect();
+        let mut at = 0;
+        while let Some((rest, parts)) = outputs.get(at..).zip(parts.get(at..)).filter(|(r, _)| !r.is_empty())
+        {
+            let segments = self.now_ns >= listener.no_segments_until;
+            let runs = runs(rest, segments);
+            let attempt = match runs.first() {
+                _ if listener.broken => Attempt::Broken,
+                Some(run) if run.datagrams > 1 && !(segments && coalesce::fits(*run)) => {
+                    self.send_pieces(listener, rest, *run)
+                }
+                _ => self.send_runs(listener, rest, parts, &runs),
+            };
+            let outputs_of = |n: usize| runs.iter().take(n).map(|run| run.outputs).sum::<usize>();
+            match attempt {
+                Attempt::Sent(n) => at += outputs_of(n),
+                Attempt::Settled => at += outputs_of(1),
+                Attempt::Full(datagrams) => return Progress { outputs: at, datagrams },
+                Attempt::Broken => {
+                    // The handler stays until its answers are settled: some may lie in its memory.
+                    listener.broken = true;
+                    let left = rest.iter().map(|o| o.datagrams() as u64).sum();
+                    listener.counters.drop_many(DropReason::SocketBroken, left);
+                    return Progress { outputs: outputs.len(), datagrams: 0 };
+                }
+            }
+        }
+        Progress { outputs: outputs.len(), datagrams: 0 }
+    }
+
+    /// One call for as many runs as are plain, or fit a segmented message.
+    fn send_runs(
         &mut self,
         listener: &mut Listener<I::Socket>,
-        datagrams: &'o [Output<'o>],
-    ) -> &'o [Output<'o>] {
-        let parts: ArrayVec<[IoSlice<'_>; 1], MAX_MESSAGES> =
-            datagrams.iter().take(MAX_MESSAGES).map(|o| [IoSlice::new(o.payload)]).collect();
-        let messages: ArrayVec<Message<'_>, MAX_MESSAGES> = datagrams
-            .iter()
-            .zip(&parts)
-            .map(|(o, parts)| Message { to: o.to, from: o.from, parts, segment: None, ecn: o.ecn })
-            .collect();
-        let sent = send_all(self.io, listener, &messages);
-        datagrams.get(sent..).unwrap_or_default()
+        outputs: &[Output<'_>],
+        parts: &[IoSlice<'_>],
+        runs: &[Run],
+    ) -> Attempt {
+        let messages = coalesce::messages(outputs, parts, runs);
+        match self.io.send(&mut listener.socket, &messages) {
+            Ok(n) => {
+                let n = n.max(1);
+                listener.counters.sent += runs.iter().take(n).map(|run| run.datagrams as u64).sum::<u64>();
+                listener.counters.sent_bytes += messages.iter().take(n).map(bytes).sum::<u64>();
+                Attempt::Sent(n)
+            }
+            Err(error) => {
+                let run = runs.first().copied().unwrap_or(Run { outputs: 1, datagrams: 1, segment: 0 });
+                if run.datagrams > 1 && refuses_segments(&error) {
+                    listener.counters.segments_refused += 1;
+                    if error.raw_os_error() == Some(libc::EIO) {
+                        log::warn!(
+                            "{listener}: the device does not send segmented messages; trying again in a minute"
+                        );
+                        listener.no_segments_until = self.now_ns.saturating_add(SEGMENTS_OFF);
+                    }
+                    return self.send_pieces(listener, outputs, run);
+                }
+                failed(listener, &error, outputs, run.datagrams)
+            }
+        }
+    }
+
+    /// The datagrams of a run one by one, for sockets and sizes that are not segmented.
+    fn send_pieces(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        outputs: &[Output<'_>],
+        run: Run,
+    ) -> Attempt {
+        let pieces = outputs.iter().take(run.outputs).flat_map(Output::split);
+        for (done, piece) in pieces.enumerate() {
+            let parts = [IoSlice::new(piece.payload)];
+            let message =
+                Message { to: piece.to, from: piece.from, parts: &parts, segment: None, ecn: piece.ecn };
+            match self.io.send(&mut listener.socket, std::slice::from_ref(&message)) {
+                Ok(_) => {
+                    listener.counters.sent += 1;
+                    listener.counters.sent_bytes += bytes(&message);
+                }
+                Err(error) => match failed(listener, &error, std::slice::from_ref(&piece), 1) {
+                    Attempt::Full(_) => return Attempt::Full(done),
+                    Attempt::Broken => {
+                        // The pieces before this one are counted already; the caller counts whole outputs.
+                        let left = (run.datagrams - done) as u64;
+                        listener.counters.drop_many(DropReason::SocketBroken, left);
+                        listener.broken = true;
+                        return Attempt::Settled;
+                    }
+                    Attempt::Settled | Attempt::Sent(_) => {}
+                },
+            }
+        }
+        Attempt::Settled
+    }
+}
+
+/// The runs at the head of `outputs` that one call can send; the first of them whatever it is.
+fn runs(outputs: &[Output<'_>], segments: bool) -> ArrayVec<Run, MAX_OUTPUTS> {
+    let mut runs = ArrayVec::new();
+    let mut rest = outputs;
+    while !rest.is_empty() && !runs.is_full() {
+        let run = match rest.first() {
+            Some(first) if !segments && first.segment == 0 => Run { outputs: 1, datagrams: 1, segment: 0 },
+            _ => coalesce::head(rest),
+        };
+        let sendable = run.datagrams == 1 || (segments && coalesce::fits(run));
+        if !sendable && !runs.is_empty() {
+            break;
+        }
+        runs.push(run);
+        if !sendable {
+            break;
+        }
+        rest = rest.get(run.outputs..).unwrap_or_default();
+    }
+    runs
+}
+
+/// The first `datagrams` of `outputs` failed together.
+fn failed<S>(
+    listener: &mut Listener<S>,
+    error: &std::io::Error,
+    outputs: &[Output<'_>],
+    datagrams: usize,
+) -> Attempt {
+    match on_send(error) {
+        OnSend::Backlog => Attempt::Full(0),
+        OnSend::Drop(reason) => {
+            log::debug!("{listener}: to {}: {error}", outputs.first().map_or(listener.local, |o| o.to));
+            listener.counters.drop_many(reason, datagrams as u64);
+            Attempt::Settled
+        }
+        OnSend::Broken => {
+            log::error!("{listener}: the socket is unusable: {error}; the listener is closed");
+            Attempt::Broken
+        }
     }
 }
 
 impl<I: Io> Core<I> {
     /// Sends a delayed datagram and those of the same listener that are due with it. Returns how many.
     pub(super) fn send_due(&mut self, listener: &mut Listener<I::Socket>, first: Owned) -> usize {
-        let mut due = ArrayVec::<Owned, MAX_MESSAGES>::new();
+        let now_ns = self.now.mono_ns;
+        let mut due = ArrayVec::<Owned, MAX_OUTPUTS>::new();
         due.push(first);
         while !due.is_full() {
-            let Some((_, next)) = self.delayed.pop_due(self.now.mono_ns, Some(listener.token)) else { break };
+            let Some((_, next)) = self.delayed.pop_due(now_ns, Some(listener.token)) else { break };
             due.push(next);
         }
-        let outputs: ArrayVec<Output<'_>, MAX_MESSAGES> = due.iter().map(as_output).collect();
+        let outputs: ArrayVec<Output<'_>, MAX_OUTPUTS> = due.iter().map(as_output).collect();
         let Self { io, limits, backlog_bytes, .. } = self;
-        Transmitter { io, limits, backlog_bytes }.transmit(listener, &outputs);
+        Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &outputs);
         drop(outputs);
         let n = due.len();
+        listener.delayed = listener.delayed.saturating_sub(n as u64);
         for owned in due {
             self.delayed.recycle(owned);
         }
+        self.close_if_broken(listener);
         n
     }
 
     /// The socket has room again.
     pub(super) fn flush_backlog(&mut self, listener: &mut Listener<I::Socket>) {
+        let now_ns = self.now.mono_ns;
         while !listener.backlog.is_empty() {
-            let taken = {
-                let backlog = std::mem::take(&mut listener.backlog);
-                let outputs: ArrayVec<Output<'_>, MAX_MESSAGES> =
-                    backlog.iter().take(MAX_MESSAGES).map(as_output).collect();
-                let Self { io, limits, backlog_bytes, .. } = self;
-                let all = outputs.len();
-                let left = Transmitter { io, limits, backlog_bytes }.send(listener, &outputs).len();
-                drop(outputs);
-                listener.backlog = backlog;
-                all - left
-            };
+            let backlog = std::mem::take(&mut listener.backlog);
+            let outputs: ArrayVec<Output<'_>, MAX_OUTPUTS> =
+                backlog.iter().take(MAX_OUTPUTS).map(as_output).collect();
+            let all = outputs.len();
+            let Self { io, limits, backlog_bytes, .. } = self;
+            let done = Transmitter { io, limits, backlog_bytes, now_ns }.send(listener, &outputs);
+            drop(outputs);
+            listener.backlog = backlog;
+            // Each output of a backlog is one datagram; those of a joined run count one by one.
+            let taken = done.outputs + done.datagrams;
             for _ in 0..taken {
                 listener.backlog.pop(&mut self.backlog_bytes);
             }
-            if taken < MAX_MESSAGES && !listener.backlog.is_empty() {
+            if taken < all {
                 return;
             }
         }
-        watch_writable(&mut self.io, listener, false);
+        if listener.broken {
+            self.close_if_broken(listener);
+        } else {
+            watch(&mut self.io, listener, Interest::READ);
+        }
     }
 }
 
 fn as_output(owned: &Owned) -> Output<'_> {
     Output {
-        rx: None,
+        answers: Answers::default(),
         payload: &owned.payload,
         to: owned.to,
         from: owned.from,
@@ -127,43 +285,18 @@ fn backlog_limits(limits: &ReactorLimits) -> BacklogLimits {
     }
 }
 
-/// Sends until the socket is full; a failing message costs itself only. Returns how many are done with.
-fn send_all<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, messages: &[Message<'_>]) -> usize {
-    let mut done = 0;
-    while let Some(rest) = messages.get(done..).filter(|rest| !rest.is_empty()) {
-        match io.send(&mut listener.socket, rest) {
-            Ok(n) => {
-                let left = rest.get(..n).unwrap_or(rest);
-                listener.counters.sent += left.len() as u64;
-                listener.counters.sent_bytes += left.iter().map(bytes).sum::<u64>();
-                done += n.max(1);
-            }
-            Err(error) => match on_send(&error) {
-                OnSend::Backlog => return done,
-                OnSend::Drop(reason) => {
-                    log::debug!("{listener}: to {}: {error}", rest.first().map_or(listener.local, |m| m.to));
-                    listener.counters.drop_one(reason);
-                    done += 1;
-                }
-                OnSend::Broken => {
-                    log::error!("{listener}: the socket is unusable: {error}; the listener is closed");
-                    listener.service = Service::Failed;
-                    listener.counters.drop_many(DropReason::SocketBroken, rest.len() as u64);
-                    return messages.len();
-                }
-            },
-        }
-    }
-    done
-}
-
 fn bytes(message: &Message<'_>) -> u64 {
     message.parts.iter().map(|part| part.len() as u64).sum()
 }
 
-fn watch_writable<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, on: bool) {
+/// False when that is not possible.
+pub(super) fn watch<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, interest: Interest) -> bool {
     let token = listener.token;
-    if let Err(error) = io.watch_writable(&mut listener.socket, token, on) {
-        log::error!("{listener}: cannot be watched for room to send: {error}");
+    match io.watch(&mut listener.socket, token, interest) {
+        Ok(()) => true,
+        Err(error) => {
+            log::error!("{listener}: cannot be watched for {interest:?}: {error}");
+            false
+        }
     }
 }

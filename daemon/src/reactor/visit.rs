@@ -2,11 +2,13 @@
 
 use super::errno::{OnReceive, on_receive};
 use super::fault::Verdict;
-use super::io::Io;
+use super::io::{Interest, Io};
 use super::limits::{RECEIVE_ERRORS_IN_A_ROW, RESUME_AFTER};
 use super::listener::{Listener, OnFault, Service};
 use super::machine::Core;
+use super::pace::Advice;
 use super::timers::Timer;
+use super::transmit::watch;
 use crate::guard;
 use crate::metrics::DropReason;
 use crate::plugin::{Arrived, Call, Outcome, Why};
@@ -26,17 +28,21 @@ impl<I: Io> Core<I> {
     pub(super) fn visit(&mut self, listener: &mut Listener<I::Socket>) -> Visit {
         let (mut datagrams, mut bytes, mut errors) = (0, 0, 0);
         loop {
-            let share =
-                self.limits.visit_datagrams.saturating_sub(datagrams).min(self.exchange.limits().slots);
+            if listener.broken {
+                return Visit { datagrams, more: false };
+            }
+            let share = self.limits.visit_datagrams.saturating_sub(datagrams);
             if share == 0 || bytes >= self.limits.visit_bytes {
                 return Visit { datagrams, more: true };
             }
-            self.exchange.clear();
-            match self.io.receive(&mut listener.socket, &mut self.exchange, share) {
+            self.exchange.clear(self.now.mono_ns, listener.local);
+            let most = listener.pace.next().min(share).min(self.exchange.limits().slots);
+            match self.io.receive(&mut listener.socket, &mut self.exchange, most) {
                 Ok(received) => {
                     errors = 0;
-                    datagrams += self.exchange.arrived().len();
-                    bytes += self.exchange.arrived().iter().map(|a| a.len.max(1)).sum::<usize>();
+                    datagrams += self.exchange.datagrams();
+                    bytes += self.exchange.messages().iter().map(|a| a.len.max(1)).sum::<usize>();
+                    self.adapt(listener, most);
                     self.serve(listener);
                     if received.drained {
                         return Visit { datagrams, more: false };
@@ -59,8 +65,8 @@ impl<I: Io> Core<I> {
                             log::error!(
                                 "{listener}: the socket is unusable: {error}; the listener is closed"
                             );
-                            self.fail(listener);
-                            return Visit { datagrams, more: false };
+                            listener.broken = true;
+                            self.close_if_broken(listener);
                         }
                     }
                 }
@@ -68,11 +74,21 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Looks at a socket again that gave only errors. False when it cannot even be watched: then later.
+    pub(super) fn resume(&mut self, listener: &mut Listener<I::Socket>) -> bool {
+        let interest = if listener.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
+        if watch(&mut self.io, listener, interest) {
+            return true;
+        }
+        self.resume_later(listener);
+        false
+    }
+
     /// A handler's timer fired.
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
         let call = self.call(listener);
         let Service::Running(instance) = &mut listener.service else { return };
-        self.exchange.clear();
+        self.exchange.clear(self.now.mono_ns, listener.local);
         let outcome = instance.on_timer(&mut self.exchange, call, token);
         self.after_call(listener, outcome, "on_timer");
     }
@@ -82,9 +98,11 @@ impl<I: Io> Core<I> {
         if !matches!(listener.service, Service::Down) {
             return;
         }
-        listener.counters.restarts += 1;
         match self.create(listener, seed, Why::Restart) {
-            Ok(()) => log::warn!("{listener}: the handler is back"),
+            Ok(()) => {
+                listener.counters.restarts += 1;
+                log::warn!("{listener}: the handler is back");
+            }
             Err(error) => {
                 log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
                 self.broke(listener);
@@ -95,7 +113,7 @@ impl<I: Io> Core<I> {
     /// Serves the datagrams in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
-        let n = self.exchange.arrived().len() as u64;
+        let n = self.exchange.datagrams() as u64;
         if n == 0 {
             return;
         }
@@ -104,22 +122,50 @@ impl<I: Io> Core<I> {
             listener.counters.drop_many(DropReason::HandlerDown, n);
             return;
         };
+        let before_ns = self.slow.times_call().then(|| self.io.now().mono_ns);
         let outcome = instance.on_batch(&mut self.exchange, call);
+        if let Some(before_ns) = before_ns {
+            let took_ns = self.io.now().mono_ns.saturating_sub(before_ns);
+            if self.slow.is_slow(took_ns) {
+                self.note_slow(listener, took_ns);
+            }
+        }
         if outcome == Outcome::Broken {
             listener.counters.drop_many(DropReason::HandlerFault, n);
         }
         self.after_call(listener, outcome, "on_batch");
     }
 
+    /// Counts a slow call, and says so now and then.
+    pub(super) fn note_slow(&mut self, listener: &mut Listener<I::Socket>, took_ns: u64) {
+        listener.counters.slow_calls += 1;
+        if self.slow.may_log(self.now.mono_ns) {
+            let ms = took_ns / 1_000_000;
+            log::warn!("{listener}: the handler took {ms} ms for one batch; every listener waits meanwhile");
+        }
+    }
+
+    /// Learns from a receive call how to make the next one.
+    fn adapt(&mut self, listener: &mut Listener<I::Socket>, asked: usize) {
+        let messages = self.exchange.messages();
+        if listener.pace.learn(asked, messages) == Advice::JoinTrains {
+            let joined = self.io.set_trains(&mut listener.socket, true);
+            log::debug!(
+                "{listener}: one peer sends in bulk; trains {}",
+                if joined { "on" } else { "unsupported" }
+            );
+        }
+    }
+
     /// Counts what arrived, and drops what the handler shall not see.
     fn admit(&mut self, listener: &mut Listener<I::Socket>) {
         let counters = &mut listener.counters;
         let mut refused = false;
-        for arrived in self.exchange.arrived() {
-            counters.received += 1;
+        counters.received += self.exchange.datagrams() as u64;
+        for arrived in self.exchange.messages() {
             counters.received_bytes += arrived.len as u64;
             if let Err(reason) = admission(arrived) {
-                counters.drop_one(reason);
+                counters.drop_many(reason, arrived.datagrams() as u64);
                 refused = true;
                 log::trace!(target: "polyport::datagram", "{} {}: {} {reason}", listener.name, listener.local, arrived.peer);
             }
@@ -141,20 +187,21 @@ impl<I: Io> Core<I> {
             }
             Outcome::Broken => {
                 self.exchange.discard_outputs();
-                let n = self.exchange.arrived().len();
+                let n = self.exchange.datagrams();
                 log::error!(
                     "{listener}: the handler broke in {function}; {n} datagrams of the batch are dropped"
                 );
                 self.broke(listener);
             }
         }
+        self.close_if_broken(listener);
     }
 
     /// Takes a broken handler down and plans what follows.
     fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
         listener.service = Service::Down;
-        self.timers.cancel_all(listener.token);
+        self.timers.cancel_handler(listener.token);
         if listener.on_fault == OnFault::Exit {
             log::error!("{listener}: on_fault = \"exit\": the daemon stops");
             self.fatal = true;
@@ -176,9 +223,17 @@ impl<I: Io> Core<I> {
         }
     }
 
-    fn fail(&mut self, listener: &mut Listener<I::Socket>) {
+    /// Ends the service of a listener whose socket is unusable. Not before the answers of its handler are
+    /// settled: they may lie in the handler's memory.
+    pub(super) fn close_if_broken(&mut self, listener: &mut Listener<I::Socket>) {
+        if !listener.broken {
+            return;
+        }
         listener.service = Service::Failed;
         self.timers.cancel_all(listener.token);
+        // An unusable descriptor cannot be taken out of the watch either; it then raises nothing.
+        let token = listener.token;
+        self.io.watch(&mut listener.socket, token, Interest::NOTHING).unwrap_or(());
         while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
             listener.counters.drop_one(DropReason::SocketBroken);
         }
@@ -186,7 +241,9 @@ impl<I: Io> Core<I> {
 
     /// The error did not go away, and no event will tell when it does: look again in a while, without
     /// keeping the loop busy (R16).
-    fn resume_later(&mut self, listener: &Listener<I::Socket>) {
+    fn resume_later(&mut self, listener: &mut Listener<I::Socket>) {
+        // Unwatched meanwhile: a socket that is ready to give errors would end every wait at once.
+        watch(&mut self.io, listener, Interest::NOTHING);
         let at = self.now.mono_ns.saturating_add(u64::try_from(RESUME_AFTER.as_nanos()).unwrap_or(u64::MAX));
         self.timers.arm(listener.token, Timer::Resume, at, 0);
     }

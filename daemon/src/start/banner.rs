@@ -88,6 +88,9 @@ pub(super) fn farewell(reactor: &Reactor<MioIo>) -> String {
             let Counters { faults, restarts, .. } = sum.counters;
             writeln!(out, "  {:width$}  handler faults {faults}, restarts {restarts}", "").unwrap_or(());
         }
+        if sum.counters.slow_calls > 0 {
+            writeln!(out, "  {:width$}  slow calls {}", "", sum.counters.slow_calls).unwrap_or(());
+        }
         let cells: Vec<_> =
             sum.cells.iter().filter(|(_, v)| **v > 0).map(|(k, v)| format!("{k} {v}")).collect();
         if !cells.is_empty() {

@@ -110,6 +110,8 @@ fn limits(plan: &Plan) -> ReactorLimits {
         backlog_datagrams: l.backlog_datagrams,
         backlog_bytes: l.backlog_bytes,
         backlog_total_bytes: l.backlog_total_bytes,
+        slow_batch: l.slow_batch,
+        spin: l.spin,
         ..ReactorLimits::default()
     }
 }

@@ -106,7 +106,6 @@ impl Handler for Lossy {
                 Fate::Drop => {
                     datagram.discard();
                     self.counters.dropped.add(1);
-                    batch.log(Level::Trace, "dropped on purpose");
                 }
                 Fate::Answer(answer) => self.answer(datagram, &answer, now),
             }

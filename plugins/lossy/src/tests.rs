@@ -54,14 +54,12 @@ fn length_is_told_before_the_channel_gets_it() {
 }
 
 #[test]
-fn a_dropped_datagram_is_discarded_and_said_so_at_trace() {
+fn a_dropped_datagram_is_discarded_and_the_host_alone_speaks_of_it() {
     let mut h = lossy(&[("drop", "100%")]);
+    h.set_log_level(Level::Trace);
     h.send_batch(&[(ALICE, b"a"), (BOB, b"b")]);
     assert_eq!((h.sent().len(), h.discarded(), h.counter("dropped_total")), (0, 2, 2));
-    assert_eq!(h.lines(), ["dropped on purpose", "dropped on purpose"]);
-    h.set_log_level(Level::Debug);
-    h.send(ALICE, b"c");
-    assert_eq!((h.lines().len(), h.discarded()), (0, 3));
+    assert!(h.lines().is_empty());
 }
 
 #[test]

@@ -368,7 +368,7 @@ fn the_last_call_is_stop_and_a_panic_in_it_is_caught() {
     h.lines();
     assert_eq!(h.stop(), ["stopped after 1"]);
     let lines = Harness::<Puppet>::new(&[("name", "panic at the end")]).stop();
-    assert!(lines.iter().any(|line| line.contains("panic in stop: stop was told to")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("panic in stop: ")), "{lines:?}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
+#![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
 
+use super::address::{from_pp_addr, to_pp_addr};
 use super::*;
+use polyport_abi::{TX_FROM, TX_TO};
 
 const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
@@ -20,6 +23,7 @@ fn arrived(offset: usize, len: usize) -> Arrived {
         offset,
         len,
         cap: len,
+        segment: 0,
         peer: "192.0.2.1:5000".parse().unwrap(),
         destination: None,
         reply_from: None,
@@ -49,7 +53,10 @@ fn an_echo_entry_is_the_received_bytes_to_the_sender() {
     let mut e = exchange(&[b"one", b"", b"three"]);
     set(&mut e, &[pp_tx { rx: 2, len: 5, ..EMPTY_TX }, pp_tx { rx: 1, len: 0, ..EMPTY_TX }]);
     let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
-    assert_eq!((out[0].payload, out[0].rx, out[0].to), (&b"three"[..], Some(2), arrived(0, 0).peer));
+    assert_eq!(
+        (out[0].payload, out[0].answers, out[0].to),
+        (&b"three"[..], Answers { first: 2, count: 1 }, arrived(0, 0).peer)
+    );
     assert_eq!(out[1].payload, b"");
 }
 
@@ -109,8 +116,8 @@ fn arrivals_outside_the_ring_or_beyond_the_descriptors_are_refused() {
 fn retain_keeps_descriptors_and_arrivals_together() {
     let mut e = exchange(&[b"a", b"bb", b"ccc"]);
     e.retain(|a| a.len != 2);
-    assert_eq!(e.arrived().len(), 2);
-    assert_eq!(e.rx.iter().map(|d| d.len).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(e.messages().len(), 2);
+    assert_eq!(e.rx[..2].iter().map(|d| d.len).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(e.payload(1), b"ccc");
 }
 
@@ -127,11 +134,15 @@ fn parked_entries_keep_their_order_and_their_bytes() {
 
 #[test]
 fn a_datagram_was_sent_to_the_port_of_the_listener() {
-    let mut e = exchange(&[b"one"]);
+    let mut e = Exchange::new(SMALL);
+    e.clear(7, BOUND.parse().unwrap());
+    assert!(e.push(arrived(0, 1)));
     assert!(e.push(Arrived { destination: Some("239.1.2.3".parse().unwrap()), ..arrived(80, 1) }));
-    e.lend(7, BOUND.parse().unwrap(), &blank_batch(), |_| ());
     let seen: Vec<_> =
-        e.rx.iter().map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns)).collect();
+        e.rx.iter()
+            .take(2)
+            .map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns))
+            .collect();
     assert_eq!(seen, [(BOUND.to_owned(), 0, 7), ("239.1.2.3:1062".to_owned(), RX_HAS_LOCAL, 7)]);
 }
 
@@ -139,7 +150,7 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
 fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
     let shared: *mut Exchange = e;
     let mut flushes = Vec::new();
-    e.lend(1, BOUND.parse().unwrap(), batch, |b| {
+    e.lend(batch, |b| {
         // SAFETY: the batch is valid during the call.
         let b = unsafe { &mut *b };
         for round in 1..=3_u8 {
@@ -179,4 +190,65 @@ fn blank_batch() -> pp_batch {
         refused: 0,
         reserved: 0,
     }
+}
+
+fn train(len: usize) -> Exchange {
+    let mut e = Exchange::new(ExchangeLimits { rx: 16, tx: 16, ..SMALL });
+    e.ring_mut()[80..80 + len].iter_mut().zip(0..).for_each(|(b, i)| *b = i);
+    assert!(e.push(Arrived { segment: 10, cap: 64, ..arrived(80, len) }));
+    e
+}
+
+fn echo(rx: u32, len: u32) -> pp_tx {
+    pp_tx { rx, len, ..EMPTY_TX }
+}
+
+#[test]
+fn a_train_is_seen_as_datagrams_that_share_a_buffer() {
+    let e = train(25);
+    assert_eq!(e.datagrams(), 3);
+    assert_eq!(e.rx[..3].iter().map(|d| (d.len, d.cap)).collect::<Vec<_>>(), [(10, 10), (10, 10), (5, 5)]);
+    assert_eq!(e.payload(2), [20, 21, 22, 23, 24]);
+    assert_eq!(e.peer(2), Some(arrived(0, 0).peer));
+    assert_eq!(e.peer(3), None);
+}
+
+#[test]
+fn the_echo_of_a_whole_train_is_one_output() {
+    let mut e = train(25);
+    set(&mut e, &[echo(0, 10), echo(1, 10), echo(2, 5)]);
+    let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
+    assert_eq!(out.len(), 1);
+    assert_eq!(
+        (out[0].answers, out[0].segment, out[0].payload.len(), out[0].datagrams()),
+        (Answers { first: 0, count: 3 }, 10, 25, 3)
+    );
+}
+
+#[test]
+fn a_gap_a_change_of_length_or_of_order_ends_a_train() {
+    let cases: [(&[pp_tx], &[usize]); 5] = [
+        (&[echo(0, 10), echo(2, 5)], &[10, 5]),
+        (&[echo(0, 9), echo(1, 10), echo(2, 5)], &[9, 15]),
+        (&[echo(1, 10), echo(0, 10), echo(2, 5)], &[10, 10, 5]),
+        (&[echo(0, 10), echo(1, 10), pp_tx { at_ns: 9, ..echo(2, 5) }], &[20, 5]),
+        (&[echo(0, 10), echo(0, 10)], &[10, 10]),
+    ];
+    for (entries, expected) in cases {
+        let mut e = train(25);
+        set(&mut e, entries);
+        let lengths: Vec<_> = e.outputs().map(|o| o.unwrap().payload.len()).collect();
+        assert_eq!(lengths, expected, "{entries:?}");
+    }
+}
+
+#[test]
+fn a_segmented_entry_is_a_run_and_the_last_piece_may_be_shorter() {
+    let mut e = exchange(&[b"abcdefg"]);
+    set(&mut e, &[pp_tx { segment: 3, ..echo(0, 7) }, pp_tx { segment: 7, ..echo(0, 7) }]);
+    let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
+    assert_eq!(out.iter().map(Output::datagrams).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(out[0].split().map(|o| o.payload).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"g"]);
+    set(&mut e, &[echo(0, 0)]);
+    assert_eq!(e.outputs().map(|o| o.unwrap().split().count()).collect::<Vec<_>>(), [1]);
 }

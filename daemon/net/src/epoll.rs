@@ -1,0 +1,48 @@
+//! Level-triggered readiness of sockets in somebody else's epoll instance (`epoll(7)`, Linux only).
+#![expect(unsafe_code, reason = "epoll_ctl reads an event through a pointer")]
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use crate::{UdpSocket, sys};
+
+/// Watches `socket` for arrivals; events carry `data`.
+///
+/// # Errors
+/// Those of `epoll_ctl(2)`, such as EEXIST and ENOSPC (`/proc/sys/fs/epoll/max_user_watches`).
+pub fn add(epoll: &impl AsRawFd, socket: &UdpSocket, data: u64) -> io::Result<()> {
+    control(epoll, socket, libc::EPOLL_CTL_ADD, READ, data)
+}
+
+/// Changes what a watched socket is watched for; errors are always reported (`epoll_ctl(2)`), unless it is watched
+/// for nothing: then it is taken out.
+///
+/// # Errors
+/// As of [`add`]; `ENOENT` if the socket is not watched.
+pub fn modify(
+    epoll: &impl AsRawFd,
+    socket: &UdpSocket,
+    data: u64,
+    readable: bool,
+    writable: bool,
+) -> io::Result<()> {
+    let wanted = if readable { READ } else { 0 } | if writable { WRITE } else { 0 };
+    if wanted == 0 {
+        return control(epoll, socket, libc::EPOLL_CTL_DEL, 0, data);
+    }
+    match control(epoll, socket, libc::EPOLL_CTL_MOD, wanted, data) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+            control(epoll, socket, libc::EPOLL_CTL_ADD, wanted, data)
+        }
+        result => result,
+    }
+}
+
+const READ: u32 = libc::EPOLLIN as u32;
+const WRITE: u32 = libc::EPOLLOUT as u32;
+
+fn control(epoll: &impl AsRawFd, socket: &UdpSocket, op: i32, events: u32, data: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event { events, u64: data };
+    // SAFETY: the event lives through the call, which copies it; descriptors that are none are an error.
+    sys::check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), op, socket.as_raw_fd(), &raw mut event) })
+}

@@ -1,0 +1,384 @@
+//! The memory both sides look at during a handler call, behind a safe face.
+//!
+//! ```text
+//! ring    receive buffers, cut into slots; the reactor's I/O fills them
+//! rx      one descriptor a datagram, pointing into the ring
+//! tx      the handler's answers, pointing into the ring, the arena or the handler's own memory
+//! arena   scratch for answers, in chunks; `flush` hands out the next one
+//! ```
+//!
+//! One `Exchange` belongs to a reactor and serves all its listeners, one call after the other.
+
+mod address;
+mod memory;
+mod output;
+
+pub(super) use address::to_pp_addr;
+pub use output::{Answers, Output, OutputError, Outputs};
+
+use memory::Memory;
+use polyport_abi::{
+    NO_RX, OK, RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, pp_addr, pp_batch, pp_dgram, pp_tx,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::ptr;
+
+/// Sizes of the shared memory. All of it is reserved once; pages that are never touched cost nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeLimits {
+    /// Receive slots, datagrams or trains a receive call can take.
+    pub slots: usize,
+    /// Bytes a slot takes from the kernel: 65,535 is more than any UDP datagram.
+    pub slot_len: usize,
+    /// Distance of two slots: not a power of two, or all slots would share one cache set.
+    pub stride: usize,
+    /// Descriptors in `rx`.
+    pub rx: usize,
+    /// Entries in `tx` between two flushes.
+    pub tx: usize,
+    /// Entries one call may queue in all, flushes included.
+    pub tx_total: usize,
+    /// Bytes of an arena chunk; holds at least one full datagram.
+    pub arena: usize,
+    /// Chunks one call may use.
+    pub arena_chunks: usize,
+}
+
+impl Default for ExchangeLimits {
+    fn default() -> Self {
+        Self {
+            slots: 32,
+            slot_len: 65_535,
+            stride: 65_536 + 192,
+            rx: 2048,
+            tx: 2048,
+            tx_total: 16_384,
+            arena: 256 * 1024,
+            arena_chunks: 16,
+        }
+    }
+}
+
+/// A message as the I/O received it: a datagram, or a train of equal ones back to back.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    /// Where its bytes begin in the ring.
+    pub offset: usize,
+    /// Bytes received.
+    pub len: usize,
+    /// Bytes of a single datagram that may be overwritten.
+    pub cap: usize,
+    /// Size of the datagrams of a train, the last may be shorter; 0 is one datagram.
+    pub segment: usize,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The address it was sent to, where the socket tells.
+    pub destination: Option<IpAddr>,
+    /// The address a reply leaves from; none lets the kernel choose.
+    pub reply_from: Option<ReplySource>,
+    /// Interface it arrived on, 0 unknown.
+    pub ifindex: u32,
+    /// ECN bits.
+    pub ecn: u8,
+    /// TTL or hop limit, 0 unknown.
+    pub hop_limit: u8,
+    /// What kind of arrival it was.
+    pub flags: ArrivalFlags,
+}
+
+impl Arrived {
+    /// How many datagrams it is.
+    #[must_use]
+    pub fn datagrams(&self) -> usize {
+        if self.segment == 0 { 1 } else { self.len.div_ceil(self.segment) }
+    }
+}
+
+/// How a datagram arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArrivalFlags {
+    /// Sent to a multicast group.
+    pub multicast: bool,
+    /// Sent to a broadcast address.
+    pub broadcast: bool,
+    /// Longer than its slot.
+    pub truncated: bool,
+}
+
+/// A local address to send from, so that a reply comes from where the request went (R23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplySource {
+    /// The unicast address; unspecified pins only the interface.
+    pub ip: IpAddr,
+    /// The interface, 0 for any.
+    pub ifindex: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Exchange {
+    limits: ExchangeLimits,
+    ring: Memory,
+    /// Descriptors, the first `rx_len` of them in use.
+    rx: Vec<pp_dgram>,
+    rx_len: usize,
+    /// What the host keeps for itself of each datagram: a handler may scribble over its descriptor.
+    index: Vec<Rx>,
+    messages: Vec<Arrived>,
+    now_ns: u64,
+    /// The address of the listener.
+    bound: pp_addr,
+    tx: Vec<pp_tx>,
+    tx_len: usize,
+    parked: Vec<pp_tx>,
+    arena: Vec<Memory>,
+    arena_at: usize,
+    refused: u32,
+}
+
+/// A datagram in the host's own books.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rx {
+    offset: u32,
+    len: u32,
+    cap: u32,
+    /// Which message it came in.
+    message: u32,
+}
+
+impl Exchange {
+    /// Reserves the memory.
+    #[must_use]
+    pub fn new(limits: ExchangeLimits) -> Self {
+        Self {
+            limits,
+            ring: Memory::new(limits.slots * limits.stride),
+            rx: vec![EMPTY_RX; limits.rx],
+            rx_len: 0,
+            index: vec![Rx::default(); limits.rx],
+            messages: Vec::with_capacity(limits.slots),
+            now_ns: 0,
+            bound: NO_ADDR,
+            tx: vec![EMPTY_TX; limits.tx],
+            tx_len: 0,
+            parked: Vec::new(),
+            arena: vec![Memory::new(limits.arena)],
+            arena_at: 0,
+            refused: 0,
+        }
+    }
+
+    /// The sizes.
+    #[must_use]
+    pub fn limits(&self) -> &ExchangeLimits {
+        &self.limits
+    }
+
+    /// The receive memory, for the I/O to fill.
+    pub fn ring_mut(&mut self) -> &mut [u8] {
+        self.ring.bytes_mut()
+    }
+
+    /// Forgets the datagrams and answers of the last call; what is pushed from now on arrived at `now_ns` at a
+    /// listener bound to `bound`, which tells what the kernel does not: the port, on a wildcard, and everything
+    /// elsewhere.
+    pub fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
+        (self.now_ns, self.bound) = (now_ns, to_pp_addr(bound));
+        self.rx_len = 0;
+        self.messages.clear();
+        self.discard_outputs();
+    }
+
+    /// Forgets the answers only: a handler that broke sends nothing.
+    pub fn discard_outputs(&mut self) {
+        self.tx_len = 0;
+        self.parked.clear();
+        self.arena_at = 0;
+        self.refused = 0;
+    }
+
+    /// Adds a received message; false when there is no room for its descriptors or it does not lie in the
+    /// ring.
+    pub fn push(&mut self, a: Arrived) -> bool {
+        let train = a.segment > 0 && a.segment < a.len;
+        let size = if train { a.segment } else { a.len };
+        let n = if train { a.len.div_ceil(a.segment) } else { 1 };
+        let inside = (train || a.len <= a.cap)
+            && a.offset.checked_add(a.len.max(a.cap)).is_some_and(|end| end <= self.ring.len);
+        let free = self.rx.get_mut(self.rx_len..).unwrap_or_default();
+        let own = self.index.get_mut(self.rx_len..).unwrap_or_default();
+        let (Some(free), Some(own), true) = (free.get_mut(..n), own.get_mut(..n), inside) else {
+            return false;
+        };
+        let head = descriptor(&a, self.now_ns, self.bound);
+        let message = narrow(self.messages.len());
+        for (k, (dgram, rx)) in free.iter_mut().zip(own).enumerate() {
+            let offset = a.offset + k * size;
+            let len = narrow(size.min(a.len - k * size));
+            let cap = if train { len } else { narrow(a.cap) };
+            *dgram = pp_dgram { data: self.ring.at(offset), len, cap, ..head };
+            *rx = Rx { offset: narrow(offset), len, cap, message };
+        }
+        self.rx_len += n;
+        self.messages.push(Arrived { segment: if train { size } else { 0 }, ..a });
+        true
+    }
+
+    /// The messages, as they arrived.
+    #[must_use]
+    pub fn messages(&self) -> &[Arrived] {
+        &self.messages
+    }
+
+    /// How many datagrams they hold.
+    #[must_use]
+    pub fn datagrams(&self) -> usize {
+        self.rx_len
+    }
+
+    /// The sender of a datagram.
+    #[must_use]
+    pub fn peer(&self, index: usize) -> Option<SocketAddr> {
+        let rx = self.index.get(..self.rx_len)?.get(index)?;
+        Some(self.messages.get(rx.message as usize)?.peer)
+    }
+
+    /// The bytes of a received datagram as they are now.
+    #[must_use]
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let rx = self.index.get(..self.rx_len).and_then(|all| all.get(index));
+        rx.map_or(&[], |rx| self.ring.slice(rx.offset as usize, rx.len as usize))
+    }
+
+    /// Whether the handler dropped that datagram on purpose.
+    #[must_use]
+    pub fn discarded(&self, index: usize) -> bool {
+        self.rx.get(index).is_some_and(|d| d.verdict == VERDICT_DISCARD)
+    }
+
+    /// Datagrams the handler found no room for.
+    #[must_use]
+    pub fn refused(&self) -> u32 {
+        self.refused
+    }
+
+    /// Keeps the messages for which `keep` says so, in order.
+    pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
+        let kept: Vec<Arrived> = self.messages.iter().filter(|a| keep(a)).copied().collect();
+        if kept.len() == self.messages.len() {
+            return;
+        }
+        self.rx_len = 0;
+        self.messages.clear();
+        for arrived in kept {
+            self.push(arrived);
+        }
+    }
+
+    /// What the handler queued in its last call, in order.
+    #[must_use]
+    pub fn outputs(&self) -> Outputs<'_> {
+        Outputs::new(self, &self.parked, self.tx.get(..self.tx_len).unwrap_or_default())
+    }
+
+    /// Lends the memory to a handler call: `call` gets the batch, which is valid until it returns.
+    pub(super) fn lend<R>(&mut self, batch: &pp_batch, call: impl FnOnce(*mut pp_batch) -> R) -> R {
+        let mut batch = pp_batch {
+            rx_len: narrow(self.rx_len),
+            rx: self.rx.as_mut_ptr(),
+            tx: self.tx.as_mut_ptr(),
+            tx_len: 0,
+            tx_cap: narrow(self.tx.len()),
+            arena: self.arena.first().map_or(ptr::null_mut(), |m| m.at(0)),
+            arena_len: 0,
+            arena_cap: narrow(self.limits.arena),
+            refused: 0,
+            reserved: 0,
+            ..*batch
+        };
+        let result = call(&raw mut batch);
+        self.tx_len = (batch.tx_len as usize).min(self.tx.len());
+        self.refused = batch.refused;
+        result
+    }
+
+    /// The host's side of `flush`: parks what is queued and hands out the next chunk. False when the call
+    /// has used up its share.
+    pub(super) fn park(&mut self, batch: &mut pp_batch) -> bool {
+        let queued = (batch.tx_len as usize).min(self.tx.len());
+        if self.parked.len() + queued > self.limits.tx_total || self.arena_at + 1 == self.limits.arena_chunks
+        {
+            return false;
+        }
+        self.parked.extend_from_slice(self.tx.get(..queued).unwrap_or_default());
+        batch.tx_len = 0;
+        if batch.arena_len > 0 {
+            self.arena_at += 1;
+            if self.arena_at == self.arena.len() {
+                self.arena.push(Memory::new(self.limits.arena));
+            }
+            batch.arena = self.arena.get(self.arena_at).map_or(ptr::null_mut(), |m| m.at(0));
+            batch.arena_len = 0;
+        }
+        true
+    }
+}
+
+/// The descriptor of a message, but for what differs within a train.
+fn descriptor(a: &Arrived, now_ns: u64, bound: pp_addr) -> pp_dgram {
+    let multicast = if a.flags.multicast { RX_MULTICAST } else { 0 };
+    let broadcast = if a.flags.broadcast { RX_BROADCAST } else { 0 };
+    let has_local = if a.destination.is_some() { RX_HAS_LOCAL } else { 0 };
+    pp_dgram {
+        peer: to_pp_addr(a.peer),
+        local: a.destination.map_or(bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port))),
+        rx_ns: now_ns,
+        ifindex: a.ifindex,
+        ecn: a.ecn,
+        flags: multicast | broadcast | has_local,
+        hop_limit: a.hop_limit,
+        ..EMPTY_RX
+    }
+}
+
+/// Offsets and lengths within the ring, which is far smaller than 4 GiB.
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+const NO_ADDR: pp_addr = pp_addr { ip: [0; 16], port: 0, family: 0, reserved: 0, scope: 0 };
+
+const EMPTY_RX: pp_dgram = pp_dgram {
+    data: ptr::null_mut(),
+    len: 0,
+    cap: 0,
+    peer: NO_ADDR,
+    local: NO_ADDR,
+    rx_ns: 0,
+    ifindex: 0,
+    ecn: 0,
+    flags: 0,
+    hop_limit: 0,
+    verdict: 0,
+    reserved: [0; 2],
+};
+
+const EMPTY_TX: pp_tx = pp_tx {
+    data: ptr::null(),
+    len: 0,
+    rx: NO_RX,
+    at_ns: 0,
+    segment: 0,
+    ecn: 0,
+    flags: 0,
+    reserved0: 0,
+    to: NO_ADDR,
+    from: NO_ADDR,
+    reserved: [0; 2],
+};
+
+// `OK` is what `flush` answers when `park` said yes; kept here so that both stand together.
+pub(super) const PARKED: i32 = OK;
+
+#[cfg(test)]
+mod tests;

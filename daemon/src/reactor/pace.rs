@@ -1,0 +1,127 @@
+//! How a listener receives: a batch call for one datagram costs more than a single call, and a single call
+//! for each of many costs more than a batch.
+
+use crate::plugin::Arrived;
+
+/// Messages asked for in a batch.
+const BATCH: usize = 32;
+/// Batches in a row that brought one message at most, before a listener receives singly.
+const LONELY_BATCHES: u8 = 2;
+/// Single receives before a batch is tried again, doubled with each try that was not worth it: the extra
+/// cost of a batch is spread over as many datagrams, and a burst waits for as many turns at the most.
+const FIRST_SINGLES: u8 = 8;
+/// The most such receives.
+const MOST_SINGLES: u8 = 64;
+/// Equal datagrams of one peer in one batch that make trains worth while.
+const BULK: usize = 16;
+
+/// What a listener learnt from its last receives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Batches in a row that were not worth it.
+    lonely: u8,
+    /// Single receives left.
+    singles: u8,
+    /// How many there were last.
+    last_singles: u8,
+    /// Trains were asked for.
+    trains: bool,
+}
+
+/// What follows from a receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Advice {
+    /// Nothing new.
+    GoOn,
+    /// One peer sends in bulk: let the kernel join its datagrams. Given once.
+    JoinTrains,
+}
+
+impl Pace {
+    /// How many messages to ask for.
+    #[inline]
+    pub(super) fn next(self) -> usize {
+        if self.singles > 0 { 1 } else { BATCH }
+    }
+
+    /// Learns from what came when `asked` messages were asked for.
+    #[inline]
+    pub(super) fn learn(&mut self, asked: usize, messages: &[Arrived]) -> Advice {
+        if asked == 1 {
+            self.singles = self.singles.saturating_sub(1);
+            return Advice::GoOn;
+        }
+        if messages.len() <= 1 && messages.iter().all(|m| m.segment == 0) {
+            self.lonely = (self.lonely + 1).min(LONELY_BATCHES);
+            if self.lonely == LONELY_BATCHES {
+                let doubled = self.last_singles.saturating_mul(2);
+                self.last_singles = doubled.clamp(FIRST_SINGLES, MOST_SINGLES);
+                self.singles = self.last_singles;
+            }
+            return Advice::GoOn;
+        }
+        (self.lonely, self.last_singles) = (0, 0);
+        if !self.trains && is_bulk(messages) {
+            self.trains = true;
+            return Advice::JoinTrains;
+        }
+        Advice::GoOn
+    }
+}
+
+fn is_bulk(messages: &[Arrived]) -> bool {
+    let Some((first, rest)) = messages.split_first() else { return false };
+    rest.len() + 1 >= BULK && rest.iter().take(BULK - 1).all(|m| m.peer == first.peer && m.len == first.len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::ArrivalFlags;
+
+    fn message(port: u16) -> Arrived {
+        Arrived {
+            offset: 0,
+            len: 9,
+            cap: 9,
+            segment: 0,
+            peer: ([192, 0, 2, 1], port).into(),
+            destination: None,
+            reply_from: None,
+            ifindex: 0,
+            ecn: 0,
+            hop_limit: 0,
+            flags: ArrivalFlags::default(),
+        }
+    }
+
+    #[test]
+    fn a_sparse_listener_receives_singly_and_tries_a_batch_now_and_then() {
+        let mut pace = Pace::default();
+        let mut asked = Vec::new();
+        for _ in 0..200 {
+            asked.push(pace.next());
+            pace.learn(pace.next(), &[message(1)]);
+        }
+        // Two in the beginning, then after 8, 16, 32, 64 and 64 single ones.
+        assert_eq!(asked.iter().filter(|n| **n == BATCH).count(), 2 + 5);
+        assert_eq!(asked[..3], [BATCH, BATCH, 1]);
+    }
+
+    #[test]
+    fn a_batch_that_is_worth_it_ends_single_receives() {
+        let mut pace = Pace { lonely: LONELY_BATCHES, ..Pace::default() };
+        pace.learn(BATCH, &[message(1), message(2)]);
+        assert_eq!((pace.next(), pace.lonely), (BATCH, 0));
+    }
+
+    #[test]
+    fn trains_are_asked_for_once_and_only_for_bulk_of_one_peer() {
+        let mut pace = Pace::default();
+        let mixed: Vec<_> = (0..32).map(|i| message(1 + i % 2)).collect();
+        assert_eq!(pace.learn(BATCH, &mixed), Advice::GoOn);
+        assert_eq!(pace.learn(BATCH, &[message(1); BULK - 1]), Advice::GoOn);
+        assert_eq!(pace.learn(BATCH, &[message(1); BULK]), Advice::JoinTrains);
+        assert_eq!(pace.learn(BATCH, &[message(1); BULK]), Advice::GoOn);
+    }
+}

@@ -1,0 +1,188 @@
+/* Load for an echo server: a closed window of datagrams in flight, refilled by the answers.
+ *
+ *   generate SHAPE ADDRESS PORT SECONDS
+ *
+ * train     one GSO client, trains of 64 x 64 bytes, 8 trains in flight
+ * window    4 clients, 64 datagrams of 64 bytes in flight each
+ * peers     256 clients, one datagram in flight each, one port
+ * ports     1000 ports, one datagram in flight on each
+ * pingpong  one client, one datagram in flight
+ *
+ * Prints one JSON object: sent, replies, lost (in flight when nothing came for 200 ms, or at the end).
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+enum { SIZE = 64, TRAIN = 64, BATCH = 64, MAX_CLIENTS = 256, PORTS = 1000 };
+
+static struct client { int fd; int flight; } clients[MAX_CLIENTS];
+static unsigned char payload[TRAIN * SIZE], room[BATCH][65536];
+static struct mmsghdr in[BATCH], out[BATCH];
+static struct iovec iov_in[BATCH], iov_out[BATCH];
+static struct sockaddr_in to[PORTS], from[BATCH];
+static int queue[PORTS], queued;
+static uint64_t sent, replies, lost;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void open_client(struct client *c, int segment, int connected)
+{
+    int size = 4 << 20, on = 1;
+    c->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    if (segment) {
+        int s = SIZE;
+        setsockopt(c->fd, IPPROTO_UDP, UDP_SEGMENT, &s, sizeof s);
+        setsockopt(c->fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
+    }
+    if (connected && connect(c->fd, (struct sockaddr *)&to[0], sizeof to[0])) { perror("connect"); exit(1); }
+}
+
+static void send_some(struct client *c, int n, size_t bytes)
+{
+    while (n > 0) {
+        int k = n < BATCH ? n : BATCH;
+        for (int i = 0; i < k; i++) {
+            iov_out[i] = (struct iovec){ payload, bytes };
+            out[i].msg_hdr = (struct msghdr){ .msg_iov = &iov_out[i], .msg_iovlen = 1 };
+        }
+        int m = k == 1 ? (send(c->fd, payload, bytes, 0) < 0 ? -1 : 1) : sendmmsg(c->fd, out, (unsigned)k, 0);
+        if (m <= 0) { perror("send"); exit(1); }
+        n -= m;
+        c->flight += m;
+        sent += (uint64_t)m * (bytes / SIZE);
+    }
+}
+
+/* Takes what waits; returns bytes. */
+static size_t receive_some(struct client *c, int *datagrams)
+{
+    for (int i = 0; i < BATCH; i++) {
+        iov_in[i] = (struct iovec){ room[i], sizeof room[i] };
+        in[i].msg_hdr = (struct msghdr){ .msg_iov = &iov_in[i], .msg_iovlen = 1, .msg_name = &from[i], .msg_namelen = sizeof from[i] };
+    }
+    int n = recvmmsg(c->fd, in, BATCH, MSG_DONTWAIT, NULL);
+    size_t bytes = 0;
+    *datagrams = n > 0 ? n : 0;
+    for (int i = 0; i < *datagrams; i++) bytes += in[i].msg_len;
+    return bytes;
+}
+
+static void wait_any(int n, double deadline)
+{
+    static struct pollfd p[MAX_CLIENTS];
+    for (int i = 0; i < n; i++) p[i] = (struct pollfd){ .fd = clients[i].fd, .events = POLLIN };
+    int ms = (int)((deadline - now()) * 1000);
+    poll(p, (nfds_t)n, ms < 0 ? 0 : ms > 200 ? 200 : ms);
+}
+
+static void run_windows(int n, int window, size_t bytes, double end)
+{
+    double progress = now();
+    for (int i = 0; i < n; i++) send_some(&clients[i], window, bytes);
+    while (now() < end) {
+        size_t got = 0;
+        for (int i = 0; i < n; i++) {
+            int datagrams;
+            static size_t partial[MAX_CLIENTS];
+            size_t b = receive_some(&clients[i], &datagrams);
+            if (!b) continue;
+            got += b;
+            replies += b / SIZE;
+            partial[i] += b;
+            int back = (int)(partial[i] / bytes);
+            partial[i] %= bytes;
+            clients[i].flight -= back;
+            if (back) send_some(&clients[i], back, bytes);
+        }
+        if (got) { progress = now(); continue; }
+        if (now() - progress > 0.2) {
+            for (int i = 0; i < n; i++) {
+                lost += (uint64_t)clients[i].flight * (bytes / SIZE);
+                clients[i].flight = 0;
+                send_some(&clients[i], window, bytes);
+            }
+            progress = now();
+        }
+        wait_any(n, end);
+    }
+    for (int i = 0; i < n; i++) lost += (uint64_t)clients[i].flight * (bytes / SIZE);
+}
+
+static void flush_queue(struct client *c)
+{
+    for (int done = 0; done < queued;) {
+        int k = queued - done < BATCH ? queued - done : BATCH;
+        for (int i = 0; i < k; i++) {
+            iov_out[i] = (struct iovec){ payload, SIZE };
+            out[i].msg_hdr = (struct msghdr){ .msg_iov = &iov_out[i], .msg_iovlen = 1, .msg_name = &to[queue[done + i]], .msg_namelen = sizeof to[0] };
+        }
+        int m = sendmmsg(c->fd, out, (unsigned)k, 0);
+        if (m <= 0) { perror("send"); exit(1); }
+        done += m;
+        sent += (uint64_t)m;
+    }
+    queued = 0;
+}
+
+static void run_ports(int first, double end)
+{
+    static int flight[PORTS];
+    struct client *c = &clients[0];
+    double progress = now();
+    for (int i = 0; i < PORTS; i++) { queue[queued++] = i; flight[i] = 1; }
+    flush_queue(c);
+    while (now() < end) {
+        int datagrams;
+        receive_some(c, &datagrams);
+        for (int i = 0; i < datagrams; i++) queue[queued++] = ntohs(from[i].sin_port) - first;
+        replies += (uint64_t)datagrams;
+        if (datagrams) { progress = now(); flush_queue(c); continue; }
+        if (now() - progress > 0.2) { lost += PORTS; for (int i = 0; i < PORTS; i++) queue[queued++] = i; flush_queue(c); progress = now(); }
+        wait_any(1, end);
+    }
+    lost += sent - replies - lost;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) return fprintf(stderr, "usage: generate SHAPE ADDRESS PORT SECONDS\n"), 64;
+    int port = atoi(argv[3]);
+    for (int i = 0; i < PORTS; i++) {
+        to[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)(port + i)) };
+        inet_pton(AF_INET, argv[2], &to[i].sin_addr);
+    }
+    int train = !strcmp(argv[1], "train"), ports = !strcmp(argv[1], "ports");
+    int n = !strcmp(argv[1], "window") ? 4 : !strcmp(argv[1], "peers") ? MAX_CLIENTS : 1;
+    int window = train ? 8 : n == 4 ? 64 : 1;
+    for (int i = 0; i < n; i++) open_client(&clients[i], train, !ports);
+    double start = now(), end = start + atof(argv[4]);
+    if (ports) run_ports(port, end);
+    else run_windows(n, window, train ? TRAIN * SIZE : SIZE, end);
+    printf("{\"sent\": %llu, \"replies\": %llu, \"lost\": %llu, \"seconds\": %.3f}\n", (unsigned long long)sent,
+           (unsigned long long)replies, (unsigned long long)lost, now() - start);
+}
