@@ -58,9 +58,11 @@ impl ListenerConfig {
     /// Names the option.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.record == Record::Pcapng && self.path().is_none() {
+            // Of an option that is not given there is no place to show.
+            let blamed = if self.file.is_some() { "file" } else { "record" };
             return Err(Error::option(
-                "file",
-                "record = \"pcapng\" needs the name of a file, such as \"heard.pcapng\"",
+                blamed,
+                "\"pcapng\" needs the name of a file, such as file = \"heard.pcapng\"",
             ));
         }
         if self.ack_text.len() > MAX_ACK {

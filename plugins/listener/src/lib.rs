@@ -17,8 +17,9 @@
 //! ```
 //!
 //! A file name is taken from the daemon's working directory. What is recorded is collected and handed to the system every
-//! second; when that fails, the daemon goes on and the recording ends. The file is rotated by renaming: what is at the
-//! name is always the newest.
+//! second, which takes it into its page cache; so a file belongs on a local disk, not on a network that may stall. When
+//! writing fails, the daemon goes on and the recording ends. The file is rotated by renaming: what is at the name is
+//! always the newest.
 #![forbid(unsafe_code)]
 
 mod capture;

@@ -125,7 +125,7 @@ fn what_does_not_fit_together_is_refused() {
         (refused.option.unwrap(), refused.message)
     };
     let (option, message) = refused(&[("record", "pcapng")]);
-    assert!(option == "file" && message.contains("needs the name of a file"), "{message}");
+    assert!(option == "record" && message.contains("needs the name of a file"), "{message}");
     assert_eq!(refused(&[("record", "pcapng"), ("file", "/")]).0, "file");
     let (option, message) = refused(&[("record", "pcapng"), ("file", "/no/such/dir/a.pcapng")]);
     assert!(option == "file" && message.starts_with("/no/such/dir/a.pcapng: "), "{message}");
