@@ -103,6 +103,19 @@ fn a_sigterm_stops_it_as_an_interrupt_does() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    // Two signals of one kind that wait are one; and both must be there before it looks.
+    daemon.process.freeze();
+    daemon.process.signal(Signal::INT);
+    daemon.process.signal(Signal::TERM);
+    daemon.process.thaw();
+    let finished = daemon.process.finish();
+    finished.expect_code(130);
+    assert!(!finished.stdout.contains("served:"), "{}", finished.stdout);
+}
+
+#[test]
 fn what_waits_to_be_sent_at_the_end_is_counted_too() {
     let daemon = polyport().listen("127.0.0.1:0=lossy,delay=60s").listen("127.0.0.1:0=echo").serve();
     daemon.client(0).send(b"is answered in a minute");

@@ -3,6 +3,7 @@
 use crate::polyport;
 use polyport_tests::Launch;
 use polyport_tests::plugins::{Bytes, spec};
+use polyport_tests::tool::make_pipe;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -134,6 +135,19 @@ fn a_refused_start_leaves_no_private_copies_behind() {
     let refused = launch.listen("127.0.0.1:0=echo").listen("127.0.0.1:0=lossy,drop=2").refused(78);
     refused.expect_stderr(&["option `drop`"]);
     assert_eq!(entries(shared.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_others_put_where_private_copies_lie_cannot_hold_the_start_up() {
+    let shared = tempfile::tempdir().unwrap();
+    let planted = shared.path().join("polyport-1.0");
+    fs::create_dir(&planted).unwrap();
+    fs::write(shared.path().join("polyport-2.0"), "a file, not a directory").unwrap();
+    if !make_pipe(&planted.join("lock")) {
+        return;
+    }
+    let launch = polyport().env("RUNTIME_DIRECTORY", shared.path()).listen("127.0.0.1:0=echo");
+    launch.serve().client(0).expect_echo(b"nothing waits for a pipe");
 }
 
 fn entries(dir: &Path) -> Vec<String> {

@@ -27,6 +27,8 @@ mod logs;
 mod many_ports;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod system_limits;
 
 /// The program, about to be started.
 #[cfg(test)]

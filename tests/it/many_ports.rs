@@ -52,30 +52,6 @@ fn ports_of_one_range_are_handlers_of_their_own() {
     assert_eq!((served.counted("two", "faults"), served.counted("two", "restarts")), (1, 1));
 }
 
-/// R37: a plan that needs more descriptors than there may be is refused with the number.
-#[test]
-fn too_few_descriptors_are_an_error_that_says_how_many_are_needed() {
-    if rustix::process::geteuid().is_root() && polyport_tests::tool::tool("setpriv").is_none() {
-        return;
-    }
-    let first = ports::free_range(&[LOCALHOST], 200, 6000);
-    let mut launch = polyport().listen(format!("127.0.0.1:{first}-{}=echo", first + 199));
-    // Root may raise its limits, so it gives up that right first.
-    let program = launch.command().get_program().to_owned();
-    let args: Vec<_> = launch.command().get_args().map(ToOwned::to_owned).collect();
-    let drop = if rustix::process::geteuid().is_root() {
-        "setpriv --bounding-set -sys_resource --inh-caps -sys_resource"
-    } else {
-        "env"
-    };
-    let runtime = launch.runtime_dir();
-    let shell = polyport_tests::Launch::new("sh").env("RUNTIME_DIRECTORY", runtime);
-    let shell = shell.arg("-c").arg(format!("ulimit -n 100 && exec {drop} \"$0\" \"$@\"")).arg(program);
-    let refused = args.iter().fold(shell, polyport_tests::Launch::arg).refused(71);
-    refused
-        .expect_stderr(&["200 addresses need 264 file descriptors, and the limit is 100", "ulimit -n 264"]);
-}
-
 /// A daemon with an echo on so many ports in a row, and the first of them.
 fn serve_range(count: u16, offset: u16) -> (Daemon, u16) {
     let first = ports::free_range(&[LOCALHOST], count, offset);

@@ -5,7 +5,7 @@
 
 use crate::polyport;
 use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
-use polyport_tests::tool::root;
+use polyport_tests::tool::{make_pipe, root};
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
@@ -85,9 +85,18 @@ fn a_file_that_is_no_library_is_refused() {
 fn a_file_that_cannot_be_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     refused(&dir.path().join("missing.so"), &["cannot be read: No such file"]);
-    let directory = dir.path().join("directory.so");
-    fs::create_dir(&directory).unwrap();
-    refused(&directory, &["cannot be read: ", "irectory"]);
+}
+
+#[test]
+fn a_directory_a_device_or_a_pipe_is_refused_without_reading_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = "not a shared library (a directory, a device or a pipe)";
+    refused(dir.path(), &[words]);
+    refused(Path::new("/dev/zero"), &[words]);
+    let pipe = dir.path().join("pipe.so");
+    if make_pipe(&pipe) {
+        refused(&pipe, &[words]);
+    }
 }
 
 #[test]

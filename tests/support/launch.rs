@@ -30,6 +30,19 @@ impl Launch {
         Self { command, dir }
     }
 
+    /// Starts another program in its place, without its arguments so far, in the same directory.
+    #[must_use]
+    pub fn replaced_by(self, program: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(program);
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self { command, dir: self.dir }
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {

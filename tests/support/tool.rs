@@ -2,7 +2,8 @@
 
 use std::env;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The path of a program, or a visible word that the test is skipped.
 ///
@@ -38,4 +39,16 @@ pub fn root(why: &str) -> bool {
         skip(&format!("needs root: {why}"));
     }
     root
+}
+
+/// Makes a named pipe; false without `mkfifo`.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn make_pipe(path: &Path) -> bool {
+    let Some(mkfifo) = tool("mkfifo") else { return false };
+    let made = Command::new(mkfifo).arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "{} cannot be made", path.display());
+    true
 }

@@ -10,109 +10,20 @@
 //! One `Exchange` belongs to a reactor and serves all its listeners, one call after the other.
 
 mod address;
+mod arrival;
 mod memory;
 mod output;
 
 pub(super) use address::to_pp_addr;
+pub use arrival::{ArrivalFlags, Arrived, ExchangeLimits, ReplySource};
 pub use output::{Answers, Output, OutputError, Outputs};
 
 use memory::Memory;
 use polyport_abi::{
     NO_RX, OK, RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, pp_addr, pp_batch, pp_dgram, pp_tx,
 };
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ptr;
-
-/// Sizes of the shared memory. All of it is reserved once; pages that are never touched cost nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct ExchangeLimits {
-    /// Receive slots, datagrams or trains a receive call can take.
-    pub slots: usize,
-    /// Bytes a slot takes from the kernel: 65,535 is more than any UDP datagram.
-    pub slot_len: usize,
-    /// Distance of two slots: not a power of two, or all slots would share one cache set.
-    pub stride: usize,
-    /// Descriptors in `rx`.
-    pub rx: usize,
-    /// Entries in `tx` between two flushes.
-    pub tx: usize,
-    /// Entries one call may queue in all, flushes included.
-    pub tx_total: usize,
-    /// Bytes of an arena chunk; holds at least one full datagram.
-    pub arena: usize,
-    /// Chunks one call may use.
-    pub arena_chunks: usize,
-}
-
-impl Default for ExchangeLimits {
-    fn default() -> Self {
-        Self {
-            slots: 32,
-            slot_len: 65_535,
-            stride: 65_536 + 192,
-            rx: 2048,
-            tx: 2048,
-            tx_total: 16_384,
-            arena: 256 * 1024,
-            arena_chunks: 16,
-        }
-    }
-}
-
-/// A message as the I/O received it: a datagram, or a train of equal ones back to back.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrived {
-    /// Where its bytes begin in the ring.
-    pub offset: usize,
-    /// Bytes received.
-    pub len: usize,
-    /// Bytes of a single datagram that may be overwritten.
-    pub cap: usize,
-    /// Size of the datagrams of a train, the last may be shorter; 0 is one datagram.
-    pub segment: usize,
-    /// Who sent it.
-    pub peer: SocketAddr,
-    /// The address it was sent to, where the socket tells.
-    pub destination: Option<IpAddr>,
-    /// The address a reply leaves from; none lets the kernel choose.
-    pub reply_from: Option<ReplySource>,
-    /// Interface it arrived on, 0 unknown.
-    pub ifindex: u32,
-    /// ECN bits.
-    pub ecn: u8,
-    /// TTL or hop limit, 0 unknown.
-    pub hop_limit: u8,
-    /// What kind of arrival it was.
-    pub flags: ArrivalFlags,
-}
-
-impl Arrived {
-    /// How many datagrams it is.
-    #[must_use]
-    pub fn datagrams(&self) -> usize {
-        if self.segment == 0 { 1 } else { self.len.div_ceil(self.segment) }
-    }
-}
-
-/// How a datagram arrived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ArrivalFlags {
-    /// Sent to a multicast group.
-    pub multicast: bool,
-    /// Sent to a broadcast address.
-    pub broadcast: bool,
-    /// Longer than its slot.
-    pub truncated: bool,
-}
-
-/// A local address to send from, so that a reply comes from where the request went (R23).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplySource {
-    /// The unicast address; unspecified pins only the interface.
-    pub ip: IpAddr,
-    /// The interface, 0 for any.
-    pub ifindex: u32,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -288,7 +199,7 @@ impl Exchange {
             rx: self.rx.as_mut_ptr(),
             tx: self.tx.as_mut_ptr(),
             tx_len: 0,
-            tx_cap: narrow(self.tx.len()),
+            tx_cap: narrow(self.room()),
             arena: self.arena.first().map_or(ptr::null_mut(), |m| m.at(0)),
             arena_len: 0,
             arena_cap: narrow(self.limits.arena),
@@ -297,21 +208,27 @@ impl Exchange {
             ..*batch
         };
         let result = call(&raw mut batch);
-        self.tx_len = (batch.tx_len as usize).min(self.tx.len());
+        self.tx_len = (batch.tx_len as usize).min(self.room());
         self.refused = batch.refused;
         result
+    }
+
+    /// Entries that `tx` may take until the next flush: the share of the call bounds the last round.
+    fn room(&self) -> usize {
+        self.tx.len().min(self.limits.tx_total.saturating_sub(self.parked.len()))
     }
 
     /// The host's side of `flush`: parks what is queued and hands out the next chunk. False when the call
     /// has used up its share.
     pub(super) fn park(&mut self, batch: &mut pp_batch) -> bool {
-        let queued = (batch.tx_len as usize).min(self.tx.len());
-        if self.parked.len() + queued > self.limits.tx_total || self.arena_at + 1 == self.limits.arena_chunks
-        {
+        let queued = (batch.tx_len as usize).min(self.room());
+        let last_chunk = batch.arena_len > 0 && self.arena_at + 1 == self.limits.arena_chunks;
+        if self.parked.len() + queued >= self.limits.tx_total || last_chunk {
             return false;
         }
         self.parked.extend_from_slice(self.tx.get(..queued).unwrap_or_default());
         batch.tx_len = 0;
+        batch.tx_cap = narrow(self.room());
         if batch.arena_len > 0 {
             self.arena_at += 1;
             if self.arena_at == self.arena.len() {

@@ -4,6 +4,7 @@
 use super::address::{from_pp_addr, to_pp_addr};
 use super::*;
 use polyport_abi::{TX_FROM, TX_TO};
+use std::net::IpAddr;
 
 const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
@@ -144,6 +145,33 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
             .map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns))
             .collect();
     assert_eq!(seen, [(BOUND.to_owned(), 0, 7), ("239.1.2.3:1062".to_owned(), RX_HAS_LOCAL, 7)]);
+}
+
+#[test]
+fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
+    // More rounds than arena chunks: entries that lie in the ring use none of them.
+    for tx_total in 1..12 {
+        let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
+        assert!(e.push(arrived(0, 1)));
+        let shared: *mut Exchange = &raw mut e;
+        e.lend(&blank_batch(), |b| {
+            // SAFETY: the batch is valid during the call.
+            let b = unsafe { &mut *b };
+            loop {
+                for slot in 0..b.tx_cap {
+                    // SAFETY: `tx` has `tx_cap` entries.
+                    unsafe { *b.tx.wrapping_add(slot as usize) = pp_tx { len: 1, rx: 0, ..EMPTY_TX } };
+                }
+                b.tx_len = b.tx_cap;
+                // SAFETY: what the host's `flush` does: the exchange of the running call, reached by pointer.
+                if !unsafe { (*shared).park(b) } {
+                    break;
+                }
+            }
+            b.tx_len = u32::MAX;
+        });
+        assert_eq!(e.outputs().count(), tx_total);
+    }
 }
 
 /// A handler that fills both entries and flushes, three times; the third flush finds the share used up.

@@ -1,0 +1,16 @@
+//! The shape of the workspace, held by tests.
+//!
+//! ```text
+//! scan       Rust text without comments and strings, and the files of the tree
+//! layering   arrows between crates, and between the modules of the daemon
+//! tidy       file size, the fence around unsafe, words that must not be there
+//! ```
+//!
+//! Every rule is a function of a path and a text, so that each is also tried on a sample that breaks it.
+
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod scan;
+#[cfg(test)]
+mod tidy;

@@ -1,0 +1,196 @@
+//! A reactor on a world, with listeners served by the real plugins.
+
+use crate::faults::{Faults, Profile};
+use crate::oracle::Oracle;
+use crate::peers::{payload, peer};
+use crate::world::{Datagram, SocketId, World};
+use polyport::metrics::Counters;
+use polyport::plugin::{ExchangeLimits, Given, GivenValue, Loader, Plugin, SearchPath, Values};
+use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, ReactorLimits, Token};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+/// Which plugin serves a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Echo,
+    Lossy,
+    Moody,
+}
+
+impl Kind {
+    /// The plugin as it was built beside this test, loaded once.
+    pub(crate) fn plugin(self) -> Arc<Plugin> {
+        static PLUGINS: OnceLock<[Arc<Plugin>; 3]> = OnceLock::new();
+        let plugins = PLUGINS.get_or_init(|| {
+            let executable = std::env::current_exe().unwrap();
+            let search = SearchPath::new(&[], None, &[], Some(&executable));
+            let mut loader = Loader::new(search, |name| std::env::var_os(name));
+            ["echo", "lossy", "moody"].map(|name| loader.load(name).unwrap())
+        });
+        Arc::clone(&plugins[self as usize])
+    }
+}
+
+/// What a scenario chooses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) limits: ReactorLimits,
+    pub(crate) exchange: ExchangeLimits,
+    pub(crate) profile: Profile,
+}
+
+impl Default for Setup {
+    /// Nothing goes wrong unless it is scripted; the memory is small, so that a thousand runs are quick.
+    fn default() -> Self {
+        let exchange =
+            ExchangeLimits { slots: 4, slot_len: 4096, stride: 4096 + 192, ..ExchangeLimits::default() };
+        Self { seed: 1, limits: ReactorLimits::default(), exchange, profile: Profile::default() }
+    }
+}
+
+/// A listener to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Bind<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) options: &'a [(&'a str, String)],
+    pub(crate) local: SocketAddr,
+    /// Datagrams its receive queue holds.
+    pub(crate) capacity: usize,
+    pub(crate) on_fault: OnFault,
+}
+
+impl Default for Bind<'_> {
+    fn default() -> Self {
+        let local = SocketAddr::from((ASKED, 7));
+        Self { kind: Kind::Echo, options: &[], local, capacity: 100_000, on_fault: OnFault::Drop }
+    }
+}
+
+/// The address a scenario's listeners are bound to.
+const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// A loop that is not done after so many turns never will be.
+const MANY_TURNS: u32 = 200_000;
+/// How long a run goes on after the last thing happened in the world: longer than any delay, and than the
+/// waits before a handler is made again.
+const AFTERMATH_NS: u64 = 5_000_000_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) reactor: Reactor<World>,
+    pub(crate) kinds: Vec<Kind>,
+    oracle: Oracle,
+    next_id: u64,
+}
+
+impl Bench {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        let mut world = World::new(Faults::new(setup.seed, setup.profile));
+        world.journal.visit = setup.limits.visit_datagrams;
+        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed);
+        Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }
+    }
+
+    /// Adds a listener; its token is that of slot `.0`.
+    pub(crate) fn listen(&mut self, bind: &Bind<'_>) -> (SocketId, Token) {
+        let plugin = bind.kind.plugin();
+        let given: Vec<_> =
+            bind.options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
+        let values = Rc::new(Values::check(plugin.options(), &given).unwrap());
+        let wildcard = bind.local.ip().is_unspecified();
+        let socket = self.world().bind(wildcard, bind.capacity);
+        let spec = ListenerSpec {
+            name: Arc::from(format!("listener-{}", socket.0)),
+            local: bind.local,
+            socket,
+            plugin,
+            values,
+            on_fault: bind.on_fault,
+        };
+        let token = self.reactor.add(spec).unwrap();
+        self.kinds.push(bind.kind);
+        let ledger = &mut self.world().journal.ledgers[socket.0];
+        ledger.ordered = bind.kind == Kind::Echo;
+        ledger.most_answers = match bind.kind {
+            Kind::Echo => 1,
+            Kind::Lossy => 2,
+            Kind::Moody => 300,
+        };
+        (socket, token)
+    }
+
+    pub(crate) fn world(&mut self) -> &mut World {
+        self.reactor.io_mut()
+    }
+
+    /// A fresh number for a datagram.
+    pub(crate) fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// `n` datagrams of 32 bytes arrive at once, `after_ns` from now, each from peer number `from`.
+    pub(crate) fn burst(&mut self, to: SocketId, after_ns: u64, from: u16, n: usize) {
+        (0..n).for_each(|_| self.command(to, after_ns, from, 0));
+    }
+
+    /// One datagram with a command for `moody`.
+    pub(crate) fn command(&mut self, to: SocketId, after_ns: u64, from: u16, command: u8) {
+        let id = self.id();
+        let datagram = Datagram {
+            id,
+            peer: peer(false, from),
+            destination: IpAddr::V4(ASKED),
+            payload: payload(id, command, 32),
+        };
+        self.world().arrive(to, after_ns, datagram);
+    }
+
+    /// One turn, checked.
+    pub(crate) fn turn(&mut self) -> Result<Flow, String> {
+        let flow = self.reactor.turn().map_err(|e| e.to_string())?;
+        self.oracle.after_turn(&mut self.reactor)?;
+        Ok(flow)
+    }
+
+    /// Turns until nothing moves any more, and checks that nothing was lost.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        let mut last_news = self.world().mono_ns();
+        for _ in 0..MANY_TURNS {
+            self.turn()?;
+            let world = self.world();
+            if !world.is_over() {
+                last_news = world.mono_ns();
+            }
+            if world.idle || world.mono_ns() > last_news + AFTERMATH_NS {
+                let world = self.world();
+                world.idle = false;
+                return Oracle::at_the_end(&mut self.reactor, &self.kinds);
+            }
+        }
+        Err("the run does not end".to_owned())
+    }
+
+    /// The same, for scenarios, which fail at once.
+    #[track_caller]
+    pub(crate) fn settle(&mut self) {
+        if let Err(error) = self.run() {
+            let tail = self.world().journal.tail();
+            panic!("{error}\n{tail}");
+        }
+    }
+
+    /// The counters of a listener.
+    pub(crate) fn counters(&self, of: SocketId) -> Counters {
+        *self.reactor.reports().nth(of.0).unwrap().counters
+    }
+
+    /// Numbers of the datagrams whose answers left a listener, in order.
+    pub(crate) fn answered(&mut self, of: SocketId) -> Vec<u64> {
+        let left = &self.world().journal.left;
+        left.iter().filter(|(at, ..)| *at == of.0).filter_map(|(.., p)| crate::peers::number(p)).collect()
+    }
+}

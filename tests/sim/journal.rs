@@ -1,0 +1,231 @@
+//! What went in and what came out, checked while it happens. The first thing that is wrong is kept.
+
+use crate::faults::SEND_ERRORS;
+use crate::peers::{NUMBER, number};
+use crate::world::Datagram;
+use polyport::metrics::DropReason;
+use polyport::plugin::ReplySource;
+use polyport::reactor::Message;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// A datagram that reached the reactor.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) socket: usize,
+    peer: SocketAddr,
+    asked: Option<ReplySource>,
+    payload: Vec<u8>,
+    /// The handler never sees it.
+    pub(crate) refused: bool,
+    /// Answers that left, and answers that an errno killed.
+    pub(crate) answers: usize,
+}
+
+/// The world's own books of one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) delivered: u64,
+    pub(crate) port_zero: u64,
+    pub(crate) truncated: u64,
+    pub(crate) kernel_drops: u64,
+    pub(crate) receive_errors: u64,
+    /// Receive calls.
+    pub(crate) calls: u64,
+    pub(crate) sent: u64,
+    pub(crate) killed: BTreeMap<DropReason, u64>,
+    /// Answers a datagram may get.
+    pub(crate) most_answers: usize,
+    /// Whether answers to one peer keep the order of its datagrams.
+    pub(crate) ordered: bool,
+    last_answer: BTreeMap<SocketAddr, u64>,
+    /// The message a partial send stopped at.
+    resume_at: Option<(SocketAddr, Vec<u8>)>,
+    /// On the reactor's ready list since it was told so: datagrams that others took meanwhile.
+    waiting: Option<BTreeMap<usize, usize>>,
+}
+
+/// Entries of the trace that are kept for a report.
+const TRACE: usize = 60;
+/// `what`, socket, and two numbers.
+type Entry = (&'static str, usize, u64, u64);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    pub(crate) ledgers: Vec<Ledger>,
+    pub(crate) requests: BTreeMap<u64, Request>,
+    /// Most datagrams of a visit, the bound of I3.
+    pub(crate) visit: usize,
+    /// Grows with everything that is not idle spinning.
+    pub(crate) progress: u64,
+    pub(crate) violation: Option<String>,
+    /// Payloads in the order they left, for scenarios.
+    pub(crate) left: Vec<(usize, SocketAddr, Vec<u8>)>,
+    tiny: BTreeMap<(usize, SocketAddr), u64>,
+    trace: VecDeque<Entry>,
+    hash: u64,
+}
+
+impl Journal {
+    pub(crate) fn bind(&mut self) {
+        self.ledgers.push(Ledger { most_answers: usize::MAX, ..Ledger::default() });
+    }
+
+    /// The whole run in one number (I2).
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The end of the trace, one line an entry.
+    pub(crate) fn tail(&self) -> String {
+        self.trace.iter().map(|(what, at, a, b)| format!("  {what} socket {at}: {a} {b}\n")).collect()
+    }
+
+    pub(crate) fn fail(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    pub(crate) fn waited(&mut self, ns: u64) {
+        self.progress += u64::from(ns > 0);
+        self.note("wait", 0, ns, 0);
+    }
+
+    pub(crate) fn event(&mut self, owner: Option<usize>, readable: bool, writable: bool) {
+        self.progress += 1;
+        self.note("event", owner.unwrap_or(usize::MAX), readable.into(), writable.into());
+        if let Some(at) = owner.filter(|_| readable) {
+            self.ledgers[at].waiting.get_or_insert_default();
+        }
+    }
+
+    pub(crate) fn kernel_drop(&mut self, at: usize, id: u64) {
+        self.note("kernel drop", at, id, 0);
+        self.ledgers[at].kernel_drops += 1;
+    }
+
+    /// The reactor calls receive: the listener does not wait any more.
+    pub(crate) fn visited(&mut self, at: usize) {
+        self.ledgers[at].calls += 1;
+        self.ledgers[at].waiting = None;
+    }
+
+    pub(crate) fn receive_error(&mut self, at: usize, errno: i32) {
+        self.note("receive error", at, errno.unsigned_abs().into(), 0);
+        self.ledgers[at].receive_errors += 1;
+    }
+
+    pub(crate) fn delivered(&mut self, at: usize, d: &Datagram, asked: Option<ReplySource>, truncated: bool) {
+        self.note("delivered", at, d.id, u64::try_from(d.payload.len()).unwrap());
+        self.progress += 1;
+        let ledger = &mut self.ledgers[at];
+        ledger.delivered += 1;
+        ledger.truncated += u64::from(truncated);
+        ledger.port_zero += u64::from(!truncated && d.peer.port() == 0);
+        let refused = truncated || d.peer.port() == 0;
+        if d.payload.len() < NUMBER {
+            self.tiny.insert((at, d.peer), d.id);
+        }
+        let (peer, payload) = (d.peer, d.payload.clone());
+        let request = Request { socket: at, peer, asked, payload, refused, answers: 0 };
+        if self.requests.insert(d.id, request).is_some() {
+            self.fail(format!("datagram {} was delivered twice", d.id));
+        }
+    }
+
+    /// A receive call took `n`. Whoever waits must not wait for more than one visit of this one (I3).
+    pub(crate) fn received(&mut self, at: usize, n: usize, drained: bool) {
+        self.note("received", at, u64::try_from(n).unwrap(), drained.into());
+        let mut late = None;
+        for (other, ledger) in self.ledgers.iter_mut().enumerate() {
+            if let Some(waiting) = &mut ledger.waiting {
+                let taken = waiting.entry(at).or_default();
+                *taken += n;
+                if *taken > self.visit {
+                    late = Some((other, *taken));
+                }
+            }
+        }
+        if let Some((other, taken)) = late {
+            self.fail(format!("I3: listener {other} is ready and waits while {at} takes {taken} datagrams"));
+        }
+        self.ledgers[at].waiting = (!drained).then(BTreeMap::new);
+    }
+
+    pub(crate) fn sent(&mut self, at: usize, message: &Message<'_>) {
+        let payload = self.leaves(at, message);
+        self.ledgers[at].sent += 1;
+        self.left.push((at, message.to, payload));
+    }
+
+    pub(crate) fn send_error(&mut self, at: usize, message: &Message<'_>, errno: i32) {
+        self.note("send error", at, errno.unsigned_abs().into(), 0);
+        if errno == libc::EAGAIN {
+            self.check_resume(at, message);
+        } else if let Some((_, reason)) = SEND_ERRORS.iter().find(|(e, _)| *e == errno) {
+            self.leaves(at, message);
+            *self.ledgers[at].killed.entry(*reason).or_default() += 1;
+        }
+    }
+
+    /// A send ended before this message: the next one has to begin with it.
+    pub(crate) fn stopped_at(&mut self, at: usize, message: &Message<'_>) {
+        self.ledgers[at].resume_at = Some((message.to, bytes(message)));
+    }
+
+    /// A message leaves, or dies of its errno; either way it is done with.
+    fn leaves(&mut self, at: usize, message: &Message<'_>) -> Vec<u8> {
+        self.check_resume(at, message);
+        let payload = bytes(message);
+        let id = number(&payload).or_else(|| self.tiny.get(&(at, message.to)).copied());
+        self.note("leaves", at, id.unwrap_or(u64::MAX), u64::try_from(payload.len()).unwrap());
+        self.progress += 1;
+        let Some((id, request)) = id.and_then(|id| Some((id, self.requests.get_mut(&id)?))) else {
+            self.fail(format!("listener {at} answers what was never asked, to {}", message.to));
+            return payload;
+        };
+        request.answers += 1;
+        let ledger = &mut self.ledgers[at];
+        let last = ledger.last_answer.insert(message.to, id);
+        let wrong = [
+            (request.socket != at, "by another listener"),
+            (request.refused, "though it was refused"),
+            (request.peer != message.to, "to another peer"),
+            (request.asked != message.from, "from an address that was not asked (I7)"),
+            (request.payload != payload, "with other bytes"),
+            (request.answers > ledger.most_answers, "too often"),
+            (ledger.ordered && last.is_some_and(|last| last > id), "after a later one of the same peer"),
+        ];
+        if let Some((_, how)) = wrong.iter().find(|(wrong, _)| *wrong) {
+            self.fail(format!("datagram {id} of listener {at} is answered {how}"));
+        }
+        payload
+    }
+
+    fn check_resume(&mut self, at: usize, message: &Message<'_>) {
+        let expected = self.ledgers[at].resume_at.take();
+        if expected.is_some_and(|expected| expected != (message.to, bytes(message))) {
+            self.fail(format!(
+                "R14: listener {at} goes on with another message than the one that stopped it"
+            ));
+        }
+    }
+
+    /// Into the trace, and into the number that stands for the run.
+    pub(crate) fn note(&mut self, what: &'static str, at: usize, a: u64, b: u64) {
+        if self.trace.len() == TRACE {
+            self.trace.pop_front();
+        }
+        self.trace.push_back((what, at, a, b));
+        let at = u64::try_from(at).unwrap();
+        for n in [u64::from(what.as_bytes()[0]), at, a, b] {
+            self.hash = (self.hash ^ n).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+        }
+    }
+}
+
+fn bytes(message: &Message<'_>) -> Vec<u8> {
+    let mut whole = Vec::new();
+    message.parts.iter().for_each(|part| whole.extend_from_slice(part));
+    whole
+}

@@ -1,0 +1,38 @@
+//! The reactor and the real plugins in a box: simulated sockets, a simulated clock, and a seed that decides
+//! what goes wrong.
+//!
+//! ```text
+//! peers      who sends what and when
+//! faults     which call fails, and how
+//! world      the kernel's side: queues, edges, time; the `Io` of the reactor
+//! journal    what went in and out, checked as it happens
+//! oracle     the invariants after every turn and at the end
+//! bench      a reactor on a world, with listeners
+//! seeded     a thousand random runs
+//! errnos     every line of the errno table, and partial sends, by hand
+//! fairness   budget, rounds, batches, deadlines
+//! handlers   what a handler of bad character costs
+//! ```
+//!
+//! `POLYPORT_SEEDS=100000 cargo test -p polyport-tests --test sim` runs longer, `POLYPORT_SEED=n` replays one.
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod errnos;
+#[cfg(test)]
+mod fairness;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod journal;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod seeded;
+#[cfg(test)]
+mod world;

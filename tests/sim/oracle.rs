@@ -1,0 +1,123 @@
+//! The invariants: after every turn, and when nothing moves any more.
+
+use crate::bench::Kind;
+use crate::journal::Ledger;
+use crate::world::World;
+use polyport::metrics::{Counters, DropReason};
+use polyport::reactor::Reactor;
+
+/// Turns without any progress after which the loop is said to spin.
+const IDLE_TURNS: u32 = 64;
+
+/// Watches a reactor from turn to turn.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    progress: u64,
+    idle_turns: u32,
+}
+
+impl Oracle {
+    /// I1, the books of both sides, and no spinning. An error is a sentence.
+    pub(crate) fn after_turn(&mut self, reactor: &mut Reactor<World>) -> Result<(), String> {
+        let reports: Vec<_> = reactor.reports().map(|r| (*r.counters, r.waiting)).collect();
+        let journal = &mut reactor.io_mut().journal;
+        for (at, (counters, waiting)) in reports.iter().enumerate() {
+            let conservation = counters.conservation(*waiting);
+            if !conservation.holds() {
+                return Err(format!("I1: listener {at}: {conservation}"));
+            }
+            agree(&journal.ledgers[at], counters).map_err(|e| format!("listener {at}: {e}"))?;
+        }
+        if let Some(violation) = &journal.violation {
+            return Err(violation.clone());
+        }
+        let moved = journal.progress != self.progress;
+        self.progress = journal.progress;
+        self.idle_turns = if moved { 0 } else { self.idle_turns + 1 };
+        if self.idle_turns > IDLE_TURNS {
+            return Err(format!("R16: the loop turned {IDLE_TURNS} times and did nothing"));
+        }
+        Ok(())
+    }
+
+    /// Every datagram is accounted for and nobody is stuck.
+    pub(crate) fn at_the_end(reactor: &mut Reactor<World>, kinds: &[Kind]) -> Result<(), String> {
+        let reports: Vec<_> = reactor.reports().map(|r| (*r.counters, r.waiting)).collect();
+        for (at, ((counters, waiting), kind)) in reports.iter().zip(kinds).enumerate() {
+            let queued = reactor.io_mut().queued(at);
+            if queued > 0 {
+                return Err(format!("listener {at} is stuck: {queued} datagrams lie in its socket"));
+            }
+            if *waiting > 0 {
+                return Err(format!("listener {at} is stuck: {waiting} datagrams wait to be sent"));
+            }
+            let journal = &reactor.io_mut().journal;
+            let silent = |request: &&crate::journal::Request| {
+                request.socket == at && !request.refused && request.answers == 0
+            };
+            let silent = u64::try_from(journal.requests.values().filter(silent).count()).unwrap();
+            kind_adds_up(*kind, counters, silent).map_err(|e| format!("listener {at} {kind:?}: {e}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The reactor's counters against the world's books.
+fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> {
+    let pairs = [
+        ("received", counters.received, ledger.delivered),
+        ("sent", counters.sent, ledger.sent),
+        ("receive errors", counters.receive_errors, ledger.receive_errors),
+        ("source port 0", counters.dropped(DropReason::SourcePortZero), ledger.port_zero),
+        ("truncated", counters.dropped(DropReason::Truncated), ledger.truncated),
+    ];
+    let errno = [
+        DropReason::NoBuffers,
+        DropReason::Unreachable,
+        DropReason::Forbidden,
+        DropReason::TooBig,
+        DropReason::Invalid,
+        DropReason::AddressGone,
+    ];
+    let killed = errno.map(|r| (r.name(), counters.dropped(r), ledger.killed.get(&r).copied().unwrap_or(0)));
+    match pairs.iter().chain(&killed).find(|(_, reactor, world)| reactor != world) {
+        Some((what, reactor, world)) => {
+            Err(format!("{what}: the reactor counts {reactor}, the world {world}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a plugin promises, in numbers. `silent` is how many admitted datagrams got no answer at all.
+fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
+    let admitted = c.received - c.dropped(DropReason::SourcePortZero) - c.dropped(DropReason::Truncated);
+    let lost =
+        c.dropped(DropReason::BacklogFull) + c.dropped(DropReason::NoRoom) + c.dropped(DropReason::DelayFull);
+    let equations = match kind {
+        Kind::Echo => [
+            ("every admitted datagram is queued once", admitted, c.queued),
+            ("who got no answer was lost with a reason", silent, lost),
+        ],
+        // copies may be lost while the other one leaves
+        Kind::Lossy => [
+            (
+                "answered or dropped on purpose",
+                admitted,
+                c.replied + c.consumed + c.dropped(DropReason::OnPurpose),
+            ),
+            (
+                "nobody is silent without a reason",
+                silent.saturating_sub(lost + c.dropped(DropReason::OnPurpose)),
+                0,
+            ),
+        ],
+        Kind::Moody => [
+            ("no restart without a break", c.restarts.saturating_sub(c.faults), 0),
+            ("the circuit opens after five breaks", c.faults.saturating_sub(5), 0),
+        ],
+    };
+    match equations.iter().find(|(_, left, right)| left != right) {
+        Some((what, left, right)) => Err(format!("{what}: {left} is not {right}: {c:?}")),
+        None => Ok(()),
+    }
+}

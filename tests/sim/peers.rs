@@ -1,0 +1,95 @@
+//! The clients: numbered datagrams in bursts and trickles.
+
+use crate::world::Datagram;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Bytes of the number a datagram begins with.
+pub(crate) const NUMBER: usize = 8;
+/// Byte that the test plugin `moody` obeys; the others do not look at it.
+const COMMAND_AT: usize = NUMBER;
+/// Largest UDP payload over IPv4, bytes.
+const LARGEST: usize = 65_507;
+
+/// A datagram of `len` bytes that carries its number, if it is long enough, and bytes made from it.
+pub(crate) fn payload(id: u64, command: u8, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    bytes.extend_from_slice(&id.to_le_bytes());
+    bytes.push(command);
+    let seed = id.to_le_bytes()[0];
+    bytes.extend((bytes.len()..len.max(COMMAND_AT + 1)).map(|i| i.to_le_bytes()[0] ^ seed));
+    bytes.truncate(len);
+    bytes
+}
+
+/// The number of a payload that has room for one.
+pub(crate) fn number(payload: &[u8]) -> Option<u64> {
+    payload.first_chunk::<NUMBER>().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Peer `index`: an address and a port of its own.
+pub(crate) fn peer(v6: bool, index: u16) -> SocketAddr {
+    if v6 {
+        SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, index), 5000))
+    } else {
+        SocketAddr::from((Ipv4Addr::from(0xc000_0200 | u32::from(index & 0xff)), 5000 + (index >> 8)))
+    }
+}
+
+/// A peer nobody else uses, for a datagram that is too short to carry its number.
+pub(crate) fn lone_peer(v6: bool, id: u64) -> SocketAddr {
+    let [a, b, c, ..] = id.to_le_bytes();
+    if v6 {
+        let low = u16::from_le_bytes([a, b]);
+        SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 1, c.into(), low), 6000))
+    } else {
+        SocketAddr::from((Ipv4Addr::new(10, c, b, a), 6000))
+    }
+}
+
+/// What is sent to one listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) v6: bool,
+    /// The address that is asked.
+    pub(crate) destination: IpAddr,
+    pub(crate) datagrams: u64,
+    /// Mean time between two, ns; 0 is one burst.
+    pub(crate) pause_ns: u64,
+    /// Peers that share the load.
+    pub(crate) peers: u16,
+    /// Whether commands for `moody` are among them.
+    pub(crate) moody: bool,
+    /// Whether datagrams near the limit of UDP are among them.
+    pub(crate) large: bool,
+}
+
+impl Load {
+    /// One random datagram.
+    pub(crate) fn datagram(&self, id: u64, rng: &mut StdRng) -> Datagram {
+        let len = match rng.random_range(0..40) {
+            0 | 1 => 0,
+            2 => rng.random_range(1..NUMBER),
+            3 if self.large => LARGEST - rng.random_range(0..2),
+            4 => 1472,
+            5 => 3000,
+            _ => rng.random_range(NUMBER..200),
+        };
+        let peer = if len < NUMBER {
+            lone_peer(self.v6, id)
+        } else {
+            let mut peer = peer(self.v6, rng.random_range(0..self.peers));
+            if rng.random_range(0..30) == 0 {
+                peer.set_port(0);
+            }
+            peer
+        };
+        let command = match rng.random_range(0..100_u8) {
+            0 | 1 if self.moody => 1,
+            n @ 2..=7 if self.moody => n,
+            _ => 0,
+        };
+        Datagram { id, peer, destination: self.destination, payload: payload(id, command, len) }
+    }
+}

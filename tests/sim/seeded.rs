@@ -1,0 +1,175 @@
+//! Random runs: what is configured, what is sent and what goes wrong all follow from one number.
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::Profile;
+use crate::peers::Load;
+use polyport::metrics::{Counters, DropReason};
+use polyport::plugin::ExchangeLimits;
+use polyport::reactor::{OnFault, ReactorLimits};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs of an ordinary test; `POLYPORT_SEEDS` asks for more.
+const SEEDS: u64 = 1000;
+
+#[test]
+fn every_seed_keeps_the_invariants_and_repeats() {
+    let wanted = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match wanted("POLYPORT_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..wanted("POLYPORT_SEEDS").unwrap_or(SEEDS),
+    };
+    let enough = seeds.end - seeds.start >= SEEDS;
+    let mut total = Counters::default();
+    for seed in seeds {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let first = run(seed)?;
+            let second = run(seed)?;
+            if first == second {
+                Ok(first.1)
+            } else {
+                Err("I2: the second run differs from the first".to_owned())
+            }
+        }));
+        let error = match result {
+            Ok(Ok(counters)) => {
+                total += &counters;
+                continue;
+            }
+            Ok(Err(error)) => error,
+            Err(_) => "a panic, see above".to_owned(),
+        };
+        panic!("{error}\nreplay: POLYPORT_SEED={seed} cargo test -p polyport-tests --test sim every_seed");
+    }
+    if enough {
+        check_reach(&total);
+    }
+}
+
+/// Whether the runs met what they are there to meet.
+fn check_reach(total: &Counters) {
+    for reason in REACHED {
+        assert!(total.dropped(*reason) > 0, "no run dropped a datagram because: {reason}");
+    }
+    assert!(total.receive_errors > 0 && total.restarts > 0 && total.sent > 0, "{total:?}");
+}
+
+/// Every reason but those of invalid entries, which an SDK plugin cannot write, and of sockets that are gone.
+const REACHED: &[DropReason] = &[
+    DropReason::SourcePortZero,
+    DropReason::Truncated,
+    DropReason::OnPurpose,
+    DropReason::HandlerDown,
+    DropReason::HandlerFault,
+    DropReason::NoRoom,
+    DropReason::DelayFull,
+    DropReason::BacklogFull,
+    DropReason::NoBuffers,
+    DropReason::Unreachable,
+    DropReason::Forbidden,
+    DropReason::TooBig,
+    DropReason::Invalid,
+    DropReason::AddressGone,
+];
+
+/// One run: the hash of everything that happened in it, and what all listeners counted.
+fn run(seed: u64) -> Result<(u64, Counters), String> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let setup = setup(seed, &mut rng);
+    let mut bench = Bench::new(&setup);
+    for _ in 0..rng.random_range(1..=5) {
+        listener(&mut bench, &setup, &mut rng);
+    }
+    let result = bench.run();
+    let kinds = bench.kinds.clone();
+    let mut total = Counters::default();
+    bench.reactor.reports().for_each(|report| total += report.counters);
+    let journal = &bench.world().journal;
+    result
+        .map(|()| (journal.hash(), total))
+        .map_err(|error| format!("{error}\n{setup:?}\n{kinds:?}\n{}", journal.tail()))
+}
+
+fn setup(seed: u64, rng: &mut StdRng) -> Setup {
+    let mut one_of = |choices: &[usize]| choices[rng.random_range(0..choices.len())];
+    let slot_len = one_of(&[2048, 2048, 2048, 65_535]);
+    let exchange = ExchangeLimits {
+        slots: one_of(&[1, 2, 4, 32]),
+        slot_len,
+        stride: slot_len + 193,
+        rx: 32,
+        tx: one_of(&[4, 64]),
+        tx_total: one_of(&[16, 1024]),
+        arena: 70_000,
+        arena_chunks: one_of(&[1, 3]),
+    };
+    let limits = ReactorLimits {
+        visit_datagrams: one_of(&[1, 3, 8, 64]),
+        visit_bytes: one_of(&[1, 300, 256 << 10]),
+        turn_datagrams: one_of(&[1, 3, 16, 2048]),
+        delayed_datagrams: one_of(&[2, 16, 65_536]),
+        delayed_bytes: one_of(&[3000, 64 << 20]),
+        backlog_datagrams: one_of(&[1, 2, 64, 1000]),
+        backlog_bytes: one_of(&[400, 256 << 10]),
+        backlog_total_bytes: one_of(&[500, 64 << 20]),
+        turn_timers: one_of(&[1, 4, 1024]),
+        handler_timers: one_of(&[2, 1024]),
+    };
+    Setup { seed, limits, exchange, profile: Profile::random(rng) }
+}
+
+/// Adds a listener and everything that will be sent to it.
+fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) {
+    let kind = [Kind::Echo, Kind::Echo, Kind::Lossy, Kind::Moody][rng.random_range(0..4)];
+    let v6: bool = rng.random();
+    let asked: IpAddr = if v6 { "2001:db8::1:1" } else { "198.51.100.1" }.parse().unwrap();
+    let any: IpAddr = if v6 { "::" } else { "0.0.0.0" }.parse().unwrap();
+    let local = SocketAddr::new(if rng.random() { asked } else { any }, 7);
+    let (options, ordered) = options(kind, rng);
+    let capacity = [3, 20, 1000][rng.random_range(0..3)];
+    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop };
+    let (socket, _) = bench.listen(&bind);
+    bench.world().journal.ledgers[socket.0].ordered = ordered;
+    let load = Load {
+        v6,
+        destination: asked,
+        datagrams: [0, 5, 40, 120][rng.random_range(0..4)],
+        pause_ns: [0, 0, 2_000, 300_000, 20_000_000][rng.random_range(0..5)],
+        peers: rng.random_range(1..8),
+        moody: kind == Kind::Moody,
+        large: setup.exchange.slot_len > 4096,
+    };
+    let mut at = rng.random_range(0..3_000_000);
+    for _ in 0..load.datagrams {
+        let id = bench.id();
+        let datagram = load.datagram(id, rng);
+        bench.world().arrive(socket, at, datagram);
+        at += rng.random_range(0..=2 * load.pause_ns);
+    }
+}
+
+/// Options of a plugin, and whether it keeps the order of each peer.
+fn options(kind: Kind, rng: &mut StdRng) -> (Vec<(&'static str, String)>, bool) {
+    let mut one_of = |choices: &[&str]| choices[rng.random_range(0..choices.len())].to_owned();
+    match kind {
+        Kind::Echo => (Vec::new(), true),
+        Kind::Lossy => {
+            let (jitter, reorder) = (one_of(&["0ms", "0ms", "3ms"]), one_of(&["0%", "0%", "20%"]));
+            let ordered = jitter == "0ms" && reorder == "0%";
+            let options = vec![
+                ("drop", one_of(&["0%", "30%"])),
+                ("duplicate", one_of(&["0%", "30%"])),
+                ("delay", one_of(&["0ms", "1ms", "40ms"])),
+                ("jitter", jitter),
+                ("reorder", reorder),
+            ];
+            (options, ordered)
+        }
+        Kind::Moody => {
+            let refuse = one_of(&["false", "false", "true"]);
+            (vec![("refuse_restart", refuse), ("tick", one_of(&["0ms", "0ms", "30ms"]))], false)
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The kernel's side: bounded receive queues, edge-triggered readiness as `epoll(7)` does it, a send buffer
+//! that fills, and virtual time.
+
+mod calls;
+
+use crate::faults::{Faults, Script};
+use crate::journal::Journal;
+use polyport::reactor::{Event, Token};
+use rand::RngExt;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A handle of a socket: an index into the world's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketId(pub(crate) usize);
+
+/// A datagram under way to a socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Datagram {
+    /// Its number in the journal.
+    pub(crate) id: u64,
+    pub(crate) peer: SocketAddr,
+    /// The address it is sent to.
+    pub(crate) destination: IpAddr,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Step {
+    Arrive(usize, Datagram),
+    /// The send buffer has room for so many messages again.
+    Room(usize, usize),
+}
+
+/// A socket as the kernel sees it.
+#[derive(Debug)]
+struct Socket {
+    token: Option<Token>,
+    /// Bound to the unspecified address: arrivals tell where they were sent, replies must say from where.
+    wildcard: bool,
+    queue: VecDeque<Datagram>,
+    capacity: usize,
+    /// Messages the send buffer takes before it is full.
+    room: usize,
+    /// Watched for room to send.
+    writable: bool,
+    /// On the ready list of epoll.
+    listed: bool,
+    /// An errno that stays until that moment.
+    stuck: Option<(i32, u64)>,
+    /// The errno that ended a partial send; the message it belongs to comes first in the next call.
+    parked: Option<i32>,
+    script: Script,
+    /// Closed behind the reactor's back.
+    closed: bool,
+}
+
+/// What scenarios change, apart from sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    /// Told by the next poll, before anything else.
+    pub(crate) events: Vec<Event>,
+    /// Nanoseconds every receive call takes on top.
+    pub(crate) slow_ns: u64,
+    /// The errno of every attempt to watch a socket for arrivals.
+    pub(crate) register: Option<i32>,
+    /// The same for room to send.
+    pub(crate) watch: Option<i32>,
+}
+
+/// Messages an empty send buffer takes where no fault makes it smaller.
+const ROOM: usize = 1_000_000;
+/// 2026-01-01, Unix time in ns: where the wall clock starts.
+const WALL: i64 = 1_767_225_600_000_000_000;
+
+/// The world.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) orders: Orders,
+    /// Nothing will ever happen again unless the reactor does something.
+    pub(crate) idle: bool,
+    mono_ns: u64,
+    wall_offset_ns: i64,
+    /// Ready list of epoll, oldest first.
+    list: VecDeque<usize>,
+    sockets: Vec<Socket>,
+    schedule: BTreeMap<(u64, u64), Step>,
+    sequence: u64,
+}
+
+impl World {
+    pub(crate) fn new(faults: Faults) -> Self {
+        Self {
+            faults,
+            journal: Journal::default(),
+            orders: Orders::default(),
+            idle: false,
+            mono_ns: 1_000_000,
+            wall_offset_ns: WALL,
+            list: VecDeque::new(),
+            sockets: Vec::new(),
+            schedule: BTreeMap::new(),
+            sequence: 0,
+        }
+    }
+
+    /// Binds a socket whose queue holds `capacity` datagrams.
+    pub(crate) fn bind(&mut self, wildcard: bool, capacity: usize) -> SocketId {
+        self.sockets.push(Socket {
+            token: None,
+            wildcard,
+            queue: VecDeque::new(),
+            capacity,
+            room: ROOM,
+            writable: false,
+            listed: false,
+            stuck: None,
+            parked: None,
+            script: Script::default(),
+            closed: false,
+        });
+        self.journal.bind();
+        SocketId(self.sockets.len() - 1)
+    }
+
+    /// Schedules an arrival `after_ns` from now.
+    pub(crate) fn arrive(&mut self, to: SocketId, after_ns: u64, datagram: Datagram) {
+        self.plan(self.mono_ns + after_ns, Step::Arrive(to.0, datagram));
+    }
+
+    /// What shall happen to the next calls on a socket.
+    pub(crate) fn script(&mut self, socket: SocketId) -> &mut Script {
+        &mut self.sockets[socket.0].script
+    }
+
+    /// Leaves room for `n` messages; there is no more until [`World::open`].
+    pub(crate) fn fill(&mut self, socket: SocketId, n: usize) {
+        self.sockets[socket.0].room = n;
+        self.schedule.retain(|_, step| !matches!(step, Step::Room(s, _) if *s == socket.0));
+    }
+
+    /// Makes room for `n` messages `after_ns` from now.
+    pub(crate) fn open(&mut self, socket: SocketId, after_ns: u64, n: usize) {
+        self.plan(self.mono_ns + after_ns, Step::Room(socket.0, n));
+    }
+
+    /// Whether the reactor wants to know of room to send.
+    pub(crate) fn watches_room(&self, socket: SocketId) -> bool {
+        self.sockets[socket.0].writable
+    }
+
+    /// Every call on the socket says `EBADF` from now on.
+    pub(crate) fn close(&mut self, socket: SocketId) {
+        self.sockets[socket.0].closed = true;
+    }
+
+    pub(crate) fn mono_ns(&self) -> u64 {
+        self.mono_ns
+    }
+
+    /// Whether nothing is under way to the sockets.
+    pub(crate) fn is_over(&self) -> bool {
+        self.schedule.is_empty()
+    }
+
+    /// Datagrams that wait in the queue of a socket the reactor has not lost.
+    pub(crate) fn queued(&self, socket: usize) -> usize {
+        self.sockets.get(socket).filter(|s| !s.closed).map_or(0, |s| s.queue.len())
+    }
+
+    fn plan(&mut self, at: u64, step: Step) {
+        self.sequence += 1;
+        self.schedule.insert((at, self.sequence), step);
+    }
+
+    /// A call takes time, and meanwhile things happen.
+    fn tick(&mut self) {
+        self.mono_ns += self.faults.rng.random_range(50..2000);
+        self.happen();
+    }
+
+    fn happen(&mut self) {
+        while let Some(entry) = self.schedule.first_entry().filter(|entry| entry.key().0 <= self.mono_ns) {
+            match entry.remove() {
+                Step::Arrive(to, datagram) => {
+                    let socket = &mut self.sockets[to];
+                    if socket.queue.len() < socket.capacity {
+                        socket.queue.push_back(datagram);
+                        self.wake(to);
+                    } else {
+                        self.journal.kernel_drop(to, datagram.id);
+                    }
+                }
+                Step::Room(at, n) => {
+                    self.sockets[at].room += n;
+                    if self.sockets[at].writable {
+                        self.wake(at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What `ep_poll_callback` does: the item goes to the ready list unless it is there.
+    fn wake(&mut self, at: usize) {
+        let socket = &mut self.sockets[at];
+        if socket.token.is_some() && !socket.listed {
+            socket.listed = true;
+            self.list.push_back(at);
+        }
+    }
+
+    /// What `epoll_wait` asks a listed item: is it ready now?
+    fn readiness(&self, at: usize) -> (bool, bool) {
+        let socket = &self.sockets[at];
+        (!socket.queue.is_empty(), socket.writable && socket.room > 0)
+    }
+
+    fn is_ready(&self, at: usize) -> bool {
+        let (readable, writable) = self.readiness(at);
+        readable || writable
+    }
+
+    /// Lets time pass until something is ready or the deadline is there.
+    fn wait(&mut self, timeout: Option<Duration>) {
+        let deadline = timeout.map(|t| self.mono_ns + u64::try_from(t.as_nanos()).unwrap());
+        while !self.list.iter().any(|at| self.is_ready(*at)) {
+            let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
+            match (next, deadline) {
+                (Some(next), deadline) if deadline.is_none_or(|d| next <= d) => {
+                    self.mono_ns = self.mono_ns.max(next);
+                    self.happen();
+                }
+                (_, Some(deadline)) => {
+                    // epoll's milliseconds are rounded up
+                    self.mono_ns = deadline + self.faults.rng.random_range(0..1_000_000);
+                    self.happen();
+                    return;
+                }
+                (_, None) => {
+                    self.idle = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Events that mean nothing: for sockets without news, for slots that nobody owns, for earlier owners.
+    fn noise(&mut self, events: &mut Vec<Event>) {
+        if self.faults.hit(self.faults.profile.spurious) {
+            let at = self.faults.rng.random_range(0..self.sockets.len());
+            if let Some(token) = self.sockets[at].token {
+                let (readable, writable) = self.faults.rng.random();
+                events.push(Event::Ready { token, readable, writable });
+            }
+        }
+        if self.faults.hit(self.faults.profile.stale) {
+            let index = self.faults.rng.random_range(0..9);
+            let token = Token { index, generation: self.faults.rng.random_range(1000..2000) };
+            events.push(Event::Ready { token, readable: true, writable: true });
+        }
+    }
+
+    fn collect(&mut self, events: &mut Vec<Event>) {
+        let few = self.faults.part(self.faults.profile.few_events, self.list.len().max(1));
+        let mut told = 0;
+        while told < few {
+            let Some(at) = self.list.pop_front() else { break };
+            self.sockets[at].listed = false;
+            let (readable, writable) = self.readiness(at);
+            if let Some(token) = self.sockets[at].token.filter(|_| readable || writable) {
+                events.push(Event::Ready { token, readable, writable });
+                told += 1;
+            }
+        }
+    }
+}

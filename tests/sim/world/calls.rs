@@ -1,0 +1,204 @@
+//! The calls the reactor makes: receive, send, poll, and how each of them fails.
+
+use super::{ROOM, SocketId, Step, WALL, World};
+use polyport::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
+use polyport::reactor::{Event, Io, Message, Now, Received, Token};
+use rand::RngExt;
+use std::io;
+use std::time::Duration;
+
+impl Io for World {
+    type Socket = SocketId;
+
+    fn now(&mut self) -> Now {
+        if self.faults.hit(self.faults.profile.wall_step) {
+            self.wall_offset_ns = WALL + self.faults.rng.random_range(-3_600_000_000_000..3_600_000_000_000);
+        }
+        Now { mono_ns: self.mono_ns, wall_offset_ns: self.wall_offset_ns }
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+        self.tick();
+        if self.faults.hit(self.faults.profile.interrupted) {
+            return Ok(());
+        }
+        events.append(&mut self.orders.events);
+        self.noise(events);
+        if events.is_empty() && timeout != Some(Duration::ZERO) {
+            let before = self.mono_ns;
+            self.wait(timeout);
+            self.journal.waited(self.mono_ns - before);
+        }
+        self.collect(events);
+        for event in events.iter() {
+            if let Event::Ready { token, readable, writable } = *event {
+                let owner = self.sockets.iter().position(|s| s.token == Some(token));
+                self.journal.event(owner, readable, writable);
+            }
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, socket: &mut SocketId, token: Token) -> io::Result<()> {
+        if let Some(errno) = self.orders.register {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        self.sockets[socket.0].token = Some(token);
+        if self.is_ready(socket.0) {
+            self.wake(socket.0);
+        }
+        Ok(())
+    }
+
+    fn watch_writable(&mut self, socket: &mut SocketId, _: Token, on: bool) -> io::Result<()> {
+        self.tick();
+        if let Some(errno) = self.orders.watch {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        self.sockets[socket.0].writable = on;
+        // EPOLL_CTL_MOD looks at the socket at once
+        if self.is_ready(socket.0) {
+            self.wake(socket.0);
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        socket: &mut SocketId,
+        exchange: &mut Exchange,
+        max: usize,
+    ) -> io::Result<Received> {
+        assert!(max > 0, "a receive call asks for at least one datagram");
+        let at = socket.0;
+        self.mono_ns += self.orders.slow_ns;
+        self.tick();
+        self.journal.visited(at);
+        if let Some(errno) = self.receive_error(at) {
+            self.journal.receive_error(at, errno);
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        let queued = self.sockets[at].queue.len();
+        if queued == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        let asked = max.min(queued);
+        let n = self.faults.part(self.faults.profile.partial_receive, asked);
+        self.hand_over(at, exchange, n);
+        // A full batch does not tell that the queue is empty; a short one does, unless an error cut it.
+        let drained = n == asked && asked < max;
+        self.journal.received(at, n, drained);
+        // The moment between the last datagram and the answer: what arrives now is a new edge (R9).
+        self.tick();
+        Ok(Received { messages: n, drained })
+    }
+
+    fn send(&mut self, socket: &mut SocketId, messages: &[Message<'_>]) -> io::Result<usize> {
+        let at = socket.0;
+        self.tick();
+        let most = self.faults.part(self.faults.profile.partial_send, messages.len());
+        for (done, message) in messages.iter().take(most).enumerate() {
+            match self.send_error(at) {
+                None => {
+                    self.journal.sent(at, message);
+                    self.took(at);
+                }
+                Some(errno) if done == 0 => {
+                    self.journal.send_error(at, message, errno);
+                    return Err(io::Error::from_raw_os_error(errno));
+                }
+                Some(errno) => {
+                    self.sockets[at].parked = (errno != libc::EAGAIN).then_some(errno);
+                    self.journal.stopped_at(at, message);
+                    return Ok(done);
+                }
+            }
+        }
+        if let Some(message) = messages.get(most) {
+            self.journal.stopped_at(at, message);
+        }
+        Ok(most)
+    }
+}
+
+impl World {
+    fn receive_error(&mut self, at: usize) -> Option<i32> {
+        let socket = &mut self.sockets[at];
+        if socket.closed {
+            return Some(libc::EBADF);
+        }
+        if let Some(errno) = socket.script.receives.pop_front() {
+            return errno;
+        }
+        if let Some((errno, until)) = socket.stuck {
+            if self.mono_ns < until {
+                return Some(errno);
+            }
+            socket.stuck = None;
+        }
+        let (errno, lasts) = self.faults.receive()?;
+        if lasts > 0 {
+            self.sockets[at].stuck = Some((errno, self.mono_ns + lasts));
+        }
+        Some(errno)
+    }
+
+    fn send_error(&mut self, at: usize) -> Option<i32> {
+        let socket = &mut self.sockets[at];
+        if socket.closed {
+            return Some(libc::EBADF);
+        }
+        if socket.room == 0 {
+            return Some(libc::EAGAIN);
+        }
+        if let Some(errno) = socket.parked.take() {
+            return Some(errno);
+        }
+        match socket.script.sends.pop_front() {
+            Some(errno) => errno,
+            None => self.faults.send(),
+        }
+    }
+
+    /// One message left.
+    fn took(&mut self, at: usize) {
+        self.sockets[at].room -= 1;
+        if self.faults.hit(self.faults.profile.full) {
+            let n = self.faults.rng.random_range(1..20);
+            // Often within the same turn, else a few milliseconds later.
+            let longest = if self.faults.rng.random() { 5_000 } else { 5_000_000 };
+            let after = self.faults.rng.random_range(100..longest);
+            self.sockets[at].room = 0;
+            self.plan(self.mono_ns + after, Step::Room(at, n));
+        } else if self.sockets[at].room == 0 && self.faults.profile.full > 0.0 {
+            self.plan(self.mono_ns + 1000, Step::Room(at, ROOM));
+        }
+    }
+
+    fn hand_over(&mut self, at: usize, exchange: &mut Exchange, n: usize) {
+        let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
+        for index in 0..n {
+            let wildcard = self.sockets[at].wildcard;
+            let Some(d) = self.sockets[at].queue.pop_front() else { break };
+            let len = d.payload.len().min(slot);
+            let offset = index * stride;
+            exchange.ring_mut()[offset..][..len].copy_from_slice(&d.payload[..len]);
+            let asked = wildcard.then_some(ReplySource { ip: d.destination, ifindex: 0 });
+            let truncated = d.payload.len() > slot;
+            let pushed = exchange.push(Arrived {
+                offset,
+                len,
+                cap: slot,
+                peer: d.peer,
+                destination: wildcard.then_some(d.destination),
+                reply_from: asked,
+                ifindex: 1,
+                ecn: 0,
+                hop_limit: 64,
+                flags: ArrivalFlags { multicast: false, broadcast: false, truncated },
+            });
+            assert!(pushed, "the exchange has a descriptor for every slot");
+            self.journal.delivered(at, &d, asked, truncated);
+        }
+    }
+}
