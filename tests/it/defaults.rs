@@ -10,12 +10,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
 #[test]
-fn without_a_configuration_it_serves_echo_length_and_lossy_on_loopback() {
+fn without_a_configuration_it_serves_on_loopback_and_listens_everywhere() {
     let ports = DefaultPorts::lock();
     let daemon = serve_defaults();
-    let expected = ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061"];
+    let expected = ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061", "0.0.0.0:1062"];
     let expected = expected.map(|address| address.parse::<SocketAddr>().unwrap());
     assert_eq!(daemon.addresses(), expected);
+    // It answers nobody; what follows is served later, by the same thread.
+    Client::of("127.0.0.1:1062".parse().unwrap()).send(b"never answered");
     daemon.client(0).expect_echo(b"over IPv4");
     daemon.client(1).expect_echo(b"over IPv6");
     assert_eq!(daemon.client(2).ask(b"four"), b"Your data was 4 bytes long");
@@ -25,11 +27,12 @@ fn without_a_configuration_it_serves_echo_length_and_lossy_on_loopback() {
     let served = daemon.stop();
     assert_eq!(
         served.line("echo").split_once("  ").unwrap().1.trim(),
-        "echo    received 2 = replied 2 + consumed 0 + dropped 0; replies 2 = sent 2 + dropped 0"
+        "echo      received 2 = replied 2 + consumed 0 + dropped 0; replies 2 = sent 2 + dropped 0"
     );
     assert_eq!(served.received("length", "replied"), 1);
     assert!(served.received("lossy", "replied") >= 1);
     assert_eq!(served.received("lossy", "on_purpose"), served.received("lossy", "dropped"));
+    assert_eq!((served.received("listener", "consumed"), served.sent("listener", "replies")), (1, 0));
     drop(ports);
 }
 

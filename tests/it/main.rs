@@ -19,6 +19,9 @@ mod hostile_handlers;
 #[cfg(test)]
 mod libraries;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod listener;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod many_ports;

@@ -7,6 +7,7 @@
 //! process   a child whose output is read with a deadline on every wait
 //! served    the equation it prints when it stops, as numbers
 //! client    a socket that asks and waits no longer than a deadline
+//! network   two hosts on one wire, made for a test and removed with it
 //! ports     free ranges, the lock on the ports of the default configuration
 //! plugins   the libraries that were built, changed copies of them, libraries made from C
 //! tool      what may be missing on a machine, and must not be in CI
@@ -23,6 +24,8 @@
 pub mod client;
 pub mod daemon;
 pub mod launch;
+#[cfg(target_os = "linux")]
+pub mod network;
 pub mod plugins;
 pub mod ports;
 pub mod process;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::problem::{code, quoted};
 use crate::value::{Host, host_and_port, needs_zone, port_number};
 
-/// The two questions that only the system can answer, as arguments so that tests do not depend on the
+/// The questions that only the system can answer, as arguments so that tests do not depend on the
 /// machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
@@ -13,13 +13,15 @@ pub struct Names {
     pub service: fn(&str) -> Option<u16>,
     /// The index of a network interface, from 1, by its name (netdevice(7)).
     pub interface: fn(&str) -> Option<u32>,
+    /// The index of the network interface that has an address.
+    pub interface_of: fn(IpAddr) -> Option<u32>,
 }
 
 impl Names {
     /// Asks the running system: its services database and its network interfaces.
     #[must_use]
     pub fn system() -> Self {
-        Self { service: system_service, interface: system_interface }
+        Self { service: system_service, interface: system_interface, interface_of: system_interface_of }
     }
 }
 
@@ -201,6 +203,12 @@ fn system_interface(name: &str) -> Option<u32> {
     })
 }
 
+/// getifaddrs(3). When it fails, no interface has the address; the system says more where it is used.
+fn system_interface_of(ip: IpAddr) -> Option<u32> {
+    let interfaces = if_addrs::get_if_addrs().ok()?;
+    interfaces.into_iter().find(|interface| interface.ip() == ip)?.index
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +220,7 @@ mod tests {
             _ => None,
         },
         interface: |name| (name == "eth0").then_some(7),
+        interface_of: |_| None,
     };
 
     #[track_caller]
@@ -285,5 +294,7 @@ mod tests {
         let loopback = if cfg!(target_os = "macos") { "lo0" } else { "lo" };
         assert!((system.interface)(loopback).is_some_and(|index| index > 0));
         assert_eq!((system.interface)("no-such-if"), None);
+        assert_eq!((system.interface_of)(Ipv4Addr::LOCALHOST.into()), (system.interface)(loopback));
+        assert_eq!((system.interface_of)(Ipv4Addr::new(192, 0, 2, 1).into()), None);
     }
 }

@@ -31,25 +31,68 @@ fn names(drafts: &[Draft], problems: &mut Vec<Problem>) {
     }
 }
 
-/// Two ranges of one IP address must not share a port. A wildcard beside a specific address is
-/// allowed: the system hands a datagram to the more specific socket. Port 0 is another one each time.
+/// Two ranges of one IP address must not have a port in common, unless they are of two listeners that both
+/// share. A wildcard beside a specific address is allowed: the system hands a datagram to the more specific
+/// socket. Port 0 is another one each time.
 fn binds(drafts: &[Draft], problems: &mut Vec<Problem>) {
-    let mut by_address: BTreeMap<_, Vec<&Bind>> = BTreeMap::new();
-    for bind in drafts.iter().flat_map(|draft| &draft.listen.bind).filter(|bind| bind.first != 0) {
-        by_address.entry((bind.ip, bind.scope_id)).or_default().push(bind);
+    let mut by_address: BTreeMap<_, Vec<Claim<'_>>> = BTreeMap::new();
+    for (index, draft) in drafts.iter().enumerate() {
+        for bind in draft.listen.bind.iter().filter(|bind| bind.first != 0) {
+            let claim = Claim { bind, listener: index, share: draft.listen.socket.share };
+            by_address.entry((bind.ip, bind.scope_id)).or_default().push(claim);
+        }
     }
-    for mut binds in by_address.into_values() {
-        binds.sort_by_key(|bind| (bind.first, bind.last));
-        // a range that reaches past later ones stays the one to compare with
-        let mut widest: Option<&Bind> = None;
-        for bind in binds {
-            match widest {
-                Some(other) if bind.first <= other.last => problems.push(overlap(other, bind)),
+    for mut claims in by_address.into_values() {
+        claims.sort_by_key(|claim| (claim.bind.first, claim.bind.last));
+        let mut before = Widest::default();
+        for claim in claims {
+            match before.rival(&claim) {
+                Some(other) if claim.bind.first <= other.last => problems.push(overlap(other, claim.bind)),
                 _ => {}
             }
-            if widest.is_none_or(|other| bind.last > other.last) {
-                widest = Some(bind);
-            }
+            before.add(&claim);
+        }
+    }
+}
+
+/// A bind address and whose it is.
+struct Claim<'a> {
+    bind: &'a Bind,
+    listener: usize,
+    share: bool,
+}
+
+/// The ranges that reach furthest so far: one that reaches past later ones stays the one to compare with.
+#[derive(Default)]
+struct Widest<'a> {
+    any: Option<&'a Bind>,
+    /// Of those that do not share.
+    alone: Option<&'a Bind>,
+    /// Of each listener that shares.
+    own: HashMap<usize, &'a Bind>,
+}
+
+impl<'a> Widest<'a> {
+    /// What `claim` must not meet.
+    fn rival(&self, claim: &Claim<'_>) -> Option<&'a Bind> {
+        if !claim.share {
+            return self.any;
+        }
+        let own = self.own.get(&claim.listener).copied();
+        self.alone.into_iter().chain(own).max_by_key(|bind| bind.last)
+    }
+
+    fn add(&mut self, claim: &Claim<'a>) {
+        let further = |other: Option<&'a Bind>| match other {
+            Some(other) if other.last >= claim.bind.last => other,
+            _ => claim.bind,
+        };
+        self.any = Some(further(self.any));
+        if claim.share {
+            let own = further(self.own.get(&claim.listener).copied());
+            self.own.insert(claim.listener, own);
+        } else {
+            self.alone = Some(further(self.alone));
         }
     }
 }

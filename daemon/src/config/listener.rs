@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::bind::endpoint;
+use super::join;
 use super::plan::{Bind, Listen, OnFault, PluginRef, RawOption, RawValue, SocketSettings};
 use super::problem::{Problem, Span, code};
 use super::read::Reader;
@@ -11,11 +12,23 @@ use super::tree::{Entry, Value};
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
 /// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well.
-const KEYS: [&str; 7] = ["name", "bind", "plugin", "options", "recv_buffer", "send_buffer", "on_fault"];
+const KEYS: [&str; 10] = [
+    "name",
+    "bind",
+    "plugin",
+    "options",
+    "join",
+    "share",
+    "broadcast",
+    "recv_buffer",
+    "send_buffer",
+    "on_fault",
+];
 
 /// The keys behind `--listen BIND=PLUGIN` that are settings of the listener; any other is an option
 /// of the plugin. Public for the stage that finds an unknown option: it may be a mistyped setting.
-pub const SPEC_SETTINGS: [&str; 4] = ["name", "recv_buffer", "send_buffer", "on_fault"];
+pub const SPEC_SETTINGS: [&str; 7] =
+    ["name", "join", "share", "broadcast", "recv_buffer", "send_buffer", "on_fault"];
 
 /// Bytes of a socket buffer. Below a page there is hardly room for one datagram with the kernel's
 /// bookkeeping; Linux doubles the value into a signed 32-bit number (socket(7)), and 512 MiB is well within.
@@ -42,6 +55,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         bind: Vec::new(),
         plugin: PluginRef { text: String::new(), span: span.clone(), path: None },
         options: Vec::new(),
+        join: Vec::new(),
         socket: SocketSettings::default(),
         on_fault: OnFault::default(),
         span: span.clone(),
@@ -54,6 +68,9 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "bind" => listen.bind = read_bind(entry, reader),
             "plugin" => plugin = read_plugin(entry, reader),
             "options" => listen.options = read_options(entry, reader),
+            "join" => listen.join = join::read(entry, reader),
+            "share" => listen.socket.share = reader.flag(entry),
+            "broadcast" => listen.socket.broadcast = reader.flag(entry),
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
@@ -75,6 +92,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         }
     }
     listen.plugin = plugin.unwrap_or(listen.plugin);
+    join::check(&listen, reader);
     Draft { name, listen }
 }
 

@@ -14,17 +14,25 @@
 //! recv_buffer = "4MiB"
 //! on_fault = "exit"                       # default: "drop"
 //! options = { drop = "10%", delay = "20ms" }
+//!
+//! [[listen]]
+//! bind = "0.0.0.0:5353"
+//! plugin = "listener"
+//! join = ["239.1.2.3", "232.1.1.1 from 192.0.2.7 on eth0"]
+//! share = true                            # several sockets on this address and port (SO_REUSEADDR)
+//! broadcast = true                        # may send to a broadcast address (SO_BROADCAST)
 //! ```
 //!
 //! The module is a leaf: it knows no plugin's options, opens no socket and loads no library. Everything
 //! wrong is found in one run and comes back as [`Problems`], each with its place in the text; later
 //! stages add theirs through [`Plan::problems`]. With a syntax error only syntax errors are reported.
 //!
-//! The way of a text: `tree` (TOML) or `spec` (`--listen`) makes entries with places, `listener` and
-//! `limits` read them with the help of `read`, `check` compares the listeners with each other.
+//! The way of a text: `tree` (TOML) or `spec` (`--listen`) makes entries with places, `listener`
+//! (with `bind` and `join`) and `limits` read them with the help of `read`, `check` compares the listeners with each other.
 
 mod bind;
 mod check;
+mod join;
 mod limits;
 mod listener;
 mod nearest;
@@ -46,7 +54,7 @@ pub use bind::Names;
 pub use limits::Limits;
 pub use listener::SPEC_SETTINGS;
 pub use nearest::nearest;
-pub use plan::{Bind, Listen, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings};
+pub use plan::{Bind, Join, Listen, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings};
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
 
 use listener::Draft;

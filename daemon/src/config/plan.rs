@@ -54,6 +54,8 @@ pub struct Listen {
     pub plugin: PluginRef,
     /// For the plugin, not yet compared with its option table; in the order of the text.
     pub options: Vec<RawOption>,
+    /// Groups to join; each by every address of `bind` that [`Join::is_heard_at`] says.
+    pub join: Vec<Join>,
     /// How the sockets are set up.
     pub socket: SocketSettings,
     /// What happens to datagrams while a handler is down.
@@ -101,6 +103,33 @@ fn address(ip: IpAddr, port: u16, scope_id: u32) -> SocketAddr {
     }
 }
 
+/// A multicast group to join.
+///
+/// A source is taken with any group: `IGMPv3` and `MLDv2` filter by source in all of them (RFC 3376, RFC 3810),
+/// and outside 232/8 and `ff3x::/32` (RFC 4607) it is only the sender who may not expect it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// The group.
+    pub group: IpAddr,
+    /// The only sender to hear, of the group's family; `None` for any.
+    pub source: Option<IpAddr>,
+    /// Interface index; 0 leaves the choice to the routing table.
+    pub ifindex: u32,
+    /// As it was written.
+    pub text: String,
+    /// Where it was written.
+    pub span: Span,
+}
+
+impl Join {
+    /// Whether a socket bound to `bind` receives what is sent to the group: only the wildcard of its family
+    /// and the group itself do, as the kernel compares the destination with the bound address (`ip(7)`).
+    #[must_use]
+    pub fn is_heard_at(&self, bind: &Bind) -> bool {
+        bind.ip == self.group || bind.ip.is_unspecified() && bind.ip.is_ipv4() == self.group.is_ipv4()
+    }
+}
+
 /// The plugin of a listener, as far as the text tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginRef {
@@ -139,13 +168,18 @@ pub enum RawValue {
     Other(toml::Value),
 }
 
-/// Settings of a socket; `None` leaves it to the system.
+/// Settings of a socket; `None` leaves it to the system, `false` is its default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SocketSettings {
     /// Bytes for `SO_RCVBUF` (socket(7)); the kernel doubles it for its bookkeeping.
     pub recv_buffer: Option<usize>,
     /// Bytes for `SO_SNDBUF`, as above.
     pub send_buffer: Option<usize>,
+    /// `SO_REUSEADDR` (socket(7)): others that ask for it too may bind the same address and port. Each of them
+    /// gets what is sent to a group or a broadcast address; unicast goes to the last one alone.
+    pub share: bool,
+    /// `SO_BROADCAST` (socket(7)): may send to a broadcast address.
+    pub broadcast: bool,
 }
 
 /// What happens while the handler of a listener is down.

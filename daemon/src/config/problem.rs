@@ -186,14 +186,18 @@ pub mod code {
     pub const BAD_VALUE: &str = "bad-value";
     /// A bind address that cannot be read.
     pub const BAD_BIND: &str = "bad-bind";
+    /// A group that cannot be read, or cannot be heard by the listener that joins it.
+    pub const BAD_JOIN: &str = "bad-join";
     /// A service name that the system's database does not have.
     pub const UNKNOWN_SERVICE: &str = "unknown-service";
-    /// A zone that is no network interface of this system.
+    /// A zone, or an interface of `join`, that is no network interface of this system.
     pub const UNKNOWN_INTERFACE: &str = "unknown-interface";
     /// Two listeners with one name.
     pub const DUPLICATE_NAME: &str = "duplicate-name";
     /// One address and port bound twice.
     pub const DUPLICATE_BIND: &str = "duplicate-bind";
+    /// One group joined twice.
+    pub const DUPLICATE_JOIN: &str = "duplicate-join";
     /// More than [`MAX_LISTENERS`](super::super::MAX_LISTENERS).
     pub const TOO_MANY_LISTENERS: &str = "too-many-listeners";
     /// Two limits that contradict each other.

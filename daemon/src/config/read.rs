@@ -59,6 +59,15 @@ impl Reader<'_> {
         None
     }
 
+    /// `true` or `false`; anything else is noted and counts as `false`, the default of every flag.
+    pub(super) fn flag(&mut self, entry: &Entry) -> bool {
+        if let Value::Bool(value) = entry.value {
+            return value;
+        }
+        self.wrong_type(&entry.key, "true or false", &entry.value, &entry.value_span);
+        false
+    }
+
     /// An integer from `range`.
     pub(super) fn count(&mut self, entry: &Entry, range: &RangeInclusive<usize>) -> Option<usize> {
         let Value::Int(number) = entry.value else {

@@ -40,12 +40,21 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         at = range.end + 1;
         let name = &text[key.clone()];
         let place = if SPEC_SETTINGS.contains(&name) { &mut entries } else { &mut options };
-        spec.put(spec.entry(key, name, Value::Text(value), range), place, problems);
+        spec.put(spec.entry(key, name, setting(name, value), range), place, problems);
     }
     if !options.is_empty() {
         entries.push(spec.entry(0..0, "options", Value::Table(options), 0..text.len()));
     }
     Some(entries)
+}
+
+/// All that is typed is text; the settings that TOML writes as booleans become such.
+fn setting(name: &str, value: String) -> Value {
+    match (name, value.as_str()) {
+        ("share" | "broadcast", "true") => Value::Bool(true),
+        ("share" | "broadcast", "false") => Value::Bool(false),
+        _ => Value::Text(value),
+    }
 }
 
 struct Spec<'a> {

@@ -35,4 +35,4 @@ pub use io::{Event, Interest, Io, Message, Now, Received, Token};
 pub use limits::ReactorLimits;
 pub use listener::{ListenerSpec, OnFault};
 pub use machine::{AddError, Flow, ListenerReport, Reactor};
-pub use mio_io::{BindError, MioIo, Socket, SocketOptions};
+pub use mio_io::{BindError, Membership, MioIo, Socket, SocketOptions, interface_name};

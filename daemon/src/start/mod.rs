@@ -1,7 +1,8 @@
-//! From a plan to a running daemon: load the plugins, check their options, bind every address, make every
-//! handler, and only then serve.
+//! From a plan to a running daemon: load the plugins, check their options, bind every address and join
+//! its groups, make every handler, and only then serve.
 
 mod banner;
+mod groups;
 mod prepare;
 mod sockets;
 mod stop;

@@ -1,6 +1,6 @@
-//! Binding: every address of a plan, or none.
+//! Binding: every address of a plan with its groups, or none.
 
-use super::Refused;
+use super::{Refused, groups};
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::exit::Exit;
 use crate::reactor::{BindError, Socket, SocketOptions};
@@ -35,6 +35,10 @@ pub(super) fn bind(plan: &Plan) -> Result<Vec<Bound>, Refused> {
             for address in bind.addresses() {
                 match open(listen, address) {
                     Ok((socket, local)) => {
+                        for problem in groups::join(listen, bind, &socket) {
+                            exit = exit.or(Some(Exit::Os));
+                            problems.push(problem);
+                        }
                         clamped = clamped || report_buffers(listen, &socket);
                         bound.push(Bound { entry, bind: index, local, socket });
                     }
@@ -63,6 +67,8 @@ fn open(listen: &Listen, address: SocketAddr) -> Result<(Socket, SocketAddr), Bi
     let options = SocketOptions {
         recv_buffer: listen.socket.recv_buffer,
         send_buffer: listen.socket.send_buffer,
+        reuse_addr: listen.socket.share,
+        broadcast: listen.socket.broadcast,
         ..SocketOptions::default()
     };
     let socket = Socket::bind(address, &options)?;

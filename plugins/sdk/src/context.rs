@@ -113,6 +113,21 @@ impl<'a> Setup<'a> {
     }
 }
 
+/// What [`Handler::stop`](crate::Handler::stop) may use.
+#[derive(Debug)]
+pub struct Log<'a>(&'a HostRef);
+
+impl<'a> Log<'a> {
+    pub(crate) const fn new(host: &'a HostRef) -> Self {
+        Self(host)
+    }
+
+    /// One line for the host's log, as [`Setup::log`].
+    pub fn log(&self, level: Level, message: impl Display) {
+        log(*self.0, level, message);
+    }
+}
+
 /// Longest log line, bytes; the host cuts there too, so more would be formatted for nobody.
 const MAX_LINE: usize = 4096;
 

@@ -7,7 +7,7 @@
 use crate::config::{Config as _, Value};
 use crate::convert::{self, Created, HostRef, RawBatch, values};
 use crate::guard::caught;
-use crate::{Batch, Error, Handler, Level, Setup};
+use crate::{Batch, Error, Handler, Level, Log, Setup};
 use core::ffi::{CStr, c_void};
 use core::ptr;
 use polyport_abi as abi;
@@ -81,7 +81,12 @@ fn configure<H: Handler>(values: &[Value<'_>]) -> Result<H::Config, Error> {
 unsafe extern "C" fn destroy<H: Handler>(this: *mut c_void) {
     // SAFETY: `create` made it with `Box::into_raw`; the host calls this once, and nothing after it.
     let instance = unsafe { Box::from_raw(this.cast::<Instance<H>>()) };
-    let Instance { handler, host } = *instance;
+    let Instance { mut handler, host } = *instance;
+    if let Some(handler) = handler.as_mut()
+        && let Err(message) = caught("stop", || handler.stop(&Log::new(&host)))
+    {
+        host.log(Level::Error as i32, message.as_bytes());
+    }
     bury(host, handler);
 }
 

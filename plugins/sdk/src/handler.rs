@@ -1,6 +1,6 @@
 //! The trait a plugin implements, and the error it refuses with.
 
-use crate::{Batch, Config, Setup};
+use crate::{Batch, Config, Log, Setup};
 use core::fmt::Display;
 
 /// A plugin. The host makes one value for each listener that names the plugin, calls it from one thread at
@@ -56,6 +56,12 @@ pub trait Handler: Sized + Send + 'static {
     fn save(&self, out: &mut Vec<u8>) -> u32 {
         let _ = out;
         0
+    }
+
+    /// The instance goes, and has all its state for the last time: the place for a summary. Nothing can be
+    /// sent any more. `drop` follows. Not called after a panic.
+    fn stop(&mut self, log: &Log<'_>) {
+        let _ = log;
     }
 }
 

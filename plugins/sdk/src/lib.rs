@@ -57,7 +57,7 @@ pub mod testing;
 
 pub use batch::{Batch, Datagram, Datagrams, Frozen, later};
 pub use config::{Config, Json, OptionType, Ratio, Size};
-pub use context::{Level, Setup, Why};
+pub use context::{Level, Log, Setup, Why};
 pub use handler::{Error, Handler};
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};

@@ -29,7 +29,7 @@ fn survives(result: Result<Plan, Problems>) {
 
 /// Pieces of real configurations in any order come deeper into the readers than random letters do.
 fn pieces() -> impl Strategy<Value = String> {
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 43] = [
         "[[listen]]",
         "[listen]",
         "[limits]",
@@ -70,6 +70,9 @@ fn pieces() -> impl Strategy<Value = String> {
         "[fe80::1%é]:9",
         "\"\"\"",
         "1e999",
+        "join = ['239.1.2.3 from 192.0.2.7', 'ff02::1 on é']",
+        "share = true",
+        "bind = '0.0.0.0:7000'",
     ];
     prop::collection::vec(prop::sample::select(&PIECES[..]), 0..30).prop_map(|pieces| pieces.concat())
 }

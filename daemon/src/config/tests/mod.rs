@@ -2,6 +2,7 @@
 //! that no test depends on the machine's services database.
 
 mod arbitrary;
+mod groups;
 mod output;
 mod plans;
 mod problems;
@@ -21,6 +22,7 @@ const NAMES: Names = Names {
         _ => None,
     },
     interface: |name| (name == "eth0").then_some(7),
+    interface_of: |ip| (ip.to_string() == "192.0.2.1").then_some(8),
 };
 
 fn toml(text: &str) -> Result<Plan, Problems> {

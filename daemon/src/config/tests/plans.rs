@@ -58,7 +58,9 @@ fn every_key_arrives() {
     let listen = &plan.listen[0];
     assert_eq!((listen.name.as_str(), listen.plugin.text.as_str()), ("far", "lossy"));
     assert_eq!(listen.plugin.path, None);
-    assert_eq!(listen.socket, SocketSettings { recv_buffer: Some(4 << 20), send_buffer: Some(65_536) });
+    let socket =
+        SocketSettings { recv_buffer: Some(4 << 20), send_buffer: Some(65_536), ..SocketSettings::default() };
+    assert_eq!(listen.socket, socket);
     assert_eq!(listen.on_fault, OnFault::Exit);
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "[::1]:53"]);
     assert_eq!(listen.bind[1].text, "[::1]:domain");
@@ -173,10 +175,13 @@ fn thousands_of_tables_are_read_and_named() {
 }
 
 #[test]
-fn the_built_in_configuration_serves_three_kinds() {
+fn the_built_in_configuration_serves_four_kinds() {
     let plan = built_in().into_result().unwrap();
-    assert_eq!(names(&plan), ["echo", "length", "lossy"]);
-    assert_eq!(addresses(&plan), ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061"]);
+    assert_eq!(names(&plan), ["echo", "length", "lossy", "listener"]);
+    assert_eq!(
+        addresses(&plan),
+        ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061", "0.0.0.0:1062"]
+    );
     let options = |index: usize| {
         let options = plan.listen[index].options.iter();
         options.map(|option| (option.name.as_str(), option.value.clone())).collect::<Vec<_>>()
@@ -187,6 +192,8 @@ fn the_built_in_configuration_serves_three_kinds() {
         options(2),
         [("drop", RawValue::Text("50%".into())), ("reply", RawValue::Text("length".into()))]
     );
+    // Bound to every interface: it must not answer.
+    assert_eq!(options(3), [("report", RawValue::Text("10s".into()))]);
 }
 
 #[test]
@@ -212,5 +219,5 @@ fn the_example_in_the_documentation_is_right() {
         .take_while(|line| line.trim() != "```")
         .collect();
     let plan = toml(&example.join("\n")).unwrap();
-    assert_eq!((names(&plan), plan.sockets(), plan.seed), (vec!["far-away"], 102, Some(42)));
+    assert_eq!((names(&plan), plan.sockets(), plan.seed), (vec!["far-away", "listener"], 103, Some(42)));
 }

@@ -37,6 +37,8 @@ pub struct Exchange {
     index: Vec<Rx>,
     messages: Vec<Arrived>,
     now_ns: u64,
+    /// The address of the listener.
+    bound: pp_addr,
     tx: Vec<pp_tx>,
     tx_len: usize,
     parked: Vec<pp_tx>,
@@ -67,6 +69,7 @@ impl Exchange {
             index: vec![Rx::default(); limits.rx],
             messages: Vec::with_capacity(limits.slots),
             now_ns: 0,
+            bound: NO_ADDR,
             tx: vec![EMPTY_TX; limits.tx],
             tx_len: 0,
             parked: Vec::new(),
@@ -87,9 +90,11 @@ impl Exchange {
         self.ring.bytes_mut()
     }
 
-    /// Forgets the datagrams and answers of the last call; what is pushed from now on arrived at `now_ns`.
-    pub fn clear(&mut self, now_ns: u64) {
-        self.now_ns = now_ns;
+    /// Forgets the datagrams and answers of the last call; what is pushed from now on arrived at `now_ns` at a
+    /// listener bound to `bound`, which tells what the kernel does not: the port, on a wildcard, and everything
+    /// elsewhere.
+    pub fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
+        (self.now_ns, self.bound) = (now_ns, to_pp_addr(bound));
         self.rx_len = 0;
         self.messages.clear();
         self.discard_outputs();
@@ -116,7 +121,7 @@ impl Exchange {
         let (Some(free), Some(own), true) = (free.get_mut(..n), own.get_mut(..n), inside) else {
             return false;
         };
-        let head = descriptor(&a, self.now_ns);
+        let head = descriptor(&a, self.now_ns, self.bound);
         let message = narrow(self.messages.len());
         for (k, (dgram, rx)) in free.iter_mut().zip(own).enumerate() {
             let offset = a.offset + k * size;
@@ -237,13 +242,13 @@ impl Exchange {
 }
 
 /// The descriptor of a message, but for what differs within a train.
-fn descriptor(a: &Arrived, now_ns: u64) -> pp_dgram {
+fn descriptor(a: &Arrived, now_ns: u64, bound: pp_addr) -> pp_dgram {
     let multicast = if a.flags.multicast { RX_MULTICAST } else { 0 };
     let broadcast = if a.flags.broadcast { RX_BROADCAST } else { 0 };
     let has_local = if a.destination.is_some() { RX_HAS_LOCAL } else { 0 };
     pp_dgram {
         peer: to_pp_addr(a.peer),
-        local: a.destination.map_or(NO_ADDR, |ip| to_pp_addr(SocketAddr::new(ip, 0))),
+        local: a.destination.map_or(bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port))),
         rx_ns: now_ns,
         ifindex: a.ifindex,
         ecn: a.ecn,

@@ -1,7 +1,7 @@
 //! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
 #![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
 
-use super::address::to_pp_addr;
+use super::address::{from_pp_addr, to_pp_addr};
 use super::*;
 use polyport_abi::{TX_FROM, TX_TO};
 use std::net::IpAddr;
@@ -16,6 +16,8 @@ const SMALL: ExchangeLimits = ExchangeLimits {
     arena: 128,
     arena_chunks: 3,
 };
+
+const BOUND: &str = "0.0.0.0:1062";
 
 fn arrived(offset: usize, len: usize) -> Arrived {
     Arrived {
@@ -129,6 +131,20 @@ fn parked_entries_keep_their_order_and_their_bytes() {
     assert_eq!(flushes, vec![true, true, false]);
     let payloads: Vec<_> = e.outputs().map(|o| o.unwrap().payload.to_vec()).collect();
     assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
+}
+
+#[test]
+fn a_datagram_was_sent_to_the_port_of_the_listener() {
+    let mut e = Exchange::new(SMALL);
+    e.clear(7, BOUND.parse().unwrap());
+    assert!(e.push(arrived(0, 1)));
+    assert!(e.push(Arrived { destination: Some("239.1.2.3".parse().unwrap()), ..arrived(80, 1) }));
+    let seen: Vec<_> =
+        e.rx.iter()
+            .take(2)
+            .map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns))
+            .collect();
+    assert_eq!(seen, [(BOUND.to_owned(), 0, 7), ("239.1.2.3:1062".to_owned(), RX_HAS_LOCAL, 7)]);
 }
 
 #[test]

@@ -32,6 +32,20 @@ impl Incoming {
         let flags = abi::RX_HAS_LOCAL;
         Self { peer, local: LOCAL, payload: payload.to_vec(), flags, ecn: 0, hop_limit: 64, ifindex: 1 }
     }
+
+    /// Sent to `group`, a multicast address.
+    #[must_use]
+    pub fn multicast(peer: SocketAddr, group: SocketAddr, payload: &[u8]) -> Self {
+        let datagram = Self::new(peer, payload);
+        Self { local: group, flags: datagram.flags | abi::RX_MULTICAST, ..datagram }
+    }
+
+    /// Sent to `to`, a broadcast address.
+    #[must_use]
+    pub fn broadcast(peer: SocketAddr, to: SocketAddr, payload: &[u8]) -> Self {
+        let datagram = Self::new(peer, payload);
+        Self { local: to, flags: datagram.flags | abi::RX_BROADCAST, ..datagram }
+    }
 }
 
 impl Incoming {

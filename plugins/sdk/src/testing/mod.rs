@@ -133,6 +133,13 @@ impl<H: Handler> Harness<H> {
         self.make(abi::WHY_RELOAD, state).inspect_err(|_| self.values = before)
     }
 
+    /// Ends the instance as the daemon does when it stops; returns the log lines since they were last asked.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<String> {
+        self.session.destroy();
+        self.lines()
+    }
+
     /// New options for the same instance.
     ///
     /// # Errors

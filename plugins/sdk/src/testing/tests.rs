@@ -3,7 +3,7 @@
 use super::{Harness, Incoming, LOCAL, Memory, Outcome, SEED, START_NS, START_WALL_NS};
 use crate::abi;
 use crate::prelude::*;
-use crate::{Why, config};
+use crate::{Log, Why, config};
 use core::time::Duration;
 
 const PEER: &str = "192.0.2.1:5000";
@@ -55,6 +55,11 @@ impl Handler for Puppet {
             why: setup.why(),
             drop_panics: false,
         })
+    }
+
+    fn stop(&mut self, log: &Log<'_>) {
+        log.log(Level::Debug, format_args!("stopped after {}", self.seen.get()));
+        assert!(self.options.name != "panic at the end", "stop was told to");
     }
 
     fn check(options: &Options) -> Result<()> {
@@ -354,4 +359,26 @@ fn everything_known_about_a_datagram_reaches_the_handler() {
     assert_eq!(h.lines(), ["kept", "any\0bytes \\xff\\n"]);
     assert_eq!(h.reconfigure(&[]).unwrap_err().message, "not supported by this plugin");
     h.reload(&[]).unwrap();
+}
+
+#[test]
+fn the_last_call_is_stop_and_a_panic_in_it_is_caught() {
+    let mut h = Harness::<Puppet>::new(&[]);
+    h.send(PEER, b"one");
+    h.lines();
+    assert_eq!(h.stop(), ["stopped after 1"]);
+    let lines = Harness::<Puppet>::new(&[("name", "panic at the end")]).stop();
+    assert!(lines.iter().any(|line| line.starts_with("panic in stop: ")), "{lines:?}");
+}
+
+#[test]
+fn groups_and_broadcast_are_marked() {
+    let mut h = Harness::<Plain>::new(&[]);
+    let (peer, group) = (PEER.parse().unwrap(), "239.1.2.3:7".parse().unwrap());
+    h.deliver(&[Incoming::multicast(peer, group, b"")]);
+    h.deliver(&[Incoming::broadcast(peer, "192.0.2.255:7".parse().unwrap(), b"")]);
+    let facts: Vec<_> = h.sent().iter().filter(|s| s.rx.is_some()).map(|s| s.payload.clone()).collect();
+    let facts: Vec<_> = facts.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
+    assert!(facts[0].contains(" true true false false "), "{facts:?}");
+    assert!(facts[1].contains(" true false true false "), "{facts:?}");
 }

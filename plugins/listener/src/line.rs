@@ -1,0 +1,66 @@
+//! A datagram as one line of the log.
+
+use polyport_plugin::Datagram;
+use std::fmt::{self, Write};
+
+/// To whom a datagram was addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cast {
+    Unicast,
+    Multicast,
+    Broadcast,
+}
+
+impl Cast {
+    pub(crate) fn of(datagram: &Datagram<'_>) -> Self {
+        if datagram.is_multicast() {
+            Self::Multicast
+        } else if datagram.is_broadcast() {
+            Self::Broadcast
+        } else {
+            Self::Unicast
+        }
+    }
+}
+
+impl fmt::Display for Cast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unicast => "unicast",
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+        })
+    }
+}
+
+/// Sender, destination, interface, length, and the payload as far as `limit` bytes go.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) datagram: &'a Datagram<'a>,
+    pub(crate) interface: &'a str,
+    pub(crate) limit: usize,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { datagram, interface, limit } = *self;
+        let (payload, cast) = (datagram.payload(), Cast::of(datagram));
+        write!(f, "{} -> {} {cast} on {interface}, ", datagram.peer(), datagram.local())?;
+        write!(f, "{} bytes: \"", payload.len())?;
+        escape(f, payload.get(..limit).unwrap_or(payload))?;
+        f.write_str(if payload.len() > limit { "\"..." } else { "\"" })
+    }
+}
+
+/// What can be printed as it is; the rest, quotes and backslashes in the manner of Rust.
+fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for escaped in chunk.valid().chars().flat_map(char::escape_debug) {
+            f.write_char(escaped)?;
+        }
+        for byte in chunk.invalid() {
+            write!(f, "\\x{byte:02x}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Through the exported table, as the daemon calls it.
+
+use super::Listener;
+use pcap_file::pcapng::{Block, PcapNgReader};
+use polyport_plugin::Level;
+use polyport_plugin::testing::{Harness, Incoming, LOCAL, START_NS, START_WALL_NS};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+const ALICE: &str = "192.0.2.1:5000";
+const BOB: &str = "[2001:db8::1]:6000";
+const GROUP: &str = "239.1.2.3:1062";
+const SECOND: Duration = Duration::from_secs(1);
+
+fn listener(options: &[(&str, &str)]) -> Harness<Listener> {
+    Harness::new(options)
+}
+
+fn multicast(payload: &[u8]) -> Incoming {
+    Incoming::multicast(ALICE.parse().unwrap(), GROUP.parse().unwrap(), payload)
+}
+
+#[test]
+fn it_counts_and_says_nothing() {
+    let mut h = listener(&[]);
+    let broadcast = Incoming::broadcast(BOB.parse().unwrap(), "192.0.2.255:1062".parse().unwrap(), b"");
+    h.deliver(&[multicast(b"one"), broadcast, Incoming::new(ALICE.parse().unwrap(), &vec![7; 65_507])]);
+    h.advance(SECOND * 100);
+    let names = ["datagrams_total", "bytes_total", "multicast_total", "broadcast_total", "unicast_total"];
+    assert_eq!(names.map(|name| h.counter(name)), [3, 65_510, 1, 1, 1]);
+    assert_eq!((h.gauge("senders"), h.counter("senders_forgotten_total")), (2, 0));
+    assert_eq!((h.sent().len(), h.waiting(), h.counter("acks_total"), h.discarded()), (0, 0, 0, 0));
+    assert_eq!((h.counter("recorded_total"), h.counter("record_errors_total")), (0, 0));
+    assert!(h.lines().is_empty());
+}
+
+#[test]
+fn the_table_of_senders_is_bounded() {
+    let mut h = listener(&[]);
+    let senders: Vec<Incoming> = (0..70_000_u32)
+        .map(|number| {
+            let [a, b, c, d] = (0x0A00_0000 + number).to_be_bytes();
+            Incoming::new(([a, b, c, d], 9).into(), b"")
+        })
+        .collect();
+    for batch in senders.chunks(1000) {
+        h.deliver(batch);
+    }
+    let expected = (super::senders::MAX_SENDERS as u64, 70_000 - super::senders::MAX_SENDERS as u64);
+    assert_eq!((h.gauge("senders"), h.counter("senders_forgotten_total")), expected);
+}
+
+#[test]
+fn acks_come_only_when_asked_for_and_within_leisure() {
+    let mut h = listener(&[("ack", "true"), ("leisure", "100ms"), ("ack_text", "here")]);
+    h.deliver(&vec![multicast(b"anybody?"); 50]);
+    assert_eq!(h.counter("acks_total"), 50);
+    h.advance(Duration::from_millis(100));
+    let sent = h.sent();
+    assert!(sent.iter().all(|s| s.payload == b"here" && s.to == ALICE.parse().unwrap()));
+    let moments: BTreeSet<u64> = sent.iter().map(|s| s.at_ns - START_NS).collect();
+    assert!(moments.len() > 40 && moments.iter().all(|at| *at <= 100_000_000), "{moments:?}");
+    // The same seed, the same moments.
+    let again = |seed| {
+        let mut h = Harness::<Listener>::with_seed(&[("ack", "true")], seed);
+        h.send(ALICE, b"x");
+        h.advance(SECOND);
+        h.sent()[0].at_ns
+    };
+    assert_eq!(again(1), again(1));
+    assert_ne!(again(1), again(2));
+}
+
+#[test]
+fn an_ack_is_not_acknowledged() {
+    let mut h = listener(&[("ack", "true"), ("leisure", "0s")]);
+    h.send_batch(&[(ALICE, &b"ack"[..]), (BOB, b""), (ALICE, b"ack?")]);
+    let to: Vec<_> = h.sent().into_iter().map(|s| s.to.to_string()).collect();
+    assert_eq!((to, h.counter("acks_total")), (vec![BOB.to_owned(), ALICE.to_owned()], 2));
+}
+
+#[test]
+fn a_line_is_one_line_and_bounded() {
+    let mut h = listener(&[("record", "log"), ("log_bytes", "8")]);
+    let mut datagram = multicast("a\n\"\u{e9}\u{1b}".as_bytes());
+    datagram.ifindex = 0;
+    h.deliver(&[datagram]);
+    h.send(BOB, b"\xFF12345678");
+    h.send(BOB, b"");
+    let interface = if cfg!(target_os = "linux") { "lo" } else { "if1" };
+    let expected = [
+        format!("{ALICE} -> {GROUP} multicast on ?, 6 bytes: \"a\\n\\\"\u{e9}\\u{{1b}}\""),
+        format!("{BOB} -> {LOCAL} unicast on {interface}, 9 bytes: \"\\xff1234567\"..."),
+        format!("{BOB} -> {LOCAL} unicast on {interface}, 0 bytes: \"\""),
+    ];
+    assert_eq!((h.lines(), h.counter("recorded_total")), (expected.to_vec(), 3));
+    h.set_log_level(Level::Warn);
+    h.send(BOB, b"unseen");
+    assert_eq!((h.lines().len(), h.counter("recorded_total")), (0, 3));
+    // Every byte may be escaped, and the host's limit of 4 KiB still shows the end.
+    let mut h = listener(&[("record", "log"), ("log_bytes", "512")]);
+    h.send(BOB, &[0x7F; 600]);
+    assert!(h.lines()[0].ends_with("\"..."));
+}
+
+#[test]
+fn reports_come_on_time_and_at_the_end() {
+    let mut h = listener(&[("report", "10s")]);
+    h.advance(SECOND * 15);
+    assert!(h.lines().is_empty(), "there is nothing to say");
+    h.send_batch(&[(ALICE, &b"one"[..]), (BOB, b"two"), (BOB, b"three")]);
+    h.advance(SECOND * 30);
+    let expected = format!(
+        "heard 3 datagrams with 11 bytes from 2 senders: {BOB} 2 datagrams 8 bytes, {ALICE} 1 datagrams 3 bytes"
+    );
+    assert_eq!((h.lines(), h.stop()), (vec![expected.clone()], vec![expected]));
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let refused = |options: &[(&str, &str)]| {
+        let refused = Harness::<Listener>::try_new(options, 1).unwrap_err();
+        (refused.option.unwrap(), refused.message)
+    };
+    let (option, message) = refused(&[("record", "pcapng")]);
+    assert!(option == "record" && message.contains("needs the name of a file"), "{message}");
+    assert_eq!(refused(&[("record", "pcapng"), ("file", "/")]).0, "file");
+    let (option, message) = refused(&[("record", "pcapng"), ("file", "/no/such/dir/a.pcapng")]);
+    assert!(option == "file" && message.starts_with("/no/such/dir/a.pcapng: "), "{message}");
+    assert_eq!(refused(&[("ack_text", &"x".repeat(65))]).0, "ack_text");
+}
+
+/// Packets of a file: interface name, nanoseconds since 1970, bytes.
+fn packets(path: &Path) -> Vec<(String, Duration, Vec<u8>)> {
+    let mut reader = PcapNgReader::new(File::open(path).unwrap()).unwrap();
+    let (mut names, mut packets) = (Vec::new(), Vec::new());
+    while let Some(block) = reader.next_block() {
+        match block.unwrap() {
+            Block::InterfaceDescription(interface) => names.push(format!("{:?}", interface.options[0])),
+            Block::EnhancedPacket(packet) => packets.push((
+                names[packet.interface_id as usize].clone(),
+                packet.timestamp,
+                packet.data.into_owned(),
+            )),
+            other @ (Block::SectionHeader(_)
+            | Block::Packet(_)
+            | Block::SimplePacket(_)
+            | Block::NameResolution(_)
+            | Block::InterfaceStatistics(_)
+            | Block::SystemdJournalExport(_)
+            | Block::Unknown(_)) => panic!("{other:?}"),
+        }
+    }
+    packets
+}
+
+#[test]
+fn a_recording_holds_every_datagram() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heard.pcapng");
+    let mut h = listener(&[("record", "pcapng"), ("file", path.to_str().unwrap())]);
+    let mut six = Incoming::multicast(BOB.parse().unwrap(), "[ff15::1]:1062".parse().unwrap(), b"six");
+    six.ifindex = 4_000_000_000;
+    h.deliver(&[multicast(b""), six, multicast(&vec![7; 65_507])]);
+    h.advance(SECOND);
+    let found = packets(&path);
+    assert_eq!(found.iter().map(|(.., bytes)| bytes.len()).collect::<Vec<_>>(), [28, 51, 65_535]);
+    assert!(found.iter().all(|(_, at, _)| *at == Duration::from_nanos(START_WALL_NS)));
+    assert!(found[1].0.contains("if4000000000"), "{}", found[1].0);
+    assert_eq!((h.counter("recorded_total"), h.counter("record_errors_total")), (3, 0));
+    // What came after the last flush is written at the end.
+    h.deliver(&[multicast(b"last")]);
+    assert_eq!(h.stop().len(), 1);
+    assert_eq!(packets(&path).len(), 4);
+}
+
+#[test]
+fn a_recording_is_rotated_by_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heard.pcapng");
+    let options =
+        [("record", "pcapng"), ("file", path.to_str().unwrap()), ("rotate", "128KiB"), ("keep", "2")];
+    let mut h = listener(&options);
+    for number in 0..100_u8 {
+        h.deliver(&[multicast(&[number; 10_000])]);
+    }
+    drop(h);
+    let files = ["heard.2.pcapng", "heard.1.pcapng", "heard.pcapng"].map(|name| dir.path().join(name));
+    let numbers: Vec<u8> = files
+        .iter()
+        .flat_map(|path| {
+            assert!(path.metadata().unwrap().len() <= 128 << 10);
+            packets(path).into_iter().map(|(.., bytes)| *bytes.last().unwrap())
+        })
+        .collect();
+    // Twelve fit into a file, and what is there is the end without a gap.
+    assert_eq!(numbers, (100 - 4 - 24..100).collect::<Vec<u8>>());
+    assert_eq!(dir.path().read_dir().unwrap().count(), 3);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_ends_the_recording_and_nothing_else() {
+    let mut h = listener(&[("record", "pcapng"), ("file", "/dev/full")]);
+    h.deliver(&[multicast(b"one")]);
+    assert_eq!((h.counter("record_errors_total"), h.lines().len()), (0, 0));
+    h.advance(SECOND);
+    let lines = h.lines();
+    assert!(lines.len() == 1 && lines[0].starts_with("/dev/full cannot be written"), "{lines:?}");
+    h.deliver(&[multicast(b"two"), multicast(b"three")]);
+    h.advance(SECOND * 10);
+    assert_eq!((h.lines().len(), h.counter("record_errors_total"), h.counter("datagrams_total")), (0, 3, 3));
+    // The buffer is full at once: the datagram that did not fit is told the same way.
+    let mut h = listener(&[("record", "pcapng"), ("file", "/dev/full")]);
+    h.deliver(&vec![multicast(&vec![0; 60_000]); 20]);
+    assert_eq!(h.lines().len(), 1);
+    let (recorded, errors) = (h.counter("recorded_total"), h.counter("record_errors_total"));
+    assert!(errors > 0 && recorded + errors == 20, "{recorded} {errors}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_that_nobody_reads_does_not_stop_the_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let options = [("record", "pcapng"), ("file", path.to_str().unwrap())];
+    assert_eq!(Harness::<Listener>::try_new(&options, 1).unwrap_err().option.unwrap(), "file");
+}
+
+#[test]
+fn a_reload_begins_a_file_and_a_second_listener_may_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heard.pcapng");
+    let options = [("record", "pcapng"), ("file", path.to_str().unwrap())];
+    let mut h = listener(&options);
+    h.deliver(&[multicast(b"before")]);
+    let refused = Harness::<Listener>::try_new(&options, 1).unwrap_err();
+    assert!(refused.message.contains("another listener"), "{refused}");
+    h.reload(&options).unwrap();
+    h.deliver(&[multicast(b"after")]);
+    h.restart().unwrap_err();
+    drop(h);
+    assert_eq!(packets(&path).len(), 1);
+    assert_eq!(packets(&dir.path().join("heard.1.pcapng")).len(), 1);
+}
