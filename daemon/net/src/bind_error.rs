@@ -39,9 +39,10 @@ impl BindError {
                 "port {port} is below 1024 and needs CAP_NET_BIND_SERVICE (or a lower \
                  net.ipv4.ip_unprivileged_port_start); or choose a higher port"
             ),
-            (libc::EADDRNOTAVAIL, _) => {
-                format!("no interface of this host has the address {}; see `ip addr`", self.addr.ip())
-            }
+            (libc::EADDRNOTAVAIL, _) => format!(
+                "no interface of this host has the address {}; see `ip addr`",
+                self.addr.ip()
+            ),
             (libc::EMFILE, _) => "this process has too many files open; raise its limit (`ulimit -n`, \
                                   LimitNOFILE= of its systemd unit)"
                 .to_owned(),
