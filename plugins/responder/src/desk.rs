@@ -31,6 +31,8 @@ pub struct Turn {
     pub wall_ns: u64,
     /// Longest datagram the socket can send, octets.
     pub max_payload: usize,
+    /// Address of the listener.
+    pub listener: SocketAddr,
 }
 
 impl Turn {
@@ -38,6 +40,14 @@ impl Turn {
     #[must_use]
     pub fn cookie_time(&self) -> u32 {
         u32::try_from((self.wall_ns / 1_000_000_000) & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// Where a datagram was sent to. The kernel tells the address alone, so the port may be missing.
+    #[must_use]
+    pub fn local(&self, datagram: &Datagram<'_>) -> SocketAddr {
+        let local = if datagram.has_local() { datagram.local() } else { self.listener };
+        let port = if local.port() == 0 { self.listener.port() } else { local.port() };
+        SocketAddr::new(local.ip(), port)
     }
 }
 
@@ -62,7 +72,7 @@ impl Ask<'_, '_> {
     pub fn stream(&self) -> StreamKey {
         StreamKey {
             peer: self.datagram.peer(),
-            local_port: self.datagram.local().port(),
+            local_port: self.turn.local(self.datagram).port(),
             stream_id: self.header.stream_id,
         }
     }
@@ -165,7 +175,7 @@ impl Desk {
         let ask = Ask { datagram, turn, header, cookie: None, seen: None };
         let asks = matches!(header.kind, Kind::Request | Kind::Probe) && header.may_be_answered();
         asks && !ask.group()
-            && self.answerable(datagram.peer(), datagram.local())
+            && self.answerable(datagram, turn)
             && self.error(&ask, Code::UNKNOWN_CRITICAL_OPTION, &[], None)
     }
 
@@ -180,7 +190,7 @@ impl Desk {
             return false;
         };
         let sent = !sent_to_group(datagram)
-            && self.answerable(datagram.peer(), datagram.local())
+            && self.answerable(datagram, turn)
             && self.may_err(turn.now_ns)
             && datagram.reply(frame);
         self.counters.versions.add(sent.into());
@@ -188,8 +198,8 @@ impl Desk {
     }
 
     /// Whether this source is ever answered; counted if not.
-    pub fn answerable(&self, peer: SocketAddr, local: SocketAddr) -> bool {
-        let may = may_answer(peer, local);
+    pub fn answerable(&self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+        let may = may_answer(datagram.peer(), turn.local(datagram));
         self.counters.loop_denied.add((!may).into());
         may
     }
@@ -221,7 +231,6 @@ impl Desk {
         self.counters.options_left_out.add((with_text.is_none()).into());
         if let Some(option) = option {
             reply.option(option);
-            self.counters.cookies_sent.add(matches!(option, FrameOption::Cookie(_)).into());
         }
         self.may_err(ask.turn.now_ns) && self.send(ask, reply)
     }
@@ -241,7 +250,7 @@ impl Desk {
         };
         if ask.cookie == Some(CookieState::ValidButOld) {
             let fresh = self.cookies.make(&ask.scope(), ask.turn.cookie_time());
-            self.counters.cookies_sent.add(reply.option(FrameOption::Cookie(fresh)).into());
+            reply.option(FrameOption::Cookie(fresh));
         }
         if let Some(Seen { rseq, rcount, window, .. }) = ask.seen
             && ask.header.flags.contains(Flags::WANT_STATS)
@@ -257,6 +266,7 @@ impl Desk {
         if sent && ask.counts() {
             self.counted(ask, reply.header.kind);
         }
+        self.counters.cookies_sent.add((sent && reply.has_cookie()).into());
         self.counters.group_answered.add((sent && ask.group()).into());
         sent
     }

@@ -26,8 +26,10 @@
 //! - `rcount` counts REQUEST and PROBE frames; `window` shows every number seen, those of events and of
 //!   warm-up frames as well. A warm-up frame moves neither `rcount` nor `rseq`.
 //! - The text of an ERROR is left out as a whole if it does not fit.
-//! - Work on a request ends within the call, so a duplicate never finds it in progress here, and ERROR 16 is not
-//!   sent unless `cache_entries` is smaller than one.
+//! - Work on a request ends within the call, so a duplicate never finds it in progress here, some entry can always
+//!   be evicted, and ERROR 16 is not sent.
+//! - All attempts of a request have one seq, so each attempt number of an authenticated stream has a replay window
+//!   of its own: see [`streams::Windows`].
 //! - A peer, for `cache_per_peer`, is one address and port.
 //! - The handler does not know the daemon's other addresses ([P-46]). A frame from another responder of the same
 //!   daemon has flag R and is dropped for that.
@@ -60,6 +62,7 @@ use polyport_protocol::{Code, CookieScope, CookieSecrets, DecodeError, Decoder, 
 use siphasher::sip::SipHasher24;
 use std::fmt;
 use std::hash::Hasher;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use streams::{Streams, Windows};
 
 /// The handler of one listener.
@@ -68,6 +71,7 @@ pub struct Responder {
     desk: Desk,
     cache: ReplyCache,
     windows: Windows,
+    listener: SocketAddr,
     /// Key of the digests in the cache.
     digest_key: Secret,
     /// Current secret of the cookies, for the successor.
@@ -80,6 +84,9 @@ pub struct Responder {
 const COOKIES: u64 = 1;
 const DIGESTS: u64 = 2;
 const CHOICES: u64 = 3;
+
+/// A listener whose address is not known.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Version of what [`Handler::save`] writes: the 16 octets of the secret of the cookies.
 const STATE_VERSION: u32 = 1;
@@ -104,6 +111,7 @@ impl Handler for Responder {
         Ok(Self {
             cache: ReplyCache::new(settings.cache),
             windows: Windows::default(),
+            listener: setup.local().unwrap_or(NOWHERE),
             digest_key: Secret(draw(seed, DIGESTS)),
             cookie_secret: Secret(secret),
             scratch: Vec::new(),
@@ -119,8 +127,12 @@ impl Handler for Responder {
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
-        let turn =
-            Turn { now_ns: batch.now_ns(), wall_ns: batch.wall_ns(), max_payload: batch.max_payload() };
+        let turn = Turn {
+            now_ns: batch.now_ns(),
+            wall_ns: batch.wall_ns(),
+            max_payload: batch.max_payload(),
+            listener: self.listener,
+        };
         for datagram in batch.datagrams() {
             if !self.serve(&datagram, &turn) {
                 datagram.discard();
@@ -186,7 +198,7 @@ impl Responder {
             (true, _) => counters.events.add(1),
         }
         let event = header.kind == Kind::Event;
-        if !event && !self.desk.answerable(datagram.peer(), datagram.local()) {
+        if !event && !self.desk.answerable(datagram, turn) {
             return false;
         }
         if !event && ask.group() && self.desk.settings.group == Group::Ignore {

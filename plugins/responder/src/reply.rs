@@ -51,6 +51,12 @@ impl<'p> Reply<'p> {
         self.left_out
     }
 
+    /// Whether a COOKIE goes with it.
+    #[must_use]
+    pub fn has_cookie(&self) -> bool {
+        self.options.iter().flatten().any(|option| matches!(option, FrameOption::Cookie(_)))
+    }
+
     /// Writes and queues it, to leave not before `at_ns`. False if the host had no room.
     pub fn send(&self, datagram: &Datagram<'_>, at_ns: u64, key: Option<&Key>) -> bool {
         let len = self.len.max(self.pad_to.min(self.limit));

@@ -2,7 +2,8 @@
 
 use super::*;
 use core::time::Duration;
-use polyport_plugin::testing::START_WALL_NS;
+use polyport_plugin::abi;
+use polyport_plugin::testing::{Incoming, LOCAL, START_WALL_NS};
 use polyport_protocol::{CookieScope, CookieSecrets};
 
 /// The text of `time` has 25 octets: 5 more than the 64 octets of this request allow.
@@ -70,6 +71,25 @@ fn cookies_are_those_of_the_specification_and_of_their_owner() {
     assert_eq!(refusal.code(), Code::BAD_COOKIE);
     let ahead = FrameOption::Cookie(secrets.make(&scope, now + 301));
     assert_eq!(ask(&mut h, &timed(2, &[ahead])).code(), Code::BAD_COOKIE);
+}
+
+/// The kernel tells the address a datagram was sent to, not the port.
+#[test]
+fn the_port_of_the_listener_stands_in_for_one_that_is_not_told() {
+    let mut h = responder(&[("service", "time")]);
+    let first = ask(&mut h, &timed(1, WITH_ROOM)).cookie;
+    for flags in [abi::RX_HAS_LOCAL, 0] {
+        let mut incoming = Incoming::new(PEER.parse().unwrap(), &timed(2, WITH_ROOM));
+        incoming.local.set_port(0);
+        incoming.flags = flags;
+        h.deliver(&[incoming]);
+        assert_eq!(answers(&mut h, &Decoder::default())[0].cookie, first);
+    }
+    let own = LOCAL.to_string();
+    let mut looped = Incoming::new(own.parse().unwrap(), &timed(3, WITH_ROOM));
+    looped.local.set_port(0);
+    h.deliver(&[looped]);
+    assert_eq!((h.sent().len(), h.counter("loop_denied_total")), (0, 1));
 }
 
 #[test]

@@ -76,6 +76,15 @@ fn errors_and_versions_share_a_bucket() {
     assert!(try_ask(&mut h, PEER, &sum(52)).is_none());
 }
 
+#[test]
+fn a_cookie_that_was_held_back_with_its_error_is_not_counted() {
+    let mut h = responder(&[("service", "time"), ("errors_per_second", "1")]);
+    let asks = |id| encode(&header(id, id), &[FrameOption::Room(&[0; 16])], b"", None);
+    assert!(ask(&mut h, &asks(1)).cookie.is_some());
+    silent(&mut h, &asks(2));
+    assert_eq!((h.counter("cookies_sent_total"), h.counter("errors_suppressed_total")), (1, 1));
+}
+
 fn to_group(payload: &[u8], flags: u8) -> Incoming {
     let mut incoming = Incoming::new(PEER.parse().unwrap(), payload);
     incoming.flags |= flags;
