@@ -28,6 +28,8 @@ mod many_ports;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod responder;
+#[cfg(test)]
 mod system_limits;
 
 /// The program, about to be started.

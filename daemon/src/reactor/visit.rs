@@ -36,14 +36,9 @@ impl<I: Io> Core<I> {
             if share == 0 || bytes >= self.limits.visit_bytes {
                 return Visit { messages, more: true };
             }
-<<<<<<< HEAD
-            self.exchange.clear(self.now.mono_ns);
+            self.exchange.clear(self.now.mono_ns, listener.local);
             let room = self.limits.visit_bytes - bytes;
             let most = listener.pace.next(room).min(share).min(self.exchange.limits().slots);
-=======
-            self.exchange.clear(self.now.mono_ns, listener.local);
-            let most = listener.pace.next().min(share).min(self.exchange.limits().slots);
->>>>>>> 420027f2205ea581c62c151e9255ccf3fcd74414
             match self.io.receive(&mut listener.socket, &mut self.exchange, most) {
                 Ok(received) => {
                     errors = 0;

@@ -255,7 +255,17 @@ impl<'a> Datagram<'a> {
     /// Builds the answer in the host's memory: `build` gets the request and `cap` zeroed bytes, and
     /// returns how many of them it used.
     pub fn reply_with(&self, cap: usize, build: impl FnOnce(&[u8], &mut [u8]) -> usize) -> bool {
-        self.0.raw.send_built(cap, self.answer(0), |out| build(self.0.bytes(), out))
+        self.reply_with_at(0, cap, build)
+    }
+
+    /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
+    pub fn reply_with_at(
+        &self,
+        at_ns: u64,
+        cap: usize,
+        build: impl FnOnce(&[u8], &mut [u8]) -> usize,
+    ) -> bool {
+        self.0.raw.send_built(cap, self.answer(at_ns), |out| build(self.0.bytes(), out))
     }
 
     const fn answer(&self, at_ns: u64) -> Route {

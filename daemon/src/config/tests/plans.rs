@@ -175,13 +175,18 @@ fn thousands_of_tables_are_read_and_named() {
 }
 
 #[test]
-fn the_built_in_configuration_serves_four_kinds() {
+fn the_built_in_configuration_has_five_listeners() {
     let plan = built_in().into_result().unwrap();
-    assert_eq!(names(&plan), ["echo", "length", "lossy", "listener"]);
-    assert_eq!(
-        addresses(&plan),
-        ["127.0.0.1:10000", "[::1]:10000", "127.0.0.1:1060", "127.0.0.1:1061", "0.0.0.0:1062"]
-    );
+    assert_eq!(names(&plan), ["echo", "length", "lossy", "listener", "responder"]);
+    let expected = [
+        "127.0.0.1:10000",
+        "[::1]:10000",
+        "127.0.0.1:1060",
+        "127.0.0.1:1061",
+        "0.0.0.0:1062",
+        "127.0.0.1:1063",
+    ];
+    assert_eq!(addresses(&plan), expected);
     let options = |index: usize| {
         let options = plan.listen[index].options.iter();
         options.map(|option| (option.name.as_str(), option.value.clone())).collect::<Vec<_>>()

@@ -107,6 +107,12 @@ impl Handler for Puppet {
                         6
                     });
                 }
+                b"later" => {
+                    datagram.reply_with_at(batch.now_ns() + 7, 9, |request, out| {
+                        out[..5].copy_from_slice(request);
+                        5
+                    });
+                }
                 b"big" => {
                     datagram.reply(&vec![b'b'; 70_000]);
                 }
@@ -175,6 +181,19 @@ fn a_frozen_datagram_is_sent_as_often_as_wanted() {
     let late = h.sent();
     assert_eq!((late[0].to, late[0].at_ns), (OTHER.parse().unwrap(), START_NS + 5));
     assert_eq!(late[0].from, LOCAL);
+}
+
+#[test]
+fn an_answer_built_in_place_can_wait() {
+    let mut h = puppet();
+    h.send(PEER, b"later");
+    assert_eq!((h.sent().len(), h.waiting()), (0, 1));
+    h.advance(Duration::from_nanos(7));
+    let sent = h.sent();
+    assert_eq!(
+        (sent[0].payload.as_slice(), sent[0].at_ns, sent[0].rx),
+        (&b"later"[..], START_NS + 7, Some(0))
+    );
 }
 
 #[test]
