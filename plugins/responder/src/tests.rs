@@ -1,6 +1,7 @@
 //! The handler through the exported table, as the daemon calls it.
 
 mod caching;
+mod client;
 mod cookies;
 mod malformed;
 mod replies;
