@@ -93,7 +93,7 @@ fn check_says_ok_or_everything_that_is_wrong_and_binds_nothing() {
 
     let finished = polyport().arg("check").arg("--listen").arg("7000=echo").run();
     finished.expect_code(CONFIG).expect_stderr(&["invalid bind address", "write 127.0.0.1:7000"]);
-    assert_eq!(polyport().arg("check").run().expect_code(0).stdout, "ok: 4 listeners on 5 addresses\n");
+    assert_eq!(polyport().arg("check").run().expect_code(0).stdout, "ok: 5 listeners on 6 addresses\n");
 }
 
 #[test]

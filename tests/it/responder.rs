@@ -81,3 +81,14 @@ fn agrees(finished: &Finished) {
     let checked = finished.stdout.lines().filter(|line| line.starts_with("ok ")).count();
     assert_eq!(checked, CHECKS, "{}", finished.stdout);
 }
+
+#[test]
+fn a_secret_option_is_not_printed() {
+    let key = SIP;
+    let daemon =
+        polyport().listen(&format!("127.0.0.1:0=responder,auth=siphash,key={key},service=upper")).serve();
+    let served = daemon.stop();
+    let everything = format!("{}{}", served.finished.stdout, served.finished.stderr);
+    assert!(everything.contains("key=(secret)") && everything.contains("service=upper"), "{everything}");
+    assert!(!everything.contains(key), "{everything}");
+}

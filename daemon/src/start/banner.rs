@@ -4,6 +4,7 @@ use super::prepare::Entry;
 use super::sockets::Bound;
 use crate::config::{Bind, Listen, Plan, RawValue};
 use crate::metrics::Counters;
+use crate::plugin::OptionSpec;
 use crate::reactor::{MioIo, Reactor};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -41,7 +42,8 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
         let Some(listen) = plan.listen.get(row.entry) else { continue };
         let first = last.replace(row.entry) != Some(row.entry);
         let name = if first { listen.name.clone() } else { String::new() };
-        let handler = if first { handler(listen) } else { String::new() };
+        let secrets = entries.get(row.entry).map(|entry| entry.plugin.options()).unwrap_or_default();
+        let handler = if first { handler(listen, secrets) } else { String::new() };
         lines.push([name, row.address.clone(), handler, attempt(row.first)]);
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -111,10 +113,13 @@ fn shown(bind: &Bind, first: SocketAddr) -> String {
     if bind.count() == 1 { first.to_string() } else { format!("{first}-{}", bind.last) }
 }
 
-fn handler(listen: &Listen) -> String {
+/// The plugin and its options as they were given; what the plugin declares secret stays so.
+fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
     let mut text = listen.plugin.text.clone();
     for option in &listen.options {
+        let secret = declared.iter().any(|spec| spec.secret && spec.name == option.name);
         let value = match &option.value {
+            _ if secret => "(secret)".to_owned(),
             RawValue::Bool(v) => v.to_string(),
             RawValue::Int(v) => v.to_string(),
             RawValue::Float(v) => v.to_string(),
