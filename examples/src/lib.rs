@@ -17,6 +17,7 @@
 pub mod clock;
 pub mod driver;
 pub mod exit;
+pub mod frame;
 pub mod interrupt;
 pub mod key;
 pub mod style;
