@@ -20,6 +20,7 @@ pub mod exit;
 pub mod frame;
 pub mod interrupt;
 pub mod key;
+pub mod request;
 pub mod style;
 pub mod target;
 pub mod text;
