@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cast;
 pub mod clock;
 pub mod driver;
 pub mod exit;
