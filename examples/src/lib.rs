@@ -21,6 +21,7 @@ pub mod exit;
 pub mod frame;
 pub mod interrupt;
 pub mod key;
+pub mod mtu;
 pub mod request;
 pub mod style;
 pub mod target;

@@ -96,7 +96,7 @@ fn run(cli: Cli) -> Outcome {
 
 fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
     // TTL 1 keeps a group on the link; a broadcast address cannot leave it, and 0 means the system's default there
-    let ttl = cli.ttl.unwrap_or(u8::from(to.ip().is_multicast()));
+    let ttl = cli.ttl.unwrap_or_else(|| to.ip().is_multicast().into());
     let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, from: cli.from })?;
     let sealer = if cli.ppt {
         Some(Sealer::new(generator(cli.seed), cli.grease.into(), cli.key.load()?))
