@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod key;
 pub mod mtu;
 pub mod request;
+pub mod spoof;
 pub mod style;
 pub mod target;
 pub mod text;
