@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Where namespaces are not permitted the tests say so and pass; with `CI` set that is a failure.
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 use std::fs::File;
 use std::net::UdpSocket;
@@ -211,7 +212,7 @@ impl Drop for Net {
     }
 }
 
-/// PROBE_ACK to a PROBE, the same payload to a REQUEST.
+/// `PROBE_ACK` to a PROBE, the same payload to a REQUEST.
 fn reply(datagram: &[u8]) -> Option<Vec<u8>> {
     let frame = Decoder::new(Role::Responder).decode(datagram).ok()?;
     let kind = frame.header().kind.answer()?;
