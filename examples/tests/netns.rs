@@ -11,7 +11,7 @@
 use std::fs::File;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -81,19 +81,46 @@ fn without_a_peer_or_a_route_nothing_is_claimed() {
 }
 
 #[test]
+fn a_host_that_does_not_exist_is_told_from_a_silent_one() {
+    let Some(net) = Net::new(1500, 1280) else { return };
+    // nobody answers the ARP requests; the kernel says so after about three seconds
+    let lost = net.client("request", &["--timeout", "8s", "10.77.1.99:7"]);
+    assert_eq!(lost.status.code(), Some(69), "{lost:?}");
+    assert!(text(&lost.stderr).contains("may be down (No route to host"), "{lost:?}");
+}
+
+#[test]
+fn broadcast_reaches_the_neighbour_by_the_interface_named() {
+    let Some(net) = Net::new(1500, 1500) else { return };
+    for address in ["10.77.1.255:7000", "255.255.255.255:7000"] {
+        let arguments = ["--listen", "--for", "20s", "--count", "1", address];
+        let mut there = net.listen(&net.router, &arguments);
+        let sent = net.client("cast", &["--interface", "ca", address, "hello"]);
+        assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+        assert_eq!(there.wait().unwrap().code(), Some(0), "{address}");
+    }
+}
+
+#[test]
+fn an_ipv6_group_of_the_link_is_heard_next_door() {
+    let Some(net) = Net::new(1500, 1500) else { return };
+    let group = "[ff02::4242]:7000";
+    let mut there =
+        net.listen(&net.router, &["--listen", "--for", "20s", "--count", "1", "--interface", "rc", group]);
+    let sent = net.client("cast", &["--interface", "ca", group, "hello"]);
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    assert_eq!(there.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn the_loop_option_decides_who_hears_a_group() {
     let Some(net) = Net::new(1500, 1500) else { return };
     for (flag, code_here) in [("--no-loop", 69), ("--loop", 0)] {
         let listen = |space: &str, interface: &str| {
-            let arguments =
-                ["--listen", "--for", "2s", "--count", "1", "--interface", interface, "239.1.2.3:7000"];
-            net.command(space, "cast", &arguments).stdout(std::process::Stdio::piped()).spawn().unwrap()
+            let end = ["--listen", "--for", "2s", "--count", "1"];
+            net.listen(space, &[&end[..], &["--interface", interface, "239.1.2.3:7000"]].concat())
         };
-        let mut here = listen(&net.client, "ca");
-        let mut there = listen(&net.router, "rc");
-        for child in [&mut here, &mut there] {
-            wait_for_line(child);
-        }
+        let (mut here, mut there) = (listen(&net.client, "ca"), listen(&net.router, "rc"));
         let sent = net.client("cast", &[flag, "--interface", "ca", "239.1.2.3:7000", "hello"]);
         assert_eq!(sent.status.code(), Some(0), "{sent:?}");
         assert_eq!(there.wait().unwrap().code(), Some(0), "the other host hears it with {flag}");
@@ -131,6 +158,10 @@ impl Net {
         self.ip(&["netns", "add", s]);
         self.ip(&["link", "add", "ca", "netns", c, "type", "veth", "peer", "name", "rc", "netns", r]);
         self.ip(&["link", "add", "rs", "netns", r, "type", "veth", "peer", "name", "sr", "netns", s]);
+        for space in [c, r, s] {
+            // a host's ICMP errors to itself go this way
+            self.ip(&["-n", space, "link", "set", "lo", "up"]);
+        }
         let (near, far) = (near_mtu.to_string(), far_mtu.to_string());
         for (space, link, mtu, v4, v6) in [
             (c, "ca", &near, "10.77.1.1/24", "fd77:1::1/64"),
@@ -175,6 +206,14 @@ impl Net {
 
     fn client(&self, binary: &str, arguments: &[&str]) -> Output {
         self.run(&self.client, binary, arguments)
+    }
+
+    /// A listener that is ready.
+    #[track_caller]
+    fn listen(&self, space: &str, arguments: &[&str]) -> Child {
+        let mut child = self.command(space, "cast", arguments).stdout(Stdio::piped()).spawn().unwrap();
+        wait_for_line(&mut child);
+        child
     }
 
     #[track_caller]
@@ -231,7 +270,7 @@ fn reply(datagram: &[u8]) -> Option<Vec<u8>> {
 
 /// The first line of a listener says that it is ready; the rest is read by nobody and fits the pipe.
 #[track_caller]
-fn wait_for_line(child: &mut std::process::Child) {
+fn wait_for_line(child: &mut Child) {
     use std::io::BufRead;
     let stdout = child.stdout.take().unwrap();
     let (ready, wait) = mpsc::channel();
