@@ -86,7 +86,7 @@ fn agrees(finished: &Finished) {
 fn a_secret_option_is_not_printed() {
     let key = SIP;
     let daemon =
-        polyport().listen(&format!("127.0.0.1:0=responder,auth=siphash,key={key},service=upper")).serve();
+        polyport().listen(format!("127.0.0.1:0=responder,auth=siphash,key={key},service=upper")).serve();
     let served = daemon.stop();
     let everything = format!("{}{}", served.finished.stdout, served.finished.stderr);
     assert!(everything.contains("key=(secret)") && everything.contains("service=upper"), "{everything}");

@@ -100,6 +100,7 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         slot_len,
         stride: slot_len + 193,
         rx: 0,
+        present: one_of(&[1, 8, 128]),
         tx: one_of(&[4, 64]),
         tx_total: one_of(&[16, 1024]),
         arena: 70_000,

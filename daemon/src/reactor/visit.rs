@@ -112,13 +112,19 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Serves the datagrams in the exchange.
+    /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
-        let n = self.exchange.datagrams() as u64;
-        if n == 0 {
-            return;
+        loop {
+            let n = self.exchange.present() as u64;
+            if n == 0 {
+                return;
+            }
+            self.serve_presented(listener, n);
         }
+    }
+
+    fn serve_presented(&mut self, listener: &mut Listener<I::Socket>, n: u64) {
         let call = self.call(listener);
         let Service::Running(instance) = &mut listener.service else {
             listener.counters.drop_many(DropReason::HandlerDown, n);
@@ -163,8 +169,8 @@ impl<I: Io> Core<I> {
     fn admit(&mut self, listener: &mut Listener<I::Socket>) {
         let counters = &mut listener.counters;
         let mut refused = false;
-        counters.received += self.exchange.datagrams() as u64;
         for arrived in self.exchange.messages() {
+            counters.received += arrived.datagrams() as u64;
             counters.received_bytes += arrived.len as u64;
             if let Err(reason) = admission(arrived) {
                 counters.drop_many(reason, arrived.datagrams() as u64);

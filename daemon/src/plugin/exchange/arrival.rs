@@ -13,6 +13,9 @@ pub struct ExchangeLimits {
     pub stride: usize,
     /// Descriptors in `rx`.
     pub rx: usize,
+    /// Datagrams shown to the handler in one call, but for a message that has more: their descriptors, entries
+    /// and bytes stay in the first-level cache, which a long run of trains would overflow.
+    pub present: usize,
     /// Entries in `tx` between two flushes.
     pub tx: usize,
     /// Entries one call may queue in all, flushes included.
@@ -30,6 +33,7 @@ impl Default for ExchangeLimits {
             slot_len: 65_535,
             stride: 65_536 + 192,
             rx: 2048,
+            present: 128,
             tx: 2048,
             tx_total: 16_384,
             arena: 256 * 1024,

@@ -36,6 +36,8 @@ pub struct Exchange {
     /// What the host keeps for itself of each datagram: a handler may scribble over its descriptor.
     index: Vec<Rx>,
     messages: Vec<Arrived>,
+    /// Messages the handler has been shown.
+    presented: usize,
     now_ns: u64,
     /// The address of the listener.
     bound: pp_addr,
@@ -68,6 +70,7 @@ impl Exchange {
             rx_len: 0,
             index: vec![Rx::default(); limits.rx],
             messages: Vec::with_capacity(limits.slots),
+            presented: 0,
             now_ns: 0,
             bound: NO_ADDR,
             tx: vec![EMPTY_TX; limits.tx],
@@ -95,7 +98,7 @@ impl Exchange {
     /// elsewhere.
     pub fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
         (self.now_ns, self.bound) = (now_ns, to_pp_addr(bound));
-        self.rx_len = 0;
+        (self.rx_len, self.presented) = (0, 0);
         self.messages.clear();
         self.discard_outputs();
     }
@@ -108,31 +111,47 @@ impl Exchange {
         self.refused = 0;
     }
 
-    /// Adds a received message; false when there is no room for its descriptors or it does not lie in the
-    /// ring.
+    /// Adds a received message; false when it has more datagrams than there are descriptors, or does not lie
+    /// in the ring.
     pub fn push(&mut self, a: Arrived) -> bool {
         let train = a.segment > 0 && a.segment < a.len;
-        let size = if train { a.segment } else { a.len };
-        let n = if train { a.len.div_ceil(a.segment) } else { 1 };
+        let a = Arrived { segment: if train { a.segment } else { 0 }, ..a };
         let inside = (train || a.len <= a.cap)
             && a.offset.checked_add(a.len.max(a.cap)).is_some_and(|end| end <= self.ring.len);
-        let free = self.rx.get_mut(self.rx_len..).unwrap_or_default();
-        let own = self.index.get_mut(self.rx_len..).unwrap_or_default();
-        let (Some(free), Some(own), true) = (free.get_mut(..n), own.get_mut(..n), inside) else {
-            return false;
-        };
-        let head = descriptor(&a, self.now_ns, self.bound);
-        let message = narrow(self.messages.len());
-        for (k, (dgram, rx)) in free.iter_mut().zip(own).enumerate() {
-            let offset = a.offset + k * size;
-            let len = narrow(size.min(a.len - k * size));
-            let cap = if train { len } else { narrow(a.cap) };
-            *dgram = pp_dgram { data: self.ring.at(offset), len, cap, ..head };
-            *rx = Rx { offset: narrow(offset), len, cap, message };
+        let fits = inside && a.datagrams() <= self.rx.len();
+        if fits {
+            self.messages.push(a);
         }
-        self.rx_len += n;
-        self.messages.push(Arrived { segment: if train { size } else { 0 }, ..a });
-        true
+        fits
+    }
+
+    /// Describes the next messages to the handler, and forgets the answers to the last ones: as many as stay
+    /// in the first-level cache with their descriptors, at least one. Returns how many datagrams they are; 0
+    /// when there is nothing left.
+    pub fn present(&mut self) -> usize {
+        self.discard_outputs();
+        self.rx_len = 0;
+        while let Some(a) = self.messages.get(self.presented) {
+            let n = a.datagrams();
+            if self.rx_len > 0 && self.rx_len + n > self.limits.present {
+                break;
+            }
+            let free = self.rx.get_mut(self.rx_len..self.rx_len + n).unwrap_or_default();
+            let own = self.index.get_mut(self.rx_len..self.rx_len + n).unwrap_or_default();
+            let head = descriptor(a, self.now_ns, self.bound);
+            let (message, train) = (narrow(self.presented), a.segment > 0);
+            let size = if train { a.segment } else { a.len };
+            for (k, (dgram, rx)) in free.iter_mut().zip(own).enumerate() {
+                let offset = a.offset + k * size;
+                let len = narrow(size.min(a.len - k * size));
+                let cap = if train { len } else { narrow(a.cap) };
+                *dgram = pp_dgram { data: self.ring.at(offset), len, cap, ..head };
+                *rx = Rx { offset: narrow(offset), len, cap, message };
+            }
+            self.rx_len += n;
+            self.presented += 1;
+        }
+        self.rx_len
     }
 
     /// The messages, as they arrived.
@@ -141,7 +160,7 @@ impl Exchange {
         &self.messages
     }
 
-    /// How many datagrams they hold.
+    /// How many datagrams are presented.
     #[must_use]
     pub fn datagrams(&self) -> usize {
         self.rx_len
@@ -173,17 +192,9 @@ impl Exchange {
         self.refused
     }
 
-    /// Keeps the messages for which `keep` says so, in order.
+    /// Keeps the messages for which `keep` says so, in order; nothing may be presented yet.
     pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
-        let kept: Vec<Arrived> = self.messages.iter().filter(|a| keep(a)).copied().collect();
-        if kept.len() == self.messages.len() {
-            return;
-        }
-        self.rx_len = 0;
-        self.messages.clear();
-        for arrived in kept {
-            self.push(arrived);
-        }
+        self.messages.retain(keep);
     }
 
     /// What the handler queued in its last call, in order.

@@ -11,6 +11,7 @@ const SMALL: ExchangeLimits = ExchangeLimits {
     slot_len: 64,
     stride: 80,
     rx: 4,
+    present: 4,
     tx: 2,
     tx_total: 5,
     arena: 128,
@@ -41,6 +42,7 @@ fn exchange(payloads: &[&[u8]]) -> Exchange {
         e.ring_mut()[i * 80..][..payload.len()].copy_from_slice(payload);
         assert!(e.push(arrived(i * 80, payload.len())));
     }
+    e.present();
     e
 }
 
@@ -84,6 +86,7 @@ fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
     let asked = ReplySource { ip: "198.51.100.7".parse().unwrap(), ifindex: 3 };
     let mut e = Exchange::new(SMALL);
     assert!(e.push(Arrived { reply_from: Some(asked), ..arrived(0, 1) }));
+    e.present();
     let from = to_pp_addr("203.0.113.9:0".parse().unwrap());
     set(&mut e, &[pp_tx { rx: 0, ..EMPTY_TX }, pp_tx { rx: 0, flags: TX_FROM, from, ..EMPTY_TX }]);
     let out: Vec<_> = e.outputs().map(|o| o.unwrap().from.unwrap()).collect();
@@ -102,30 +105,44 @@ fn a_descriptor_the_handler_scribbled_over_does_not_move_the_reply() {
 }
 
 #[test]
-fn arrivals_outside_the_ring_or_beyond_the_descriptors_are_refused() {
+fn messages_outside_the_ring_or_with_more_datagrams_than_descriptors_are_refused() {
     let mut e = Exchange::new(SMALL);
     assert!(!e.push(arrived(4 * 80, 1)));
     assert!(!e.push(arrived(usize::MAX, 1)));
     assert!(!e.push(Arrived { cap: 1, ..arrived(0, 2) }));
-    for _ in 0..4 {
-        assert!(e.push(arrived(0, 1)));
-    }
-    assert!(!e.push(arrived(0, 1)));
+    let small = |segment| Arrived { segment, cap: 64, ..arrived(0, 9) };
+    assert!(!e.push(small(2)));
+    assert!(e.push(small(3)));
 }
 
 #[test]
-fn retain_keeps_descriptors_and_arrivals_together() {
-    let mut e = exchange(&[b"a", b"bb", b"ccc"]);
+fn retain_drops_messages_before_they_are_presented() {
+    let mut e = Exchange::new(SMALL);
+    for (at, len) in [1, 2, 3].into_iter().enumerate() {
+        assert!(e.push(arrived(at * 80, len)));
+    }
     e.retain(|a| a.len != 2);
-    assert_eq!(e.messages().len(), 2);
+    assert_eq!((e.messages().len(), e.present()), (2, 2));
     assert_eq!(e.rx[..2].iter().map(|d| d.len).collect::<Vec<_>>(), [1, 3]);
-    assert_eq!(e.payload(1), b"ccc");
+    assert_eq!(e.payload(1).len(), 3);
+}
+
+#[test]
+fn messages_are_presented_in_portions_and_no_train_is_torn() {
+    let mut e = Exchange::new(ExchangeLimits { present: 3, ..SMALL });
+    let train = Arrived { segment: 3, cap: 64, ..arrived(80, 12) };
+    for a in [arrived(0, 1), arrived(0, 1), train, arrived(0, 1), arrived(0, 1)] {
+        assert!(e.push(a));
+    }
+    let portions: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
+    assert_eq!(portions, [2, 4, 2]);
 }
 
 #[test]
 fn parked_entries_keep_their_order_and_their_bytes() {
     let mut e = Exchange::new(SMALL);
     assert!(e.push(arrived(0, 1)));
+    e.present();
     let batch = blank_batch();
     let flushes = e_lend(&mut e, &batch);
     assert_eq!(flushes, vec![true, true, false]);
@@ -139,6 +156,7 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
     e.clear(7, BOUND.parse().unwrap());
     assert!(e.push(arrived(0, 1)));
     assert!(e.push(Arrived { destination: Some("239.1.2.3".parse().unwrap()), ..arrived(80, 1) }));
+    e.present();
     let seen: Vec<_> =
         e.rx.iter()
             .take(2)
@@ -153,6 +171,7 @@ fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
     for tx_total in 1..12 {
         let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
         assert!(e.push(arrived(0, 1)));
+        e.present();
         let shared: *mut Exchange = &raw mut e;
         e.lend(&blank_batch(), |b| {
             // SAFETY: the batch is valid during the call.
@@ -224,6 +243,7 @@ fn train(len: usize) -> Exchange {
     let mut e = Exchange::new(ExchangeLimits { rx: 16, tx: 16, ..SMALL });
     e.ring_mut()[80..80 + len].iter_mut().zip(0..).for_each(|(b, i)| *b = i);
     assert!(e.push(Arrived { segment: 10, cap: 64, ..arrived(80, len) }));
+    e.present();
     e
 }
 
