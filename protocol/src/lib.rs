@@ -12,8 +12,9 @@
 //! Promises:
 //! - No I/O, no clock, no randomness of its own: time is an argument in nanoseconds ([`Nanos`]), random numbers
 //!   come from a generator the caller passes.
-//! - No allocation: the crate is `no_std` without `alloc`. A frame borrows its datagram, the encoder writes
-//!   into the caller's slice.
+//! - No allocation: the crate is `no_std` without `alloc`, so it has nothing to allocate with. A frame borrows its
+//!   datagram, the encoder writes into the caller's slice. (Of its dependencies `crc32c` uses `std`, to ask the
+//!   CPU for its CRC instruction.)
 //! - No panic on any input, and no `unsafe`.
 
 #![cfg_attr(not(test), no_std)]

@@ -1,5 +1,10 @@
 //! Properties of encoder and decoder over arbitrary frames and arbitrary bytes ([P-45], [P-93]).
 
+use std::net::SocketAddr;
+
+use polyport_protocol::client::{
+    Input, MtuConfig, MtuInput, MtuSearch, Request, RequestClient, RequestConfig,
+};
 use polyport_protocol::{
     Code, Cookie, Decoder, Encoder, Flags, FrameOption, HEADER_LEN, Header, InPlaceReply, Integrity, Key,
     Kind, MAGIC, Role, is_grease, version_reply,
@@ -7,6 +12,8 @@ use polyport_protocol::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use crate::vectors::re_encode;
 
@@ -209,8 +216,25 @@ proptest! {
     }
 }
 
+/// Feeds bytes to the client machines as if they came from their responder, with requests under way.
+fn exercise_clients(bytes: &[u8], truncated: bool) {
+    let server: SocketAddr = "192.0.2.1:7000".parse().unwrap();
+    let mut buffer = [0; 1500];
+    let request = Request { payload: b"ping", ..Request::default() };
+    let mut client: RequestClient<'_, _, 2> =
+        RequestClient::new(RequestConfig::new(server), StdRng::seed_from_u64(1));
+    assert!(client.request(0, request).is_ok() && client.poll_transmit(0, &mut buffer).is_some());
+    assert!(matches!(client.handle_input(1, server, bytes, truncated), Input::Rejected(_)));
+    assert_eq!((client.rejects().total(), client.outstanding()), (1, 1));
+    let mut search = MtuSearch::new(MtuConfig::new(server, 1500), StdRng::seed_from_u64(2));
+    assert!(search.poll_transmit(0, &mut buffer).is_some());
+    assert!(matches!(search.handle_input(1, server, bytes, truncated), MtuInput::Rejected(_)));
+    assert!(!search.handle_icmp(bytes, 100));
+}
+
 /// Feeds bytes to everything that reads a datagram.
 fn exercise(bytes: &[u8], truncated: bool) {
+    exercise_clients(bytes, truncated);
     let keys = keys();
     let mut out = [0; 400];
     let answered = version_reply(bytes, &[1, 0x0A], &mut out);

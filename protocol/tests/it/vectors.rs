@@ -23,11 +23,12 @@ fn every_frame_has_the_class_the_vectors_expect() {
         assert_eq!(class, text(&vector, "expect"), "{}", text(&vector, "name"));
         frames += 1;
     }
-    assert_eq!(frames, 20, "a vector was lost");
+    assert_eq!(frames, 34, "a vector was lost");
 }
 
 #[test]
 fn the_encoder_reproduces_every_valid_frame() {
+    let cookies = [cookie()];
     let expected: &[(&str, Parts<'_>)] = &[
         ("request-min", parts(Kind::Request, 0, &[], b"ping")),
         ("response-min", parts(Kind::Response, 0x80, &[], b"pong")),
@@ -38,6 +39,11 @@ fn the_encoder_reproduces_every_valid_frame() {
         ("auth-hmac", parts(Kind::Request, 0, &[], b"ping")),
         ("grease-elective", parts(Kind::Request, 0x01, GREASE, b"ping")),
         ("version-negotiation", parts(Kind::Version, 0x80, VERSIONS, b"")),
+        ("error-busy", Parts { code: Code::BUSY, ..parts(Kind::Error, 0x80, RETRY, b"") }),
+        ("probe-ack", Parts { seq: 0, ..parts(Kind::ProbeAck, 0x80, PROBE_INFO, b"") }),
+        ("request-room", parts(Kind::Request, 0x0C, &[FrameOption::Room(&[0; 42])], b"ping")),
+        ("error-cookie", Parts { code: Code::COOKIE_REQUIRED, ..parts(Kind::Error, 0x80, &cookies, b"") }),
+        ("retry-after-twice", Parts { code: Code::BUSY, ..parts(Kind::Error, 0x80, RETRY_TWICE, b"") }),
     ];
     let valid: Vec<Value> = vectors().filter(is_frame).filter(|v| v["expect"] == "ok").collect();
     assert_eq!(valid.len(), expected.len());
@@ -92,16 +98,22 @@ fn the_answer_to_the_request_vector_is_the_response_vector() {
 }
 
 #[test]
-fn the_cookie_is_reproduced_and_accepted() {
-    let vector = named("cookie-v4");
-    let secrets = CookieSecrets::new(hex(text(&vector, "secret")).try_into().unwrap());
+fn the_cookies_are_reproduced_and_accepted() {
+    let cookies: Vec<Value> = vectors().filter(|vector| !is_frame(vector)).collect();
+    assert_eq!(cookies.len(), 2, "a vector was lost");
+    cookies.iter().for_each(check_cookie);
+}
+
+#[track_caller]
+fn check_cookie(vector: &Value) {
+    let secrets = CookieSecrets::new(hex(text(vector, "secret")).try_into().unwrap());
     let scope = CookieScope {
-        peer: text(&vector, "client").parse::<SocketAddr>().unwrap(),
+        peer: text(vector, "client").parse::<SocketAddr>().unwrap(),
         local_port: u16::try_from(vector["local_port"].as_u64().unwrap()).unwrap(),
-        stream_id: u32::from_str_radix(text(&vector, "stream_id"), 16).unwrap(),
+        stream_id: u32::from_str_radix(text(vector, "stream_id"), 16).unwrap(),
     };
     let time = u32::try_from(vector["time"].as_u64().unwrap()).unwrap();
-    let expected = Cookie(hex(text(&vector, "cookie")).try_into().unwrap());
+    let expected = Cookie(hex(text(vector, "cookie")).try_into().unwrap());
     assert_eq!(secrets.make(&scope, time), expected);
     assert_eq!(secrets.check(&expected, &scope, time), CookieState::Valid);
 }
@@ -112,6 +124,7 @@ struct Parts<'a> {
     flags: u8,
     id: u64,
     attempt: u8,
+    code: Code,
     seq: u64,
     options: &'a [FrameOption<'a>],
     payload: &'a [u8],
@@ -126,8 +139,27 @@ const STATS_TIMES: &[FrameOption<'_>] = &[
 const GREASE: &[FrameOption<'_>] = &[FrameOption::Other { number: 0x5A, value: &[0xDE, 0xAD, 0xBE] }];
 const VERSIONS: &[FrameOption<'_>] = &[FrameOption::Versions(&[1, 0x0A])];
 
+const RETRY: &[FrameOption<'_>] = &[FrameOption::RetryAfter { ms: 1500 }];
+const RETRY_TWICE: &[FrameOption<'_>] =
+    &[FrameOption::RetryAfter { ms: 1 }, FrameOption::RetryAfter { ms: 2 }];
+const PROBE_INFO: &[FrameOption<'_>] = &[FrameOption::ProbeInfo { len: 1200, limit: 65_507 }];
+
+fn cookie() -> FrameOption<'static> {
+    FrameOption::Cookie(Cookie(hex(text(&named("cookie-v4"), "cookie")).try_into().unwrap()))
+}
+
 const fn parts<'a>(kind: Kind, flags: u8, options: &'a [FrameOption<'a>], payload: &'a [u8]) -> Parts<'a> {
-    Parts { kind, flags, id: 0x0123_4567_89AB_CDEF, attempt: 0, seq: 7, options, payload, length: 0 }
+    Parts {
+        kind,
+        flags,
+        id: 0x0123_4567_89AB_CDEF,
+        attempt: 0,
+        code: Code::OK,
+        seq: 7,
+        options,
+        payload,
+        length: 0,
+    }
 }
 
 impl Parts<'_> {
@@ -135,6 +167,7 @@ impl Parts<'_> {
         let mut header = Header::new(self.kind, self.id, 0xCAFE_F00D, self.seq, 123_456_789);
         header.flags = Flags::from_octet(self.flags);
         header.attempt = self.attempt;
+        header.code = self.code;
         let mut buffer = [0xEE; 1500];
         let encoder = self.options.iter().fold(Encoder::new(&mut buffer, &header), |e, o| e.option(o));
         let len = encoder.auth_if(key).payload(self.payload).pad_to(self.length).finish().unwrap();

@@ -18,7 +18,7 @@ use self::evidence::LossEstimate;
 use self::plan::{Plan, Target};
 use super::{Reject, RejectCounters, Transmit};
 use crate::auth::{Integrity, Key};
-use crate::frame::{Decoder, Encoder, Frame, Header, Kind, MAGIC, Role};
+use crate::frame::{Decoder, Encoder, Frame, HEADER_LEN, Header, Kind, MAGIC, Role};
 use crate::grease::Grease;
 use crate::option::FrameOption;
 use crate::{Nanos, SECOND};
@@ -111,7 +111,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
     pub fn new(config: MtuConfig<'k>, mut rng: R) -> Self {
         let (stream_id, clock_offset) = (rng.next_u32(), rng.next_u64());
         Self {
-            plan: Plan::new(config.max_payload),
+            plan: Plan::new(config.max_payload, control_len(config.key)),
             config,
             rng,
             stream_id,
@@ -133,7 +133,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
     /// search's own limit.
     pub fn poll_transmit(&mut self, now: Nanos, buffer: &mut [u8]) -> Option<Transmit> {
         while self.result.is_none() {
-            let size = self.next?.size();
+            let size = self.plan.size(self.next?);
             let request_id = self.rng.next_u64();
             let seq = self.next_seq;
             let timestamp = now.wrapping_add(self.clock_offset);
@@ -147,7 +147,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
                 return Some(Transmit { destination: self.config.destination, len });
             }
             // The caller's buffer is the end of what can be tried.
-            self.refute(size, Bound::Limit);
+            self.refuse(size, Bound::Limit);
         }
         None
     }
@@ -173,7 +173,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
     /// The local stack refused the probe just written (`EMSGSIZE`).
     pub fn handle_message_too_long(&mut self) {
         if let Some((probe, _)) = self.waiting.take() {
-            self.refute(probe.size, Bound::MessageTooLong);
+            self.refuse(probe.size, Bound::MessageTooLong);
         }
     }
 
@@ -189,7 +189,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         if *magic != MAGIC || !self.sent.iter().flatten().any(ours) {
             return false;
         }
-        if payload < CONTROL_LEN || !self.plan.allows_bound(payload.saturating_add(1)) {
+        if payload < self.plan.control() || !self.plan.allows_bound(payload.saturating_add(1)) {
             return false;
         }
         if self.waiting.is_some_and(|(waiting, _)| waiting.size > payload) {
@@ -213,7 +213,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
     /// Judges the timer of the probe waited for.
     pub fn handle_timeout(&mut self, now: Nanos) {
         let Some((probe, _)) = self.waiting.take_if(|(_, until)| *until <= now) else { return };
-        if probe.size == CONTROL_LEN {
+        if probe.size == self.plan.control() {
             self.control_losses = self.control_losses.saturating_add(1);
             self.loss.lost(1);
             if self.control_losses >= MAX_CONTROL_LOSSES {
@@ -309,7 +309,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
 
     fn echoed(&mut self, probe: &Probe) {
         let waited_for = self.waiting.is_some_and(|(waiting, _)| waiting.request_id == probe.request_id);
-        if probe.size == CONTROL_LEN {
+        if probe.size == self.plan.control() {
             self.control_losses = 0;
             self.loss.passed();
         } else {
@@ -317,7 +317,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         }
         if waited_for {
             self.waiting = None;
-            if probe.size != CONTROL_LEN {
+            if probe.size != self.plan.control() {
                 // That size passes, so its misses were loss.
                 self.loss.passed();
                 self.loss.lost(self.misses);
@@ -334,6 +334,15 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         }
     }
 
+    /// A size that cannot even be sent. If that is the control size, nothing can.
+    fn refuse(&mut self, size: usize, bound: Bound) {
+        if size <= self.plan.control() {
+            self.result = Some(MtuResult::Unreachable);
+        } else {
+            self.refute(size, bound);
+        }
+    }
+
     fn refute(&mut self, size: usize, bound: Bound) {
         self.plan.refute(size, bound);
         self.misses = 0;
@@ -347,6 +356,12 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
             self.result = Some(self.plan.result());
         }
     }
+}
+
+/// Octets of a control probe: 64, or what a header with its tag needs.
+fn control_len(key: Option<&Key>) -> usize {
+    let tagged = key.map_or(0, |key| key.tag_len().saturating_add(8)).saturating_add(HEADER_LEN);
+    tagged.max(CONTROL_LEN)
 }
 
 /// Whether `PROBE_INFO`, if there is one, says that the whole probe arrived.

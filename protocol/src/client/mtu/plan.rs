@@ -1,6 +1,6 @@
 //! Which size to try next: common sizes first, then halving the gap ([P-85]).
 
-/// Octets of a control probe: shorter than any link's limit.
+/// Octets of a control probe, shorter than any link's limit; four more with an HMAC tag.
 pub const CONTROL_LEN: usize = 64;
 
 /// `BASE_PLPMTU` of RFC 8899 section 5.1.2: should pass anywhere.
@@ -51,18 +51,10 @@ pub(super) enum Target {
     Size(usize),
 }
 
-impl Target {
-    pub(super) const fn size(self) -> usize {
-        match self {
-            Self::Control => CONTROL_LEN,
-            Self::Size(size) => size,
-        }
-    }
-}
-
 /// What is known: `low` passes, `high` does not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
+    control: usize,
     low: usize,
     high: usize,
     bound: Bound,
@@ -73,9 +65,28 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(max_payload: usize) -> Self {
-        let high = max_payload.max(CONTROL_LEN).saturating_add(1);
-        Self { low: CONTROL_LEN, high, bound: Bound::Limit, certain: (high, Bound::Limit), rechecked: None }
+    pub(super) fn new(max_payload: usize, control: usize) -> Self {
+        let high = max_payload.max(control).saturating_add(1);
+        Self {
+            control,
+            low: control,
+            high,
+            bound: Bound::Limit,
+            certain: (high, Bound::Limit),
+            rechecked: None,
+        }
+    }
+
+    /// Octets of a control probe.
+    pub(super) const fn control(&self) -> usize {
+        self.control
+    }
+
+    pub(super) const fn size(&self, target: Target) -> usize {
+        match target {
+            Target::Control => self.control,
+            Target::Size(size) => size,
+        }
     }
 
     /// Whether it is still unknown if `size` passes, or silence is all that speaks against it.

@@ -202,6 +202,45 @@ fn an_answer_after_its_timer_still_counts() {
 }
 
 #[test]
+fn tagged_probes_have_room_for_their_tag() {
+    let keys = [Key::hmac_sha256(2, &[2; 32]).unwrap()];
+    let config = MtuConfig { key: keys.first(), ..MtuConfig::new(SERVER.parse().unwrap(), 1472) };
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(9));
+    let (server, mut buffer): (SocketAddr, _) = (SERVER.parse().unwrap(), [0; 1472]);
+    let decoder = Decoder::new(Role::Responder).with_integrity(Integrity::Keys(&keys));
+    let mut sizes = Vec::new();
+    while let Some(transmit) = search.poll_transmit(0, &mut buffer) {
+        sizes.push(transmit.len);
+        let header =
+            decoder.decode(&buffer[..transmit.len]).unwrap().header().reply(Kind::ProbeAck, Code::OK);
+        let mut out = [0; 100];
+        let plain = Encoder::new(&mut out, &header).finish().unwrap();
+        let verdict = search.handle_input(1, server, &out[..plain], false);
+        assert_eq!(verdict, MtuInput::Rejected(Reject::Malformed(crate::DecodeError::NoAuth)));
+        let sealed = Encoder::new(&mut out, &header).auth(&keys[0]).finish().unwrap();
+        assert!(matches!(search.handle_input(1, server, &out[..sealed], false), MtuInput::Echo { .. }));
+    }
+    assert_eq!(sizes, [68, 1200, 1232, 1372, 1392, 1400, 1452, 1464, 1472]);
+    assert_eq!(search.result(), Some(MtuResult::Found { payload: 1472, bound: Bound::Limit }));
+}
+
+#[test]
+fn a_buffer_or_a_stack_too_small_for_a_control_probe_ends_the_search() {
+    let config = MtuConfig::new(SERVER.parse().unwrap(), 1472);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(10));
+    assert_eq!(search.poll_transmit(0, &mut [0; 63]), None);
+    assert_eq!(search.result(), Some(MtuResult::Unreachable));
+    assert_eq!(run(Path { local: 63, ..Path::silent(1472) }, 1472, 11).result, MtuResult::Unreachable);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(12));
+    let mut buffer = [0; 700];
+    while let Some(transmit) = search.poll_transmit(0, &mut buffer) {
+        let answer = ack(&buffer[..transmit.len], transmit.len);
+        search.handle_input(1, SERVER.parse().unwrap(), &answer, false);
+    }
+    assert_eq!(search.result(), Some(MtuResult::Found { payload: 700, bound: Bound::Limit }));
+}
+
+#[test]
 fn an_error_from_the_responder_is_shown() {
     let mut search = MtuSearch::new(MtuConfig::new(SERVER.parse().unwrap(), 1472), StdRng::seed_from_u64(8));
     let mut buffer = [0; 1472];

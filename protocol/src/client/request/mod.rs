@@ -230,7 +230,7 @@ impl<'p, R: Rng, const N: usize> RequestClient<'p, R, N> {
         self.entries.iter_mut().find_map(Entry::take_failure)
     }
 
-    /// Requests neither answered nor failed.
+    /// Requests without an outcome, and failures that [`poll_failure`](Self::poll_failure) has not reported yet.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.entries.iter().filter(|entry| entry.is_open()).count()
