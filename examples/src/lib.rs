@@ -1,1 +1,3 @@
 //! What the example clients share.
+
+pub mod load;
