@@ -1,0 +1,160 @@
+//! How a client ends: the codes of `sysexits.h`, one line on stderr, and `main` around both.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use polyport_net::{BindError, ResolveError};
+
+use crate::style;
+
+/// Exit codes: the names and numbers of `sysexits.h`, with two from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All went well.
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// An input is wrong: a frame, a key, a file.
+    BadInput = 65,
+    /// No such host or service.
+    HostNotFound = 68,
+    /// Nobody answers.
+    NoReply = 69,
+    /// Our own fault.
+    Software = 70,
+    /// The operating system refused something.
+    Os = 71,
+    /// An output file cannot be made.
+    CannotCreate = 73,
+    /// Reading or writing failed.
+    Io = 74,
+    /// The other side does not speak the protocol, or says that it cannot serve.
+    Protocol = 76,
+    /// A permission is missing.
+    Permission = 77,
+    /// A threshold was missed; the number is that of k6.
+    Threshold = 99,
+    /// Ctrl-C, after what was known has been printed: 128 and SIGINT's number.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error for the user: one line that says what, where and what to do, and the code to end with.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code to end with.
+    pub exit: Exit,
+    text: String,
+}
+
+/// What `run` of a client returns.
+pub type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    /// A failure with its line, written without the word "error" and without a full stop.
+    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into() }
+    }
+
+    /// A wrong command line that clap could not see.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, text)
+    }
+
+    /// A failed system call; `what` says what was being done, such as "send to 192.0.2.1:7".
+    #[must_use]
+    pub fn io(what: &str, error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            ConnectionRefused, HostUnreachable, InvalidInput, NetworkUnreachable, PermissionDenied,
+        };
+        #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
+        let (exit, advice) = match error.kind() {
+            PermissionDenied => (Exit::Permission, ""),
+            ConnectionRefused => (Exit::NoReply, ": nobody listens there"),
+            NetworkUnreachable | HostUnreachable => {
+                (Exit::NoReply, ": there is no route; see `ip route get`")
+            }
+            InvalidInput => (Exit::Usage, ": an address does not fit the other one, or the system's rules"),
+            _ => (Exit::Os, ""),
+        };
+        Self::new(exit, format!("cannot {what}: {error}{advice}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        let denied = error.source.kind() == io::ErrorKind::PermissionDenied;
+        let exit = if denied { Exit::Permission } else { Exit::Os };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Self {
+        let exit = match error {
+            ResolveError::Syntax { .. } => Exit::Usage,
+            ResolveError::HostUnknown { .. } | ResolveError::ServiceUnknown { .. } => Exit::HostNotFound,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// `main` of a client: parses the command line, runs, prints the failure if there is one, maps it to a code.
+///
+/// Help and version end with 0, a wrong command line with 64 instead of clap's 2.
+pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::new().filter("POLYPORT_LOG")).init();
+    let arguments = match A::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // a reader that has gone leaves nobody to tell
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    match run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            style::complain(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_code_and_says_what_was_done() {
+        let of = |kind: io::ErrorKind| Failure::io("send to 192.0.2.1:7", &kind.into());
+        assert_eq!(of(io::ErrorKind::PermissionDenied).exit, Exit::Permission);
+        assert_eq!(of(io::ErrorKind::NetworkUnreachable).exit, Exit::NoReply);
+        assert_eq!(of(io::ErrorKind::OutOfMemory).exit, Exit::Os);
+        assert!(of(io::ErrorKind::ConnectionRefused).to_string().starts_with("cannot send to 192.0.2.1:7: "));
+    }
+
+    #[test]
+    fn a_wrong_form_is_usage_and_an_unknown_host_is_not() {
+        let exit = |target| Failure::from(polyport_net::resolve(target).unwrap_err()).exit;
+        assert_eq!(exit("no-port"), Exit::Usage);
+        assert_eq!(exit("127.0.0.1:no-such-service"), Exit::HostNotFound);
+    }
+}

@@ -1,0 +1,131 @@
+//! Targets: `HOST:PORT`, where the port may be a list of numbers, ranges and service names.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use clap::Args;
+use polyport_net::resolve;
+
+use crate::exit::{Exit, Failure};
+
+/// Most addresses one target may stand for: every port of one host.
+const MAX_ADDRESSES: usize = 65_535;
+
+/// Which addresses of a name are wanted.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Family {
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+}
+
+/// The address that `target` stands for: the first one of the wanted family, in the resolver's order.
+///
+/// # Errors
+/// A [`Failure`] whose line names the part at fault: the form, the host, the service, or the family.
+pub fn one(target: &str, family: Family) -> Result<SocketAddr, Failure> {
+    let found = resolve(target)?;
+    let address = found.into_iter().find(|address| family.takes(address.ip())).ok_or_else(|| {
+        let name = if family.ipv4 { "IPv4" } else { "IPv6" };
+        Failure::new(Exit::HostNotFound, format!("`{target}` has no {name} address"))
+    })?;
+    if address.port() == 0 {
+        return Err(Failure::usage(format!("`{target}`: nothing can be sent to port 0")));
+    }
+    Ok(address)
+}
+
+/// All addresses of `target`, such as `localhost:7000-7063,8100,ntp`, in that order and without repeats. The host is
+/// looked up once for each part of the list.
+///
+/// # Errors
+/// As [`one`]; and if a range runs backwards or is too long.
+pub fn many(target: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
+    let Some((host, ports)) = target.rsplit_once(':') else {
+        // the resolver's own words for what is missing
+        return one(target, family).map(|address| vec![address]);
+    };
+    let mut addresses = Vec::new();
+    for part in ports.split(',') {
+        let (first, last) = range(part)?;
+        let mut address = one(&format!("{host}:{first}"), family)?;
+        let last = last.unwrap_or_else(|| address.port());
+        for port in address.port()..=last {
+            address.set_port(port);
+            addresses.push(address);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    addresses.retain(|address| seen.insert(*address));
+    if addresses.len() > MAX_ADDRESSES {
+        return Err(Failure::usage(format!("`{target}` is more than {MAX_ADDRESSES} addresses")));
+    }
+    Ok(addresses)
+}
+
+/// The address to bind for sending to `peer`: any of its family, and a port of the system's choice.
+#[must_use]
+pub fn any_like(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+impl Family {
+    /// Whether `ip` is wanted.
+    #[must_use]
+    pub const fn takes(self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(_) => !self.ipv6,
+            IpAddr::V6(_) => !self.ipv4,
+        }
+    }
+}
+
+/// The two ends of `7000-7063`; a service name such as `iso-tsap` is no range.
+fn range(part: &str) -> Result<(&str, Option<u16>), Failure> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    let Some((first, last)) = part.split_once('-').filter(|(first, last)| digits(first) && digits(last))
+    else {
+        return Ok((part, None));
+    };
+    let wrong = || Failure::usage(format!("`{part}` is no range of ports: use FIRST-LAST, up to 65535"));
+    let (low, high) = (first.parse::<u16>().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
+    if low > high { Err(wrong()) } else { Ok((first, Some(high))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(target: &str) -> Vec<u16> {
+        many(target, Family::default()).unwrap().iter().map(SocketAddr::port).collect()
+    }
+
+    #[test]
+    fn lists_ranges_and_services_are_one_language() {
+        assert_eq!(ports("127.0.0.1:7000-7003,8100,7001"), [7000, 7001, 7002, 7003, 8100]);
+        assert_eq!(ports("[::1]:9"), [9]);
+        assert_eq!(ports("127.0.0.1:domain,54"), [53, 54]);
+        assert_eq!(ports("127.0.0.1:1-65535").len(), 65_535);
+    }
+
+    #[test]
+    fn each_fault_has_its_code() {
+        let exit = |target| many(target, Family::default()).unwrap_err().exit;
+        for wrong in ["127.0.0.1:2-1", "127.0.0.1:1-70000", "127.0.0.1:0", "127.0.0.1", "127.0.0.1:1,,2"] {
+            assert_eq!(exit(wrong), Exit::Usage, "{wrong}");
+        }
+        assert_eq!(exit("127.0.0.1:no-such-service"), Exit::HostNotFound);
+    }
+
+    #[test]
+    fn a_family_without_an_address_is_named() {
+        let v6 = Family { ipv6: true, ..Family::default() };
+        assert!(one("127.0.0.1:9", v6).unwrap_err().to_string().contains("no IPv6 address"));
+        assert_eq!(any_like("[::1]:9".parse().unwrap()), "[::]:0".parse().unwrap());
+    }
+}

@@ -1,0 +1,82 @@
+//! Octets as text: hex both ways, and payloads escaped so that no peer can write to the terminal.
+
+use polyport_protocol::Nanos;
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(|digit| DIGITS[usize::from(digit)]).collect()
+}
+
+/// The octets of a hex string; white space and colons between digits are skipped.
+///
+/// # Errors
+/// Says what is wrong, and where.
+pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::with_capacity(text.len() / 2);
+    let mut high = None;
+    for (at, letter) in text.chars().enumerate().filter(|(_, c)| !c.is_whitespace() && *c != ':') {
+        let digit = letter.to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(|| {
+            format!("`{}` at character {} is no hex digit", letter.escape_default(), at + 1)
+        })?;
+        match high.take() {
+            None => high = Some(digit << 4),
+            Some(upper) => octets.push(upper | digit),
+        }
+    }
+    if high.is_some() { Err("the number of hex digits is odd".to_owned()) } else { Ok(octets) }
+}
+
+/// A payload for the terminal: printable ASCII as it is, all else as `\n`, `\\` or `\x1b`.
+#[must_use]
+pub fn escape(payload: &[u8]) -> String {
+    payload.escape_ascii().to_string()
+}
+
+/// Seconds with as many digits as they need: `0.1 s`, `1.6 s`, `0.052 s`.
+#[must_use]
+pub fn seconds(span: Nanos) -> String {
+    let millis = span.div_ceil(1_000_000);
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    let trimmed = text.trim_end_matches('0');
+    let digits = trimmed.strip_suffix('.').map_or_else(|| trimmed.to_owned(), |whole| format!("{whole}.0"));
+    format!("{digits} s")
+}
+
+/// A round-trip time in milliseconds.
+#[must_use]
+pub fn millis(span: Nanos) -> String {
+    let micros = span / 1000;
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_goes_both_ways() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(&hex(&all)).unwrap(), all);
+        assert_eq!(unhex(" 0E:50 50\n54 ").unwrap(), [0x0E, 0x50, 0x50, 0x54]);
+        assert!(unhex("0e5").unwrap_err().contains("odd"));
+        assert!(unhex("0eg0").unwrap_err().contains("character 3"));
+        assert!(unhex("\u{e9}0").unwrap_err().contains("character 1"));
+    }
+
+    #[test]
+    fn nothing_of_a_payload_reaches_the_terminal_raw() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert!(escape(&all).bytes().all(|octet| (0x20..0x7F).contains(&octet)));
+        assert_eq!(escape(b"a\x1b[2J\n\\"), "a\\x1b[2J\\n\\\\");
+    }
+
+    #[test]
+    fn spans_read_well() {
+        let texts = [100_000_000, 1_600_000_000, 2_000_000_000, 52_400_000, 0].map(seconds);
+        assert_eq!(texts, ["0.1 s", "1.6 s", "2.0 s", "0.053 s", "0.0 s"]);
+        assert_eq!(millis(1_234_567), "1.234 ms");
+    }
+}
