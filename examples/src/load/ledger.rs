@@ -375,9 +375,9 @@ fn sum(streams: &[Stream]) -> Tally {
 }
 
 fn rstat(frame: &Frame<'_>) -> Option<Rstat> {
-    frame.options().iter().find_map(|option| match option {
-        FrameOption::Rstat { rseq, window, .. } => Some(Rstat { rseq, window }),
-        _ => None,
+    frame.options().iter().find_map(|option| {
+        let FrameOption::Rstat { rseq, window, .. } = option else { return None };
+        Some(Rstat { rseq, window })
     })
 }
 

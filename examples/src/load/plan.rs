@@ -88,7 +88,7 @@ impl Turns {
     }
 }
 
-/// A number for each index that looks random: the finaliser of SplitMix64.
+/// A number for each index that looks random: the finaliser of `SplitMix64`.
 const fn scramble(seed: u64, index: u64) -> u64 {
     let mut bits = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
