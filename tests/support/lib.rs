@@ -1,1 +1,41 @@
-//! test support
+//! The words in which the tests speak: start the real program, talk to it over real sockets, stop it, and
+//! look at what it said.
+//!
+//! ```text
+//! launch    what to start it with -> served, refused, or run to its end
+//! daemon    a program that serves: its addresses, its signals, its end
+//! process   a child whose output is read with a deadline on every wait
+//! served    the equation it prints when it stops, as numbers
+//! client    a socket that asks and waits no longer than a deadline
+//! ports     free ranges, the lock on the ports of the default configuration
+//! plugins   the libraries that were built, changed copies of them, libraries made from C
+//! tool      what may be missing on a machine, and must not be in CI
+//! ```
+//!
+//! Nothing here waits without an end, and nothing is left running: what a test started dies with its value.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on says why and fails"
+)]
+
+pub mod client;
+pub mod daemon;
+pub mod launch;
+pub mod plugins;
+pub mod ports;
+pub mod process;
+pub mod served;
+pub mod tool;
+
+pub use client::Client;
+pub use daemon::Daemon;
+pub use launch::Launch;
+pub use process::Finished;
+
+use std::time::Duration;
+
+/// How long a test waits for anything before it fails: far beyond what a slow machine with two busy cores
+/// needs, since only a failing test ever waits that long.
+pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -14,11 +14,13 @@ use polyport_abi::{
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
+use std::fs::File;
+use std::io::Read;
 use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, ptr, slice};
+use std::{ptr, slice};
 
 /// One loaded generation of a plugin. It is never unloaded: thread-local destructors and leaked references
 /// of a Rust library outlive any `dlclose`.
@@ -116,11 +118,7 @@ impl Loader {
     }
 
     fn open(&mut self, path: &Path) -> Result<Plugin, Cause> {
-        let bytes = fs::read(path).map_err(Cause::Unreadable)?;
-        let mode = fs::metadata(path).map_err(Cause::Unreadable)?.permissions().mode();
-        if self.privileged && mode & 0o002 != 0 {
-            return Err(Cause::WorldWritable);
-        }
+        let bytes = read(path, self.privileged)?;
         let identity = Identity::read(&bytes)?;
         let staged = self.stage(&identity, &bytes)?;
         // SAFETY: running a plugin's code is what the user asked for; its identity was accepted.
@@ -159,6 +157,23 @@ impl Loader {
             None => Err(Cause::NoStage { tried: Vec::new() }),
         }
     }
+}
+
+/// The bytes of a library file. Only a regular file has an end that can be waited for.
+fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
+    // Without the flag, opening a pipe waits until somebody writes to it.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let mut file = file.map_err(Cause::Unreadable)?;
+    let metadata = file.metadata().map_err(Cause::Unreadable)?;
+    if !metadata.is_file() {
+        return Err(Cause::NotALibrary("a directory, a device or a pipe"));
+    }
+    if privileged && metadata.permissions().mode() & 0o002 != 0 {
+        return Err(Cause::WorldWritable);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
+    Ok(bytes)
 }
 
 /// The linker names the staged file, which tells the user nothing.

@@ -114,7 +114,8 @@ fn remove_dead(parent: &Path) {
     for dir in
         entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path())
     {
-        if let Ok(lock) = File::open(dir.join(LOCK))
+        // In a shared directory the name may lead to anything: a pipe must not hold the start up.
+        if let Ok(lock) = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(dir.join(LOCK))
             && lock.try_lock().is_ok()
         {
             fs::remove_dir_all(&dir).ok();

@@ -1,7 +1,9 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
 use crate::config::{Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, nearest};
-use crate::plugin::{CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values};
+use crate::plugin::{
+    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
+};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,7 +67,12 @@ fn entry(loader: &mut Loader, listen: &Listen) -> Result<Entry, Vec<Problem>> {
         None => listen.plugin.text.as_str().into(),
     };
     let plugin = loader.load(&reference).map_err(|error| {
-        let title = format!("listener `{}`: the plugin cannot be loaded", listen.name);
+        // A name was looked up in several places: say which file it led to.
+        let title = if matches!(error.cause, Cause::NotFound { .. }) {
+            format!("listener `{}`: the plugin cannot be found", listen.name)
+        } else {
+            format!("listener `{}`: the plugin {} cannot be loaded", listen.name, error.path.display())
+        };
         vec![Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string())]
     })?;
     if plugin.identity().aborts_on_panic() {

@@ -1,1 +1,286 @@
-//! The plugin responder.
+//! Answers PPT/1 requests, as `protocol/SPEC.md` says: at most once, never longer than asked, with statistics.
+//!
+//! ```toml
+//! plugin = "responder"
+//! service = "upper"
+//! auth = "siphash"
+//! key = "000102030405060708090a0b0c0d0e0f"
+//! ```
+//!
+//! ```text
+//! datagram -> here     which class, which kind, from whom; one reply at most
+//!          -> streams  statistics and replay windows, in tables of bounded size
+//!          -> cache    was this request executed before? then its reply once more
+//!          -> service  echo, time, upper, sum
+//!          -> desk     may it leave: length, cookies, groups, errors a second
+//!          -> reply    which options fit; written into the host's memory
+//! ```
+//!
+//! # What the specification leaves open
+//!
+//! - A request is executed before its reply is measured, since only then its length is known. A reply that is too
+//!   long for an unvalidated peer stays in the cache, and the request that comes back with a COOKIE gets it:
+//!   still executed once. (With flag I, or `idempotent`, nothing is kept and it is executed again.)
+//! - A COOKIE that is not valid counts as none if the reply fits without one. If not, the answer is ERROR 19 with a
+//!   fresh COOKIE, in the room of the old one.
+//! - `rcount` counts REQUEST and PROBE frames; `window` shows every number seen, those of events and of
+//!   warm-up frames as well. A warm-up frame moves neither `rcount` nor `rseq`.
+//! - The text of an ERROR is left out as a whole if it does not fit.
+//! - Work on a request ends within the call, so a duplicate never finds it in progress here, and ERROR 16 is not
+//!   sent unless `cache_entries` is smaller than one.
+//! - A peer, for `cache_per_peer`, is one address and port.
+//! - The handler does not know the daemon's other addresses ([P-46]). A frame from another responder of the same
+//!   daemon has flag R and is dropped for that.
+//! - The secret of cookies survives a reload; the reply cache and the statistics survive a change of options but
+//!   not a new library.
+#![forbid(unsafe_code)]
+
+mod arena;
+pub mod bucket;
+pub mod cache;
+pub mod config;
+pub mod counters;
+pub mod desk;
+pub mod loops;
+mod recent;
+pub mod reply;
+pub mod service;
+pub mod streams;
+
+pub use config::{ResponderConfig, Settings};
+
+use bucket::Bucket;
+use cache::{Lookup, ReplyCache, RequestKey};
+use config::Group;
+use counters::Counters;
+use desk::{Ask, Desk, Turn};
+use polyport_plugin::prelude::*;
+use polyport_plugin::{Rng, mix};
+use polyport_protocol::{Code, CookieScope, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
+use siphasher::sip::SipHasher24;
+use std::fmt;
+use std::hash::Hasher;
+use streams::{Streams, Windows};
+
+/// The handler of one listener.
+#[derive(Debug)]
+pub struct Responder {
+    desk: Desk,
+    cache: ReplyCache,
+    windows: Windows,
+    /// Key of the digests in the cache.
+    digest_key: Secret,
+    /// Current secret of the cookies, for the successor.
+    cookie_secret: Secret,
+    /// The payload of the reply being made; kept so that it need not be allocated each time.
+    scratch: Vec<u8>,
+}
+
+/// The streams of random numbers that the seed gives.
+const COOKIES: u64 = 1;
+const DIGESTS: u64 = 2;
+const CHOICES: u64 = 3;
+
+/// Version of what [`Handler::save`] writes: the 16 octets of the secret of the cookies.
+const STATE_VERSION: u32 = 1;
+
+impl Handler for Responder {
+    type Config = ResponderConfig;
+
+    fn check(config: &ResponderConfig) -> Result<()> {
+        Settings::new(config).map(drop)
+    }
+
+    fn new(config: ResponderConfig, setup: &mut Setup<'_>) -> Result<Self> {
+        let settings = Settings::new(&config)?;
+        let seed = setup.seed();
+        let saved = setup.state().filter(|(version, _)| *version == STATE_VERSION);
+        let saved = saved.and_then(|(_, secret)| <[u8; 16]>::try_from(secret).ok());
+        let secret = config::cookie_secret(&config)?.or(saved).unwrap_or_else(|| draw(seed, COOKIES));
+        let mut cookies = CookieSecrets::new(saved.unwrap_or(secret));
+        if saved.is_some_and(|saved| saved != secret) {
+            cookies.rotate(secret);
+        }
+        Ok(Self {
+            cache: ReplyCache::new(settings.cache),
+            windows: Windows::default(),
+            digest_key: Secret(draw(seed, DIGESTS)),
+            cookie_secret: Secret(secret),
+            scratch: Vec::new(),
+            desk: Desk {
+                errors: Bucket::new(settings.errors_per_second),
+                settings,
+                counters: Counters::new(setup),
+                streams: Streams::default(),
+                cookies,
+                rng: Rng::new(mix(seed, CHOICES, 0)),
+            },
+        })
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        let turn =
+            Turn { now_ns: batch.now_ns(), wall_ns: batch.wall_ns(), max_payload: batch.max_payload() };
+        for datagram in batch.datagrams() {
+            if !self.serve(&datagram, &turn) {
+                datagram.discard();
+            }
+        }
+        let (tally, streams) = (self.cache.take_tally(), self.desk.streams.remembered());
+        self.desk.counters.tables(tally, self.cache.entries(), self.cache.bytes(), streams);
+    }
+
+    fn reconfigure(&mut self, config: ResponderConfig) -> Result<()> {
+        let settings = Settings::new(&config)?;
+        if let Some(secret) = config::cookie_secret(&config)?
+            && secret != self.cookie_secret.0
+        {
+            self.desk.cookies.rotate(secret);
+            self.cookie_secret = Secret(secret);
+        }
+        self.cache.set_limits(settings.cache);
+        self.desk.errors = Bucket::new(settings.errors_per_second);
+        self.desk.settings = settings;
+        Ok(())
+    }
+
+    fn save(&self, out: &mut Vec<u8>) -> u32 {
+        out.extend_from_slice(&self.cookie_secret.0);
+        STATE_VERSION
+    }
+}
+
+impl Responder {
+    /// Serves one datagram. False if it is dropped.
+    fn serve(&mut self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+        let decoder = Decoder::new(Role::Responder).with_integrity(self.desk.settings.integrity());
+        match decoder.decode_received(datagram.payload(), datagram.is_truncated()) {
+            Ok(frame) => self.accept(&frame, datagram, turn),
+            Err(class) => {
+                self.desk.counters.malformed(class);
+                // Every other class is dropped in silence.
+                (class == DecodeError::UnknownVersion && self.desk.unknown_version(datagram, turn))
+                    || (class == DecodeError::UnknownCritical && self.desk.unknown_critical(datagram, turn))
+            }
+        }
+    }
+
+    /// Takes a frame that is whole. False if it is dropped.
+    fn accept(&mut self, frame: &Frame<'_>, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+        let header = *frame.header();
+        if let Some(key_id) = frame.options().key_id() {
+            match self.windows.accept(key_id, header.stream_id, header.attempt, header.seq) {
+                Ok(forgot) => self.desk.counters.windows_forgotten.add(forgot.into()),
+                Err(error) => {
+                    self.desk.counters.malformed(error.into());
+                    return false;
+                }
+            }
+        }
+        let mut ask = Ask { datagram, turn, header, cookie: None, seen: None };
+        let counters = &self.desk.counters;
+        match (ask.counts(), header.kind) {
+            (false, _) => counters.warm_up.add(1),
+            (true, Kind::Request) => counters.requests.add(1),
+            (true, Kind::Probe) => counters.probes.add(1),
+            (true, _) => counters.events.add(1),
+        }
+        let event = header.kind == Kind::Event;
+        if !event && !self.desk.answerable(datagram.peer(), datagram.local()) {
+            return false;
+        }
+        if !event && ask.group() && self.desk.settings.group == Group::Ignore {
+            counters.group_ignored.add(1);
+            return false;
+        }
+        let seen = self.desk.streams.see(ask.stream(), header.seq, ask.counts() && !event);
+        self.desk.counters.streams_forgotten.add(seen.forgot.into());
+        ask.seen = Some(seen);
+        match header.kind {
+            Kind::Request => self.request(frame, &mut ask),
+            Kind::Probe => self.desk.acknowledge(&ask),
+            // The decoder lets no reply pass here, and no private kind.
+            Kind::Event
+            | Kind::Version
+            | Kind::Response
+            | Kind::Error
+            | Kind::ProbeAck
+            | Kind::Private(_) => event,
+        }
+    }
+
+    /// Answers a REQUEST.
+    fn request(&mut self, frame: &Frame<'_>, ask: &mut Ask<'_, '_>) -> bool {
+        ask.cookie = frame.options().cookie().map(|cookie| {
+            let streams::StreamKey { peer, local_port, stream_id } = ask.stream();
+            let scope = CookieScope { peer, local_port, stream_id };
+            self.desk.cookies.check(&cookie, &scope, ask.turn.cookie_time())
+        });
+        if let Some(state) = ask.cookie {
+            self.desk.counters.cookies_valid.add(state.is_valid().into());
+            self.desk.counters.cookies_invalid.add((!state.is_valid()).into());
+        }
+        if self.desk.settings.idempotent || ask.header.flags.contains(Flags::IDEMPOTENT) {
+            let code = self.execute(frame, ask);
+            return self.desk.respond(ask, code, &self.scratch);
+        }
+        let streams::StreamKey { peer, local_port, stream_id } = ask.stream();
+        let key = RequestKey { peer, local_port, stream_id, request_id: ask.header.request_id };
+        let digest = digest(&self.digest_key, frame);
+        match self.cache.begin(key, digest, ask.turn.now_ns) {
+            Lookup::New(ticket) => {
+                let code = self.execute(frame, ask);
+                self.cache.finish(ticket, code, &self.scratch, ask.turn.now_ns);
+                self.desk.respond(ask, code, &self.scratch)
+            }
+            Lookup::Done(stored) => {
+                self.desk.counters.duplicates_answered.add(ask.counts().into());
+                self.desk.respond(ask, stored.code, &stored.payload)
+            }
+            Lookup::InProgress => {
+                self.desk.counters.duplicates_dropped.add(1);
+                false
+            }
+            Lookup::Conflict => self.desk.conflict(ask),
+            Lookup::Full => self.desk.busy(ask),
+        }
+    }
+
+    /// Executes the request; the payload of the reply is in `scratch` then.
+    fn execute(&mut self, frame: &Frame<'_>, ask: &Ask<'_, '_>) -> Code {
+        self.desk.counters.executed.add(ask.counts().into());
+        self.scratch.clear();
+        self.desk.settings.service.execute(frame.payload(), ask.turn.wall_ns, &mut self.scratch)
+    }
+}
+
+/// 16 octets that are not to be printed.
+struct Secret([u8; 16]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// `SipHash` of the kind and exactly the payload ([P-68]).
+fn digest(key: &Secret, frame: &Frame<'_>) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(&key.0);
+    hasher.write(&[frame.header().kind.to_octet()]);
+    hasher.write(frame.payload());
+    hasher.finish()
+}
+
+/// 16 octets of the seed, different for each `stream`.
+fn draw(seed: u64, stream: u64) -> [u8; 16] {
+    let mut octets = [0; 16];
+    let (low, high) = octets.split_at_mut(8);
+    low.copy_from_slice(&mix(seed, stream, 0).to_be_bytes());
+    high.copy_from_slice(&mix(seed, stream, 1).to_be_bytes());
+    octets
+}
+
+export_plugin!(Responder, "Answers PPT/1 requests: at most once, never longer than asked, with statistics");
+
+#[cfg(test)]
+mod tests;

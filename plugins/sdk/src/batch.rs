@@ -66,12 +66,14 @@ impl<'a> Batch<'a> {
 
     /// Hands out the datagrams, each one once: a second call gives none. They do not borrow the batch, so
     /// it can be used inside the loop.
+    #[inline]
     pub fn datagrams(&mut self) -> Datagrams<'a> {
         Datagrams(self.slots.take())
     }
 
     /// The time of this turn, nanoseconds of the monotonic clock.
     #[must_use]
+    #[inline]
     pub fn now_ns(&self) -> u64 {
         self.raw.with(|b| b.now_ns)
     }
@@ -123,11 +125,13 @@ impl<'a> Batch<'a> {
 
     /// Whether lines of this level are kept; ask before building an expensive one.
     #[must_use]
+    #[inline]
     pub fn log_enabled(&self, level: Level) -> bool {
         self.raw.with(|b| u32::try_from(level as i32).is_ok_and(|level| level <= b.log_level))
     }
 
-    /// One line for the host's log, formatted only if it is kept.
+    /// One line for the host's log, formatted only if it is kept. Bytes that are not text:
+    /// `bytes.escape_ascii()`.
     pub fn log(&self, level: Level, message: impl Display) {
         if self.log_enabled(level) {
             log(self.raw.host(), level, message);
@@ -139,6 +143,7 @@ impl<'a> IntoIterator for &mut Batch<'a> {
     type Item = Datagram<'a>;
     type IntoIter = Datagrams<'a>;
 
+    #[inline]
     fn into_iter(self) -> Datagrams<'a> {
         self.datagrams()
     }
@@ -151,6 +156,7 @@ pub struct Datagrams<'a>(Slots<'a>);
 impl<'a> Iterator for Datagrams<'a> {
     type Item = Datagram<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Datagram<'a>> {
         self.0.next().map(Datagram)
     }
@@ -195,21 +201,25 @@ pub struct Datagram<'a>(Slot<'a>);
 impl<'a> Datagram<'a> {
     /// The bytes; an empty datagram is legal.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         self.0.bytes()
     }
 
     /// The bytes, to be changed in place before an [`echo`](Self::echo). The length is fixed.
+    #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         self.0.bytes_mut()
     }
 
     /// Sends it back to its sender from the address it was sent to. Copies nothing.
+    #[inline]
     pub fn echo(self) -> bool {
         self.freeze().echo()
     }
 
     /// The same, but not before `at_ns` of the monotonic clock; 0 is now. The host keeps the bytes.
+    #[inline]
     pub fn echo_at(self, at_ns: u64) -> bool {
         self.freeze().echo_at(at_ns)
     }
@@ -221,11 +231,13 @@ impl<'a> Datagram<'a> {
 
     /// Makes the bytes unchangeable, so that they can be sent any number of times.
     #[must_use]
+    #[inline]
     pub fn freeze(self) -> Frozen<'a> {
         Frozen(self)
     }
 
     /// Drops it on purpose: the host counts it as a drop with that reason.
+    #[inline]
     pub fn discard(self) {
         self.0.with(|d| d.verdict = abi::VERDICT_DISCARD);
     }
@@ -243,7 +255,17 @@ impl<'a> Datagram<'a> {
     /// Builds the answer in the host's memory: `build` gets the request and `cap` zeroed bytes, and
     /// returns how many of them it used.
     pub fn reply_with(&self, cap: usize, build: impl FnOnce(&[u8], &mut [u8]) -> usize) -> bool {
-        self.0.raw.send_built(cap, self.answer(0), |out| build(self.0.bytes(), out))
+        self.reply_with_at(0, cap, build)
+    }
+
+    /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
+    pub fn reply_with_at(
+        &self,
+        at_ns: u64,
+        cap: usize,
+        build: impl FnOnce(&[u8], &mut [u8]) -> usize,
+    ) -> bool {
+        self.0.raw.send_built(cap, self.answer(at_ns), |out| build(self.0.bytes(), out))
     }
 
     const fn answer(&self, at_ns: u64) -> Route {
@@ -288,6 +310,7 @@ impl<'a> Datagram<'a> {
 
     /// When it arrived, nanoseconds of the monotonic clock.
     #[must_use]
+    #[inline]
     pub fn rx_ns(&self) -> u64 {
         self.0.with(|d| d.rx_ns)
     }
@@ -330,11 +353,13 @@ pub struct Frozen<'a>(Datagram<'a>);
 
 impl Frozen<'_> {
     /// Sends it back to its sender from the address it was sent to.
+    #[inline]
     pub fn echo(&self) -> bool {
         self.0.0.send_in_place(0, None)
     }
 
     /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
+    #[inline]
     pub fn echo_at(&self, at_ns: u64) -> bool {
         self.0.0.send_in_place(at_ns, None)
     }

@@ -1,7 +1,7 @@
 //! Options: declared by the plugin as a struct, parsed and checked by the host.
 
 use crate::Error;
-pub use crate::convert::Opt;
+pub use crate::export::Opt;
 use core::ffi::CStr;
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicU64;
 use polyport_abi as abi;
-use polyport_abi::{pp_batch, pp_create, pp_ctx, pp_dgram, pp_host, pp_opt, pp_value};
+use polyport_abi::{pp_batch, pp_create, pp_ctx, pp_dgram, pp_host, pp_value};
 
 /// The host's functions together with the handle of one instance.
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +147,7 @@ fn value<'a>(v: &pp_value) -> Value<'a> {
 
 /// # Safety
 /// NULL, or `len` readable bytes that live for `'a`.
+#[inline]
 unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
     if data.is_null() || len == 0 {
         return &[];
@@ -157,74 +158,12 @@ unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
 
 /// # Safety
 /// NULL, or a NUL-terminated string that lives for `'a`.
-unsafe fn text<'a>(s: *const c_char) -> &'a str {
+pub(crate) unsafe fn text<'a>(s: *const c_char) -> &'a str {
     if s.is_null() {
         return "";
     }
     // SAFETY: the caller promises it.
     unsafe { CStr::from_ptr(s) }.to_str().unwrap_or("")
-}
-
-/// One declared option. Made by [`crate::config!`]; its strings are literals, which is what makes the
-/// pointers inside valid for ever.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct Opt(pp_opt);
-
-impl Opt {
-    pub(crate) const fn new(name: &'static CStr, help: &'static CStr, kind: u32) -> Self {
-        let (name, help) = (name.as_ptr(), help.as_ptr());
-        let (def, choices) = (ptr::null(), ptr::null());
-        Self(pp_opt { name, help, def, choices, min: 0.0, max: 0.0, kind, flags: 0, reserved: 0 })
-    }
-
-    pub(crate) const fn default(mut self, text: &'static CStr) -> Self {
-        self.0.def = text.as_ptr();
-        self
-    }
-
-    pub(crate) const fn choices(mut self, text: &'static CStr) -> Self {
-        self.0.choices = text.as_ptr();
-        self
-    }
-
-    pub(crate) const fn bounds(mut self, min: f64, max: f64) -> Self {
-        self.0.min = min;
-        self.0.max = max;
-        self
-    }
-
-    pub(crate) const fn flag(mut self, bit: u32) -> Self {
-        self.0.flags |= bit;
-        self
-    }
-
-    /// The entry as the host reads it.
-    #[must_use]
-    pub const fn raw(&self) -> &pp_opt {
-        &self.0
-    }
-
-    /// Name as written in the configuration.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        // SAFETY: `new` took a static C string.
-        unsafe { text(self.0.name) }
-    }
-
-    /// Default as written in the configuration.
-    #[must_use]
-    pub fn default_text(&self) -> Option<&'static str> {
-        // SAFETY: `default` took a static C string.
-        (!self.0.def.is_null()).then(|| unsafe { text(self.0.def) })
-    }
-
-    /// Choices of an enumeration, else none.
-    pub fn choice_names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        // SAFETY: `choices` took a static C string.
-        let all = unsafe { text(self.0.choices) };
-        all.split('|').filter(|name| !name.is_empty())
-    }
 }
 
 /// The host's `pp_batch` during one call; not `Send`.
@@ -245,6 +184,7 @@ impl<'a> RawBatch<'a> {
     }
 
     /// Lends the struct to `f`, which must not call back into user code or the host.
+    #[inline]
     pub(crate) fn with<R>(self, f: impl FnOnce(&mut pp_batch) -> R) -> R {
         let mut batch = self.batch;
         // SAFETY: the host lends the struct for the call; this reference ends with `f`, one thread.
@@ -264,6 +204,7 @@ impl<'a> RawBatch<'a> {
     }
 
     /// Queues `len` bytes at `data` (NULL: the bytes of `rx`). False, and counted, when there is no room.
+    #[inline]
     fn push(self, data: *const u8, len: u32, route: Route) -> bool {
         let full = |b: &mut pp_batch| b.tx_len >= b.tx_cap;
         if self.with(full) && (!self.flush() || self.with(full)) {
@@ -297,7 +238,6 @@ impl<'a> RawBatch<'a> {
         let out = unsafe { core::slice::from_raw_parts_mut(block, room) };
         let used = build(out).min(room);
         self.give_back(block, size, used);
-        // Both fit: `room` is at most MAX_PAYLOAD.
         self.push(block, u32::try_from(used).unwrap_or(0), route)
     }
 
@@ -308,7 +248,7 @@ impl<'a> RawBatch<'a> {
         }
         // Eight-byte steps keep blocks aligned for anything a plugin lays over them.
         let size = u32::try_from(room.next_multiple_of(8)).ok()?;
-        let full = |b: &mut pp_batch| b.arena_cap.saturating_sub(b.arena_len) < size;
+        let full = |b: &mut pp_batch| b.arena.is_null() || b.arena_cap.saturating_sub(b.arena_len) < size;
         if self.with(full) && (!self.flush() || self.with(full)) {
             return None;
         }
@@ -339,7 +279,8 @@ pub(crate) struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    /// Moves the rest out and leaves none behind.
+    /// Moves the rest out, leaving none.
+    #[inline]
     pub(crate) fn take(&mut self) -> Self {
         let rest = Self { raw: self.raw, next: self.next, end: self.end };
         self.next = self.end;
@@ -350,6 +291,7 @@ impl<'a> Slots<'a> {
         (self.end - self.next) as usize
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<Slot<'a>> {
         let index = self.next;
         (index < self.end).then(|| {
@@ -368,6 +310,7 @@ pub(crate) struct Slot<'a> {
 
 impl Slot<'_> {
     /// Lends the record to `f`, which must not keep it.
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut pp_dgram) -> R) -> R {
         let rx = self.raw.with(|b| b.rx);
         // SAFETY: `Slots` gives out indices below `rx_len` only.
@@ -376,6 +319,7 @@ impl Slot<'_> {
         f(unsafe { &mut *at })
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         let (data, len) = self.with(|d| (d.data, d.len as usize));
         // SAFETY: the host lends `len` bytes; only this slot reaches them.
@@ -383,6 +327,7 @@ impl Slot<'_> {
     }
 
     #[expect(clippy::needless_pass_by_ref_mut, reason = "the only borrow that keeps a second one out")]
+    #[inline]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         let (data, len) = self.with(|d| (d.data, d.len as usize));
         if len == 0 {
@@ -393,6 +338,7 @@ impl Slot<'_> {
     }
 
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
+    #[inline]
     pub(crate) fn send_in_place(&self, at_ns: u64, to: Option<SocketAddr>) -> bool {
         let len = self.with(|d| d.len);
         self.raw.push(ptr::null(), len, Route { rx: self.index, at_ns, to, from: None })

@@ -3,7 +3,7 @@
 //! A plugin is a type that implements [`Handler`], in a library whose crate type is `cdylib`. This is a
 //! complete one:
 //!
-//! ```
+//! ```standalone_crate
 //! use polyport_plugin::prelude::*;
 //!
 //! struct Echo;
@@ -61,6 +61,11 @@ pub use context::{Level, Setup, Why};
 pub use handler::{Error, Handler};
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
+
+/// The tutorial's plugin compiles, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 /// The C interface underneath, for those who need a constant of it.
 pub use polyport_abi as abi;

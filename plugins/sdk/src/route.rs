@@ -50,6 +50,7 @@ impl Route {
 }
 
 /// Writes the first 32 bytes, and the addresses only if there are any.
+#[inline]
 pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     (tx.data, tx.len, tx.rx, tx.at_ns) = (data, len, route.rx, route.at_ns);
     (tx.segment, tx.ecn, tx.flags, tx.reserved0) = (0, 0, 0, 0);

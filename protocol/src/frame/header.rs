@@ -52,6 +52,17 @@ impl Header {
         !self.flags.contains(Flags::REPLY) && self.kind.answer().is_some()
     }
 
+    /// The header of a datagram that a [`Decoder`](super::Decoder) refused as
+    /// [`UnknownCritical`](super::DecodeError::UnknownCritical), to answer it with ERROR 21 ([P-40]). Its checksum
+    /// or tag is right then, but its direction has not been tested. Of any other datagram the fields mean nothing.
+    ///
+    /// `None` if it is too short or its kind is not one of SPEC.md.
+    #[must_use]
+    pub fn of_refused(datagram: &[u8]) -> Option<Self> {
+        let fixed = datagram.first_chunk::<{ super::HEADER_LEN }>()?;
+        Kind::from_octet(KIND_AT.octet(fixed)).map(|kind| Self::parse(kind, fixed))
+    }
+
     #[inline]
     pub(crate) fn parse(kind: Kind, fixed: &Fixed) -> Self {
         Self {
@@ -105,6 +116,20 @@ mod tests {
         assert_eq!(reply.flags, Flags::REPLY | Flags::WARM_UP);
         assert_eq!((reply.kind, reply.code), (Kind::Error, Code::BUSY));
         assert!(request.may_be_answered() && !reply.may_be_answered());
+    }
+
+    #[test]
+    fn a_frame_with_an_unknown_critical_option_still_has_a_header() {
+        let header = Header { attempt: 3, flags: Flags::WARM_UP, ..Header::new(Kind::Probe, 1, 2, 3, 4) };
+        let mut datagram = [0; 64];
+        let option = crate::FrameOption::Other { number: 0xC1, value: b"" };
+        let len = crate::Encoder::new(&mut datagram, &header).option(&option).finish().unwrap();
+        let refused = crate::Decoder::new(crate::Role::Responder).decode(&datagram[..len]);
+        assert_eq!(refused, Err(crate::DecodeError::UnknownCritical));
+        assert_eq!(Header::of_refused(&datagram[..len]), Some(header));
+        assert_eq!(Header::of_refused(&datagram[..43]), None);
+        datagram[5] = 0x3A;
+        assert_eq!(Header::of_refused(&datagram[..len]), None);
     }
 
     #[test]

@@ -102,6 +102,12 @@ impl Handler for Puppet {
                         6
                     });
                 }
+                b"later" => {
+                    datagram.reply_with_at(batch.now_ns() + 7, 9, |request, out| {
+                        out[..5].copy_from_slice(request);
+                        5
+                    });
+                }
                 b"big" => {
                     datagram.reply(&vec![b'b'; 70_000]);
                 }
@@ -173,6 +179,19 @@ fn a_frozen_datagram_is_sent_as_often_as_wanted() {
 }
 
 #[test]
+fn an_answer_built_in_place_can_wait() {
+    let mut h = puppet();
+    h.send(PEER, b"later");
+    assert_eq!((h.sent().len(), h.waiting()), (0, 1));
+    h.advance(Duration::from_nanos(7));
+    let sent = h.sent();
+    assert_eq!(
+        (sent[0].payload.as_slice(), sent[0].at_ns, sent[0].rx),
+        (&b"later"[..], START_NS + 7, Some(0))
+    );
+}
+
+#[test]
 fn a_full_ring_or_arena_is_flushed_and_loses_nothing() {
     for memory in [
         Memory { tx_cap: 1, arena_cap: 4096, flushes: 100 },
@@ -235,15 +254,21 @@ fn a_panic_costs_the_instance_and_what_it_queued_and_nothing_else() {
     h.lines();
     assert_eq!(h.send_batch(&[(PEER, b"queued"), (PEER, b"panic")]), Outcome::Fatal);
     assert_eq!(h.sent(), []);
+    h.restart().unwrap();
+    h.lines();
+    // Not even what a flush has taken leaves.
+    h.set_memory(Memory { tx_cap: 1, arena_cap: 4096, flushes: 9 });
+    assert_eq!(h.send_batch(&[(PEER, b"a"), (PEER, b"b"), (PEER, b"panic")]), Outcome::Fatal);
+    assert_eq!((h.sent(), h.waiting()), (vec![], 0));
     let lines = h.lines();
     assert!(lines[0].starts_with("panic in on_batch: panicked at "), "{lines:?}");
     assert!(lines[0].contains("tests.rs:") && lines[0].ends_with(": told to"), "{lines:?}");
     // Poisoned: the handler is never called again.
-    assert_eq!((h.send(PEER, b"x"), h.counter("seen_total")), (Outcome::Fatal, 2));
+    assert_eq!((h.send(PEER, b"x"), h.counter("seen_total")), (Outcome::Fatal, 5));
     h.restart().unwrap();
     h.send(PEER, b"why");
     assert_eq!(answers(&mut h), ["Restart 10"]);
-    assert_eq!(h.counter("seen_total"), 3, "counters survive");
+    assert_eq!(h.counter("seen_total"), 6, "counters survive");
 }
 
 #[test]
@@ -329,6 +354,7 @@ impl Handler for Plain {
             batch.log(Level::Debug, "kept");
         }
         batch.log(Level::Trace, "lost");
+        batch.log(Level::Error, format_args!("any\0bytes {}", b"\xFF\n".escape_ascii()));
         batch.send_to_from(PEER.parse().unwrap(), OTHER.parse().unwrap(), b"");
     }
 }
@@ -344,7 +370,7 @@ fn everything_known_about_a_datagram_reaches_the_handler() {
     let facts = format!("1 2 {PEER} None Some(4) false true false true {START_WALL_NS}");
     assert_eq!(String::from_utf8_lossy(&sent[0].payload), facts);
     assert_eq!((sent[1].from, sent[1].rx, sent[1].payload.len()), (OTHER.parse().unwrap(), None, 0));
-    assert_eq!(h.lines(), ["kept"]);
+    assert_eq!(h.lines(), ["kept", "any\0bytes \\xff\\n"]);
     assert_eq!(h.reconfigure(&[]).unwrap_err().message, "not supported by this plugin");
     h.reload(&[]).unwrap();
 }

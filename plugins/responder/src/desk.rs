@@ -1,0 +1,302 @@
+//! What leaves: every reply passes here, and with it the rules on length, cookies, groups and errors.
+
+use crate::bucket::Bucket;
+use crate::config::{Group, ProbeAck, Settings};
+use crate::counters::Counters;
+use crate::loops::may_answer;
+use crate::reply::Reply;
+use crate::streams::{Seen, StreamKey, Streams};
+use polyport_plugin::{Datagram, Rng, later};
+use polyport_protocol::{
+    Code, CookieScope, CookieSecrets, CookieState, Flags, FrameOption, Header, Kind, VERSION, version_reply,
+};
+use std::net::SocketAddr;
+
+/// Octets of a COOKIE option.
+const COOKIE_LEN: usize = 20;
+/// What a peer may get for each octet it sent once its address is validated ([P-55]).
+const VALIDATED_FACTOR: usize = 3;
+/// When to try again after ERROR 16, milliseconds. Work in progress ends within the call, so this is about
+/// how long a retry takes anyway.
+const RETRY_AFTER_MS: u32 = 100;
+/// Longest VERSION frame: the header and VERSIONS with two entries.
+const VERSION_LEN: usize = 48;
+
+/// Moment and limits of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// Monotonic clock, nanoseconds.
+    pub now_ns: u64,
+    /// Unix time, nanoseconds.
+    pub wall_ns: u64,
+    /// Longest datagram the socket can send, octets.
+    pub max_payload: usize,
+}
+
+impl Turn {
+    /// Unix time in seconds modulo 2^32, as cookies have it.
+    #[must_use]
+    pub fn cookie_time(&self) -> u32 {
+        u32::try_from((self.wall_ns / 1_000_000_000) & u64::from(u32::MAX)).unwrap_or(0)
+    }
+}
+
+/// A frame to be answered, and all its answer depends on.
+#[derive(Debug)]
+pub struct Ask<'a, 'd> {
+    /// The datagram.
+    pub datagram: &'a Datagram<'d>,
+    /// When it came, and what it was part of.
+    pub turn: &'a Turn,
+    /// Its header.
+    pub header: Header,
+    /// What its COOKIE, if any, is worth.
+    pub cookie: Option<CookieState>,
+    /// What is known of the stream; `None` for a frame that does not count.
+    pub seen: Option<Seen>,
+}
+
+impl Ask<'_, '_> {
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> StreamKey {
+        StreamKey {
+            peer: self.datagram.peer(),
+            local_port: self.datagram.local().port(),
+            stream_id: self.header.stream_id,
+        }
+    }
+
+    /// Whether it was sent to a group: the kernel says so, or the frame.
+    #[must_use]
+    pub fn group(&self) -> bool {
+        sent_to_group(self.datagram) || self.header.flags.contains(Flags::GROUP)
+    }
+
+    /// Whether it counts ([P-14]).
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        !self.header.flags.contains(Flags::WARM_UP)
+    }
+
+    fn len(&self) -> usize {
+        self.datagram.payload().len()
+    }
+
+    fn scope(&self) -> CookieScope {
+        let StreamKey { peer, local_port, stream_id } = self.stream();
+        CookieScope { peer, local_port, stream_id }
+    }
+}
+
+/// Everything that a reply needs and that requests do not share with the cache.
+#[derive(Debug)]
+pub struct Desk {
+    /// The configuration.
+    pub settings: Settings,
+    /// What is counted.
+    pub counters: Counters,
+    /// Statistics for RSTAT.
+    pub streams: Streams,
+    /// Secrets of cookies.
+    pub cookies: CookieSecrets,
+    /// ERROR and VERSION frames.
+    pub errors: Bucket,
+    /// For the leisure of answers to groups, and for greased versions.
+    pub rng: Rng,
+}
+
+impl Desk {
+    /// Answers a request with what the service said. Whether a reply left.
+    pub fn respond(&mut self, ask: &Ask<'_, '_>, code: Code, payload: &[u8]) -> bool {
+        if code != Code::OK {
+            return self.error(ask, code, payload, None);
+        }
+        let header = ask.header.reply(Kind::Response, Code::OK);
+        if let Some(reply) = Reply::new(header, payload, self.settings.auth_len(), self.limit(ask)) {
+            return self.send(ask, reply);
+        }
+        self.counters.replies_too_long.add(1);
+        let room = ask.len() >= polyport_protocol::HEADER_LEN + self.settings.auth_len() + COOKIE_LEN;
+        let cookie = FrameOption::Cookie(self.cookies.make(&ask.scope(), ask.turn.cookie_time()));
+        match ask.cookie {
+            None if room => self.error(ask, Code::COOKIE_REQUIRED, &[], Some(cookie)),
+            Some(CookieState::Invalid) => self.error(ask, Code::BAD_COOKIE, &[], Some(cookie)),
+            // A validated peer asks for more than a cookie gives; the others have no room for one.
+            None | Some(CookieState::Valid | CookieState::ValidButOld) => {
+                self.error(ask, Code::REPLY_TOO_LARGE, &[], None)
+            }
+        }
+    }
+
+    /// Answers a PROBE.
+    pub fn acknowledge(&mut self, ask: &Ask<'_, '_>) -> bool {
+        let header = ask.header.reply(Kind::ProbeAck, Code::OK);
+        let len = ask.len();
+        let Some(mut reply) =
+            Reply::new(header, &[], self.settings.auth_len(), len.min(ask.turn.max_payload))
+        else {
+            return false;
+        };
+        // The host does not tell the size of its receive buffer ([P-99]).
+        let info = FrameOption::ProbeInfo { len: u16::try_from(len).unwrap_or(u16::MAX), limit: 0 };
+        reply.option(info);
+        if self.settings.probe_ack == ProbeAck::Padded {
+            reply.pad_to = len;
+        }
+        self.send(ask, reply)
+    }
+
+    /// Refuses a request because its id was used before with another content.
+    pub fn conflict(&mut self, ask: &Ask<'_, '_>) -> bool {
+        self.counters.id_conflicts.add(1);
+        self.error(ask, Code::ID_CONFLICT, &[], None)
+    }
+
+    /// Refuses a request because nothing can be remembered of it.
+    pub fn busy(&mut self, ask: &Ask<'_, '_>) -> bool {
+        self.counters.cache_busy.add(1);
+        self.error(ask, Code::BUSY, &[], Some(FrameOption::RetryAfter { ms: RETRY_AFTER_MS }))
+    }
+
+    /// Answers a request with a critical option that is not known ([P-40]).
+    pub fn unknown_critical(&mut self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+        let Some(header) = Header::of_refused(datagram.payload()) else { return false };
+        let ask = Ask { datagram, turn, header, cookie: None, seen: None };
+        let asks = matches!(header.kind, Kind::Request | Kind::Probe) && header.may_be_answered();
+        asks && !ask.group()
+            && self.answerable(datagram.peer(), datagram.local())
+            && self.error(&ask, Code::UNKNOWN_CRITICAL_OPTION, &[], None)
+    }
+
+    /// Answers a datagram of an unknown version ([P-27]).
+    pub fn unknown_version(&mut self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+        let mut out = [0; VERSION_LEN];
+        // [P-30]: one of 0x0A, 0x1A, ... is listed, a different one each time.
+        let [high, ..] = self.rng.next_u64().to_be_bytes();
+        let listed = [VERSION, high & 0xF0 | 0x0A];
+        let Some(frame) = version_reply(datagram.payload(), &listed, &mut out).and_then(|len| out.get(..len))
+        else {
+            return false;
+        };
+        let sent = !sent_to_group(datagram)
+            && self.answerable(datagram.peer(), datagram.local())
+            && self.may_err(turn.now_ns)
+            && datagram.reply(frame);
+        self.counters.versions.add(sent.into());
+        sent
+    }
+
+    /// Whether this source is ever answered; counted if not.
+    pub fn answerable(&self, peer: SocketAddr, local: SocketAddr) -> bool {
+        let may = may_answer(peer, local);
+        self.counters.loop_denied.add((!may).into());
+        may
+    }
+
+    /// Octets the peer may get ([P-55]).
+    fn limit(&self, ask: &Ask<'_, '_>) -> usize {
+        let validated = ask.cookie.is_some_and(CookieState::is_valid);
+        allowed(ask.len(), validated, self.settings.unlimited_when_validated).min(ask.turn.max_payload)
+    }
+
+    /// Sends ERROR `code` with `text` if it fits, unless the frame came to a group or there were too many errors.
+    fn error(
+        &mut self,
+        ask: &Ask<'_, '_>,
+        code: Code,
+        text: &[u8],
+        option: Option<FrameOption<'static>>,
+    ) -> bool {
+        if ask.group() {
+            self.counters.group_errors.add(1);
+            return false;
+        }
+        let header = ask.header.reply(Kind::Error, code);
+        let (auth_len, limit) = (self.settings.auth_len(), self.limit(ask));
+        let with_text = Reply::new(header, text, auth_len, limit);
+        let Some(mut reply) = with_text.or_else(|| Reply::new(header, &[], auth_len, limit)) else {
+            return false;
+        };
+        self.counters.options_left_out.add((with_text.is_none()).into());
+        if let Some(option) = option {
+            reply.option(option);
+            self.counters.cookies_sent.add(matches!(option, FrameOption::Cookie(_)).into());
+        }
+        self.may_err(ask.turn.now_ns) && self.send(ask, reply)
+    }
+
+    fn may_err(&mut self, now_ns: u64) -> bool {
+        let may = self.errors.take(now_ns);
+        self.counters.errors_suppressed.add((!may).into());
+        may
+    }
+
+    /// Adds what the request asked for, and sends.
+    fn send(&mut self, ask: &Ask<'_, '_>, mut reply: Reply<'_>) -> bool {
+        let at_ns = if ask.group() && self.settings.group == Group::Answer {
+            later(ask.turn.now_ns, self.rng.up_to(self.settings.group_leisure))
+        } else {
+            0
+        };
+        if ask.cookie == Some(CookieState::ValidButOld) {
+            let fresh = self.cookies.make(&ask.scope(), ask.turn.cookie_time());
+            self.counters.cookies_sent.add(reply.option(FrameOption::Cookie(fresh)).into());
+        }
+        if let Some(Seen { rseq, rcount, window, .. }) = ask.seen
+            && ask.header.flags.contains(Flags::WANT_STATS)
+        {
+            reply.option(FrameOption::Rstat { rseq, rcount, window });
+        }
+        if ask.header.flags.contains(Flags::WANT_TIMES) {
+            let tx_ns = at_ns.max(ask.turn.now_ns);
+            reply.option(FrameOption::Times { rx_ns: ask.datagram.rx_ns(), tx_ns });
+        }
+        self.counters.options_left_out.add(reply.left_out());
+        let sent = reply.send(ask.datagram, at_ns, self.settings.key.as_ref());
+        if sent && ask.counts() {
+            self.counted(ask, reply.header.kind);
+        }
+        self.counters.group_answered.add((sent && ask.group()).into());
+        sent
+    }
+
+    fn counted(&mut self, ask: &Ask<'_, '_>, kind: Kind) {
+        if ask.seen.is_some() {
+            self.streams.replied(&ask.stream());
+        }
+        match kind {
+            Kind::Response => self.counters.responses.add(1),
+            Kind::ProbeAck => self.counters.probe_acks.add(1),
+            Kind::Error => self.counters.errors.add(1),
+            Kind::Version | Kind::Request | Kind::Event | Kind::Probe | Kind::Private(_) => {}
+        }
+    }
+}
+
+/// Whether the kernel says that a datagram was sent to a group.
+#[must_use]
+pub fn sent_to_group(datagram: &Datagram<'_>) -> bool {
+    datagram.is_multicast() || datagram.is_broadcast()
+}
+
+/// Octets a peer that sent `len` may get, whatever the socket can send.
+const fn allowed(len: usize, validated: bool, unlimited: bool) -> usize {
+    match (validated, unlimited) {
+        (false, _) => len,
+        (true, false) => len.saturating_mul(VALIDATED_FACTOR),
+        (true, true) => usize::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No service of this plugin answers with more than three times its request, so this is tested here.
+    #[test]
+    fn a_cookie_gives_three_times_the_request_or_as_much_as_it_takes() {
+        assert_eq!((allowed(64, false, false), allowed(64, false, true)), (64, 64));
+        assert_eq!((allowed(64, true, false), allowed(64, true, true)), (192, usize::MAX));
+    }
+}

@@ -1,0 +1,140 @@
+//! At most once: duplicates, conflicts, and the limits of what is remembered.
+
+use super::*;
+use core::time::Duration;
+use polyport_plugin::testing::Incoming;
+
+#[test]
+fn duplicates_get_the_reply_of_the_one_execution() {
+    let mut h = responder(&[("service", "time")]);
+    let first = ask(&mut h, &request(1, 1, &[b'x'; 30]));
+    for attempt in 1..=9 {
+        h.advance(Duration::from_secs(1));
+        let copy = Header { attempt, timestamp: 5000 + u64::from(attempt), ..header(1, 1) };
+        let again = ask(&mut h, &encode(&copy, &[], &[b'x'; 30], None));
+        assert_eq!(again.payload, first.payload, "the time of the first execution");
+        assert_eq!(again.header, copy.reply(Kind::Response, Code::OK), "the header of this copy");
+    }
+    assert_eq!((h.counter("executed_total"), h.counter("duplicates_answered_total")), (1, 9));
+    assert_ne!(ask(&mut h, &request(2, 2, &[b'x'; 30])).payload, first.payload);
+}
+
+#[test]
+fn duplicates_within_a_batch_are_executed_once() {
+    let mut h = responder(&[]);
+    let copy = request(1, 1, b"x");
+    h.send_batch(&[(PEER, copy.as_slice()), (PEER, &copy), (PEER, &copy)]);
+    assert_eq!(answers(&mut h, &Decoder::default()).len(), 3);
+    assert_eq!((h.counter("executed_total"), h.counter("duplicates_dropped_total")), (1, 0));
+}
+
+#[test]
+fn errors_of_the_service_are_remembered_as_well() {
+    let mut h = responder(&[("service", "sum")]);
+    let copy = request(1, 1, b"x                               ");
+    let first = ask(&mut h, &copy);
+    assert_eq!(first.code(), Code(128));
+    assert_eq!(ask(&mut h, &copy), first);
+    assert_eq!(h.counter("executed_total"), 1);
+}
+
+#[test]
+fn one_id_with_another_content_is_a_conflict() {
+    let mut h = responder(&[]);
+    ask(&mut h, &request(1, 1, b"first"));
+    let answer = ask(&mut h, &request(1, 1, b"other"));
+    assert_eq!((answer.header.kind, answer.code()), (Kind::Error, Code::ID_CONFLICT));
+    assert_eq!(h.counter("id_conflicts_total"), 1);
+    assert_eq!(
+        ask(&mut h, &request(1, 2, b"first")).payload,
+        b"first",
+        "the digest is of kind and payload alone"
+    );
+}
+
+/// [P-68]: padding is no content.
+#[test]
+fn padding_does_not_change_the_digest() {
+    let mut h = responder(&[]);
+    ask(&mut h, &request(1, 1, b"first"));
+    let mut padded = [0; 100];
+    let len = Encoder::new(&mut padded, &header(1, 1)).payload(b"first").pad_to(100).finish().unwrap();
+    assert_eq!(ask(&mut h, &padded[..len]).payload, b"first");
+    assert_eq!(h.counter("duplicates_answered_total"), 1);
+}
+
+#[test]
+fn the_same_id_from_others_is_another_request() {
+    let mut h = responder(&[]);
+    assert_eq!(ask(&mut h, &request(1, 1, b"mine")).payload, b"mine");
+    assert_eq!(try_ask(&mut h, OTHER, &request(1, 1, b"theirs")).unwrap().payload, b"theirs");
+    let other_stream = Header { stream_id: 1, ..header(1, 1) };
+    assert_eq!(ask(&mut h, &encode(&other_stream, &[], b"new run", None)).payload, b"new run");
+    let mut other_port = Incoming::new(PEER.parse().unwrap(), &request(1, 1, b"port"));
+    other_port.local.set_port(9);
+    h.deliver(&[other_port]);
+    assert_eq!(answers(&mut h, &Decoder::default())[0].payload, b"port");
+    assert_eq!((h.counter("executed_total"), h.counter("id_conflicts_total")), (4, 0));
+}
+
+#[test]
+fn what_is_idempotent_is_executed_each_time_and_not_kept() {
+    for (options, flags) in [(&[][..], Flags::IDEMPOTENT), (&[("idempotent", "true")], Flags::NONE)] {
+        let mut h = responder(options);
+        let copy = |payload| encode(&flagged(header(1, 1), flags), &[], payload, None);
+        assert_eq!(ask(&mut h, &copy(b"x")).payload, b"x");
+        assert_eq!(ask(&mut h, &copy(b"y")).payload, b"y", "no conflict either");
+        assert_eq!((h.counter("executed_total"), h.gauge("cache_entries")), (2, 0));
+    }
+}
+
+#[test]
+fn replies_are_kept_for_their_time() {
+    let mut h = responder(&[]);
+    ask(&mut h, &request(1, 1, b"x"));
+    h.advance(Duration::from_millis(119_999));
+    ask(&mut h, &request(1, 1, b"x"));
+    assert_eq!(h.counter("executed_total"), 1);
+    h.advance(Duration::from_millis(1));
+    ask(&mut h, &request(1, 1, b"x"));
+    assert_eq!((h.counter("executed_total"), h.counter("cache_expired_total")), (2, 1));
+}
+
+#[test]
+fn every_limit_of_the_cache_has_a_counter() {
+    let peer = |n: u64| format!("192.0.2.1:{}", 20_000 + n);
+    let mut h = responder(&[("cache_entries", "10"), ("cache_per_peer", "4")]);
+    for n in 0..5 {
+        ask(&mut h, &request(n, n, b"x"));
+    }
+    assert_eq!((h.counter("cache_evicted_peer_total"), h.gauge("cache_entries")), (1, 4));
+    for n in 0..8 {
+        try_ask(&mut h, &peer(n), &request(n, n, b"x")).unwrap();
+    }
+    assert_eq!((h.counter("cache_evicted_entries_total"), h.gauge("cache_entries")), (2, 10));
+    let mut h = responder(&[("cache_bytes", "65536")]);
+    for n in 0..66 {
+        ask(&mut h, &request(n, n, &[0; 1000]));
+    }
+    assert_eq!((h.counter("cache_evicted_bytes_total"), h.gauge("cache_bytes")), (1, 65_000));
+    assert_eq!(h.counter("cache_not_kept_total"), 0);
+}
+
+#[test]
+fn a_flood_of_streams_is_answered_and_forgotten() {
+    let mut h = responder(&[("cache_entries", "1000")]);
+    h.set_log_level(polyport_plugin::Level::Info);
+    let mut datagrams: Vec<Vec<u8>> = vec![Vec::new(); 64];
+    for first in (0..70_400_u32).step_by(64) {
+        for (datagram, n) in datagrams.iter_mut().zip(first..) {
+            *datagram = encode(&Header { stream_id: n, ..header(u64::from(n), 0) }, &[], b"x", None);
+        }
+        let batch: Vec<_> = datagrams.iter().map(|d| (PEER, d.as_slice())).collect();
+        h.send_batch(&batch);
+        assert_eq!(h.sent().len(), 64);
+    }
+    assert_eq!((h.gauge("streams"), h.gauge("cache_entries")), (65_536, 1000));
+    assert_eq!(h.counter("streams_forgotten_total"), 70_400 - 65_536);
+    assert_eq!(h.counter("cache_evicted_entries_total"), 70_400 - 1000);
+    assert_eq!(h.counter("executed_total"), 70_400);
+}

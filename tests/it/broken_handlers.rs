@@ -1,0 +1,178 @@
+//! Handlers that break cost only their own listener (I4, R47): they panic, call themselves broken, or refuse
+//! to be made again.
+
+use crate::polyport;
+use polyport_tests::plugins::{built, compile_c, fixture, spec};
+use polyport_tests::{Client, Launch};
+use std::time::Duration;
+
+/// Longest wait for a handler to be made again in these tests, seconds; the backoff itself takes 0.1 to 1 s.
+const BACK: usize = 20;
+/// Breaks after which a handler is given up.
+const GIVEN_UP_AFTER: u64 = 5;
+
+#[test]
+fn a_panic_is_logged_with_its_place_and_costs_only_that_datagram() {
+    let mut daemon = with_panics("").listen("127.0.0.1:0=echo,name=other").serve();
+    let (client, other) = (daemon.client(0), daemon.client(1));
+    client.expect_echo(b"before");
+    client.send(b"boom");
+    let address = daemon.addresses()[0];
+    daemon.process.wait_for_stderr("the handler is back");
+    other.expect_echo(b"the other listener serves");
+    client.expect_echo(b"after");
+    let log = daemon.process.stderr();
+    let who = format!("listener panics {address} (plugin fixture-panics): ");
+    for line in [
+        "panicked at tests/fixtures/panics/src/lib.rs:",
+        "as the payload asks",
+        "the handler broke in on_batch; 1 datagrams of the batch are dropped",
+        "the handler is made again in ",
+        "the handler is back",
+    ] {
+        assert!(log.lines().any(|l| l.contains(&who) && l.contains(line)), "no {line:?} in:\n{log}");
+    }
+    let served = daemon.stop();
+    assert_eq!((served.received("panics", "replied"), served.received("panics", "handler_fault")), (2, 1));
+    assert_eq!((served.counted("panics", "faults"), served.counted("panics", "restarts")), (1, 1));
+    assert_eq!((served.received("other", "replied"), served.counted("other", "faults")), (1, 0));
+}
+
+#[test]
+fn a_panic_in_drop_after_a_panic_is_survived() {
+    let mut daemon = with_panics("").serve();
+    daemon.client(0).send(b"boom drop");
+    daemon.process.wait_for_stderr("in drop, as the payload asks");
+    daemon.process.wait_for_stderr("the handler is back");
+    daemon.client(0).expect_echo(b"after");
+    assert_eq!(daemon.stop().counted("panics", "faults"), 1);
+}
+
+#[test]
+fn a_panic_while_the_handler_is_made_is_a_refusal_at_the_start() {
+    let refused = with_panics(",in_new=true").refused(78);
+    refused.expect_stderr(&[
+        "listener `panics`",
+        "panicked at tests/fixtures/panics/src/lib.rs:",
+        "in_new asks",
+    ]);
+}
+
+#[test]
+fn datagrams_for_a_handler_that_is_down_are_read_dropped_and_counted() {
+    let mut daemon = with_panics("").serve();
+    let client = daemon.client(0);
+    // One batch: the datagrams behind the one that breaks the handler are lost with it.
+    daemon.process.freeze();
+    client.send(b"first");
+    client.send(b"boom");
+    client.send(b"third");
+    daemon.process.thaw();
+    daemon.process.wait_for_stderr("is made again in");
+    client.send(b"while it is down");
+    assert_eq!(client.ask_until_answered(b"again", BACK), b"again");
+    let served = daemon.stop();
+    assert_eq!(served.received("panics", "handler_fault"), 3, "{}", served.line("panics"));
+    assert!(served.received("panics", "handler_down") >= 1, "{}", served.line("panics"));
+}
+
+#[test]
+fn a_handler_that_breaks_five_times_is_given_up_and_the_others_go_on() {
+    let mut daemon = with_panics("").listen("127.0.0.1:0=echo,name=other").serve();
+    for broken in 1..=5 {
+        assert_eq!(daemon.client(0).ask_until_answered(b"alive", BACK), b"alive");
+        // A socket of its own: late answers to the attempts above belong to another one.
+        daemon.client(0).send(b"boom");
+        daemon.process.wait_for_stderr_times("the handler broke in on_batch", broken);
+    }
+    daemon.process.wait_for_stderr("the handler broke too often and is not made again");
+    let client = daemon.client(0);
+    for _ in 0..3 {
+        client.send(b"anybody?");
+    }
+    daemon.client(1).expect_echo(b"the other listener serves");
+    assert_eq!(client.receive_within(Duration::from_millis(1500)), None, "it stays down");
+    let served = daemon.stop();
+    assert_eq!(served.counted("panics", "faults"), GIVEN_UP_AFTER);
+    assert_eq!(served.counted("panics", "restarts"), GIVEN_UP_AFTER - 1);
+    assert_eq!(served.received("panics", "handler_fault"), GIVEN_UP_AFTER);
+    assert!(served.received("panics", "handler_down") >= 3);
+}
+
+#[test]
+fn a_thousand_poisoned_datagrams_do_not_harm_a_neighbour() {
+    let daemon = with_panics("").listen("127.0.0.1:0=echo,name=other").serve();
+    let (poisoned, neighbour) = (daemon.client(0), daemon.client(1));
+    for _ in 0..20 {
+        for _ in 0..50 {
+            poisoned.send(b"boom");
+        }
+        neighbour.expect_echo(b"still here");
+    }
+    let served = daemon.stop();
+    assert_eq!(served.received("other", "replied"), 20);
+    assert!((1..=GIVEN_UP_AFTER).contains(&served.counted("panics", "faults")));
+}
+
+#[test]
+fn a_panic_while_the_handler_is_made_again_counts_as_another_break() {
+    let mut daemon = with_panics(",in_restart=true").serve();
+    daemon.client(0).send(b"boom");
+    daemon.process.wait_for_stderr("the plugin refuses to make the handler again: ");
+    daemon.process.wait_for_stderr("the handler broke too often and is not made again");
+    let served = daemon.stop();
+    assert_eq!(served.counted("panics", "faults"), GIVEN_UP_AFTER);
+}
+
+#[test]
+fn with_on_fault_exit_the_daemon_stops_with_a_software_error() {
+    let daemon = with_panics(",on_fault=exit").serve();
+    daemon.client(0).send(b"boom");
+    let finished = daemon.process.finish();
+    finished.expect_code(70).expect_stderr(&["on_fault = \"exit\": the daemon stops", "panicked at"]);
+    assert!(finished.stdout.contains("\nserved:\n"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_c_handler_that_calls_itself_broken_takes_the_same_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("fatal"), &[], dir.path(), "fatal") else { return };
+    let mut daemon = polyport().listen(spec("127.0.0.1:0", &library) + ",name=fatal").serve();
+    let client = daemon.client(0);
+    client.expect_echo(b"before");
+    client.send(b"fatal");
+    daemon.process.wait_for_stderr("the handler is back");
+    client.expect_echo(b"after");
+    let served = daemon.stop();
+    assert_eq!(served.received("fatal", "handler_fault"), 1);
+    // What it had queued before it broke was void.
+    assert_eq!((served.sent("fatal", "replies"), served.counted("fatal", "faults")), (2, 1));
+}
+
+#[test]
+fn a_c_handler_that_reports_an_error_keeps_its_answers_and_its_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("fatal"), &[], dir.path(), "fatal") else { return };
+    let daemon = polyport().listen(spec("127.0.0.1:0", &library) + ",name=fatal").serve();
+    daemon.client(0).expect_echo(b"error");
+    daemon.client(0).expect_echo(b"after");
+    let served = daemon.stop();
+    assert_eq!((served.received("fatal", "replied"), served.counted("fatal", "faults")), (2, 0));
+}
+
+#[test]
+fn a_handler_that_refuses_to_be_made_again_is_quoted_and_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["-DNEVER_AGAIN"];
+    let Some(library) = compile_c(&fixture("fatal"), &flags, dir.path(), "fatal") else { return };
+    let mut daemon = polyport().listen(spec("127.0.0.1:0", &library)).serve();
+    Client::of(daemon.addresses()[0]).send(b"fatal");
+    daemon.process.wait_for_stderr("refuses to make the handler again: once\\nwas enough");
+    daemon.process.wait_for_stderr("is not made again");
+}
+
+/// A listener `panics`, with more settings behind it.
+fn with_panics(more: &str) -> Launch {
+    let spec = spec("127.0.0.1:0", &built("fixture-panics"));
+    polyport().listen(format!("{spec},name=panics{more}"))
+}

@@ -1,0 +1,155 @@
+//! Where plugins are found, and what becomes of their files while the daemon runs.
+
+use crate::polyport;
+use polyport_tests::Launch;
+use polyport_tests::plugins::{Bytes, spec};
+use polyport_tests::tool::make_pipe;
+use std::fs::{self, File};
+use std::path::Path;
+
+#[test]
+fn a_plugin_is_found_by_every_way_there_is_to_name_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Bytes::of("echo").write(dir.path().join("libpolyport_my_own.so"));
+    let flag = polyport().arg("--plugin-dir").arg(dir.path()).listen("127.0.0.1:0=my-own");
+    let variable = polyport().env("POLYPORT_PLUGIN_PATH", dir.path()).listen("127.0.0.1:0=my-own");
+    let path = polyport().listen(spec("127.0.0.1:0", &library));
+    let configured = polyport().config(&format!(
+        "plugin_dirs = [\"{}\"]\n[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"my-own\"\n",
+        dir.path().display()
+    ));
+    for launch in [flag, variable, path, configured, relative(&library)] {
+        launch.serve().client(0).expect_echo(b"found");
+    }
+    polyport()
+        .listen("127.0.0.1:0=my-own")
+        .refused(78)
+        .expect_stderr(&["the plugin cannot be found", "no such plugin"]);
+}
+
+/// The directory of the file is where relative paths start, not the working directory.
+fn relative(library: &Path) -> Launch {
+    let launch = polyport();
+    let plugins = launch.dir().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    fs::copy(library, plugins.join("libpolyport_my_own.so")).unwrap();
+    launch.config(
+        "plugin_dirs = [\"plugins\"]\n[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"my-own\"\n\
+         [[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"plugins/libpolyport_my_own.so\"\n",
+    )
+}
+
+#[test]
+fn the_first_directory_that_has_the_plugin_wins() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let renamed = |name: &[u8; 5]| Bytes::of("echo").identity_with(32, name);
+    renamed(b"first").write(first.path().join("libpolyport_mine.so"));
+    renamed(b"later").write(second.path().join("libpolyport_mine.so"));
+    let launch = polyport().env("POLYPORT_PLUGIN_PATH", second.path());
+    let launch = launch.arg("--plugin-dir").arg(first.path()).listen("127.0.0.1:0=mine");
+    let daemon = launch.serve();
+    assert!(daemon.process.stdout().contains("  first: Answers"), "{}", daemon.process.stdout());
+}
+
+#[test]
+fn a_plugin_that_was_found_by_name_and_is_refused_is_told_apart_by_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Bytes::of("echo").identity_with(16, &2_u16.to_ne_bytes());
+    let file = file.write(dir.path().join("libpolyport_echo.so"));
+    let launch = polyport().arg("--plugin-dir").arg(dir.path()).listen("127.0.0.1:0=echo");
+    let title = format!("listener `echo`: the plugin {} cannot be loaded", file.display());
+    launch.refused(78).expect_stderr(&[&title, "plugin ABI 2.0"]);
+}
+
+/// P7: the file that is mapped is a private copy.
+#[test]
+fn a_library_may_be_overwritten_or_removed_while_the_daemon_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Bytes::of("echo").write(dir.path().join("mine.so"));
+    let daemon = polyport().listen(spec("127.0.0.1:0", &library)).serve();
+    let client = daemon.client(0);
+    client.expect_echo(b"before");
+    // In place, as `cp` does it: of a mapped file every page would be gone.
+    File::create(&library).unwrap();
+    client.expect_echo(&[b'x'; 9000]);
+    fs::remove_file(&library).unwrap();
+    client.expect_echo(b"after");
+    // What has not run before is paged in now.
+    drop(daemon.stop());
+}
+
+#[test]
+fn two_listeners_with_one_library_share_nothing_but_its_code() {
+    let daemon = polyport()
+        .listen("127.0.0.1:0=lossy,drop=100%,name=all")
+        .listen("127.0.0.1:0=lossy,drop=0%,name=none")
+        .serve();
+    daemon.client(0).send(b"lost");
+    daemon.client(1).expect_echo(b"kept");
+    let served = daemon.stop();
+    assert_eq!((served.counted("all", "dropped_total"), served.counted("none", "dropped_total")), (1, 0));
+    assert_eq!((served.counted("all", "answered_total"), served.counted("none", "answered_total")), (0, 1));
+}
+
+#[test]
+fn private_copies_are_gone_after_a_clean_stop() {
+    let mut launch = polyport().listen("127.0.0.1:0=echo");
+    // Kept beyond the daemon's own directory, to be looked at afterwards.
+    let kept = tempfile::tempdir().unwrap();
+    launch.command().env("RUNTIME_DIRECTORY", kept.path());
+    let daemon = launch.serve();
+    let stages = entries(kept.path());
+    let prefix = format!("polyport-{}.", daemon.process.pid().as_raw_nonzero());
+    assert!(stages.len() == 1 && stages[0].starts_with(&prefix), "{stages:?}");
+    let mut staged = entries(&kept.path().join(&stages[0]));
+    staged.sort();
+    assert_eq!(staged, ["echo-0.1.0-g1.so", "lock"]);
+    drop(daemon.stop());
+    assert_eq!(entries(kept.path()), Vec::<String>::new());
+}
+
+#[test]
+fn private_copies_of_a_killed_daemon_are_removed_by_the_next_start_and_those_of_a_living_one_are_kept() {
+    let shared = tempfile::tempdir().unwrap();
+    let serve = || polyport().env("RUNTIME_DIRECTORY", shared.path()).listen("127.0.0.1:0=echo").serve();
+    let living = serve();
+    let killed = serve();
+    let mut before = entries(shared.path());
+    assert_eq!(before.len(), 2);
+    drop(killed.kill());
+    let after_kill = entries(shared.path());
+    assert_eq!(after_kill.len(), 2, "a killed process cannot clean up");
+    let next = serve();
+    let after = entries(shared.path());
+    assert_eq!(after.len(), 2, "{before:?} {after:?}");
+    before.retain(|name| after.contains(name));
+    assert_eq!(before.len(), 1, "that of the living one: {before:?}");
+    living.client(0).expect_echo(b"still here");
+    next.client(0).expect_echo(b"and here");
+}
+
+#[test]
+fn a_refused_start_leaves_no_private_copies_behind() {
+    let shared = tempfile::tempdir().unwrap();
+    let launch = polyport().env("RUNTIME_DIRECTORY", shared.path());
+    let refused = launch.listen("127.0.0.1:0=echo").listen("127.0.0.1:0=lossy,drop=2").refused(78);
+    refused.expect_stderr(&["option `drop`"]);
+    assert_eq!(entries(shared.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_others_put_where_private_copies_lie_cannot_hold_the_start_up() {
+    let shared = tempfile::tempdir().unwrap();
+    let planted = shared.path().join("polyport-1.0");
+    fs::create_dir(&planted).unwrap();
+    fs::write(shared.path().join("polyport-2.0"), "a file, not a directory").unwrap();
+    if !make_pipe(&planted.join("lock")) {
+        return;
+    }
+    let launch = polyport().env("RUNTIME_DIRECTORY", shared.path()).listen("127.0.0.1:0=echo");
+    launch.serve().client(0).expect_echo(b"nothing waits for a pipe");
+}
+
+fn entries(dir: &Path) -> Vec<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}

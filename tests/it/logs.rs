@@ -1,0 +1,100 @@
+//! What is written while it serves: nothing for a datagram by default, one escaped line for each when asked.
+
+use crate::polyport;
+use polyport_tests::plugins::repository;
+use polyport_tests::process::Process;
+use polyport_tests::tool::{skip, tool};
+use std::process::Command;
+
+#[test]
+fn at_the_default_level_datagrams_leave_no_line() {
+    let daemon = polyport().listen("127.0.0.1:0=echo").listen("127.0.0.1:0=lossy,drop=100%").serve();
+    let (echo, lossy) = (daemon.client(0), daemon.client(1));
+    for _ in 0..50 {
+        lossy.send(b"this text shall not be logged");
+        echo.expect_echo(b"this text shall not be logged");
+    }
+    let finished = daemon.stop().finished;
+    assert!(!finished.stderr.contains("shall not be logged"), "{}", finished.stderr);
+    // One line a listener at the start, which says who serves it.
+    assert_eq!(finished.stderr.lines().count(), 2, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("served by ").count(), 2, "{}", finished.stderr);
+}
+
+#[test]
+fn quiet_leaves_only_errors() {
+    let daemon = polyport().arg("-q").listen("127.0.0.1:0=echo").serve();
+    daemon.client(0).expect_echo(b"hush");
+    assert_eq!(daemon.stop().finished.stderr, "");
+}
+
+#[test]
+fn with_vv_every_datagram_is_a_line_with_its_verdict() {
+    let mut daemon =
+        polyport().arg("-vv").listen("127.0.0.1:0=echo").listen("127.0.0.1:0=lossy,drop=100%").serve();
+    let (echo, lossy) = (daemon.client(0), daemon.client(1));
+    echo.expect_echo(b"hello");
+    lossy.send(b"goodbye");
+    let (at_echo, at_lossy) = (daemon.addresses()[0], daemon.addresses()[1]);
+    let answered = format!(" echo {at_echo}: {} says 'hello': replied 5 bytes\n", echo.local());
+    let dropped = format!(" lossy {at_lossy}: {} says 'goodbye': dropped on purpose\n", lossy.local());
+    daemon.process.wait_for_stderr(&answered);
+    daemon.process.wait_for_stderr(&dropped);
+    drop(daemon.stop());
+}
+
+#[test]
+fn whatever_a_stranger_sends_stays_one_line_without_control_characters() {
+    let mut daemon = polyport().arg("-vv").listen("127.0.0.1:0=echo").serve();
+    let client = daemon.client(0);
+    client.expect_echo(b"two\nlines\x1b[2J\r\0\x07 \xff\xfe and \xe2\x80\xae the end");
+    daemon.process.wait_for_stderr(" the end': replied 35 bytes\n");
+    let text = daemon.process.stderr();
+    let line = text.lines().find(|line| line.contains(" says '")).unwrap();
+    assert!(
+        line.contains("says 'two\\nlines\\u{1b}[2J\\r\\u{0}\\u{7} \\xff\\xfe and \\u{202e} the end'"),
+        "{line}"
+    );
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+}
+
+#[test]
+fn a_long_datagram_is_shown_by_its_beginning() {
+    let mut daemon = polyport().arg("-vv").listen("127.0.0.1:0=echo").serve();
+    daemon.client(0).expect_echo(&vec![b'x'; 60_000]);
+    daemon.process.wait_for_stderr("x...': replied 60000 bytes\n");
+    let longest = daemon.process.stderr().lines().map(str::len).max().unwrap();
+    assert!(longest < 1000, "{longest}");
+}
+
+#[test]
+fn the_filter_of_the_environment_can_ask_for_datagrams_alone() {
+    let launch = polyport().env("POLYPORT_LOG", "polyport::datagram=trace");
+    let mut daemon = launch.listen("127.0.0.1:0=echo").serve();
+    daemon.client(0).expect_echo(b"hello");
+    daemon.process.wait_for_stderr("says 'hello': replied 5 bytes");
+}
+
+/// R22: nobody can be answered at port 0, and who sends from there may want a flood of errors.
+#[cfg(target_os = "linux")]
+#[test]
+fn datagrams_from_source_port_zero_are_dropped_counted_and_not_logged() {
+    const COUNT: u64 = 500;
+    let Some(python) = tool("python3") else { return };
+    let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    let port = daemon.addresses()[0].port().to_string();
+    let script = repository().join("tests/it/odd_sources.py");
+    let sent = Process::spawn(Command::new(python).arg(script).args([&port, &COUNT.to_string()])).finish();
+    if sent.stderr.contains("PermissionError") {
+        skip("raw sockets need CAP_NET_RAW");
+        return;
+    }
+    sent.expect_code(0);
+    assert_eq!(daemon.client(0).ask_until_answered(b"the next one", 10), b"the next one");
+    let served = daemon.stop();
+    // What did not fit the socket's queue is the kernel's loss.
+    let dropped = served.received("echo", "source_port_zero");
+    assert!((1..=COUNT).contains(&dropped), "{}", served.line("echo"));
+    assert_eq!(served.received("echo", "received"), dropped + served.received("echo", "replied"));
+    assert_eq!(served.finished.stderr.lines().count(), 1, "{}", served.finished.stderr);
+}

@@ -1,0 +1,34 @@
+//! Tests of polyport from outside, one binary: each module is a matter, each test a sentence about it.
+
+#[cfg(test)]
+mod abi_layout;
+#[cfg(test)]
+mod binding;
+#[cfg(test)]
+mod broken_handlers;
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod defaults;
+#[cfg(test)]
+mod echo;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod hostile_handlers;
+#[cfg(test)]
+mod libraries;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod many_ports;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
+mod system_limits;
+
+/// The program, about to be started.
+#[cfg(test)]
+fn polyport() -> polyport_tests::Launch {
+    polyport_tests::Launch::new(env!("CARGO_BIN_EXE_polyport-under-test"))
+}

@@ -1,0 +1,83 @@
+//! Many ports in one process: every one answers, and none costs anything while it is idle.
+
+use crate::polyport;
+use polyport_tests::{Client, DEADLINE, Daemon, ports};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[test]
+fn a_range_of_200_ports_answers_on_every_port() {
+    let (daemon, first) = serve_range(200, 1000);
+    expect_every_port(first, 200);
+    let row = format!("127.0.0.1:{first}-{}", first + 199);
+    assert!(daemon.process.stdout().contains(&row), "{}", daemon.process.stdout());
+    let served = daemon.stop();
+    assert_eq!(served.received("range", "replied"), 200);
+}
+
+#[test]
+fn a_range_of_2000_ports_answers_on_every_port_and_idles_for_free() {
+    let (daemon, first) = serve_range(2000, 3000);
+    expect_every_port(first, 2000);
+    #[cfg(target_os = "linux")]
+    {
+        // A loop that never sleeps would use up to 100 ticks of 10 ms in a second, and a quarter of them on a
+        // machine whose cores are shared by four.
+        const IDLE: Duration = Duration::from_secs(1);
+        const FEW_TICKS: u64 = 10;
+        let quiet = Client::of((LOCALHOST, first).into());
+        let before = daemon.cpu_ticks();
+        assert_eq!(quiet.receive_within(IDLE), None);
+        let used = daemon.cpu_ticks() - before;
+        assert!(used <= FEW_TICKS, "{used} ticks of processor time while nothing happened");
+    }
+    assert_eq!(daemon.stop().received("range", "replied"), 2000);
+}
+
+#[test]
+fn ports_of_one_range_are_handlers_of_their_own() {
+    let first = ports::free_range(&[LOCALHOST], 2, 900);
+    let library = polyport_tests::plugins::built("fixture-panics");
+    let spec = polyport_tests::plugins::spec(format!("127.0.0.1:{first}-{}", first + 1), &library);
+    let daemon = polyport().listen(format!("{spec},name=two")).serve();
+    let (broken, healthy) =
+        (Client::of((LOCALHOST, first).into()), Client::of((LOCALHOST, first + 1).into()));
+    broken.send(b"boom");
+    healthy.expect_echo(b"nothing happened here");
+    assert_eq!(broken.ask_until_answered(b"again", 10), b"again");
+    let served = daemon.stop();
+    assert_eq!((served.counted("two", "faults"), served.counted("two", "restarts")), (1, 1));
+}
+
+/// A daemon with an echo on so many ports in a row, and the first of them.
+fn serve_range(count: u16, offset: u16) -> (Daemon, u16) {
+    let first = ports::free_range(&[LOCALHOST], count, offset);
+    let last = first + count - 1;
+    (polyport().listen(format!("127.0.0.1:{first}-{last}=echo,name=range")).serve(), first)
+}
+
+/// One socket asks all ports; each has to answer with its own number.
+#[track_caller]
+fn expect_every_port(first: u16, count: u16) {
+    /// So many answers fit the receive buffer of any system.
+    const AT_ONCE: usize = 100;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let all: Vec<u16> = (first..first + count).collect();
+    for ports in all.chunks(AT_ONCE) {
+        for port in ports {
+            socket.send_to(port.to_string().as_bytes(), (Ipv4Addr::LOCALHOST, *port)).unwrap();
+        }
+        let mut missing: BTreeSet<SocketAddr> = ports.iter().map(|p| (LOCALHOST, *p).into()).collect();
+        while !missing.is_empty() {
+            let mut answer = [0; 16];
+            let received = socket.recv_from(&mut answer);
+            let (n, from) = received.unwrap_or_else(|error| panic!("{error}; missing: {missing:?}"));
+            assert_eq!(String::from_utf8_lossy(&answer[..n]), from.port().to_string());
+            assert!(missing.remove(&from), "{from} answered twice");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Limits of the system: what cannot be had is refused with the number that is needed, or reported.
+
+use crate::polyport;
+use polyport_tests::tool::tool;
+use polyport_tests::{Launch, ports};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// R37: a plan that needs more descriptors than there may be never starts by halves.
+#[test]
+fn too_few_descriptors_are_an_error_that_says_how_many_are_needed() {
+    let first = ports::free_range(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 200, 6000);
+    let launch = polyport().listen(format!("127.0.0.1:{first}-{}=echo", first + 199));
+    // Who may raise hard limits would just do so.
+    let Some(launch) = through_shell(launch, "ulimit -n 100", "sys_resource") else { return };
+    launch
+        .refused(71)
+        .expect_stderr(&["200 addresses need 264 file descriptors, and the limit is 100", "ulimit -n 264"]);
+}
+
+#[test]
+fn a_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+    let first = ports::free_range(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 200, 6500);
+    let launch = polyport().listen(format!("127.0.0.1:{first}-{}=echo", first + 199));
+    let Some(launch) = through_shell(launch, "ulimit -S -n 100", "sys_resource") else { return };
+    launch.serve().client(0).expect_echo(b"more than the soft limit");
+}
+
+/// R39: the kernel cuts a buffer without a word, so the daemon has to say it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_smaller_receive_buffer_than_was_asked_for_is_reported_once_for_all_ports() {
+    let launch = polyport().config(
+        "[[listen]]\nname = \"greedy\"\nbind = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nplugin = \"echo\"\n\
+         recv_buffer = \"512MiB\"\n",
+    );
+    // Who may administer the network gets what it asks for.
+    let Some(launch) = through_shell(launch, ":", "net_admin") else { return };
+    let daemon = launch.serve();
+    daemon.client(1).expect_echo(b"with less");
+    let finished = daemon.stop().finished;
+    finished.expect_stderr(&["listener greedy: recv_buffer: asked for 536870912 bytes, got ", "rmem_max"]);
+    assert_eq!(finished.stderr.matches("recv_buffer").count(), 1, "{}", finished.stderr);
+}
+
+/// The same launch behind a command of the shell, and as root without a capability; none without the tool.
+fn through_shell(mut launch: Launch, before: &str, capability: &str) -> Option<Launch> {
+    let command = launch.command();
+    let program = command.get_program().to_owned();
+    let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let drop = if rustix::process::geteuid().is_root() {
+        format!("{} --bounding-set -{capability} --inh-caps -{capability}", tool("setpriv")?.display())
+    } else {
+        "env".to_owned()
+    };
+    let script = format!("{before} && exec {drop} \"$0\" \"$@\"");
+    Some(args.iter().fold(launch.replaced_by("sh").arg("-c").arg(script).arg(program), Launch::arg))
+}

@@ -1,0 +1,46 @@
+//! Ports: free ones, and the lock on those of the default configuration.
+
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+
+/// Below the range from which Linux (32768), macOS and the BSDs (49152) choose ports for port 0, so that no
+/// socket of another test takes one in between.
+const SEARCHED: RangeInclusive<u16> = 20_000..=32_000;
+
+/// The first of `count` ports in a row that are free on each of `ips`, searched from `SEARCHED` + `offset`.
+/// Tests that run at the same time use different offsets.
+#[must_use]
+#[track_caller]
+pub fn free_range(ips: &[IpAddr], count: u16, offset: u16) -> u16 {
+    let mut first = SEARCHED.start() + offset;
+    let mut found = 0;
+    while found < count {
+        let port = first + found;
+        assert!(SEARCHED.contains(&port), "no {count} free ports in a row below {}", SEARCHED.end());
+        if ips.iter().all(|ip| UdpSocket::bind(SocketAddr::new(*ip, port)).is_ok()) {
+            found += 1;
+        } else {
+            (first, found) = (port + 1, 0);
+        }
+    }
+    first
+}
+
+/// Holds the ports of the default configuration against other test processes until it is dropped.
+#[derive(Debug)]
+pub struct DefaultPorts {
+    _lock: File,
+}
+
+impl DefaultPorts {
+    /// Waits for other tests that use them.
+    #[must_use]
+    pub fn lock() -> Self {
+        let path = std::env::temp_dir().join("polyport-tests-default-ports.lock");
+        let lock = File::options().append(true).create(true).open(&path);
+        let lock = lock.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        lock.lock().expect("a file can be locked");
+        Self { _lock: lock }
+    }
+}
