@@ -27,7 +27,7 @@ pub fn free_range(ips: &[IpAddr], count: u16, offset: u16) -> u16 {
     first
 }
 
-/// Holds the ports of the default configuration against other test processes until it is dropped.
+/// Holds the ports of the default configuration against other test processes of this user until it is dropped.
 #[derive(Debug)]
 pub struct DefaultPorts {
     _lock: File,
@@ -37,7 +37,9 @@ impl DefaultPorts {
     /// Waits for other tests that use them.
     #[must_use]
     pub fn lock() -> Self {
-        let path = std::env::temp_dir().join("polyport-tests-default-ports.lock");
+        // A file of another user could not be opened; with them, only the ports themselves decide.
+        let user = rustix::process::geteuid().as_raw();
+        let path = std::env::temp_dir().join(format!("polyport-tests-default-ports.{user}.lock"));
         let lock = File::options().append(true).create(true).open(&path);
         let lock = lock.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         lock.lock().expect("a file can be locked");
