@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use polyport_net::{
-    MAX_DATAGRAM, QueuedError, RecvBatch, RecvMeta, SendBatch, SlotLayout, UdpSocket, wait_readable,
+    MAX_DATAGRAM, QueuedError, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, UdpSocket, wait_readable,
     wait_writable,
 };
 use polyport_protocol::client::Transmit;
@@ -81,6 +81,7 @@ pub enum End {
 pub struct Driver {
     socket: UdpSocket,
     connected: bool,
+    source: Option<Source>,
     watches_errors: bool,
     clock: Clock,
     interrupt: Interrupt,
@@ -113,6 +114,7 @@ impl Driver {
         Self {
             socket,
             connected,
+            source: None,
             watches_errors: false,
             clock,
             interrupt,
@@ -135,6 +137,11 @@ impl Driver {
             Err(error) => return Err(Failure::io("turn the error queue on", &error)),
         }
         Ok(())
+    }
+
+    /// Lets datagrams leave from this address, or by this interface.
+    pub const fn send_from(&mut self, source: Source) {
+        self.source = Some(source);
     }
 
     /// The socket.
@@ -196,7 +203,7 @@ impl Driver {
         }
         let parts = [IoSlice::new(payload)];
         let to = transmit.destination;
-        let message = polyport_net::Transmit { to, from: None, parts: &parts, segment: None, ecn: 0 };
+        let message = polyport_net::Transmit { to, from: self.source, parts: &parts, segment: None, ecn: 0 };
         self.send.send(&self.socket, &[message]).map(|_| ())
     }
 

@@ -14,12 +14,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cast;
 pub mod clock;
 pub mod driver;
 pub mod exit;
+pub mod frame;
 pub mod interrupt;
 pub mod key;
 pub mod load;
+pub mod mtu;
+pub mod request;
 pub mod style;
 pub mod target;
 pub mod text;

@@ -15,6 +15,8 @@ mod echo;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod ground_truth;
+#[cfg(test)]
 mod hostile_handlers;
 #[cfg(test)]
 mod libraries;

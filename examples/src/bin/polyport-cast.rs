@@ -1,0 +1,143 @@
+//! `polyport-cast`: sends to a group or broadcast address, or listens there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use polyport_examples::cast::{
+    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
+};
+use polyport_examples::clock::{Clock, nanos};
+use polyport_examples::driver::{Driver, End};
+use polyport_examples::exit::{self, Exit, Failure, Outcome};
+use polyport_examples::interrupt::Interrupt;
+use polyport_examples::key::{GreaseArg, KeyArgs, generator};
+use polyport_examples::style::say;
+use polyport_examples::target::{self, Family};
+use polyport_net::Source;
+
+/// Sends to a multicast group or broadcast address, or listens there.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  polyport-cast --listen --count 3 239.1.2.3:7000\n  \
+    polyport-cast 239.1.2.3:7000 hello --interface lo --count 3 --interval 500ms\n  \
+    polyport-cast 255.255.255.255:7000 hello --interface eth0\n  \
+    polyport-cast --listen --source 192.0.2.7 232.1.2.3:7000 --for 10s\n\n\
+    Exit codes: 0 sent, or heard what --count asks for, 64 usage, 65 the text is too long, 68 host not found,\n\
+    69 no route, or too little heard, 71 and 77 the system refuses, 130 interrupted"
+)]
+struct Cli {
+    /// Where to send or listen
+    #[arg(value_name = "GROUP-OR-BROADCAST:PORT")]
+    target: String,
+    /// The payload
+    #[arg(default_value = "hello", conflicts_with = "listen")]
+    text: String,
+    /// Listen instead of sending
+    #[arg(long)]
+    listen: bool,
+    /// The interface to send or listen by, by name or index [default: as the routing table says]
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// The address to send from; a group is then reached by its interface
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["listen", "interface"])]
+    from: Option<IpAddr>,
+    /// Datagrams to send [default: 1], or to wait for [default: no end]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// From one datagram to the next
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration,
+        conflicts_with = "listen")]
+    interval: Duration,
+    /// Routers a datagram may pass; 0 keeps it on this host
+    #[arg(long, value_name = "HOPS", conflicts_with = "listen")]
+    ttl: Option<u8>,
+    /// Listeners on this host hear it, too [the default]
+    #[arg(long = "loop", overrides_with = "no_loop")]
+    looped: bool,
+    /// Only other hosts hear it
+    #[arg(long)]
+    no_loop: bool,
+    /// Send EVENT frames of PPT/1 with flag G instead of plain text
+    #[arg(long, conflicts_with = "listen")]
+    ppt: bool,
+    /// How often EVENT frames carry what receivers must ignore
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    grease: GreaseArg,
+    /// Makes ids repeatable: for tests only
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Hear this sender only (RFC 4607)
+    #[arg(long, value_name = "ADDRESS", requires = "listen")]
+    source: Option<IpAddr>,
+    /// Listen for this long, such as 10s
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration, requires = "listen")]
+    span: Option<Duration>,
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    family: Family,
+}
+
+fn main() -> ExitCode {
+    exit::main(run)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+fn run(cli: Cli) -> Outcome {
+    let target = target::one(&cli.target, cli.family)?;
+    let named = cli.interface.as_deref().map(interface).transpose()?;
+    let ifindex = named.or_else(|| zone(target)).unwrap_or(0);
+    let target = with_zone(target, ifindex);
+    if cli.listen { listen(&cli, target, ifindex) } else { send(&cli, target, ifindex) }
+}
+
+fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
+    // TTL 1 keeps a group on the link; a broadcast address cannot leave it, and 0 means the system's default there
+    let ttl = cli.ttl.unwrap_or_else(|| to.ip().is_multicast().into());
+    let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, from: cli.from })?;
+    let sealer = if cli.ppt {
+        Some(Sealer::new(generator(cli.seed), cli.grease.into(), cli.key.load()?))
+    } else {
+        None
+    };
+    let (text, count) = (cli.text.as_bytes(), cli.count.unwrap_or(1));
+    let plan = Plan { to, text, count, interval: nanos(cli.interval) };
+    let clock = Clock::start();
+    let mut driver = Driver::new(socket, false, clock, Interrupt::listen()?);
+    if ifindex != 0 && !to.ip().is_multicast() {
+        driver.send_from(Source { ip: target::any_like(to).ip(), ifindex });
+    }
+    let mut sender = Sender::new(plan, sealer, clock.now());
+    let end = driver.run(&mut sender)?;
+    sender.outcome()?;
+    Ok(if end == End::Interrupted { Exit::Interrupted } else { Exit::Ok })
+}
+
+fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
+    if cli.source.is_some() && !at.ip().is_multicast() {
+        return Err(Failure::usage(format!("--source is for groups, and {} is none", at.ip())));
+    }
+    let socket = join(at, cli.source, ifindex)?;
+    let clock = Clock::start();
+    let until = cli.span.map(|span| nanos(span).saturating_add(clock.now()));
+    let mut listener = Listener::new(at, cli.count, until, cli.key.load()?);
+    let mut driver = Driver::new(socket, false, clock, Interrupt::listen()?);
+    say(format_args!("listening at {at}"));
+    let end = driver.run(&mut listener)?;
+    let (heard, senders) = listener.heard();
+    say(format_args!("heard {heard} from {senders}"));
+    if end == End::Interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    let wanted = cli.count.unwrap_or(1);
+    if heard < wanted {
+        return Err(Failure::new(
+            Exit::NoReply,
+            format!("heard {heard} of {wanted} before the time ran out"),
+        ));
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,115 @@
+//! `polyport-mtu`: how long a datagram may be on the way to a host, and how one knows.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use polyport_examples::clock::{Clock, nanos};
+use polyport_examples::driver::{Driver, End};
+use polyport_examples::exit::{self, Exit, Failure, Outcome};
+use polyport_examples::interrupt::Interrupt;
+use polyport_examples::key::{GreaseArg, KeyArgs, generator};
+use polyport_examples::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
+use polyport_examples::style::say;
+use polyport_examples::target::{self, Family};
+use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
+use polyport_protocol::client::MtuConfig;
+
+/// Finds the path MTU to a host, with the evidence for it.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  polyport-mtu localhost:7000\n  polyport-mtu --raw --timer 200ms 192.0.2.1:7\n  \
+    polyport-mtu --json --both '[2001:db8::1]:7000'\n\n\
+    The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in fragments: DF is set\n\
+    and what the kernel believes about the path is ignored.\n\n\
+    Exit codes: 0 found, 64 usage, 68 host not found, 69 no peer answered (what is printed is local knowledge),\n\
+    76 probes are refused, or --both and the target does not echo, 130 interrupted"
+)]
+struct Cli {
+    /// The target; the port may be a service name
+    #[arg(value_name = "HOST:PORT")]
+    target: String,
+    /// For echo servers that do not speak PPT/1: what comes back whole has passed both ways
+    #[arg(long, conflicts_with = "both")]
+    raw: bool,
+    /// Measure the way back, too: by requests to a responder that echoes their payload
+    #[arg(long)]
+    both: bool,
+    /// Longest UDP payload to try [default: 65507, or 65527 over IPv6]
+    #[arg(long, value_name = "OCTETS")]
+    max: Option<usize>,
+    /// How long to wait for an answer; RFC 8899 wants at least 1s on the Internet
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    timer: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Tell of each probe on stderr
+    #[arg(short, long)]
+    verbose: bool,
+    /// How often probes carry what receivers must ignore
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    grease: GreaseArg,
+    /// Makes ids repeatable, and thus predictable: for tests only
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    family: Family,
+}
+
+fn main() -> ExitCode {
+    exit::main(run)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+fn run(cli: Cli) -> Outcome {
+    let peer = target::one(&cli.target, cli.family)?;
+    let max = cli.max.unwrap_or_else(|| longest(peer));
+    if max > longest(peer) {
+        return Err(Failure::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
+    }
+    let method = match (cli.raw, cli.both) {
+        (true, _) => Method::Raw,
+        (false, true) => Method::Request,
+        (false, false) => Method::Forward,
+    };
+    let options =
+        SocketOptions { path_mtu_discovery: Some(PathMtuDiscovery::Probe), ..SocketOptions::default() };
+    let socket = UdpSocket::bind(target::any_like(peer), &options)?;
+    let key = cli.key.load()?;
+    let search = MtuConfig {
+        probe_timer: nanos(cli.timer),
+        key: key.as_ref(),
+        grease: cli.grease.into(),
+        ..MtuConfig::new(peer, max)
+    };
+    let before = kernel_mtu(peer);
+    let mut prober = Prober::new(ProberConfig { search, method, verbose: cli.verbose }, generator(cli.seed));
+    let mut driver = Driver::new(socket, false, Clock::start(), Interrupt::listen()?);
+    driver.watch_errors()?;
+    let end = driver.run(&mut prober)?;
+    let mut finding = prober.outcome()?;
+    (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(peer));
+    if cli.json {
+        say(finding.json());
+    } else {
+        say(finding.text());
+    }
+    if end == End::Interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    if finding.found().is_some() {
+        return Ok(Exit::Ok);
+    }
+    if finding.cut_echoes > 0 {
+        return Err(Failure::new(Exit::Protocol, format!("{peer} answers, but does not echo what it gets")));
+    }
+    if finding.rejects.iter().any(|(name, _)| *name != "wrong_source") {
+        let advice = if cli.raw { "it is no echo server" } else { "does it speak PPT/1? else --raw" };
+        return Err(Failure::new(Exit::Protocol, format!("no valid answer from {peer}: {advice}")));
+    }
+    Err(Failure::new(Exit::NoReply, format!("no answer from {peer}: it may be down, or drops probes")))
+}

@@ -1,0 +1,177 @@
+//! `polyport-request`: one request, and an answer in spite of loss.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use polyport_examples::clock::{Clock, nanos};
+use polyport_examples::driver::{Driver, End};
+use polyport_examples::exit::{self, Exit, Failure, Outcome};
+use polyport_examples::interrupt::Interrupt;
+use polyport_examples::key::{GreaseArg, KeyArgs, generator};
+use polyport_examples::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
+use polyport_examples::style::{Style, remark, say};
+use polyport_examples::target::{self, Family};
+use polyport_examples::text::{escape, millis};
+use polyport_net::{SocketOptions, UdpSocket};
+use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
+
+/// Sends one request and gets an answer in spite of loss.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  polyport-request localhost:7000 hello\n  \
+    polyport-request --raw localhost:7001 \"how long is this?\"\n  \
+    polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello\n\n\
+    Exit codes: 0 answered, 64 usage, 65 bad input, 68 host not found, 69 no reply, 76 not PPT/1 or refused,\n\
+    77 not permitted, 130 interrupted"
+)]
+struct Cli {
+    /// The server; the port may be a service name
+    #[arg(value_name = "HOST:PORT")]
+    target: String,
+    /// The payload
+    #[arg(default_value = "ping")]
+    text: String,
+    /// Plain text and the textbook schedule (0.1 s, doubling, up to 2 s) instead of PPT/1
+    #[arg(long)]
+    raw: bool,
+    /// Tie the socket to the server: the kernel drops all else unseen [default with --raw]
+    #[arg(long, conflicts_with = "unconnected")]
+    connect: bool,
+    /// See replies from elsewhere, and count them [default with PPT/1]
+    #[arg(long)]
+    unconnected: bool,
+    /// Accept anything from anyone as the answer: to see why one must not
+    #[arg(long, conflicts_with = "connect")]
+    promiscuous: bool,
+    /// Give up after this time in all, such as 5s [default: when the last wait is over]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// Retransmissions at most; PPT/1 makes no more than 5, the textbook schedule 4
+    #[arg(long, value_name = "N", default_value_t = MAX_TRANSMISSIONS - 1)]
+    retries: u8,
+    /// First and lowest timeout of PPT/1
+    #[arg(long, value_enum, default_value_t = PresetArg::Internet)]
+    preset: PresetArg,
+    /// How often PPT/1 frames carry what receivers must ignore
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    grease: GreaseArg,
+    /// Pad the request to this length, so that the answer may be as long
+    #[arg(long, value_name = "OCTETS", default_value_t = 0, conflicts_with = "raw")]
+    pad_to: usize,
+    /// Makes ids repeatable, and thus predictable: for tests only
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print the answer only
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    family: Family,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PresetArg {
+    /// 1 s, never below 100 ms
+    Internet,
+    /// 250 ms, never below 10 ms
+    Lan,
+    /// 50 ms, never below 2 ms
+    Loopback,
+}
+
+fn main() -> ExitCode {
+    exit::main(run)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+fn run(cli: Cli) -> Outcome {
+    let peer = target::one(&cli.target, cli.family)?;
+    let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
+    let progress = Progress::new(cli.quiet);
+    let socket = open(peer, connected, progress)?;
+    if cli.promiscuous {
+        remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
+    }
+    let clock = Clock::start();
+    let mut driver = Driver::new(socket, connected, clock, Interrupt::listen()?);
+    let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
+    let transmissions = cli.retries.saturating_add(1);
+    if cli.raw {
+        let text = cli.text.as_bytes();
+        let promiscuous = cli.promiscuous;
+        let mut client =
+            Raw::new(RawConfig { target: peer, text, transmissions, deadline, promiscuous }, progress);
+        let end = driver.run(&mut client)?;
+        let foreign = client.foreign();
+        if foreign > 0 && !cli.quiet {
+            say(format_args!("rejected: wrong_source {foreign}"));
+        }
+        return finish(&cli, end, || client.outcome());
+    }
+    driver.watch_errors()?;
+    let key = cli.key.load()?;
+    let machine = RequestConfig {
+        preset: cli.preset.into(),
+        key: key.as_ref(),
+        grease: cli.grease.into(),
+        ..RequestConfig::new(peer)
+    };
+    // room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request
+    let request =
+        Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
+    let config = PptConfig { machine, transmissions, deadline, promiscuous: cli.promiscuous };
+    let mut client = Ppt::new(config, request, progress, generator(cli.seed), clock.now())?;
+    let end = driver.run(&mut client)?;
+    let rejects: Vec<String> =
+        client.rejects().iter().map(|(reject, count)| format!("{reject} {count}")).collect();
+    if !rejects.is_empty() && !cli.quiet {
+        say(format_args!("rejected: {}", rejects.join(", ")));
+    }
+    finish(&cli, end, || client.outcome())
+}
+
+/// A socket that has no address of its own until it needs one, so that the user sees when it gets it.
+fn open(peer: SocketAddr, connected: bool, progress: Progress) -> Result<UdpSocket, Failure> {
+    let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default())?;
+    // binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another
+    if let Err(error) = socket.disconnect() {
+        log::debug!("the port stays: {error}");
+    }
+    progress.before(&socket);
+    if connected {
+        socket.connect(peer).map_err(|error| Failure::io(&format!("connect to {peer}"), &error))?;
+    }
+    Ok(socket)
+}
+
+fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answer, Failure>) -> Outcome {
+    if end == End::Interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    let answer = outcome()?;
+    let text = escape(&answer.payload);
+    if cli.quiet {
+        say(text);
+        return Ok(Exit::Ok);
+    }
+    let style = Style::stdout();
+    let line = format!("answer from {}: \"{text}\"", answer.from);
+    say(if cli.promiscuous { style.red(line) } else { style.green(line) });
+    let plural = if answer.transmissions == 1 { "" } else { "s" };
+    say(format_args!("after {} and {} transmission{plural}", millis(answer.rtt), answer.transmissions));
+    Ok(Exit::Ok)
+}
+
+impl From<PresetArg> for Preset {
+    fn from(preset: PresetArg) -> Self {
+        match preset {
+            PresetArg::Internet => Self::INTERNET,
+            PresetArg::Lan => Self::LAN,
+            PresetArg::Loopback => Self::LOOPBACK,
+        }
+    }
+}

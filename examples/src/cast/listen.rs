@@ -1,0 +1,137 @@
+//! The listening side: a socket in the group, and the machine that shows what comes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use polyport_net::{Pktinfo, RecvMeta, SocketOptions, UdpSocket, interface_name};
+use polyport_protocol::client::Transmit;
+use polyport_protocol::{DecodeError, Decoder, Integrity, Key, Kind, Nanos, Role};
+
+use crate::driver::{Client, Fault};
+use crate::exit::Failure;
+use crate::style::say;
+use crate::text::{escape, hex};
+
+pub use polyport_net::Membership;
+
+/// A socket that hears what is sent to `at`, and shares the port with other listeners.
+///
+/// # Errors
+/// The system's, with the step at fault.
+pub fn join(at: SocketAddr, source: Option<IpAddr>, ifindex: u32) -> Result<UdpSocket, Failure> {
+    let options = SocketOptions {
+        reuse_addr: true,
+        broadcast: true,
+        pktinfo: Pktinfo::Always,
+        ..SocketOptions::default()
+    };
+    // bound to the group or broadcast address it takes no unicast from others at this port; systems that cannot bind
+    // those get the wildcard, and the destination is compared anyway
+    let mut wildcard = crate::target::any_like(at);
+    wildcard.set_port(at.port());
+    let socket = match UdpSocket::bind(at, &options) {
+        Err(error) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
+            UdpSocket::bind(wildcard, &options)?
+        }
+        result => result?,
+    };
+    if at.ip().is_multicast() {
+        let membership = Membership { group: at.ip(), source, ifindex };
+        socket.join_group(&membership).map_err(|error| Failure::io(&format!("join {}", at.ip()), &error))?;
+    }
+    Ok(socket)
+}
+
+/// Shows every datagram that comes.
+#[derive(Debug)]
+pub struct Listener {
+    at: SocketAddr,
+    count: Option<u64>,
+    until: Option<Nanos>,
+    key: Vec<Key>,
+    heard: u64,
+    senders: BTreeSet<SocketAddr>,
+    over: bool,
+}
+
+/// Senders remembered for the count at the end.
+const MAX_SENDERS: usize = 65_536;
+
+impl Listener {
+    /// Ends after `count` datagrams or at `until`, whichever comes first; without both, never.
+    #[must_use]
+    pub fn new(at: SocketAddr, count: Option<u64>, until: Option<Nanos>, key: Option<Key>) -> Self {
+        let key = key.into_iter().collect();
+        Self { at, count, until, key, heard: 0, senders: BTreeSet::new(), over: false }
+    }
+
+    /// Datagrams heard, and from how many senders.
+    #[must_use]
+    pub fn heard(&self) -> (u64, usize) {
+        (self.heard, self.senders.len())
+    }
+
+    fn show(&self, meta: &RecvMeta, datagram: &[u8]) {
+        let destination = meta.local.map_or_else(|| self.at.ip(), |local| local.destination);
+        let interface = meta.local.map_or_else(
+            || "?".to_owned(),
+            |local| interface_name(local.ifindex).unwrap_or_else(|_| local.ifindex.to_string()),
+        );
+        let (to, frame) = (SocketAddr::new(destination, self.at.port()), self.describe(datagram));
+        say(format_args!("{} -> {to} on {interface}: {frame}", meta.peer));
+    }
+
+    fn describe(&self, datagram: &[u8]) -> String {
+        let integrity = if self.key.is_empty() { Integrity::Checksum } else { Integrity::Keys(&self.key) };
+        match Decoder::new(Role::Any).with_integrity(integrity).decode(datagram) {
+            Ok(frame) => {
+                let header = frame.header();
+                let kind = if header.kind == Kind::Event { "event" } else { "frame" };
+                let (seq, stream) = (header.seq, hex(&header.stream_id.to_be_bytes()));
+                format!("{kind} {seq} of stream {stream}: \"{}\"", escape(frame.payload()))
+            }
+            // plain text is as welcome as frames
+            Err(DecodeError::Short | DecodeError::NotOurs) => format!("\"{}\"", escape(datagram)),
+            Err(class) => format!("{class}: \"{}\"", escape(datagram)),
+        }
+    }
+}
+
+impl Client for Listener {
+    fn poll_transmit(&mut self, _: Nanos, _: &mut [u8]) -> Option<Transmit> {
+        None
+    }
+
+    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+        let foreign = meta.local.is_some_and(|local| local.destination != self.at.ip());
+        if self.is_finished() || (foreign && !self.at.ip().is_unspecified()) {
+            return Ok(());
+        }
+        self.heard += 1;
+        if self.senders.len() < MAX_SENDERS {
+            self.senders.insert(meta.peer);
+        }
+        self.show(meta, datagram);
+        Ok(())
+    }
+
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+        match fault {
+            Fault::Pending(error) => Err(Failure::io("receive", error)),
+            Fault::Unsent(_) | Fault::Reported { .. } => Ok(()),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Nanos> {
+        self.until
+    }
+
+    fn handle_timeout(&mut self, now: Nanos) {
+        self.over = self.until.is_some_and(|until| until <= now);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.over || self.count.is_some_and(|count| self.heard >= count)
+    }
+}

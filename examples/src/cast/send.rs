@@ -1,0 +1,148 @@
+//! The sending side: a socket for it, and the machine that paces the datagrams.
+
+use std::net::{IpAddr, SocketAddr};
+
+use polyport_net::{RecvMeta, SocketOptions, UdpSocket};
+use polyport_protocol::Nanos;
+use polyport_protocol::client::{Pacer, Transmit};
+
+use super::event::Sealer;
+use crate::driver::{Client, Fault};
+use crate::exit::{Exit, Failure};
+use crate::style::say;
+use crate::target;
+use crate::text::escape;
+
+/// How the socket sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderOptions {
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Whether listeners on this host hear it, too.
+    pub looped: bool,
+    /// The interface to leave by; 0 leaves it to the routing table.
+    pub ifindex: u32,
+    /// The address to send from, and for groups the interface that has it; `None` leaves it to the routing table.
+    pub from: Option<IpAddr>,
+}
+
+/// What is sent, how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The group or broadcast address.
+    pub to: SocketAddr,
+    /// The payload.
+    pub text: &'a [u8],
+    /// Datagrams in all.
+    pub count: u64,
+    /// From one to the next.
+    pub interval: Nanos,
+}
+
+/// A socket that may send to groups and broadcast addresses.
+///
+/// # Errors
+/// The system's, with the option at fault.
+pub fn open(to: SocketAddr, options: &SenderOptions) -> Result<UdpSocket, Failure> {
+    let own = options.from.map_or_else(|| target::any_like(to), |ip| SocketAddr::new(ip, 0));
+    if own.is_ipv6() != to.is_ipv6() {
+        return Err(Failure::usage(format!("--from {} and {} are of two families", own.ip(), to.ip())));
+    }
+    let socket = UdpSocket::bind(own, &SocketOptions { broadcast: true, ..SocketOptions::default() })?;
+    let set = |what: &'static str| move |error| Failure::io(what, &error);
+    if to.ip().is_multicast() {
+        socket.set_multicast_hops(options.ttl).map_err(set("set the TTL"))?;
+        socket.set_multicast_loop(options.looped).map_err(set("set the loop option"))?;
+        if options.ifindex != 0 {
+            socket.set_multicast_interface(options.ifindex).map_err(set("choose the interface"))?;
+        }
+    } else if options.ttl != 0 {
+        socket.set_ttl(options.ttl).map_err(set("set the TTL"))?;
+    }
+    Ok(socket)
+}
+
+/// Sends the datagrams of a plan, one at each of its times.
+#[derive(Debug)]
+pub struct Sender<'a> {
+    plan: Plan<'a>,
+    pacer: Pacer,
+    sealer: Option<Sealer>,
+    sent: u64,
+    failure: Option<Failure>,
+}
+
+impl<'a> Sender<'a> {
+    /// Starts at once. With a sealer the text travels in EVENT frames.
+    #[must_use]
+    pub const fn new(plan: Plan<'a>, sealer: Option<Sealer>, now: Nanos) -> Self {
+        let pacer = Pacer::new(now, 1, plan.interval).with_total(plan.count);
+        Self { plan, pacer, sealer, sent: 0, failure: None }
+    }
+
+    /// How many have left.
+    ///
+    /// # Errors
+    /// A datagram could not be written.
+    pub fn outcome(self) -> Result<u64, Failure> {
+        self.failure.map_or(Ok(self.sent), Err)
+    }
+
+    fn write(&mut self, buffer: &mut [u8], seq: u64, now: Nanos) -> Result<usize, Failure> {
+        let too_long = |why: String| Failure::new(Exit::BadInput, format!("the text is too long: {why}"));
+        match &mut self.sealer {
+            Some(sealer) => {
+                sealer.event(buffer, seq, now, self.plan.text).map_err(|error| too_long(error.to_string()))
+            }
+            None => match buffer.get_mut(..self.plan.text.len()) {
+                Some(room) => {
+                    room.copy_from_slice(self.plan.text);
+                    Ok(room.len())
+                }
+                None => Err(too_long("no datagram takes it".to_owned())),
+            },
+        }
+    }
+}
+
+impl Client for Sender<'_> {
+    fn poll_transmit(&mut self, now: Nanos, buffer: &mut [u8]) -> Option<Transmit> {
+        let slot = if self.is_finished() { None } else { self.pacer.take(now) }?;
+        match self.write(buffer, slot.index, now) {
+            Ok(len) => Some(Transmit { destination: self.plan.to, len }),
+            Err(failure) => {
+                self.failure = Some(failure);
+                None
+            }
+        }
+    }
+
+    fn handle_sent(&mut self, _: Nanos, _: &UdpSocket) -> Result<(), Failure> {
+        self.sent += 1;
+        say(format_args!("sent {} to {}: \"{}\"", self.sent, self.plan.to, escape(self.plan.text)));
+        Ok(())
+    }
+
+    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+        say(format_args!("answer from {}: \"{}\"", meta.peer, escape(datagram)));
+        Ok(())
+    }
+
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+        match fault {
+            Fault::Unsent(error) => Err(Failure::io(&format!("send to {}", self.plan.to), error)),
+            // one listener's ICMP error says nothing about the others
+            Fault::Pending(_) | Fault::Reported { .. } => Ok(()),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Nanos> {
+        self.pacer.peek().map(|slot| slot.planned)
+    }
+
+    fn handle_timeout(&mut self, _: Nanos) {}
+
+    fn is_finished(&self) -> bool {
+        self.failure.is_some() || self.pacer.peek().is_none()
+    }
+}

@@ -1,0 +1,9 @@
+//! Datagrams explained octet by octet, and built from words.
+
+mod build;
+mod explain;
+mod option;
+
+pub use build::{Parts, build};
+pub use explain::{Line, explain};
+pub use option::{OptionArg, describe};

@@ -1,0 +1,221 @@
+//! The request machine of PPT/1 with its user interface.
+
+use std::net::SocketAddr;
+
+use polyport_net::{ErrorOrigin, QueuedError, RecvMeta, UdpSocket};
+use polyport_protocol::client::{
+    Failure as Ended, Input, Reject, RejectCounters, Request, RequestClient, RequestConfig, Transmit,
+};
+use polyport_protocol::{Code, Frame, Kind, Nanos};
+use rand::rngs::StdRng;
+
+use super::{Answer, Progress, refused, unsent};
+use crate::driver::{Client, Fault};
+use crate::exit::{Exit, Failure};
+
+/// Octets 8 to 15 of a frame are its request id [P-26].
+const ID: std::ops::Range<usize> = 8..16;
+
+/// How to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct PptConfig<'a> {
+    /// The machine's own.
+    pub machine: RequestConfig<'a>,
+    /// Transmissions at most; the machine has its own limit, too.
+    pub transmissions: u8,
+    /// Give up at this time.
+    pub deadline: Option<Nanos>,
+    /// Take whatever comes as the answer.
+    pub promiscuous: bool,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Ppt<'a> {
+    config: PptConfig<'a>,
+    machine: RequestClient<'a, StdRng, 1>,
+    progress: Progress,
+    sent: u8,
+    sent_at: Nanos,
+    /// Request id on the wire.
+    id: Option<[u8; 8]>,
+    answer: Option<Answer>,
+    over: bool,
+    encode: Option<Failure>,
+}
+
+impl<'a> Ppt<'a> {
+    /// Asks at once.
+    ///
+    /// # Errors
+    /// None while the machine has a place for one request.
+    pub fn new(
+        config: PptConfig<'a>,
+        request: Request<'a>,
+        progress: Progress,
+        rng: StdRng,
+        now: Nanos,
+    ) -> Result<Self, Failure> {
+        let mut machine = RequestClient::new(config.machine, rng);
+        machine.request(now, request).map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
+        Ok(Self {
+            config,
+            machine,
+            progress,
+            sent: 0,
+            sent_at: now,
+            id: None,
+            answer: None,
+            over: false,
+            encode: None,
+        })
+    }
+
+    /// What the run ended with.
+    ///
+    /// # Errors
+    /// Nobody answered, or not in this protocol.
+    pub fn outcome(self) -> Result<Answer, Failure> {
+        if let Some(failure) = self.encode {
+            return Err(failure);
+        }
+        self.answer.ok_or_else(|| no_reply(self.machine.rejects()))
+    }
+
+    /// Datagrams that were not accepted.
+    #[must_use]
+    pub const fn rejects(&self) -> &RejectCounters {
+        self.machine.rejects()
+    }
+
+    const fn target(&self) -> SocketAddr {
+        self.config.machine.destination
+    }
+
+    /// [P-76]: only an error that quotes this request's id counts.
+    fn concerns_us(&self, error: &QueuedError, quote: &[u8]) -> bool {
+        let quoted = quote.get(ID).and_then(|id| <[u8; 8]>::try_from(id).ok());
+        error.destination == Some(self.target()) && quoted.is_some() && quoted == self.id
+    }
+}
+
+impl Client for Ppt<'_> {
+    fn poll_transmit(&mut self, now: Nanos, buffer: &mut [u8]) -> Option<Transmit> {
+        if self.is_finished() {
+            return None;
+        }
+        let transmit = self.machine.poll_transmit(now, buffer);
+        if let Some(Ended::Encode(_, error)) = self.machine.poll_failure() {
+            let text = format!("the text does not fit into one datagram: {error}");
+            self.encode = Some(Failure::new(Exit::BadInput, text));
+        }
+        let transmit = transmit?;
+        if self.sent >= self.config.transmissions {
+            self.over = true;
+            return None;
+        }
+        self.sent += 1;
+        self.sent_at = now;
+        self.id = buffer.get(ID).and_then(|id| id.try_into().ok());
+        Some(transmit)
+    }
+
+    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), Failure> {
+        let until = self.poll_timeout().unwrap_or(self.sent_at);
+        self.progress.sent(socket, until.saturating_sub(self.sent_at));
+        Ok(())
+    }
+
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+        if self.is_finished() {
+            return Ok(());
+        }
+        let (from, rtt) = (meta.peer, now.saturating_sub(self.sent_at));
+        if self.config.promiscuous {
+            let payload = datagram.to_vec();
+            self.answer = Some(Answer { from, payload, rtt, transmissions: self.sent });
+            return Ok(());
+        }
+        match self.machine.handle_input(now, from, datagram, meta.truncated) {
+            Input::Answer(answer) if answer.frame.header().kind == Kind::Error => {
+                Err(error_reply(from, &answer.frame))
+            }
+            Input::Answer(answer) => {
+                let payload = answer.frame.payload().to_vec();
+                self.answer =
+                    Some(Answer { from, payload, rtt: answer.rtt, transmissions: answer.transmissions });
+                Ok(())
+            }
+            Input::UnknownVersion(_, frame) => {
+                let list: Vec<String> =
+                    frame.options().versions().unwrap_or_default().iter().map(u8::to_string).collect();
+                let text = format!("{from} does not speak version 1, but {}", list.join(", "));
+                Err(Failure::new(Exit::Protocol, text))
+            }
+            Input::Retry(_) => {
+                log::info!("{from} asks for another attempt");
+                Ok(())
+            }
+            Input::Rejected(reject) => {
+                log::info!("rejected {} octets from {from}: {reject}", datagram.len());
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+        match fault {
+            Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.target(), error)),
+            Fault::Reported { error, quote } if self.concerns_us(error, quote) => {
+                log::info!("{error:?}");
+                let said = std::io::Error::from_raw_os_error(error.errno);
+                let icmp = matches!(error.origin, ErrorOrigin::Icmp { .. } | ErrorOrigin::Icmp6 { .. });
+                // other errors may pass: routes come and go
+                let final_word = said.kind() == std::io::ErrorKind::ConnectionRefused;
+                if icmp && final_word { Err(refused(self.target())) } else { Ok(()) }
+            }
+            Fault::Reported { error, .. } => {
+                log::info!("an error that quotes no request of ours: {error:?}");
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Nanos> {
+        self.machine.poll_timeout().into_iter().chain(self.config.deadline).min()
+    }
+
+    fn handle_timeout(&mut self, now: Nanos) {
+        self.machine.handle_timeout(now);
+        let ended = self.machine.poll_failure().is_some();
+        self.over |= ended || self.config.deadline.is_some_and(|deadline| deadline <= now);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.over || self.answer.is_some() || self.encode.is_some()
+    }
+}
+
+/// Silence, or something that was no answer.
+fn no_reply(rejects: &RejectCounters) -> Failure {
+    // what came from elsewhere says nothing about the target
+    let strange: Vec<String> = rejects
+        .iter()
+        .filter(|(reject, _)| *reject != Reject::WrongSource)
+        .map(|(reject, count)| format!("{reject} {count}"))
+        .collect();
+    if strange.is_empty() {
+        return Failure::new(Exit::NoReply, "no reply: the server may be down");
+    }
+    let text = format!(
+        "no valid reply, but rejected ones ({}): does it speak PPT/1? else --raw",
+        strange.join(", ")
+    );
+    Failure::new(Exit::Protocol, text)
+}
+
+fn error_reply(from: SocketAddr, frame: &Frame<'_>) -> Failure {
+    let code = frame.header().code;
+    let exit = if matches!(code, Code::BUSY | Code::SHUTTING_DOWN) { Exit::NoReply } else { Exit::Protocol };
+    Failure::new(exit, format!("{from} refuses the request: {code}"))
+}

@@ -1,0 +1,137 @@
+//! Plain text with the textbook schedule, for servers that do not speak PPT/1.
+
+use std::net::SocketAddr;
+
+use polyport_net::{RecvMeta, UdpSocket};
+use polyport_protocol::Nanos;
+use polyport_protocol::client::{Textbook, Transmit};
+
+use super::{Answer, Progress, unsent};
+use crate::driver::{Client, Fault};
+use crate::exit::{Exit, Failure};
+
+/// How to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct RawConfig<'a> {
+    /// The server.
+    pub target: SocketAddr,
+    /// The whole datagram.
+    pub text: &'a [u8],
+    /// Transmissions at most; the schedule has its own end, too.
+    pub transmissions: u8,
+    /// Give up at this time.
+    pub deadline: Option<Nanos>,
+    /// Take whatever comes as the answer.
+    pub promiscuous: bool,
+}
+
+/// One request: send, wait 0.1 s, send again, wait twice as long, and so on up to 2 s.
+#[derive(Debug)]
+pub struct Raw<'a> {
+    config: RawConfig<'a>,
+    schedule: Textbook,
+    progress: Progress,
+    sent: u8,
+    sent_at: Nanos,
+    wait: Nanos,
+    until: Option<Nanos>,
+    /// Datagrams from elsewhere.
+    foreign: u64,
+    answer: Option<Answer>,
+    over: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// Asks at once.
+    #[must_use]
+    pub const fn new(config: RawConfig<'a>, progress: Progress) -> Self {
+        Self {
+            config,
+            schedule: Textbook::new(),
+            progress,
+            sent: 0,
+            sent_at: 0,
+            wait: 0,
+            until: None,
+            foreign: 0,
+            answer: None,
+            over: false,
+        }
+    }
+
+    /// What the run ended with.
+    ///
+    /// # Errors
+    /// Nobody answered.
+    pub fn outcome(self) -> Result<Answer, Failure> {
+        self.answer.ok_or_else(|| Failure::new(Exit::NoReply, "no reply: the server may be down"))
+    }
+
+    /// Datagrams from other addresses than the target.
+    #[must_use]
+    pub const fn foreign(&self) -> u64 {
+        self.foreign
+    }
+}
+
+impl Client for Raw<'_> {
+    fn poll_transmit(&mut self, now: Nanos, buffer: &mut [u8]) -> Option<Transmit> {
+        if self.is_finished() || self.until.is_some() {
+            return None;
+        }
+        let next = if self.sent < self.config.transmissions { self.schedule.next() } else { None };
+        let Some(wait) = next else {
+            self.over = true;
+            return None;
+        };
+        let room = buffer.get_mut(..self.config.text.len());
+        let Some(room) = room else {
+            self.over = true;
+            return None;
+        };
+        room.copy_from_slice(self.config.text);
+        self.sent += 1;
+        (self.sent_at, self.wait, self.until) = (now, wait, Some(now.saturating_add(wait)));
+        Some(Transmit { destination: self.config.target, len: self.config.text.len() })
+    }
+
+    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), Failure> {
+        self.progress.sent(socket, self.wait);
+        Ok(())
+    }
+
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+        if meta.peer != self.config.target && !self.config.promiscuous {
+            self.foreign += 1;
+        } else if !self.is_finished() {
+            self.answer = Some(Answer {
+                from: meta.peer,
+                payload: datagram.to_vec(),
+                rtt: now.saturating_sub(self.sent_at),
+                transmissions: self.sent,
+            });
+        }
+        Ok(())
+    }
+
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+        match fault {
+            Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.config.target, error)),
+            // never asked for: plain text carries no id to check a quotation against
+            Fault::Reported { .. } => Ok(()),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Nanos> {
+        self.until.into_iter().chain(self.config.deadline).min()
+    }
+
+    fn handle_timeout(&mut self, now: Nanos) {
+        self.until = self.until.filter(|until| *until > now);
+        self.over |= self.config.deadline.is_some_and(|deadline| deadline <= now);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.over || self.answer.is_some()
+    }
+}

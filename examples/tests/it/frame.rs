@@ -1,0 +1,136 @@
+//! `polyport-frame` against the vectors of the specification.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::run;
+
+const VECTORS: &str = include_str!("../../../protocol/vectors/vectors.jsonl");
+
+fn frames() -> impl Iterator<Item = Value> {
+    VECTORS.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|v: &Value| v["hex"].is_string())
+}
+
+fn text<'v>(vector: &'v Value, field: &str) -> &'v str {
+    vector[field].as_str().unwrap()
+}
+
+#[test]
+fn every_vector_has_the_class_it_expects() {
+    let mut count = 0;
+    for vector in frames() {
+        let mut arguments = vec!["decode", "--json", "--hex", text(&vector, "hex")];
+        if let Some(key) = vector["key"].as_str() {
+            arguments.extend(["--key", key]);
+        }
+        let run = run("frame", &arguments);
+        let object: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(object["class"], vector["expect"], "{}", text(&vector, "name"));
+        assert_eq!(object["length"], vector["len"]);
+        assert_eq!(run.code, if vector["expect"] == "ok" { 0 } else { 65 }, "{}", text(&vector, "name"));
+        let all: String =
+            object["fields"].as_array().unwrap().iter().map(|field| text(field, "hex")).collect();
+        assert_eq!(all, text(&vector, "hex"), "every octet is explained");
+        count += 1;
+    }
+    assert_eq!(count, 34, "a vector was lost");
+}
+
+#[test]
+fn lines_of_stdin_are_judged_one_by_one() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_polyport-frame"))
+        .args(["decode", "--stdin", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let vectors: Vec<Value> = frames().filter(|vector| vector["key"].is_null()).collect();
+    let input: String = vectors.iter().map(|vector| format!("{}\n", text(vector, "hex"))).collect();
+    child.stdin.take().unwrap().write_all(format!("not hex\n\n{input}").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let classes: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["class"].clone()).collect();
+    let expected: Vec<Value> = vectors.iter().map(|vector| vector["expect"].clone()).collect();
+    assert_eq!(classes, expected);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.starts_with("error: line 1: ") && err.lines().count() == 1, "{err}");
+    assert_eq!(output.status.code(), Some(65));
+}
+
+#[test]
+fn the_human_form_names_fields_and_ends_with_the_class() {
+    let vector = frames().find(|vector| vector["name"] == "response-stats-times").unwrap();
+    let run = run("frame", &["decode", "--hex", text(&vector, "hex")]);
+    assert_eq!((run.code, run.out.lines().last()), (0, Some("class: ok")), "{run:?}");
+    for part in
+        ["RESPONSE", "R reply, S wants RSTAT, T wants TIMES", "received at 1000 ns", "retransmission 1"]
+    {
+        run.prints(part);
+    }
+    run.prints("reply 6 of the stream, 7 requests seen");
+}
+
+#[test]
+fn frames_are_built_as_the_vectors_have_them() {
+    let common = ["--stream-id", "cafef00d", "--timestamp", "123456789", "--request-id", "0123456789abcdef"];
+    let cases: [(&str, &[&str]); 6] = [
+        ("request-min", &["--seq", "7", "--payload", "ping"]),
+        ("probe-1200", &["--kind", "probe", "--pad-to", "1200"]),
+        ("error-busy", &["--kind", "error", "--seq", "7", "--code", "16", "--option", "retry-after=1500"]),
+        ("grease-elective", &["--seq", "7", "--flags", "X", "--option", "0x5a=deadbe", "--payload", "ping"]),
+        (
+            "auth-sip",
+            &["--seq", "7", "--payload-hex", "70696e67", "--key", "000102030405060708090a0b0c0d0e0f"],
+        ),
+        (
+            "response-stats-times",
+            &[
+                "--kind",
+                "response",
+                "--flags",
+                "st",
+                "--attempt",
+                "1",
+                "--seq",
+                "7",
+                "--option",
+                "times=1000,1500",
+                "--option",
+                "rstat=6,7,127",
+                "--payload",
+                "pong",
+            ],
+        ),
+    ];
+    for (name, arguments) in cases {
+        let vector = frames().find(|vector| vector["name"] == name).unwrap();
+        let run = run("frame", &[&["encode"], &common[..], arguments].concat());
+        assert_eq!((run.out.trim(), run.code), (text(&vector, "hex"), 0), "{name}");
+    }
+}
+
+#[test]
+fn keys_come_from_files_and_faults_are_one_line() {
+    let vector = frames().find(|vector| vector["name"] == "auth-hmac").unwrap();
+    let path = std::env::temp_dir().join(format!("polyport-frame-key-{}", std::process::id()));
+    std::fs::write(&path, format!("{}\n", text(&vector, "key"))).unwrap();
+    let file = path.to_str().unwrap();
+    let good = run("frame", &["decode", "--hex", text(&vector, "hex"), "--key-file", file]);
+    let wrong_id =
+        run("frame", &["decode", "--hex", text(&vector, "hex"), "--key-file", file, "--key-id", "3"]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(good.code, 0, "{good:?}");
+    wrong_id.fails(65, "bad_auth");
+    run("frame", &["decode", "--hex", text(&vector, "hex"), "--key-file", file]).fails(65, "key file");
+    run("frame", &["decode", "--hex", "0e5"]).fails(65, "odd");
+    run("frame", &["decode", "--hex", &text(&vector, "hex")[..80]]).fails(65, "40 octets is refused: short");
+    run("frame", &["encode", "--option", "room=255", "--pad-to", "70000"]).fails(65, "70000");
+    assert_eq!(run("frame", &["decode"]).code, 64);
+    assert_eq!(run("frame", &["encode", "--kind", "0x8a"]).code, 64);
+    assert_eq!(run("frame", &["--version"]).code, 0);
+    run("frame", &["--help"]).prints("Examples:");
+}

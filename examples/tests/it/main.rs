@@ -1,0 +1,9 @@
+//! The real binaries, over loopback.
+#![cfg(test)]
+
+mod cast;
+mod frame;
+mod mtu;
+mod request;
+mod spoof;
+mod support;
