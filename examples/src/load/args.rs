@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(required = true, value_name = "TARGET")]
     pub targets: Vec<String>,
     /// Datagrams a time over all targets: 50000/s, 1.5k/s, 30/m
-    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse, env = "POLYPORT_RATE")]
+    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse)]
     pub rate: Rate,
     /// How long the measured load lasts
     #[arg(short, long, default_value = "10s", value_parser = humantime::parse_duration)]

@@ -12,11 +12,13 @@ const DIGITS_TOTAL: u8 = 3;
 /// Significant digits of the histogram of one target: 15 kB each, 15 MB for a thousand targets.
 const DIGITS_TARGET: u8 = 2;
 
-/// One histogram, and how often it was too short.
+/// One histogram, how often it was too short, and the exact ends of what was recorded.
 #[derive(Clone, Debug)]
 pub struct Latency<C: Counter> {
     histogram: Histogram<C>,
     beyond: u64,
+    min: Nanos,
+    max: Nanos,
 }
 
 /// The histogram of a run.
@@ -47,28 +49,36 @@ impl TargetLatency {
 
 impl<C: Counter> Latency<C> {
     fn new(digits: u8) -> Result<Self, CreationError> {
-        Ok(Self { histogram: Histogram::new_with_bounds(1, LONGEST, digits)?, beyond: 0 })
+        Ok(Self {
+            histogram: Histogram::new_with_bounds(1, LONGEST, digits)?,
+            beyond: 0,
+            min: Nanos::MAX,
+            max: 0,
+        })
     }
 
     /// Records one latency.
     pub fn record(&mut self, latency: Nanos) {
         self.beyond += u64::from(latency > LONGEST);
+        self.min = self.min.min(latency);
+        self.max = self.max.max(latency);
         self.histogram.saturating_record(latency.min(LONGEST));
     }
 
     /// What is read from it; `None` if nothing was recorded.
     #[must_use]
     pub fn percentiles(&self) -> Option<Percentiles> {
-        let at = |quantile| self.histogram.value_at_quantile(quantile);
+        // a bucket is read at its upper end, which no latency need have reached
+        let at = |quantile| self.histogram.value_at_quantile(quantile).min(self.max);
         (!self.histogram.is_empty()).then(|| Percentiles {
             count: self.histogram.len(),
             beyond: self.beyond,
-            min: self.histogram.min(),
+            min: self.min,
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p99_9: at(0.999),
-            max: self.histogram.max(),
+            max: self.max,
         })
     }
 }
@@ -80,7 +90,7 @@ pub struct Percentiles {
     pub count: u64,
     /// Those above [`LONGEST`].
     pub beyond: u64,
-    /// The shortest.
+    /// The shortest, exactly.
     pub min: Nanos,
     /// Half are not longer.
     pub p50: Nanos,
@@ -90,7 +100,7 @@ pub struct Percentiles {
     pub p99: Nanos,
     /// 999 of 1000 are not longer.
     pub p99_9: Nanos,
-    /// The longest.
+    /// The longest, exactly.
     pub max: Nanos,
 }
 
@@ -169,7 +179,7 @@ mod tests {
             let exact = exact * 1_000_000;
             assert!(value >= exact && value - exact <= exact / 1000, "{value} for {exact}");
         }
-        assert_eq!((read.count, read.beyond), (1000, 0));
+        assert_eq!((read.count, read.beyond, read.min, read.max), (1000, 0, 1_000_000, 1_000_000_000));
     }
 
     #[test]
@@ -180,7 +190,8 @@ mod tests {
         latency.record(u64::MAX);
         let read = latency.percentiles().unwrap();
         assert_eq!((read.count, read.beyond), (3, 2));
-        assert!(read.max >= LONGEST);
+        assert_eq!((read.min, read.max), (LONGEST, u64::MAX));
+        assert!(read.p50 >= LONGEST);
     }
 
     #[test]
@@ -188,9 +199,9 @@ mod tests {
         let mut latencies = Latencies::new(2).unwrap();
         latencies.left(1_000, 3_000_000);
         latencies.answered(1, 1_000, 3_000_000, 3_500_000);
-        let p50 = |latency: &TotalLatency| latency.percentiles().unwrap().p50 / 10_000;
+        let p50 = |latency: &TotalLatency| latency.percentiles().unwrap().p50;
         let read = (p50(&latencies.from_plan), p50(&latencies.from_send), p50(&latencies.lag));
-        assert_eq!(read, (350, 50, 300));
+        assert_eq!(read, (3_499_000, 500_000, 2_999_000));
         assert_eq!(latencies.late_sends, 1);
         assert!(latencies.targets[0].percentiles().is_none() && latencies.targets[1].percentiles().is_some());
     }

@@ -1,5 +1,6 @@
 //! The result of a run as one JSON object. Times are in nanoseconds, counts are whole numbers.
 
+use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::config::Config;
@@ -58,8 +59,8 @@ fn config(config: &Config) -> Value {
         "warmup_ns": config.warm_up,
         "drain": drain,
         "timeout_ns": config.timeout,
-        "distribution": format!("{:?}", config.distribution),
-        "pacing": format!("{:?}", config.pacing),
+        "distribution": name(&config.distribution),
+        "pacing": name(&config.pacing),
         "streams": config.streams,
         "payload": config.payload,
         "size": config.shape().size(),
@@ -69,6 +70,11 @@ fn config(config: &Config) -> Value {
         "seed": config.seed,
         "key_id": config.key.as_ref().map(polyport_protocol::Key::id),
     })
+}
+
+/// The name of a choice on the command line.
+fn name(choice: &impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 fn counts(summary: &Summary) -> Value {
@@ -147,6 +153,10 @@ mod tests {
             assert_eq!(object["counts"][count], 0, "{count}");
         }
         assert!(object["latency"]["lag"].is_null() && object["config"]["rate"]["count"] == 1000);
+        assert_eq!(
+            (&object["config"]["distribution"], &object["config"]["pacing"]),
+            (&json!("round-robin"), &json!("sleep"))
+        );
         let read: Value = serde_json::from_str(&object.to_string()).unwrap();
         assert_eq!(read, object);
     }

@@ -114,3 +114,58 @@ impl Outbox {
         self.pending.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::ledger::{Ledger, LedgerConfig};
+    use polyport_net::SocketOptions;
+
+    #[test]
+    fn one_refused_datagram_stops_no_other_and_each_is_told_once() {
+        let bind = || UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
+        let (socket, peer) = (bind(), bind());
+        let good = peer.local_addr().unwrap();
+        let nowhere = "127.0.0.1:0".parse().unwrap();
+        let ledger = Ledger::new(LedgerConfig {
+            targets: vec![good],
+            streams: 1,
+            ring: 1,
+            practice_ring: 1,
+            timeout: 1,
+            max_in_flight: 1,
+            first_stream_id: 0,
+            epoch: 0,
+        });
+        let mut outbox = Outbox::new(socket, 4);
+        for (seq, to) in [(0, good), (1, nowhere), (2, good)] {
+            let len = outbox.room().len();
+            outbox.room().fill(b'x');
+            outbox.push(Pending {
+                lane: ledger.practice(0),
+                seq,
+                slot: Slot { index: seq, planned: 0 },
+                to,
+                len,
+            });
+        }
+        let mut told = Vec::new();
+        outbox.flush(|datagram, departure| {
+            told.push((datagram.seq, matches!(departure, Departure::Left)));
+            assert!(!matches!(departure, Departure::Blocked));
+        });
+        assert_eq!(told, [(0, true), (1, false), (2, true)]);
+        outbox.flush(|datagram, _| panic!("{datagram:?} is still in the batch"));
+        for _ in 0..BATCH {
+            assert_eq!(outbox.room().len(), 4);
+            outbox.push(Pending {
+                lane: ledger.practice(0),
+                seq: 0,
+                slot: Slot { index: 0, planned: 0 },
+                to: good,
+                len: 4,
+            });
+        }
+        assert!(outbox.room().is_empty(), "the batch is full");
+    }
+}

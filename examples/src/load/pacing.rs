@@ -1,7 +1,6 @@
 //! Waiting for an answer or for the next planned time, more finely than `poll(2)` can.
 
 use std::io;
-use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 
 use polyport_protocol::{Nanos, SECOND};
@@ -29,7 +28,7 @@ const SPIN: Nanos = 200_000;
 /// Where that is refused the lag is longer and the report shows it.
 pub fn be_exact() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::set_current_timer_slack(NonZeroU64::new(1)) {
+    if let Err(error) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
         log::debug!("timer slack: {error}");
     }
 }

@@ -52,19 +52,13 @@ impl Progress {
 
     /// Shows the state if it is time to.
     pub fn tick(&mut self, now: Nanos, phase: &str, ledger: &Ledger) {
-        if now < self.next() {
-            return;
-        }
-        let line = self.line(now, phase, ledger);
+        let Some(line) = self.due(now, phase, ledger) else { return };
         // a terminal that has gone is no reason to end a run
         drop(match self.mode {
             Mode::Quiet => Ok(()),
             Mode::Lines => writeln!(io::stderr().lock(), "{line}"),
-            Mode::Overwrite => write!(io::stderr().lock(), "\r{line}\x1b[K"),
+            Mode::Overwrite => write!(io::stderr().lock(), "\r{}\x1b[K", cut(&line, width())),
         });
-        self.last = (now, ledger.total().sent);
-        // intervals that passed during a pause are not made up for
-        self.next = now - (now - self.start) % self.interval + self.interval;
     }
 
     /// Removes the line that was overwritten, before the report.
@@ -72,6 +66,18 @@ impl Progress {
         if self.mode == Mode::Overwrite {
             drop(write!(io::stderr().lock(), "\r\x1b[K"));
         }
+    }
+
+    /// The line, if it is time for one.
+    fn due(&mut self, now: Nanos, phase: &str, ledger: &Ledger) -> Option<String> {
+        if now < self.next() {
+            return None;
+        }
+        let line = self.line(now, phase, ledger);
+        self.last = (now, ledger.total().sent);
+        // intervals that passed during a pause are not made up for
+        self.next = now - (now - self.start) % self.interval + self.interval;
+        Some(line)
     }
 
     fn line(&self, now: Nanos, phase: &str, ledger: &Ledger) -> String {
@@ -88,5 +94,51 @@ impl Progress {
             ledger.in_flight(),
             ledger.not_sent(),
         )
+    }
+}
+
+/// Columns of the terminal; 80 if it does not say.
+fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).map(|size| usize::from(size.ws_col));
+    size.ok().filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// The part of an ASCII line that fits: a line that wraps could not be overwritten.
+fn cut(line: &str, columns: usize) -> &str {
+    line.get(..columns.saturating_sub(1)).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::config::example;
+    use polyport_protocol::SECOND;
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::new(example(vec!["127.0.0.1:7".parse().unwrap()]).books(0, 0));
+        for number in 0..50 {
+            ledger.plan();
+            ledger.send(ledger.measured(0, 0), number, 0, SECOND).unwrap();
+        }
+        ledger
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_interval() {
+        let progress = Progress::new(true, SECOND, SECOND);
+        let line = progress.line(SECOND + SECOND / 2, "load", &ledger());
+        assert!(line.starts_with("  500ms  load  sent 50 (100/s)  ok 0 "), "{line}");
+        assert!(line.contains("  in flight 50  not sent 0"), "{line}");
+        assert_eq!((cut(&line, 8), cut("short", 80)), ("  500ms", "short"));
+    }
+
+    #[test]
+    fn intervals_that_were_missed_are_not_made_up_for() {
+        let mut progress = Progress { mode: Mode::Lines, ..Progress::new(true, SECOND, 0) };
+        assert_eq!(progress.due(SECOND - 1, "load", &ledger()), None);
+        assert_eq!((progress.next(), progress.last), (SECOND, (0, 0)), "not yet");
+        assert!(progress.due(5 * SECOND + 1, "load", &ledger()).is_some());
+        assert_eq!((progress.next(), progress.last), (6 * SECOND, (5 * SECOND + 1, 50)));
+        assert_eq!(Progress::new(true, SECOND, 0).next(), Nanos::MAX, "quiet");
     }
 }

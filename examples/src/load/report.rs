@@ -86,11 +86,12 @@ fn head(config: &Config, summary: &Summary, style: Style) -> String {
         Distribution::Random => ", random turns",
     };
     let aborted = if summary.aborted { format!("  {}", style.yellow("interrupted")) } else { String::new() };
+    let load = if summary.aborted { summary.took } else { config.duration };
     format!(
         " {}  {targets}  rate {} (constant{turns})  {} + drain {}  seed {}{aborted}",
         style.bold("polyport-load"),
         config.rate,
-        span(summary.took),
+        span(load),
         span(summary.drained),
         config.seed,
     )

@@ -173,15 +173,19 @@ impl Stream {
         Ok(seq)
     }
 
-    /// Strikes out a datagram that was entered and did not leave after all. Its number is not used again.
+    /// Strikes out a datagram that was entered and did not leave after all. Once all later ones are struck out, too,
+    /// its number is given to the next one: gaps would use up the ring while the send buffer is full.
     pub fn cancel(&mut self, seq: u64) {
-        if let Some(entry) = self.ring.get_mut(seq)
-            && entry.state == State::Open
+        let Some(entry) = self.ring.get_mut(seq).filter(|entry| entry.state == State::Open) else { return };
+        entry.state = State::Free;
+        self.tally.sent -= 1;
+        self.tally.open -= 1;
+        while let Some(last) = self.next_seq.checked_sub(1)
+            && matches!(self.ring.slot(last), entry if entry.seq == last && entry.state == State::Free)
         {
-            entry.state = State::Free;
-            self.tally.sent -= 1;
-            self.tally.open -= 1;
+            self.next_seq = last;
         }
+        self.oldest_open = self.oldest_open.min(self.next_seq);
     }
 
     /// Enters an answer that arrived at `arrival`.

@@ -123,15 +123,30 @@ fn a_full_ring_refuses_until_the_oldest_has_timed_out() {
 }
 
 #[test]
-fn what_did_not_leave_is_not_sent() {
+fn what_did_not_leave_is_not_sent_and_its_number_is_free_again() {
+    let mut stream = stream();
+    (0..4).for_each(|seq| send(&mut stream, seq, 0));
+    stream.cancel(1);
+    send(&mut stream, 4, 0);
+    (2..5).for_each(|seq| stream.cancel(seq));
+    stream.cancel(4);
+    assert_eq!((stream.tally().sent, stream.tally().open), (1, 1));
+    assert_eq!(stream.receive(&reply(1, 0), 1).class, Class::UnknownId);
+    send(&mut stream, 1, 5);
+    assert_eq!(stream.receive(&reply(0, 0), 6).class, Class::Ok);
+    assert_eq!(stream.receive(&reply(1, 5), 6).class, Class::Ok);
+}
+
+#[test]
+fn a_full_send_buffer_does_not_use_up_the_ring() {
     let mut stream = stream();
     send(&mut stream, 0, 0);
-    stream.cancel(0);
-    stream.cancel(0);
-    assert_eq!(stream.tally(), Tally::default());
-    assert_eq!(stream.receive(&reply(0, 0), 1).class, Class::UnknownId);
-    send(&mut stream, 1, 0);
-    assert_eq!(stream.tally().sent, 1);
+    for _ in 0..100 {
+        send(&mut stream, 1, 1);
+        stream.expire(1);
+        stream.cancel(1);
+    }
+    assert_eq!(stream.receive(&reply(0, 0), TIMEOUT + 1).class, Class::Late);
 }
 
 #[test]
@@ -197,6 +212,7 @@ impl Model {
         }
         if cancel {
             stream.cancel(seq);
+            self.next = seq;
         } else {
             self.sent.insert(seq, self.now);
         }
