@@ -173,9 +173,12 @@ impl Driver {
     fn transmit(&mut self, client: &mut impl Client) -> Result<(), Failure> {
         while let Some(transmit) = client.poll_transmit(self.clock.now(), &mut self.buffer) {
             let mut result = self.send(transmit);
-            if result.is_err() {
+            if let Err(error) = result {
                 // it may have been an earlier datagram's error that was pending: the second try tells
-                self.reports(client)?;
+                let told = self.reports(client)?;
+                if !told && error.kind() == io::ErrorKind::ConnectionRefused {
+                    client.handle_fault(self.clock.now(), &Fault::Pending(error))?;
+                }
                 result = self.send(transmit);
             }
             match result {

@@ -24,6 +24,7 @@ pub mod key;
 pub mod load;
 pub mod mtu;
 pub mod request;
+pub mod spoof;
 pub mod style;
 pub mod target;
 pub mod text;

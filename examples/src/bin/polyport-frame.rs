@@ -6,13 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polyport_examples::exit::{self, Exit, Failure, Outcome};
-use polyport_examples::frame::{OptionArg, Parts, build, explain};
+use polyport_examples::frame::{OptionArg, Parts, as_object, as_table, build, class};
 use polyport_examples::key::{KeyArgs, generator};
 use polyport_examples::style::{Style, complain, say};
-use polyport_examples::text::{escape, hex, unhex};
-use polyport_protocol::{Code, DecodeError, Decoder, Flags, Frame, Header, Integrity, Key, Kind, Role};
+use polyport_examples::text::{hex, unhex};
+use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
 use rand::RngExt;
-use serde_json::{Value, json};
 
 /// Explains a PPT/1 datagram octet by octet, or builds one.
 #[derive(Parser)]
@@ -156,7 +155,7 @@ fn decode(arguments: &Decode) -> Outcome {
     if exit == Exit::Ok {
         return Ok(exit);
     }
-    let class = class(&decoder, &datagram);
+    let class = class(decoder.decode(&datagram));
     Err(Failure::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
 }
 
@@ -180,59 +179,15 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
     Ok(worst)
 }
 
+/// Prints one frame; whether it is one.
 fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Exit {
     let result = decoder.decode(datagram);
-    let class = class(decoder, datagram);
-    let lines = explain(datagram, result.map(|_| ()));
     if as_json {
-        let fields: Vec<Value> = lines
-            .iter()
-            .map(|line| {
-                let octets = hex(line.octets);
-                json!({"offset": line.offset, "hex": octets, "field": line.field, "meaning": line.meaning})
-            })
-            .collect();
-        let frame = result.ok().map(|frame| structured(&frame));
-        say(json!({"class": class, "length": datagram.len(), "frame": frame, "fields": fields}));
+        say(as_object(datagram, result));
     } else {
-        let style = Style::stdout();
-        say(style.bold(format_args!("{:>6}  {:<32}  {:<14}  meaning", "offset", "hex", "field")));
-        for line in &lines {
-            let (offset, field, meaning) = (line.offset, &line.field, &line.meaning);
-            say(format_args!("{offset:>6}  {:<32}  {field:<14}  {meaning}", shortened(line.octets)));
-        }
-        let verdict = if result.is_ok() { style.green(class) } else { style.red(class) };
-        say(format_args!("class: {verdict}"));
+        say(as_table(datagram, result, Style::stdout()));
     }
     if result.is_ok() { Exit::Ok } else { Exit::BadInput }
-}
-
-fn class(decoder: &Decoder<'_>, datagram: &[u8]) -> &'static str {
-    decoder.decode(datagram).map_or_else(DecodeError::name, |_| "ok")
-}
-
-/// The frame's values, for programs.
-fn structured(frame: &Frame<'_>) -> Value {
-    let header = frame.header();
-    json!({
-        "kind": format!("{:?}", header.kind).to_lowercase(),
-        "flags": header.flags.to_octet(),
-        "request_id": format!("{:016x}", header.request_id),
-        "stream_id": format!("{:08x}", header.stream_id),
-        "attempt": header.attempt,
-        "code": header.code.0,
-        "seq": header.seq,
-        "timestamp": header.timestamp,
-        "key_id": frame.options().key_id(),
-        "payload": hex(frame.payload()),
-        "text": escape(frame.payload()),
-        "padding": frame.padding(),
-    })
-}
-
-/// Sixteen octets fill the column.
-fn shortened(octets: &[u8]) -> String {
-    if octets.len() <= 16 { hex(octets) } else { format!("{}.. +{}", hex(&octets[..12]), octets.len() - 12) }
 }
 
 fn encode(arguments: &Encode) -> Outcome {

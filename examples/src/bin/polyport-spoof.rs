@@ -1,2 +1,123 @@
-//! wip
-fn main() {}
+//! `polyport-spoof`: which forged replies which client takes, shown on loopback.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use polyport_examples::exit::{self, Exit, Failure, Outcome};
+use polyport_examples::key::{GreaseArg, generator};
+use polyport_examples::spoof::{Case, Cell, Guard, Setting, play};
+use polyport_examples::style::{Style, say};
+use serde_json::{Map, Value, json};
+
+/// Shows case by case which forged replies a client takes that is promiscuous, connected, or checks request ids.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  polyport-spoof\n  polyport-spoof --json | jq .safe\n\n\
+    Everything happens on loopback, between sockets of this process.\n\n\
+    Exit codes: 0 the request-id client took no forged reply, lost no genuine one and counted each under its name;\n\
+    64 usage, 70 it did not, 71 the system refuses sockets"
+)]
+struct Cli {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Play on `::1` instead of 127.0.0.1
+    #[arg(short = '6')]
+    ipv6: bool,
+    /// How often requests carry what receivers must ignore
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    grease: GreaseArg,
+    /// Makes the run repeatable
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// One row: a case and what each client did.
+type Row = (Case, Vec<(Guard, Cell)>);
+
+fn main() -> ExitCode {
+    exit::main(run)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+fn run(cli: Cli) -> Outcome {
+    let ip =
+        if cli.ipv6 { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
+    let setting = Setting { own: std::net::SocketAddr::new(ip, 0), grease: cli.grease.into() };
+    let mut rng = generator(cli.seed);
+    let mut rows: Vec<Row> = Vec::new();
+    for case in Case::ALL {
+        let mut cells = Vec::new();
+        for guard in Guard::ALL {
+            cells.push((guard, play(case, guard, setting, &mut rng)?));
+        }
+        rows.push((case, cells));
+    }
+    let failed: Vec<&str> = rows.iter().filter(|row| !is_good(row)).map(|(case, _)| case.name()).collect();
+    if cli.json {
+        say(as_json(&rows, failed.is_empty()));
+    } else {
+        table(&rows);
+    }
+    if failed.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let text = format!("the request-id client fails: {}", failed.join("; "));
+    Err(Failure::new(Exit::Software, text))
+}
+
+/// Only the last client has to be right.
+fn is_good((case, cells): &Row) -> bool {
+    let mut judged = cells.iter().filter(|(guard, _)| *guard == Guard::RequestId);
+    judged.next().is_some_and(|(_, cell)| cell.is_safe() && cell.is_counted(*case))
+}
+
+fn table(rows: &[Row]) {
+    let style = Style::stdout();
+    let line = |first: &str, cells: &[String]| {
+        let cells: String = cells.iter().map(|cell| format!("  {cell:<12}")).collect();
+        format!("{first:<32}{cells}").trim_end().to_owned()
+    };
+    let names = Guard::ALL.map(|guard| guard.name().to_owned());
+    say(style.bold(line("a client that is / checks", &names)));
+    for (case, cells) in rows {
+        let texts: Vec<String> = cells
+            .iter()
+            .map(|(_, cell)| {
+                let text = format!("{:<12}", cell.text());
+                if cell.forged_taken > 0 { style.red(text) } else { style.green(text) }
+            })
+            .collect();
+        say(line(case.name(), &texts));
+    }
+    let sum = |guard: Guard| {
+        let cells = rows.iter().flat_map(|(_, cells)| cells).filter(|(of, _)| *of == guard);
+        let (taken, sent) =
+            cells.fold((0, 0), |(taken, sent), (_, cell)| (taken + cell.genuine_taken, sent + cell.genuine));
+        format!("{taken} of {sent}")
+    };
+    say(line("genuine replies accepted", &Guard::ALL.map(sum)));
+}
+
+fn as_json(rows: &[Row], safe: bool) -> Value {
+    let cases: Vec<Value> = rows
+        .iter()
+        .map(|(case, cells)| {
+            let mut object = Map::new();
+            object.insert("case".to_owned(), json!(case.name()));
+            for (guard, cell) in cells {
+                let value = json!({
+                    "forged": cell.forged,
+                    "forged_accepted": cell.forged_taken,
+                    "genuine": cell.genuine,
+                    "genuine_accepted": cell.genuine_taken,
+                    "rejects": cell.rejects,
+                });
+                object.insert(guard.name().replace(' ', "_"), value);
+            }
+            Value::Object(object)
+        })
+        .collect();
+    json!({"cases": cases, "safe": safe})
+}

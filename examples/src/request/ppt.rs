@@ -42,6 +42,8 @@ pub struct Ppt<'a> {
     answer: Option<Answer>,
     over: bool,
     encode: Option<Failure>,
+    /// What was heard last that is no answer, but explains its absence.
+    hint: Option<String>,
 }
 
 impl<'a> Ppt<'a> {
@@ -68,6 +70,7 @@ impl<'a> Ppt<'a> {
             answer: None,
             over: false,
             encode: None,
+            hint: None,
         })
     }
 
@@ -79,7 +82,7 @@ impl<'a> Ppt<'a> {
         if let Some(failure) = self.encode {
             return Err(failure);
         }
-        self.answer.ok_or_else(|| no_reply(self.machine.rejects()))
+        self.answer.ok_or_else(|| no_reply(self.machine.rejects(), self.hint.as_deref()))
     }
 
     /// Datagrams that were not accepted.
@@ -154,6 +157,7 @@ impl Client for Ppt<'_> {
             }
             Input::Retry(_) => {
                 log::info!("{from} asks for another attempt");
+                self.hint = Some("it asked for another attempt".to_owned());
                 Ok(())
             }
             Input::Rejected(reject) => {
@@ -172,6 +176,7 @@ impl Client for Ppt<'_> {
                 let icmp = matches!(error.origin, ErrorOrigin::Icmp { .. } | ErrorOrigin::Icmp6 { .. });
                 // other errors may pass: routes come and go
                 let final_word = said.kind() == std::io::ErrorKind::ConnectionRefused;
+                self.hint = Some(said.to_string());
                 if icmp && final_word { Err(refused(self.target())) } else { Ok(()) }
             }
             Fault::Reported { error, .. } => {
@@ -197,7 +202,7 @@ impl Client for Ppt<'_> {
 }
 
 /// Silence, or something that was no answer.
-fn no_reply(rejects: &RejectCounters) -> Failure {
+fn no_reply(rejects: &RejectCounters, hint: Option<&str>) -> Failure {
     // what came from elsewhere says nothing about the target
     let strange: Vec<String> = rejects
         .iter()
@@ -205,7 +210,8 @@ fn no_reply(rejects: &RejectCounters) -> Failure {
         .map(|(reject, count)| format!("{reject} {count}"))
         .collect();
     if strange.is_empty() {
-        return Failure::new(Exit::NoReply, "no reply: the server may be down");
+        let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+        return Failure::new(Exit::NoReply, format!("no reply: the server may be down{hint}"));
     }
     let text = format!(
         "no valid reply, but rejected ones ({}): does it speak PPT/1? else --raw",

@@ -8,7 +8,7 @@ use crate::support::{closed, decode, reply, run, serve, socket};
 /// The longest UDP payload over IPv4.
 const MOST: usize = 65_507;
 
-/// PROBE_ACK for probes of at most `takes` octets.
+/// The acknowledgement of a PROBE.
 fn ack(datagram: &[u8]) -> Vec<u8> {
     let frame = decode(datagram);
     assert_eq!(frame.header().kind, Kind::Probe);
@@ -45,10 +45,9 @@ fn silence_about_long_ones_is_a_black_hole_found_to_the_octet() {
         if datagram.len() <= 1371 {
             socket.send_to(&ack(datagram), peer).unwrap();
         }
-        // the last question of the search: three misses of 1372, each confirmed
         true
     });
-    let run = run("mtu", &["--json", "--timer", "20ms", "--max", "1400", &address.to_string()]);
+    let run = run("mtu", &["--json", "--timer", "50ms", "--max", "1400", &address.to_string()]);
     drop(thread);
     let found: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!((run.code, &found["payload"], &found["mtu"]), (0, &1371.into(), &1399.into()), "{run:?}");
@@ -74,7 +73,7 @@ fn a_short_buffer_of_the_echo_is_not_taken_for_the_path() {
         socket.send_to(&datagram[..datagram.len().min(1024)], peer).unwrap();
         true
     });
-    let run = run("mtu", &["--raw", "--json", "--timer", "20ms", "--max", "1200", &address.to_string()]);
+    let run = run("mtu", &["--raw", "--json", "--timer", "50ms", "--max", "1200", &address.to_string()]);
     let found: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!(found["payload"], 1024, "{run:?}");
     assert!(found["cut_echoes"].as_u64().unwrap() >= 3);
@@ -93,7 +92,7 @@ fn requests_measure_both_ways_and_tell_who_does_not_echo() {
             socket.send_to(&out[..len], peer).unwrap();
             !echoes || datagram.len() != 2000
         });
-        let run = run("mtu", &["--both", "--timer", "20ms", "--max", "2000", &address.to_string()]);
+        let run = run("mtu", &["--both", "--timer", "50ms", "--max", "2000", &address.to_string()]);
         if echoes {
             thread.join().unwrap();
             assert_eq!(run.code, 0, "{run:?}");

@@ -130,7 +130,7 @@ fn garbage_is_rejected_named_and_harmless() {
         socket.send_to(&cut[..cut.len() - 1], peer).unwrap();
         decode(datagram).header().attempt < 1
     });
-    let run = run("request", &["--preset", "loopback", "--retries", "1", &address.to_string()]);
+    let run = run("request", &["--preset", "lan", "--retries", "1", &address.to_string()]);
     server.join().unwrap();
     run.fails(76, "does it speak PPT/1?");
     run.prints("rejected: short 2, bad_length 2\n");
