@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long)]
     pub raw_echo: bool,
     /// Most datagrams that wait for answers; further ones are not sent, and counted
-    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub max_in_flight: u64,
     /// Repeats ids and random turns; predictable ids are for tests
     #[arg(long, value_name = "N")]
@@ -170,6 +170,8 @@ mod tests {
             "127.0.0.1:2-1",
             "127.0.0.1:1 --rate 0",
             "127.0.0.1:1 --size 20",
+            "127.0.0.1:1 --timeout 0s",
+            "127.0.0.1:1 --max-in-flight 0",
             "127.0.0.1:1 --payload 65500",
             "127.0.0.1:1 --threshold p98<1ms",
             "127.0.0.1:1 --duration 2years",

@@ -74,6 +74,11 @@ impl Config {
                 self.shape().least()
             )));
         }
+        if self.timeout == 0 {
+            return Err(Failure::usage(
+                "with --timeout 0 every answer would be late, and every datagram behind",
+            ));
+        }
         for target in &self.targets {
             let ip = target.ip();
             let multicast = ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
