@@ -21,6 +21,7 @@ pub mod exit;
 pub mod frame;
 pub mod interrupt;
 pub mod key;
+pub mod load;
 pub mod mtu;
 pub mod request;
 pub mod spoof;

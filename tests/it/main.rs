@@ -15,6 +15,10 @@ mod echo;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod full_send_buffer;
+#[cfg(test)]
+mod ground_truth;
+#[cfg(test)]
 mod hostile_handlers;
 #[cfg(test)]
 mod libraries;

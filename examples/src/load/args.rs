@@ -1,0 +1,186 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::Parser;
+use polyport_protocol::Nanos;
+use rand::Rng;
+
+use super::config::Config;
+use super::drain::Drain;
+use super::pacing::Pacing;
+use super::plan::{Distribution, Rate};
+use super::threshold::Threshold;
+use crate::clock::nanos;
+use crate::exit::Failure;
+use crate::key::{KeyArgs, generator};
+use crate::target::{Family, many};
+
+/// Load tester for UDP services that speak PPT/1, and for echoes that do not.
+///
+/// Sends at a constant rate whether or not answers come, measures from the time at which a datagram should have left,
+/// and puts every datagram sent and every one received into exactly one class. Before the load every target is asked
+/// for one answer, at 10 datagrams a second at most.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "polyport-load", version, max_term_width = 100)]
+pub struct Args {
+    /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
+    #[arg(required = true, value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Datagrams a time over all targets: 50000/s, 1.5k/s, 30/m
+    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse)]
+    pub rate: Rate,
+    /// How long the measured load lasts
+    #[arg(short, long, default_value = "10s", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// How long the same load runs before it without being counted on either side
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    pub warmup: Duration,
+    /// Wait for answers at the end: three times the longest round trip (and until every datagram had its timeout), or
+    /// 4 s if nothing came; or a fixed time such as 500ms
+    #[arg(long, default_value = "3x,4s", value_parser = Drain::parse)]
+    pub drain: Drain,
+    /// Answers that take longer are late
+    #[arg(short, long, default_value = "1s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// How targets take turns
+    #[arg(long, default_value = "round-robin")]
+    pub distribution: Distribution,
+    /// Streams for each target; order and direction of loss are judged within a stream
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    pub streams: u32,
+    /// How to wait for the next planned time
+    #[arg(long, default_value = "sleep")]
+    pub pacing: Pacing,
+    /// Octets of payload in each datagram
+    #[arg(long, default_value_t = 32, value_name = "OCTETS")]
+    pub payload: u16,
+    /// Octets of each whole datagram, reached by padding
+    #[arg(long, value_name = "OCTETS")]
+    pub size: Option<u16>,
+    /// The targets send datagrams back as they are: accept our own frames as answers
+    #[arg(long)]
+    pub raw_echo: bool,
+    /// Most datagrams that wait for answers; further ones are not sent, and counted
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub max_in_flight: u64,
+    /// Repeats ids and random turns; predictable ids are for tests
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Which addresses of a name
+    #[command(flatten)]
+    pub family: Family,
+    /// Secrets
+    #[command(flatten)]
+    pub key: KeyArgs,
+    /// Start without asking the targets for an answer first
+    #[arg(long)]
+    pub no_handshake: bool,
+    /// The targets outside of loopback and private networks are mine
+    #[arg(long)]
+    pub i_own_the_target: bool,
+    /// What must hold, else the exit code is 99: p99<5ms, send.p99<1ms, lag<1ms, loss<0.1%, ok>=1000; several may be
+    /// given
+    #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION")]
+    pub thresholds: Vec<Threshold>,
+    /// A row for every target instead of the worst one
+    #[arg(long)]
+    pub per_port: bool,
+    /// One JSON object instead of the summary screen
+    #[arg(long)]
+    pub json: bool,
+    /// Time between two lines of progress
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    pub interval: Duration,
+    /// No progress
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Longest part of a run: far beyond any test, and within the arithmetic of schedules.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+impl Args {
+    /// Looks the targets up and checks what clap cannot.
+    ///
+    /// # Errors
+    /// What is wrong with the first thing that is.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let mut targets = Vec::new();
+        for target in &self.targets {
+            targets.extend(many(target, self.family)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        targets.retain(|target| seen.insert(*target));
+        let config = Config {
+            targets,
+            rate: self.rate,
+            duration: span("--duration", self.duration)?,
+            warm_up: span("--warmup", self.warmup)?,
+            drain: self.drain,
+            timeout: span("--timeout", self.timeout)?,
+            distribution: self.distribution,
+            streams: self.streams,
+            pacing: self.pacing,
+            payload: self.payload.into(),
+            size: self.size.map(usize::from),
+            raw_echo: self.raw_echo,
+            handshake: !self.no_handshake,
+            max_in_flight: self.max_in_flight,
+            seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
+            key: self.key.load()?,
+        };
+        config.check(self.i_own_the_target)?;
+        Ok(config)
+    }
+}
+
+fn span(name: &str, span: Duration) -> Result<Nanos, Failure> {
+    if span > LONGEST {
+        return Err(Failure::usage(format!("{name} is longer than a year")));
+    }
+    Ok(nanos(span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    fn config(line: &str) -> Result<Config, Exit> {
+        let args =
+            Args::try_parse_from(format!("polyport-load {line}").split(' ')).map_err(|_| Exit::Usage)?;
+        args.config().map_err(|failure| failure.exit)
+    }
+
+    #[test]
+    fn the_defaults_are_a_modest_load() {
+        let config = config("127.0.0.1:7000-7002,7001 127.0.0.1:7002 [::1]:7000").unwrap();
+        assert_eq!(config.targets.len(), 4, "without repeats");
+        assert_eq!(config.rate.to_string(), "1000/s");
+        assert!(config.handshake && !config.raw_echo && config.key.is_none());
+        assert_ne!(config.seed, self::config("127.0.0.1:1").unwrap().seed);
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_code() {
+        for line in [
+            "",
+            "127.0.0.1",
+            "127.0.0.1:2-1",
+            "127.0.0.1:1 --rate 0",
+            "127.0.0.1:1 --size 20",
+            "127.0.0.1:1 --timeout 0s",
+            "127.0.0.1:1 --max-in-flight 0",
+            "127.0.0.1:1 --payload 65500",
+            "127.0.0.1:1 --threshold p98<1ms",
+            "127.0.0.1:1 --duration 2years",
+            "192.0.2.1:1",
+        ] {
+            assert_eq!(config(line).unwrap_err(), Exit::Usage, "{line}");
+        }
+        assert_eq!(config("127.0.0.1:no-such-service").unwrap_err(), Exit::HostNotFound);
+        assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
+        config("192.0.2.1:1 --i-own-the-target").unwrap();
+    }
+}

@@ -1,0 +1,216 @@
+//! What a run is to do, checked.
+
+use std::net::{IpAddr, SocketAddr};
+
+use polyport_net::MAX_DATAGRAM;
+use polyport_protocol::{Key, Nanos, SECOND};
+
+use super::drain::Drain;
+use super::frame::Shape;
+use super::ledger::LedgerConfig;
+use super::pacing::Pacing;
+use super::plan::{Distribution, Rate, Turns};
+use crate::exit::Failure;
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where datagrams go, without repeats.
+    pub targets: Vec<SocketAddr>,
+    /// Datagrams a time, over all targets.
+    pub rate: Rate,
+    /// Length of the measured part.
+    pub duration: Nanos,
+    /// Length of the part before it that is not counted.
+    pub warm_up: Nanos,
+    /// How long to wait for answers at the end.
+    pub drain: Drain,
+    /// After this time an answer is late.
+    pub timeout: Nanos,
+    /// How targets take turns.
+    pub distribution: Distribution,
+    /// Streams for each target.
+    pub streams: u32,
+    /// How to wait for a planned time.
+    pub pacing: Pacing,
+    /// Octets of payload.
+    pub payload: usize,
+    /// Octets of the whole datagram, if more than the payload needs.
+    pub size: Option<usize>,
+    /// The targets send every datagram back as it is.
+    pub raw_echo: bool,
+    /// Ask every target for an answer before the load.
+    pub handshake: bool,
+    /// Most datagrams without answer and not timed out.
+    pub max_in_flight: u64,
+    /// Seed of ids and of random turns.
+    pub seed: u64,
+    /// Seals frames, both ways.
+    pub key: Option<Key>,
+}
+
+/// How long after its timeout a datagram is remembered, so that a late answer is known for what it is.
+const LATE_MEMORY: Nanos = 4 * SECOND;
+
+/// Datagrams remembered over all streams: 64 octets each, so 256 MB at most.
+const MOST_REMEMBERED: u64 = 1 << 22;
+
+impl Config {
+    /// Refuses what cannot work, and, unless `owned`, what could hurt others.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, owned: bool) -> Result<(), Failure> {
+        let size = self.shape().size();
+        if size > MAX_DATAGRAM - IP_AND_UDP {
+            return Err(Failure::usage(format!(
+                "a datagram of {size} octets does not fit into an IP packet: at most {}",
+                MAX_DATAGRAM - IP_AND_UDP
+            )));
+        }
+        if let Some(wanted) = self.size.filter(|wanted| *wanted < self.shape().least()) {
+            return Err(Failure::usage(format!(
+                "--size {wanted} is too small: header, options and payload have {} octets",
+                self.shape().least()
+            )));
+        }
+        if self.timeout == 0 {
+            return Err(Failure::usage(
+                "with --timeout 0 every answer would be late, and every datagram behind",
+            ));
+        }
+        for target in &self.targets {
+            let ip = target.ip();
+            let multicast = ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+            if multicast || ip.is_unspecified() {
+                return Err(Failure::usage(format!(
+                    "`{target}` is no address of one host: for groups there is polyport-cast"
+                )));
+            }
+            if !owned && !is_private(ip) {
+                return Err(Failure::usage(format!(
+                    "`{target}` is neither loopback nor a private network: load on other people's servers is an \
+                     attack; if it is yours, say so with --i-own-the-target"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The datagrams of the run.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape::new(self.payload, self.size, !self.raw_echo, self.key.clone())
+    }
+
+    /// Who gets which datagram.
+    #[must_use]
+    pub fn turns(&self) -> Turns {
+        Turns {
+            distribution: self.distribution,
+            targets: self.targets.len() as u64,
+            streams: self.streams,
+            seed: self.seed,
+        }
+    }
+
+    /// The books of the run.
+    #[must_use]
+    pub fn books(&self, first_stream_id: u32, epoch: u64) -> LedgerConfig {
+        let targets = (self.targets.len() as u64).max(1);
+        LedgerConfig {
+            targets: self.targets.clone(),
+            streams: self.streams,
+            ring: self.ring(self.duration, targets * u64::from(self.streams)),
+            practice_ring: self.ring(self.warm_up, targets),
+            timeout: self.timeout,
+            max_in_flight: self.max_in_flight,
+            first_stream_id,
+            epoch,
+        }
+    }
+
+    /// Datagrams that each of `streams` streams has to remember. Random turns are uneven, hence the double.
+    fn ring(&self, duration: Nanos, streams: u64) -> usize {
+        let remembered = self.timeout.saturating_add(LATE_MEMORY).min(duration);
+        let share = self.rate.total(remembered) / streams.max(1) * 2 + UNEVENNESS;
+        usize::try_from(share.min(MOST_REMEMBERED / streams.max(1)).max(1)).unwrap_or(1)
+    }
+}
+
+/// Headers of IPv4 and UDP, octets.
+const IP_AND_UDP: usize = 28;
+
+/// Datagrams a stream remembers on top of its share: small shares deviate most, and the handshake needs some.
+const UNEVENNESS: u64 = 64;
+
+/// Loopback, the private networks of RFC 1918 and RFC 4193, and link-local addresses.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => is_private(IpAddr::V4(ip)),
+            None => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        },
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
+    Config {
+        targets,
+        rate: Rate { count: 1000, period: SECOND },
+        duration: SECOND,
+        warm_up: 0,
+        drain: Drain::Fixed(0),
+        timeout: SECOND,
+        distribution: Distribution::RoundRobin,
+        streams: 1,
+        pacing: Pacing::Sleep,
+        payload: 32,
+        size: None,
+        raw_echo: false,
+        handshake: true,
+        max_in_flight: 1000,
+        seed: 1,
+        key: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_ground_is_loaded_unasked() {
+        let check = |target: &str, owned| example(vec![target.parse().unwrap()]).check(owned);
+        for target in ["127.0.0.1:1", "10.1.2.3:1", "172.31.0.1:1", "192.168.1.1:1", "[::1]:1", "[fd00::1]:1"]
+        {
+            check(target, false).unwrap();
+        }
+        for target in ["192.0.2.1:1", "172.32.0.1:1", "[2001:db8::1]:1", "[::ffff:192.0.2.1]:1"] {
+            assert!(check(target, false).unwrap_err().to_string().contains("--i-own-the-target"), "{target}");
+            check(target, true).unwrap();
+        }
+        for target in ["239.1.2.3:1", "255.255.255.255:1", "0.0.0.0:1", "[ff02::1]:1", "[::]:1"] {
+            assert!(check(target, true).is_err(), "{target}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_those_of_datagrams() {
+        let config = example(vec!["127.0.0.1:1".parse().unwrap()]);
+        let check = |payload, size| Config { payload, size, ..config.clone() }.check(false).is_ok();
+        assert!(check(32, Some(100)) && !check(32, Some(99)));
+        assert!(check(65_507 - 44 - 24, None) && !check(65_507 - 44 - 23, None));
+    }
+
+    #[test]
+    fn a_stream_remembers_what_may_still_be_answered() {
+        let config = example(vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);
+        let long = Config { duration: 100 * SECOND, ..config };
+        assert_eq!(long.books(0, 0).ring, 5064, "half of 5 s at 1000/s, doubled, and 64");
+        let short = Config { duration: SECOND / 10, ..long };
+        assert_eq!((short.books(0, 0).ring, short.books(0, 0).practice_ring), (164, 64));
+    }
+}

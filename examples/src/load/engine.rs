@@ -1,0 +1,165 @@
+//! A run from the handshake to the summary.
+
+use std::collections::VecDeque;
+
+use polyport_protocol::client::Pacer;
+use polyport_protocol::{MILLISECOND, Nanos};
+
+use super::config::Config;
+use super::exchange::Exchange;
+use super::handshake::{self, Greeting};
+use super::ledger::NotSent;
+use super::pacing::{self, Pacing};
+use super::progress::Progress;
+use super::summary::Summary;
+use crate::clock::Clock;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+
+/// How often timeouts are noticed. They are judged by the times of the datagrams, so this moves no result; it only
+/// delays the count in flight.
+const SWEEP: Nanos = 10 * MILLISECOND;
+
+/// Runs a load and closes its books.
+///
+/// # Errors
+/// A target does not answer the handshake; a socket fails; the books do not balance, which is a fault of ours.
+pub fn run(config: &Config, interrupt: &Interrupt, quiet: bool, interval: Nanos) -> Result<Summary, Failure> {
+    pacing::be_exact();
+    let clock = Clock::start();
+    let mut run = Run {
+        config,
+        clock,
+        interrupt,
+        exchange: Exchange::new(config, clock)?,
+        progress: Progress::new(quiet, interval, clock.now()),
+        next_sweep: 0,
+    };
+    let start = run.prepare()?;
+    let (start, aborted) = match start {
+        Some(start) => (start, run.play(config.rate.schedule(start, config.duration), Phase::Load)?),
+        None => (clock.now(), true),
+    };
+    let end = clock.now();
+    let aborted = aborted || run.drain()?;
+    run.close(start, end, aborted)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    WarmUp,
+    Load,
+    Drain,
+}
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Load => "load",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+struct Run<'c> {
+    config: &'c Config,
+    clock: Clock,
+    interrupt: &'c Interrupt,
+    exchange: Exchange<'c>,
+    progress: Progress,
+    next_sweep: Nanos,
+}
+
+impl Run<'_> {
+    /// Handshake and warm-up. When the load starts; `None` if the user wanted the end.
+    fn prepare(&mut self) -> Result<Option<Nanos>, Failure> {
+        if self.config.handshake {
+            let greeting =
+                handshake::greet(&mut self.exchange, self.clock, self.config.timeout, self.interrupt)?;
+            if greeting == Greeting::Interrupted {
+                return Ok(None);
+            }
+        }
+        self.progress = self.progress.clone().restart(self.clock.now());
+        let start = self.clock.now();
+        if self.config.warm_up > 0
+            && self.play(self.config.rate.schedule(start, self.config.warm_up), Phase::WarmUp)?
+        {
+            return Ok(None);
+        }
+        // one schedule: the load goes on where the warm-up ended, even if that was late
+        Ok(Some(start + self.config.warm_up))
+    }
+
+    /// Follows a schedule to its end; whether the user wanted an earlier one.
+    fn play(&mut self, mut pacer: Pacer, phase: Phase) -> Result<bool, Failure> {
+        let practice = phase == Phase::WarmUp;
+        let mut backlog = VecDeque::new();
+        loop {
+            if self.interrupt.is_set() {
+                for _ in backlog.drain(..).filter(|_| !practice) {
+                    self.exchange.ledger.skip(NotSent::Aborted);
+                }
+                return Ok(true);
+            }
+            let blocked = self.exchange.send_due(&mut pacer, &mut backlog, practice);
+            let received = self.exchange.receive()?;
+            self.look_around(phase);
+            let Some(next) = backlog.front().copied().or_else(|| pacer.peek()) else { return Ok(false) };
+            if !received && (blocked || next.planned > self.clock.now()) {
+                // a blocked datagram is due already: the socket tells when, the sweep looks after it
+                let due = if blocked { Nanos::MAX } else { next.planned };
+                self.wait(self.config.pacing, due, blocked)?;
+            }
+        }
+    }
+
+    /// Waits for the answers that may still come; whether the user wanted the end.
+    fn drain(&mut self) -> Result<bool, Failure> {
+        loop {
+            if self.interrupt.is_set() {
+                return Ok(true);
+            }
+            let received = self.exchange.receive()?;
+            self.look_around(Phase::Drain);
+            let Exchange { last_sent, longest, ref ledger, .. } = self.exchange;
+            let end = self.config.drain.end(last_sent, longest, ledger.in_flight() > 0);
+            if end.is_some_and(|end| end <= self.clock.now()) {
+                return Ok(false);
+            }
+            if !received {
+                self.wait(Pacing::Sleep, end.unwrap_or(Nanos::MAX), false)?;
+            }
+        }
+    }
+
+    /// Timeouts and display.
+    fn look_around(&mut self, phase: Phase) {
+        let now = self.clock.now();
+        if now >= self.next_sweep {
+            self.exchange.ledger.expire(now);
+            self.next_sweep = now + SWEEP;
+        }
+        self.progress.tick(now, phase.name(), &self.exchange.ledger);
+    }
+
+    fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), Failure> {
+        let deadline = due.min(self.next_sweep).min(self.progress.next());
+        let now = self.clock.now();
+        pacing
+            .wait(self.exchange.outboxes(), now, deadline, blocked)
+            .map_err(|error| Failure::io("wait", &error))
+    }
+
+    fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Summary, Failure> {
+        let now = self.clock.now();
+        self.progress.clear();
+        self.exchange.ledger.finish(now, aborted);
+        let local = self.exchange.local().map_err(|error| Failure::io("ask the socket", &error))?;
+        let summary = Summary::new(&self.exchange.ledger, &self.exchange.latencies, local)
+            .map_err(|imbalance| Failure::new(Exit::Software, imbalance.to_string()))?;
+        let took = end.saturating_sub(start);
+        Ok(Summary { took, drained: now.saturating_sub(end), aborted, ..summary })
+    }
+}

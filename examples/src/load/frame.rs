@@ -1,0 +1,128 @@
+//! The datagrams of a run: REQUEST frames, all of one shape.
+
+use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind};
+
+use super::ledger::Identity;
+
+/// Value octets of the ROOM option that keeps room for RSTAT in the answer ([P-54]): 24 octets in all.
+const ROOM_FOR_RSTAT: [u8; 22] = [0; 22];
+
+/// What all datagrams of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    payload: Vec<u8>,
+    /// Octets of the whole datagram, reached by padding.
+    size: usize,
+    /// Ask for RSTAT, and keep room for it.
+    statistics: bool,
+    key: Option<Key>,
+}
+
+impl Shape {
+    /// Datagrams with `payload` octets of payload, padded up to `size` octets in all. Without `statistics` the
+    /// responder is not asked what it has seen, which makes no sense of a raw echo.
+    #[must_use]
+    pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
+        // a pattern, so that a shifted copy differs
+        let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
+        let mut shape = Self { payload, size: 0, statistics, key };
+        shape.size = shape.least().max(size.unwrap_or(0));
+        shape
+    }
+
+    /// Octets of each datagram.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Octets of payload.
+    #[must_use]
+    pub const fn payload(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Octets without padding.
+    #[must_use]
+    pub fn least(&self) -> usize {
+        let room = if self.statistics { self.room().wire_len() } else { 0 };
+        // AUTH: number, length, key id, tag, two pad octets
+        let auth = self.key.as_ref().map_or(0, |key| key.tag_len() + 8);
+        HEADER_LEN + room + auth + self.payload.len()
+    }
+
+    /// Writes one datagram to `buffer`; `practice` marks it as handshake or warm-up ([P-14] W).
+    ///
+    /// # Errors
+    /// The buffer is too short.
+    pub fn write(
+        &self,
+        buffer: &mut [u8],
+        identity: &Identity,
+        request_id: u64,
+        practice: bool,
+    ) -> Result<usize, EncodeError> {
+        let mut header =
+            Header::new(Kind::Request, request_id, identity.stream_id, identity.seq, identity.timestamp);
+        // nothing is executed, so nothing needs the reply cache
+        header.flags = Flags::IDEMPOTENT;
+        if practice {
+            header.flags = header.flags | Flags::WARM_UP;
+        }
+        if self.statistics {
+            header.flags = header.flags | Flags::WANT_STATS;
+        }
+        let encoder = Encoder::new(buffer, &header);
+        let encoder = if self.statistics { encoder.option(&self.room()) } else { encoder };
+        encoder.auth_if(self.key.as_ref()).payload(&self.payload).pad_to(self.size).finish()
+    }
+
+    const fn room(&self) -> FrameOption<'static> {
+        FrameOption::Room(&ROOM_FOR_RSTAT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polyport_protocol::{Decoder, Integrity, Role};
+
+    fn shapes() -> Vec<Shape> {
+        let keys = [None, Some(Key::siphash(1, [3; 16])), Some(Key::hmac_sha256(2, &[3; 32]).unwrap())];
+        let mut shapes = Vec::new();
+        for key in keys {
+            for statistics in [false, true] {
+                for (payload, size) in [(0, None), (5, None), (32, Some(300)), (100, Some(44))] {
+                    shapes.push(Shape::new(payload, size, statistics, key.clone()));
+                }
+            }
+        }
+        shapes
+    }
+
+    #[test]
+    fn every_shape_is_as_long_as_it_says_and_decodes() {
+        let identity = Identity { stream_id: 7, seq: 8, timestamp: 9 };
+        for shape in shapes() {
+            let mut buffer = vec![0; shape.size()];
+            let len = shape.write(&mut buffer, &identity, 10, true).unwrap();
+            assert_eq!(len, shape.size(), "{shape:?}");
+            let keys = shape.key.clone().map(|key| vec![key]).unwrap_or_default();
+            let integrity = if keys.is_empty() { Integrity::Checksum } else { Integrity::Keys(&keys) };
+            let decoder = Decoder::new(Role::Responder).with_integrity(integrity);
+            let frame = decoder.decode(&buffer).unwrap();
+            assert_eq!(frame.payload(), shape.payload);
+            assert_eq!(frame.padding(), shape.size() - shape.least());
+            assert_eq!((frame.header().stream_id, frame.header().seq, frame.header().timestamp), (7, 8, 9));
+            assert!(frame.header().flags.contains(Flags::WARM_UP | Flags::IDEMPOTENT));
+            assert_eq!(frame.header().flags.contains(Flags::WANT_STATS), shape.statistics);
+        }
+    }
+
+    #[test]
+    fn an_answer_with_the_same_payload_has_room_for_rstat() {
+        let shape = Shape::new(32, None, true, None);
+        let rstat = FrameOption::Rstat { rseq: 0, rcount: 0, window: 0 };
+        assert_eq!(shape.size(), HEADER_LEN + rstat.wire_len() + 32);
+    }
+}

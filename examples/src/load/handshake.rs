@@ -1,0 +1,133 @@
+//! Before the load: every target must answer once, so that a wrong port is a sentence and not a table of losses.
+
+use polyport_protocol::{MILLISECOND, Nanos};
+
+use super::exchange::Exchange;
+use super::pacing::Pacing;
+use crate::clock::Clock;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+
+/// Datagrams each target gets at most, if it stays silent. Five lose one answer in ten only once in 100 000.
+const TRIES: u32 = 5;
+
+/// Time between two datagrams to one target: 10 a second, the rule of RFC 8085 for who knows nothing of the path
+/// rounded up.
+const BETWEEN_TRIES: Nanos = 100 * MILLISECOND;
+
+/// Time between two datagrams to different targets: 1000 ports take a tenth of a second, and each one gets a single
+/// datagram of some hundred octets.
+const BETWEEN_TARGETS: Nanos = MILLISECOND / 10;
+
+/// Unanswered targets that are named.
+const MOST_NAMED: usize = 5;
+
+/// How the handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// Everybody answered.
+    Answered,
+    /// The user wanted the end.
+    Interrupted,
+}
+
+/// Asks all targets, until all have answered.
+///
+/// # Errors
+/// [`Exit::NoReply`] with the targets that did not answer within `timeout` after the last try.
+pub fn greet(
+    exchange: &mut Exchange<'_>,
+    clock: Clock,
+    timeout: Nanos,
+    interrupt: &Interrupt,
+) -> Result<Greeting, Failure> {
+    let mut next = clock.now();
+    for tries in 1..=TRIES {
+        let round = next;
+        for target in 0..exchange.ledger.targets().len() {
+            if exchange.ledger.has_answered(target) {
+                continue;
+            }
+            if listen(exchange, clock, next, interrupt)? {
+                return Ok(Greeting::Interrupted);
+            }
+            exchange.send_practice(target);
+            next = clock.now().max(next) + BETWEEN_TARGETS;
+        }
+        let wait = if tries == TRIES { timeout.max(BETWEEN_TRIES) } else { BETWEEN_TRIES };
+        let end = if tries == TRIES { next + wait } else { next.max(round + wait) };
+        while clock.now() < end {
+            if silent(exchange).next().is_none() {
+                return Ok(Greeting::Answered);
+            }
+            if listen(exchange, clock, end.min(clock.now() + GLANCE), interrupt)? {
+                return Ok(Greeting::Interrupted);
+            }
+        }
+        next = end;
+    }
+    let missing = silent(exchange).count();
+    if missing == 0 { Ok(Greeting::Answered) } else { Err(nobody(exchange, missing)) }
+}
+
+/// How often it is looked whether all have answered.
+const GLANCE: Nanos = MILLISECOND;
+
+/// Receives until `end`; whether the user wants the end.
+fn listen(
+    exchange: &mut Exchange<'_>,
+    clock: Clock,
+    end: Nanos,
+    interrupt: &Interrupt,
+) -> Result<bool, Failure> {
+    loop {
+        if interrupt.is_set() {
+            return Ok(true);
+        }
+        let received = exchange.receive()?;
+        let now = clock.now();
+        if now >= end {
+            return Ok(false);
+        }
+        if !received {
+            Pacing::Sleep
+                .wait(exchange.outboxes(), now, end, false)
+                .map_err(|error| Failure::io("wait", &error))?;
+        }
+    }
+}
+
+fn silent<'e>(exchange: &'e Exchange<'_>) -> impl Iterator<Item = usize> + 'e {
+    (0..exchange.ledger.targets().len()).filter(|target| !exchange.ledger.has_answered(*target))
+}
+
+fn nobody(exchange: &Exchange<'_>, missing: usize) -> Failure {
+    let targets = exchange.ledger.targets();
+    let mut names: Vec<String> =
+        silent(exchange).take(MOST_NAMED).map(|target| targets[target].to_string()).collect();
+    if missing > MOST_NAMED {
+        names.push("...".to_owned());
+    }
+    let cause = match exchange.refusal() {
+        Some(refusal) => format!(" (cannot {refusal})"),
+        None => String::new(),
+    };
+    // what came instead is the best hint
+    let heard: Vec<String> = exchange
+        .ledger
+        .classes()
+        .rows()
+        .filter(|(name, count)| *count > 0 && *name != "warm_up")
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    let heard = if heard.is_empty() { String::new() } else { format!("; received: {}", heard.join(", ")) };
+    Failure::new(
+        Exit::NoReply,
+        format!(
+            "{missing} of {} targets do not answer: {}{cause}{heard}; nothing else was sent, use --no-handshake to \
+             send all the same, --raw-echo if the server sends datagrams back as they are",
+            targets.len(),
+            names.join(", ")
+        ),
+    )
+}

@@ -1,0 +1,208 @@
+//! Latencies: histograms of fixed size, so that recording never allocates, and what is read from them.
+
+use hdrhistogram::{Counter, CreationError, Histogram};
+use polyport_protocol::{Nanos, SECOND};
+
+/// Longest latency told apart. What is longer is recorded as this long and counted.
+pub const LONGEST: Nanos = 60 * SECOND;
+
+/// Significant digits of the histograms of a run: 221 kB each.
+const DIGITS_TOTAL: u8 = 3;
+
+/// Significant digits of the histogram of one target: 15 kB each, 15 MB for a thousand targets.
+const DIGITS_TARGET: u8 = 2;
+
+/// One histogram, how often it was too short, and the exact ends of what was recorded.
+#[derive(Clone, Debug)]
+pub struct Latency<C: Counter> {
+    histogram: Histogram<C>,
+    beyond: u64,
+    min: Nanos,
+    max: Nanos,
+}
+
+/// The histogram of a run.
+pub type TotalLatency = Latency<u64>;
+
+/// The histogram of one target.
+pub type TargetLatency = Latency<u32>;
+
+impl TotalLatency {
+    /// Empty.
+    ///
+    /// # Errors
+    /// None with these bounds; the library cannot know.
+    pub fn total() -> Result<Self, CreationError> {
+        Self::new(DIGITS_TOTAL)
+    }
+}
+
+impl TargetLatency {
+    /// Empty.
+    ///
+    /// # Errors
+    /// None with these bounds; the library cannot know.
+    pub fn target() -> Result<Self, CreationError> {
+        Self::new(DIGITS_TARGET)
+    }
+}
+
+impl<C: Counter> Latency<C> {
+    fn new(digits: u8) -> Result<Self, CreationError> {
+        Ok(Self {
+            histogram: Histogram::new_with_bounds(1, LONGEST, digits)?,
+            beyond: 0,
+            min: Nanos::MAX,
+            max: 0,
+        })
+    }
+
+    /// Records one latency.
+    pub fn record(&mut self, latency: Nanos) {
+        self.beyond += u64::from(latency > LONGEST);
+        self.min = self.min.min(latency);
+        self.max = self.max.max(latency);
+        self.histogram.saturating_record(latency.min(LONGEST));
+    }
+
+    /// What is read from it; `None` if nothing was recorded.
+    #[must_use]
+    pub fn percentiles(&self) -> Option<Percentiles> {
+        // a bucket is read at its upper end, which no latency need have reached
+        let at = |quantile| self.histogram.value_at_quantile(quantile).min(self.max);
+        (!self.histogram.is_empty()).then(|| Percentiles {
+            count: self.histogram.len(),
+            beyond: self.beyond,
+            min: self.min,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: self.max,
+        })
+    }
+}
+
+/// The points of a distribution, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Latencies recorded.
+    pub count: u64,
+    /// Those above [`LONGEST`].
+    pub beyond: u64,
+    /// The shortest, exactly.
+    pub min: Nanos,
+    /// Half are not longer.
+    pub p50: Nanos,
+    /// Nine of ten are not longer.
+    pub p90: Nanos,
+    /// 99 of 100 are not longer.
+    pub p99: Nanos,
+    /// 999 of 1000 are not longer.
+    pub p99_9: Nanos,
+    /// The longest, exactly.
+    pub max: Nanos,
+}
+
+impl Percentiles {
+    /// The columns of a report, with their names.
+    #[must_use]
+    pub const fn columns(&self) -> [(&'static str, Nanos); 5] {
+        [("p50", self.p50), ("p90", self.p90), ("p99", self.p99), ("p99.9", self.p99_9), ("max", self.max)]
+    }
+}
+
+/// All latencies of a run.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    /// Answer after planned time: what a user would have waited.
+    pub from_plan: TotalLatency,
+    /// Answer after actual sending: what server and network took.
+    pub from_send: TotalLatency,
+    /// Actual sending after planned time: what this program itself was late.
+    pub lag: TotalLatency,
+    /// `from_plan` of each target.
+    pub targets: Vec<TargetLatency>,
+    /// Datagrams that left more than [`LATE_SEND`] after their planned time.
+    pub late_sends: u64,
+}
+
+/// A lag that deserves to be mentioned: ten times what a sleeping thread needs to wake up.
+pub const LATE_SEND: Nanos = 1_000_000;
+
+impl Latencies {
+    /// Empty, for this many targets.
+    ///
+    /// # Errors
+    /// None with these bounds; the library cannot know.
+    pub fn new(targets: usize) -> Result<Self, CreationError> {
+        Ok(Self {
+            from_plan: TotalLatency::total()?,
+            from_send: TotalLatency::total()?,
+            lag: TotalLatency::total()?,
+            targets: vec![TargetLatency::target()?; targets],
+            late_sends: 0,
+        })
+    }
+
+    /// A datagram left.
+    pub fn left(&mut self, planned: Nanos, sent: Nanos) {
+        let lag = sent.saturating_sub(planned);
+        self.lag.record(lag);
+        self.late_sends += u64::from(lag > LATE_SEND);
+    }
+
+    /// Its first answer came.
+    pub fn answered(&mut self, target: usize, planned: Nanos, sent: Nanos, arrival: Nanos) {
+        let from_plan = arrival.saturating_sub(planned);
+        self.from_plan.record(from_plan);
+        self.from_send.record(arrival.saturating_sub(sent));
+        if let Some(histogram) = self.targets.get_mut(target) {
+            histogram.record(from_plan);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_within_the_promised_digits() {
+        let mut latency = TotalLatency::total().unwrap();
+        assert_eq!(latency.percentiles(), None);
+        (1..=1000).for_each(|i| latency.record(i * 1_000_000));
+        let read = latency.percentiles().unwrap();
+        for (value, exact) in
+            [(read.p50, 500), (read.p90, 900), (read.p99, 990), (read.p99_9, 999), (read.max, 1000)]
+        {
+            let exact = exact * 1_000_000;
+            assert!(value >= exact && value - exact <= exact / 1000, "{value} for {exact}");
+        }
+        assert_eq!((read.count, read.beyond, read.min, read.max), (1000, 0, 1_000_000, 1_000_000_000));
+    }
+
+    #[test]
+    fn what_is_too_long_is_counted_and_kept_at_the_end() {
+        let mut latency = TargetLatency::target().unwrap();
+        latency.record(LONGEST);
+        latency.record(LONGEST + 1);
+        latency.record(u64::MAX);
+        let read = latency.percentiles().unwrap();
+        assert_eq!((read.count, read.beyond), (3, 2));
+        assert_eq!((read.min, read.max), (LONGEST, u64::MAX));
+        assert!(read.p50 >= LONGEST);
+    }
+
+    #[test]
+    fn plan_and_departure_are_two_clocks() {
+        let mut latencies = Latencies::new(2).unwrap();
+        latencies.left(1_000, 3_000_000);
+        latencies.answered(1, 1_000, 3_000_000, 3_500_000);
+        let p50 = |latency: &TotalLatency| latency.percentiles().unwrap().p50;
+        let read = (p50(&latencies.from_plan), p50(&latencies.from_send), p50(&latencies.lag));
+        assert_eq!(read, (3_499_000, 500_000, 2_999_000));
+        assert_eq!(latencies.late_sends, 1);
+        assert!(latencies.targets[0].percentiles().is_none() && latencies.targets[1].percentiles().is_some());
+    }
+}

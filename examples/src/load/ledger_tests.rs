@@ -1,0 +1,243 @@
+//! The books fed with real frames: each datagram moves exactly one class, and the identities always hold.
+
+use polyport_protocol::{Code, Decoder, Encoder, Flags, Header, Key, Role};
+use proptest::prelude::*;
+
+use super::*;
+use crate::load::frame::Shape;
+
+const TIMEOUT: Nanos = 1000;
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(LedgerConfig {
+        targets: vec![address(9), address(7)],
+        streams: 2,
+        ring: 8,
+        practice_ring: 4,
+        timeout: TIMEOUT,
+        max_in_flight: 12,
+        first_stream_id: u32::MAX - 2,
+        epoch: u64::MAX - 5,
+    })
+}
+
+/// Sends the next planned datagram and returns it as it is on the wire.
+fn send(ledger: &mut Ledger, lane: Lane, practice: bool, now: Nanos) -> Option<Vec<u8>> {
+    if !practice {
+        ledger.plan();
+    }
+    match ledger.send(lane, 77, now, now) {
+        Ok(identity) => {
+            let shape = Shape::new(4, None, true, None);
+            let mut datagram = vec![0; shape.size()];
+            shape.write(&mut datagram, &identity, 77, practice).unwrap();
+            Some(datagram)
+        }
+        Err(reason) => {
+            if !practice {
+                ledger.skip(reason);
+            }
+            None
+        }
+    }
+}
+
+/// What a responder answers.
+fn answer(request: &[u8], kind: Kind, code: Code, change: impl FnOnce(&mut Header)) -> Vec<u8> {
+    let frame = Decoder::new(Role::Responder).decode(request).unwrap();
+    let mut header = frame.header().reply(kind, code);
+    change(&mut header);
+    let mut datagram = vec![0; 100];
+    let len = Encoder::new(&mut datagram, &header).payload(frame.payload()).finish().unwrap();
+    datagram.truncate(len);
+    datagram
+}
+
+fn receive(ledger: &mut Ledger, datagram: &[u8], port: u16, arrival: Nanos) -> Class {
+    let decoded = Decoder::new(Role::Client).decode(datagram);
+    ledger.receive(decoded.as_ref().map_err(|error| *error), address(port), arrival).class
+}
+
+#[test]
+fn the_reasons_are_in_order() {
+    for (index, reason) in NotSent::ALL.into_iter().enumerate() {
+        assert_eq!(reason as usize, index, "{}", reason.name());
+    }
+}
+
+#[test]
+fn each_stream_finds_its_target_even_where_the_ids_wrap() {
+    let mut ledger = ledger();
+    for target in 0..2 {
+        for lane in [ledger.practice(target), ledger.measured(target, 0), ledger.measured(target, 1)] {
+            let practice = lane == ledger.practice(target);
+            let request = send(&mut ledger, lane, practice, 5).unwrap();
+            let reply = answer(&request, Kind::Response, Code::OK, |_| ());
+            let class = if practice { Class::WarmUp } else { Class::Ok };
+            assert_eq!(receive(&mut ledger, &reply, [9, 7][target], 6), class);
+        }
+        assert_eq!(ledger.of_target(target).ok, 2);
+        assert!(ledger.has_answered(target));
+    }
+    assert_eq!((ledger.total().sent, ledger.in_flight()), (4, 0), "practice is not counted");
+    ledger.audit().unwrap();
+}
+
+#[test]
+fn every_way_to_be_wrong_has_its_class() {
+    let mut ledger = ledger();
+    let lane = ledger.measured(0, 0);
+    let request = send(&mut ledger, lane, false, 5).unwrap();
+    let good = answer(&request, Kind::Response, Code::OK, |_| ());
+    let changed = |change: fn(&mut Header)| answer(&request, Kind::Response, Code::OK, change);
+    let malformed = Class::Malformed;
+    let cases = [
+        (good.clone(), 8, Class::WrongSource),
+        (good.clone(), 7, Class::WrongSource),
+        (b"garbage".to_vec(), 8, Class::WrongSource),
+        (b"garbage".to_vec(), 9, malformed(DecodeError::Short)),
+        (vec![1; 60], 7, malformed(DecodeError::NotOurs)),
+        (request.clone(), 9, malformed(DecodeError::WrongDirection)),
+        (changed(|header| header.stream_id = 1000), 9, Class::StaleStream),
+        (changed(|header| header.request_id += 1), 9, Class::UnknownId),
+        (changed(|header| header.seq += 1), 9, Class::UnknownId),
+        (changed(|header| header.timestamp = header.timestamp.wrapping_add(1)), 9, Class::UnknownId),
+        (changed(|header| header.attempt = 1), 9, Class::UnknownId),
+        (answer(&request, Kind::ProbeAck, Code::OK, |_| ()), 9, Class::WrongKind),
+        (good.clone(), 9, Class::Ok),
+        (good, 9, Class::DupDown),
+    ];
+    let count = cases.len() as u64;
+    for (datagram, port, class) in cases {
+        assert_eq!(receive(&mut ledger, &datagram, port, 6), class, "{datagram:?} from {port}");
+        ledger.audit().unwrap();
+    }
+    assert_eq!(ledger.classes().total(), count);
+}
+
+#[test]
+fn the_cap_counts_until_the_timeout() {
+    let mut ledger = ledger();
+    for which in 0..13_u64 {
+        let lane = ledger.measured(usize::from(which % 2 == 0), u32::from(which % 4 < 2));
+        assert_eq!(send(&mut ledger, lane, false, 0).is_some(), which < 12);
+    }
+    assert_eq!((ledger.in_flight(), ledger.skipped(NotSent::InFlight)), (12, 1));
+    let lane = ledger.measured(0, 0);
+    assert!(send(&mut ledger, lane, false, TIMEOUT + 1).is_some());
+    assert_eq!(ledger.in_flight(), 1);
+    ledger.finish(TIMEOUT + 1, true);
+    assert_eq!((ledger.total().pending, ledger.total().lost()), (1, 12));
+    ledger.audit().unwrap();
+}
+
+#[test]
+fn an_imbalance_says_which_and_how_much() {
+    let mut ledger = ledger();
+    ledger.plan();
+    let imbalance = ledger.audit().unwrap_err();
+    assert_eq!((imbalance.left, imbalance.right), (1, 0));
+    assert!(imbalance.to_string().contains("planned = sent + not sent is 1 = 0"), "{imbalance}");
+}
+
+#[test]
+fn a_sealed_run_takes_only_sealed_answers() {
+    let mut ledger = ledger();
+    let lane = ledger.measured(0, 0);
+    let request = send(&mut ledger, lane, false, 5).unwrap();
+    let keys = [Key::siphash(1, [1; 16])];
+    let decoder = Decoder::new(Role::Client).with_integrity(polyport_protocol::Integrity::Keys(&keys));
+    let reply = answer(&request, Kind::Response, Code::OK, |_| ());
+    let decoded = decoder.decode(&reply);
+    let verdict = ledger.receive(decoded.as_ref().map_err(|error| *error), address(9), 6);
+    assert_eq!(verdict.class, Class::Malformed(DecodeError::NoAuth));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send { target: usize, which: u32, practice: bool },
+    Answer { which: prop::sample::Index, error: bool, stranger: bool, flip: Option<prop::sample::Index> },
+    Noise(Vec<u8>),
+    Pass(Nanos),
+    Sweep,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let flip = proptest::option::weighted(0.2, any::<prop::sample::Index>());
+    let stranger = proptest::bool::weighted(0.1);
+    prop_oneof![
+        4 => (0_usize..2, 0_u32..2, proptest::bool::weighted(0.1))
+            .prop_map(|(target, which, practice)| Step::Send { target, which, practice }),
+        5 => (any::<prop::sample::Index>(), any::<bool>(), stranger, flip)
+            .prop_map(|(which, error, stranger, flip)| Step::Answer { which, error, stranger, flip }),
+        1 => proptest::collection::vec(any::<u8>(), 0..80).prop_map(Step::Noise),
+        2 => (0..TIMEOUT).prop_map(Step::Pass),
+        1 => Just(Step::Sweep),
+    ]
+}
+
+fn flipped(mut datagram: Vec<u8>, flip: Option<&prop::sample::Index>) -> Vec<u8> {
+    if let Some(bit) = flip.map(|index| index.index(datagram.len() * 8)) {
+        datagram[bit / 8] ^= 1 << (bit % 8);
+    }
+    datagram
+}
+
+proptest! {
+    #[test]
+    fn the_identities_hold_after_every_step(
+        steps in proptest::collection::vec(step(), 0..200),
+        aborted in any::<bool>(),
+    ) {
+        let mut ledger = ledger();
+        let (mut now, mut requests) = (1, Vec::new());
+        for step in steps {
+            let before = ledger.classes().total();
+            let mut datagrams = 0;
+            match step {
+                Step::Send { target, which, practice } => {
+                    let lane =
+                        if practice { ledger.practice(target) } else { ledger.measured(target, which) };
+                    requests.extend(send(&mut ledger, lane, practice, now).map(|sent| (sent, [9, 7][target])));
+                }
+                Step::Answer { which, error, stranger, flip } if !requests.is_empty() => {
+                    let (request, port) = which.get(&requests);
+                    let (kind, code) =
+                        if error { (Kind::Error, Code::BUSY) } else { (Kind::Response, Code::OK) };
+                    let reply = flipped(answer(request, kind, code, |_| ()), flip.as_ref());
+                    let class = receive(&mut ledger, &reply, if stranger { 8 } else { *port }, now);
+                    datagrams = 1;
+                    prop_assert_eq!(class == Class::WrongSource, stranger);
+                    prop_assert_eq!(matches!(class, Class::Malformed(_)), flip.is_some() && !stranger);
+                }
+                Step::Answer { .. } => {}
+                Step::Noise(noise) => {
+                    receive(&mut ledger, &noise, 9, now);
+                    datagrams = 1;
+                }
+                Step::Pass(time) => now += time,
+                Step::Sweep => ledger.expire(now),
+            }
+            prop_assert_eq!(ledger.classes().total(), before + datagrams);
+            ledger.audit().unwrap();
+        }
+        ledger.finish(now, aborted);
+        ledger.audit().unwrap();
+        let total = ledger.total();
+        prop_assert_eq!((total.open, total.expired, ledger.in_flight()), (0, 0, 0));
+        prop_assert!(aborted || total.pending == 0);
+    }
+}
+
+#[test]
+fn warm_up_frames_carry_the_flag() {
+    let mut ledger = ledger();
+    let lane = ledger.practice(1);
+    let request = send(&mut ledger, lane, true, 5).unwrap();
+    let frame = Decoder::new(Role::Responder).decode(&request).unwrap();
+    assert!(frame.header().flags.contains(Flags::WARM_UP));
+}

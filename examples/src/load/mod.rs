@@ -1,0 +1,74 @@
+//! The load tester: an open model, exact books, honest latencies.
+//!
+//! ```text
+//!   args -> config -> plan (when, to whom) --+
+//!                                            v
+//!   handshake -> warm-up -> load -> drain:  exchange -- outbox --> sockets
+//!                                            |   ^
+//!                     ledger (stream, ring) <+   +---- datagrams, decoded
+//!                     histogram             <+
+//!                                            |
+//!                    summary -> threshold, report, json
+//! ```
+//!
+//! - The planned time of a datagram follows from its number alone, so a slow server or a slow tester cannot move the
+//!   schedule. Latency is measured from the plan, and again from the actual sending; the difference is this program's
+//!   own lag, and is shown.
+//! - Every planned datagram is sent or not sent for a reason; every one sent is ok, late, an error, lost, or pending at
+//!   an abort; every one received is in exactly one class. Nothing is printed unless the sums hold.
+//! - The books ([`ledger`], [`stream`], [`ring`], [`class`], [`reorder`]) are pure: times and datagrams are arguments.
+
+pub mod args;
+pub mod class;
+pub mod config;
+pub mod drain;
+pub mod engine;
+pub mod exchange;
+pub mod frame;
+pub mod handshake;
+pub mod histogram;
+pub mod json;
+pub mod ledger;
+pub mod outbox;
+pub mod pacing;
+pub mod plan;
+pub mod progress;
+pub mod reorder;
+pub mod report;
+pub mod ring;
+pub mod stream;
+pub mod summary;
+pub mod threshold;
+pub mod unit;
+
+use crate::clock::nanos;
+use crate::exit::{Exit, Outcome};
+use crate::interrupt::Interrupt;
+use crate::style::{Style, remark, say};
+
+/// The program: runs a load, prints the result, and says how it went.
+///
+/// # Errors
+/// See [`args::Args::config`] and [`engine::run`].
+pub fn run(args: &args::Args) -> Outcome {
+    let config = args.config()?;
+    let interrupt = Interrupt::listen()?;
+    let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
+    let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
+    if args.json {
+        say(json::object(&config, &summary, &judgements));
+    } else {
+        say(report::text(&config, &summary, &judgements, args.per_port, Style::stdout()).trim_end());
+    }
+    let style = Style::stderr();
+    report::warnings(&config, &summary)
+        .iter()
+        .for_each(|warning| remark(format!("{} {warning}", style.yellow("warning:"))));
+    Ok(if summary.aborted {
+        Exit::Interrupted
+    } else if judgements.iter().all(|judged| judged.met) {
+        Exit::Ok
+    } else {
+        Exit::Threshold
+    })
+}

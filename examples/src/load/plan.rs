@@ -1,0 +1,185 @@
+//! When each datagram should leave, and to whom: both follow from its number alone.
+
+use polyport_protocol::client::Pacer;
+use polyport_protocol::{Nanos, SECOND};
+
+/// Datagrams a time, as `50000/s`, `1.5k/s` or `30/m` say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// This many datagrams
+    pub count: u64,
+    /// in this time, evenly spaced.
+    pub period: Nanos,
+}
+
+/// How targets take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Distribution {
+    /// One after the other
+    #[default]
+    RoundRobin,
+    /// Each datagram to a target drawn by the seed
+    Random,
+}
+
+/// Which datagram goes where.
+#[derive(Clone, Copy, Debug)]
+pub struct Turns {
+    /// How targets take turns.
+    pub distribution: Distribution,
+    /// Number of targets, at least 1.
+    pub targets: u64,
+    /// Streams for each target, at least 1.
+    pub streams: u32,
+    /// Seed of [`Distribution::Random`].
+    pub seed: u64,
+}
+
+impl Rate {
+    /// The schedule from `start`, for `duration`.
+    #[must_use]
+    pub fn schedule(self, start: Nanos, duration: Nanos) -> Pacer {
+        Pacer::new(start, self.count, self.period).with_total(self.total(duration))
+    }
+
+    /// Datagrams in `duration`: those planned before its end.
+    #[must_use]
+    pub fn total(self, duration: Nanos) -> u64 {
+        match duration.checked_sub(1) {
+            None => 0,
+            Some(last) => Pacer::new(0, self.count, self.period).due(last),
+        }
+    }
+
+    /// Parses the notation.
+    ///
+    /// # Errors
+    /// Says what is expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        read_rate(text)
+            .ok_or_else(|| format!("`{text}` is no rate: write 50000/s, 1.5k/s, 2M/s or 30/m, above zero"))
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.period {
+            SECOND => write!(f, "{}/s", self.count),
+            MINUTE => write!(f, "{}/m", self.count),
+            period => write!(f, "{} in {} s", self.count, period / SECOND),
+        }
+    }
+}
+
+const MINUTE: Nanos = 60 * SECOND;
+
+impl Turns {
+    /// Target and stream of datagram `index`.
+    #[must_use]
+    pub fn of(&self, index: u64) -> (usize, u32) {
+        let targets = self.targets.max(1);
+        let target = match self.distribution {
+            Distribution::RoundRobin => index % targets,
+            // the bias of the remainder is below 2^-48 for as many targets as there are ports
+            Distribution::Random => scramble(self.seed, index) % targets,
+        };
+        let which = index / targets % u64::from(self.streams.max(1));
+        (usize::try_from(target).unwrap_or(0), u32::try_from(which).unwrap_or(0))
+    }
+}
+
+/// A number for each index that looks random: the finaliser of `SplitMix64`.
+const fn scramble(seed: u64, index: u64) -> u64 {
+    let mut bits = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ bits >> 31
+}
+
+fn read_rate(text: &str) -> Option<Rate> {
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let mut period = match unit {
+        "s" => SECOND,
+        "m" | "min" => MINUTE,
+        "h" => 60 * MINUTE,
+        _ => return None,
+    };
+    let (number, scale) = match number.strip_suffix('k') {
+        Some(number) => (number, 1_000),
+        None => number.strip_suffix('M').map_or((number, 1), |number| (number, 1_000_000)),
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || !(whole.len() + part.len() <= 12 && part.len() <= 6) {
+        return None;
+    }
+    if !whole.bytes().chain(part.bytes()).all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    let mut count = format!("{whole}{part}").parse::<u64>().ok()?.checked_mul(scale)?;
+    for _ in 0..part.len() {
+        // 1.5k/s is 1500 in a second, 0.5/s is 5 in ten seconds
+        if count.is_multiple_of(10) { count /= 10 } else { period = period.checked_mul(10)? }
+    }
+    (count > 0 && count <= MOST_PER_PERIOD).then_some(Rate { count, period })
+}
+
+/// More than any machine sends; it keeps the arithmetic of schedules within 64 bits.
+const MOST_PER_PERIOD: u64 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        let rate = |text| Rate::parse(text).map(|rate| (rate.count, rate.period / SECOND));
+        assert_eq!(rate("50000/s"), Ok((50_000, 1)));
+        assert_eq!(rate("50000"), Ok((50_000, 1)));
+        assert_eq!(rate("1.5k/s"), Ok((1_500, 1)));
+        assert_eq!(rate("2M/s"), Ok((2_000_000, 1)));
+        assert_eq!(rate("0.5/s"), Ok((5, 10)));
+        assert_eq!(rate("30/m"), Ok((30, 60)));
+        for wrong in ["", "0", "0/s", "/s", "1/x", "-1/s", "1e3/s", "k/s", "1.2.3/s", "9999999999999/s"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_duration_holds_what_is_planned_before_its_end() {
+        let total = |text, nanos| Rate::parse(text).unwrap().total(nanos);
+        assert_eq!(total("1000/s", 3 * SECOND), 3000);
+        assert_eq!(total("1000/s", 1), 1, "datagram 0 leaves at the start");
+        assert_eq!(total("1000/s", 0), 0);
+        assert_eq!(total("0.5/s", SECOND), 1);
+        assert_eq!(total("7/s", SECOND), 7);
+    }
+
+    #[test]
+    fn every_stream_of_every_target_has_its_turn() {
+        let turns = Turns { distribution: Distribution::RoundRobin, targets: 3, streams: 2, seed: 0 };
+        let all: Vec<_> = (0..7).map(|index| turns.of(index)).collect();
+        assert_eq!(all, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 0)]);
+    }
+
+    #[test]
+    fn random_turns_repeat_by_seed_and_are_even() {
+        let turns = |seed| Turns { distribution: Distribution::Random, targets: 4, streams: 1, seed };
+        let draw = |seed| (0..8000).map(|i| turns(seed).of(i).0).collect::<Vec<_>>();
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        for target in 0..4 {
+            let share = draw(1).iter().filter(|t| **t == target).count();
+            assert!((1800..2200).contains(&share), "{share}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_never_yields_zero(text in ".{0,16}") {
+            if let Ok(rate) = Rate::parse(&text) {
+                prop_assert!(rate.count > 0 && rate.period > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The result of a run as text.
+
+use super::config::Config;
+use super::histogram::Percentiles;
+use super::ledger::NotSent;
+use super::plan::Distribution;
+use super::stream::Tally;
+use super::summary::{Port, Summary};
+use super::threshold::Judgement;
+use super::unit::{per_second, percent, span};
+use crate::style::Style;
+
+/// The summary screen. With `per_port`, every target has a row.
+#[must_use]
+pub fn text(
+    config: &Config,
+    summary: &Summary,
+    judgements: &[Judgement],
+    per_port: bool,
+    style: Style,
+) -> String {
+    let mut lines = vec![head(config, summary, style)];
+    lines.extend(judgements.iter().map(|judged| threshold(judged, style)));
+    lines.push(style.dim(columns()));
+    lines.push(latency("rtt (from plan)", summary.from_plan, ""));
+    lines.push(latency("rtt (from send)", summary.from_send, ""));
+    let late = format!("    late sends {}", percent(summary.late_sends, summary.total.sent));
+    lines.push(latency("generator lag", summary.lag, &late));
+    lines.extend(books(config, summary));
+    lines.push(local(summary));
+    if per_port {
+        lines.push(style.dim(port_columns()));
+        lines.extend(summary.ports.iter().map(port_row));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// What deserves a warning, with the advice.
+#[must_use]
+pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let local = &summary.local;
+    if let Some(drops) = local.socket_drops.filter(|drops| *drops > 0) {
+        warnings.push(format!(
+            "our own socket dropped {drops} datagrams: the loss reported is too high by as many; the receive buffer has \
+             {} octets, raise net.core.rmem_max, or lower the rate",
+            local.receive_buffer
+        ));
+    }
+    if summary.skipped[NotSent::Behind as usize] > 0 {
+        warnings.push(format!(
+            "this machine did not reach {}: it sent {}/s; lower --rate, or run several testers",
+            config.rate,
+            per_second(summary.total.sent, summary.took)
+        ));
+    } else if summary.late_sends.saturating_mul(100) > summary.total.sent {
+        warnings.push(
+            "more than 1% of the datagrams left over 1 ms late: judge the server by `from send`, and see whether \
+             this machine is busy, or try --pacing hybrid"
+                .to_owned(),
+        );
+    }
+    if summary.skipped[NotSent::InFlight as usize] > 0 {
+        warnings.push(
+            "datagrams were held back because too many waited for answers: see --max-in-flight and --timeout"
+                .to_owned(),
+        );
+    }
+    if let Some(refusal) = &local.refusal {
+        warnings.push(format!("the system refused datagrams: cannot {refusal}"));
+    }
+    warnings
+}
+
+fn head(config: &Config, summary: &Summary, style: Style) -> String {
+    let targets = match config.targets.as_slice() {
+        [one] => one.to_string(),
+        [first, .., last] if first.ip() == last.ip() => {
+            format!("{} ports on {first}-{}", config.targets.len(), last.port())
+        }
+        many => format!("{} targets", many.len()),
+    };
+    let turns = match config.distribution {
+        Distribution::RoundRobin => "",
+        Distribution::Random => ", random turns",
+    };
+    let aborted = if summary.aborted { format!("  {}", style.yellow("interrupted")) } else { String::new() };
+    let load = if summary.aborted { summary.took } else { config.duration };
+    format!(
+        " {}  {targets}  rate {} (constant{turns})  {} + drain {}  seed {}{aborted}",
+        style.bold("polyport-load"),
+        config.rate,
+        span(load),
+        span(summary.drained),
+        config.seed,
+    )
+}
+
+fn threshold(judged: &Judgement, style: Style) -> String {
+    let mark = if judged.met { style.green("\u{2713} ok  ") } else { style.red("\u{2717} FAIL") };
+    format!(" {mark}  {:<20}  {}", judged.text, judged.measured)
+}
+
+fn columns() -> String {
+    format!(" {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p90", "p99", "p99.9", "max")
+}
+
+fn latency(name: &str, read: Option<Percentiles>, note: &str) -> String {
+    let Some(read) = read else { return format!(" {name:<16}{:>9}", "-") };
+    let mut line = format!(" {name:<16}");
+    for (_, nanos) in read.columns() {
+        line.push_str(&format!("{:>9}", span(nanos)));
+    }
+    if read.beyond > 0 {
+        line.push_str(&format!("    beyond 60 s: {}", read.beyond));
+    }
+    line + note
+}
+
+fn books(config: &Config, summary: &Summary) -> Vec<String> {
+    let (total, classes) = (&summary.total, &summary.classes);
+    let mut planned =
+        format!(" planned {} = sent {} + not sent {}", summary.planned, total.sent, summary.not_sent());
+    planned += &parenthesis(NotSent::ALL.map(NotSent::name).into_iter().zip(summary.skipped));
+    let mut sent =
+        format!(" sent    {} = ok {} + late {} + error {}", total.sent, total.ok, total.late, total.error);
+    sent += &parenthesis(classes.codes().map(|(code, count)| (format!("code {}", code.0), count)));
+    sent.push_str(&format!(" + lost {}{}", total.lost(), direction(config, total)));
+    if summary.aborted {
+        sent.push_str(&format!(" + pending {}", total.pending));
+    }
+    let dups = if config.raw_echo {
+        format!("dup {}", total.dup_down)
+    } else {
+        format!("dup up {}, dup down {}", total.dup_up, total.dup_down)
+    };
+    let extra = format!(
+        " extra   {dups}, reordered {} (3-reordered {}), malformed {}",
+        total.reordered,
+        total.three_reordered,
+        classes.malformed()
+    );
+    let rare = classes.rows().filter(|(name, count)| {
+        *count > 0 && !matches!(*name, "ok" | "late" | "error" | "dup_up" | "dup_down")
+    });
+    let rare: Vec<String> = rare.map(|(name, count)| format!("{name} {count}")).collect();
+    let mut lines = vec![planned, sent, extra];
+    if !rare.is_empty() {
+        lines.push(format!(" other   {}", rare.join(", ")));
+    }
+    lines
+}
+
+/// The direction of loss, where a responder could tell one.
+fn direction(config: &Config, total: &Tally) -> String {
+    if config.raw_echo || total.lost() == 0 {
+        return String::new();
+    }
+    format!(" (up {}, down {}, unknown {})", total.lost_up, total.lost_down, total.lost_unknown)
+}
+
+fn parenthesis<N: std::fmt::Display>(parts: impl IntoIterator<Item = (N, u64)>) -> String {
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+fn local(summary: &Summary) -> String {
+    let drops = summary.local.socket_drops.map_or_else(|| "unknown".to_owned(), |drops| drops.to_string());
+    let mut line = format!(" local   socket drops {drops}, send EAGAIN {}", summary.local.eagain);
+    if summary.ports.len() > 1
+        && let Some(worst) = summary.worst()
+    {
+        let share = percent(worst.tally.lost(), worst.tally.sent);
+        line.push_str(&format!("    worst port {}: loss {share}, p99 {}", worst.address, p99(worst)));
+    }
+    line
+}
+
+fn p99(port: &Port) -> String {
+    port.from_plan.map_or_else(|| "-".to_owned(), |read| span(read.p99))
+}
+
+fn port_columns() -> String {
+    format!(
+        " {:<28}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}",
+        "target", "sent", "ok", "late", "error", "lost", "loss", "p50", "p99"
+    )
+}
+
+fn port_row(port: &Port) -> String {
+    let tally = &port.tally;
+    let p50 = port.from_plan.map_or_else(|| "-".to_owned(), |read| span(read.p50));
+    format!(
+        " {:<28}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}",
+        port.address.to_string(),
+        tally.sent,
+        tally.ok,
+        tally.late,
+        tally.error,
+        tally.lost(),
+        percent(tally.lost(), tally.sent),
+        p50,
+        p99(port)
+    )
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

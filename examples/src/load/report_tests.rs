@@ -1,0 +1,104 @@
+//! The screen of one run whose every number differs.
+
+use polyport_protocol::{Code, MILLISECOND, SECOND};
+
+use super::*;
+use crate::load::class::{Class, ClassCounts};
+use crate::load::config::example;
+use crate::load::histogram::TotalLatency;
+use crate::load::summary::Local;
+
+fn run() -> (Config, Summary) {
+    let targets = [7000, 7001].map(|port| ([127, 0, 0, 1], port).into());
+    let config = Config { seed: 42, ..example(targets.to_vec()) };
+    let mut latency = TotalLatency::total().unwrap();
+    (1..=100).for_each(|i| latency.record(i * MILLISECOND));
+    let read = latency.percentiles();
+    let total = Tally {
+        sent: 997,
+        ok: 900,
+        late: 50,
+        error: 2,
+        lost_up: 20,
+        lost_down: 15,
+        lost_unknown: 10,
+        dup_up: 3,
+        dup_down: 11,
+        reordered: 41,
+        three_reordered: 4,
+        ..Tally::default()
+    };
+    let mut classes = ClassCounts::default();
+    classes.count(Class::WrongSource);
+    classes.count(Class::Error(Code::BUSY));
+    classes.count(Class::Error(Code::BUSY));
+    let port = |index: usize, tally| Port { address: targets[index], tally, from_plan: read };
+    let summary = Summary {
+        planned: 1000,
+        skipped: [0, 2, 1, 0],
+        ports: vec![port(0, Tally { sent: 500, ok: 500, ..Tally::default() }), port(1, total)],
+        total,
+        classes,
+        from_plan: read,
+        lag: read,
+        late_sends: 21,
+        took: SECOND,
+        drained: 100 * MILLISECOND,
+        local: Local { socket_drops: Some(6), eagain: 8, receive_buffer: 212_992, ..Local::default() },
+        ..Summary::default()
+    };
+    (config, summary)
+}
+
+#[test]
+fn the_screen_shows_both_identities() {
+    let (config, summary) = run();
+    let judged = |met| Judgement { text: "p99<5ms".into(), met, measured: "99.0ms".into() };
+    let screen = text(&config, &summary, &[judged(true), judged(false)], true, Style::PLAIN);
+    let expected = " \
+polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + drain 100ms  seed 42
+ \u{2713} ok    p99<5ms               99.0ms
+ \u{2717} FAIL  p99<5ms               99.0ms
+                       p50      p90      p99    p99.9      max
+ rtt (from plan)    50.0ms   90.0ms   99.0ms    100ms    100ms
+ rtt (from send)         -
+ generator lag      50.0ms   90.0ms   99.0ms    100ms    100ms    late sends 2.10%
+ planned 1000 = sent 997 + not sent 3 (behind 2, refused 1)
+ sent    997 = ok 900 + late 50 + error 2 (code 16 2) + lost 45 (up 20, down 15, unknown 10)
+ extra   dup up 3, dup down 11, reordered 41 (3-reordered 4), malformed 0
+ other   wrong_source 1
+ local   socket drops 6, send EAGAIN 8    worst port 127.0.0.1:7001: loss 4.51%, p99 99.0ms
+ target                            sent        ok    late   error    lost     loss      p50      p99
+ 127.0.0.1:7000                     500       500       0       0       0       0%   50.0ms   99.0ms
+ 127.0.0.1:7001                     997       900      50       2      45    4.51%   50.0ms   99.0ms
+";
+    assert_eq!(screen, expected);
+}
+
+#[test]
+fn a_raw_echo_claims_no_direction_and_an_abort_shows_what_is_pending() {
+    let (config, mut summary) = run();
+    summary.aborted = true;
+    summary.total.pending = 5;
+    let screen = text(&Config { raw_echo: true, ..config }, &summary, &[], false, Style::PLAIN);
+    assert!(screen.contains(" + lost 45 + pending 5\n"), "{screen}");
+    assert!(screen.contains(" extra   dup 11,"), "{screen}");
+    assert!(screen.contains("seed 42  interrupted\n"), "{screen}");
+}
+
+#[test]
+fn every_warning_says_what_to_do() {
+    let (config, mut summary) = run();
+    summary.skipped = [1, 1, 1, 0];
+    summary.local.refusal = Some("send to 127.0.0.1:7000: no".into());
+    let all = warnings(&config, &summary).join("\n");
+    for part in
+        ["dropped 6 datagrams", "did not reach 1000/s: it sent 997/s", "--max-in-flight", "cannot send to"]
+    {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    let calm = Summary { late_sends: 9, total: summary.total, ..Summary::default() };
+    assert!(warnings(&config, &calm).is_empty());
+    let late = Summary { late_sends: 10, total: summary.total, ..Summary::default() };
+    assert!(warnings(&config, &late)[0].contains("--pacing hybrid"));
+}

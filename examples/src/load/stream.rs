@@ -1,0 +1,320 @@
+//! The books of one stream: each datagram sent ends in exactly one of ok, late, error, lost, pending.
+//!
+//! Pure: times and numbers are arguments. A datagram that was not answered is lost in a direction, if the
+//! responder's RSTAT windows ([P-70]) told one: seen by the responder and yet not answered is lost on the way
+//! down, never seen is lost on the way up.
+
+use polyport_protocol::{Code, Nanos};
+
+use super::class::Class;
+use super::reorder::Reorder;
+use super::ring::{Entry, Reach, Ring, State};
+
+/// One stream of datagrams to one target.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    ring: Ring,
+    timeout: Nanos,
+    next_seq: u64,
+    /// Everything below has left state `Open`.
+    oldest_open: u64,
+    reorder: Reorder,
+    tally: Tally,
+}
+
+/// What an answer said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Echo of the number.
+    pub seq: u64,
+    /// Echo of the id.
+    pub request_id: u64,
+    /// Echo of the time of sending.
+    pub sent: Nanos,
+    /// The code of an ERROR frame.
+    pub error: Option<Code>,
+    /// What the responder has seen, if it told.
+    pub rstat: Option<Rstat>,
+}
+
+/// The part of RSTAT that the books need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rstat {
+    /// Number of this answer.
+    pub rseq: u64,
+    /// Bit i: request seq - i was seen.
+    pub window: u64,
+}
+
+/// How the books took an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The class of the datagram.
+    pub class: Class,
+    /// Plan and departure of the datagram it answers, for first answers only.
+    pub first: Option<(Nanos, Nanos)>,
+}
+
+/// Every slot that the next number could take holds a datagram that is not answered and not timed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Counters of a stream, or the sum over several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Left.
+    pub sent: u64,
+    /// Answered within the timeout, without error.
+    pub ok: u64,
+    /// Answered after the timeout.
+    pub late: u64,
+    /// Answered by an ERROR within the timeout.
+    pub error: u64,
+    /// Not answered, and the responder had not seen it.
+    pub lost_up: u64,
+    /// Not answered, and the responder had seen it.
+    pub lost_down: u64,
+    /// Not answered, and no answer to a neighbour told more.
+    pub lost_unknown: u64,
+    /// Not answered and not timed out when the run was broken off.
+    pub pending: u64,
+    /// Now without answer, timed out; 0 at the end.
+    pub expired: u64,
+    /// Now without answer, not timed out; 0 at the end.
+    pub open: u64,
+    /// Further answers to a request that arrived twice.
+    pub dup_up: u64,
+    /// Further copies of an answer.
+    pub dup_down: u64,
+    /// First answers that a later one overtook.
+    pub reordered: u64,
+    /// First answers that three later ones overtook.
+    pub three_reordered: u64,
+}
+
+impl Tally {
+    /// Lost in any direction, as far as decided: without those that are timed out and may still come.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost_up + self.lost_down + self.lost_unknown
+    }
+
+    /// The right side of the identity `sent = ok + late + error + lost + pending`, during a run as well.
+    #[must_use]
+    pub const fn accounted(&self) -> u64 {
+        self.ok + self.late + self.error + self.lost() + self.pending + self.expired + self.open
+    }
+
+    /// Adds the counters of another stream.
+    pub const fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.late += other.late;
+        self.error += other.error;
+        self.lost_up += other.lost_up;
+        self.lost_down += other.lost_down;
+        self.lost_unknown += other.lost_unknown;
+        self.pending += other.pending;
+        self.expired += other.expired;
+        self.open += other.open;
+        self.dup_up += other.dup_up;
+        self.dup_down += other.dup_down;
+        self.reordered += other.reordered;
+        self.three_reordered += other.three_reordered;
+    }
+}
+
+impl Stream {
+    /// A stream that remembers its last `capacity` datagrams (rounded up to a power of two).
+    #[must_use]
+    pub fn new(capacity: usize, timeout: Nanos) -> Self {
+        Self {
+            ring: Ring::new(capacity),
+            timeout,
+            next_seq: 0,
+            oldest_open: 0,
+            reorder: Reorder::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        let mut tally = self.tally;
+        tally.reordered = self.reorder.reordered();
+        tally.three_reordered = self.reorder.three_reordered();
+        tally
+    }
+
+    /// Datagrams without answer and not timed out.
+    #[must_use]
+    pub const fn open(&self) -> u64 {
+        self.tally.open
+    }
+
+    /// Enters a datagram that leaves at `now`, and says its number.
+    ///
+    /// # Errors
+    /// [`Full`] if it would displace one that may still be answered in time.
+    pub fn send(&mut self, request_id: u64, planned: Nanos, now: Nanos) -> Result<u64, Full> {
+        let seq = self.next_seq;
+        if self.ring.slot(seq).state == State::Open {
+            self.expire(now);
+            if self.ring.slot(seq).state == State::Open {
+                return Err(Full);
+            }
+        }
+        let displaced = self.ring.put(Entry::open(seq, request_id, planned, now));
+        self.retire(&displaced);
+        self.next_seq += 1;
+        self.tally.sent += 1;
+        self.tally.open += 1;
+        Ok(seq)
+    }
+
+    /// Strikes out a datagram that was entered and did not leave after all. Once all later ones are struck out, too,
+    /// its number is given to the next one: gaps would use up the ring while the send buffer is full.
+    pub fn cancel(&mut self, seq: u64) {
+        let Some(entry) = self.ring.get_mut(seq).filter(|entry| entry.state == State::Open) else { return };
+        entry.state = State::Free;
+        self.tally.sent -= 1;
+        self.tally.open -= 1;
+        while let Some(last) = self.next_seq.checked_sub(1)
+            && matches!(self.ring.slot(last), entry if entry.seq == last && entry.state == State::Free)
+        {
+            self.next_seq = last;
+        }
+        self.oldest_open = self.oldest_open.min(self.next_seq);
+    }
+
+    /// Enters an answer that arrived at `arrival`.
+    pub fn receive(&mut self, reply: &Reply, arrival: Nanos) -> Outcome {
+        let unknown = Outcome { class: Class::UnknownId, first: None };
+        let deadline = reply.sent.saturating_add(self.timeout);
+        let Some(entry) = self.ring.get_mut(reply.seq) else { return unknown };
+        if entry.request_id != reply.request_id || entry.sent != reply.sent {
+            return unknown;
+        }
+        let (planned, before) = (entry.planned, entry.state);
+        let class = match before {
+            State::Answered => duplicate(entry, reply.rstat),
+            State::Free | State::Open | State::Expired => first(entry, reply, arrival > deadline),
+        };
+        match before {
+            State::Open => self.tally.open -= 1,
+            State::Expired => self.tally.expired -= 1,
+            State::Free | State::Answered => {}
+        }
+        if before != State::Answered {
+            self.reorder.arrive(reply.seq);
+        }
+        self.count(class);
+        if let Some(rstat) = reply.rstat {
+            self.look_through(reply.seq, rstat.window);
+        }
+        Outcome { class, first: (before != State::Answered).then_some((planned, reply.sent)) }
+    }
+
+    /// Marks what is timed out at `now`. Times of sending never fall, so it stops at the first that is not.
+    pub fn expire(&mut self, now: Nanos) {
+        while self.oldest_open < self.next_seq {
+            if let Some(entry) = self.ring.get_mut(self.oldest_open)
+                && entry.state == State::Open
+            {
+                if now <= entry.sent.saturating_add(self.timeout) {
+                    return;
+                }
+                entry.state = State::Expired;
+                self.tally.open -= 1;
+                self.tally.expired += 1;
+            }
+            self.oldest_open += 1;
+        }
+    }
+
+    /// Closes the books at `now`: what is without answer is lost, or, after an abort, pending as long as its
+    /// timeout has not passed. Later answers are unknown.
+    pub fn finish(&mut self, now: Nanos, aborted: bool) {
+        self.expire(now);
+        let mut rest: Vec<Entry> = self.ring.drain().collect();
+        for entry in &mut rest {
+            if entry.state == State::Open {
+                self.tally.open -= 1;
+                if aborted {
+                    self.tally.pending += 1;
+                } else {
+                    entry.state = State::Expired;
+                    self.tally.expired += 1;
+                }
+            }
+            self.retire(entry);
+        }
+    }
+
+    const fn count(&mut self, class: Class) {
+        match class {
+            Class::Ok => self.tally.ok += 1,
+            Class::Late => self.tally.late += 1,
+            Class::Error(_) => self.tally.error += 1,
+            Class::DupUp => self.tally.dup_up += 1,
+            Class::DupDown => self.tally.dup_down += 1,
+            Class::WarmUp
+            | Class::UnknownId
+            | Class::StaleStream
+            | Class::WrongSource
+            | Class::WrongKind
+            | Class::Malformed(_) => {}
+        }
+    }
+
+    /// Decides about a datagram that is about to be forgotten.
+    const fn retire(&mut self, entry: &Entry) {
+        if !matches!(entry.state, State::Expired) {
+            return;
+        }
+        self.tally.expired -= 1;
+        match entry.reach {
+            Reach::Seen => self.tally.lost_down += 1,
+            Reach::NotSeen => self.tally.lost_up += 1,
+            Reach::Unknown => self.tally.lost_unknown += 1,
+        }
+    }
+
+    /// Notes for the datagrams before `seq` whether the responder has seen them.
+    fn look_through(&mut self, seq: u64, window: u64) {
+        for back in 1..u64::from(u64::BITS) {
+            let Some(earlier) = seq.checked_sub(back) else { return };
+            let Some(entry) = self.ring.get_mut(earlier) else { continue };
+            if entry.state == State::Answered || entry.reach == Reach::Seen {
+                continue;
+            }
+            entry.reach = if window >> back & 1 == 1 { Reach::Seen } else { Reach::NotSeen };
+        }
+    }
+}
+
+fn first(entry: &mut Entry, reply: &Reply, late: bool) -> Class {
+    entry.state = State::Answered;
+    entry.answers = reply.rstat.map(|rstat| (rstat.rseq, rstat.rseq));
+    match reply.error {
+        _ if late => Class::Late,
+        Some(code) => Class::Error(code),
+        None => Class::Ok,
+    }
+}
+
+/// The responder counts its answers: an unheard number means that it answered once more ([P-71]).
+fn duplicate(entry: &mut Entry, rstat: Option<Rstat>) -> Class {
+    match (&mut entry.answers, rstat) {
+        (Some((first, latest)), Some(rstat)) if rstat.rseq != *first && rstat.rseq != *latest => {
+            *latest = rstat.rseq;
+            Class::DupUp
+        }
+        _ => Class::DupDown,
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! The result of a run, from which all reports are made.
+
+use std::net::SocketAddr;
+
+use polyport_protocol::Nanos;
+
+use super::class::ClassCounts;
+use super::histogram::{Latencies, Percentiles};
+use super::ledger::{Imbalance, Ledger, NotSent};
+use super::stream::Tally;
+
+/// All that a run found out.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Places of the schedule that came up.
+    pub planned: u64,
+    /// Planned datagrams not sent, by [`NotSent`].
+    pub skipped: [u64; NotSent::ALL.len()],
+    /// The sums over all targets.
+    pub total: Tally,
+    /// Class of every received datagram.
+    pub classes: ClassCounts,
+    /// Answer after planned time.
+    pub from_plan: Option<Percentiles>,
+    /// Answer after actual sending.
+    pub from_send: Option<Percentiles>,
+    /// Actual sending after planned time.
+    pub lag: Option<Percentiles>,
+    /// Datagrams that left more than a millisecond late.
+    pub late_sends: u64,
+    /// Each target.
+    pub ports: Vec<Port>,
+    /// What the sockets say.
+    pub local: Local,
+    /// From the start of the schedule to its end, or to the abort.
+    pub took: Nanos,
+    /// From there to the end of the run.
+    pub drained: Nanos,
+    /// The user broke the run off.
+    pub aborted: bool,
+}
+
+/// The result of one target.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// The target.
+    pub address: SocketAddr,
+    /// Its sums.
+    pub tally: Tally,
+    /// Answer after planned time.
+    pub from_plan: Option<Percentiles>,
+}
+
+/// What happened on this side.
+#[derive(Clone, Debug, Default)]
+pub struct Local {
+    /// Addresses of the sockets.
+    pub sockets: Vec<SocketAddr>,
+    /// Datagrams that our own sockets dropped: the report of loss is wrong by as many. `None` if the system does
+    /// not tell.
+    pub socket_drops: Option<u64>,
+    /// How often the send buffer was full.
+    pub eagain: u64,
+    /// The last other reason why the system refused to send.
+    pub refusal: Option<String>,
+    /// Bytes of the smallest receive buffer granted.
+    pub receive_buffer: usize,
+}
+
+impl Summary {
+    /// Reads the books and the histograms.
+    ///
+    /// # Errors
+    /// [`Imbalance`]: nothing may be reported.
+    pub fn new(ledger: &Ledger, latencies: &Latencies, local: Local) -> Result<Self, Imbalance> {
+        ledger.audit()?;
+        let ports = ledger.targets().iter().zip(&latencies.targets).enumerate();
+        Ok(Self {
+            planned: ledger.planned(),
+            skipped: NotSent::ALL.map(|reason| ledger.skipped(reason)),
+            total: ledger.total(),
+            classes: ledger.classes().clone(),
+            from_plan: latencies.from_plan.percentiles(),
+            from_send: latencies.from_send.percentiles(),
+            lag: latencies.lag.percentiles(),
+            late_sends: latencies.late_sends,
+            ports: ports
+                .map(|(index, (address, latency))| Port {
+                    address: *address,
+                    tally: ledger.of_target(index),
+                    from_plan: latency.percentiles(),
+                })
+                .collect(),
+            local,
+            took: 0,
+            drained: 0,
+            aborted: false,
+        })
+    }
+
+    /// Planned datagrams not sent.
+    #[must_use]
+    pub const fn not_sent(&self) -> u64 {
+        let [in_flight, behind, refused, aborted] = self.skipped;
+        in_flight + behind + refused + aborted
+    }
+
+    /// The target with the greatest share lost; among equals the one with the longest p99.
+    #[must_use]
+    pub fn worst(&self) -> Option<&Port> {
+        self.ports.iter().filter(|port| port.tally.sent > 0).max_by(|a, b| {
+            let share =
+                |port: &Port, other: &Port| u128::from(port.tally.lost()) * u128::from(other.tally.sent);
+            let p99 = |port: &Port| port.from_plan.map_or(0, |read| read.p99);
+            share(a, b).cmp(&share(b, a)).then_with(|| p99(a).cmp(&p99(b)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_port_lost_the_greatest_share() {
+        let port = |number: u16, sent, lost_up| Port {
+            address: ([127, 0, 0, 1], number).into(),
+            tally: Tally { sent, lost_up, ..Tally::default() },
+            from_plan: None,
+        };
+        let ports = vec![port(1, 1000, 9), port(2, 10, 1), port(3, 0, 0), port(4, 100, 0)];
+        let summary = Summary { ports, ..Summary::default() };
+        assert_eq!(summary.worst().map(|port| port.address.port()), Some(2));
+        assert!(Summary::default().worst().is_none());
+    }
+}

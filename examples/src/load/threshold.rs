@@ -1,0 +1,319 @@
+//! Thresholds: what a run must meet, such as `p99<5ms` or `loss<0.1%`, and whether it did.
+
+use std::fmt;
+
+use polyport_protocol::{MILLISECOND, Nanos, SECOND};
+
+use super::summary::Summary;
+use super::unit;
+
+/// One condition on the result of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    text: String,
+    metric: Metric,
+    comparison: Comparison,
+    limit: f64,
+    /// Whether the limit is a share of all rather than a count.
+    share: bool,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Metric {
+    Latency(Source, Point),
+    Count(Count),
+}
+
+/// Which histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Plan,
+    Send,
+    Lag,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Point {
+    P50,
+    P90,
+    P99,
+    P999,
+    Max,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    Ok,
+    Late,
+    Error,
+    Loss,
+    Duplicate,
+    Reordered,
+    NotSent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Below,
+    AtMost,
+    Above,
+    AtLeast,
+}
+
+/// A threshold and what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The threshold as the user wrote it.
+    pub text: String,
+    /// Whether it was met. One that could not be measured was not.
+    pub met: bool,
+    /// The measured value for people; "nothing measured" if there was none.
+    pub measured: String,
+}
+
+impl Threshold {
+    /// Parses `METRIC OP VALUE`.
+    ///
+    /// # Errors
+    /// Says what is expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let at = text.find(['<', '>']).ok_or_else(|| wrong(text, "it has no `<` or `>`"))?;
+        let (name, rest) = text.split_at(at);
+        let (comparison, value) = split_comparison(rest);
+        let metric = metric(name.trim())
+            .ok_or_else(|| wrong(text, &format!("there is no metric `{}`", name.trim())))?;
+        let (limit, share) = limit(metric, value.trim()).map_err(|reason| wrong(text, &reason))?;
+        Ok(Self { text: text.split_whitespace().collect(), metric, comparison, limit, share })
+    }
+
+    /// Whether the run met it.
+    #[must_use]
+    pub fn judge(&self, summary: &Summary) -> Judgement {
+        let (value, measured) = match self.metric {
+            Metric::Latency(source, point) => {
+                let nanos = latency(summary, source, point);
+                (nanos.map(exact), nanos.map(unit::span))
+            }
+            Metric::Count(count) => {
+                let (part, whole) = counted(summary, count);
+                let share = (whole > 0).then(|| exact(part) * 100.0 / exact(whole));
+                if self.share {
+                    (share, share.map(|_| unit::percent(part, whole)))
+                } else {
+                    (Some(exact(part)), Some(part.to_string()))
+                }
+            }
+        };
+        let met = value.is_some_and(|value| self.comparison.holds(value, self.limit));
+        let measured = measured.unwrap_or_else(|| "nothing measured".to_owned());
+        Judgement { text: self.text.clone(), met, measured }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Comparison {
+    fn holds(self, value: f64, limit: f64) -> bool {
+        match self {
+            Self::Below => value < limit,
+            Self::AtMost => value <= limit,
+            Self::Above => value > limit,
+            Self::AtLeast => value >= limit,
+        }
+    }
+}
+
+fn split_comparison(text: &str) -> (Comparison, &str) {
+    [
+        ("<=", Comparison::AtMost),
+        (">=", Comparison::AtLeast),
+        ("<", Comparison::Below),
+        (">", Comparison::Above),
+    ]
+    .into_iter()
+    .find_map(|(sign, comparison)| Some((comparison, text.strip_prefix(sign)?)))
+    .unwrap_or((Comparison::Below, text))
+}
+
+fn metric(name: &str) -> Option<Metric> {
+    let count = match name {
+        "ok" => Count::Ok,
+        "late" => Count::Late,
+        "error" => Count::Error,
+        "loss" | "lost" => Count::Loss,
+        "duplicate" | "dup" => Count::Duplicate,
+        "reordered" => Count::Reordered,
+        "not_sent" => Count::NotSent,
+        // a lag without a point is that of nearly all datagrams
+        "lag" => return Some(Metric::Latency(Source::Lag, Point::P99)),
+        _ => {
+            let (source, point) = name.rsplit_once('.').map_or((None, name), |(s, p)| (Some(s), p));
+            // the point itself may have a dot
+            let (source, point) = match name.strip_suffix("p99.9") {
+                Some("") => (None, "p99.9"),
+                Some(source) => (Some(source.strip_suffix('.')?), "p99.9"),
+                None => (source, point),
+            };
+            return Some(Metric::Latency(self::source(source)?, self::point(point)?));
+        }
+    };
+    Some(Metric::Count(count))
+}
+
+fn source(name: Option<&str>) -> Option<Source> {
+    match name {
+        None | Some("rtt" | "plan") => Some(Source::Plan),
+        Some("send") => Some(Source::Send),
+        Some("lag") => Some(Source::Lag),
+        Some(_) => None,
+    }
+}
+
+fn point(name: &str) -> Option<Point> {
+    match name {
+        "p50" => Some(Point::P50),
+        "p90" => Some(Point::P90),
+        "p99" => Some(Point::P99),
+        "p99.9" => Some(Point::P999),
+        "max" => Some(Point::Max),
+        _ => None,
+    }
+}
+
+fn limit(metric: Metric, value: &str) -> Result<(f64, bool), String> {
+    let number = |text: &str| {
+        let value = text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+        value.ok_or_else(|| format!("`{text}` is no number"))
+    };
+    match metric {
+        Metric::Latency(..) => {
+            let split = value.find(|c: char| c.is_ascii_alphabetic() || c == '\u{b5}').unwrap_or(value.len());
+            let (digits, unit) = value.split_at(split);
+            let scale = match unit {
+                "ns" => 1,
+                "us" | "\u{b5}s" => 1_000,
+                "ms" => MILLISECOND,
+                "s" => SECOND,
+                _ => return Err(format!("`{value}` is no time: write 5ms, 250us or 1.5s")),
+            };
+            Ok((number(digits)? * exact(scale), false))
+        }
+        Metric::Count(_) => match value.strip_suffix('%') {
+            Some(share) => Ok((number(share)?, true)),
+            None => Ok((number(value)?, false)),
+        },
+    }
+}
+
+fn latency(summary: &Summary, source: Source, point: Point) -> Option<Nanos> {
+    let read = match source {
+        Source::Plan => summary.from_plan,
+        Source::Send => summary.from_send,
+        Source::Lag => summary.lag,
+    }?;
+    Some(match point {
+        Point::P50 => read.p50,
+        Point::P90 => read.p90,
+        Point::P99 => read.p99,
+        Point::P999 => read.p99_9,
+        Point::Max => read.max,
+    })
+}
+
+/// The count, and what it is a share of.
+const fn counted(summary: &Summary, count: Count) -> (u64, u64) {
+    let total = &summary.total;
+    let part = match count {
+        Count::Ok => total.ok,
+        Count::Late => total.late,
+        Count::Error => total.error,
+        Count::Loss => total.lost(),
+        Count::Duplicate => total.dup_up + total.dup_down,
+        Count::Reordered => total.reordered,
+        Count::NotSent => return (summary.not_sent(), summary.planned),
+    };
+    (part, total.sent)
+}
+
+/// Counts and times of a run stay far below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
+const fn exact(number: u64) -> f64 {
+    number as f64
+}
+
+fn wrong(text: &str, reason: &str) -> String {
+    format!(
+        "`{text}` is no threshold: {reason}; write p99<5ms, send.p99.9<=1ms, lag<1ms or loss<0.1% \
+         (points p50 p90 p99 p99.9 max; counts ok late error loss duplicate reordered not_sent)"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::histogram::TotalLatency;
+    use crate::load::stream::Tally;
+
+    fn summary() -> Summary {
+        let mut latency = TotalLatency::total().unwrap();
+        (1..=100).for_each(|i| latency.record(i * MILLISECOND));
+        Summary {
+            planned: 1000,
+            from_plan: latency.percentiles(),
+            total: Tally { sent: 1000, ok: 990, lost_down: 5, lost_up: 3, late: 2, ..Tally::default() },
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn what_was_measured_is_compared_and_shown() {
+        let judge = |text: &str| {
+            let judged = Threshold::parse(text).unwrap().judge(&summary());
+            (judged.met, judged.measured)
+        };
+        assert_eq!(judge("p50<51ms"), (true, "50.0ms".into()));
+        assert_eq!(judge("p50 < 49ms"), (false, "50.0ms".into()));
+        assert_eq!(judge("rtt.max>=0.1s"), (true, "100ms".into()));
+        assert_eq!(judge("loss<0.8%"), (false, "0.800%".into()));
+        assert_eq!(judge("loss<=0.8%"), (true, "0.800%".into()));
+        assert_eq!(judge("late<=2"), (true, "2".into()));
+        assert_eq!(judge("ok>99%"), (false, "99.0%".into()));
+        assert_eq!(judge("not_sent<1"), (true, "0".into()));
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_not_met() {
+        let judged = Threshold::parse("lag<1s").unwrap().judge(&summary());
+        assert_eq!((judged.met, judged.measured.as_str()), (false, "nothing measured"));
+        let empty = Threshold::parse("loss<1%").unwrap().judge(&Summary::default());
+        assert!(!empty.met, "a share of nothing");
+    }
+
+    #[test]
+    fn names_with_and_without_dots_are_told_apart() {
+        let metric = |text: &str| Threshold::parse(text).map(|threshold| threshold.metric);
+        assert_eq!(metric("p99.9<1ms"), Ok(Metric::Latency(Source::Plan, Point::P999)));
+        assert_eq!(metric("send.p99.9<1ms"), Ok(Metric::Latency(Source::Send, Point::P999)));
+        assert_eq!(metric("lag.max<1ms"), Ok(Metric::Latency(Source::Lag, Point::Max)));
+        assert_eq!(metric("lag<1ms"), Ok(Metric::Latency(Source::Lag, Point::P99)));
+        for text in [
+            "",
+            "p99",
+            "p98<1ms",
+            "p99<1",
+            "p99<1%",
+            "loss<1ms",
+            "loss<-1",
+            "xp99.9<1ms",
+            "ok<nan",
+            "p99=1ms",
+        ] {
+            assert!(metric(text).unwrap_err().contains("is no threshold"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the servers did is what the tester says.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use polyport_protocol::{Code, Key};
+
+use crate::server::{Exchange, Server};
+use crate::tester::{expect, expect_classes, measure, run};
+
+#[test]
+fn an_echo_answers_everything() {
+    let server = Server::start(|exchange| exchange.send(exchange.datagram));
+    let result = measure(server.address, "--raw-echo --size 300");
+    expect_classes(&result, &[("ok", 200)]);
+    expect(
+        &result["counts"],
+        &[("planned", 200), ("sent", 200), ("ok", 200), ("lost", 0), ("received", 200)],
+    );
+    assert_eq!(result["config"]["size"], 300);
+    for histogram in ["rtt_from_plan", "rtt_from_send", "lag"] {
+        assert_eq!(result["latency"][histogram]["count"], 200);
+    }
+    let point = |name: &str, at: &str| result["latency"][name][at].as_u64().unwrap();
+    assert!(point("rtt_from_plan", "max") >= point("rtt_from_send", "max"));
+    assert_eq!(result["local"]["dropped_in_our_socket"], 0);
+}
+
+#[test]
+fn handshake_and_warm_up_are_not_counted() {
+    let server = Server::start(|exchange| exchange.send(&exchange.response()));
+    let line = format!("{} --rate 1000/s -d 200ms --warmup 100ms --json -q", server.address);
+    let ran = run(&line);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // at least one datagram of handshake, and the schedule of the warm-up
+    let warm_up = ran.json()["classes"]["warm_up"].as_u64().unwrap();
+    assert!((101..=105).contains(&warm_up), "{warm_up}");
+    expect_classes(&ran.json(), &[("ok", 200), ("warm_up", warm_up)]);
+    expect(&ran.json()["counts"], &[("planned", 200), ("sent", 200)]);
+}
+
+#[test]
+fn loss_has_a_direction() {
+    let (mut window, mut rseq) = (0_u64, 0);
+    let server = Server::start(move |exchange| {
+        window <<= 1;
+        if exchange.number % 10 == 0 {
+            return;
+        }
+        window |= 1;
+        if exchange.number % 10 != 5 {
+            exchange.send(&exchange.reply(Code::OK, Some((rseq, window)), |_| ()));
+            rseq += 1;
+        }
+    });
+    let result = measure(server.address, "");
+    let counts = [("ok", 160), ("lost", 40), ("lost_up", 20), ("lost_down", 20), ("lost_unknown", 0)];
+    expect(&result["counts"], &counts);
+    expect_classes(&result, &[("ok", 160)]);
+}
+
+#[test]
+fn without_rstat_the_direction_of_loss_is_unknown() {
+    let server = Server::start(|exchange| {
+        if exchange.number % 4 != 0 {
+            exchange.send(&exchange.response());
+        }
+    });
+    let result = measure(server.address, "--streams 3");
+    expect(&result["counts"], &[("ok", 150), ("lost", 50), ("lost_unknown", 50)]);
+}
+
+#[test]
+fn duplicates_have_a_direction_and_hide_no_loss() {
+    let mut rseq = 0;
+    let server = Server::start(move |exchange| {
+        let mut next = || {
+            rseq += 1;
+            Some((rseq, 1))
+        };
+        let reply = exchange.reply(Code::OK, next(), |_| ());
+        match exchange.number % 10 {
+            0 => return,
+            1 => exchange.send(&reply),
+            2 => exchange.send(&exchange.reply(Code::OK, next(), |_| ())),
+            _ => {}
+        }
+        exchange.send(&reply);
+    });
+    let result = measure(server.address, "");
+    expect_classes(&result, &[("ok", 180), ("dup_up", 20), ("dup_down", 20)]);
+    expect(&result["counts"], &[("lost", 20), ("dup_up", 20), ("dup_down", 20), ("reordered", 0)]);
+}
+
+#[test]
+fn reordering_is_that_of_rfc_4737() {
+    // of each ten, 0 comes after 1 (reordered), 4 after 7 (by three)
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    let server = Server::start(move |exchange| {
+        let reply = exchange.response();
+        match exchange.number % 10 {
+            0 | 4 => held.push(reply),
+            1 | 7 => {
+                exchange.send(&reply);
+                held.drain(..).for_each(|reply| exchange.send(&reply));
+            }
+            _ => exchange.send(&reply),
+        }
+    });
+    let result = measure(server.address, "");
+    expect(&result["counts"], &[("ok", 200), ("lost", 0), ("reordered", 40), ("three_reordered", 20)]);
+}
+
+/// One more datagram for each way to be wrong, before the good answer.
+fn noise(exchange: &Exchange<'_>, stranger: &UdpSocket) {
+    let good = exchange.response();
+    let changed = |at: usize, octet: u8| {
+        let mut datagram = good.clone();
+        datagram[at] = octet;
+        datagram
+    };
+    exchange.send(b"");
+    exchange.send(&good[..43]);
+    exchange.send(&changed(0, 0xFF));
+    exchange.send(&changed(4, 9));
+    exchange.send(&changed(7, 200));
+    exchange.send(&changed(good.len() - 1, 0xAA));
+    exchange.send(&[&good[..], b"tail"].concat());
+    exchange.send(exchange.datagram);
+    exchange.send(&exchange.reply(Code::OK, None, |header| header.stream_id ^= 1 << 31));
+    exchange.send(&exchange.reply(Code::OK, None, |header| header.request_id ^= 1));
+    exchange.send(&exchange.reply(Code::OK, None, |header| header.timestamp ^= 1));
+    exchange.send(&vec![0; 5000]);
+    exchange.send_from(stranger, &good);
+    exchange.send_from(stranger, b"hello");
+    exchange.send(&good);
+}
+
+#[test]
+fn every_datagram_has_its_class() {
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = Server::start(move |exchange| noise(exchange, &stranger));
+    let result = measure(server.address, "");
+    let twice = |name| (name, 400);
+    let once = |name| (name, 200);
+    expect_classes(
+        &result,
+        &[
+            once("ok"),
+            twice("short"),
+            once("not_ours"),
+            once("unknown_version"),
+            once("bad_hlen"),
+            once("bad_checksum"),
+            once("trailing"),
+            once("wrong_direction"),
+            once("stale_stream"),
+            twice("unknown_id"),
+            once("truncated"),
+            twice("wrong_source"),
+        ],
+    );
+    expect(&result["counts"], &[("ok", 200), ("lost", 0), ("malformed", 1800), ("received", 3000)]);
+}
+
+#[test]
+fn late_is_not_lost() {
+    let server = Server::start(|exchange| {
+        let reply = exchange.response();
+        match exchange.number % 4 {
+            0 => exchange.send_later(Duration::from_millis(1200), &reply),
+            1 => {}
+            _ => exchange.send(&reply),
+        }
+    });
+    let result = measure(server.address, "--timeout 500ms --drain 3s");
+    expect_classes(&result, &[("ok", 100), ("late", 50)]);
+    expect(&result["counts"], &[("ok", 100), ("late", 50), ("lost", 50), ("pending_at_abort", 0)]);
+}
+
+#[test]
+fn errors_are_answers_with_a_code() {
+    let server = Server::start(|exchange| {
+        let code = match exchange.number % 4 {
+            0 => Code::BUSY,
+            1 => Code(200),
+            _ => Code::OK,
+        };
+        exchange.send(&exchange.reply(code, None, |_| ()));
+    });
+    let result = measure(server.address, "");
+    expect_classes(&result, &[("ok", 100), ("error", 100)]);
+    expect(&result["errors"], &[("16", 50), ("200", 50)]);
+    assert_eq!(result["latency"]["rtt_from_plan"]["count"], 200);
+}
+
+#[test]
+fn every_port_has_its_row_and_both_families_their_socket() {
+    let good = || Server::start(|exchange| exchange.send(&exchange.response()));
+    let (first, second) = (good(), good());
+    let mute = Server::start(|_| ());
+    let v6 = Server::on("[::1]:0", |exchange| exchange.send(&exchange.response()));
+    let targets = format!("127.0.0.1:{},{},{} {}", first.port(), second.port(), mute.port(), v6.address);
+    let result = measure(targets, "");
+    let ports = result["ports"].as_array().unwrap();
+    for (row, (server, ok)) in ports.iter().zip([(&first, 50), (&second, 50), (&mute, 0), (&v6, 50)]) {
+        assert_eq!(row["target"], server.address.to_string());
+        expect(row, &[("sent", 50), ("ok", ok), ("lost", 50 - ok)]);
+        assert_eq!(row["rtt_from_plan"].is_null(), ok == 0);
+    }
+    assert_eq!(result["local"]["sockets"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn random_turns_repeat_by_seed() {
+    let servers = [0; 3].map(|_| Server::start(|exchange| exchange.send(&exchange.response())));
+    let targets = servers.each_ref().map(|server| server.address.to_string()).join(" ");
+    let shares = |seed: u64| {
+        let result = measure(&targets, &format!("--distribution random --seed {seed}"));
+        expect(&result["counts"], &[("ok", 200)]);
+        result["ports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["sent"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shares(7), shares(7));
+    assert_ne!(shares(7), shares(8));
+}
+
+#[test]
+fn sealed_frames_want_sealed_answers() {
+    let key = Key::siphash(1, [0x42; 16]);
+    let file = std::env::temp_dir().join(format!("polyport-load-key-{}", std::process::id()));
+    std::fs::write(&file, "42".repeat(16)).unwrap();
+    let server = Server::start(move |exchange| {
+        let mut reply = exchange.sealed(&key);
+        match exchange.number % 4 {
+            0 => *reply.last_mut().unwrap() ^= 1,
+            1 => {
+                let last = reply.len() - 3;
+                reply[last] ^= 1;
+            }
+            _ => {}
+        }
+        exchange.send(&reply);
+    });
+    let result = measure(server.address, &format!("--key-file {}", file.display()));
+    std::fs::remove_file(&file).unwrap();
+    expect_classes(&result, &[("ok", 100), ("bad_auth", 100)]);
+    expect(&result["counts"], &[("lost", 100)]);
+}

@@ -1,0 +1,10 @@
+//! `polyport-load` against servers that misbehave in known ways: every count must be exact.
+
+#[cfg(test)]
+mod accounting;
+#[cfg(test)]
+mod ending;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tester;

@@ -1,0 +1,9 @@
+//! The program `polyport-load`, built once more as a binary of this package: see the manifest.
+
+use std::process::ExitCode;
+
+use polyport_examples::{exit, load};
+
+fn main() -> ExitCode {
+    exit::main(|args| load::run(&args))
+}
