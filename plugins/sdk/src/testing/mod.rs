@@ -6,6 +6,8 @@
 //!
 //! Mistakes in a test - a wrong address, an unknown counter - panic with a sentence.
 
+#[cfg(test)]
+mod facts_tests;
 mod host;
 mod kinds;
 mod options;
