@@ -1,9 +1,12 @@
 //! The command line: what was typed, and what is done about it.
 
+mod patient;
+
 use crate::config::{self, Problems, Reading};
 use crate::exit::Exit;
 use crate::start;
 use clap::{Args, Parser, Subcommand};
+use patient::{PATIENCE, Patient};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -154,6 +157,9 @@ fn init_log(args: &LogArgs) {
             writeln!(out, "{} {level}: {}", out.timestamp_millis(), record.args())
         }
     });
+    if !terminal {
+        builder.target(env_logger::Target::Pipe(Box::new(Patient::new(io::stderr(), PATIENCE))));
+    }
     // Only a second logger in one process is refused, and the first one serves as well.
     builder.try_init().unwrap_or(());
 }

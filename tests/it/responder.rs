@@ -92,3 +92,21 @@ fn a_secret_option_is_not_printed() {
     assert!(everything.contains("key=(secret)") && everything.contains("service=upper"), "{everything}");
     assert!(!everything.contains(key), "{everything}");
 }
+
+/// A problem is shown with its whole line, and an address in use is the most usual one.
+#[test]
+fn a_secret_option_is_not_printed_beside_a_problem_either() {
+    let secret = "5ec2e75ec2e7";
+    let beside = format!("127.0.0.1:0=responder,cookie_secret={secret},servce=echo");
+    let wrong =
+        format!("[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"responder\"\noptions.key = {}\n", 5_777_777);
+    for launch in [polyport().listen(beside), polyport().config(&wrong)] {
+        let refused = launch.refused(78);
+        assert!(refused.stderr.contains("***"), "{}", refused.stderr);
+        assert!(
+            !refused.stderr.contains(secret) && !refused.stderr.contains("5777777"),
+            "{}",
+            refused.stderr
+        );
+    }
+}

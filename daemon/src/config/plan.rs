@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::limits::Limits;
-use super::problem::{Problems, Source, Span};
+use super::problem::{Problems, Source, Span, hidden};
 
 /// A checked configuration. What needs the plugins or the system (option tables, free ports) is
 /// checked later; [`Plan::problems`] lets those stages point into the same texts.
@@ -34,6 +34,15 @@ impl Plan {
     #[must_use]
     pub fn problems(&self) -> Problems {
         Problems::new(Arc::clone(&self.sources))
+    }
+
+    /// Blackens these places in the texts, for `problems` and all that come later: a problem is shown with its whole
+    /// line, and a secret beside it is for nobody's journal.
+    pub fn hide(&mut self, places: &[Span], problems: &mut Problems) {
+        if !places.is_empty() {
+            self.sources = hidden(&self.sources, places);
+            problems.sources = Arc::clone(&self.sources);
+        }
     }
 
     /// How many sockets the plan asks for.

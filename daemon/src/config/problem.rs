@@ -152,6 +152,19 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// The texts with `places` blackened byte by byte, so that every other span stays where it is.
+pub(super) fn hidden(sources: &[Source], places: &[Span]) -> Arc<[Source]> {
+    let mut sources = sources.to_vec();
+    for Span { source, range } in places {
+        let Some(text) = sources.get_mut(*source).map(|source| &mut source.text) else { continue };
+        if let Some(secret) = text.get(range.clone()) {
+            let black: String = secret.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+            text.replace_range(range.clone(), &black);
+        }
+    }
+    sources.into()
+}
+
 /// `text` in backquotes for a title or a label: control characters escaped, so that no text of a file
 /// reaches the terminal as a command, and long texts cut.
 #[must_use]

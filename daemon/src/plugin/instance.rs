@@ -160,10 +160,13 @@ impl Instance {
     fn call(&mut self, exchange: &mut Exchange, call: Call, f: impl FnOnce(*mut pp_batch) -> i32) -> Outcome {
         let record = self.record;
         record.limiter.set_now(call.now_ns);
-        record.exchange.set(exchange);
         let batch = call.batch(handle(record));
-        let status = exchange.lend(&batch, f);
-        record.exchange.set(ptr::null_mut());
+        let status = exchange.lend(&batch, |batch, exchange| {
+            record.exchange.set(exchange);
+            let status = f(batch);
+            record.exchange.set(ptr::null_mut());
+            status
+        });
         match status {
             OK => Outcome::Served,
             ERROR => Outcome::Failed,

@@ -168,12 +168,28 @@ fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
     if !metadata.is_file() {
         return Err(Cause::NotALibrary("a directory, a device or a pipe"));
     }
-    if privileged && metadata.permissions().mode() & 0o002 != 0 {
-        return Err(Cause::WorldWritable);
+    if privileged {
+        let dir = path.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
+        let dir = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
+        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir) {
+            return Err(Cause::WorldWritable(what));
+        }
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
     Ok(bytes)
+}
+
+/// What lets anybody put other code in the place of a plugin: the file itself, or a directory where files of others may be
+/// renamed.
+fn writable_by_anybody(file: u32, dir: u32) -> Option<&'static str> {
+    if file & 0o002 != 0 {
+        Some("this file")
+    } else if dir & 0o1002 == 0o002 {
+        Some("its directory")
+    } else {
+        None
+    }
 }
 
 /// The linker names the staged file, which tells the user nothing.
@@ -272,4 +288,35 @@ fn text(pointer: *const c_char) -> Option<String> {
     }
     // SAFETY: not NULL, and NUL-terminated static data by contract.
     Some(unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+
+    #[test]
+    fn as_root_neither_the_file_nor_its_directory_may_be_writable_by_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mine.so");
+        fs::write(&file, "bytes").unwrap();
+        let refused = |in_dir, of_file, privileged| {
+            fs::set_permissions(dir.path(), Permissions::from_mode(in_dir)).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(of_file)).unwrap();
+            match read(&file, privileged) {
+                Ok(bytes) => {
+                    assert_eq!(bytes, b"bytes");
+                    None
+                }
+                Err(cause) => Some(cause.to_string()),
+            }
+        };
+        assert!(refused(0o755, 0o646, true).unwrap().contains("write to this file"));
+        assert!(refused(0o777, 0o644, true).unwrap().contains("write to its directory"));
+        for (in_dir, of_file, privileged) in
+            [(0o755, 0o644, true), (0o1777, 0o644, true), (0o777, 0o666, false)]
+        {
+            assert_eq!(refused(in_dir, of_file, privileged), None, "{in_dir:o} {of_file:o}");
+        }
+    }
 }

@@ -121,6 +121,9 @@ impl Values {
             match read {
                 Ok(value) => values.raw.push(value),
                 Err(message) => {
+                    // The message shows the value.
+                    let secret = spec.secret && at.is_some();
+                    let message = if secret { format!("expected {}", spec.kind.noun()) } else { message };
                     let help = Some(format!("{} = {}: {}", spec.name, spec.kind.example(), spec.help));
                     problems.push(OptionProblem { given: at, in_name: false, message, help });
                 }

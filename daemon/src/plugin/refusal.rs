@@ -19,7 +19,7 @@ pub struct Refusal {
 pub enum Cause {
     NotFound { searched: Vec<PathBuf>, nearest: Option<String> },
     Unreadable(io::Error),
-    WorldWritable,
+    WorldWritable(&'static str),
     NotALibrary(&'static str),
     Truncated { len: usize },
     OtherMachine { built_for: String, host: &'static str },
@@ -61,8 +61,9 @@ impl fmt::Display for Cause {
                 }
             }
             Self::Unreadable(e) => write!(f, "cannot be read: {e}"),
-            Self::WorldWritable => f.write_str(
-                "anybody may write to this file, and polyport runs as root; take the right away with chmod o-w",
+            Self::WorldWritable(what) => write!(
+                f,
+                "anybody may write to {what}, and polyport runs as root; take the right away with chmod o-w"
             ),
             Self::NotALibrary(what) => write!(f, "not a shared library ({what})"),
             Self::Truncated { len } => {

@@ -7,10 +7,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Our directories below a runtime directory are called `polyport-PID`.
+/// Our directories below a runtime directory are called `polyport-PID.NUMBER`.
 const PREFIX: &str = "polyport-";
 /// Held locked by the owner for as long as it lives.
 const LOCK: &str = "lock";
@@ -57,6 +57,9 @@ impl Stage {
         if is_noexec(parent)? {
             return Err(io::Error::other("mounted noexec"));
         }
+        if let Some(why) = untrusted(parent)? {
+            return Err(io::Error::other(why));
+        }
         remove_dead(parent);
         // A process has one loader, a test process may have several: the number keeps them apart.
         for attempt in 0..u32::MAX {
@@ -91,8 +94,8 @@ impl Drop for Stage {
 pub(super) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
     let named = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let run = PathBuf::from("/run/polyport");
-    // `/run/polyport` is made by the service manager, or here when we may.
-    fs::create_dir(&run).ok();
+    // `/run/polyport` is made by the service manager, or here when we may: for us alone to write to, whatever the umask.
+    fs::DirBuilder::new().mode(0o755).create(&run).ok();
     [named("RUNTIME_DIRECTORY"), Some(run), named("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())]
         .into_iter()
         .flatten()
@@ -108,13 +111,37 @@ fn is_noexec(dir: &Path) -> io::Result<bool> {
     return fs::metadata(dir).map(|_| false);
 }
 
+/// Why another user could swap what lies in `dir` between writing and opening it, if one could: whoever may rename the
+/// stage may put a directory of his own in its place, and runs code with our rights.
+fn untrusted(dir: &Path) -> io::Result<Option<&'static str>> {
+    let metadata = fs::metadata(dir)?;
+    let me = rustix::process::geteuid().as_raw();
+    if ![0, me].contains(&metadata.uid()) {
+        return Ok(Some("owned by another user, who could replace what is loaded from it"));
+    }
+    let (others_write, sticky) = (metadata.mode() & 0o022 != 0, metadata.mode() & 0o1000 != 0);
+    Ok((others_write && !sticky)
+        .then_some("others may rename what lies in it; take the right away, or set the sticky bit"))
+}
+
+/// Whether a directory entry is called as a stage is: what else begins alike belongs to somebody.
+fn is_stage(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(pid, attempt)| number(pid) && number(attempt))
+}
+
 /// A stage is dead when its lock is free: the kernel drops a lock with its process, however that ended.
 fn remove_dead(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    for dir in
-        entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path())
-    {
-        // In a shared directory the name may lead to anything: a pipe must not hold the start up.
+    let me = rustix::process::geteuid().as_raw();
+    let ours = entries.flatten().filter(|e| {
+        // Of the entry itself, not of what a symbolic link leads to.
+        e.metadata().is_ok_and(|m| m.is_dir() && m.uid() == me) && is_stage(&e.file_name().to_string_lossy())
+    });
+    for dir in ours.map(|e| e.path()) {
+        // The owner may have put anything there: a pipe must not hold the start up.
         if let Ok(lock) = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(dir.join(LOCK))
             && lock.try_lock().is_ok()
         {
@@ -156,6 +183,41 @@ mod tests {
         assert!(!dead.exists());
         assert!(living.dir.exists());
         assert_ne!(living.dir, second.dir);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_stage_is_left_alone() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let names = ["polyport-backup", "polyport-7", "polyport-7.", "polyport-.0", "polyport-7.0.old"];
+        for name in names {
+            fs::create_dir(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join(LOCK), "").unwrap();
+        }
+        fs::write(elsewhere.path().join(LOCK), "").unwrap();
+        let link = root.path().join("polyport-8.0");
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        drop(Stage::open(&[root.path().to_path_buf()], 1).unwrap());
+        for name in names {
+            assert!(root.path().join(name).join(LOCK).exists(), "{name}");
+        }
+        assert!(link.is_symlink() && elsewhere.path().join(LOCK).exists());
+    }
+
+    #[test]
+    fn a_place_where_others_could_swap_the_copy_is_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let (shared, own) = (root.path().join("shared"), root.path().join("own"));
+        for dir in [&shared, &own] {
+            fs::create_dir(dir).unwrap();
+        }
+        for (mode, trusted) in [(0o777, false), (0o770, false), (0o1777, true), (0o755, true)] {
+            fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
+            let stage = Stage::open(&[shared.clone(), own.clone()], 1).unwrap();
+            assert_eq!(stage.dir.starts_with(&shared), trusted, "{mode:o}");
+        }
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+        let (_, error) = Stage::open(&[own], 1).unwrap_err().remove(0);
+        assert!(error.to_string().contains("sticky"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
-use crate::config::{Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, nearest};
+use crate::config::{
+    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, Span, nearest,
+};
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
 };
@@ -32,7 +34,7 @@ pub struct Prepared {
 /// # Errors
 /// Everything that is wrong.
 pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<(Plan, Prepared), Problems> {
-    let Reading { plan, mut problems } = reading;
+    let Reading { mut plan, mut problems } = reading;
     let search = SearchPath::new(
         plugin_dirs,
         std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
@@ -40,14 +42,15 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<(Plan, Prepa
         std::env::current_exe().ok().as_deref(),
     );
     let mut loader = Loader::new(search, |name| std::env::var_os(name));
-    let mut entries = Vec::new();
+    let (mut entries, mut secrets) = (Vec::new(), Vec::new());
     // A table without a plugin is a problem that is known already.
     for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
-        match entry(&mut loader, listen) {
+        match entry(&mut loader, listen, &mut secrets) {
             Ok(entry) => entries.push(entry),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
+    plan.hide(&secrets, &mut problems);
     problems.into_result((plan, Prepared { entries, _loader: loader }))
 }
 
@@ -61,7 +64,8 @@ pub(super) fn refusal(listen: &Listen, plugin: &Plugin, error: &CreateError) -> 
     Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"))
 }
 
-fn entry(loader: &mut Loader, listen: &Listen) -> Result<Entry, Vec<Problem>> {
+/// Adds the places of secret values to `secrets`, whatever else is wrong.
+fn entry(loader: &mut Loader, listen: &Listen, secrets: &mut Vec<Span>) -> Result<Entry, Vec<Problem>> {
     let reference = match &listen.plugin.path {
         Some(path) => path.to_string_lossy(),
         None => listen.plugin.text.as_str().into(),
@@ -78,6 +82,8 @@ fn entry(loader: &mut Loader, listen: &Listen) -> Result<Entry, Vec<Problem>> {
     if plugin.identity().aborts_on_panic() {
         log::warn!("plugin {} was built with panic=abort: a panic in it stops polyport", plugin.identity());
     }
+    let is_secret = |name: &str| plugin.options().iter().any(|spec| spec.secret && spec.name == name);
+    secrets.extend(listen.options.iter().filter(|o| is_secret(&o.name)).map(|o| o.value_span.clone()));
     let given: Vec<Given<'_>> = listen.options.iter().map(given).collect();
     let values = Values::check(plugin.options(), &given)
         .map_err(|problems| problems.iter().map(|p| option_problem(listen, p)).collect::<Vec<_>>())?;

@@ -244,7 +244,7 @@ extern PP_EXPORT const pp_plugin polyport_plugin_v1;
 /* ---- helpers, compiled into the plugin: none of them calls the host unless tx is full ----- */
 static inline pp_tx *pp_push(pp_batch *b)
 {
-    if (b->tx_len == b->tx_cap && b->host->flush(b->ctx, b) != PP_OK) { b->refused++; return NULL; }
+    if (b->tx_len >= b->tx_cap && b->host->flush(b->ctx, b) != PP_OK) { b->refused++; return NULL; }
     return &b->tx[b->tx_len++];
 }
 /* Sends `len` bytes starting at `data` back to the sender of rx[i], from the address it was sent to. */

@@ -56,8 +56,8 @@ use cache::{Lookup, ReplyCache, RequestKey};
 use config::Group;
 use counters::Counters;
 use desk::{Ask, Desk, Turn};
+use polyport_plugin::Rng;
 use polyport_plugin::prelude::*;
-use polyport_plugin::{Rng, mix};
 use polyport_protocol::{Code, CookieScope, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
 use siphasher::sip::SipHasher24;
 use std::fmt;
@@ -121,7 +121,7 @@ impl Handler for Responder {
                 counters: Counters::new(setup),
                 streams: Streams::default(),
                 cookies,
-                rng: Rng::new(mix(seed, CHOICES, 0)),
+                rng: Rng::new(choices_seed(seed)),
             },
         })
     }
@@ -283,13 +283,24 @@ fn digest(key: &Secret, frame: &Frame<'_>) -> u64 {
     hasher.finish()
 }
 
-/// 16 octets of the seed, different for each `stream`.
+/// 16 octets of the seed, different for each `stream`. One way: the delays of answers to a group show random numbers
+/// to everybody, and who computed the seed from them would have the secret of the cookies.
 fn draw(seed: u64, stream: u64) -> [u8; 16] {
+    let half = |number: u8| {
+        let mut hasher = SipHasher24::new_with_keys(seed, stream);
+        hasher.write(&[number]);
+        hasher.finish().to_be_bytes()
+    };
     let mut octets = [0; 16];
     let (low, high) = octets.split_at_mut(8);
-    low.copy_from_slice(&mix(seed, stream, 0).to_be_bytes());
-    high.copy_from_slice(&mix(seed, stream, 1).to_be_bytes());
+    low.copy_from_slice(&half(0));
+    high.copy_from_slice(&half(1));
     octets
+}
+
+/// The seed of what is seen by others.
+fn choices_seed(seed: u64) -> u64 {
+    u64::from_be_bytes(draw(seed, CHOICES).first_chunk().copied().unwrap_or_default())
 }
 
 export_plugin!(Responder, "Answers PPT/1 requests: at most once, never longer than asked, with statistics");

@@ -215,8 +215,13 @@ impl Exchange {
         Outputs::new(self, &self.parked, self.tx.get(..self.tx_len).unwrap_or_default())
     }
 
-    /// Lends the memory to a handler call: `call` gets the batch, which is valid until it returns.
-    pub(super) fn lend<R>(&mut self, batch: &pp_batch, call: impl FnOnce(*mut pp_batch) -> R) -> R {
+    /// Lends the memory to a handler call: `call` gets the batch, which is valid until it returns, and the way back to
+    /// this exchange for `flush`. Only a pointer made here may be used meanwhile: any other would reach around `self`.
+    pub(super) fn lend<R>(
+        &mut self,
+        batch: &pp_batch,
+        call: impl FnOnce(*mut pp_batch, *mut Self) -> R,
+    ) -> R {
         let mut batch = pp_batch {
             rx_len: narrow(self.rx_len),
             rx: self.rx.as_mut_ptr(),
@@ -230,7 +235,7 @@ impl Exchange {
             reserved: 0,
             ..*batch
         };
-        let result = call(&raw mut batch);
+        let result = call(&raw mut batch, ptr::from_mut(self));
         self.tx_len = (batch.tx_len as usize).min(self.room());
         self.refused = batch.refused;
         result

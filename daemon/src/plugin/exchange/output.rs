@@ -55,7 +55,7 @@ pub struct Answers {
 /// A send entry that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputError {
-    /// An index or a length outside what was received.
+    /// An index or a length outside what was received, or a flag this host does not know.
     Bad,
     /// Longer than a datagram.
     TooLong,
@@ -129,6 +129,10 @@ impl Exchange {
     }
 
     fn check(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
+        // A flag of a later minor asks for something that would not be done.
+        if tx.flags & !(TX_TO | TX_FROM) != 0 {
+            return Err(OutputError::Bad);
+        }
         let len = tx.len as usize;
         let answered = match tx.rx {
             NO_RX => None,
@@ -169,11 +173,7 @@ const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 
 #[inline]
 fn is_plain_echo(tx: &pp_tx) -> bool {
-    tx.data.is_null()
-        && tx.at_ns == 0
-        && tx.segment == 0
-        && tx.flags & (TX_TO | TX_FROM) == 0
-        && tx.ecn & 3 == 0
+    tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
 }
 
 fn route(tx: &pp_tx, answered: Option<&Arrived>) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {

@@ -70,6 +70,8 @@ fn entries_outside_what_was_received_are_refused() {
     let cases = [
         (pp_tx { rx: 1, len: 1, ..EMPTY_TX }, OutputError::Bad),
         (pp_tx { rx: 0, len: 4, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 1, flags: 0x80, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 1, flags: 0x04, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::Bad),
         (pp_tx { rx: NO_RX, len: 0, ..EMPTY_TX }, OutputError::NoDestination),
         (pp_tx { rx: NO_RX, len: 0, flags: TX_TO, ..EMPTY_TX }, OutputError::NoDestination),
         (pp_tx { rx: 0, len: 65_508, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::TooLong),
@@ -172,8 +174,7 @@ fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
         let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
         assert!(e.push(arrived(0, 1)));
         e.present();
-        let shared: *mut Exchange = &raw mut e;
-        e.lend(&blank_batch(), |b| {
+        e.lend(&blank_batch(), |b, shared| {
             // SAFETY: the batch is valid during the call.
             let b = unsafe { &mut *b };
             loop {
@@ -195,9 +196,8 @@ fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
 
 /// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
 fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
-    let shared: *mut Exchange = e;
     let mut flushes = Vec::new();
-    e.lend(batch, |b| {
+    e.lend(batch, |b, shared| {
         // SAFETY: the batch is valid during the call.
         let b = unsafe { &mut *b };
         for round in 1..=3_u8 {

@@ -141,3 +141,16 @@ fn the_secret_comes_from_the_seed_and_survives_a_reload() {
     b.reconfigure(configured).unwrap();
     assert!(ask(&mut b, &timed(3, &[FrameOption::Cookie(first)])).cookie.is_some());
 }
+
+/// What the mixing function of the random numbers gives can be turned back, and random numbers are seen by others.
+#[test]
+fn secrets_are_drawn_from_the_seed_one_way() {
+    let drawn: Vec<_> = [crate::COOKIES, crate::DIGESTS, crate::CHOICES].map(|s| crate::draw(7, s)).to_vec();
+    for (at, octets) in drawn.iter().enumerate() {
+        assert_ne!(octets[..8], octets[8..]);
+        assert!(!drawn[..at].contains(octets));
+    }
+    let reversible = polyport_plugin::mix(7, crate::CHOICES, 0);
+    assert_ne!(crate::choices_seed(7), reversible);
+    assert_ne!(drawn[0][..8], polyport_plugin::mix(7, crate::COOKIES, 0).to_be_bytes());
+}
