@@ -123,9 +123,9 @@ fn no_wake_up_is_lost_between_a_receive_and_the_wait() {
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
     const PORTS: u16 = 100;
-    const EXCHANGES: usize = 50_000;
+    const EXCHANGES: usize = 100_000;
     const IN_FLIGHT: usize = 3;
-    const LONGEST_GAP: u32 = 20_000;
+    const LONGEST_GAP: u32 = 1000;
     let first = ports::free_range(&[LOCALHOST], PORTS, 7500);
     let last = first + PORTS - 1;
     let daemon = polyport().listen(format!("127.0.0.1:{first}-{last}=echo,name=range")).serve();
@@ -139,7 +139,7 @@ fn no_wake_up_is_lost_between_a_receive_and_the_wait() {
         }
         clients[client].send(&exchange.to_be_bytes());
         waiting.push_back(client);
-        // About 0 to 50 us, and no sleep, which would be far longer.
+        // Up to about 50 us, and no sleep, which would be far longer.
         (0..rng.random_range(0..LONGEST_GAP)).for_each(|_| std::hint::spin_loop());
         if waiting.len() > rng.random_range(0..IN_FLIGHT) {
             let client = waiting.pop_front().unwrap();
