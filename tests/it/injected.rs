@@ -115,6 +115,35 @@ fn a_full_socket_and_an_interrupted_send_cost_nothing() {
     assert_eq!(peers.answers(), peers.sent());
 }
 
+/// A run of equal answers to one peer leaves as one message. Where that is refused its datagrams leave one by one,
+/// and after `EIO`, which is the device's, no other is tried for a while.
+#[test]
+fn a_refused_segmented_message_costs_no_datagram() {
+    const RUN: usize = 20;
+    for (errno, tried_again) in [("EIO", false), ("EMSGSIZE", true), ("EINVAL", true)] {
+        let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+        let client = daemon.client(0);
+        daemon.process.freeze();
+        let Some(strace) = Strace::attach(&daemon, SEND, &[&format!("sendmsg:error={errno}:when=1")]) else {
+            return;
+        };
+        for _ in 0..2 {
+            (0..RUN).for_each(|number| client.send(format!("{number:02}").as_bytes()));
+            daemon.process.thaw();
+            (0..RUN).for_each(|number| assert_eq!(client.receive(), format!("{number:02}").as_bytes()));
+            daemon.process.freeze();
+        }
+        daemon.process.thaw();
+        let trace = strace.detach();
+        assert_eq!(trace.injected(), 1, "{errno}: {}", trace.text());
+        assert_eq!(trace.calls(&["sendmsg"]), 1 + usize::from(tried_again), "{errno}: {}", trace.text());
+        let served = daemon.stop();
+        assert_eq!(served.sent("echo", "sent"), 2 * RUN as u64, "{errno}: {}", served.line("echo"));
+        let lines = served.finished.stderr.matches("does not send segmented messages").count();
+        assert_eq!(lines, usize::from(!tried_again), "{errno}: {}", served.finished.stderr);
+    }
+}
+
 /// An unusable descriptor is a fault of the daemon's own: it ends that listener, and no other.
 #[test]
 fn a_socket_that_is_none_ends_its_listener_only() {
@@ -192,7 +221,7 @@ fn without_the_batch_calls_everything_is_served_one_by_one() {
 #[track_caller]
 fn expect_idle(daemon: &Daemon, client: &Client) {
     const IDLE: Duration = Duration::from_millis(500);
-    const FEW_TICKS: u64 = 10;
+    const FEW_TICKS: u64 = 5;
     let before = daemon.cpu_ticks();
     assert_eq!(client.receive_within(IDLE), None);
     let used = daemon.cpu_ticks() - before;
