@@ -8,7 +8,8 @@
  * ports     1000 ports, one datagram in flight on each
  * pingpong  one client, one datagram in flight
  *
- * Prints one JSON object: sent, replies, lost (in flight when nothing came for 200 ms, or at the end).
+ * Prints one JSON object; sent = replies + lost + in_flight. Lost is what was in flight when nothing came for
+ * 200 ms; in_flight is what was under way when the time was over.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,13 +34,13 @@
 
 enum { SIZE = 64, TRAIN = 64, BATCH = 64, MAX_CLIENTS = 256, PORTS = 1000 };
 
-static struct client { int fd; int flight; } clients[MAX_CLIENTS];
+static struct client { int fd; int flight; size_t partial; } clients[MAX_CLIENTS];
 static unsigned char payload[TRAIN * SIZE], room[BATCH][65536];
 static struct mmsghdr in[BATCH], out[BATCH];
 static struct iovec iov_in[BATCH], iov_out[BATCH];
 static struct sockaddr_in to[PORTS], from[BATCH];
 static int queue[PORTS], queued;
-static uint64_t sent, replies, lost;
+static uint64_t sent, replies, lost, in_flight;
 
 static double now(void)
 {
@@ -100,6 +101,12 @@ static void wait_any(int n, double deadline)
     poll(p, (nfds_t)n, ms < 0 ? 0 : ms > 200 ? 200 : ms);
 }
 
+/* Datagrams of a client that have no answer yet; of a train, part may be back. */
+static uint64_t under_way(struct client *c, size_t bytes)
+{
+    return (uint64_t)c->flight * (bytes / SIZE) - c->partial / SIZE;
+}
+
 static void run_windows(int n, int window, size_t bytes, double end)
 {
     double progress = now();
@@ -108,29 +115,29 @@ static void run_windows(int n, int window, size_t bytes, double end)
         size_t got = 0;
         for (int i = 0; i < n; i++) {
             int datagrams;
-            static size_t partial[MAX_CLIENTS];
             size_t b = receive_some(&clients[i], &datagrams);
             if (!b) continue;
             got += b;
             replies += b / SIZE;
-            partial[i] += b;
-            int back = (int)(partial[i] / bytes);
-            partial[i] %= bytes;
+            clients[i].partial += b;
+            int back = (int)(clients[i].partial / bytes);
+            clients[i].partial %= bytes;
             clients[i].flight -= back;
             if (back) send_some(&clients[i], back, bytes);
         }
         if (got) { progress = now(); continue; }
         if (now() - progress > 0.2) {
             for (int i = 0; i < n; i++) {
-                lost += (uint64_t)clients[i].flight * (bytes / SIZE);
+                lost += under_way(&clients[i], bytes);
                 clients[i].flight = 0;
+                clients[i].partial = 0;
                 send_some(&clients[i], window, bytes);
             }
             progress = now();
         }
         wait_any(n, end);
     }
-    for (int i = 0; i < n; i++) lost += (uint64_t)clients[i].flight * (bytes / SIZE);
+    for (int i = 0; i < n; i++) in_flight += under_way(&clients[i], bytes);
 }
 
 static void flush_queue(struct client *c)
@@ -151,10 +158,9 @@ static void flush_queue(struct client *c)
 
 static void run_ports(int first, double end)
 {
-    static int flight[PORTS];
     struct client *c = &clients[0];
     double progress = now();
-    for (int i = 0; i < PORTS; i++) { queue[queued++] = i; flight[i] = 1; }
+    for (int i = 0; i < PORTS; i++) queue[queued++] = i;
     flush_queue(c);
     while (now() < end) {
         int datagrams;
@@ -162,10 +168,15 @@ static void run_ports(int first, double end)
         for (int i = 0; i < datagrams; i++) queue[queued++] = ntohs(from[i].sin_port) - first;
         replies += (uint64_t)datagrams;
         if (datagrams) { progress = now(); flush_queue(c); continue; }
-        if (now() - progress > 0.2) { lost += PORTS; for (int i = 0; i < PORTS; i++) queue[queued++] = i; flush_queue(c); progress = now(); }
+        if (now() - progress > 0.2) {
+            lost += sent - replies - lost;
+            for (int i = 0; i < PORTS; i++) queue[queued++] = i;
+            flush_queue(c);
+            progress = now();
+        }
         wait_any(1, end);
     }
-    lost += sent - replies - lost;
+    in_flight = sent - replies - lost;
 }
 
 int main(int argc, char **argv)
@@ -183,6 +194,7 @@ int main(int argc, char **argv)
     double start = now(), end = start + atof(argv[4]);
     if (ports) run_ports(port, end);
     else run_windows(n, window, train ? TRAIN * SIZE : SIZE, end);
-    printf("{\"sent\": %llu, \"replies\": %llu, \"lost\": %llu, \"seconds\": %.3f}\n", (unsigned long long)sent,
-           (unsigned long long)replies, (unsigned long long)lost, now() - start);
+    printf("{\"sent\": %llu, \"replies\": %llu, \"lost\": %llu, \"in_flight\": %llu, \"seconds\": %.3f}\n",
+           (unsigned long long)sent, (unsigned long long)replies, (unsigned long long)lost,
+           (unsigned long long)in_flight, now() - start);
 }

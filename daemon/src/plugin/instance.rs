@@ -147,7 +147,10 @@ impl Instance {
 
     /// Takes the timer calls the handler made since the last time.
     pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
-        into.append(&mut self.record.timers.borrow_mut());
+        let mut timers = self.record.timers.borrow_mut();
+        if !timers.is_empty() {
+            into.append(&mut timers);
+        }
     }
 
     #[expect(

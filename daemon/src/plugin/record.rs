@@ -69,22 +69,23 @@ impl Cells {
     }
 }
 
-/// The host's side of one instance.
+/// The host's side of one instance. What every call touches comes first, in one cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Record {
+    /// Set while a handler call runs, for `flush`.
+    pub(super) exchange: StdCell<*mut Exchange>,
+    pub(super) timers: RefCell<Vec<TimerRequest>>,
+    pub(super) limiter: LogLimiter,
+    /// False after `destroy`: late calls from a plugin's own threads are ignored.
+    pub(super) alive: AtomicBool,
+    /// Set while `create` runs, the only time metrics may be asked for.
+    pub(super) cells: StdCell<*mut Cells>,
     /// Name in the configuration.
     pub(super) listener: Arc<str>,
     /// Name of the plugin.
     pub(super) plugin: Arc<str>,
     pub(super) local: SocketAddr,
-    /// False after `destroy`: late calls from a plugin's own threads are ignored.
-    pub(super) alive: AtomicBool,
-    pub(super) timers: RefCell<Vec<TimerRequest>>,
-    /// Set while `create` runs, the only time metrics may be asked for.
-    pub(super) cells: StdCell<*mut Cells>,
-    /// Set while a handler call runs, for `flush`.
-    pub(super) exchange: StdCell<*mut Exchange>,
-    pub(super) limiter: LogLimiter,
 }
 
 impl Record {
@@ -105,7 +106,7 @@ impl Record {
 /// Lets so many lines a second through and counts the rest. Seconds are those of the reactor's clock.
 #[derive(Debug, Default)]
 pub(super) struct LogLimiter {
-    now_s: AtomicU32,
+    now_ns: AtomicU64,
     window_s: AtomicU32,
     lines: AtomicU32,
     suppressed: AtomicU32,
@@ -114,13 +115,12 @@ pub(super) struct LogLimiter {
 impl LogLimiter {
     /// The reactor tells the time before each call.
     pub(super) fn set_now(&self, now_ns: u64) {
-        let seconds = u32::try_from(now_ns / 1_000_000_000).unwrap_or(u32::MAX);
-        self.now_s.store(seconds, Relaxed);
+        self.now_ns.store(now_ns, Relaxed);
     }
 
     /// `Some(n)`: write the line, and say that `n` lines were left out before it.
     pub(super) fn admit(&self) -> Option<u32> {
-        let now = self.now_s.load(Relaxed);
+        let now = u32::try_from(self.now_ns.load(Relaxed) / 1_000_000_000).unwrap_or(u32::MAX);
         if self.window_s.swap(now, Relaxed) != now {
             self.lines.store(0, Relaxed);
         }

@@ -70,17 +70,15 @@ pub(super) fn messages<'a>(
     outputs: &[Output<'a>],
     parts: &'a [IoSlice<'a>],
     runs: &[Run],
-) -> ArrayVec<Message<'a>, MAX_OUTPUTS> {
+    messages: &mut ArrayVec<Message<'a>, MAX_OUTPUTS>,
+) {
     let mut at = 0;
-    runs.iter()
-        .filter_map(|run| {
-            let first = outputs.get(at)?;
-            let parts = parts.get(at..at + run.outputs)?;
-            at += run.outputs;
-            let segment = u16::try_from(run.segment).ok().and_then(NonZeroU16::new);
-            Some(Message { to: first.to, from: first.from, parts, segment, ecn: first.ecn })
-        })
-        .collect()
+    for run in runs {
+        let Some((first, parts)) = outputs.get(at).zip(parts.get(at..at + run.outputs)) else { return };
+        at += run.outputs;
+        let segment = u16::try_from(run.segment).ok().and_then(NonZeroU16::new);
+        messages.push(Message { to: first.to, from: first.from, parts, segment, ecn: first.ecn });
+    }
 }
 
 #[cfg(test)]

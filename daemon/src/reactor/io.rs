@@ -36,6 +36,9 @@ pub trait Io {
     /// Lets the kernel join the datagrams of a peer into trains, or not; false where it cannot.
     fn set_trains(&mut self, socket: &mut Self::Socket, on: bool) -> bool;
 
+    /// Datagrams the kernel dropped at this socket since it was made, where it tells; modulo 2^32.
+    fn kernel_drops(&mut self, socket: &Self::Socket) -> Option<u32>;
+
     /// Receives at most `max` datagrams into the ring of `exchange` and describes them there.
     ///
     /// # Errors

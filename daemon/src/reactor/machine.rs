@@ -6,6 +6,7 @@ use super::limits::ReactorLimits;
 use super::listener::{Listener, ListenerSpec, Service};
 use super::pace::Pace;
 use super::ready::ReadyList;
+use super::sample::{self, Sampler};
 use super::slow::SlowWatch;
 use super::timers::{Timer, Timers};
 use crate::metrics::{Counters, DropReason};
@@ -25,6 +26,7 @@ pub struct Reactor<I: Io> {
     listeners: Slab<Listener<I::Socket>>,
     generation: u32,
     ready: ReadyList,
+    sampler: Sampler,
     core: Core<I>,
     seed: u64,
 }
@@ -90,7 +92,14 @@ impl<I: Io> Reactor<I> {
             active_ns: 0,
             events: Vec::new(),
         };
-        Self { listeners: Slab::new(), generation: 0, ready: ReadyList::default(), core, seed }
+        Self {
+            listeners: Slab::new(),
+            generation: 0,
+            ready: ReadyList::default(),
+            sampler: Sampler::default(),
+            core,
+            seed,
+        }
     }
 
     /// The I/O, for tests that play the world.
@@ -123,6 +132,7 @@ impl<I: Io> Reactor<I> {
             delayed: 0,
             ready: false,
             broken: false,
+            kernel_drops_seen: 0,
             no_segments_until: if self.core.limits.segments { 0 } else { u64::MAX },
             pace: Pace::default(),
             faults: None,
@@ -151,6 +161,7 @@ impl<I: Io> Reactor<I> {
         self.core.now = self.core.io.now();
         // 2. Events to the ready list.
         let mut stop = false;
+        let events_were_none = events.is_empty();
         for event in &events {
             match *event {
                 Event::Stop => stop = true,
@@ -172,10 +183,14 @@ impl<I: Io> Reactor<I> {
         }
         if let Some(last) = visited {
             self.core.active_ns = self.core.now.mono_ns;
+            self.sampler.note_traffic(self.core.now.mono_ns);
             self.look_for_slow_visits(visits, last);
         }
         // 4. What is due.
         self.timers();
+        let Self { sampler, core, listeners, .. } = self;
+        sampler.run(&mut core.io, listeners, core.now.mono_ns);
+        debug_assert!(!events_were_none || self.conserves(), "I1 does not hold");
         Ok(if stop {
             Flow::Stop
         } else if self.core.fatal {
@@ -189,6 +204,7 @@ impl<I: Io> Reactor<I> {
     pub fn stop(&mut self) {
         self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
+            sample::look(&mut self.core.io, listener);
             listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             while listener.backlog.pop(&mut self.core.backlog_bytes).is_some() {
                 listener.counters.drop_one(DropReason::Stopping);
@@ -203,9 +219,14 @@ impl<I: Io> Reactor<I> {
             local: l.local,
             plugin: l.plugin.name(),
             counters: &l.counters,
-            waiting: l.delayed + l.backlog.len() as u64,
+            waiting: l.waiting(),
             cells: l.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
         })
+    }
+
+    /// I1 for every listener.
+    fn conserves(&self) -> bool {
+        self.listeners.iter().all(|(_, l)| l.counters.conservation(l.waiting()).holds())
     }
 
     /// A slow turn with one visit names its listener; after one with more, calls are timed.
@@ -224,7 +245,8 @@ impl<I: Io> Reactor<I> {
 
     /// How long to wait. The clock is read again: what the last turn took must not be added to the wait.
     fn next_deadline(&mut self) -> Option<Duration> {
-        let at = self.core.timers.next().into_iter().chain(self.core.delayed.next()).min()?;
+        let deadlines = [self.core.timers.next(), self.core.delayed.next(), self.sampler.next()];
+        let at = deadlines.into_iter().flatten().min()?;
         Some(Duration::from_nanos(at.saturating_sub(self.core.io.now().mono_ns)))
     }
 

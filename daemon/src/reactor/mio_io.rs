@@ -87,6 +87,10 @@ impl Io for MioIo {
         socket.set_gro(on).is_ok()
     }
 
+    fn kernel_drops(&mut self, socket: &UdpSocket) -> Option<u32> {
+        socket.drops().ok().flatten()
+    }
+
     fn receive(
         &mut self,
         socket: &mut UdpSocket,
@@ -106,18 +110,23 @@ impl Io for MioIo {
     }
 
     fn send(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
-        let transmits: ArrayVec<Transmit<'_>, MESSAGES> = messages
-            .iter()
-            .take(MESSAGES)
-            .map(|m| Transmit {
-                to: m.to,
-                from: m.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
-                parts: m.parts,
-                segment: m.segment,
-                ecn: m.ecn,
-            })
-            .collect();
+        if let [message] = messages {
+            return self.send.send(socket, &[transmit(message)]);
+        }
+        // Filled in place: what is collected is copied, kilobytes a call.
+        let mut transmits = ArrayVec::<Transmit<'_>, MESSAGES>::new();
+        messages.iter().take(MESSAGES).for_each(|message| transmits.push(transmit(message)));
         self.send.send(socket, &transmits)
+    }
+}
+
+fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
+    Transmit {
+        to: message.to,
+        from: message.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
+        parts: message.parts,
+        segment: message.segment,
+        ecn: message.ecn,
     }
 }
 

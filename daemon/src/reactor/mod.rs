@@ -24,6 +24,7 @@ mod mio_io;
 mod mio_readiness;
 mod pace;
 mod ready;
+mod sample;
 mod settle;
 mod slow;
 mod timers;

@@ -4,7 +4,7 @@
 use crate::plugin::Arrived;
 
 /// Messages asked for in a batch.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// Batches in a row that brought one message at most, before a listener receives singly.
 const LONELY_BATCHES: u8 = 2;
 /// Single receives before a batch is tried again, doubled with each try that was not worth it: the extra
@@ -25,7 +25,7 @@ pub(super) struct Pace {
     /// How many there were last.
     last_singles: u8,
     /// Bytes of the largest message of the last batch.
-    message_bytes: usize,
+    message_bytes: u32,
     /// Trains were asked for.
     trains: bool,
 }
@@ -44,7 +44,11 @@ impl Pace {
     /// asked for is taken.
     #[inline]
     pub(super) fn next(self, bytes: usize) -> usize {
-        if self.singles > 0 { 1 } else { bytes.div_ceil(self.message_bytes.max(1)).clamp(1, BATCH) }
+        if self.singles > 0 {
+            1
+        } else {
+            bytes.div_ceil((self.message_bytes as usize).max(1)).clamp(1, BATCH)
+        }
     }
 
     /// Learns from what came when `asked` messages were asked for.
@@ -64,7 +68,8 @@ impl Pace {
             return Advice::GoOn;
         }
         (self.lonely, self.last_singles) = (0, 0);
-        self.message_bytes = messages.iter().map(|m| m.len).max().unwrap_or(0);
+        let longest = messages.iter().map(|m| m.len).max().unwrap_or(0);
+        self.message_bytes = u32::try_from(longest).unwrap_or(u32::MAX);
         if !self.trains && is_bulk(messages) {
             self.trains = true;
             return Advice::JoinTrains;
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn trains_are_asked_for_once_and_only_for_bulk_of_one_peer() {
         let mut pace = Pace::default();
-        let mixed: Vec<_> = (0..32).map(|i| message(1 + i % 2)).collect();
+        let mixed: Vec<_> = (0..64).map(|i| message(1 + i % 2)).collect();
         assert_eq!(pace.learn(BATCH, &mixed), Advice::GoOn);
         assert_eq!(pace.learn(BATCH, &[message(1); BULK - 1]), Advice::GoOn);
         assert_eq!(pace.learn(BATCH, &[message(1); BULK]), Advice::JoinTrains);

@@ -61,7 +61,7 @@ impl<I: Io> Core<I> {
 /// I1, the half of the received datagrams.
 fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
     let total = exchange.datagrams() as u64;
-    let answered = replied.count();
+    let answered = replied.count(exchange.datagrams());
     counters.replied += answered;
     if answered == total {
         return;
@@ -141,8 +141,9 @@ impl Marks {
         self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
-    fn count(&self) -> u64 {
-        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    /// How many of the first `datagrams`.
+    fn count(&self, datagrams: usize) -> u64 {
+        self.0.iter().take(datagrams.div_ceil(64)).map(|word| u64::from(word.count_ones())).sum()
     }
 }
 
@@ -158,7 +159,8 @@ mod tests {
         for index in [0, 63, 64, 2047, 64, 5000] {
             marks.set(Answers { first: index, count: 1 });
         }
-        assert_eq!(marks.count(), 4);
+        assert_eq!(marks.count(2048), 4);
+        assert_eq!(marks.count(64), 2);
         assert!(marks.is_set(2047) && !marks.is_set(1));
     }
 

@@ -72,13 +72,15 @@ impl<I: Io> Transmitter<'_, I> {
 
     /// Sends until the socket is full; what fails costs itself only.
     fn send(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) -> Progress {
-        let parts: ArrayVec<IoSlice<'_>, MAX_OUTPUTS> =
-            outputs.iter().take(MAX_OUTPUTS).map(|o| IoSlice::new(o.payload)).collect();
+        let mut parts = ArrayVec::<IoSlice<'_>, MAX_OUTPUTS>::new();
+        outputs.iter().take(MAX_OUTPUTS).for_each(|o| parts.push(IoSlice::new(o.payload)));
+        // Filled in place, here and below: what is returned by value is copied, kilobytes a call.
+        let mut runs = ArrayVec::<Run, MAX_OUTPUTS>::new();
         let mut at = 0;
         while let Some((rest, parts)) = outputs.get(at..).zip(parts.get(at..)).filter(|(r, _)| !r.is_empty())
         {
             let segments = self.now_ns >= listener.no_segments_until;
-            let runs = runs(rest, segments);
+            plan(rest, segments, &mut runs);
             let attempt = match runs.first() {
                 _ if listener.broken => Attempt::Broken,
                 Some(run) if run.datagrams > 1 && !(segments && coalesce::fits(*run)) => {
@@ -111,7 +113,8 @@ impl<I: Io> Transmitter<'_, I> {
         parts: &[IoSlice<'_>],
         runs: &[Run],
     ) -> Attempt {
-        let messages = coalesce::messages(outputs, parts, runs);
+        let mut messages = ArrayVec::<Message<'_>, MAX_OUTPUTS>::new();
+        coalesce::messages(outputs, parts, runs, &mut messages);
         match self.io.send(&mut listener.socket, &messages) {
             Ok(n) => {
                 let n = n.max(1);
@@ -171,8 +174,8 @@ impl<I: Io> Transmitter<'_, I> {
 }
 
 /// The runs at the head of `outputs` that one call can send; the first of them whatever it is.
-fn runs(outputs: &[Output<'_>], segments: bool) -> ArrayVec<Run, MAX_OUTPUTS> {
-    let mut runs = ArrayVec::new();
+fn plan(outputs: &[Output<'_>], segments: bool, runs: &mut ArrayVec<Run, MAX_OUTPUTS>) {
+    runs.clear();
     let mut rest = outputs;
     while !rest.is_empty() && !runs.is_full() {
         let run = match rest.first() {
@@ -189,7 +192,6 @@ fn runs(outputs: &[Output<'_>], segments: bool) -> ArrayVec<Run, MAX_OUTPUTS> {
         }
         rest = rest.get(run.outputs..).unwrap_or_default();
     }
-    runs
 }
 
 /// The first `datagrams` of `outputs` failed together.

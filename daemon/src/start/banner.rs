@@ -90,6 +90,9 @@ pub(super) fn farewell(reactor: &Reactor<MioIo>) -> String {
             let Counters { faults, restarts, .. } = sum.counters;
             writeln!(out, "  {:width$}  handler faults {faults}, restarts {restarts}", "").unwrap_or(());
         }
+        if sum.counters.kernel_drops > 0 {
+            writeln!(out, "  {:width$}  kernel drops {}", "", sum.counters.kernel_drops).unwrap_or(());
+        }
         if sum.counters.slow_calls > 0 {
             writeln!(out, "  {:width$}  slow calls {}", "", sum.counters.slow_calls).unwrap_or(());
         }

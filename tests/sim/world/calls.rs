@@ -65,6 +65,10 @@ impl Io for World {
         Ok(())
     }
 
+    fn kernel_drops(&mut self, socket: &SocketId) -> Option<u32> {
+        u32::try_from(self.journal.ledgers[socket.0].kernel_drops).ok()
+    }
+
     fn set_trains(&mut self, socket: &mut SocketId, on: bool) -> bool {
         self.sockets[socket.0].trains = on;
         true

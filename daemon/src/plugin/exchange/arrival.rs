@@ -13,8 +13,8 @@ pub struct ExchangeLimits {
     pub stride: usize,
     /// Descriptors in `rx`.
     pub rx: usize,
-    /// Datagrams shown to the handler in one call, but for a message that has more: their descriptors, entries
-    /// and bytes stay in the first-level cache, which a long run of trains would overflow.
+    /// Datagrams shown to the handler in one call, but for a message that has more: a full ring of trains would
+    /// be thousands, whose descriptors push their bytes out of the second-level cache.
     pub present: usize,
     /// Entries in `tx` between two flushes.
     pub tx: usize,
@@ -29,11 +29,11 @@ pub struct ExchangeLimits {
 impl Default for ExchangeLimits {
     fn default() -> Self {
         Self {
-            slots: 32,
+            slots: 64,
             slot_len: 65_535,
             stride: 65_536 + 192,
             rx: 2048,
-            present: 128,
+            present: 1024,
             tx: 2048,
             tx_total: 16_384,
             arena: 256 * 1024,

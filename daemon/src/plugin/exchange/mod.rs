@@ -125,9 +125,9 @@ impl Exchange {
         fits
     }
 
-    /// Describes the next messages to the handler, and forgets the answers to the last ones: as many as stay
-    /// in the first-level cache with their descriptors, at least one. Returns how many datagrams they are; 0
-    /// when there is nothing left.
+    /// Describes the next messages to the handler, and forgets the answers to the last ones: as many as
+    /// [`ExchangeLimits::present`] allows, at least one. Returns how many datagrams they are; 0 when there is
+    /// nothing left.
     pub fn present(&mut self) -> usize {
         self.discard_outputs();
         self.rx_len = 0;
