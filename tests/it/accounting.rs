@@ -44,6 +44,7 @@ fn a_flood_is_answered_dropped_with_a_reason_or_counted_by_the_kernel() {
     let (received, sent) = (served.received("echo", "received"), served.sent("echo", "sent"));
     assert_eq!(received, served.received("echo", "replied"));
     assert_eq!(received, served.sent("echo", "replies"));
+    assert_eq!(served.counted("echo", "drops"), at_daemon, "the closing report has the kernel's count");
     // The interface itself loses nothing, except where the kernel falls far behind; then it says so.
     assert_missing(u64::from(FLOOD), received + at_daemon, lost);
     assert_missing(sent, answers + at_client, lost);

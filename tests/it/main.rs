@@ -32,10 +32,9 @@ mod hostile_handlers;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod injected;
-// Until the closing report has the kernel's drops:
-// #[cfg(test)]
-// #[cfg(target_os = "linux")]
-// mod kernel_drops;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod kernel_drops;
 #[cfg(test)]
 mod libraries;
 #[cfg(test)]
