@@ -7,13 +7,12 @@ mod tests {
     use polyport::metrics::{Counters, DropReason};
     use polyport::plugin::{ExchangeLimits, Loader, SearchPath, Values};
     use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, ReactorLimits, Socket};
-    use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, wait_readable};
+    use polyport_net::SocketOptions;
     use polyport_tests::DEADLINE;
     use std::alloc::{GlobalAlloc, Layout, System};
     use std::cell::Cell;
-    use std::io::{IoSlice, Write};
+    use std::io::Write;
     use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-    use std::num::NonZeroU16;
     use std::os::unix::net::UnixStream;
     use std::rc::Rc;
     use std::sync::Arc;
@@ -180,28 +179,39 @@ mod tests {
         });
     }
 
+    /// Only there does a kernel join datagrams into trains.
     #[cfg(target_os = "linux")]
-    #[test]
-    fn trains_allocate_nothing() {
-        const CARS: usize = 32;
-        let mut bench = Bench::new();
-        let client = Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), &SocketOptions::default()).unwrap();
-        let bytes = [7; 64 * CARS];
-        let mut send = SendBatch::new(1);
-        let layout = SlotLayout::new(2048, 64);
-        let (mut recv, mut memory) = (RecvBatch::new(CARS), vec![0; layout.memory(CARS)]);
-        let mut owed = 0;
-        expect_no_allocation("trains", &mut bench, |bench| {
-            while owed > 0 {
-                assert!(wait_readable(&client, DEADLINE).unwrap(), "{owed} answers are missing");
-                owed -= recv.recv(&client, &mut memory, layout, CARS).unwrap();
-            }
-            let parts = [IoSlice::new(&bytes)];
-            let segment = NonZeroU16::new(64);
-            let train = Transmit { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
-            assert_eq!(send.send(&client, &[train]).unwrap(), 1);
-            owed += CARS;
-            CARS
-        });
+    mod trains {
+        use super::{Bench, expect_no_allocation};
+        use polyport::reactor::Socket;
+        use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, wait_readable};
+        use polyport_tests::DEADLINE;
+        use std::io::IoSlice;
+        use std::net::Ipv4Addr;
+        use std::num::NonZeroU16;
+
+        #[test]
+        fn trains_allocate_nothing() {
+            const CARS: usize = 32;
+            let mut bench = Bench::new();
+            let client = Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), &SocketOptions::default()).unwrap();
+            let bytes = [7; 64 * CARS];
+            let mut send = SendBatch::new(1);
+            let layout = SlotLayout::new(2048, 64);
+            let (mut recv, mut memory) = (RecvBatch::new(CARS), vec![0; layout.memory(CARS)]);
+            let mut owed = 0;
+            expect_no_allocation("trains", &mut bench, |bench| {
+                while owed > 0 {
+                    assert!(wait_readable(&client, DEADLINE).unwrap(), "{owed} answers are missing");
+                    owed -= recv.recv(&client, &mut memory, layout, CARS).unwrap();
+                }
+                let parts = [IoSlice::new(&bytes)];
+                let segment = NonZeroU16::new(64);
+                let train = Transmit { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
+                assert_eq!(send.send(&client, &[train]).unwrap(), 1);
+                owed += CARS;
+                CARS
+            });
+        }
     }
 }
