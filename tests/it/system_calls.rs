@@ -41,7 +41,8 @@ fn trains_are_received_and_answered_as_trains() {
     const CARS: usize = 32;
     const TRAINS: usize = 8;
     let daemon = polyport().listen("127.0.0.1:0=echo").serve();
-    let options = polyport_net::SocketOptions::default();
+    // Room for all answers: they come while this test may have to wait for a processor.
+    let options = polyport_net::SocketOptions { recv_buffer: Some(1 << 20), ..Default::default() };
     let socket = polyport_net::UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let to = daemon.addresses()[0];
     let mut send = polyport_net::SendBatch::new(1);
