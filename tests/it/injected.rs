@@ -2,7 +2,7 @@
 //! `recvfrom`, `recvmsg` and `recvmmsg`; `sendto`, `sendmsg` and `sendmmsg`.
 
 use crate::polyport;
-use polyport_tests::strace::Strace;
+use polyport_tests::strace::{Strace, Trace};
 use polyport_tests::wait;
 use polyport_tests::{Client, Daemon};
 use std::time::Duration;
@@ -79,24 +79,23 @@ fn no_errno_of_a_receive_strands_the_queue() {
 /// R15: each failing call costs the datagram it failed for, counted by its reason, and no other.
 #[test]
 fn every_errno_of_a_send_costs_one_datagram_and_is_counted_by_its_reason() {
-    let daemon = polyport().listen("127.0.0.1:0=echo").serve();
-    let mut peers = Peers::of(&daemon);
-    let mut expected: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
     for (errno, reason) in SEND_ERRORS {
+        let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+        let mut peers = Peers::of(&daemon);
         let rule = format!("{SEND}:error={errno}:when=1+2");
-        let Some(injected) = peers.exchange(&daemon, &rule) else { return };
-        assert!(injected > 0, "{errno}: no call failed");
-        *expected.entry(reason).or_default() += injected;
+        let Some(trace) = peers.exchange(&daemon, &rule) else { return };
+        let failed = trace.injected() as u64;
+        if errno == "ENODEV" {
+            expect_idle(&daemon, &peers.0[0].client);
+        }
+        let served = daemon.stop();
+        let line = served.line("echo");
+        assert_eq!(served.sent("echo", reason), failed, "{errno}: {line}\n{}", trace.text());
+        assert_eq!(served.sent("echo", "dropped"), failed, "{errno}: {line}");
+        assert_eq!(served.sent("echo", "sent"), peers.answers(), "{errno}: {line}");
+        assert_eq!(served.received("echo", "replied"), peers.sent(), "{errno}: {line}");
+        assert!(served.finished.stderr.lines().count() < 5, "{}", served.finished.stderr);
     }
-    expect_idle(&daemon, &peers.0[0].client);
-    let served = daemon.stop();
-    for (reason, n) in &expected {
-        assert_eq!(served.sent("echo", reason), *n, "{reason}: {}", served.line("echo"));
-    }
-    assert_eq!(served.sent("echo", "dropped"), expected.values().sum::<u64>());
-    assert_eq!(served.sent("echo", "sent"), peers.answers());
-    assert_eq!(served.received("echo", "replied"), peers.sent());
-    assert!(served.finished.stderr.lines().count() < 10, "{}", served.finished.stderr);
 }
 
 #[test]
@@ -104,10 +103,10 @@ fn a_full_socket_and_an_interrupted_send_cost_nothing() {
     let daemon = polyport().listen("127.0.0.1:0=echo").serve();
     let mut peers = Peers::of(&daemon);
     for errno in ["EAGAIN", "EINTR"] {
-        let Some(injected) = peers.exchange(&daemon, &format!("{SEND}:error={errno}:when=1+2")) else {
+        let rule = format!("{SEND}:error={errno}:when=1+2");
+        if peers.exchange(&daemon, &rule).is_none() {
             return;
-        };
-        assert!(injected > 0, "{errno}: no call failed");
+        }
     }
     let served = daemon.stop();
     assert_eq!(served.sent("echo", "sent"), peers.sent(), "{}", served.line("echo"));
@@ -246,15 +245,18 @@ impl Peers {
         Self((0..16).map(peer).collect())
     }
 
-    /// A batch of datagrams under a rule for calls that fail, and its answers. Returns how many failed.
+    /// A batch of datagrams under a rule for calls that fail, and its answers. At least one fails.
     #[track_caller]
-    fn exchange(&mut self, daemon: &Daemon, rule: &str) -> Option<u64> {
+    fn exchange(&mut self, daemon: &Daemon, rule: &str) -> Option<Trace> {
         daemon.process.freeze();
         let strace = Strace::attach(daemon, SEND, &[rule])?;
         self.0.iter_mut().for_each(Peer::send);
         daemon.process.thaw();
         wait::until("a failing call", || strace.so_far().injected() > 0);
+        // A stopped process is in no call: let go in the middle of one that fails, it would see ENOSYS.
+        daemon.process.freeze();
         let trace = strace.detach();
+        daemon.process.thaw();
         // Whoever has this one has all that came before.
         for peer in &mut self.0 {
             peer.send();
@@ -262,7 +264,7 @@ impl Peers {
                 peer.take();
             }
         }
-        Some(trace.injected() as u64)
+        Some(trace)
     }
 
     fn sent(&self) -> u64 {
