@@ -118,6 +118,10 @@ unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u
             return ERROR;
         }
         timers.push(TimerRequest { token, at_ns, every_ns });
+        // SAFETY: as in `flush`; outside a handler call it is NULL.
+        if let Some(exchange) = unsafe { record.exchange.get().as_mut() } {
+            exchange.note_timer();
+        }
         OK
     })
 }

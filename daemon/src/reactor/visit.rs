@@ -184,7 +184,9 @@ impl<I: Io> Core<I> {
     }
 
     fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
-        if let Service::Running(instance) = &listener.service {
+        if self.exchange.take_timers_asked()
+            && let Service::Running(instance) = &listener.service
+        {
             self.apply_timers(listener.token, instance);
         }
         match outcome {

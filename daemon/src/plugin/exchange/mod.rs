@@ -47,6 +47,8 @@ pub struct Exchange {
     arena: Vec<Memory>,
     arena_at: usize,
     refused: u32,
+    /// The handler asked for timers: told here, because the record it wrote them to is cold.
+    timers_asked: bool,
 }
 
 /// A datagram in the host's own books.
@@ -79,6 +81,7 @@ impl Exchange {
             arena: vec![Memory::new(limits.arena)],
             arena_at: 0,
             refused: 0,
+            timers_asked: false,
         }
     }
 
@@ -190,6 +193,15 @@ impl Exchange {
     #[must_use]
     pub fn refused(&self) -> u32 {
         self.refused
+    }
+
+    /// Whether the handler called `timer` since this was asked last.
+    pub fn take_timers_asked(&mut self) -> bool {
+        std::mem::take(&mut self.timers_asked)
+    }
+
+    pub(super) fn note_timer(&mut self) {
+        self.timers_asked = true;
     }
 
     /// Keeps the messages for which `keep` says so, in order; nothing may be presented yet.
