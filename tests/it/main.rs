@@ -3,6 +3,12 @@
 #[cfg(test)]
 mod abi_layout;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod accounting;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod bad_peers;
+#[cfg(test)]
 mod binding;
 #[cfg(test)]
 mod broken_handlers;
@@ -15,11 +21,20 @@ mod echo;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod fair_ports;
+#[cfg(test)]
 mod full_send_buffer;
 #[cfg(test)]
 mod ground_truth;
 #[cfg(test)]
 mod hostile_handlers;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod injected;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod kernel_drops;
 #[cfg(test)]
 mod libraries;
 #[cfg(test)]
@@ -30,9 +45,18 @@ mod logs;
 #[cfg(test)]
 mod many_ports;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod odd_datagrams;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod responder;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod slow_link;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod system_calls;
 #[cfg(test)]
 mod system_limits;
 

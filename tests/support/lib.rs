@@ -10,6 +10,9 @@
 //! network   two hosts on one wire, made for a test and removed with it
 //! ports     free ranges, the lock on the ports of the default configuration
 //! plugins   the libraries that were built, changed copies of them, libraries made from C
+//! kernel    what the kernel counted itself
+//! strace    the system calls of a daemon, seen or made to fail
+//! wait      what only asking again can tell
 //! tool      what may be missing on a machine, and must not be in CI
 //! ```
 //!
@@ -23,6 +26,8 @@
 
 pub mod client;
 pub mod daemon;
+#[cfg(target_os = "linux")]
+pub mod kernel;
 pub mod launch;
 #[cfg(target_os = "linux")]
 pub mod network;
@@ -30,7 +35,10 @@ pub mod plugins;
 pub mod ports;
 pub mod process;
 pub mod served;
+#[cfg(target_os = "linux")]
+pub mod strace;
 pub mod tool;
+pub mod wait;
 
 pub use client::Client;
 pub use daemon::Daemon;

@@ -106,6 +106,17 @@ impl Host {
         let output = output.expect("ip(8) can be started");
         assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
+
+    /// Runs `tc ARGS` on this host; false without that tool.
+    #[must_use]
+    #[track_caller]
+    pub fn tc(&self, args: &[&str]) -> bool {
+        let Some(tc) = tool("tc") else { return false };
+        let output = Command::new(tc).args(["-n", &self.name]).args(args).output();
+        let output = output.expect("tc(8) can be started");
+        assert!(output.status.success(), "tc {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        true
+    }
 }
 
 impl Drop for Host {

@@ -77,6 +77,16 @@ impl Process {
         true
     }
 
+    /// Reads on until standard error holds `text`; false when it ends without.
+    pub fn try_wait_for_stderr(&mut self, text: &str) -> bool {
+        while !self.stderr.contains(text) {
+            if !self.read_line() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Reads on until standard error holds `text`.
     #[track_caller]
     pub fn wait_for_stderr(&mut self, text: &str) {

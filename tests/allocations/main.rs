@@ -1,0 +1,217 @@
+//! The hot path of the daemon allocates nothing: the real loop on real sockets, with an allocator that counts.
+//! Counted is the daemon; a plugin has an allocator of its own.
+#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait over the system's")]
+
+#[cfg(test)]
+mod tests {
+    use polyport::metrics::{Counters, DropReason};
+    use polyport::plugin::{ExchangeLimits, Loader, SearchPath, Values};
+    use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, ReactorLimits, Socket};
+    use polyport_net::SocketOptions;
+    use polyport_tests::DEADLINE;
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+    use std::thread;
+
+    struct Counting;
+
+    thread_local! {
+        /// Allocations of this thread; others, such as the test runner's, do not count.
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    // SAFETY: every call goes to the system's allocator unchanged; the counter neither allocates nor unwinds.
+    unsafe impl GlobalAlloc for Counting {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            COUNT.with(|count| count.set(count.get() + 1));
+            // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+            // SAFETY: `memory` came from `alloc` above, so from the system's allocator, with this layout.
+            unsafe { System.dealloc(memory, layout) }
+        }
+    }
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    /// A loop with listeners that echo: one on its address alone, one on all.
+    struct Bench {
+        reactor: Reactor<MioIo>,
+        exact: SocketAddr,
+        any: SocketAddr,
+        _watch: Sender<()>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let executable = std::env::current_exe().unwrap();
+            let search = SearchPath::new(&[], None, &[], Some(&executable));
+            let plugin = Loader::new(search, |name| std::env::var_os(name)).load("echo").unwrap();
+            let exchange = ExchangeLimits::default();
+            let (stop, stopped) = UnixStream::pair().unwrap();
+            let io = MioIo::new(Clock::new(), exchange.slots, stopped).unwrap();
+            let mut reactor = Reactor::new(io, ReactorLimits::default(), exchange, 1);
+            let mut listen = |ip: Ipv4Addr| {
+                let socket = Socket::bind((ip, 0).into(), &SocketOptions::default()).unwrap();
+                let local = socket.local_addr().unwrap();
+                let values = Rc::new(Values::check(plugin.options(), &[]).unwrap());
+                let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
+                let on_fault = OnFault::Drop;
+                reactor.add(ListenerSpec { name, local, socket, plugin, values, on_fault }).unwrap();
+                SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()))
+            };
+            let (exact, any) = (listen(Ipv4Addr::LOCALHOST), listen(Ipv4Addr::UNSPECIFIED));
+            Self { reactor, exact, any, _watch: watch(stop) }
+        }
+
+        fn sum(&self) -> Counters {
+            self.reactor.reports().fold(Counters::default(), |mut sum, report| {
+                sum += report.counters;
+                sum
+            })
+        }
+
+        /// Turns until `datagrams` more were served; returns the allocations of these turns alone.
+        fn serve(&mut self, datagrams: usize) -> usize {
+            let done = self.sum().received + datagrams as u64;
+            let mut allocations = 0;
+            while self.sum().received < done {
+                let before = COUNT.get();
+                let flow = self.reactor.turn().unwrap();
+                allocations += COUNT.get() - before;
+                assert_eq!(flow, Flow::Continue);
+            }
+            allocations
+        }
+    }
+
+    /// Stops a loop that waits for what does not come, and so fails the test; until the result is dropped.
+    fn watch(mut stop: UnixStream) -> Sender<()> {
+        let (alive, dropped) = channel();
+        thread::spawn(move || {
+            if dropped.recv_timeout(3 * DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                stop.write_all(b"!").unwrap();
+            }
+        });
+        alive
+    }
+
+    /// Times that each pattern of traffic is seen; the first ones may still learn and grow.
+    const ROUNDS: usize = 200;
+    const FIRST: usize = 20;
+
+    /// Runs `round`, which sends and returns how many datagrams, and fails if a later one allocates.
+    #[track_caller]
+    fn expect_no_allocation(what: &str, bench: &mut Bench, mut round: impl FnMut(&Bench) -> usize) {
+        let (mut allocations, mut datagrams) = (0, 0);
+        for number in 0..ROUNDS {
+            let sent = round(bench);
+            let allocated = bench.serve(sent);
+            if number >= FIRST {
+                (allocations, datagrams) = (allocations + allocated, datagrams + sent);
+            }
+        }
+        assert_eq!(allocations, 0, "{what}: of {datagrams} datagrams");
+        let sum = bench.sum();
+        assert_eq!(
+            (sum.received, sum.replied, sum.sent),
+            (sum.received, sum.received, sum.received),
+            "{what}"
+        );
+        assert_eq!(sum.dropped(DropReason::BacklogFull), 0);
+    }
+
+    /// A client that need not allocate either; its answers are taken in the next round.
+    struct Peer(UdpSocket);
+
+    impl Peer {
+        fn new() -> Self {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            Self(socket)
+        }
+
+        fn send(&self, to: SocketAddr, payload: &[u8]) {
+            let mut answer = [0; 2048];
+            while self.0.recv(&mut answer).is_ok() {}
+            assert_eq!(self.0.send_to(payload, to).unwrap(), payload.len());
+        }
+    }
+
+    #[test]
+    fn the_counter_counts_and_the_hot_path_does_not_move_it() {
+        let before = COUNT.get();
+        let mut bench = Bench::new();
+        assert!(COUNT.get() > before + 10, "the counter counts");
+        let peers: Vec<Peer> = (0..32).map(|_| Peer::new()).collect();
+        for wildcard in [false, true] {
+            let of = |bench: &Bench| if wildcard { bench.any } else { bench.exact };
+            expect_no_allocation("one datagram", &mut bench, |bench| {
+                peers[0].send(of(bench), b"one");
+                1
+            });
+            expect_no_allocation("a batch of many peers", &mut bench, |bench| {
+                peers.iter().for_each(|peer| peer.send(of(bench), b"of many peers"));
+                peers.len()
+            });
+            expect_no_allocation("empty datagrams", &mut bench, |bench| {
+                (0..8).for_each(|_| peers[1].send(of(bench), b""));
+                8
+            });
+            expect_no_allocation("a run of one peer", &mut bench, |bench| {
+                (0..30).for_each(|_| peers[2].send(of(bench), b"equal ones"));
+                30
+            });
+        }
+        expect_no_allocation("both listeners", &mut bench, |bench| {
+            peers[0].send(bench.exact, b"one");
+            peers[1].send(bench.any, b"two");
+            2
+        });
+    }
+
+    /// Only there does a kernel join datagrams into trains.
+    #[cfg(target_os = "linux")]
+    mod trains {
+        use super::{Bench, expect_no_allocation};
+        use polyport::reactor::Socket;
+        use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, wait_readable};
+        use polyport_tests::DEADLINE;
+        use std::io::IoSlice;
+        use std::net::Ipv4Addr;
+        use std::num::NonZeroU16;
+
+        #[test]
+        fn trains_allocate_nothing() {
+            const CARS: usize = 32;
+            let mut bench = Bench::new();
+            let client = Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), &SocketOptions::default()).unwrap();
+            let bytes = [7; 64 * CARS];
+            let mut send = SendBatch::new(1);
+            let layout = SlotLayout::new(2048, 64);
+            let (mut recv, mut memory) = (RecvBatch::new(CARS), vec![0; layout.memory(CARS)]);
+            let mut owed = 0;
+            expect_no_allocation("trains", &mut bench, |bench| {
+                while owed > 0 {
+                    assert!(wait_readable(&client, DEADLINE).unwrap(), "{owed} answers are missing");
+                    owed -= recv.recv(&client, &mut memory, layout, CARS).unwrap();
+                }
+                let parts = [IoSlice::new(&bytes)];
+                let segment = NonZeroU16::new(64);
+                let train = Transmit { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
+                assert_eq!(send.send(&client, &[train]).unwrap(), 1);
+                owed += CARS;
+                CARS
+            });
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! How many system calls a datagram costs, counted by `strace`: a limit that holds on the slowest machine.
+
+use crate::polyport;
+use polyport_tests::strace::{Strace, Trace};
+use polyport_tests::{Client, Daemon};
+use std::io::IoSlice;
+use std::num::NonZeroU16;
+
+const RECEIVE: [&str; 3] = ["recvmmsg", "recvmsg", "recvfrom"];
+const SEND: [&str; 3] = ["sendmmsg", "sendmsg", "sendto"];
+const BOTH: &str = "recvmmsg,recvmsg,recvfrom,sendmmsg,sendmsg,sendto";
+
+/// Queued datagrams of distinct peers: at most one call each way for 16 of them.
+#[test]
+fn a_batch_of_many_peers_is_received_and_answered_in_few_calls() {
+    const PEERS: usize = 32;
+    let daemon = polyport().listen("127.0.0.1:0=echo,recv_buffer=1MiB").serve();
+    let clients: Vec<Client> = (0..PEERS).map(|_| daemon.client(0)).collect();
+    for each in [1, 3, 8] {
+        let datagrams = PEERS * each;
+        let trace = traced(&daemon, BOTH, || {
+            (0..each)
+                .for_each(|n| clients.iter().for_each(|client| client.send(format!("no. {n}").as_bytes())));
+            daemon.process.thaw();
+            for client in &clients {
+                (0..each).for_each(|n| assert_eq!(client.receive(), format!("no. {n}").as_bytes()));
+            }
+        });
+        let Some(trace) = trace else { return };
+        expect_calls(&trace, &RECEIVE, datagrams.div_ceil(16));
+        expect_calls(&trace, &SEND, datagrams.div_ceil(16));
+    }
+    let all = (PEERS * (1 + 3 + 8)) as u64;
+    assert_eq!(daemon.stop().received("echo", "replied"), all);
+}
+
+/// One peer in bulk: at most one call each way for 32 datagrams.
+#[test]
+fn trains_are_received_and_answered_as_trains() {
+    const LENGTH: usize = 64;
+    const CARS: usize = 32;
+    const TRAINS: usize = 8;
+    let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    // Room for all answers: they come while this test may have to wait for a processor.
+    let options = polyport_net::SocketOptions { recv_buffer: Some(1 << 20), ..Default::default() };
+    let socket = polyport_net::UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+    let to = daemon.addresses()[0];
+    let mut send = polyport_net::SendBatch::new(1);
+    let train = [7; LENGTH * CARS];
+    let mut send_train = || {
+        let parts = [IoSlice::new(&train)];
+        let segment = NonZeroU16::new(u16::try_from(LENGTH).unwrap());
+        let message = polyport_net::Transmit { to, from: None, parts: &parts, segment, ecn: 0 };
+        assert_eq!(send.send(&socket, &[message]).unwrap(), 1);
+    };
+    // The first tells the daemon that this peer sends in bulk.
+    send_train();
+    expect_train_answers(&socket, CARS, LENGTH);
+    let trace = traced(&daemon, BOTH, || {
+        (0..TRAINS).for_each(|_| send_train());
+        daemon.process.thaw();
+        expect_train_answers(&socket, CARS * TRAINS, LENGTH);
+    });
+    let Some(trace) = trace else { return };
+    expect_calls(&trace, &RECEIVE, TRAINS);
+    expect_calls(&trace, &SEND, TRAINS);
+    assert_eq!(daemon.stop().received("echo", "replied"), (CARS * (TRAINS + 1)) as u64);
+}
+
+/// A single datagram costs one wait, one receive and one send, whatever kind of socket it comes to.
+#[test]
+fn a_single_datagram_costs_three_calls() {
+    const EXCHANGES: usize = 500;
+    /// Of the attaching, the detaching, and the last wait.
+    const OTHERS: usize = 6;
+    let launch = polyport().listen("127.0.0.1:0=echo,name=exact");
+    let daemon = launch.listen("0.0.0.0:0=echo,name=wildcard").serve();
+    let wildcard = Client::of(([127, 0, 0, 1], daemon.addresses()[1].port()).into());
+    for client in [daemon.client(0), wildcard] {
+        let trace = traced(&daemon, "all", || {
+            daemon.process.thaw();
+            (0..EXCHANGES).for_each(|n| client.expect_echo(n.to_string().as_bytes()));
+        });
+        let Some(trace) = trace else { return };
+        expect_calls(&trace, &RECEIVE, EXCHANGES + 1);
+        expect_calls(&trace, &SEND, EXCHANGES);
+        expect_calls(&trace, &[], 3 * EXCHANGES + OTHERS);
+    }
+}
+
+/// The calls of a daemon that is frozen at first; `action` lets it go on, and knows when it is done.
+fn traced(daemon: &Daemon, calls: &str, action: impl FnOnce()) -> Option<Trace> {
+    daemon.process.freeze();
+    let strace = Strace::attach(daemon, calls, &[])?;
+    action();
+    Some(strace.detach())
+}
+
+#[track_caller]
+fn expect_calls(trace: &Trace, names: &[&str], most: usize) {
+    let calls = trace.calls(names);
+    assert!((1..=most).contains(&calls), "{calls} calls of {names:?}, {most} at most:\n{}", trace.text());
+}
+
+#[track_caller]
+fn expect_train_answers(socket: &polyport_net::UdpSocket, datagrams: usize, length: usize) {
+    let layout = polyport_net::SlotLayout::new(2048, 64);
+    let mut recv = polyport_net::RecvBatch::new(64);
+    let mut memory = vec![0; layout.memory(64)];
+    let mut left = datagrams;
+    while left > 0 {
+        let ready = polyport_net::wait_readable(socket, polyport_tests::DEADLINE).unwrap();
+        assert!(ready, "{left} of {datagrams} answers are missing");
+        left -= recv.recv(socket, &mut memory, layout, 64).unwrap();
+        assert!(recv.metas().all(|meta| meta.len == length));
+    }
+}
