@@ -48,12 +48,7 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let (a, b, c) = (width(0), width(1), width(2));
-    let mut out = format!(
-        "polyport {}: {} listeners on {} addresses\n\n",
-        env!("CARGO_PKG_VERSION"),
-        plan.listen.len(),
-        plan.sockets()
-    );
+    let mut out = format!("polyport {}: {}\n\n", env!("CARGO_PKG_VERSION"), extent(plan));
     for [name, address, handler, attempt] in &lines {
         out.push_str(format!("  {name:a$}  {address:b$}  {handler:c$}  {attempt}").trim_end());
         out.push('\n');
@@ -64,6 +59,14 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
     }
     out.push_str("\nserving; Ctrl-C stops\n");
     out
+}
+
+/// How much a plan serves, in words.
+pub(crate) fn extent(plan: &Plan) -> String {
+    let (listeners, addresses) = (plan.listen.len(), plan.sockets());
+    let listeners_noun = if listeners == 1 { "listener" } else { "listeners" };
+    let addresses_noun = if addresses == 1 { "address" } else { "addresses" };
+    format!("{listeners} {listeners_noun} on {addresses} {addresses_noun}")
 }
 
 /// What was served, and that nothing is missing.
