@@ -44,7 +44,7 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
         let name = if first { listen.name.clone() } else { String::new() };
         let secrets = entries.get(row.entry).map(|entry| entry.plugin.options()).unwrap_or_default();
         let handler = if first { handler(listen, secrets) } else { String::new() };
-        lines.push([name, row.address.clone(), handler, attempt(row.first)]);
+        lines.push([name, row.address.clone(), handler, attempt(listen, row.first)]);
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let (a, b, c) = (width(0), width(1), width(2));
@@ -138,13 +138,16 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
 }
 
 /// A command that anybody can paste.
-fn attempt(local: SocketAddr) -> String {
+fn attempt(listen: &Listen, local: SocketAddr) -> String {
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    format!("echo hi | nc -u -w1 {ip} {}", local.port())
+    match &listen.attempt {
+        Some(command) => command.replace("{address}", &SocketAddr::new(ip, local.port()).to_string()),
+        None => format!("echo hi | nc -u -w1 {ip} {}", local.port()),
+    }
 }
 
 fn abouts(entries: &[Entry]) -> BTreeMap<&str, &str> {
