@@ -58,8 +58,8 @@ struct Check {
 
 #[derive(Debug, Args)]
 struct PlanArgs {
-    /// Configuration file; without it and --listen, the built-in default
-    #[arg(short, long, value_name = "FILE", env = "POLYPORT_CONFIG")]
+    /// Configuration file [env: `POLYPORT_CONFIG`]; without it and --listen, the built-in default
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Listen without a file; repeatable
     #[arg(long, value_name = "BIND=PLUGIN[,KEY=VALUE]...", conflicts_with = "config")]
@@ -111,8 +111,7 @@ fn check_plan(args: &Check) -> Exit {
     match start::prepare(args.plan.read(), &args.plan.plugin_dir) {
         Ok((plan, _)) => {
             if !args.json {
-                let (listeners, addresses) = (plan.listen.len(), plan.sockets());
-                say(&format!("ok: {listeners} listeners on {addresses} addresses\n"));
+                say(&format!("ok: {}\n", start::extent(&plan)));
             }
             Exit::Ok
         }
@@ -129,9 +128,16 @@ fn check_plan(args: &Check) -> Exit {
 
 impl PlanArgs {
     fn read(&self) -> Reading {
-        match &self.config {
-            _ if !self.listen.is_empty() => config::from_listen_args(&self.listen),
-            Some(path) => config::load(path),
+        // Read here and not by clap, for which a variable of the environment would contradict `--listen`.
+        let from_environment = || {
+            let path = std::env::var_os("POLYPORT_CONFIG").filter(|path| !path.is_empty())?;
+            Some(PathBuf::from(path))
+        };
+        if !self.listen.is_empty() {
+            return config::from_listen_args(&self.listen);
+        }
+        match self.config.clone().or_else(from_environment) {
+            Some(path) => config::load(&path),
             None => config::built_in(),
         }
     }

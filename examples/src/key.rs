@@ -20,10 +20,10 @@ pub struct KeyArgs {
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     /// Number of the key on the wire [default: 1, or 2 for HMAC]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "key_file")]
     pub key_id: Option<u32>,
     /// Algorithm of the key [default: siphash for 16 octets, else hmac]
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", requires = "key_file")]
     pub key_type: Option<KeyType>,
 }
 

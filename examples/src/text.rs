@@ -1,5 +1,7 @@
 //! Octets as text: hex both ways, and payloads escaped so that no peer can write to the terminal.
 
+use std::time::Duration;
+
 use polyport_protocol::Nanos;
 
 /// Lower-case hex.
@@ -27,6 +29,15 @@ pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
         }
     }
     if high.is_some() { Err("the number of hex digits is odd".to_owned()) } else { Ok(octets) }
+}
+
+/// A time on the command line that something is to happen in, such as `5s`: none at all is a mistake.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err("a time above zero is needed".to_owned()) } else { Ok(span) }
 }
 
 /// A payload for the terminal: printable ASCII as it is, all else as `\n`, `\\` or `\x1b`.

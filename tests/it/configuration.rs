@@ -87,7 +87,7 @@ fn check_says_ok_or_everything_that_is_wrong_and_binds_nothing() {
     let taken = held.local_addr().unwrap();
     let good = format!("[[listen]]\nbind = [\"{taken}\", \"127.0.0.1:0\"]\nplugin = \"echo\"\n");
     let finished = polyport().arg("check").config(&good).run();
-    assert_eq!(finished.expect_code(0).stdout, "ok: 1 listeners on 2 addresses\n");
+    assert_eq!(finished.expect_code(0).stdout, "ok: 1 listener on 2 addresses\n");
     let finished = polyport().arg("check").arg("--json").config(&good).run();
     assert_eq!(finished.expect_code(0).stdout, "");
 
@@ -149,6 +149,14 @@ fn help_names_every_option_and_goes_to_standard_output() {
     assert!(check.stdout.contains("--json"), "{}", check.stdout);
     let version = polyport().arg("--version").run();
     assert_eq!(version.expect_code(0).stdout, format!("polyport {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_command_line_goes_before_the_environment() {
+    let launch = || polyport().env("POLYPORT_CONFIG", "/nonexistent/polyport.toml").arg("check");
+    let finished = launch().arg("--listen").arg("127.0.0.1:0=echo").run();
+    assert_eq!(finished.expect_code(0).stdout, "ok: 1 listener on 1 address\n");
+    launch().run().expect_code(CONFIG).expect_stderr(&["/nonexistent/polyport.toml"]);
 }
 
 fn path(launch: &Launch) -> String {

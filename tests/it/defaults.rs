@@ -44,6 +44,17 @@ fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from
 }
 
 #[test]
+fn the_table_suggests_what_the_configuration_says_instead_of_nc() {
+    let daemon = polyport()
+        .config("[[listen]]\nbind = \"0.0.0.0:0\"\nplugin = \"echo\"\ntry = \"ask {address} politely\"\n")
+        .serve();
+    let port = daemon.addresses()[0].port();
+    let table = daemon.process.stdout();
+    assert!(table.contains(&format!("  ask 127.0.0.1:{port} politely\n")), "{table}");
+    assert!(!table.contains("nc -u"), "{table}");
+}
+
+#[test]
 fn the_default_lossy_port_answers_a_textbook_client() {
     let Some(python) = tool("python3") else { return };
     let ports = DefaultPorts::lock();

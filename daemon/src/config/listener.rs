@@ -12,7 +12,7 @@ use super::tree::{Entry, Value};
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
 /// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "name",
     "bind",
     "plugin",
@@ -23,6 +23,7 @@ const KEYS: [&str; 10] = [
     "recv_buffer",
     "send_buffer",
     "on_fault",
+    "try",
 ];
 
 /// The keys behind `--listen BIND=PLUGIN` that are settings of the listener; any other is an option
@@ -58,6 +59,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         join: Vec::new(),
         socket: SocketSettings::default(),
         on_fault: OnFault::default(),
+        attempt: None,
         span: span.clone(),
     };
     let mut seen: Vec<&str> = Vec::new();
@@ -74,6 +76,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
+            "try" => listen.attempt = reader.text(entry).map(str::to_owned),
             key => {
                 let help = format!(
                     "plugin options belong in options = {{ {} = ... }}; keys of [[listen]]: {}",

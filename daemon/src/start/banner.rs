@@ -44,16 +44,11 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
         let name = if first { listen.name.clone() } else { String::new() };
         let secrets = entries.get(row.entry).map(|entry| entry.plugin.options()).unwrap_or_default();
         let handler = if first { handler(listen, secrets) } else { String::new() };
-        lines.push([name, row.address.clone(), handler, attempt(row.first)]);
+        lines.push([name, row.address.clone(), handler, attempt(listen, row.first)]);
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let (a, b, c) = (width(0), width(1), width(2));
-    let mut out = format!(
-        "polyport {}: {} listeners on {} addresses\n\n",
-        env!("CARGO_PKG_VERSION"),
-        plan.listen.len(),
-        plan.sockets()
-    );
+    let mut out = format!("polyport {}: {}\n\n", env!("CARGO_PKG_VERSION"), extent(plan));
     for [name, address, handler, attempt] in &lines {
         out.push_str(format!("  {name:a$}  {address:b$}  {handler:c$}  {attempt}").trim_end());
         out.push('\n');
@@ -64,6 +59,14 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
     }
     out.push_str("\nserving; Ctrl-C stops\n");
     out
+}
+
+/// How much a plan serves, in words.
+pub(crate) fn extent(plan: &Plan) -> String {
+    let (listeners, addresses) = (plan.listen.len(), plan.sockets());
+    let listeners_noun = if listeners == 1 { "listener" } else { "listeners" };
+    let addresses_noun = if addresses == 1 { "address" } else { "addresses" };
+    format!("{listeners} {listeners_noun} on {addresses} {addresses_noun}")
 }
 
 /// What was served, and that nothing is missing.
@@ -135,13 +138,16 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
 }
 
 /// A command that anybody can paste.
-fn attempt(local: SocketAddr) -> String {
+fn attempt(listen: &Listen, local: SocketAddr) -> String {
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    format!("echo hi | nc -u -w1 {ip} {}", local.port())
+    match &listen.attempt {
+        Some(command) => command.replace("{address}", &SocketAddr::new(ip, local.port()).to_string()),
+        None => format!("echo hi | nc -u -w1 {ip} {}", local.port()),
+    }
 }
 
 fn abouts(entries: &[Entry]) -> BTreeMap<&str, &str> {

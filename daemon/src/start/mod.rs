@@ -7,6 +7,7 @@ mod prepare;
 mod sockets;
 mod stop;
 
+pub(crate) use banner::extent;
 pub use prepare::{Entry, Prepared, prepare};
 
 use crate::cli::say;

@@ -69,11 +69,11 @@ struct Cli {
     /// Makes ids repeatable: for tests only
     #[arg(long)]
     seed: Option<u64>,
-    /// Hear this sender only (RFC 4607)
-    #[arg(long, value_name = "ADDRESS", requires = "listen")]
+    /// With --listen: hear this sender only (RFC 4607)
+    #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
-    /// Listen for this long, such as 10s
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration, requires = "listen")]
+    /// With --listen: for this long, such as 10s
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     span: Option<Duration>,
     #[command(flatten)]
     key: KeyArgs,
@@ -87,6 +87,10 @@ fn main() -> ExitCode {
 
 #[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
+    // `requires` of clap stays silent when an option that conflicts with --listen is given as well
+    if !cli.listen && (cli.source.is_some() || cli.span.is_some()) {
+        return Err(Failure::usage("--source and --for are of use with --listen only"));
+    }
     let target = target::one(&cli.target, cli.family)?;
     let named = cli.interface.as_deref().map(interface).transpose()?;
     let ifindex = named.or_else(|| zone(target)).unwrap_or(0);

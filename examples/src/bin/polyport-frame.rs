@@ -18,8 +18,8 @@ use rand::RngExt;
 #[command(
     version,
     after_help = "Examples:\n  polyport-frame encode --kind request --seq 7 --payload ping\n  \
-    polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 | \
-    polyport-frame decode --stdin\n  polyport-frame decode --json --hex 0e505054...\n\n\
+    polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 \\\n    \
+    | polyport-frame decode --stdin\n  polyport-frame decode --json --hex 0e505054...\n\n\
     Exit codes: 0 every frame is ok, 64 usage, 65 a frame or its hex is malformed"
 )]
 struct Cli {

@@ -12,6 +12,7 @@ use polyport_examples::key::{GreaseArg, KeyArgs, generator};
 use polyport_examples::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
 use polyport_examples::style::say;
 use polyport_examples::target::{self, Family};
+use polyport_examples::text::positive_duration;
 use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
 use polyport_protocol::client::MtuConfig;
 
@@ -40,7 +41,7 @@ struct Cli {
     #[arg(long, value_name = "OCTETS")]
     max: Option<usize>,
     /// How long to wait for an answer; RFC 8899 wants at least 1s on the Internet
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = positive_duration)]
     timer: Duration,
     /// Print one JSON object
     #[arg(long)]
@@ -60,6 +61,9 @@ struct Cli {
     family: Family,
 }
 
+/// Octets of the first probe: a header, and options that a receiver must skip.
+const SHORTEST: usize = 64;
+
 fn main() -> ExitCode {
     exit::main(run)
 }
@@ -70,6 +74,9 @@ fn run(cli: Cli) -> Outcome {
     let max = cli.max.unwrap_or_else(|| longest(peer));
     if max > longest(peer) {
         return Err(Failure::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
+    }
+    if max < SHORTEST {
+        return Err(Failure::usage(format!("--max: the shortest probe has {SHORTEST} octets")));
     }
     let method = match (cli.raw, cli.both) {
         (true, _) => Method::Raw,

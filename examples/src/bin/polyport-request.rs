@@ -10,10 +10,11 @@ use polyport_examples::driver::{Driver, End};
 use polyport_examples::exit::{self, Exit, Failure, Outcome};
 use polyport_examples::interrupt::Interrupt;
 use polyport_examples::key::{GreaseArg, KeyArgs, generator};
+use polyport_examples::mtu::longest;
 use polyport_examples::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
 use polyport_examples::style::{Style, remark, say};
 use polyport_examples::target::{self, Family};
-use polyport_examples::text::{escape, millis};
+use polyport_examples::text::{escape, millis, positive_duration};
 use polyport_net::{SocketOptions, UdpSocket};
 use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
 
@@ -47,10 +48,11 @@ struct Cli {
     #[arg(long, conflicts_with = "connect")]
     promiscuous: bool,
     /// Give up after this time in all, such as 5s [default: when the last wait is over]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     timeout: Option<Duration>,
     /// Retransmissions at most; PPT/1 makes no more than 5, the textbook schedule 4
-    #[arg(long, value_name = "N", default_value_t = MAX_TRANSMISSIONS - 1)]
+    #[arg(long, value_name = "N", default_value_t = MAX_TRANSMISSIONS - 1,
+        value_parser = clap::value_parser!(u8).range(..i64::from(MAX_TRANSMISSIONS)))]
     retries: u8,
     /// First and lowest timeout of PPT/1
     #[arg(long, value_enum, default_value_t = PresetArg::Internet)]
@@ -102,6 +104,11 @@ fn run(cli: Cli) -> Outcome {
     let transmissions = cli.retries.saturating_add(1);
     if cli.raw {
         let text = cli.text.as_bytes();
+        if text.len() > longest(peer) {
+            let long =
+                format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
+            return Err(Failure::new(Exit::BadInput, long));
+        }
         let promiscuous = cli.promiscuous;
         let mut client =
             Raw::new(RawConfig { target: peer, text, transmissions, deadline, promiscuous }, progress);

@@ -32,6 +32,33 @@ fn the_textbook_schedule_is_printed_and_kept() {
 }
 
 #[test]
+fn options_that_would_do_nothing_are_refused() {
+    let (_silent, address) = socket();
+    let address = address.to_string();
+    for (client, options, word) in [
+        ("request", &["--timeout", "0s"][..], "--timeout"),
+        ("request", &["--retries", "9"], "--retries"),
+        ("request", &["--key-id", "3"], "--key-file"),
+        ("mtu", &["--timer", "0s"], "--timer"),
+        ("mtu", &["--max", "10"], "--max"),
+        ("cast", &["--source", "127.0.0.1", "--ttl", "1"], "--listen"),
+    ] {
+        let run = run(client, &[options, &[&address]].concat());
+        assert_eq!(run.code, 64, "{run:?}");
+        assert!(run.err.contains(word), "{run:?}");
+    }
+    let run = run("cast", &["--source", "127.0.0.1", &address, "text"]);
+    assert_eq!(run.code, 64, "{run:?}");
+}
+
+#[test]
+fn a_text_longer_than_a_datagram_is_the_callers_mistake() {
+    let (_silent, address) = socket();
+    let run = run("request", &["--raw", &address.to_string(), &"x".repeat(66_000)]);
+    run.fails(65, "the text has 66000 octets, and a datagram at most 65507");
+}
+
+#[test]
 fn its_own_address_is_printed_before_and_after() {
     for (flag, ip) in [("--connect", "127.0.0.1"), ("--unconnected", "0.0.0.0")] {
         let (address, server) = serve(|socket, datagram, peer| {

@@ -111,10 +111,16 @@ pub struct Summary<'a>(&'a Senders);
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sum { datagrams, bytes } = self.0.total;
-        write!(f, "heard {datagrams} datagrams with {bytes} bytes from {} senders", self.0.len())?;
+        let count =
+            |number: u64, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+        let senders = u64::try_from(self.0.len()).unwrap_or(u64::MAX);
+        let heard = [count(datagrams, "datagram"), count(bytes, "byte"), count(senders, "sender")];
+        let [datagrams, bytes, senders] = heard;
+        write!(f, "heard {datagrams} with {bytes} from {senders}")?;
         for (index, (sender, sum)) in self.0.busiest().into_iter().enumerate() {
             let before = if index == 0 { ": " } else { ", " };
-            write!(f, "{before}{sender} {} datagrams {} bytes", sum.datagrams, sum.bytes)?;
+            let (datagrams, bytes) = (count(sum.datagrams, "datagram"), count(sum.bytes, "byte"));
+            write!(f, "{before}{sender} {datagrams} {bytes}")?;
         }
         Ok(())
     }
@@ -161,7 +167,7 @@ mod tests {
         let text = senders.report().map(|summary| summary.to_string());
         assert_eq!(
             text.unwrap(),
-            "heard 1 datagrams with 3 bytes from 1 senders: 192.0.2.1:1 1 datagrams 3 bytes"
+            "heard 1 datagram with 3 bytes from 1 sender: 192.0.2.1:1 1 datagram 3 bytes"
         );
         assert!(senders.report().is_none());
     }

@@ -113,7 +113,7 @@ fn reports_come_on_time_and_at_the_end() {
     h.send_batch(&[(ALICE, &b"one"[..]), (BOB, b"two"), (BOB, b"three")]);
     h.advance(SECOND * 30);
     let expected = format!(
-        "heard 3 datagrams with 11 bytes from 2 senders: {BOB} 2 datagrams 8 bytes, {ALICE} 1 datagrams 3 bytes"
+        "heard 3 datagrams with 11 bytes from 2 senders: {BOB} 2 datagrams 8 bytes, {ALICE} 1 datagram 3 bytes"
     );
     assert_eq!((h.lines(), h.stop()), (vec![expected.clone()], vec![expected]));
 }
