@@ -43,6 +43,8 @@ mod listener;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod loops;
+#[cfg(test)]
 mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

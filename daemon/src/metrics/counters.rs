@@ -36,6 +36,8 @@ pub struct Counters {
     pub handler_errors: u64,
     /// Handler calls that took longer than `slow_batch`.
     pub slow_calls: u64,
+    /// Timers a handler asked for beyond its limit.
+    pub timers_refused: u64,
     /// Handlers created after the first one.
     pub restarts: u64,
     drops: [u64; DropReason::COUNT],
@@ -88,6 +90,7 @@ impl AddAssign<&Self> for Counters {
         self.faults += other.faults;
         self.handler_errors += other.handler_errors;
         self.slow_calls += other.slow_calls;
+        self.timers_refused += other.timers_refused;
         self.restarts += other.restarts;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;

@@ -55,6 +55,7 @@ reasons! {
     HandlerFault, Receive, "handler_fault", "in the batch that broke the handler";
     BadTx, Send, "bad_tx", "the handler's send entry is invalid";
     ReplyTooLong, Send, "reply_too_long", "longer than a UDP datagram can be";
+    OwnListener, Send, "own_listener", "a reply to one of our own listeners would start a loop";
     NoDestination, Send, "no_destination", "no address to send to, or one of the other family";
     NoRoom, Send, "no_room", "the handler's share of the send ring is used up";
     DelayFull, Send, "delay_full", "too many delayed datagrams";

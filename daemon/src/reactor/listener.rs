@@ -81,6 +81,16 @@ pub(super) struct Listener<S> {
 }
 
 impl<S> Listener<S> {
+    /// Counts timers beyond the limit; the first is logged.
+    pub(super) fn note_refused_timers(&mut self, refused: u64, limit: usize) {
+        if refused > 0 && self.counters.timers_refused == 0 {
+            log::warn!(
+                "{self}: the handler has {limit} timers armed already; more are refused; this is logged once"
+            );
+        }
+        self.counters.timers_refused += refused;
+    }
+
     /// Datagrams that wait to be sent.
     pub(super) fn waiting(&self) -> u64 {
         self.delayed + self.backlog.len() as u64

@@ -9,6 +9,7 @@ use super::ready::ReadyList;
 use super::sample::{self, Sampler};
 use super::slow::SlowWatch;
 use super::timers::{Timer, Timers};
+use crate::guard::OwnAddresses;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CreateError, Exchange, ExchangeLimits, Instance, InstanceSpec, TimerRequest, Why};
 use rand::SeedableRng;
@@ -39,6 +40,8 @@ pub(super) struct Core<I> {
     pub(super) limits: ReactorLimits,
     pub(super) timers: Timers,
     pub(super) delayed: Delayed,
+    /// Where no reply may go.
+    pub(super) own: OwnAddresses,
     /// Bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     pub(super) now: Now,
@@ -83,6 +86,7 @@ impl<I: Io> Reactor<I> {
             limits,
             timers: Timers::default(),
             delayed: Delayed::default(),
+            own: OwnAddresses::default(),
             backlog_bytes: 0,
             now,
             rng: StdRng::seed_from_u64(seed),
@@ -143,6 +147,7 @@ impl<I: Io> Reactor<I> {
             self.core.timers.cancel_all(token);
             return Err(AddError::Register(error));
         }
+        self.core.own.add(listener.local);
         slot.insert(listener);
         Ok(token)
     }
@@ -323,13 +328,15 @@ impl<I: Io> Core<I> {
             why,
         };
         let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells)?;
-        self.apply_timers(listener.token, &instance);
+        let refused = self.apply_timers(listener.token, &instance);
+        listener.note_refused_timers(refused, self.limits.handler_timers);
         listener.service = Service::Running(instance);
         Ok(())
     }
 
-    /// Applies the timer calls a handler made, up to its limit.
-    pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) {
+    /// Applies the timer calls a handler made, up to its limit. Returns how many were beyond it.
+    pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) -> u64 {
+        let mut refused = 0;
         instance.take_timers(&mut self.timer_requests);
         for request in self.timer_requests.drain(..) {
             let limit = self.limits.handler_timers;
@@ -337,9 +344,10 @@ impl<I: Io> Core<I> {
                 let timer = Timer::Handler { token: request.token };
                 self.timers.arm(token, timer, request.at_ns, request.every_ns);
             } else {
-                log::warn!("a handler has {limit} timers armed already; one more was refused");
+                refused += 1;
             }
         }
+        refused
     }
 }
 

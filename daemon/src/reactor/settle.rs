@@ -15,7 +15,7 @@ impl<I: Io> Core<I> {
     /// Sends, delays or drops what the handler queued, and accounts for what it got.
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
         let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, backlog_bytes, .. } = self;
+        let Self { io, exchange, delayed, limits, backlog_bytes, own, .. } = self;
         let mut replied = Marks::default();
         let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
         for output in exchange.outputs() {
@@ -29,7 +29,11 @@ impl<I: Io> Core<I> {
             replied.set(output.answers);
             let datagrams = output.datagrams() as u64;
             listener.counters.queued += datagrams;
-            if let Err(reason) = destination(listener.local, output.to) {
+            let answers_itself =
+                output.answers.count > 0 && own.contains(output.to, output.from.map(|source| source.ip));
+            if answers_itself {
+                listener.counters.drop_many(DropReason::OwnListener, datagrams);
+            } else if let Err(reason) = destination(listener.local, output.to) {
                 listener.counters.drop_many(reason, datagrams);
             } else if output.at_ns > now_ns {
                 for one in output.split() {

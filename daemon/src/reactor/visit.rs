@@ -187,7 +187,8 @@ impl<I: Io> Core<I> {
         if self.exchange.take_timers_asked()
             && let Service::Running(instance) = &listener.service
         {
-            self.apply_timers(listener.token, instance);
+            let refused = self.apply_timers(listener.token, instance);
+            listener.note_refused_timers(refused, self.limits.handler_timers);
         }
         match outcome {
             Outcome::Served => self.settle(listener),

@@ -1,0 +1,90 @@
+//! Replies to ourselves: two handlers that answer each other never stop, and one forged datagram is enough to
+//! start them (R29, invariant I6).
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+/// The addresses the daemon's own listeners are bound to.
+#[derive(Debug)]
+pub struct OwnAddresses {
+    /// One bit a port: nearly every reply goes to a port that is none of ours, and that is seen here.
+    ports: Vec<u64>,
+    bound: HashSet<(IpAddr, u16)>,
+}
+
+impl Default for OwnAddresses {
+    fn default() -> Self {
+        Self { ports: vec![0; 65_536 / 64], bound: HashSet::new() }
+    }
+}
+
+impl OwnAddresses {
+    /// A listener is bound to `local`.
+    pub fn add(&mut self, local: SocketAddr) {
+        let (word, bit) = place(local.port());
+        if let Some(word) = self.ports.get_mut(word) {
+            *word |= bit;
+        }
+        self.bound.insert((local.ip(), local.port()));
+    }
+
+    /// Whether a datagram to `to` would come back to one of the listeners: its exact address, or a loopback
+    /// address and a listener that is bound to every address. `asked` is the local address the reply leaves
+    /// from, which is ours as well.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, to: SocketAddr, asked: Option<IpAddr>) -> bool {
+        let (word, bit) = place(to.port());
+        self.ports.get(word).is_some_and(|ports| ports & bit != 0) && self.is_bound(to, asked)
+    }
+
+    #[cold]
+    fn is_bound(&self, to: SocketAddr, asked: Option<IpAddr>) -> bool {
+        let unspecified = match to.ip() {
+            IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+        };
+        let here = to.ip().is_loopback() || asked == Some(to.ip());
+        self.bound.contains(&(to.ip(), to.port())) || (here && self.bound.contains(&(unspecified, to.port())))
+    }
+}
+
+fn place(port: u16) -> (usize, u64) {
+    (usize::from(port / 64), 1 << (port % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(bound: &[&str]) -> OwnAddresses {
+        let mut own = OwnAddresses::default();
+        bound.iter().for_each(|local| own.add(local.parse().unwrap()));
+        own
+    }
+
+    #[test]
+    fn only_our_own_addresses_are_ours() {
+        let own = own(&["127.0.0.1:7", "[::1]:65535", "192.0.2.1:0"]);
+        for (to, ours) in [
+            ("127.0.0.1:7", true),
+            ("127.0.0.2:7", false),
+            ("127.0.0.1:8", false),
+            ("127.0.0.1:71", false),
+            ("[::1]:65535", true),
+            ("[::1]:7", false),
+        ] {
+            assert_eq!(own.contains(to.parse().unwrap(), None), ours, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_at_loopback_and_at_the_address_that_was_asked() {
+        let own = own(&["0.0.0.0:7"]);
+        let asked = "192.0.2.1".parse().ok();
+        assert!(own.contains("127.0.0.9:7".parse().unwrap(), None));
+        assert!(own.contains("192.0.2.1:7".parse().unwrap(), asked));
+        assert!(!own.contains("192.0.2.2:7".parse().unwrap(), asked));
+        assert!(!own.contains("[::1]:7".parse().unwrap(), None));
+    }
+}
