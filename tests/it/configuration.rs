@@ -162,3 +162,11 @@ fn the_command_line_goes_before_the_environment() {
 fn path(launch: &Launch) -> String {
     launch.dir().join("polyport.toml").display().to_string()
 }
+
+#[test]
+fn a_configuration_without_a_listener_is_refused() {
+    for command in ["run", "check"] {
+        let finished = polyport().arg(command).config("seed = 1\n").run();
+        finished.expect_code(CONFIG).expect_stderr(&["the configuration has no listener", "[[listen]]"]);
+    }
+}

@@ -43,6 +43,10 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<(Plan, Prepa
     );
     let mut loader = Loader::new(search, |name| std::env::var_os(name));
     let (mut entries, mut secrets) = (Vec::new(), Vec::new());
+    if plan.listen.is_empty() && problems.is_empty() {
+        let help = "add a table [[listen]] with `bind` and `plugin`, or start without a file for the default";
+        problems.push(Problem::new("nothing-to-serve", "the configuration has no listener").help(help));
+    }
     // A table without a plugin is a problem that is known already.
     for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
         match entry(&mut loader, listen, &mut secrets) {
