@@ -7,6 +7,7 @@ use super::listener::{Listener, ListenerSpec, Service};
 use super::pace::Pace;
 use super::ready::ReadyList;
 use super::sample::{self, Sampler};
+use super::seed::instance_seed;
 use super::slow::SlowWatch;
 use super::timers::{Timer, Timers};
 use crate::guard::OwnAddresses;
@@ -386,17 +387,4 @@ fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Li
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The seed of a handler: of the reactor's seed and the listener's name and address, so that it does not
-/// depend on the order of the configuration. `FNV-1a` spreads the text, `splitmix64` the result.
-fn instance_seed(seed: u64, name: &str, local: SocketAddr) -> u64 {
-    let text = format!("{name} {local}");
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mut z = (seed ^ hash).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -25,6 +25,7 @@ mod mio_readiness;
 mod pace;
 mod ready;
 mod sample;
+mod seed;
 mod settle;
 mod slow;
 mod timers;
