@@ -1,7 +1,6 @@
 //! The five functions a plugin may call. Each is total: any argument gives an answer, none unwinds.
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
-use super::exchange::PARKED;
 use super::record::{MAX_TIMER_REQUESTS, Record, TimerRequest};
 use polyport_abi::{
     ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
@@ -133,7 +132,7 @@ unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
         let Some(exchange) = (unsafe { exchange.as_mut() }) else { return UNSUPPORTED };
         // SAFETY: the batch of the running call, or NULL.
         let Some(batch) = (unsafe { batch.as_mut() }) else { return ERROR };
-        if exchange.park(batch) { PARKED } else { ERROR }
+        if exchange.park(batch) { OK } else { ERROR }
     })
 }
 

@@ -1,7 +1,7 @@
 //! The one place of the daemon that reads the time.
 
 use super::io::Now;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock, from an arbitrary start, and the wall clock beside it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Clock {
     pub fn mono_ns(&self) -> u64 {
         #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
         let elapsed = Instant::now().duration_since(self.start);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1)
+        nanos(elapsed).max(1)
     }
 
     /// Both clocks.
@@ -49,4 +49,9 @@ impl Clock {
         let wall_ns = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
         wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX))
     }
+}
+
+/// A span in the nanoseconds of the monotonic clock; more than 584 years are as many as there are.
+pub(super) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! A handler that broke: how long until it is made again, and when it is given up.
 
+use super::clock::nanos;
 use super::limits::{FAULT_WINDOW, FAULTS_TO_FAIL, HEALTHY_AFTER, RESTART_FIRST, RESTART_LONGEST};
 use std::time::Duration;
 
@@ -36,10 +37,6 @@ impl FaultHistory {
         self.last_wait_ns = wait;
         Verdict::Restart(Duration::from_nanos(wait).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0)))
     }
-}
-
-fn nanos(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

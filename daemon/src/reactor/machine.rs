@@ -1,5 +1,6 @@
 //! The reactor: a value with one owner thread.
 
+use super::clock::nanos;
 use super::delayed::Delayed;
 use super::io::{Event, Io, Now, Token};
 use super::limits::ReactorLimits;
@@ -30,7 +31,6 @@ pub struct Reactor<I: Io> {
     ready: ReadyList,
     sampler: Sampler,
     core: Core<I>,
-    seed: u64,
 }
 
 /// What a visit works with besides its listener.
@@ -46,6 +46,8 @@ pub(super) struct Core<I> {
     /// Bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     pub(super) now: Now,
+    /// Feeds every handler.
+    seed: u64,
     pub(super) rng: StdRng,
     pub(super) timer_requests: Vec<TimerRequest>,
     /// A handler broke whose listener says `on_fault = "exit"`.
@@ -90,6 +92,7 @@ impl<I: Io> Reactor<I> {
             own: OwnAddresses::default(),
             backlog_bytes: 0,
             now,
+            seed,
             rng: StdRng::seed_from_u64(seed),
             timer_requests: Vec::new(),
             fatal: false,
@@ -103,7 +106,6 @@ impl<I: Io> Reactor<I> {
             ready: ReadyList::default(),
             sampler: Sampler::default(),
             core,
-            seed,
         }
     }
 
@@ -142,8 +144,7 @@ impl<I: Io> Reactor<I> {
             pace: Pace::default(),
             faults: None,
         };
-        let seed = instance_seed(self.seed, &listener.name, listener.local);
-        self.core.create(&mut listener, seed, Why::Start).map_err(AddError::Create)?;
+        self.core.create(&mut listener, Why::Start).map_err(AddError::Create)?;
         if let Err(error) = self.core.io.register(&mut listener.socket, token) {
             self.core.timers.cancel_all(token);
             return Err(AddError::Register(error));
@@ -290,10 +291,7 @@ impl<I: Io> Reactor<I> {
                         self.ready.push(token, &mut listener.ready);
                     }
                 }
-                Timer::Restart => {
-                    let seed = instance_seed(self.seed, &listener.name, listener.local);
-                    self.core.restart(listener, seed);
-                }
+                Timer::Restart => self.core.restart(listener),
             }
         }
         // A share of its own: timers that are always due must not keep the delayed datagrams.
@@ -314,17 +312,12 @@ impl<I: Io> Core<I> {
     }
 
     /// Makes a handler for a listener; no other is there at that time.
-    pub(super) fn create(
-        &mut self,
-        listener: &mut Listener<I::Socket>,
-        seed: u64,
-        why: Why,
-    ) -> Result<(), CreateError> {
+    pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
             values: &listener.values,
-            seed,
+            seed: instance_seed(self.seed, &listener.name, listener.local),
             now_ns: self.now.mono_ns,
             why,
         };
@@ -383,8 +376,4 @@ impl std::error::Error for AddError {}
 /// The listener an event or a timer is for, unless its slot has a new owner.
 fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
     listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@ use super::io::Io;
 use super::listener::Listener;
 use super::machine::Core;
 use super::transmit::{MAX_OUTPUTS, Transmitter};
+use crate::guard::OwnAddresses;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::host::Escaped;
 use crate::plugin::{Answers, Exchange, Output, OutputError};
@@ -29,11 +30,7 @@ impl<I: Io> Core<I> {
             replied.set(output.answers);
             let datagrams = output.datagrams() as u64;
             listener.counters.queued += datagrams;
-            let answers_itself =
-                output.answers.count > 0 && own.contains(output.to, output.from.map(|source| source.ip));
-            if answers_itself {
-                listener.counters.drop_many(DropReason::OwnListener, datagrams);
-            } else if let Err(reason) = destination(listener.local, output.to) {
+            if let Err(reason) = destination(listener.local, own, &output) {
                 listener.counters.drop_many(reason, datagrams);
             } else if output.at_ns > now_ns {
                 for one in output.split() {
@@ -89,12 +86,15 @@ fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
     listener.counters.drop_one(reason);
 }
 
-/// What the kernel would refuse anyway, without the call.
-fn destination(local: SocketAddr, to: SocketAddr) -> Result<(), DropReason> {
-    if local.is_ipv4() != to.is_ipv4() {
+/// Where nothing may go, and what the kernel would refuse anyway, without the call.
+fn destination(local: SocketAddr, own: &OwnAddresses, output: &Output<'_>) -> Result<(), DropReason> {
+    if output.answers.count > 0 && own.contains(output.to, output.from.map(|source| source.ip)) {
+        return Err(DropReason::OwnListener);
+    }
+    if local.is_ipv4() != output.to.is_ipv4() {
         return Err(DropReason::NoDestination);
     }
-    if to.port() == 0 { Err(DropReason::Invalid) } else { Ok(()) }
+    if output.to.port() == 0 { Err(DropReason::Invalid) } else { Ok(()) }
 }
 
 /// One line a datagram, for the person who watches.

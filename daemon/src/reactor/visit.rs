@@ -1,5 +1,6 @@
 //! A visit: one listener's turn. Receive, admit, hand to the handler, settle; and what follows a break.
 
+use super::clock::nanos;
 use super::errno::{OnReceive, on_receive};
 use super::fault::Verdict;
 use super::io::{Interest, Io};
@@ -96,11 +97,11 @@ impl<I: Io> Core<I> {
     }
 
     /// Makes a broken handler again.
-    pub(super) fn restart(&mut self, listener: &mut Listener<I::Socket>, seed: u64) {
+    pub(super) fn restart(&mut self, listener: &mut Listener<I::Socket>) {
         if !matches!(listener.service, Service::Down) {
             return;
         }
-        match self.create(listener, seed, Why::Restart) {
+        match self.create(listener, Why::Restart) {
             Ok(()) => {
                 listener.counters.restarts += 1;
                 log::warn!("{listener}: the handler is back");
@@ -222,7 +223,7 @@ impl<I: Io> Core<I> {
         match listener.faults.get_or_insert_default().note(self.now.mono_ns, chance) {
             Verdict::Restart(wait) => {
                 log::warn!("{listener}: the handler is made again in {} ms", wait.as_millis());
-                let at = self.now.mono_ns.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+                let at = self.now.mono_ns.saturating_add(nanos(wait));
                 self.timers.arm(listener.token, Timer::Restart, at, 0);
             }
             Verdict::Fail => {
@@ -255,7 +256,7 @@ impl<I: Io> Core<I> {
     fn resume_later(&mut self, listener: &mut Listener<I::Socket>) {
         // Unwatched meanwhile: a socket that is ready to give errors would end every wait at once.
         watch(&mut self.io, listener, Interest::NOTHING);
-        let at = self.now.mono_ns.saturating_add(u64::try_from(RESUME_AFTER.as_nanos()).unwrap_or(u64::MAX));
+        let at = self.now.mono_ns.saturating_add(nanos(RESUME_AFTER));
         self.timers.arm(listener.token, Timer::Resume, at, 0);
     }
 

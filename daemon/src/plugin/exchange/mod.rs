@@ -20,7 +20,7 @@ pub use output::{Answers, Output, OutputError, Outputs};
 
 use memory::Memory;
 use polyport_abi::{
-    NO_RX, OK, RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, pp_addr, pp_batch, pp_dgram, pp_tx,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, pp_addr, pp_batch, pp_dgram, pp_tx,
 };
 use std::net::SocketAddr;
 use std::ptr;
@@ -321,9 +321,6 @@ const EMPTY_TX: pp_tx = pp_tx {
     from: NO_ADDR,
     reserved: [0; 2],
 };
-
-// `OK` is what `flush` answers when `park` said yes; kept here so that both stand together.
-pub(super) const PARKED: i32 = OK;
 
 #[cfg(test)]
 mod tests;
