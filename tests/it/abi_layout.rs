@@ -90,7 +90,7 @@ fn batch_structs(facts: &mut Facts) {
         facts,
         pp_dgram { data, len, cap, peer, local, rx_ns, ifindex, ecn, flags, hop_limit, verdict, reserved }
     );
-    fields!(facts, pp_tx { data, len, rx, at_ns, segment, ecn, flags, reserved0, to, from, reserved });
+    fields!(facts, pp_tx { data, len, rx, at_ns, segment, ecn, flags, run, to, from, reserved });
     fields!(
         facts,
         pp_batch {

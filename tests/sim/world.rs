@@ -9,7 +9,6 @@ use polyport::reactor::{Event, Token};
 use rand::RngExt;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 /// A handle of a socket: an index into the world's.
 #[derive(Clone, Copy, Debug)]
@@ -243,8 +242,7 @@ impl World {
     }
 
     /// Lets time pass until something is ready or the deadline is there.
-    fn wait(&mut self, timeout: Option<Duration>) {
-        let deadline = timeout.map(|t| self.mono_ns + u64::try_from(t.as_nanos()).unwrap());
+    fn wait(&mut self, deadline: Option<u64>) {
         while !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
             match (next, deadline) {
@@ -253,8 +251,8 @@ impl World {
                     self.happen();
                 }
                 (_, Some(deadline)) => {
-                    // epoll's milliseconds are rounded up
-                    self.mono_ns = deadline + self.faults.rng.random_range(0..1_000_000);
+                    // where there is no timerfd, milliseconds are rounded up
+                    self.mono_ns = self.mono_ns.max(deadline) + self.faults.rng.random_range(0..1_000_000);
                     self.happen();
                     return;
                 }

@@ -28,6 +28,7 @@ impl RawAddress {
         unsafe { std::mem::zeroed::<Self>() }
     }
 
+    #[inline]
     /// Stores `address`; the result is the length to pass to the kernel.
     pub(crate) fn set(&mut self, address: &SocketAddr) -> socklen_t {
         match address {
@@ -57,6 +58,7 @@ impl RawAddress {
         }
     }
 
+    #[inline]
     /// Reads what the kernel stored; `None` if `len` is too short for the family, or the family is not IP.
     pub(crate) fn get(&self, len: socklen_t) -> Option<SocketAddr> {
         let len = sys::length(len);

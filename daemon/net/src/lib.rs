@@ -61,6 +61,7 @@ mod error_queue;
 mod group;
 mod interface;
 mod layout;
+mod lone;
 mod meta;
 mod offload;
 mod options;
@@ -71,6 +72,7 @@ mod send;
 mod socket;
 mod sockopt;
 mod sys;
+mod time;
 mod wait;
 
 pub use bind_error::{BindError, BindStep};
@@ -87,6 +89,7 @@ pub use recv::RecvBatch;
 pub use resolve::{ResolveError, resolve};
 pub use send::SendBatch;
 pub use socket::UdpSocket;
+pub use time::monotonic_ns;
 pub use wait::{wait_readable, wait_writable};
 
 /// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.

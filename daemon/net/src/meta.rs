@@ -106,6 +106,7 @@ pub struct Transmit<'a> {
 
 impl Transmit<'_> {
     /// Bytes of payload.
+    #[inline]
     #[must_use]
     pub fn total(&self) -> usize {
         self.parts.iter().map(|part| part.len()).sum()
@@ -113,11 +114,13 @@ impl Transmit<'_> {
 
     /// The segment size if it cuts the payload into more than one datagram. A `UDP_SEGMENT` on a single datagram
     /// gains nothing and fails with EIO on devices without checksum offload.
+    #[inline]
     pub(crate) fn train(&self) -> Option<NonZeroU16> {
         self.segment.filter(|segment| usize::from(segment.get()) < self.total())
     }
 
     /// Whether the message needs no control data.
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.from.is_none() && self.ecn == 0 && self.train().is_none()
     }

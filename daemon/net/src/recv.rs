@@ -25,7 +25,17 @@ pub struct RecvBatch {
     controls: Vec<RecvControl>,
     /// Datagrams of the last call; their headers carry the kernel's lengths and must be reset before the next.
     received: usize,
+    /// What `vectors` describe.
+    laid: Laid,
     calls: Calls,
+}
+
+/// Memory that the vectors lead to, and how many of them do.
+#[derive(Clone, Copy)]
+struct Laid {
+    memory: *mut [u8],
+    layout: SlotLayout,
+    slots: usize,
 }
 
 /// Whether a batch goes to the kernel in one call.
@@ -62,6 +72,11 @@ impl RecvBatch {
             names: vec![RawAddress::new(); slots],
             controls: vec![RecvControl::new(); slots],
             received: slots,
+            laid: Laid {
+                memory: std::ptr::slice_from_raw_parts_mut(std::ptr::null_mut(), 0),
+                layout: SlotLayout::WHOLE,
+                slots: 0,
+            },
             calls: Calls::DEFAULT,
         };
         let parts = batch.vectors.iter_mut().zip(&mut batch.names).zip(&mut batch.controls);
@@ -103,21 +118,18 @@ impl RecvBatch {
         max: usize,
     ) -> io::Result<usize> {
         self.reset();
-        let max = max.min(self.headers.len()).min(layout.slots(memory.len()));
+        // A server lends the same memory every time.
+        if !std::ptr::eq(self.laid.memory, memory) || self.laid.layout != layout {
+            self.lay(memory, layout);
+        }
+        let max = max.min(self.laid.slots);
         if max == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
-        }
-        for (vector, slot) in self.vectors[..max].iter_mut().zip(memory.chunks_mut(layout.stride())) {
-            vector.iov_base = slot.as_mut_ptr().cast();
-            vector.iov_len = layout.slot_len();
         }
         let fd = socket.as_raw_fd();
         let headers = &mut self.headers[..max];
         let result = match headers {
-            [header] if socket.has_control() || cfg!(not(target_os = "linux")) => {
-                recv_one(fd, header).map(|()| 1)
-            }
-            [header] => recv_plain(fd, header, &self.vectors[0]).map(|()| 1),
+            [header] => recv_one(fd, header).map(|()| 1),
             many if self.calls == Calls::Many => match recv_many(fd, many) {
                 Err(error) if Calls::are_missing(&error) => {
                     self.calls = Calls::Single;
@@ -131,17 +143,31 @@ impl RecvBatch {
         result
     }
 
+    /// Makes the vectors lead to the slots of `memory`.
+    fn lay(&mut self, memory: &mut [u8], layout: SlotLayout) {
+        self.laid = Laid { memory, layout, slots: self.headers.len().min(layout.slots(memory.len())) };
+        let slots = memory.chunks_mut(layout.stride()).take(self.laid.slots);
+        for (vector, slot) in self.vectors.iter_mut().zip(slots) {
+            vector.iov_base = slot.as_mut_ptr().cast();
+            vector.iov_len = layout.slot_len();
+        }
+    }
+
     /// What is known of datagram `index` of the last call.
     ///
     /// # Panics
     /// If `index` is not below the count that the last [`Self::recv`] returned.
+    #[inline]
     #[must_use]
     pub fn meta(&self, index: usize) -> RecvMeta {
         let header = &self.headers[..self.received][index];
         let flags = header.msg.msg_flags;
         let control_truncated = flags & libc::MSG_CTRUNC != 0;
-        let control_len = if control_truncated { 0 } else { sys::length(header.msg.msg_controllen) };
-        let control = self.controls[index].bytes.get(..control_len).map(control::read).unwrap_or_default();
+        let control = match sys::length(header.msg.msg_controllen) {
+            1.. if control_truncated => control::Received::default(),
+            0 => control::Received::default(),
+            len => self.controls[index].bytes.get(..len).map(control::read).unwrap_or_default(),
+        };
         RecvMeta {
             len: sys::length(header.len),
             peer: self.names[index].get(header.msg.msg_namelen).unwrap_or(NOBODY),
@@ -155,6 +181,7 @@ impl RecvBatch {
     }
 
     /// All datagrams of the last call.
+    #[inline]
     pub fn metas(&self) -> impl ExactSizeIterator<Item = RecvMeta> {
         (0..self.received).map(|index| self.meta(index))
     }
@@ -216,20 +243,5 @@ fn recv_one(fd: RawFd, header: &mut Header) -> io::Result<()> {
     Ok(())
 }
 
-/// One datagram of a socket without control data: the call with the least to copy in and out.
-fn recv_plain(fd: RawFd, header: &mut Header, vector: &libc::iovec) -> io::Result<()> {
-    let message = &mut header.msg;
-    let (name, name_len) = (message.msg_name.cast::<libc::sockaddr>(), &raw mut message.msg_namelen);
-    // With MSG_TRUNC the result is the length that was sent, whatever found room.
-    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-    // SAFETY: as in `recv_many`: the slot that `recv` has borrowed, and the batch's own name and length.
-    let len =
-        sys::retry(|| unsafe { libc::recvfrom(fd, vector.iov_base, vector.iov_len, flags, name, name_len) })?;
-    message.msg_controllen = sys::fit(0)?;
-    message.msg_flags = if len > vector.iov_len { libc::MSG_TRUNC } else { 0 };
-    header.len = sys::fit(len.min(vector.iov_len))?;
-    Ok(())
-}
-
 /// Stands for a peer the kernel did not name, which UDP does not do; port 0 is never answered.
-const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+pub(crate) const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

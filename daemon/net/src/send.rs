@@ -2,11 +2,11 @@
 #![expect(unsafe_code, reason = "sendto, sendmsg and sendmmsg read through pointers")]
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::address::RawAddress;
 use crate::control::{self, SendControl};
+use crate::lone::send_to;
 use crate::recv::Calls;
 use crate::sys::{self, Header};
 use crate::{Transmit, UdpSocket};
@@ -60,27 +60,43 @@ impl SendBatch {
     /// # Errors
     /// The **first** message failed with this errno; none was sent. To go on, leave it out. `WouldBlock`: the send
     /// buffer is full. What else may come is in `udp(7)` and `ip(7)`. EINTR is repeated inside.
+    #[inline]
     pub fn send(&mut self, socket: &UdpSocket, messages: &[Transmit<'_>]) -> io::Result<usize> {
-        let fd = socket.as_raw_fd();
-        let messages = &messages[..messages.len().min(self.headers.len())];
-        match messages {
-            [] => Ok(0),
-            [one] => self.send_one(fd, one).map(|()| 1),
-            many if self.calls == Calls::Many => match self.send_many(fd, many) {
-                Err(error) if Calls::are_missing(&error) => {
-                    self.calls = Calls::Single;
-                    self.send_each(fd, many)
-                }
-                result => result,
-            },
-            many => self.send_each(fd, many),
-        }
+        self.send_iter(socket, messages.iter().copied())
     }
 
-    fn send_many(&mut self, fd: RawFd, messages: &[Transmit<'_>]) -> io::Result<usize> {
+    /// The same for messages that are made on the way: they need not be collected first.
+    ///
+    /// # Errors
+    /// As of [`Self::send`].
+    #[inline]
+    pub fn send_iter<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        messages: impl IntoIterator<IntoIter: ExactSizeIterator<Item = Transmit<'a>> + Clone>,
+    ) -> io::Result<usize> {
+        let (fd, mut messages) = (socket.as_raw_fd(), messages.into_iter());
+        if messages.len() <= 1 {
+            return messages.next().map_or(Ok(0), |one| self.send_one(fd, &one).map(|()| 1));
+        }
+        let many = messages.take(self.headers.len());
+        if self.calls == Calls::Many {
+            match self.send_many(fd, many.clone()) {
+                Err(error) if Calls::are_missing(&error) => self.calls = Calls::Single,
+                result => return result,
+            }
+        }
+        self.send_each(fd, many)
+    }
+
+    fn send_many<'a>(
+        &mut self,
+        fd: RawFd,
+        messages: impl Iterator<Item = Transmit<'a>>,
+    ) -> io::Result<usize> {
         let mut filled = 0;
-        for (index, message) in messages.iter().enumerate() {
-            match self.fill(index, message) {
+        for (index, message) in messages.enumerate() {
+            match self.fill(index, &message) {
                 Ok(()) => filled += 1,
                 Err(error) if index == 0 => return Err(error),
                 Err(_) => break,
@@ -90,17 +106,23 @@ impl SendBatch {
     }
 
     /// The same, one call a message; an error after the first is left for the next call to meet.
-    fn send_each(&mut self, fd: RawFd, messages: &[Transmit<'_>]) -> io::Result<usize> {
-        for (done, message) in messages.iter().enumerate() {
-            match self.send_one(fd, message) {
-                Ok(()) => {}
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => return Ok(done),
+    fn send_each<'a>(
+        &mut self,
+        fd: RawFd,
+        messages: impl Iterator<Item = Transmit<'a>>,
+    ) -> io::Result<usize> {
+        let mut sent = 0;
+        for message in messages {
+            match self.send_one(fd, &message) {
+                Ok(()) => sent += 1,
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
             }
         }
-        Ok(messages.len())
+        Ok(sent)
     }
 
+    #[inline]
     fn send_one(&mut self, fd: RawFd, message: &Transmit<'_>) -> io::Result<()> {
         match message.parts {
             [] if message.is_plain() => send_to(fd, &[], &message.to),
@@ -114,7 +136,8 @@ impl SendBatch {
         }
     }
 
-    /// Makes header `index` describe `message`, which must outlive the header's use.
+    /// Makes header `index` describe `message`; what that borrows must outlive the header's use.
+    #[inline]
     fn fill(&mut self, index: usize, message: &Transmit<'_>) -> io::Result<()> {
         let header = &mut self.headers[index].msg;
         header.msg_namelen = self.names[index].set(&message.to);
@@ -136,17 +159,6 @@ impl std::fmt::Debug for SendBatch {
             .field("calls", &self.calls)
             .finish_non_exhaustive()
     }
-}
-
-/// One payload, one address, no control data: the call with the least to copy in.
-fn send_to(fd: RawFd, payload: &[u8], to: &SocketAddr) -> io::Result<()> {
-    let mut name = RawAddress::new();
-    let name_len = name.set(to);
-    let name = (&raw const name).cast::<libc::sockaddr>();
-    let data = payload.as_ptr().cast::<libc::c_void>();
-    // SAFETY: `data` and `name` lead to live memory of the lengths passed with them.
-    sys::retry(|| unsafe { libc::sendto(fd, data, payload.len(), libc::MSG_DONTWAIT, name, name_len) })
-        .map(|_| ())
 }
 
 #[cfg(target_os = "linux")]

@@ -25,8 +25,16 @@ pub struct UdpSocket {
 
 #[derive(Debug)]
 struct Asked {
-    recv_buffer: Option<usize>,
-    send_buffer: Option<usize>,
+    recv_buffer: Option<u32>,
+    send_buffer: Option<u32>,
+}
+
+impl Asked {
+    /// The kernel takes no more than an `int` of either.
+    fn new(options: &SocketOptions) -> Self {
+        let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        Self { recv_buffer: options.recv_buffer.map(narrow), send_buffer: options.send_buffer.map(narrow) }
+    }
 }
 
 impl UdpSocket {
@@ -45,7 +53,7 @@ impl UdpSocket {
         }
         apply(&inner, &addr, options).map_err(|(name, source)| at(BindStep::Option(name))(source))?;
         inner.bind(&SockAddr::from(addr)).map_err(at(BindStep::Bind))?;
-        let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
+        let asked = Asked::new(options);
         let control = AtomicBool::new(wants_control(&addr, options));
         Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
     }
@@ -74,14 +82,16 @@ impl UdpSocket {
         apply(&inner, &addr, options).map_err(|(name, error)| {
             io::Error::new(error.kind(), format!("inherited socket {addr}: {name}: {error}"))
         })?;
-        let asked = Asked { recv_buffer: options.recv_buffer, send_buffer: options.send_buffer };
+        let asked = Asked::new(options);
         // Whoever made it may have asked for control data, trains included.
         let control = AtomicBool::new(true);
         Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
     }
 
-    /// Whether a datagram may come with control data.
-    pub(crate) fn has_control(&self) -> bool {
+    /// Whether a datagram may come with control data: where it arrived, how a train is cut, and the like.
+    #[inline]
+    #[must_use]
+    pub fn has_control(&self) -> bool {
         self.control.load(Relaxed)
     }
 
@@ -109,10 +119,13 @@ impl UdpSocket {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn buffers(&self) -> io::Result<Buffers> {
-        let got = |direction| buffers::granted(&self.inner, direction);
+        let size = |asked: Option<u32>, direction| {
+            let asked = asked.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+            buffers::granted(&self.inner, direction).map(|got| BufferSize { asked, got })
+        };
         Ok(Buffers {
-            recv: BufferSize { asked: self.asked.recv_buffer, got: got(Direction::Recv)? },
-            send: BufferSize { asked: self.asked.send_buffer, got: got(Direction::Send)? },
+            recv: size(self.asked.recv_buffer, Direction::Recv)?,
+            send: size(self.asked.send_buffer, Direction::Send)?,
         })
     }
 

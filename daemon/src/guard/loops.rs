@@ -1,7 +1,6 @@
 //! Replies to ourselves: two handlers that answer each other never stop, and one forged datagram is enough to
 //! start them (R29, invariant I6).
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// The addresses the daemon's own listeners are bound to.
@@ -9,23 +8,32 @@ use std::net::{IpAddr, SocketAddr};
 pub struct OwnAddresses {
     /// One bit a port: nearly every reply goes to a port that is none of ours, and that is seen here.
     ports: Vec<u64>,
-    bound: HashSet<(IpAddr, u16)>,
+    /// In order.
+    bound: Vec<(u16, IpAddr)>,
 }
 
 impl Default for OwnAddresses {
     fn default() -> Self {
-        Self { ports: vec![0; 65_536 / 64], bound: HashSet::new() }
+        Self { ports: vec![0; 65_536 / 64], bound: Vec::new() }
     }
 }
 
 impl OwnAddresses {
+    /// Makes room for so many listeners.
+    pub fn reserve(&mut self, listeners: usize) {
+        self.bound.reserve_exact(listeners);
+    }
+
     /// A listener is bound to `local`.
     pub fn add(&mut self, local: SocketAddr) {
         let (word, bit) = place(local.port());
         if let Some(word) = self.ports.get_mut(word) {
             *word |= bit;
         }
-        self.bound.insert((local.ip(), local.port()));
+        let entry = (local.port(), local.ip());
+        if let Err(at) = self.bound.binary_search(&entry) {
+            self.bound.insert(at, entry);
+        }
     }
 
     /// Whether a datagram to `to` would come back to one of the listeners: its exact address, or a loopback
@@ -45,7 +53,8 @@ impl OwnAddresses {
             IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
         };
         let here = to.ip().is_loopback() || asked == Some(to.ip());
-        self.bound.contains(&(to.ip(), to.port())) || (here && self.bound.contains(&(unspecified, to.port())))
+        let is_bound = |ip| self.bound.binary_search(&(to.port(), ip)).is_ok();
+        is_bound(to.ip()) || (here && is_bound(unspecified))
     }
 }
 

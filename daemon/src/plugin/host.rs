@@ -1,7 +1,7 @@
 //! The five functions a plugin may call. Each is total: any argument gives an answer, none unwinds.
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
-use super::record::{MAX_TIMER_REQUESTS, Record, TimerRequest};
+use super::record::{Record, TimerRequest};
 use polyport_abi::{
     ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
     pp_host,
@@ -112,11 +112,9 @@ unsafe extern "C" fn metric(
 unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u64) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
-        let Ok(mut timers) = record.timers.try_borrow_mut() else { return ERROR };
-        if timers.len() >= MAX_TIMER_REQUESTS {
+        if !record.push_timer(TimerRequest { token, at_ns, every_ns }) {
             return ERROR;
         }
-        timers.push(TimerRequest { token, at_ns, every_ns });
         // SAFETY: as in `flush`; outside a handler call it is NULL.
         if let Some(exchange) = unsafe { record.exchange.get().as_mut() } {
             exchange.note_timer();

@@ -5,6 +5,7 @@ use super::exchange::{Exchange, to_pp_addr};
 use super::host::{HOST, log_level, size_u32};
 use super::library::Plugin;
 use super::option::Values;
+use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Record, TimerRequest};
 use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
 use std::ffi::{CString, c_void};
@@ -126,6 +127,14 @@ impl Instance {
         }
     }
 
+    /// Fetches what the next call will touch: the host's record of the instance, and the beginning of the
+    /// handler's own memory.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.record, CACHE_LINE);
+        prefetch(self.this.as_ptr(), CACHE_LINE);
+    }
+
     /// Hands the datagrams of `exchange` to the handler.
     pub fn on_batch(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
         let (this, on_batch) = (self.this, self.plugin.functions().on_batch);
@@ -147,10 +156,7 @@ impl Instance {
 
     /// Takes the timer calls the handler made since the last time.
     pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
-        let mut timers = self.record.timers.borrow_mut();
-        if !timers.is_empty() {
-            into.append(&mut timers);
-        }
+        self.record.take_timers(into);
     }
 
     #[expect(

@@ -8,6 +8,7 @@
 //! option     declared options + what the configuration says -> Values
 //! instance   one handler serving one listener                                          [unsafe]
 //! host       the five functions a plugin may call                                      [unsafe]
+//! prefetch   a word to the CPU about memory needed soon                               [unsafe]
 //! exchange   the memory both sides look at during a call: ring, rx, tx, arena          [unsafe]
 //! ```
 //!
@@ -19,6 +20,7 @@ mod identity;
 mod instance;
 mod library;
 mod option;
+mod prefetch;
 mod record;
 mod refusal;
 mod search;
@@ -31,6 +33,7 @@ pub use identity::Identity;
 pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
 pub use library::{Loader, Plugin};
 pub use option::{Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};
+pub(crate) use prefetch::{CACHE_LINE, prefetch};
 pub use record::{Cell, Cells, TimerRequest};
 pub use refusal::{Cause, Refusal};
 pub use search::SearchPath;

@@ -4,14 +4,15 @@
 //! a plugin's own thread may still log after `destroy`, and then finds a record that says "gone".
 
 use super::exchange::Exchange;
-use std::cell::{Cell as StdCell, RefCell};
+use std::cell::Cell as StdCell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Timer calls one handler call may make; a plugin that wants more is told so.
-pub(super) const MAX_TIMER_REQUESTS: usize = 1024;
+const MAX_TIMER_REQUESTS: usize = 1024;
 /// Log lines an instance may write a second, debug and trace apart: a flood of datagrams must not become a
 /// flood of lines.
 pub(super) const LOG_LINES_PER_SECOND: u32 = 50;
@@ -69,13 +70,14 @@ impl Cells {
     }
 }
 
-/// The host's side of one instance. What every call touches comes first, in one cache line.
+/// The host's side of one instance. What every call touches comes first, in one cache line; the rest is kept small,
+/// since there is one for each of tens of thousands of ports.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Record {
     /// Set while a handler call runs, for `flush`.
     pub(super) exchange: StdCell<*mut Exchange>,
-    pub(super) timers: RefCell<Vec<TimerRequest>>,
+    timers: TimerCalls,
     pub(super) limiter: LogLimiter,
     /// False after `destroy`: late calls from a plugin's own threads are ignored.
     pub(super) alive: AtomicBool,
@@ -95,11 +97,51 @@ impl Record {
             plugin,
             local,
             alive: AtomicBool::new(true),
-            timers: RefCell::default(),
+            timers: TimerCalls::default(),
             cells: StdCell::new(ptr::null_mut()),
             exchange: StdCell::new(ptr::null_mut()),
             limiter: LogLimiter::default(),
         }
+    }
+
+    /// Notes a timer call; false when there were too many.
+    pub(super) fn push_timer(&self, request: TimerRequest) -> bool {
+        self.timers.push(request)
+    }
+
+    /// Moves the noted timer calls into `into`.
+    pub(super) fn take_timers(&self, into: &mut Vec<TimerRequest>) {
+        self.timers.take(into);
+    }
+}
+
+/// Timer calls that are not applied yet. Most handlers never make one: then it is a pointer.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every record")]
+struct TimerCalls(StdCell<Option<Box<Vec<TimerRequest>>>>);
+
+impl TimerCalls {
+    fn push(&self, request: TimerRequest) -> bool {
+        let mut timers = self.0.take().unwrap_or_default();
+        let fits = timers.len() < MAX_TIMER_REQUESTS;
+        if fits {
+            timers.push(request);
+        }
+        self.0.set(Some(timers));
+        fits
+    }
+
+    fn take(&self, into: &mut Vec<TimerRequest>) {
+        if let Some(mut timers) = self.0.take() {
+            into.append(&mut timers);
+            self.0.set(Some(timers));
+        }
+    }
+}
+
+impl fmt::Debug for TimerCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerCalls").finish_non_exhaustive()
     }
 }
 
@@ -136,6 +178,27 @@ impl LogLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(
+            size_of::<Record>() <= 120,
+            "{} bytes: with malloc's own 8 it takes a block of 128",
+            size_of::<Record>()
+        );
+    }
+
+    #[test]
+    fn timer_calls_are_bounded_and_taken_in_order() {
+        let record = Record::new("l".into(), "p".into(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let request = |token| TimerRequest { token, at_ns: 1, every_ns: 0 };
+        let fit = (0..2000).filter(|token| record.push_timer(request(*token))).count();
+        let mut taken = Vec::new();
+        record.take_timers(&mut taken);
+        assert_eq!((fit, taken.len(), taken[7].token), (MAX_TIMER_REQUESTS, MAX_TIMER_REQUESTS, 7));
+        record.take_timers(&mut taken);
+        assert_eq!(taken.len(), MAX_TIMER_REQUESTS);
+    }
 
     #[test]
     fn a_cell_is_found_again_by_its_name() {

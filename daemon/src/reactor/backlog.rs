@@ -3,20 +3,24 @@
 use super::delayed::Owned;
 use std::collections::VecDeque;
 
-/// The datagrams of one listener that wait for room.
+/// The datagrams of one listener that wait for room. Most listeners never have one: then it is a pointer.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(super) struct Backlog(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
     queue: VecDeque<Owned>,
     bytes: usize,
 }
 
 impl Backlog {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.0.as_ref().is_none_or(|waiting| waiting.queue.is_empty())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.0.as_ref().map_or(0, |waiting| waiting.queue.len())
     }
 
     /// Appends; gives the datagram back when a limit is reached. `total` counts the bytes of all backlogs.
@@ -27,27 +31,29 @@ impl Backlog {
         total: &mut usize,
     ) -> Result<(), Owned> {
         let len = owned.payload.len();
-        let fits = self.queue.len() < limits.datagrams
-            && self.bytes + len <= limits.bytes
+        let waiting = self.0.get_or_insert_default();
+        let fits = waiting.queue.len() < limits.datagrams
+            && waiting.bytes + len <= limits.bytes
             && *total + len <= limits.total_bytes;
         if !fits {
             return Err(owned);
         }
-        self.bytes += len;
+        waiting.bytes += len;
         *total += len;
-        self.queue.push_back(owned);
+        waiting.queue.push_back(owned);
         Ok(())
     }
 
     /// The first ones.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
-        self.queue.iter()
+        self.0.iter().flat_map(|waiting| &waiting.queue)
     }
 
     /// Removes the first one.
     pub(super) fn pop(&mut self, total: &mut usize) -> Option<Owned> {
-        let owned = self.queue.pop_front()?;
-        self.bytes -= owned.payload.len();
+        let waiting = self.0.as_mut()?;
+        let owned = waiting.queue.pop_front()?;
+        waiting.bytes -= owned.payload.len();
         *total -= owned.payload.len();
         Some(owned)
     }

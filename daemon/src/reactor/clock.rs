@@ -1,12 +1,13 @@
 //! The one place of the daemon that reads the time.
 
 use super::io::Now;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use polyport_net::monotonic_ns;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock, from an arbitrary start, and the wall clock beside it.
 #[derive(Debug)]
 pub struct Clock {
-    start: Instant,
+    start_ns: u64,
     wall_offset_ns: i64,
     /// When the wall clock is looked at again.
     refresh_ns: u64,
@@ -19,21 +20,25 @@ const REFRESH_NS: u64 = 100_000_000;
 impl Clock {
     /// Starts counting.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
     #[expect(clippy::new_without_default, reason = "a clock that starts by default would hide that it does")]
     pub fn new() -> Self {
-        Self { start: Instant::now(), wall_offset_ns: 0, refresh_ns: 0 }
+        Self { start_ns: monotonic_ns(), wall_offset_ns: 0, refresh_ns: 0 }
     }
 
     /// Monotonic nanoseconds since the start, at least 1: 0 means "now" and "never" in the plugin ABI.
+    #[inline]
     #[must_use]
     pub fn mono_ns(&self) -> u64 {
-        #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
-        let elapsed = Instant::now().duration_since(self.start);
-        nanos(elapsed).max(1)
+        monotonic_ns().saturating_sub(self.start_ns).max(1)
+    }
+
+    /// The moment `mono_ns` as the system counts it.
+    pub(super) fn system_ns(&self, mono_ns: u64) -> u64 {
+        self.start_ns.saturating_add(mono_ns)
     }
 
     /// Both clocks.
+    #[inline]
     pub fn now(&mut self) -> Now {
         let mono_ns = self.mono_ns();
         if mono_ns >= self.refresh_ns {
@@ -43,6 +48,7 @@ impl Clock {
         Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 
+    #[cold]
     fn wall_offset_ns(mono_ns: u64) -> i64 {
         #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -11,15 +11,17 @@ pub trait Io {
     /// A bound UDP socket.
     type Socket;
 
-    /// The time. Read once a turn, and once more before a wait that has a deadline.
+    /// The time. Read once a turn, and once more at the end of one that did something.
     fn now(&mut self) -> Now;
 
-    /// Waits until something is ready, for `timeout` at most; none waits for ever. Events may be spurious
-    /// or stale.
+    /// Waits until something is ready, no longer than `wait` says. Events may be spurious or stale.
     ///
     /// # Errors
     /// Only what makes waiting impossible; an interrupted wait is no events.
-    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()>;
+
+    /// Does nothing for so long, less than a second; may end early.
+    fn rest(&mut self, span: Duration);
 
     /// Starts to watch a socket for arrivals.
     ///
@@ -55,6 +57,17 @@ pub trait Io {
     /// # Errors
     /// The errno of the first message; none left.
     fn send(&mut self, socket: &mut Self::Socket, messages: &[Message<'_>]) -> io::Result<usize>;
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until this moment, monotonic ns.
+    Until(u64),
+    /// Until something happens.
+    Forever,
 }
 
 /// The two clocks of a turn.

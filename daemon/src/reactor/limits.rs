@@ -28,6 +28,8 @@ pub struct ReactorLimits {
     /// How long the loop looks for more without sleeping after it found something; costs a whole core while
     /// there is traffic.
     pub spin: Duration,
+    /// How long the loop rests between two looks at a stream; zero never rests.
+    pub moderation: Duration,
     /// Timers that may fire in a turn, and as many delayed datagrams that may leave in it.
     pub turn_timers: usize,
     /// Timers one handler may have armed.
@@ -48,6 +50,7 @@ impl Default for ReactorLimits {
             segments: true,
             slow_batch: Duration::from_millis(10),
             spin: Duration::ZERO,
+            moderation: Duration::from_micros(20),
             turn_timers: 1024,
             handler_timers: 1024,
         }

@@ -2,25 +2,25 @@
 
 use super::clock::nanos;
 use super::delayed::Delayed;
-use super::io::{Event, Io, Now, Token};
+use super::io::{Event, Io, Now, Token, Wait};
 use super::limits::ReactorLimits;
 use super::listener::{Listener, ListenerSpec, Service};
+use super::moderation::{Found, Moderation};
 use super::pace::Pace;
 use super::ready::ReadyList;
+use super::report::{AddError, ListenerReport};
 use super::sample::{self, Sampler};
 use super::seed::instance_seed;
 use super::slow::SlowWatch;
 use super::timers::{Timer, Timers};
+use super::visit::Visit;
 use crate::guard::OwnAddresses;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CreateError, Exchange, ExchangeLimits, Instance, InstanceSpec, TimerRequest, Why};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Owns every listener and runs the loop.
@@ -53,6 +53,7 @@ pub(super) struct Core<I> {
     /// A handler broke whose listener says `on_fault = "exit"`.
     pub(super) fatal: bool,
     pub(super) slow: SlowWatch,
+    pub(super) moderation: Moderation,
     /// When something was ready last.
     active_ns: u64,
     events: Vec<Event>,
@@ -67,15 +68,6 @@ pub enum Flow {
     Stop,
     /// A handler broke, and its listener says that the daemon shall exit then.
     Fatal,
-}
-
-/// A listener that could not be added.
-#[derive(Debug)]
-pub enum AddError {
-    /// The plugin refused to make a handler.
-    Create(CreateError),
-    /// The socket cannot be watched.
-    Register(io::Error),
 }
 
 impl<I: Io> Reactor<I> {
@@ -97,6 +89,11 @@ impl<I: Io> Reactor<I> {
             timer_requests: Vec::new(),
             fatal: false,
             slow: SlowWatch::new(nanos(limits.slow_batch)),
+            moderation: Moderation::new(if limits.spin.is_zero() {
+                limits.moderation
+            } else {
+                Duration::ZERO
+            }),
             active_ns: 0,
             events: Vec::new(),
         };
@@ -107,6 +104,15 @@ impl<I: Io> Reactor<I> {
             sampler: Sampler::default(),
             core,
         }
+    }
+
+    /// Bytes of a listener's slot; what a listener takes beyond is its handler and what the host knows of that.
+    pub const SLOT_BYTES: usize = size_of::<Listener<I::Socket>>();
+
+    /// Makes room for so many listeners: growing on the way would leave gaps.
+    pub fn reserve(&mut self, listeners: usize) {
+        self.listeners.reserve_exact(listeners);
+        self.core.own.reserve(listeners);
     }
 
     /// The I/O, for tests that play the world.
@@ -161,10 +167,10 @@ impl<I: Io> Reactor<I> {
     pub fn turn(&mut self) -> io::Result<Flow> {
         // 1. Wait, unless somebody is still ready.
         let busy = !self.ready.is_empty() || self.core.is_spinning();
-        let timeout = if busy { Some(Duration::ZERO) } else { self.next_deadline() };
+        let wait = if busy { Wait::No } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
-        self.core.io.poll(timeout, &mut events)?;
+        self.core.io.poll(wait, &mut events)?;
         self.core.now = self.core.io.now();
         // 2. Events to the ready list.
         let mut stop = false;
@@ -178,20 +184,29 @@ impl<I: Io> Reactor<I> {
         self.core.events = events;
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
-        let (mut visits, mut visited) = (0, None);
+        let mut found = Found { visits: 0, messages: 0, stream: false };
+        let mut visited = None;
         for _ in 0..self.ready.len() {
             // A token must not leave the list without a visit: no event would bring it back.
             if budget == 0 {
                 break;
             }
             let Some(token) = self.ready.pop() else { break };
-            budget = budget.saturating_sub(self.visit(token).max(1));
-            (visits, visited) = (visits + 1, Some(token));
+            self.prefetch_next();
+            let visit = self.visit(token);
+            budget = budget.saturating_sub(visit.messages.max(1));
+            found.visits += 1;
+            found.messages += visit.messages;
+            found.stream |= visit.stream && !visit.more;
+            visited = Some(token);
         }
         if let Some(last) = visited {
             self.core.active_ns = self.core.now.mono_ns;
             self.sampler.note_traffic(self.core.now.mono_ns);
-            self.look_for_slow_visits(visits, last);
+            self.look_for_slow_visits(found.visits, last);
+        }
+        if let Some(span) = self.core.moderation.after(found) {
+            self.core.io.rest(span);
         }
         // 4. What is due.
         self.timers();
@@ -250,11 +265,9 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// How long to wait. The clock is read again: what the last turn took must not be added to the wait.
-    fn next_deadline(&mut self) -> Option<Duration> {
+    fn next_deadline(&self) -> Wait {
         let deadlines = [self.core.timers.next(), self.core.delayed.next(), self.sampler.next()];
-        let at = deadlines.into_iter().flatten().min()?;
-        Some(Duration::from_nanos(at.saturating_sub(self.core.io.now().mono_ns)))
+        deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
     }
 
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
@@ -267,15 +280,27 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Returns the messages taken.
-    fn visit(&mut self, token: Token) -> usize {
-        let Some(listener) = current(&mut self.listeners, token) else { return 0 };
+    /// Fetches the memory of the next visits while this one waits for the kernel: first the slot, a visit later
+    /// what it points to.
+    #[inline]
+    fn prefetch_next(&self) {
+        let slot = |n| self.listeners.get(self.ready.ahead(n)?.index as usize);
+        if let Some(next) = slot(0) {
+            next.prefetch_handler();
+        }
+        if let Some(after_next) = slot(1) {
+            after_next.prefetch();
+        }
+    }
+
+    fn visit(&mut self, token: Token) -> Visit {
+        let Some(listener) = current(&mut self.listeners, token) else { return Visit::default() };
         listener.ready = false;
         let visit = self.core.visit(listener);
         if visit.more {
             self.ready.push(token, &mut listener.ready);
         }
-        visit.messages
+        visit
     }
 
     fn timers(&mut self) {
@@ -344,34 +369,6 @@ impl<I: Io> Core<I> {
         refused
     }
 }
-
-/// What one listener counted.
-#[derive(Clone, Debug)]
-pub struct ListenerReport<'a> {
-    /// Name in the configuration.
-    pub name: &'a Arc<str>,
-    /// The bound address.
-    pub local: SocketAddr,
-    /// Name of the plugin.
-    pub plugin: &'a Arc<str>,
-    /// The loop's counts.
-    pub counters: &'a Counters,
-    /// Datagrams that wait to be sent: delayed ones and those of the backlog.
-    pub waiting: u64,
-    /// The handler's own cells.
-    pub cells: Vec<(&'a str, u64)>,
-}
-
-impl fmt::Display for AddError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create(e) => write!(f, "the plugin refuses: {}", e.message),
-            Self::Register(e) => write!(f, "the socket cannot be watched: {e}"),
-        }
-    }
-}
-
-impl std::error::Error for AddError {}
 
 /// The listener an event or a timer is for, unless its slot has a new owner.
 fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {

@@ -1,10 +1,11 @@
 //! The I/O of production: mio for readiness, `polyport-net` for datagrams, the system's clocks.
 
 use super::clock::Clock;
-use super::io::{Event, Interest, Io, Message, Now, Received, Token};
+use super::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
+use super::mio_alarm::Alarm;
 use super::mio_readiness as readiness;
+use super::mio_rest::rest;
 use crate::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
-use arrayvec::ArrayVec;
 use mio::net::UnixStream;
 use mio::{Events, Poll};
 use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Transmit, UdpSocket};
@@ -19,6 +20,8 @@ const EVENTS: usize = 1024;
 const MESSAGES: usize = 64;
 /// No listener has this token: it would be number 2^32 - 1 of that generation.
 const STOP: mio::Token = mio::Token(usize::MAX);
+/// Nor this one.
+const ALARM: mio::Token = mio::Token(usize::MAX - 1);
 
 /// The real world.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct MioIo {
     receive: RecvBatch,
     send: SendBatch,
     clock: Clock,
+    alarm: Alarm,
     stop: UnixStream,
 }
 
@@ -42,8 +46,9 @@ impl MioIo {
         stop.set_nonblocking(true)?;
         let mut stop = UnixStream::from_std(stop);
         poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
+        let alarm = Alarm::new(&poll, ALARM)?;
         let (receive, send) = (RecvBatch::new(slots), SendBatch::new(MESSAGES));
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), receive, send, clock, stop })
+        Ok(Self { poll, events: Events::with_capacity(EVENTS), receive, send, clock, alarm, stop })
     }
 }
 
@@ -54,7 +59,8 @@ impl Io for MioIo {
         self.clock.now()
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()> {
+        let timeout = self.alarm.prepare(&self.clock, wait);
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
@@ -66,6 +72,10 @@ impl Io for MioIo {
                 events.push(Event::Stop);
                 continue;
             }
+            if event.token() == ALARM {
+                self.alarm.rang();
+                continue;
+            }
             events.push(Event::Ready {
                 token: from_mio(event.token()),
                 readable: event.is_readable() || event.is_error() || event.is_read_closed(),
@@ -73,6 +83,10 @@ impl Io for MioIo {
             });
         }
         Ok(())
+    }
+
+    fn rest(&mut self, span: Duration) {
+        rest(span);
     }
 
     fn register(&mut self, socket: &mut UdpSocket, token: Token) -> io::Result<()> {
@@ -99,6 +113,13 @@ impl Io for MioIo {
     ) -> io::Result<Received> {
         let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
         let layout = SlotLayout::new(slot, stride - slot);
+        if max == 1 && !socket.has_control() {
+            let ring = exchange.ring_mut();
+            let room = ring.len().min(slot);
+            let meta = socket.recv_lone(ring.get_mut(..room).unwrap_or_default())?;
+            push(exchange, &meta, 0, slot);
+            return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
+        }
         let messages = self.receive.recv(socket, exchange.ring_mut(), layout, max)?;
         for (index, meta) in self.receive.metas().enumerate() {
             push(exchange, &meta, index * stride, slot);
@@ -110,16 +131,11 @@ impl Io for MioIo {
     }
 
     fn send(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
-        if let [message] = messages {
-            return self.send.send(socket, &[transmit(message)]);
-        }
-        // Filled in place: what is collected is copied, kilobytes a call.
-        let mut transmits = ArrayVec::<Transmit<'_>, MESSAGES>::new();
-        messages.iter().take(MESSAGES).for_each(|message| transmits.push(transmit(message)));
-        self.send.send(socket, &transmits)
+        self.send.send_iter(socket, messages.iter().map(transmit))
     }
 }
 
+#[inline]
 fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
     Transmit {
         to: message.to,
@@ -131,6 +147,7 @@ fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
 }
 
 /// Describes what lies in a slot: one datagram, or a train of them back to back.
+#[inline]
 fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
     let flags = ArrivalFlags {
         multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),

@@ -12,6 +12,11 @@ const LONELY_BATCHES: u8 = 2;
 const FIRST_SINGLES: u8 = 8;
 /// The most such receives.
 const MOST_SINGLES: u8 = 64;
+/// Second looks in a row that found nothing, before they are made rarely: a look costs a third of what the wait
+/// costs that it saves.
+const FRUITLESS_LOOKS: u8 = 2;
+/// Batches until a rare look.
+const LOOK_EVERY: u8 = 32;
 /// Equal datagrams of one peer in one batch that make trains worth while.
 const BULK: usize = 16;
 
@@ -28,6 +33,10 @@ pub(super) struct Pace {
     message_bytes: u32,
     /// Trains were asked for.
     trains: bool,
+    /// Looks in a row for more than a batch brought, that found nothing.
+    fruitless: u8,
+    /// Batches since the last look.
+    unlooked: u8,
 }
 
 /// What follows from a receive.
@@ -75,6 +84,38 @@ impl Pace {
             return Advice::JoinTrains;
         }
         Advice::GoOn
+    }
+}
+
+impl Pace {
+    /// Whether to look once more after a batch of `asked` that emptied the queue: while the next datagrams come as
+    /// fast as these were served, that saves the wait between.
+    #[inline]
+    pub(super) fn looks_again(&mut self, asked: usize) -> bool {
+        self.unlooked = self.unlooked.saturating_add(1);
+        let looks = asked > 1 && (self.fruitless < FRUITLESS_LOOKS || self.unlooked >= LOOK_EVERY);
+        if looks {
+            self.unlooked = 0;
+        }
+        looks
+    }
+
+    /// What came of it.
+    #[inline]
+    pub(super) fn looked(&mut self, found: bool) {
+        self.fruitless = if found { 0 } else { (self.fruitless + 1).min(FRUITLESS_LOOKS) };
+    }
+}
+
+/// Whether equal datagrams of one peer came in a row, as far as the first two and the last two tell.
+#[inline]
+pub(super) fn is_stream(messages: &[Arrived]) -> bool {
+    let alike = |a: &Arrived, b: &Arrived| (a.segment, a.len, a.peer) == (0, b.len, b.peer);
+    match messages {
+        [a, b] => alike(a, b),
+        [a, b, .., y, z] => alike(a, b) && alike(y, z),
+        [a, b, c] => alike(a, b) && alike(b, c),
+        _ => false,
     }
 }
 
@@ -129,6 +170,37 @@ mod tests {
         let mut pace = Pace::default();
         pace.learn(BATCH, &[Arrived { len: 4000, ..message(1) }, message(1)]);
         assert_eq!([1, 4000, 4001, 1 << 20].map(|bytes| pace.next(bytes)), [1, 1, 2, BATCH]);
+    }
+
+    #[test]
+    fn a_second_look_is_rare_where_it_finds_nothing_and_usual_where_it_does() {
+        let looks = |pace: &mut Pace, found: bool| {
+            let looked = (0..320).filter(|_| {
+                let looks = pace.looks_again(BATCH);
+                if looks {
+                    pace.looked(found);
+                }
+                looks
+            });
+            looked.count()
+        };
+        let mut pace = Pace::default();
+        assert_eq!(looks(&mut pace, false), 2 + (320 - 2) / usize::from(LOOK_EVERY));
+        assert!(looks(&mut pace, true) >= 320 - usize::from(LOOK_EVERY));
+        assert!(!Pace::default().looks_again(1), "a single receive knows nothing of the queue");
+    }
+
+    #[test]
+    fn a_stream_is_equal_datagrams_of_one_peer_in_a_row() {
+        let of = |ports: &[u16]| ports.iter().map(|port| message(*port)).collect::<Vec<_>>();
+        for ports in [&[1, 1][..], &[1, 1, 1], &[1, 1, 2, 2], &[1, 1, 2, 3, 3]] {
+            assert!(is_stream(&of(ports)), "{ports:?}");
+        }
+        for ports in [&[][..], &[1], &[1, 2], &[1, 1, 2], &[1, 2, 1, 2], &[1, 1, 2, 3]] {
+            assert!(!is_stream(&of(ports)), "{ports:?}");
+        }
+        assert!(!is_stream(&[message(1), Arrived { len: 8, ..message(1) }]));
+        assert!(!is_stream(&[Arrived { segment: 3, ..message(1) }; 2]), "trains are joined already");
     }
 
     #[test]

@@ -21,6 +21,12 @@ impl ReadyList {
         self.0.pop_front()
     }
 
+    /// The one that will be taken after `n` others.
+    #[inline]
+    pub(super) fn ahead(&self, n: usize) -> Option<Token> {
+        self.0.get(n).copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -50,6 +50,11 @@ impl<I: Io> Transmitter<'_, I> {
         }
         let done =
             if listener.backlog.is_empty() { self.send(listener, outputs) } else { Progress::default() };
+        self.keep(listener, outputs, done);
+    }
+
+    /// Puts what the socket did not take into the backlog.
+    fn keep(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>], done: Progress) {
         let rest = outputs.get(done.outputs..).unwrap_or_default();
         if rest.is_empty() {
             return;
@@ -66,6 +71,24 @@ impl<I: Io> Transmitter<'_, I> {
             // Nobody would tell when there is room again.
             while listener.backlog.pop(self.backlog_bytes).is_some() {
                 listener.counters.drop_one(DropReason::NoBuffers);
+            }
+        }
+    }
+
+    /// The same for one datagram.
+    #[inline]
+    pub(super) fn transmit_lone(mut self, listener: &mut Listener<I::Socket>, output: &Output<'_>) {
+        let outputs = std::slice::from_ref(output);
+        if !listener.backlog.is_empty() {
+            self.transmit(listener, outputs);
+        } else if let Err(error) = self.send_piece(listener, output) {
+            match failed(listener, &error, outputs, 1) {
+                Attempt::Full(_) => self.keep(listener, outputs, Progress::default()),
+                Attempt::Broken => {
+                    listener.counters.drop_one(DropReason::SocketBroken);
+                    listener.broken = true;
+                }
+                Attempt::Settled | Attempt::Sent(_) => {}
             }
         }
     }
@@ -148,14 +171,8 @@ impl<I: Io> Transmitter<'_, I> {
     ) -> Attempt {
         let pieces = outputs.iter().take(run.outputs).flat_map(Output::split);
         for (done, piece) in pieces.enumerate() {
-            let parts = [IoSlice::new(piece.payload)];
-            let message =
-                Message { to: piece.to, from: piece.from, parts: &parts, segment: None, ecn: piece.ecn };
-            match self.io.send(&mut listener.socket, std::slice::from_ref(&message)) {
-                Ok(_) => {
-                    listener.counters.sent += 1;
-                    listener.counters.sent_bytes += bytes(&message);
-                }
+            match self.send_piece(listener, &piece) {
+                Ok(()) => {}
                 Err(error) => match failed(listener, &error, std::slice::from_ref(&piece), 1) {
                     Attempt::Full(_) => return Attempt::Full(done),
                     Attempt::Broken => {
@@ -170,6 +187,18 @@ impl<I: Io> Transmitter<'_, I> {
             }
         }
         Attempt::Settled
+    }
+
+    /// One datagram, counted when it has left.
+    #[inline]
+    fn send_piece(&mut self, listener: &mut Listener<I::Socket>, piece: &Output<'_>) -> std::io::Result<()> {
+        let parts = [IoSlice::new(piece.payload)];
+        let message =
+            Message { to: piece.to, from: piece.from, parts: &parts, segment: None, ecn: piece.ecn };
+        self.io.send(&mut listener.socket, std::slice::from_ref(&message))?;
+        listener.counters.sent += 1;
+        listener.counters.sent_bytes += piece.payload.len() as u64;
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use super::io::{Interest, Io};
 use super::limits::{RECEIVE_ERRORS_IN_A_ROW, RESUME_AFTER};
 use super::listener::{Listener, OnFault, Service};
 use super::machine::Core;
-use super::pace::Advice;
+use super::pace::{Advice, is_stream};
 use super::timers::Timer;
 use super::transmit::watch;
 use crate::guard;
@@ -16,26 +16,28 @@ use crate::plugin::{Arrived, Call, Outcome, Why};
 use rand::RngExt;
 
 /// What a visit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Visit {
     /// Messages taken; a train counts once, since it costs the kernel and the loop about as much as a
     /// datagram.
     pub(super) messages: usize,
     /// Something may still wait: back to the end of the ready list.
     pub(super) more: bool,
+    /// Some of it came from one peer in a row.
+    pub(super) stream: bool,
 }
 
 impl<I: Io> Core<I> {
     /// Serves one listener until it is drained or has had its share.
     pub(super) fn visit(&mut self, listener: &mut Listener<I::Socket>) -> Visit {
-        let (mut messages, mut bytes, mut errors) = (0, 0, 0);
+        let (mut messages, mut bytes, mut errors, mut second_look, mut stream) = (0, 0, 0, false, false);
         loop {
             if listener.broken {
-                return Visit { messages, more: false };
+                return Visit { messages, more: false, stream };
             }
             let share = self.limits.visit_datagrams.saturating_sub(messages);
             if share == 0 || bytes >= self.limits.visit_bytes {
-                return Visit { messages, more: true };
+                return Visit { messages, more: true, stream };
             }
             self.exchange.clear(self.now.mono_ns, listener.local);
             let room = self.limits.visit_bytes - bytes;
@@ -43,12 +45,20 @@ impl<I: Io> Core<I> {
             match self.io.receive(&mut listener.socket, &mut self.exchange, most) {
                 Ok(received) => {
                     errors = 0;
+                    if std::mem::take(&mut second_look) {
+                        listener.pace.looked(true);
+                    }
                     messages += self.exchange.messages().len();
                     bytes += self.exchange.messages().iter().map(|a| a.len.max(1)).sum::<usize>();
+                    stream |= is_stream(self.exchange.messages());
                     self.adapt(listener, most);
                     self.serve(listener);
                     if received.drained {
-                        return Visit { messages, more: false };
+                        let rests = stream && self.moderation.is_on();
+                        if rests || !listener.pace.looks_again(most) {
+                            return Visit { messages, more: false, stream };
+                        }
+                        second_look = true;
                     }
                 }
                 Err(error) => {
@@ -58,11 +68,16 @@ impl<I: Io> Core<I> {
                         errors += 1;
                     }
                     match action {
-                        OnReceive::Drained => return Visit { messages, more: false },
+                        OnReceive::Drained => {
+                            if second_look {
+                                listener.pace.looked(false);
+                            }
+                            return Visit { messages, more: false, stream };
+                        }
                         OnReceive::Again if errors < RECEIVE_ERRORS_IN_A_ROW => {}
                         OnReceive::Again | OnReceive::Later => {
                             self.resume_later(listener);
-                            return Visit { messages, more: false };
+                            return Visit { messages, more: false, stream };
                         }
                         OnReceive::Broken => {
                             log::error!(

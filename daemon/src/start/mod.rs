@@ -62,7 +62,10 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused>
     Ok(exit)
 }
 
-fn build(plan: &Plan, entries: &[Entry], bound: Vec<sockets::Bound>) -> Result<Reactor<MioIo>, Refused> {
+/// Sockets handed to the reactor before the memory of their list is given back.
+const FREE_EVERY: usize = 1024;
+
+fn build(plan: &Plan, entries: &[Entry], mut bound: Vec<sockets::Bound>) -> Result<Reactor<MioIo>, Refused> {
     let exchange = ExchangeLimits::default();
     let io = stop::signals().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
     let io =
@@ -71,9 +74,15 @@ fn build(plan: &Plan, entries: &[Entry], bound: Vec<sockets::Bound>) -> Result<R
     let segments = bound.first().is_some_and(|first| first.socket.can_segment());
     let limits = ReactorLimits { segments, ..limits(plan) };
     let mut reactor = Reactor::new(io, limits, exchange, seed);
+    reactor.reserve(bound.len());
     let mut problems = plan.problems();
     let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
-    for socket in bound {
+    // Handed over from its end, so that its memory is free for the handlers as they are made.
+    bound.reverse();
+    while let Some(socket) = bound.pop() {
+        if bound.len().is_multiple_of(FREE_EVERY) {
+            bound.shrink_to_fit();
+        }
         let (Some(listen), Some(entry), Some(name)) =
             (plan.listen.get(socket.entry), entries.get(socket.entry), names.get(socket.entry))
         else {
@@ -115,6 +124,7 @@ fn limits(plan: &Plan) -> ReactorLimits {
         backlog_total_bytes: l.backlog_total_bytes,
         slow_batch: l.slow_batch,
         spin: l.spin,
+        moderation: l.moderation,
         ..ReactorLimits::default()
     }
 }

@@ -13,8 +13,7 @@ static void destroy(void *self) { (void)self; }
 static int32_t on_batch(void *self, pp_batch *b)
 {
     (void)self;
-    for (uint32_t i = 0; i < b->rx_len; i++)
-        pp_echo(b, i);
+    pp_echo_run(b, 0, b->rx_len);
     return PP_OK;
 }
 

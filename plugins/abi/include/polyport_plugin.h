@@ -89,7 +89,8 @@ typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first
     uint32_t segment;          /* 0 = one datagram; else split every `segment` bytes (GSO)   */
     uint8_t  ecn;
     uint8_t  flags;            /* PP_TX_*; bits 0x03 only                                   */
-    uint16_t reserved0;
+    uint16_t run;              /* so many more: rx[.rx+1] ..= rx[.rx+run] go the same way,
+                                  each whole; needs data NULL, segment 0, rx[.rx] whole      */
     pp_addr to;
     pp_addr from;
     uint64_t reserved[2];
@@ -253,11 +254,22 @@ static inline int pp_reply(pp_batch *b, uint32_t i, const void *data, uint32_t l
     pp_tx *t = pp_push(b);
     if (!t) return 0;
     t->data = (const uint8_t *)data; t->len = len; t->rx = i; t->at_ns = 0;
-    t->segment = 0; t->ecn = 0; t->flags = 0; t->reserved0 = 0;
+    t->segment = 0; t->ecn = 0; t->flags = 0; t->run = 0;
     return 1;
 }
 /* Sends rx[i] back unchanged (or as you changed it in place). Copies nothing. */
 static inline int pp_echo(pp_batch *b, uint32_t i) { return pp_reply(b, i, NULL, b->rx[i].len); }
+/* Sends rx[i] .. rx[i+n-1] back unchanged; a train leaves as the one message it came in. */
+static inline int pp_echo_run(pp_batch *b, uint32_t i, uint32_t n)
+{
+    while (n > 0) {
+        uint32_t some = n <= 0x10000u ? n : 0x10000u;
+        if (!pp_echo(b, i)) return 0;
+        b->tx[b->tx_len - 1].run = (uint16_t)(some - 1);
+        i += some; n -= some;
+    }
+    return 1;
+}
 /* Room for n bytes that live until the datagram has left; NULL when n > arena_cap. */
 static inline void *pp_alloc(pp_batch *b, uint32_t n)
 {
@@ -273,7 +285,7 @@ static inline int pp_send(pp_batch *b, const pp_addr *to, const void *data, uint
     pp_tx *t = pp_push(b);
     if (!t) return 0;
     t->data = (const uint8_t *)data; t->len = len; t->rx = PP_NO_RX; t->at_ns = 0;
-    t->segment = 0; t->ecn = 0; t->flags = PP_TX_TO; t->reserved0 = 0; t->to = *to;
+    t->segment = 0; t->ecn = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
     return 1;
 }
 /* Drops rx[i] on purpose: counted and logged as such. */

@@ -74,8 +74,9 @@ pub struct pp_tx {
     pub ecn: u8,
     /// `TX_*` bits; others zero.
     pub flags: u8,
-    /// Zero when written, ignored when read.
-    pub reserved0: u16,
+    /// Further datagrams answered the same way: `rx[.rx + 1] ..= rx[.rx + run]` go back as well, each with its
+    /// own bytes, whole. Only with `data` NULL, `segment` 0 and the whole of `rx[.rx]`.
+    pub run: u16,
     /// Destination, with [`TX_TO`].
     pub to: pp_addr,
     /// Source, with [`TX_FROM`].

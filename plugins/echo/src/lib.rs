@@ -44,9 +44,9 @@ impl Handler for Echo {
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
         match self.config.reply {
-            Reply::Same => batch.datagrams().for_each(|datagram| {
-                datagram.echo();
-            }),
+            Reply::Same => {
+                batch.echo_all();
+            }
             Reply::Length => batch.datagrams().for_each(|datagram| {
                 datagram.reply_with(LENGTH_TEXT, tell_length);
             }),

@@ -3,6 +3,7 @@
 use crate::Level;
 use crate::context::{log, nanos, set_timer};
 use crate::convert::{RawBatch, Slot, Slots};
+use crate::frozen::Frozen;
 use crate::route::{Route, from_abi};
 use core::fmt::Display;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -23,9 +24,7 @@ use polyport_abi as abi;
 ///     type Config = ();
 ///     fn new((): (), _: &mut Setup) -> Result<Self> { Ok(Keeps { last: b"" }) }
 ///     fn on_batch(&mut self, batch: &mut Batch) {
-///         for datagram in batch {
-///             self.last = datagram.payload();
-///         }
+///         for datagram in batch { self.last = datagram.payload(); }
 ///     }
 /// }
 /// ```
@@ -69,6 +68,13 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn datagrams(&mut self) -> Datagrams<'a> {
         Datagrams(self.slots.take())
+    }
+
+    /// Sends every datagram not handed out yet back to its sender, as [`Datagram::echo`] does one, and returns how
+    /// many found no room. It costs the same for one datagram and for a thousand.
+    #[inline]
+    pub fn echo_all(&mut self) -> usize {
+        self.slots.take().echo()
     }
 
     /// The time of this turn, nanoseconds of the monotonic clock.
@@ -196,7 +202,7 @@ impl ExactSizeIterator for Datagrams<'_> {}
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Datagram<'a>(Slot<'a>);
+pub struct Datagram<'a>(pub(crate) Slot<'a>);
 
 impl<'a> Datagram<'a> {
     /// The bytes; an empty datagram is legal.
@@ -347,43 +353,6 @@ impl<'a> Datagram<'a> {
 /// Where a host says "no address".
 const NOBODY: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// A datagram whose bytes will not change any more: it can be sent any number of times without a copy.
-#[derive(Debug)]
-pub struct Frozen<'a>(Datagram<'a>);
-
-impl Frozen<'_> {
-    /// Sends it back to its sender from the address it was sent to.
-    #[inline]
-    pub fn echo(&self) -> bool {
-        self.0.0.send_in_place(0, None)
-    }
-
-    /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
-    #[inline]
-    pub fn echo_at(&self, at_ns: u64) -> bool {
-        self.0.0.send_in_place(at_ns, None)
-    }
-
-    /// Sends it on to another address.
-    pub fn forward(&self, to: SocketAddr) -> bool {
-        self.0.0.send_in_place(0, Some(to))
-    }
-
-    /// The same, but not before `at_ns`; 0 is now.
-    pub fn forward_at(&self, at_ns: u64, to: SocketAddr) -> bool {
-        self.0.0.send_in_place(at_ns, Some(to))
-    }
-}
-
-/// Reading, answering and everything else that leaves the bytes alone.
-impl<'a> core::ops::Deref for Frozen<'a> {
-    type Target = Datagram<'a>;
-
-    fn deref(&self) -> &Datagram<'a> {
-        &self.0
-    }
-}
-
 fn copy(raw: RawBatch<'_>, route: Route, data: &[u8]) -> bool {
     raw.send_built(data.len(), route, |out| {
         out.copy_from_slice(data);
@@ -391,7 +360,7 @@ fn copy(raw: RawBatch<'_>, route: Route, data: &[u8]) -> bool {
     })
 }
 
-/// The moment `after` from `now_ns`, for the functions that take `at_ns`.
+/// The moment `after` from `now_ns`, for what takes `at_ns`.
 #[must_use]
 pub fn later(now_ns: u64, after: Duration) -> u64 {
     now_ns.saturating_add(nanos(after))

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "the plugin boundary: pointers of the host become borrowed views here")]
 
 use crate::config::Value;
-use crate::route::{MAX_PAYLOAD, Route, fill, from_abi};
+use crate::route::{MAX_PAYLOAD, Route, fill, from_abi, is_plain_echo};
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
 use core::net::SocketAddr;
@@ -219,6 +219,34 @@ impl<'a> RawBatch<'a> {
         true
     }
 
+    /// Lets the last entry answer datagram `index` as well, if it sends the one before it back in place; then
+    /// the host sees one entry where a train or a batch is echoed.
+    #[inline]
+    fn extend_run(self, index: u32) -> bool {
+        let (ring, len) = self.with(|b| (b.tx, b.tx_len as usize));
+        let Some(last) = len.checked_sub(1) else { return false };
+        // SAFETY: `last < tx_len <= tx_cap`, the length of the ring.
+        let slot = unsafe { ring.add(last) };
+        // SAFETY: an entry that `push` has written; nobody else refers to it during the call.
+        let tx = unsafe { &mut *slot };
+        let follows = tx.rx.wrapping_add(u32::from(tx.run)).wrapping_add(1) == index && is_plain_echo(tx);
+        if follows && tx.run < u16::MAX {
+            tx.run += 1;
+            return true;
+        }
+        false
+    }
+
+    /// Lets the entry that was just queued answer `more` datagrams as well.
+    #[inline]
+    fn lengthen_run(self, more: u16) {
+        let (ring, last) = self.with(|b| (b.tx, b.tx_len.saturating_sub(1) as usize));
+        // SAFETY: `last < tx_len`, since an entry was just queued.
+        let slot = unsafe { ring.add(last) };
+        // SAFETY: an entry that `push` has written; nobody else refers to it during the call.
+        unsafe { (*slot).run = more };
+    }
+
     fn refuse(self) -> bool {
         self.with(|b| b.refused = b.refused.saturating_add(1));
         false
@@ -287,6 +315,26 @@ impl<'a> Slots<'a> {
         rest
     }
 
+    /// Queues all that are left, in runs; returns how many found no room. Whoever took the slots has given up
+    /// the bytes for good, so they stay as they are.
+    #[inline]
+    pub(crate) fn echo(mut self) -> usize {
+        while self.next < self.end {
+            let (rx, raw) = (self.next, self.raw);
+            let more = u16::try_from(self.end - rx - 1).unwrap_or(u16::MAX);
+            let len = Slot { raw, index: rx }.with(|d| d.len);
+            if !raw.push(ptr::null(), len, Route { rx, at_ns: 0, to: None, from: None }) {
+                break;
+            }
+            self.raw.lengthen_run(more);
+            self.next += u32::from(more) + 1;
+        }
+        let refused = self.end - self.next;
+        // The first of them is counted already.
+        self.raw.with(|b| b.refused = b.refused.saturating_add(refused.saturating_sub(1)));
+        refused as usize
+    }
+
     pub(crate) fn remaining(&self) -> usize {
         (self.end - self.next) as usize
     }
@@ -340,6 +388,9 @@ impl Slot<'_> {
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
     pub(crate) fn send_in_place(&self, at_ns: u64, to: Option<SocketAddr>) -> bool {
+        if at_ns == 0 && to.is_none() && self.raw.extend_run(self.index) {
+            return true;
+        }
         let len = self.with(|d| d.len);
         self.raw.push(ptr::null(), len, Route { rx: self.index, at_ns, to, from: None })
     }

@@ -3,6 +3,7 @@
 //! Each library has its own standard library, so the host can neither catch a plugin's panic nor see it
 //! with its own hook. Both have to happen on this side.
 
+use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
@@ -21,18 +22,27 @@ thread_local! {
 /// change that. A panic in `drop` is caught as any other when `body` is the drop.
 pub(crate) fn caught<R>(what: &str, body: impl FnOnce() -> R) -> Result<R, String> {
     install_hook();
+    // Found once: in a shared library every look-up of a thread-local is a call.
+    DEPTH.with(|depth| {
+        depth.set(depth.get() + 1);
+        // The caller throws away whatever the panic left half done.
+        let result = catch_unwind(AssertUnwindSafe(body));
+        depth.set(depth.get() - 1);
+        result.map_err(|payload| sentence(what, payload))
+    })
+}
+
+/// What a panic was, as a line for the log.
+#[cold]
+fn sentence(what: &str, payload: Box<dyn Any + Send>) -> String {
+    // A panic in the payload's `drop` is recorded by nobody else either.
     DEPTH.set(DEPTH.get() + 1);
-    // The caller throws away whatever the panic left half done.
-    let result = catch_unwind(AssertUnwindSafe(body));
-    let result = result.map_err(|payload| {
-        // A payload may panic in its own `drop`; then it is leaked, since there is nothing left to run.
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            Box::leak(second);
-        }
-        format!("panic in {what}: {}", LAST.take())
-    });
+    // A payload may panic in its own `drop`; then it is leaked, since there is nothing left to run.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        Box::leak(second);
+    }
     DEPTH.set(DEPTH.get() - 1);
-    result
+    format!("panic in {what}: {}", LAST.take())
 }
 
 /// Once a library, chained: a panic in a thread of the plugin's own is still printed as usual.

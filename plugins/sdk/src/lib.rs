@@ -47,6 +47,7 @@ mod context;
 mod convert;
 #[doc(hidden)]
 pub mod export;
+mod frozen;
 mod guard;
 mod handler;
 mod macros;
@@ -55,9 +56,10 @@ mod random;
 mod route;
 pub mod testing;
 
-pub use batch::{Batch, Datagram, Datagrams, Frozen, later};
+pub use batch::{Batch, Datagram, Datagrams, later};
 pub use config::{Config, Json, OptionType, Ratio, Size};
 pub use context::{Level, Log, Setup, Why};
+pub use frozen::Frozen;
 pub use handler::{Error, Handler};
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};

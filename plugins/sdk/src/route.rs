@@ -49,11 +49,23 @@ impl Route {
     }
 }
 
+/// Whether an entry sends a received datagram back at once, as it is: what entries in place are, since this
+/// crate never queues a part of one.
+#[inline]
+pub(crate) fn is_plain_echo(tx: &pp_tx) -> bool {
+    tx.data.is_null()
+        && tx.rx != abi::NO_RX
+        && tx.at_ns == 0
+        && tx.segment == 0
+        && tx.flags == 0
+        && tx.ecn == 0
+}
+
 /// Writes the first 32 bytes, and the addresses only if there are any.
 #[inline]
 pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     (tx.data, tx.len, tx.rx, tx.at_ns) = (data, len, route.rx, route.at_ns);
-    (tx.segment, tx.ecn, tx.flags, tx.reserved0) = (0, 0, 0, 0);
+    (tx.segment, tx.ecn, tx.flags, tx.run) = (0, 0, 0, 0);
     if let Some(to) = route.to {
         tx.flags |= abi::TX_TO;
         tx.to = to_abi(to);

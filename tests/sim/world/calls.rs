@@ -2,7 +2,7 @@
 
 use super::{Datagram, ROOM, SocketId, Step, WALL, World};
 use polyport::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
-use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token};
+use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
 use std::io;
 use std::time::Duration;
@@ -17,16 +17,16 @@ impl Io for World {
         Now { mono_ns: self.mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()> {
         self.tick();
         if self.faults.hit(self.faults.profile.interrupted) {
             return Ok(());
         }
         events.append(&mut self.orders.events);
         self.noise(events);
-        if events.is_empty() && timeout != Some(Duration::ZERO) {
+        if events.is_empty() && wait != Wait::No {
             let before = self.mono_ns;
-            self.wait(timeout);
+            self.wait(if let Wait::Until(at_ns) = wait { Some(at_ns) } else { None });
             self.journal.waited(self.mono_ns - before);
         }
         self.collect(events);
@@ -37,6 +37,11 @@ impl Io for World {
             }
         }
         Ok(())
+    }
+
+    fn rest(&mut self, span: Duration) {
+        self.mono_ns += u64::try_from(span.as_nanos()).unwrap();
+        self.happen();
     }
 
     fn register(&mut self, socket: &mut SocketId, token: Token) -> io::Result<()> {

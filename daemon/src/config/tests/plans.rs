@@ -30,6 +30,7 @@ fn every_key_arrives() {
         backlog_total_bytes = 65536
         slow_batch = "1.5ms"
         spin = "50us"
+        moderation = "10us"
         [[listen]]
         name = "far"
         bind = ["127.0.0.1:7000", "[::1]:domain"]
@@ -54,6 +55,7 @@ fn every_key_arrives() {
         backlog_total_bytes: 65_536,
         slow_batch: Duration::from_micros(1500),
         spin: Duration::from_micros(50),
+        moderation: Duration::from_micros(10),
     };
     assert_eq!(plan.limits, limits);
     let listen = &plan.listen[0];

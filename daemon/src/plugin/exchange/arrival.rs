@@ -71,9 +71,20 @@ pub struct Arrived {
 
 impl Arrived {
     /// How many datagrams it is.
+    #[inline]
     #[must_use]
     pub fn datagrams(&self) -> usize {
         if self.segment == 0 { 1 } else { self.len.div_ceil(self.segment) }
+    }
+
+    /// Where its datagram number `place` begins in the ring, and its length.
+    #[inline]
+    pub(super) fn piece(&self, place: usize) -> (usize, usize) {
+        if self.segment == 0 {
+            return (self.offset, self.len);
+        }
+        let before = (place * self.segment).min(self.len);
+        (self.offset + before, self.segment.min(self.len - before))
     }
 }
 

@@ -20,7 +20,8 @@ pub use output::{Answers, Output, OutputError, Outputs};
 
 use memory::Memory;
 use polyport_abi::{
-    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, pp_addr, pp_batch, pp_dgram, pp_tx,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_batch,
+    pp_dgram, pp_tx,
 };
 use std::net::SocketAddr;
 use std::ptr;
@@ -33,9 +34,14 @@ pub struct Exchange {
     /// Descriptors, the first `rx_len` of them in use.
     rx: Vec<pp_dgram>,
     rx_len: usize,
-    /// What the host keeps for itself of each datagram: a handler may scribble over its descriptor.
-    index: Vec<Rx>,
+    /// Which message each datagram came in: the host's own books, since a handler may scribble over its
+    /// descriptors.
+    index: Vec<u16>,
     messages: Vec<Arrived>,
+    /// The number of the first datagram of each message of the portion that is presented.
+    firsts: Vec<usize>,
+    /// The first message of that portion.
+    portion: usize,
     /// Messages the handler has been shown.
     presented: usize,
     now_ns: u64,
@@ -51,14 +57,15 @@ pub struct Exchange {
     timers_asked: bool,
 }
 
-/// A datagram in the host's own books.
-#[derive(Clone, Copy, Debug, Default)]
-struct Rx {
-    offset: u32,
-    len: u32,
-    cap: u32,
-    /// Which message it came in.
-    message: u32,
+/// A received datagram in the host's own books.
+#[derive(Clone, Copy, Debug)]
+struct Rx<'a> {
+    offset: usize,
+    len: usize,
+    /// The message it came in, its number, and which datagram of it this is.
+    message: &'a Arrived,
+    number: usize,
+    place: usize,
 }
 
 impl Exchange {
@@ -70,8 +77,10 @@ impl Exchange {
             ring: Memory::new(limits.slots * limits.stride),
             rx: vec![EMPTY_RX; limits.rx],
             rx_len: 0,
-            index: vec![Rx::default(); limits.rx],
+            index: vec![0; limits.rx],
             messages: Vec::with_capacity(limits.slots),
+            firsts: Vec::with_capacity(limits.slots),
+            portion: 0,
             presented: 0,
             now_ns: 0,
             bound: NO_ADDR,
@@ -116,12 +125,15 @@ impl Exchange {
 
     /// Adds a received message; false when it has more datagrams than there are descriptors, or does not lie
     /// in the ring.
-    pub fn push(&mut self, a: Arrived) -> bool {
+    #[inline]
+    pub fn push(&mut self, mut a: Arrived) -> bool {
         let train = a.segment > 0 && a.segment < a.len;
-        let a = Arrived { segment: if train { a.segment } else { 0 }, ..a };
+        if !train {
+            a.segment = 0;
+        }
         let inside = (train || a.len <= a.cap)
             && a.offset.checked_add(a.len.max(a.cap)).is_some_and(|end| end <= self.ring.len);
-        let fits = inside && a.datagrams() <= self.rx.len();
+        let fits = inside && a.datagrams() <= self.rx.len() && self.messages.len() < usize::from(u16::MAX);
         if fits {
             self.messages.push(a);
         }
@@ -133,7 +145,8 @@ impl Exchange {
     /// nothing left.
     pub fn present(&mut self) -> usize {
         self.discard_outputs();
-        self.rx_len = 0;
+        self.firsts.clear();
+        (self.rx_len, self.portion) = (0, self.presented);
         while let Some(a) = self.messages.get(self.presented) {
             let n = a.datagrams();
             if self.rx_len > 0 && self.rx_len + n > self.limits.present {
@@ -141,16 +154,15 @@ impl Exchange {
             }
             let free = self.rx.get_mut(self.rx_len..self.rx_len + n).unwrap_or_default();
             let own = self.index.get_mut(self.rx_len..self.rx_len + n).unwrap_or_default();
-            let head = descriptor(a, self.now_ns, self.bound);
-            let (message, train) = (narrow(self.presented), a.segment > 0);
-            let size = if train { a.segment } else { a.len };
-            for (k, (dgram, rx)) in free.iter_mut().zip(own).enumerate() {
-                let offset = a.offset + k * size;
-                let len = narrow(size.min(a.len - k * size));
-                let cap = if train { len } else { narrow(a.cap) };
-                *dgram = pp_dgram { data: self.ring.at(offset), len, cap, ..head };
-                *rx = Rx { offset: narrow(offset), len, cap, message };
+            let number = u16::try_from(self.presented).unwrap_or(u16::MAX);
+            if let ([one], [own]) = (&mut *free, &mut *own) {
+                describe(one, a, self.ring.at(a.offset), self.now_ns, &self.bound);
+                *own = number;
+            } else {
+                cut(free, a, self.ring.at(a.offset), self.now_ns, &self.bound);
+                own.fill(number);
             }
+            self.firsts.push(self.rx_len);
             self.rx_len += n;
             self.presented += 1;
         }
@@ -172,15 +184,23 @@ impl Exchange {
     /// The sender of a datagram.
     #[must_use]
     pub fn peer(&self, index: usize) -> Option<SocketAddr> {
-        let rx = self.index.get(..self.rx_len)?.get(index)?;
-        Some(self.messages.get(rx.message as usize)?.peer)
+        Some(self.received(index)?.message.peer)
     }
 
     /// The bytes of a received datagram as they are now.
     #[must_use]
     pub fn payload(&self, index: usize) -> &[u8] {
-        let rx = self.index.get(..self.rx_len).and_then(|all| all.get(index));
-        rx.map_or(&[], |rx| self.ring.slice(rx.offset as usize, rx.len as usize))
+        self.received(index).map_or(&[], |rx| self.ring.slice(rx.offset, rx.len))
+    }
+
+    /// A datagram the handler has been shown.
+    #[inline]
+    fn received(&self, index: usize) -> Option<Rx<'_>> {
+        let number = usize::from(*self.index.get(..self.rx_len)?.get(index)?);
+        let message = self.messages.get(number)?;
+        let place = index.checked_sub(*self.firsts.get(number.checked_sub(self.portion)?)?)?;
+        let (offset, len) = message.piece(place);
+        Some(Rx { offset, len, message, number, place })
     }
 
     /// Whether the handler dropped that datagram on purpose.
@@ -207,6 +227,15 @@ impl Exchange {
     /// Keeps the messages for which `keep` says so, in order; nothing may be presented yet.
     pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
         self.messages.retain(keep);
+    }
+
+    /// The answer, if what came was one datagram and all that was queued is one answer to it.
+    #[inline]
+    #[must_use]
+    pub fn lone_answer(&self) -> Option<Output<'_>> {
+        let one_each = self.rx_len == 1 && self.tx_len == 1 && self.parked.is_empty() && self.refused == 0;
+        let (tx, message) = self.tx.first().zip(self.messages.get(self.portion)).filter(|_| one_each)?;
+        self.lone(tx, message)
     }
 
     /// What the handler queued in its last call, in order.
@@ -269,21 +298,36 @@ impl Exchange {
     }
 }
 
-/// The descriptor of a message, but for what differs within a train.
-fn descriptor(a: &Arrived, now_ns: u64, bound: pp_addr) -> pp_dgram {
+/// Fills in the descriptors of a train: those of its datagrams differ in where the bytes are.
+fn cut(train: &mut [pp_dgram], a: &Arrived, mut data: *mut u8, now_ns: u64, bound: &pp_addr) {
+    let Some((first, more)) = train.split_first_mut() else { return };
+    describe(first, a, data, now_ns, bound);
+    (first.len, first.cap) = (narrow(a.segment), narrow(a.segment));
+    // Whole copies with one field changed: in bulk, what a datagram costs here is counted in instructions.
+    let head = *first;
+    for dgram in &mut *more {
+        data = data.wrapping_add(a.segment);
+        *dgram = head;
+        dgram.data = data;
+    }
+    if let Some(last) = more.last_mut() {
+        let len = narrow(a.len - (a.datagrams() - 1) * a.segment);
+        (last.len, last.cap) = (len, len);
+    }
+}
+
+/// Fills in the descriptor of a message that is one datagram.
+#[inline]
+fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound: &pp_addr) {
     let multicast = if a.flags.multicast { RX_MULTICAST } else { 0 };
     let broadcast = if a.flags.broadcast { RX_BROADCAST } else { 0 };
     let has_local = if a.destination.is_some() { RX_HAS_LOCAL } else { 0 };
-    pp_dgram {
-        peer: to_pp_addr(a.peer),
-        local: a.destination.map_or(bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port))),
-        rx_ns: now_ns,
-        ifindex: a.ifindex,
-        ecn: a.ecn,
-        flags: multicast | broadcast | has_local,
-        hop_limit: a.hop_limit,
-        ..EMPTY_RX
-    }
+    (dgram.data, dgram.len, dgram.cap) = (data, narrow(a.len), narrow(a.cap));
+    dgram.peer = to_pp_addr(a.peer);
+    dgram.local = a.destination.map_or(*bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port)));
+    (dgram.rx_ns, dgram.ifindex, dgram.ecn) = (now_ns, a.ifindex, a.ecn);
+    (dgram.flags, dgram.hop_limit) = (multicast | broadcast | has_local, a.hop_limit);
+    (dgram.verdict, dgram.reserved) = (VERDICT_NONE, [0; 2]);
 }
 
 /// Offsets and lengths within the ring, which is far smaller than 4 GiB.
@@ -316,11 +360,13 @@ const EMPTY_TX: pp_tx = pp_tx {
     segment: 0,
     ecn: 0,
     flags: 0,
-    reserved0: 0,
+    run: 0,
     to: NO_ADDR,
     from: NO_ADDR,
     reserved: [0; 2],
 };
 
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "a queued entry may point into the handler's own memory")]
 
 use super::address::from_pp_addr;
-use super::{Arrived, Exchange, ReplySource, Rx};
+use super::{Arrived, Exchange, ReplySource};
 use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
 use std::net::SocketAddr;
 use std::slice;
@@ -69,11 +69,58 @@ pub struct Outputs<'a> {
     exchange: &'a Exchange,
     /// What `flush` parked, then the ring.
     lists: [&'a [pp_tx]; 2],
+    /// What is left of an entry with a run.
+    rest: Option<Rest<'a>>,
+    /// Datagrams that the runs of this call may still stand for: as many as it may queue entries.
+    allowance: usize,
+}
+
+/// The received datagrams that an entry answers and that no output has answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Rest<'a> {
+    entry: &'a pp_tx,
+    first: usize,
+    count: usize,
+    /// Number of the message the first of them came in, and its place there.
+    message: usize,
+    place: usize,
 }
 
 impl<'a> Outputs<'a> {
     pub(super) fn new(exchange: &'a Exchange, parked: &'a [pp_tx], ring: &'a [pp_tx]) -> Self {
-        Self { exchange, lists: [parked, ring] }
+        Self { exchange, lists: [parked, ring], rest: None, allowance: exchange.limits.tx_total }
+    }
+
+    /// The part of a run that came in one message: a datagram, or a train.
+    #[inline]
+    fn part_of_run(&mut self, run: Rest<'a>) -> Result<Output<'a>, OutputError> {
+        let message = self.exchange.messages.get(run.message).ok_or(OutputError::Bad)?;
+        let here = if message.segment == 0 { 1 } else { message.datagrams() - run.place };
+        let count = here.min(run.count);
+        if count < run.count {
+            let (first, count) = (run.first + count, run.count - count);
+            self.rest = Some(Rest { first, count, message: run.message + 1, place: 0, ..run });
+        }
+        self.exchange.echo(run.entry, message, run.place, Answers { first: run.first, count })
+    }
+
+    /// What `count` entries, or one with a run, answer: the received datagrams from that of `entry` on.
+    fn begin_run(&self, entry: &'a pp_tx, count: usize) -> Option<Rest<'a>> {
+        let first = entry.rx as usize;
+        let rx = self.exchange.received(first)?;
+        Some(Rest { entry, first, count, message: rx.number, place: rx.place })
+    }
+
+    /// The run of an entry that says it has one.
+    fn own_run(&mut self, entry: &'a pp_tx) -> Result<Output<'a>, OutputError> {
+        let (first, count) = (entry.rx as usize, usize::from(entry.run) + 1);
+        let whole = self.exchange.received(first).is_some_and(|rx| rx.len == entry.len as usize);
+        let plain = entry.data.is_null() && entry.segment == 0 && entry.flags & !(TX_TO | TX_FROM) == 0;
+        let inside = first + count <= self.exchange.rx_len;
+        let left = self.allowance.checked_sub(count).filter(|_| whole && plain && inside);
+        let run = left.and_then(|_| self.begin_run(entry, count)).ok_or(OutputError::Bad)?;
+        self.allowance -= count;
+        self.part_of_run(run)
     }
 }
 
@@ -82,14 +129,23 @@ impl<'a> Iterator for Outputs<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(run) = self.rest.take() {
+            return Some(self.part_of_run(run));
+        }
         if self.lists[0].is_empty() {
             self.lists.swap(0, 1);
         }
         let list = self.lists[0];
         let first = list.first()?;
-        let run = self.exchange.train_run(list);
-        self.lists[0] = list.get(run..).unwrap_or_default();
-        Some(if run > 1 { Ok(self.exchange.train(first, run)) } else { self.exchange.check(first) })
+        let entries = if first.run == 0 { self.exchange.train_run(list) } else { 1 };
+        self.lists[0] = list.get(entries..).unwrap_or_default();
+        Some(if entries > 1 {
+            self.begin_run(first, entries).ok_or(OutputError::Bad).and_then(|run| self.part_of_run(run))
+        } else if first.run > 0 {
+            self.own_run(first)
+        } else {
+            self.exchange.check(first)
+        })
     }
 }
 
@@ -98,34 +154,65 @@ impl Exchange {
     /// length; 1 when it is anything else.
     #[inline]
     fn train_run(&self, list: &[pp_tx]) -> usize {
-        let Some(first) = list.first().filter(|tx| is_plain_echo(tx)) else { return 1 };
-        let rest = self.index.get(first.rx as usize..self.rx_len).unwrap_or_default();
-        let Some(head) = rest.first() else { return 1 };
-        if self.messages.get(head.message as usize).is_none_or(|m| m.segment == 0) {
+        let Some((first, more)) = list.split_first().filter(|(tx, more)| !more.is_empty() && is_echo(tx))
+        else {
+            return 1;
+        };
+        let Some(head) = self.received(first.rx as usize).filter(|rx| rx.message.segment > 0) else {
+            return 1;
+        };
+        let pieces = (head.place + 1..head.message.datagrams()).map(|place| head.message.piece(place));
+        let same = |((number, tx), (_, len)): &((u32, &pp_tx), (usize, usize))| {
+            is_echo(tx) && tx.run == 0 && tx.rx == *number && tx.len as usize == *len
+        };
+        if first.len as usize != head.len {
             return 1;
         }
-        let same = |(k, (tx, rx)): (u32, (&pp_tx, &Rx))| {
-            is_plain_echo(tx) && tx.rx == first.rx + k && tx.len == rx.len && rx.message == head.message
-        };
-        (0..).zip(list.iter().zip(rest)).take_while(|pair| same(*pair)).count().max(1)
+        1 + (first.rx + 1..).zip(more).zip(pieces).take_while(same).count()
     }
 
-    /// The first `run` entries from `first`, as the train they came in.
-    fn train(&self, first: &pp_tx, run: usize) -> Output<'_> {
-        let start = first.rx as usize;
-        let bytes = self.index.get(start..start + run).unwrap_or_default();
-        let offset = bytes.first().map_or(0, |rx| rx.offset as usize);
-        let end = bytes.last().map_or(0, |rx| (rx.offset + rx.len) as usize);
-        let message = bytes.first().and_then(|rx| self.messages.get(rx.message as usize));
-        Output {
-            answers: Answers { first: start, count: run },
-            payload: self.ring.slice(offset, end.saturating_sub(offset)),
-            to: message.map_or(NOWHERE, |m| m.peer),
-            from: message.and_then(|m| m.reply_from),
-            at_ns: 0,
-            segment: message.map_or(0, |m| m.segment),
-            ecn: 0,
+    /// Received bytes on their way back: one datagram, or several of one train as the train they came in.
+    #[inline]
+    fn echo(
+        &self,
+        tx: &pp_tx,
+        message: &Arrived,
+        place: usize,
+        answers: Answers,
+    ) -> Result<Output<'_>, OutputError> {
+        let (to, from) = route(tx, Some(message))?;
+        let (offset, mut len) = message.piece(place);
+        if len > most(to) {
+            return Err(OutputError::TooLong);
         }
+        let mut segment = 0;
+        if answers.count > 1 {
+            let (last, last_len) = message.piece(place + answers.count - 1);
+            (len, segment) = (last + last_len - offset, message.segment);
+        }
+        let payload = self.ring.slice(offset, len);
+        Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3 })
+    }
+
+    /// The answer to the only datagram, one datagram to its sender: what [`Self::check`] says of such an entry, the
+    /// short way.
+    #[inline]
+    pub(super) fn lone(&self, tx: &pp_tx, message: &Arrived) -> Option<Output<'_>> {
+        let len = tx.len as usize;
+        if tx.rx != 0 || tx.run != 0 || tx.flags != 0 || tx.segment != 0 || len > most(message.peer) {
+            return None;
+        }
+        let payload = if !tx.data.is_null() {
+            // SAFETY: as in `check`.
+            unsafe { slice::from_raw_parts(tx.data, len) }
+        } else if len <= message.cap {
+            self.ring.slice(message.offset, len)
+        } else {
+            return None;
+        };
+        let answers = Answers { first: 0, count: 1 };
+        let (to, from) = (message.peer, message.reply_from);
+        Some(Output { answers, payload, to, from, at_ns: tx.at_ns, segment: 0, ecn: tx.ecn & 3 })
     }
 
     fn check(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
@@ -136,46 +223,49 @@ impl Exchange {
         let len = tx.len as usize;
         let answered = match tx.rx {
             NO_RX => None,
-            index => {
-                let rx = self.index.get(..self.rx_len).and_then(|all| all.get(index as usize));
-                let rx = rx.ok_or(OutputError::Bad)?;
-                Some((index as usize, rx, self.messages.get(rx.message as usize).ok_or(OutputError::Bad)?))
-            }
+            index => Some(self.received(index as usize).ok_or(OutputError::Bad)?),
         };
-        let (to, from) = route(tx, answered.map(|(_, _, message)| message))?;
-        if len > if to.is_ipv4() { MAX_V4 } else { MAX_V6 } {
+        let (to, from) = route(tx, answered.map(|rx| rx.message))?;
+        if len > most(to) {
             return Err(OutputError::TooLong);
         }
         let payload = if tx.data.is_null() {
-            let (_, rx, _) = answered.ok_or(OutputError::Bad)?;
-            if tx.len > rx.cap {
+            let rx = answered.ok_or(OutputError::Bad)?;
+            let cap = if rx.message.segment == 0 { rx.message.cap } else { rx.len };
+            if len > cap {
                 return Err(OutputError::Bad);
             }
-            self.ring.slice(rx.offset as usize, len)
+            self.ring.slice(rx.offset, len)
         } else {
             // SAFETY: the contract of `pp_tx::data`: the bytes lie in the ring, the arena, or memory of the
             // instance that stays unchanged until its next call, which cannot happen while `self` is borrowed.
             unsafe { slice::from_raw_parts(tx.data, len) }
         };
-        let answers = answered.map_or_else(Answers::default, |(first, _, _)| Answers { first, count: 1 });
+        let first = tx.rx as usize;
+        let answers = answered.map_or_else(Answers::default, |_| Answers { first, count: 1 });
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
         Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3 })
     }
 }
 
+/// Largest payload that can be sent to an address.
+#[inline]
+fn most(to: SocketAddr) -> usize {
+    if to.is_ipv4() { MAX_V4 } else { MAX_V6 }
+}
+
 /// Largest UDP payload over IPv4: 65,535 less the IP and UDP headers.
 const MAX_V4: usize = 65_507;
 /// Largest UDP payload over IPv6 without jumbograms.
 const MAX_V6: usize = 65_527;
-/// Where a train without a message would go; there is none.
-const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
-
+/// Whether an entry sends a received datagram back at once.
 #[inline]
-fn is_plain_echo(tx: &pp_tx) -> bool {
+fn is_echo(tx: &pp_tx) -> bool {
     tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
 }
 
+#[inline]
 fn route(tx: &pp_tx, answered: Option<&Arrived>) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {
     let to = if tx.flags & TX_TO != 0 {
         from_pp_addr(&tx.to).ok_or(OutputError::NoDestination)?

@@ -6,7 +6,7 @@ use super::*;
 use polyport_abi::{TX_FROM, TX_TO};
 use std::net::IpAddr;
 
-const SMALL: ExchangeLimits = ExchangeLimits {
+pub(super) const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
     slot_len: 64,
     stride: 80,
@@ -20,7 +20,7 @@ const SMALL: ExchangeLimits = ExchangeLimits {
 
 const BOUND: &str = "0.0.0.0:1062";
 
-fn arrived(offset: usize, len: usize) -> Arrived {
+pub(super) fn arrived(offset: usize, len: usize) -> Arrived {
     Arrived {
         offset,
         len,
@@ -46,7 +46,7 @@ fn exchange(payloads: &[&[u8]]) -> Exchange {
     e
 }
 
-fn set(e: &mut Exchange, entries: &[pp_tx]) {
+pub(super) fn set(e: &mut Exchange, entries: &[pp_tx]) {
     e.tx[..entries.len()].copy_from_slice(entries);
     e.tx_len = entries.len();
 }
@@ -247,7 +247,7 @@ fn train(len: usize) -> Exchange {
     e
 }
 
-fn echo(rx: u32, len: u32) -> pp_tx {
+pub(super) fn echo(rx: u32, len: u32) -> pp_tx {
     pp_tx { rx, len, ..EMPTY_TX }
 }
 

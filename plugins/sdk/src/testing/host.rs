@@ -157,7 +157,7 @@ const DIRTY: pp_tx = pp_tx {
     segment: 0xDEDE,
     ecn: 0xDE,
     flags: 0xDE,
-    reserved0: 0xDEDE,
+    run: 0xDEDE,
     to: DIRTY_ADDR,
     from: DIRTY_ADDR,
     reserved: [0; 2],

@@ -11,6 +11,8 @@ mod facts_tests;
 mod host;
 mod kinds;
 mod options;
+#[cfg(test)]
+mod runs_tests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -218,7 +220,7 @@ impl<H: Handler> Harness<H> {
         let discarded = rx.iter().filter(|d| d.verdict == abi::VERDICT_DISCARD).count();
         self.discarded += discarded as u64;
         let taken = std::mem::take(&mut self.session.fake.borrow_mut().call.taken);
-        for tx in taken {
+        for tx in taken.iter().flat_map(|tx| table::single(tx, rx)) {
             match settle(tx, rx, self.now_ns) {
                 Some(sent) => {
                     self.waiting.insert((sent.at_ns, self.queued), sent);
@@ -319,7 +321,7 @@ impl<H: Handler> Harness<H> {
 fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
     let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
     let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
-    if tx.flags & !(abi::TX_TO | abi::TX_FROM) != 0 || tx.len as usize > MAX_PAYLOAD {
+    if tx.flags & !(abi::TX_TO | abi::TX_FROM) != 0 || tx.run != 0 || tx.len as usize > MAX_PAYLOAD {
         return None;
     }
     if tx.data.is_null() {

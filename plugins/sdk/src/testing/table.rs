@@ -198,6 +198,19 @@ pub(super) fn payload(tx: &abi::pp_tx) -> Vec<u8> {
     unsafe { core::slice::from_raw_parts(tx.data, tx.len as usize) }.to_vec()
 }
 
+/// The entries that an entry with a run stands for, or itself. A run that is none is left as it is, to be
+/// refused.
+pub(super) fn single(tx: &abi::pp_tx, rx: &[pp_dgram]) -> Vec<abi::pp_tx> {
+    let last = tx.rx.saturating_add(tx.run.into());
+    let lengths = rx.get(tx.rx as usize..=last as usize).unwrap_or_default();
+    let whole = lengths.first().is_some_and(|first| first.len == tx.len);
+    if tx.run == 0 || !tx.data.is_null() || tx.segment != 0 || !whole {
+        return vec![*tx];
+    }
+    let numbered = (tx.rx..).zip(lengths);
+    numbered.map(|(rx, datagram)| abi::pp_tx { rx, len: datagram.len, run: 0, ..*tx }).collect()
+}
+
 /// The values as the ABI has them, and the texts they point to.
 fn raw_values(values: &[Parsed]) -> (Vec<pp_value>, Vec<Vec<u8>>) {
     let mut texts = Vec::new();

@@ -1,0 +1,111 @@
+//! When to let more of a stream arrive before it is looked at again.
+//!
+//! A peer that sends plain datagrams one after the other is chased by a loop that is faster than it: every visit
+//! finds a handful, and pays for a wake-up, a receive and a send call what a visit of dozens would. Network cards
+//! have the same trouble with interrupts and the same cure, interrupt moderation: while a stream lasts, rest a few
+//! microseconds between two looks. A datagram that comes alone is never kept waiting.
+
+use std::time::Duration;
+
+/// Datagrams a visit has to find after a rest for the next one to be worth it.
+const WORTH: usize = 6;
+/// A visit that found so many needs no rest: its calls are well used.
+const PLENTY: usize = 48;
+/// Rests in a row that were not worth it, before they are tried rarely.
+const FRUITLESS_RESTS: u8 = 2;
+/// Visits of a stream until a rare try.
+const TRY_EVERY: u8 = 64;
+
+/// What a turn found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Listeners that were visited.
+    pub(super) visits: usize,
+    /// Messages of all visits.
+    pub(super) messages: usize,
+    /// A visit found several equal datagrams of one peer in a row.
+    pub(super) stream: bool,
+}
+
+/// Decides after each turn.
+#[derive(Debug)]
+pub(super) struct Moderation {
+    rest: Duration,
+    /// The turn that ended began with a rest.
+    rested: bool,
+    fruitless: u8,
+    /// Visits of a stream since the last rest.
+    unrested: u8,
+}
+
+impl Moderation {
+    /// Rests for so long; never, when that is zero.
+    pub(super) fn new(rest: Duration) -> Self {
+        Self { rest, rested: false, fruitless: 0, unrested: 0 }
+    }
+
+    /// Whether a stream is rested for; then it is not looked at twice in one visit.
+    #[inline]
+    pub(super) fn is_on(&self) -> bool {
+        !self.rest.is_zero() && self.fruitless < FRUITLESS_RESTS
+    }
+
+    /// How long to rest before the next look, if at all.
+    #[inline]
+    pub(super) fn after(&mut self, found: Found) -> Option<Duration> {
+        if self.rest.is_zero() {
+            return None;
+        }
+        if std::mem::take(&mut self.rested) {
+            let worth = found.messages >= WORTH;
+            self.fruitless = if worth { 0 } else { (self.fruitless + 1).min(FRUITLESS_RESTS) };
+        }
+        // Who else is busy must not wait, and fills the time anyway.
+        if found.visits != 1 || !found.stream || found.messages >= PLENTY {
+            return None;
+        }
+        self.unrested = self.unrested.saturating_add(1);
+        self.rested = self.fruitless < FRUITLESS_RESTS || self.unrested >= TRY_EVERY;
+        if self.rested {
+            self.unrested = 0;
+        }
+        self.rested.then_some(self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Duration = Duration::from_micros(20);
+
+    fn stream(messages: usize) -> Found {
+        Found { visits: 1, messages, stream: true }
+    }
+
+    fn rests(moderation: &mut Moderation, found: Found) -> usize {
+        (0..256).filter(|_| moderation.after(found).is_some()).count()
+    }
+
+    #[test]
+    fn a_stream_that_fills_the_rests_is_rested_for_and_a_thin_one_is_tried_now_and_then() {
+        let mut moderation = Moderation::new(REST);
+        assert_eq!(rests(&mut moderation, stream(WORTH)), 256);
+        assert_eq!(rests(&mut moderation, stream(WORTH - 1)), 1 + 255 / usize::from(TRY_EVERY));
+        assert!(rests(&mut moderation, stream(WORTH)) > 256 - usize::from(TRY_EVERY), "it may come back");
+    }
+
+    #[test]
+    fn nobody_waits_who_is_alone_or_beside_others_or_has_plenty() {
+        let cases = [
+            Found { stream: false, ..stream(30) },
+            Found { visits: 2, ..stream(30) },
+            Found { visits: 0, ..stream(0) },
+            stream(PLENTY),
+        ];
+        for found in cases {
+            assert_eq!(rests(&mut Moderation::new(REST), found), 0, "{found:?}");
+        }
+        assert_eq!(rests(&mut Moderation::new(Duration::ZERO), stream(30)), 0);
+    }
+}
