@@ -159,7 +159,7 @@ impl Journal {
         for payload in datagrams(message) {
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
-            self.left.push((at, message.to, payload));
+            self.left.push((at, *message.to, payload));
         }
     }
 
@@ -187,7 +187,7 @@ impl Journal {
 
     /// A datagram of a message leaves, or dies of its errno; either way it is done with.
     fn leaves(&mut self, at: usize, message: &Message<'_>, payload: &[u8]) {
-        let id = number(payload).or_else(|| self.tiny.get(&(at, message.to)).copied());
+        let id = number(payload).or_else(|| self.tiny.get(&(at, *message.to)).copied());
         self.note("leaves", at, id.unwrap_or(u64::MAX), u64::try_from(payload.len()).unwrap());
         self.progress += 1;
         let Some((id, request)) = id.and_then(|id| Some((id, self.requests.get_mut(&id)?))) else {
@@ -196,12 +196,12 @@ impl Journal {
         };
         request.answers += 1;
         let ledger = &mut self.ledgers[at];
-        let last = ledger.last_answer.insert(message.to, id);
+        let last = ledger.last_answer.insert(*message.to, id);
         let wrong = [
             (request.socket != at, "by another listener"),
             (request.refused, "though it was refused"),
-            (request.peer != message.to, "to another peer"),
-            (request.asked != message.from, "from an address that was not asked (I7)"),
+            (request.peer != *message.to, "to another peer"),
+            (request.asked != message.from.copied(), "from an address that was not asked (I7)"),
             (request.payload != payload, "with other bytes"),
             (request.answers > ledger.most_answers, "too often"),
             (ledger.ordered && last.is_some_and(|last| last > id), "after a later one of the same peer"),
@@ -249,5 +249,5 @@ fn datagrams(message: &Message<'_>) -> Vec<Vec<u8>> {
 
 /// The first datagram of a message, and where it goes.
 fn head(message: &Message<'_>) -> (SocketAddr, Vec<u8>) {
-    (message.to, datagrams(message).swap_remove(0))
+    (*message.to, datagrams(message).swap_remove(0))
 }

@@ -67,7 +67,7 @@ pub(super) fn fits(run: Run) -> bool {
 
 /// Messages for the runs at the head of `outputs`; `parts` are their bytes, one part an output.
 pub(super) fn messages<'a>(
-    outputs: &[Output<'a>],
+    outputs: &'a [Output<'a>],
     parts: &'a [IoSlice<'a>],
     runs: &[Run],
     messages: &mut ArrayVec<Message<'a>, MAX_OUTPUTS>,
@@ -77,7 +77,7 @@ pub(super) fn messages<'a>(
         let Some((first, parts)) = outputs.get(at).zip(parts.get(at..at + run.outputs)) else { return };
         at += run.outputs;
         let segment = u16::try_from(run.segment).ok().and_then(NonZeroU16::new);
-        messages.push(Message { to: first.to, from: first.from, parts, segment, ecn: first.ecn });
+        messages.push(Message { to: &first.to, from: first.from.as_ref(), parts, segment, ecn: first.ecn });
     }
 }
 

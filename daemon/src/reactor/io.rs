@@ -137,9 +137,9 @@ pub struct Received {
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// Destination.
-    pub to: SocketAddr,
+    pub to: &'a SocketAddr,
     /// Source; none lets the kernel choose.
-    pub from: Option<ReplySource>,
+    pub from: Option<&'a ReplySource>,
     /// The bytes, gathered in order.
     pub parts: &'a [IoSlice<'a>],
     /// Cut into datagrams of this size; none is one datagram.

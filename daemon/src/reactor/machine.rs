@@ -70,6 +70,9 @@ pub enum Flow {
     Fatal,
 }
 
+/// How far ahead of an event the slot of another is fetched.
+const EVENTS_AHEAD: usize = 4;
+
 impl<I: Io> Reactor<I> {
     /// A reactor without listeners. `seed` feeds every handler and the jitter of restarts.
     #[must_use]
@@ -175,7 +178,12 @@ impl<I: Io> Reactor<I> {
         // 2. Events to the ready list.
         let mut stop = false;
         let events_were_none = events.is_empty();
-        for event in &events {
+        for (number, event) in events.iter().enumerate() {
+            if let Some(Event::Ready { token, .. }) = events.get(number + EVENTS_AHEAD)
+                && let Some(soon) = self.listeners.get(token.index as usize)
+            {
+                soon.prefetch();
+            }
             match *event {
                 Event::Stop => stop = true,
                 Event::Ready { token, readable, writable } => self.note(token, readable, writable),

@@ -138,7 +138,7 @@ impl Io for MioIo {
 #[inline]
 fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
     Transmit {
-        to: message.to,
+        to: *message.to,
         from: message.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
         parts: message.parts,
         segment: message.segment,

@@ -193,8 +193,8 @@ impl<I: Io> Transmitter<'_, I> {
     #[inline]
     fn send_piece(&mut self, listener: &mut Listener<I::Socket>, piece: &Output<'_>) -> std::io::Result<()> {
         let parts = [IoSlice::new(piece.payload)];
-        let message =
-            Message { to: piece.to, from: piece.from, parts: &parts, segment: None, ecn: piece.ecn };
+        let (to, from) = (&piece.to, piece.from.as_ref());
+        let message = Message { to, from, parts: &parts, segment: None, ecn: piece.ecn };
         self.io.send(&mut listener.socket, std::slice::from_ref(&message))?;
         listener.counters.sent += 1;
         listener.counters.sent_bytes += piece.payload.len() as u64;

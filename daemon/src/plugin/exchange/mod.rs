@@ -143,10 +143,26 @@ impl Exchange {
     /// Describes the next messages to the handler, and forgets the answers to the last ones: as many as
     /// [`ExchangeLimits::present`] allows, at least one. Returns how many datagrams they are; 0 when there is
     /// nothing left.
+    #[inline]
     pub fn present(&mut self) -> usize {
         self.discard_outputs();
         self.firsts.clear();
         (self.rx_len, self.portion) = (0, self.presented);
+        if let ([a], [dgram, ..], [number, ..], 0) =
+            (&self.messages[..], &mut self.rx[..], &mut self.index[..], self.presented)
+            && a.segment == 0
+        {
+            describe(dgram, a, self.ring.at(a.offset), self.now_ns, &self.bound);
+            *number = 0;
+            self.firsts.push(0);
+            (self.rx_len, self.presented) = (1, 1);
+            return 1;
+        }
+        self.present_more()
+    }
+
+    /// The same for more than one datagram.
+    fn present_more(&mut self) -> usize {
         while let Some(a) = self.messages.get(self.presented) {
             let n = a.datagrams();
             if self.rx_len > 0 && self.rx_len + n > self.limits.present {
@@ -154,12 +170,12 @@ impl Exchange {
             }
             let free = self.rx.get_mut(self.rx_len..self.rx_len + n).unwrap_or_default();
             let own = self.index.get_mut(self.rx_len..self.rx_len + n).unwrap_or_default();
-            let number = u16::try_from(self.presented).unwrap_or(u16::MAX);
+            let (number, data) = (u16::try_from(self.presented).unwrap_or(u16::MAX), self.ring.at(a.offset));
             if let ([one], [own]) = (&mut *free, &mut *own) {
-                describe(one, a, self.ring.at(a.offset), self.now_ns, &self.bound);
+                describe(one, a, data, self.now_ns, &self.bound);
                 *own = number;
             } else {
-                cut(free, a, self.ring.at(a.offset), self.now_ns, &self.bound);
+                cut(free, a, data, self.now_ns, &self.bound);
                 own.fill(number);
             }
             self.firsts.push(self.rx_len);

@@ -180,18 +180,25 @@ impl Exchange {
         place: usize,
         answers: Answers,
     ) -> Result<Output<'_>, OutputError> {
-        let (to, from) = route(tx, Some(message))?;
         let (offset, mut len) = message.piece(place);
-        if len > most(to) {
-            return Err(OutputError::TooLong);
-        }
         let mut segment = 0;
         if answers.count > 1 {
             let (last, last_len) = message.piece(place + answers.count - 1);
             (len, segment) = (last + last_len - offset, message.segment);
         }
         let payload = self.ring.slice(offset, len);
-        Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3 })
+        let (at_ns, ecn) = (tx.at_ns, tx.ecn & 3);
+        if tx.flags == 0 {
+            // A received datagram is never longer than one that can be sent.
+            let (to, from) = (message.peer, message.reply_from);
+            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn });
+        }
+        let (to, from) = route(tx, Some(message))?;
+        let longest = if segment == 0 { len } else { segment };
+        if longest > most(to) {
+            return Err(OutputError::TooLong);
+        }
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn })
     }
 
     /// The answer to the only datagram, one datagram to its sender: what [`Self::check`] says of such an entry, the
