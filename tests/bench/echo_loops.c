@@ -1,8 +1,9 @@
 /* The floor: hand-written echo loops that do nothing but what a UDP echo has to do.
  *
- *   echo_loops plain|mmsg|gro|coalesce ADDRESS FIRST_PORT PORTS
+ *   echo_loops plain|epoll|mmsg|gro|coalesce ADDRESS FIRST_PORT PORTS
  *
  * plain     recvfrom, sendto
+ * epoll     the same, waiting in epoll also with one port: what a loop that could serve more ports costs
  * mmsg      recvmmsg, sendmmsg
  * gro       the same with UDP_GRO; a train goes back as one UDP_SEGMENT send
  * coalesce  the same, and runs of equal datagrams to one peer go back as one UDP_SEGMENT send
@@ -131,7 +132,7 @@ static int serve_batch(int fd, int flags)
 int main(int argc, char **argv)
 {
     if (argc != 5) return fprintf(stderr, "usage: echo_loops MODE ADDRESS FIRST_PORT PORTS\n"), 64;
-    int plain = !strcmp(argv[1], "plain"), first = atoi(argv[3]), ports = atoi(argv[4]);
+    int epoll = !strcmp(argv[1], "epoll"), plain = epoll || !strcmp(argv[1], "plain"), first = atoi(argv[3]), ports = atoi(argv[4]);
     coalesce = !strcmp(argv[1], "coalesce");
     gro = coalesce || !strcmp(argv[1], "gro");
     struct rlimit files;
@@ -139,7 +140,7 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     for (int i = 0; i < SLOTS; i++) prepare(i);
-    if (ports == 1) {
+    if (ports == 1 && !epoll) {
         int fd = open_port(argv[2], first);
         puts("ready");
         fflush(stdout);

@@ -2,35 +2,40 @@
 """What a datagram costs: polyport against hand-written C loops, in alternation.
 
     cargo build --release
-    python3 tests/bench/run.py [--rounds 5] [--seconds 1] [--shapes train,window,...] [--markdown FILE]
+    python3 tests/bench/run.py [--sessions 4] [--rounds 10] [--seconds 0.25] [--shapes train,window,...] [--markdown FILE]
 
-Builds the C programs beside this file, pins the server to CPU 0 and the load to CPU 1, and runs every server
-once a round, so that a change of the machine meets all of them. The figure is the CPU time of the server (user
-and system, /proc/PID/schedstat) divided by the replies the load counted. Of each server the median is shown;
-the ratio is the median, over the rounds, of (best C loop of the round) / polyport; for spin it is the ratio of
-the rates. Only the standard library.
+Builds the C programs beside this file. In a session all servers of a shape run at once, each on ports of its own and
+pinned to CPU 0; in a round each of them, in an order drawn anew, gets the load for a moment, from CPU 1. So a change
+of the machine meets all of them, and those that are not asked cost nothing. The figure is the CPU time of the server
+(user and system, /proc/PID/schedstat) divided by the replies the load counted; shown is the median of all rounds.
+
+The ratio is the median, over the rounds, of (best C loop) / polyport, where the best loop is the one of the four with
+the lowest median; its quartiles stand behind it. A second copy of one loop runs along: its ratio to the first is what
+these figures make of two equal programs. For spin the rates are compared. Only the standard library.
 """
 import argparse
 import json
 import os
 import pathlib
 import platform
+import random
 import statistics
 import subprocess
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PORT = 21000
+FIRST_PORT, PORTS_EACH = 20000, 1100
 LOOPS = ["plain", "mmsg", "gro", "coalesce"]
+# title, load, ports, the loop that runs twice, target
 SHAPES = {
-    "train": ("trains: one GSO client, 64 x 64 B, 8 in flight", 1, 0.90),
-    "window": ("window: 4 clients, 64 in flight each", 1, 1.00),
-    "peers": ("256 peers, one in flight each, one port", 1, 0.97),
-    "ports": ("1000 ports, one in flight on each", 1000, 0.97),
-    "pingpong": ("ping-pong: one in flight", 1, 0.97),
-    "spin": ("ping-pong with spin = \"50us\"", 1, 1.50),
-    "many": ("window, with 19,000 more ports bound", 1, 0.97),
+    "train": ("trains: one GSO client, 64 x 64 B, 8 in flight", "train", 1, "coalesce", 0.90),
+    "window": ("window: 4 clients, 64 in flight each", "window", 1, "coalesce", 1.00),
+    "peers": ("256 peers, one in flight each, one port", "peers", 1, "coalesce", 0.97),
+    "ports": ("1000 ports, one in flight on each", "ports", 1000, "plain", 0.97),
+    "pingpong": ("ping-pong: one in flight", "pingpong", 1, "plain", 0.97),
+    "spin": ('ping-pong with spin = "50us" (rates)', "pingpong", 1, "plain", 1.50),
+    "many": ("window, with 19,000 more ports bound", "window", 1, None, 0.97),
 }
 
 
@@ -40,7 +45,7 @@ def main():
         folder = pathlib.Path(folder)
         for program in ["echo_loops", "generate"]:
             subprocess.run(["cc", "-O2", "-o", folder / program, HERE / f"{program}.c"], check=True)
-        rows = [measure(shape, folder, options) for shape in options.shapes.split(",")]
+        rows = [row(shape, measure(shape, folder, options)) for shape in options.shapes.split(",")]
     text = markdown(rows, options)
     print(text)
     if options.markdown:
@@ -49,48 +54,59 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--sessions", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=0.25)
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--polyport", default=str(ROOT / "target/release/polyport"))
+    parser.add_argument("--seed", type=int, default=1, help="of the order within a round")
     parser.add_argument("--markdown")
     return parser.parse_args()
 
 
 def measure(shape, folder, options):
-    load = {"spin": "pingpong", "many": "window"}.get(shape, shape)
-    servers = {name: loop(folder, name, shape) for name in LOOPS}
-    servers["polyport"] = polyport(folder, shape, options)
+    """For each server the results of all rounds: (cost, rate, lost)."""
+    _, load, _, twin, _ = SHAPES[shape]
     if shape == "many":
-        # The question is what the other ports cost, so polyport with one port is the measure.
-        servers = {"one port": polyport(folder, "window", options), "polyport": servers["polyport"]}
-    costs = {name: [] for name in servers}
-    lost = {name: 0 for name in servers}
-    rates = {name: [] for name in servers}
-    for _ in range(options.rounds):
-        for name, command in servers.items():
-            cost, rate, missing = once(folder, command, load, options.seconds)
-            costs[name].append(cost)
-            rates[name].append(rate)
-            lost[name] += missing
-    others = [name for name in servers if name != "polyport"]
-    if shape == "spin":
-        # A spinning loop buys rate with CPU time, so here the rates are compared.
-        ratios = [rates["polyport"][i] / max(rates[o][i] for o in others) for i in range(options.rounds)]
+        # The question is what the other ports cost, so polyport with one port is the measure, and each runs alone.
+        groups = [["one port"], ["polyport"]]
     else:
-        ratios = [min(costs[o][i] for o in others) / costs["polyport"][i] for i in range(options.rounds)]
-    return shape, costs, rates, lost, statistics.median(ratios)
+        groups = [[*LOOPS, "epoll", "twin", "polyport"]]
+    results = {name: [] for group in groups for name in group}
+    order = random.Random(options.seed)
+    for _ in range(options.sessions):
+        for group in groups:
+            servers = {name: start(name, shape, index, folder, options) for index, name in enumerate(group)}
+            try:
+                for _ in range(options.rounds):
+                    for name in order.sample(group, len(group)):
+                        results[name].append(once(*servers[name], folder, load, options.seconds))
+            finally:
+                for process, _ in servers.values():
+                    process.kill()
+                    process.wait()
+    return results
 
 
-def loop(folder, name, shape):
-    return [str(folder / "echo_loops"), name, "127.0.0.1", str(PORT), str(SHAPES[shape][1])]
+def start(name, shape, index, folder, options):
+    _, _, ports, twin, _ = SHAPES[shape]
+    port = FIRST_PORT + index * PORTS_EACH
+    if name in ("polyport", "one port"):
+        command = polyport(shape if name == "polyport" else "window", port, ports, folder, options)
+    else:
+        mode = twin if name == "twin" else name
+        command = [str(folder / "echo_loops"), mode, "127.0.0.1", str(port), str(ports)]
+    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "ready" in line or "serving" in line:
+            return process, port
+    raise SystemExit(f"{name} did not start")
 
 
-def polyport(folder, shape, options):
-    ports = SHAPES[shape][1]
-    last = f"-{PORT + ports - 1}" if ports > 1 else ""
+def polyport(shape, port, ports, folder, options):
+    last = f"-{port + ports - 1}" if ports > 1 else ""
     text = '[limits]\nspin = "50us"\n' if shape == "spin" else ""
-    text += f'[[listen]]\nbind = "127.0.0.1:{PORT}{last}"\nplugin = "echo"\n'
+    text += f'[[listen]]\nbind = "127.0.0.1:{port}{last}"\nplugin = "echo"\n'
     text += 'recv_buffer = "4MiB"\nsend_buffer = "4MiB"\n'
     if shape == "many":
         text += '[[listen]]\nname = "idle"\nbind = "127.0.0.1:30000-48999"\nplugin = "echo"\n'
@@ -99,19 +115,11 @@ def polyport(folder, shape, options):
     return [options.polyport, "run", "-q", "-c", str(path)]
 
 
-def once(folder, command, load, seconds):
-    server = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
-    try:
-        for line in server.stdout:
-            if "ready" in line or "serving" in line:
-                break
-        before = cpu_ns(server.pid)
-        run = ["taskset", "-c", "1", str(folder / "generate"), load, "127.0.0.1", str(PORT), str(seconds)]
-        result = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
-        spent = cpu_ns(server.pid) - before
-    finally:
-        server.kill()
-        server.wait()
+def once(process, port, folder, load, seconds):
+    before = cpu_ns(process.pid)
+    run = ["taskset", "-c", "1", str(folder / "generate"), load, "127.0.0.1", str(port), str(seconds)]
+    result = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    spent = cpu_ns(process.pid) - before
     assert result["sent"] == result["replies"] + result["lost"] + result["in_flight"], result
     return spent / max(1, result["replies"]), result["replies"] / result["seconds"], result["lost"]
 
@@ -120,32 +128,46 @@ def cpu_ns(pid):
     return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
+def row(shape, results):
+    costs = {name: [cost for cost, _, _ in rounds] for name, rounds in results.items()}
+    rates = {name: [rate for _, rate, _ in rounds] for name, rounds in results.items()}
+    lost = sum(lost for _, _, lost in results["polyport"])
+    median = {name: statistics.median(values) for name, values in costs.items()}
+    if shape == "spin":
+        # A spinning loop buys rate with CPU time, so here the rates are compared.
+        best = max(LOOPS, key=lambda name: statistics.median(rates[name]))
+        ratios = [ours / theirs for ours, theirs in zip(rates["polyport"], rates[best])]
+    else:
+        best = min((name for name in LOOPS + ["one port"] if name in costs), key=median.get)
+        ratios = [theirs / ours for ours, theirs in zip(costs["polyport"], costs[best])]
+    twin = SHAPES[shape][3]
+    itself = [a / b for a, b in zip(costs[twin], costs["twin"])] if twin else []
+    return shape, median, best, ratios, itself, lost, statistics.median(rates["polyport"])
+
+
 def markdown(rows, options):
     lines = [
-        f"Linux {platform.release()}, {os.cpu_count()} CPUs, {options.rounds} rounds of {options.seconds} s, server CPU "
-        "nanoseconds a datagram (median).",
+        f"Linux {platform.release().split('-')[0]}, {os.cpu_count()} CPUs, {options.sessions} sessions of "
+        f"{options.rounds} rounds of {options.seconds} s, server CPU nanoseconds a datagram (median).",
         "",
-        "| shape | recvfrom/sendto | mmsg | GRO+GSO | coalesced | polyport | ratio | target | lost |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| shape | recvfrom/sendto | mmsg | GRO+GSO | coalesced | with epoll | polyport | ratio | quartiles | a loop "
+        "to itself | target | lost | replies/s |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
-    for shape, costs, _, lost, ratio in rows:
-        title, _, target = SHAPES[shape]
-        cells = [cost(costs.get(name)) for name in LOOPS]
-        if "one port" in costs:
-            cells = ["", "", "", f"one port: {cost(costs['one port'])}"]
-        cells.append(cost(costs["polyport"]))
-        lines.append(
-            f"| {title} | {' | '.join(cells)} | {ratio:.2f} | {target:.2f} | {lost['polyport']} |"
-        )
-    rate = [
-        f"{SHAPES[shape][0].split(':')[0]} {statistics.median(rates['polyport']) / 1e6:.2f}" for shape, _, rates, _, _ in rows
-    ]
-    lines += ["", f"Replies of polyport, million a second: {', '.join(rate)}.", ""]
-    return "\n".join(lines)
+    for shape, median, best, ratios, itself, lost, rate in rows:
+        title, *_, target = SHAPES[shape]
+        cells = [mark(f"{median[name]:,.0f}", name == best) if name in median else "" for name in [*LOOPS, "epoll"]]
+        if "one port" in median:
+            cells[3] = f"one port: {median['one port']:,.0f}"
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        control = f"{statistics.median(itself):.2f}" if itself else ""
+        cells += [f"{median['polyport']:,.0f}", f"{middle:.2f}", f"{low:.2f} to {high:.2f}", control]
+        lines.append(f"| {title} | {' | '.join(cells)} | {target:.2f} | {lost} | {rate:,.0f} |")
+    return "\n".join([*lines, ""])
 
 
-def cost(values):
-    return "" if not values else f"{statistics.median(values):,.0f}"
+def mark(text, is_best):
+    return f"**{text}**" if is_best else text
 
 
 if __name__ == "__main__":

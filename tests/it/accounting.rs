@@ -2,7 +2,7 @@
 
 use crate::polyport;
 use polyport_tests::kernel::{lost_on_loopback, udp_queue};
-use polyport_tests::{DEADLINE, Daemon};
+use polyport_tests::{DEADLINE, Daemon, scale};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
@@ -20,7 +20,8 @@ fn a_flood_is_answered_dropped_with_a_reason_or_counted_by_the_kernel() {
     let lost = lost_on_loopback();
     let socket = client(&daemon);
     let (mut answers, mut next) = (0, 0);
-    for number in 0..FLOOD {
+    let flood = FLOOD * scale();
+    for number in 0..flood {
         socket.send(&number.to_be_bytes()).unwrap();
         // Only what is there already: whoever waits for an answer does not flood.
         if number % 64 == 0 {
@@ -46,7 +47,7 @@ fn a_flood_is_answered_dropped_with_a_reason_or_counted_by_the_kernel() {
     assert_eq!(received, served.sent("echo", "replies"));
     assert_eq!(served.counted("echo", "drops"), at_daemon, "the closing report has the kernel's count");
     // The interface itself loses nothing, except where the kernel falls far behind; then it says so.
-    assert_missing(u64::from(FLOOD), received + at_daemon, lost);
+    assert_missing(u64::from(flood), received + at_daemon, lost);
     assert_missing(sent, answers + at_client, lost);
 }
 
@@ -54,21 +55,21 @@ fn a_flood_is_answered_dropped_with_a_reason_or_counted_by_the_kernel() {
 fn a_paced_stream_is_answered_to_the_last_number_and_in_order() {
     let daemon = polyport().listen("127.0.0.1:0=echo").serve();
     let socket = client(&daemon);
-    let mut next = 0;
-    for number in 0..PACED {
+    let (mut next, paced) = (0, PACED * scale());
+    for number in 0..paced {
         socket.send(&number.to_be_bytes()).unwrap();
         if number >= next + WINDOW {
             expect(&socket, &mut next);
         }
     }
-    while next < PACED {
+    while next < paced {
         expect(&socket, &mut next);
     }
     assert_eq!(daemon.queue(0).drops, 0);
     let served = daemon.stop();
     for (what, side) in [("received", 0), ("replied", 0), ("replies", 1), ("sent", 1)] {
         let n = if side == 0 { served.received("echo", what) } else { served.sent("echo", what) };
-        assert_eq!(n, u64::from(PACED), "{what}: {}", served.line("echo"));
+        assert_eq!(n, u64::from(paced), "{what}: {}", served.line("echo"));
     }
 }
 

@@ -37,6 +37,31 @@ fn a_range_of_2000_ports_answers_on_every_port_and_idles_for_free() {
     assert_eq!(daemon.stop().received("range", "replied"), 2000);
 }
 
+/// What a port takes besides its slot: the handler, what the host knows of it, and its share of the address table.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_takes_less_than_200_bytes_beyond_its_slot() {
+    use polyport::reactor::{MioIo, Reactor};
+    /// Two sizes, so that what every daemon takes does not count.
+    const FEW: u16 = 2000;
+    const MANY: u16 = 6000;
+    const MOST: u64 = 200;
+    // An address that no other test uses.
+    let ip = Ipv4Addr::new(127, 3, 0, 1);
+    let memory = |count| {
+        let first = ports::free_range(&[ip.into()], count, 0);
+        let daemon = polyport().listen(format!("{ip}:{first}-{}=echo,name=range", first + count - 1)).serve();
+        let anonymous = daemon.anonymous_memory();
+        assert_eq!(daemon.stop().received("range", "received"), 0);
+        anonymous
+    };
+    let more = memory(MANY) - memory(FEW);
+    let ports = u64::from(MANY - FEW);
+    let slots = ports * Reactor::<MioIo>::SLOT_BYTES as u64;
+    let each = more.saturating_sub(slots) / ports;
+    assert!(more > slots && each < MOST, "{each} bytes a port: {more} in all, {slots} of them slots");
+}
+
 #[test]
 fn ports_of_one_range_are_handlers_of_their_own() {
     let first = ports::free_range(&[LOCALHOST], 2, 900);

@@ -7,19 +7,19 @@ use polyport_tests::kernel::snmp;
 use polyport_tests::network::Network;
 use polyport_tests::plugins::repository;
 use polyport_tests::tool::tool;
-use polyport_tests::{Client, DEADLINE, wait};
+use polyport_tests::{Client, DEADLINE, scale, wait};
 use std::net::{SocketAddr, UdpSocket};
 
 /// R18: an empty datagram is a datagram.
 #[test]
 fn a_stream_of_empty_datagrams_is_answered_by_empty_ones_and_leaves_the_neighbour_alone() {
-    const EMPTY: usize = 100_000;
     const WINDOW: usize = 50;
     const NEIGHBOUR_EVERY: usize = 100;
+    let all = 100_000 * scale() as usize;
     let launch = polyport().listen("127.0.0.1:0=echo,name=empty");
     let daemon = launch.listen("127.0.0.1:0=echo,name=neighbour").serve();
     let (empty, neighbour) = (daemon.client(0), daemon.client(1));
-    for round in 0..EMPTY / WINDOW {
+    for round in 0..all / WINDOW {
         (0..WINDOW).for_each(|_| empty.send(b""));
         if round % NEIGHBOUR_EVERY == 0 {
             neighbour.expect_echo(b"not empty");
@@ -27,10 +27,10 @@ fn a_stream_of_empty_datagrams_is_answered_by_empty_ones_and_leaves_the_neighbou
         (0..WINDOW).for_each(|_| assert_eq!(empty.receive(), b""));
     }
     let served = daemon.stop();
-    assert_eq!(served.received("empty", "received"), EMPTY as u64);
-    assert_eq!(served.received("empty", "replied"), EMPTY as u64);
-    assert_eq!(served.sent("empty", "sent"), EMPTY as u64);
-    let asked = EMPTY / WINDOW / NEIGHBOUR_EVERY;
+    assert_eq!(served.received("empty", "received"), all as u64);
+    assert_eq!(served.received("empty", "replied"), all as u64);
+    assert_eq!(served.sent("empty", "sent"), all as u64);
+    let asked = all / WINDOW / NEIGHBOUR_EVERY;
     assert_eq!(served.received("neighbour", "replied"), asked as u64);
 }
 

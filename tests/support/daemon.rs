@@ -53,6 +53,17 @@ impl Daemon {
         fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
     }
 
+    /// Bytes of its memory that belong to no file: `RssAnon` of proc(5).
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn anonymous_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(&path).expect("a living process has a status file");
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("since Linux 4.5");
+        let kib = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+        kib.expect("a number of kB") * 1024
+    }
+
     /// Interrupts it as Ctrl-C does, and fails unless it ends well and everything adds up.
     #[must_use]
     #[track_caller]

@@ -47,6 +47,14 @@ pub use process::Finished;
 
 use std::time::Duration;
 
+/// How much larger than usual the tests of load are: `POLYPORT_SCALE=10` sends the millions that an ordinary run is
+/// too short for.
+#[must_use]
+pub fn scale() -> u32 {
+    let wanted = std::env::var("POLYPORT_SCALE").ok();
+    wanted.map_or(1, |text| text.parse().expect("POLYPORT_SCALE is a whole number"))
+}
+
 /// How long a test waits for anything before it fails: far beyond what a slow machine with two busy cores
 /// needs, since only a failing test ever waits that long.
 pub const DEADLINE: Duration = Duration::from_secs(20);

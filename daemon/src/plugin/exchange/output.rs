@@ -71,9 +71,13 @@ pub struct Outputs<'a> {
     lists: [&'a [pp_tx]; 2],
     /// What is left of an entry with a run.
     rest: Option<Rest<'a>>,
-    /// Datagrams that the runs of this call may still stand for: as many as it may queue entries.
+    /// Datagrams that the runs of this call may still stand for.
     allowance: usize,
 }
+
+/// Datagrams that the entries a call may queue can stand for on average: as many as one of them can be when it is a
+/// segmented message. Beyond that a handler would keep the loop for seconds.
+const RUN_MEAN: usize = 64;
 
 /// The received datagrams that an entry answers and that no output has answered yet.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +92,9 @@ struct Rest<'a> {
 
 impl<'a> Outputs<'a> {
     pub(super) fn new(exchange: &'a Exchange, parked: &'a [pp_tx], ring: &'a [pp_tx]) -> Self {
-        Self { exchange, lists: [parked, ring], rest: None, allowance: exchange.limits.tx_total }
+        // A whole batch may always go back, however few entries a call may queue.
+        let allowance = (exchange.limits.tx_total * RUN_MEAN).max(exchange.rx_len);
+        Self { exchange, lists: [parked, ring], rest: None, allowance }
     }
 
     /// The part of a run that came in one message: a datagram, or a train.

@@ -87,10 +87,19 @@ fn runs_that_make_no_sense_are_refused() {
 #[test]
 fn runs_stand_for_no_more_than_a_call_may_queue() {
     let mut e = exchange();
-    set(&mut e, &vec![pp_tx { run: 5, ..echo(0, 4) }; 7]);
-    // Five runs of six are 30 of 32.
+    e.limits.tx_total = 1;
+    set(&mut e, &vec![pp_tx { run: 5, ..echo(0, 4) }; 12]);
+    // Ten runs of six are 60 of 64.
     let all = outputs(&e);
-    assert_eq!((all.len(), all.iter().filter(|o| o.is_ok()).count()), (5 * 4 + 2, 5 * 4));
+    assert_eq!((all.len(), all.iter().filter(|o| o.is_ok()).count()), (10 * 4 + 2, 10 * 4));
+}
+
+#[test]
+fn a_whole_batch_may_go_back_however_few_entries_there_are() {
+    let mut e = exchange();
+    e.limits.tx_total = 0;
+    set(&mut e, &[pp_tx { run: 5, ..echo(0, 4) }, echo(5, 7)]);
+    assert_eq!(outputs(&e).iter().filter(|o| o.is_ok()).count(), 4 + 1);
 }
 
 #[test]
