@@ -147,7 +147,7 @@ fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
 }
 
 /// Describes what lies in a slot: one datagram, or a train of them back to back.
-#[inline]
+#[inline(always)]
 fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
     let flags = ArrivalFlags {
         multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),

@@ -199,6 +199,7 @@ impl<I: Io> Core<I> {
         }
     }
 
+    #[inline]
     fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
         if self.exchange.take_timers_asked()
             && let Service::Running(instance) = &listener.service
@@ -225,6 +226,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Takes a broken handler down and plans what follows.
+    #[cold]
     fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
         listener.service = Service::Down;
@@ -252,10 +254,15 @@ impl<I: Io> Core<I> {
 
     /// Ends the service of a listener whose socket is unusable. Not before the answers of its handler are
     /// settled: they may lie in the handler's memory.
+    #[inline]
     pub(super) fn close_if_broken(&mut self, listener: &mut Listener<I::Socket>) {
-        if !listener.broken {
-            return;
+        if listener.broken {
+            self.close(listener);
         }
+    }
+
+    #[cold]
+    fn close(&mut self, listener: &mut Listener<I::Socket>) {
         listener.service = Service::Failed;
         self.timers.cancel_all(listener.token);
         // An unusable descriptor cannot be taken out of the watch either; it then raises nothing.
