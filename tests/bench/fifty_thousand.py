@@ -106,7 +106,8 @@ def pack(folder, options):
 
 def boot(archive, options):
     command = ["qemu-system-x86_64", "-kernel", options.kernel, "-initrd", str(archive), "-m", "4G", "-smp", "2"]
-    command += ["-append", "console=ttyS0 quiet panic=-1", "-nographic", "-no-reboot", "-nic", "none"]
+    # As many hash chains as a machine with 24 GiB makes; the kernel would make fewer for this one's memory.
+    command += ["-append", "console=ttyS0 quiet panic=-1 uhash_entries=16384", "-nographic", "-no-reboot", "-nic", "none"]
     command += ["-enable-kvm", "-cpu", "host"] if options.kvm else ["-accel", "tcg,thread=multi", "-cpu", "max"]
     return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=900).stdout
 

@@ -58,6 +58,8 @@ pub(super) struct Listener<S> {
     pub(super) ready: bool,
     /// The socket turned out to be unusable: no call on it makes sense any more.
     pub(super) broken: bool,
+    /// The sampler knows of its traffic.
+    pub(super) marked: bool,
     /// How the next visit receives.
     pub(super) pace: Pace,
     pub(super) service: Service,

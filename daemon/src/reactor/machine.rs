@@ -116,6 +116,7 @@ impl<I: Io> Reactor<I> {
     pub fn reserve(&mut self, listeners: usize) {
         self.listeners.reserve_exact(listeners);
         self.core.own.reserve(listeners);
+        self.sampler.reserve(listeners);
     }
 
     /// The I/O, for tests that play the world.
@@ -148,6 +149,7 @@ impl<I: Io> Reactor<I> {
             delayed: 0,
             ready: false,
             broken: false,
+            marked: false,
             kernel_drops_seen: 0,
             no_segments_until: if self.core.limits.segments { 0 } else { u64::MAX },
             pace: Pace::default(),
@@ -210,7 +212,6 @@ impl<I: Io> Reactor<I> {
         }
         if let Some(last) = visited {
             self.core.active_ns = self.core.now.mono_ns;
-            self.sampler.note_traffic(self.core.now.mono_ns);
             self.look_for_slow_visits(found.visits, last);
         }
         if let Some(span) = self.core.moderation.after(found) {
@@ -304,6 +305,7 @@ impl<I: Io> Reactor<I> {
     fn visit(&mut self, token: Token) -> Visit {
         let Some(listener) = current(&mut self.listeners, token) else { return Visit::default() };
         listener.ready = false;
+        self.sampler.note_visit(token.index, &mut listener.marked, self.core.now.mono_ns);
         let visit = self.core.visit(listener);
         if visit.more {
             self.ready.push(token, &mut listener.ready);

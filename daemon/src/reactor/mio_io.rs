@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 use super::mio_alarm::Alarm;
 use super::mio_readiness as readiness;
-use super::mio_rest::rest;
+use super::mio_rest::Rest;
 use crate::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use mio::net::UnixStream;
 use mio::{Events, Poll};
@@ -32,6 +32,7 @@ pub struct MioIo {
     send: SendBatch,
     clock: Clock,
     alarm: Alarm,
+    rest: Rest,
     stop: UnixStream,
 }
 
@@ -48,7 +49,16 @@ impl MioIo {
         poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
         let alarm = Alarm::new(&poll, ALARM)?;
         let (receive, send) = (RecvBatch::new(slots), SendBatch::new(MESSAGES));
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), receive, send, clock, alarm, stop })
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            receive,
+            send,
+            clock,
+            alarm,
+            rest: Rest::default(),
+            stop,
+        })
     }
 }
 
@@ -86,7 +96,7 @@ impl Io for MioIo {
     }
 
     fn rest(&mut self, span: Duration) {
-        rest(span);
+        self.rest.rest(span);
     }
 
     fn register(&mut self, socket: &mut UdpSocket, token: Token) -> io::Result<()> {

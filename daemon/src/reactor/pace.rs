@@ -92,8 +92,11 @@ impl Pace {
     /// fast as these were served, that saves the wait between.
     #[inline]
     pub(super) fn looks_again(&mut self, asked: usize) -> bool {
+        if asked == 1 {
+            return false;
+        }
         self.unlooked = self.unlooked.saturating_add(1);
-        let looks = asked > 1 && (self.fruitless < FRUITLESS_LOOKS || self.unlooked >= LOOK_EVERY);
+        let looks = self.fruitless < FRUITLESS_LOOKS || self.unlooked >= LOOK_EVERY;
         if looks {
             self.unlooked = 0;
         }
