@@ -6,8 +6,9 @@ use crate::world::World;
 use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::Reactor;
 
-/// Turns without any progress after which the loop is said to spin.
-const IDLE_TURNS: u32 = 64;
+/// Turns without any progress after which the loop is said to spin: more than fit the 50 us that it may look for more,
+/// at a microsecond a turn.
+const IDLE_TURNS: u32 = 128;
 
 /// Watches a reactor from turn to turn.
 #[derive(Debug, Default)]

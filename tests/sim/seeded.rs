@@ -117,6 +117,7 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         backlog_total_bytes: one_of(&[500, 64 << 20]),
         turn_timers: one_of(&[1, 4, 1024]),
         handler_timers: one_of(&[2, 1024]),
+        epoch_turns: u32::try_from(one_of(&[1, 4, 128])).unwrap(),
         ..ReactorLimits::default()
     };
     let (level, segments, trains) = rng.random();

@@ -91,6 +91,7 @@ pub(crate) struct World {
     /// Level-triggered, as Linux is watched; else edge-triggered, as everything else is.
     level: bool,
     mono_ns: u64,
+    cpu_ns: u64,
     wall_offset_ns: i64,
     /// Ready list of epoll, oldest first.
     list: VecDeque<usize>,
@@ -108,6 +109,7 @@ impl World {
             orders: Orders::default(),
             idle: false,
             mono_ns: 1_000_000,
+            cpu_ns: 0,
             wall_offset_ns: WALL,
             list: VecDeque::new(),
             sockets: Vec::new(),

@@ -89,7 +89,7 @@ pub use recv::RecvBatch;
 pub use resolve::{ResolveError, resolve};
 pub use send::SendBatch;
 pub use socket::UdpSocket;
-pub use time::monotonic_ns;
+pub use time::{monotonic_ns, thread_cpu_ns};
 pub use wait::{wait_readable, wait_writable};
 
 /// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.

@@ -40,13 +40,15 @@ pub struct Limits {
     /// A call of a handler that takes longer counts as slow, 100 us to 60 s. Default 10 ms: every other
     /// listener waits this long.
     pub slow_batch: Duration,
-    /// How long the loop looks for more without sleeping after it found something, up to 10 ms. Default 0:
-    /// a sleeping loop costs nothing; with 50 us a single request in flight is answered without a wake-up, at
-    /// the price of a whole core while there is traffic.
-    pub spin: Duration,
+    /// How long the loop looks for more without sleeping after it found something, up to 10 ms; 0 never looks. With
+    /// 50 us a single request in flight is answered without a wake-up, at the price of a whole core while there is
+    /// traffic. Default "auto", here `None`: up to 50 us, and only while that takes less of the processor than to
+    /// fall asleep and be woken, which the loop measures.
+    pub spin: Option<Duration>,
     /// How long the loop rests before it looks again at a stream of one peer's equal datagrams, up to 1 ms; 0 never
-    /// rests. Default 20 us: a stream is then served in dozens instead of handfuls, and replies to it come so much
-    /// later at the most. A datagram that comes alone does not wait, nor does anything while `spin` is set.
+    /// rests. Default 20 us: a stream is then served in dozens instead of handfuls, where the loop has measured that
+    /// this takes less of the processor, and replies to it come so much later at the most. A datagram that comes alone
+    /// does not wait, nor does anything while `spin` is set to a duration.
     pub moderation: Duration,
 }
 
@@ -62,7 +64,7 @@ impl Default for Limits {
             backlog_bytes: 256 * KIB,
             backlog_total_bytes: 64 * MIB,
             slow_batch: Duration::from_millis(10),
-            spin: Duration::ZERO,
+            spin: None,
             moderation: Duration::from_micros(20),
         }
     }
@@ -79,6 +81,8 @@ const BACKLOG_TOTAL_BYTES: RangeInclusive<usize> = 0..=64 * GIB;
 const SLOW_BATCH: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_secs(60);
 
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10);
+/// What `spin` may also be.
+const AUTO: &str = "auto";
 
 const MODERATION: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(1);
 
@@ -133,7 +137,8 @@ fn set(limits: &mut Limits, entry: &Entry, reader: &mut Reader<'_>) {
         "moderation" => {
             limits.moderation = reader.duration(entry, &MODERATION).unwrap_or(limits.moderation);
         }
-        "spin" => limits.spin = reader.duration(entry, &SPIN).unwrap_or(limits.spin),
+        "spin" if matches!(&entry.value, Value::Text(text) if text == AUTO) => limits.spin = None,
+        "spin" => limits.spin = reader.duration(entry, &SPIN).or(limits.spin),
         _ => {
             let help = format!("valid keys: {}", KEYS.join(", "));
             reader.unknown_key(entry, "in [limits]", &KEYS, help);

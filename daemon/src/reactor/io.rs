@@ -14,6 +14,9 @@ pub trait Io {
     /// The time. Read once a turn, and once more at the end of one that did something.
     fn now(&mut self) -> Now;
 
+    /// Processor time this thread has used, ns; read rarely, since it is a system call.
+    fn cpu_ns(&mut self) -> u64;
+
     /// Waits until something is ready, no longer than `wait` says. Events may be spurious or stale.
     ///
     /// # Errors

@@ -25,11 +25,13 @@ pub struct ReactorLimits {
     pub segments: bool,
     /// A handler call that takes longer is counted and logged.
     pub slow_batch: Duration,
-    /// How long the loop looks for more without sleeping after it found something; costs a whole core while
-    /// there is traffic.
-    pub spin: Duration,
-    /// How long the loop rests between two looks at a stream; zero never rests.
+    /// How long the loop looks for more without sleeping after it found something, which may take a whole core while
+    /// there is traffic. None lets it look for as long as that takes less of the processor than to sleep.
+    pub spin: Option<Duration>,
+    /// How long the loop rests between two looks at a stream, where that takes less of the processor; zero never rests.
     pub moderation: Duration,
+    /// Turns that found something, of which one measurement is made: what is cheaper, to sleep, to look again, or to rest.
+    pub epoch_turns: u32,
     /// Timers that may fire in a turn, and as many delayed datagrams that may leave in it.
     pub turn_timers: usize,
     /// Timers one handler may have armed.
@@ -49,8 +51,9 @@ impl Default for ReactorLimits {
             backlog_total_bytes: 64 << 20,
             segments: true,
             slow_batch: Duration::from_millis(10),
-            spin: Duration::ZERO,
+            spin: None,
             moderation: Duration::from_micros(20),
+            epoch_turns: 128,
             turn_timers: 1024,
             handler_timers: 1024,
         }

@@ -5,7 +5,7 @@ use super::fault::FaultHistory;
 use super::io::Token;
 use super::pace::Pace;
 use crate::metrics::Counters;
-use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values, prefetch};
+use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -83,15 +83,9 @@ pub(super) struct Listener<S> {
 }
 
 /// Bytes at the beginning of a listener that a visit touches.
-const HOT_BYTES: usize = 3 * CACHE_LINE;
+pub(super) const HOT_BYTES: usize = 3 * CACHE_LINE;
 
 impl<S> Listener<S> {
-    /// Fetches what a visit touches of the slot itself.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        prefetch(self, HOT_BYTES);
-    }
-
     /// Fetches what a visit touches beyond the slot, which must have been fetched before.
     #[inline]
     pub(super) fn prefetch_handler(&self) {

@@ -1,11 +1,13 @@
 //! The reactor: a value with one owner thread.
 
+use super::ahead::Slots;
 use super::clock::nanos;
 use super::delayed::Delayed;
+use super::governor::{Governor, Ran};
 use super::io::{Event, Io, Now, Token, Wait};
 use super::limits::ReactorLimits;
-use super::listener::{Listener, ListenerSpec, Service};
-use super::moderation::{Found, Moderation};
+use super::listener::{HOT_BYTES, Listener, ListenerSpec, Service};
+use super::moderation::Found;
 use super::pace::Pace;
 use super::ready::ReadyList;
 use super::report::{AddError, ListenerReport};
@@ -21,7 +23,6 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
 use std::io;
-use std::time::Duration;
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]
@@ -53,9 +54,7 @@ pub(super) struct Core<I> {
     /// A handler broke whose listener says `on_fault = "exit"`.
     pub(super) fatal: bool,
     pub(super) slow: SlowWatch,
-    pub(super) moderation: Moderation,
-    /// When something was ready last.
-    active_ns: u64,
+    pub(super) governor: Governor,
     events: Vec<Event>,
 }
 
@@ -92,12 +91,7 @@ impl<I: Io> Reactor<I> {
             timer_requests: Vec::new(),
             fatal: false,
             slow: SlowWatch::new(nanos(limits.slow_batch)),
-            moderation: Moderation::new(if limits.spin.is_zero() {
-                limits.moderation
-            } else {
-                Duration::ZERO
-            }),
-            active_ns: 0,
+            governor: Governor::new(&limits),
             events: Vec::new(),
         };
         Self {
@@ -171,7 +165,8 @@ impl<I: Io> Reactor<I> {
     /// Only when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
         // 1. Wait, unless somebody is still ready.
-        let busy = !self.ready.is_empty() || self.core.is_spinning();
+        let waited = self.ready.is_empty();
+        let busy = !waited || self.core.governor.spins(self.core.now.mono_ns);
         let wait = if busy { Wait::No } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
@@ -180,11 +175,10 @@ impl<I: Io> Reactor<I> {
         // 2. Events to the ready list.
         let mut stop = false;
         let events_were_none = events.is_empty();
+        let slots = Slots::of(&self.listeners);
         for (number, event) in events.iter().enumerate() {
-            if let Some(Event::Ready { token, .. }) = events.get(number + EVENTS_AHEAD)
-                && let Some(soon) = self.listeners.get(token.index as usize)
-            {
-                soon.prefetch();
+            if let Some(Event::Ready { token, .. }) = events.get(number + EVENTS_AHEAD) {
+                slots.prefetch(token.index, HOT_BYTES);
             }
             match *event {
                 Event::Stop => stop = true,
@@ -202,7 +196,7 @@ impl<I: Io> Reactor<I> {
                 break;
             }
             let Some(token) = self.ready.pop() else { break };
-            self.prefetch_next();
+            self.prefetch_next(&slots);
             let visit = self.visit(token);
             budget = budget.saturating_sub(visit.messages.max(1));
             found.visits += 1;
@@ -211,11 +205,12 @@ impl<I: Io> Reactor<I> {
             visited = Some(token);
         }
         if let Some(last) = visited {
-            self.core.active_ns = self.core.now.mono_ns;
-            self.look_for_slow_visits(found.visits, last);
-        }
-        if let Some(span) = self.core.moderation.after(found) {
-            self.core.io.rest(span);
+            let (from_ns, to_ns) = (self.core.now.mono_ns, self.core.io.now().mono_ns);
+            self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
+            let Core { governor, io, .. } = &mut self.core;
+            if let Some(span) = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
+                io.rest(span);
+            }
         }
         // 4. What is due.
         self.timers();
@@ -261,9 +256,7 @@ impl<I: Io> Reactor<I> {
     }
 
     /// A slow turn with one visit names its listener; after one with more, calls are timed.
-    fn look_for_slow_visits(&mut self, visits: usize, last: Token) {
-        let start_ns = self.core.now.mono_ns;
-        let took_ns = self.core.io.now().mono_ns.saturating_sub(start_ns);
+    fn look_for_slow_visits(&mut self, visits: usize, last: Token, took_ns: u64) {
         let timed_already = self.core.slow.is_timing();
         if self.core.slow.is_slow(took_ns)
             && !timed_already
@@ -292,13 +285,12 @@ impl<I: Io> Reactor<I> {
     /// Fetches the memory of the next visits while this one waits for the kernel: first the slot, a visit later
     /// what it points to.
     #[inline]
-    fn prefetch_next(&self) {
-        let slot = |n| self.listeners.get(self.ready.ahead(n)?.index as usize);
-        if let Some(next) = slot(0) {
-            next.prefetch_handler();
+    fn prefetch_next(&self, slots: &Slots<Listener<I::Socket>>) {
+        if let Some(after_next) = self.ready.ahead(1) {
+            slots.prefetch(after_next.index, HOT_BYTES);
         }
-        if let Some(after_next) = slot(1) {
-            after_next.prefetch();
+        if let Some(next) = self.ready.ahead(0).and_then(|next| self.listeners.get(next.index as usize)) {
+            next.prefetch_handler();
         }
     }
 
@@ -340,12 +332,6 @@ impl<I: Io> Reactor<I> {
 }
 
 impl<I: Io> Core<I> {
-    /// Whether the loop looks for more instead of sleeping.
-    fn is_spinning(&self) -> bool {
-        let spin_ns = nanos(self.limits.spin);
-        spin_ns > 0 && self.now.mono_ns.saturating_sub(self.active_ns) < spin_ns
-    }
-
     /// Makes a handler for a listener; no other is there at that time.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let spec = InstanceSpec {

@@ -69,6 +69,10 @@ impl Io for MioIo {
         self.clock.now()
     }
 
+    fn cpu_ns(&mut self) -> u64 {
+        polyport_net::thread_cpu_ns()
+    }
+
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()> {
         let timeout = self.alarm.prepare(&self.clock, wait);
         match self.poll.poll(&mut self.events, timeout) {

@@ -10,12 +10,14 @@
 //! Time, randomness and I/O are arguments: [`Io`] brings sockets and the clock, the seed comes with
 //! [`Reactor::new`]. The same loop runs on mio ([`MioIo`]) and in the seeded simulation of the tests.
 
+mod ahead;
 mod backlog;
 mod clock;
 mod coalesce;
 mod delayed;
 mod errno;
 mod fault;
+mod governor;
 mod io;
 mod limits;
 mod listener;

@@ -44,6 +44,11 @@ impl Moderation {
         Self { rest, rested: false, fruitless: 0, unrested: 0 }
     }
 
+    /// Whether it may rest at all.
+    pub(super) fn is_allowed(&self) -> bool {
+        !self.rest.is_zero()
+    }
+
     /// Whether a stream is rested for; then it is not looked at twice in one visit.
     #[inline]
     pub(super) fn is_on(&self) -> bool {

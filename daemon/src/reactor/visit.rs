@@ -54,7 +54,7 @@ impl<I: Io> Core<I> {
                     self.adapt(listener, most);
                     self.serve(listener);
                     if received.drained {
-                        let rests = stream && self.moderation.is_on();
+                        let rests = stream && self.governor.rests();
                         if rests || !listener.pace.looks_again(most) {
                             return Visit { messages, more: false, stream };
                         }

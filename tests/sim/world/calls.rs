@@ -17,6 +17,12 @@ impl Io for World {
         Now { mono_ns: self.mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 
+    fn cpu_ns(&mut self) -> u64 {
+        // Drawn, so that every way of waiting wins now and then.
+        self.cpu_ns += self.faults.rng.random_range(0..1_000_000);
+        self.cpu_ns
+    }
+
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()> {
         self.tick();
         if self.faults.hit(self.faults.profile.interrupted) {

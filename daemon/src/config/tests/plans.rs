@@ -54,7 +54,7 @@ fn every_key_arrives() {
         backlog_bytes: 65_536,
         backlog_total_bytes: 65_536,
         slow_batch: Duration::from_micros(1500),
-        spin: Duration::from_micros(50),
+        spin: Some(Duration::from_micros(50)),
         moderation: Duration::from_micros(10),
     };
     assert_eq!(plan.limits, limits);

@@ -246,7 +246,7 @@ impl Exchange {
     }
 
     /// The answer, if what came was one datagram and all that was queued is one answer to it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn lone_answer(&self) -> Option<Output<'_>> {
         let one_each = self.rx_len == 1 && self.tx_len == 1 && self.parked.is_empty() && self.refused == 0;

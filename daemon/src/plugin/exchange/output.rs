@@ -98,7 +98,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// The part of a run that came in one message: a datagram, or a train.
-    #[inline]
+    #[inline(always)]
     fn part_of_run(&mut self, run: Rest<'a>) -> Result<Output<'a>, OutputError> {
         let message = self.exchange.messages.get(run.message).ok_or(OutputError::Bad)?;
         let here = if message.segment == 0 { 1 } else { message.datagrams() - run.place };
@@ -133,7 +133,7 @@ impl<'a> Outputs<'a> {
 impl<'a> Iterator for Outputs<'a> {
     type Item = Result<Output<'a>, OutputError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(run) = self.rest.take() {
             return Some(self.part_of_run(run));
@@ -178,7 +178,7 @@ impl Exchange {
     }
 
     /// Received bytes on their way back: one datagram, or several of one train as the train they came in.
-    #[inline]
+    #[inline(always)]
     fn echo(
         &self,
         tx: &pp_tx,
@@ -209,7 +209,7 @@ impl Exchange {
 
     /// The answer to the only datagram, one datagram to its sender: what [`Self::check`] says of such an entry, the
     /// short way.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lone(&self, tx: &pp_tx, message: &Arrived) -> Option<Output<'_>> {
         let len = tx.len as usize;
         if tx.rx != 0 || tx.run != 0 || tx.flags != 0 || tx.segment != 0 || len > most(message.peer) {

@@ -1,0 +1,358 @@
+//! How the loop waits for more: asleep, looking again and again, or resting while a stream gathers.
+//!
+//! Which of them costs least depends on the traffic and on the machine: to fall asleep and be woken costs two
+//! microseconds here and thirty on a virtual machine there. So it is measured, as a cpuidle governor of the kernel
+//! does for a CPU: now and then another way gets a short trial beside the usual one, and the processor time a message
+//! costs decides. The only promise that needs no trial is kept by the rule of `FRUITLESS`: where nothing comes, the
+//! loop sleeps.
+
+use super::clock::nanos;
+use super::limits::ReactorLimits;
+use super::moderation::{Found, Moderation};
+use std::time::Duration;
+
+/// Epochs, each a stretch of turns that is measured, of a trial: the usual way, the other, the usual, the other.
+const TRIAL: u32 = 4;
+/// Epochs until the first trial, doubled with each that changed nothing: what trials cost gets lost in the noise.
+const FIRST_PAUSE: u32 = 4;
+/// The most such epochs.
+const LONGEST_PAUSE: u32 = 256;
+/// How long to look again and again for more, ns: longer than a process that waits for an answer takes to wake up and
+/// ask again. What comes later is worth a sleep on every machine.
+const SPIN_NS: u64 = 50_000;
+/// A wait, ns, of which spinning may be worth a trial: one that slept has the time in it that the wake-up took.
+const SLEPT_NS: u64 = 2 * SPIN_NS;
+/// Looks of this length in a row that found nothing, after which the loop sleeps.
+const FRUITLESS: u32 = 8;
+
+/// A way of waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Sleep,
+    /// Look again and again for a while, then sleep.
+    Spin,
+    /// Sleep, but rest before the next look at a stream; see [`Moderation`].
+    Rest,
+}
+
+/// What may be tried, in this order.
+const WAYS: [Way; 3] = [Way::Sleep, Way::Spin, Way::Rest];
+
+/// Decides after each turn.
+#[derive(Debug)]
+pub(super) struct Governor {
+    /// Given by the configuration: spin for so long always.
+    always_ns: Option<u64>,
+    may_spin: bool,
+    /// Turns of an epoch, at least 1.
+    epoch_turns: u32,
+    moderation: Moderation,
+    /// The best so far.
+    usual: Way,
+    /// What is done now: the usual, or what is tried.
+    now: Way,
+    epoch: Epoch,
+    trial: Option<Trial>,
+    /// Which of [`WAYS`] is tried next.
+    next: usize,
+    /// Epochs until the next trial, and how many there were before the last.
+    left: u32,
+    pause: u32,
+    /// Waits in a row that no spinning would have ended.
+    fruitless: u32,
+    /// End of the last turn that found something, ns; 0 is never.
+    done_ns: u64,
+}
+
+/// A stretch of turns that is measured.
+#[derive(Clone, Copy, Debug, Default)]
+struct Epoch {
+    /// The processor's time at its beginning, unknown before the first.
+    start_ns: Option<u64>,
+    turns: u32,
+    messages: u64,
+    /// Turns whose datagrams came soon enough for spinning.
+    near: u32,
+    /// Turns that found a stream.
+    streams: u32,
+}
+
+/// What messages cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    cpu_ns: u64,
+    messages: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    way: Way,
+    usual: Cost,
+    tried: Cost,
+    epochs: u32,
+}
+
+/// When a turn ran: monotonic ns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ran {
+    /// After its wait.
+    pub(super) from_ns: u64,
+    /// After its visits.
+    pub(super) to_ns: u64,
+    /// It had to wait: nobody was ready before.
+    pub(super) waited: bool,
+}
+
+impl Governor {
+    pub(super) fn new(limits: &ReactorLimits) -> Self {
+        let always_ns = limits.spin.map(nanos).filter(|ns| *ns > 0);
+        let rest = if always_ns.is_some() { Duration::ZERO } else { limits.moderation };
+        let usual = if always_ns.is_some() { Way::Spin } else { Way::Sleep };
+        Self {
+            always_ns,
+            may_spin: limits.spin.is_none(),
+            epoch_turns: limits.epoch_turns.max(1),
+            moderation: Moderation::new(rest),
+            usual,
+            now: usual,
+            epoch: Epoch::default(),
+            trial: None,
+            next: 0,
+            left: FIRST_PAUSE,
+            pause: FIRST_PAUSE,
+            fruitless: 0,
+            done_ns: 0,
+        }
+    }
+
+    /// Whether to look again instead of sleeping, at the moment `now_ns`.
+    #[inline]
+    pub(super) fn spins(&self, now_ns: u64) -> bool {
+        let span_ns = self.always_ns.unwrap_or(SPIN_NS);
+        self.now == Way::Spin && self.done_ns > 0 && now_ns.saturating_sub(self.done_ns) < span_ns
+    }
+
+    /// Whether a stream is rested for; then it is not looked at twice in one visit.
+    #[inline]
+    pub(super) fn rests(&self) -> bool {
+        self.now == Way::Rest && self.moderation.is_on()
+    }
+
+    /// After a turn that found something: how long to rest before the next look, if at all. `cpu_ns` is the processor
+    /// time this thread has used; it is asked for rarely.
+    #[inline]
+    pub(super) fn after(&mut self, found: Found, ran: Ran, cpu_ns: impl FnOnce() -> u64) -> Option<Duration> {
+        if ran.waited && self.done_ns > 0 {
+            let soon_ns = if self.now == Way::Spin { SPIN_NS } else { SLEPT_NS };
+            let near = ran.from_ns.saturating_sub(self.done_ns) < soon_ns;
+            self.epoch.near += u32::from(near);
+            self.fruitless = if near { 0 } else { self.fruitless.saturating_add(1) };
+        }
+        self.done_ns = ran.to_ns;
+        self.epoch.turns += 1;
+        self.epoch.messages += found.messages as u64;
+        self.epoch.streams += u32::from(found.stream && found.visits == 1);
+        if self.always_ns.is_some() {
+            return None;
+        }
+        if self.now == Way::Spin && self.fruitless >= FRUITLESS {
+            self.sleep_again();
+        } else if self.epoch.turns >= self.epoch_turns {
+            self.end_epoch(cpu_ns());
+        }
+        if self.now == Way::Rest { self.moderation.after(found) } else { None }
+    }
+
+    /// What comes does not come soon any more.
+    #[cold]
+    fn sleep_again(&mut self) {
+        (self.usual, self.now, self.trial, self.epoch) = (Way::Sleep, Way::Sleep, None, Epoch::default());
+        self.wait_longer();
+    }
+
+    #[cold]
+    fn end_epoch(&mut self, cpu_ns: u64) {
+        let ended = std::mem::replace(&mut self.epoch, Epoch { start_ns: Some(cpu_ns), ..Epoch::default() });
+        let Some(start_ns) = ended.start_ns else { return };
+        if self.usual == Way::Spin && ended.near < ended.turns.div_ceil(2) {
+            return self.sleep_again();
+        }
+        let cost = Cost { cpu_ns: cpu_ns.saturating_sub(start_ns), messages: ended.messages };
+        if let Some(mut trial) = self.trial.take() {
+            let tried = self.now == trial.way;
+            if tried { &mut trial.tried } else { &mut trial.usual }.add(cost);
+            trial.epochs += 1;
+            if trial.epochs == TRIAL {
+                self.decide(&trial);
+            } else {
+                self.now = if tried { self.usual } else { trial.way };
+                self.trial = Some(trial);
+            }
+            return;
+        }
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0
+            && let Some(way) = self.challenger(&ended)
+        {
+            self.trial = Some(Trial { way, usual: cost, tried: Cost::default(), epochs: 1 });
+            self.now = way;
+        }
+    }
+
+    /// Another way that may be worth a trial after such an epoch.
+    fn challenger(&mut self, ended: &Epoch) -> Option<Way> {
+        let often = |n: u32| n >= ended.turns.div_ceil(2);
+        let eligible = |way: Way| match way {
+            Way::Sleep => true,
+            Way::Spin => self.may_spin && often(ended.near),
+            Way::Rest => self.moderation.is_allowed() && often(ended.streams),
+        };
+        let at = (0..WAYS.len())
+            .map(|n| (self.next + n) % WAYS.len())
+            .find(|at| WAYS.get(*at).is_some_and(|way| *way != self.usual && eligible(*way)))?;
+        self.next = at + 1;
+        WAYS.get(at).copied()
+    }
+
+    fn decide(&mut self, trial: &Trial) {
+        if trial.tried.is_less_than(trial.usual) {
+            log::debug!(
+                "{:?} costs {} ns a message and {:?} {} ns: the loop waits the cheaper way",
+                trial.way,
+                trial.tried.of_one(),
+                self.usual,
+                trial.usual.of_one()
+            );
+            self.usual = trial.way;
+            (self.left, self.pause) = (FIRST_PAUSE, FIRST_PAUSE);
+        } else {
+            self.wait_longer();
+        }
+        self.now = self.usual;
+    }
+
+    fn wait_longer(&mut self) {
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.left = self.pause;
+    }
+}
+
+impl Cost {
+    fn add(&mut self, other: Self) {
+        self.cpu_ns += other.cpu_ns;
+        self.messages += other.messages;
+    }
+
+    fn of_one(self) -> u64 {
+        self.cpu_ns.checked_div(self.messages).unwrap_or(0)
+    }
+
+    /// By more than a thirty-second: less is noise.
+    fn is_less_than(self, other: Self) -> bool {
+        let product = |cost: Self, messages: u64| u128::from(cost.cpu_ns) * u128::from(messages);
+        product(self, other.messages) * 32 < product(other, self.messages) * 31
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer with one datagram in flight, on a machine where a message costs so many ns in each way of waiting.
+    struct Run {
+        governor: Governor,
+        now_ns: u64,
+        cpu_ns: u64,
+        costs: [u64; 3],
+        stream: bool,
+    }
+
+    impl Run {
+        fn new(costs: [u64; 3], limits: ReactorLimits) -> Self {
+            let governor = Governor::new(&limits);
+            Self { governor, now_ns: 1, cpu_ns: 7, costs, stream: false }
+        }
+
+        /// So many turns, each after a gap; returns how many of them began in each of the ways.
+        fn turns(&mut self, turns: u32, gap_ns: u64) -> [u32; 3] {
+            let mut ways = [0; 3];
+            for _ in 0..turns {
+                let way = self.governor.now as usize;
+                ways[way] += 1;
+                self.cpu_ns += self.costs[way] * 8;
+                let found = Found { visits: 1, messages: 8, stream: self.stream };
+                let ran =
+                    Ran { from_ns: self.now_ns + gap_ns, to_ns: self.now_ns + gap_ns + 1000, waited: true };
+                self.now_ns = ran.to_ns;
+                self.governor.after(found, ran, || self.cpu_ns);
+            }
+            ways
+        }
+    }
+
+    const LONG: u32 = 128 * 2000;
+
+    #[test]
+    fn the_cheapest_way_wins_and_trials_of_the_others_are_rare() {
+        for (stream, costs, best) in [
+            (false, [20_000, 15_000, 1], Way::Spin),
+            (false, [20_000, 25_000, 1], Way::Sleep),
+            (false, [20_000, 19_900, 1], Way::Sleep),
+            (true, [2000, 1900, 1500], Way::Rest),
+            (true, [2000, 1400, 1500], Way::Spin),
+            (true, [1500, 2000, 2000], Way::Sleep),
+        ] {
+            let mut run = Run::new(costs, ReactorLimits::default());
+            run.stream = stream;
+            run.turns(128 * 64, 10_000);
+            let ways = run.turns(LONG, 10_000);
+            let others = LONG - ways[best as usize];
+            assert!(others < LONG / 50, "{costs:?}: {ways:?}, {best:?} is best");
+        }
+    }
+
+    #[test]
+    fn the_way_changes_when_the_costs_do() {
+        let mut run = Run::new([20_000, 15_000, 1], ReactorLimits::default());
+        run.turns(128 * 64, 10_000);
+        assert_eq!(run.governor.usual, Way::Spin);
+        run.costs = [20_000, 50_000, 1];
+        run.turns(128 * 600, 10_000);
+        assert_eq!(run.governor.usual, Way::Sleep);
+    }
+
+    #[test]
+    fn what_does_not_come_soon_is_not_looked_for() {
+        let mut run = Run::new([20_000, 15_000, 1], ReactorLimits::default());
+        assert_eq!(run.turns(LONG, SLEPT_NS)[Way::Spin as usize], 0);
+        run.turns(LONG, 10_000);
+        assert_eq!(run.governor.now, Way::Spin);
+        assert_eq!(
+            run.turns(1000, SPIN_NS)[Way::Spin as usize],
+            FRUITLESS,
+            "the waits that were for nothing"
+        );
+        run.turns(LONG, 10_000);
+        assert_eq!(run.governor.now, Way::Spin, "it may come back");
+        // Every other wait is long: never eight in a row, but too many.
+        (0..256).for_each(|n| assert_eq!(run.turns(1, [10_000, 90_000][n % 2]).iter().sum::<u32>(), 1));
+        let spun: u32 =
+            (0..10_000).map(|n| run.turns(1, [10_000, 90_000, 90_000][n % 3])[Way::Spin as usize]).sum();
+        assert!(spun < 128, "{spun}");
+    }
+
+    #[test]
+    fn the_configuration_is_obeyed() {
+        let zero = Duration::ZERO;
+        let never = ReactorLimits { spin: Some(zero), moderation: zero, ..ReactorLimits::default() };
+        let mut run = Run::new([20_000, 1, 1], never);
+        run.stream = true;
+        assert_eq!(run.turns(LONG, 10_000), [LONG, 0, 0]);
+        let always = ReactorLimits { spin: Some(Duration::from_micros(70)), ..ReactorLimits::default() };
+        let mut run = Run::new([1, 20_000, 1], always);
+        run.stream = true;
+        assert!(!run.governor.spins(1), "nothing was found yet");
+        assert_eq!(run.turns(LONG, 100_000), [0, LONG, 0]);
+        assert!(run.governor.spins(run.now_ns + 69_999) && !run.governor.spins(run.now_ns + 70_000));
+    }
+}
