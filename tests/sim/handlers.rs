@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;
-const PANIC: u8 = 1;
+pub(crate) const PANIC: u8 = 1;
 const PANIC_IN_TIMER: u8 = 7;
 
 const MOODY: Bind<'_> = Bind {

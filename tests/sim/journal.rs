@@ -61,6 +61,8 @@ pub(crate) struct Journal {
     pub(crate) visit: usize,
     /// Grows with everything that is not idle spinning.
     pub(crate) progress: u64,
+    /// Receive calls on sockets that nothing watches.
+    pub(crate) polls: u64,
     pub(crate) violation: Option<String>,
     /// Payloads in the order they left, for scenarios.
     pub(crate) left: Vec<(usize, SocketAddr, Vec<u8>)>,

@@ -11,6 +11,7 @@
 //! seeded     a thousand random runs
 //! errnos     every line of the errno table, and partial sends, by hand
 //! fairness   budget, rounds, batches, deadlines
+//! polled     listeners that are visited instead of watched
 //! trains     runs of equal datagrams, in and out
 //! handlers   what a handler of bad character costs
 //! ```
@@ -33,6 +34,8 @@ mod journal;
 mod oracle;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod polled;
 #[cfg(test)]
 mod seeded;
 #[cfg(test)]

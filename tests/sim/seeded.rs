@@ -22,20 +22,21 @@ fn every_seed_keeps_the_invariants_and_repeats() {
         None => 0..wanted("POLYPORT_SEEDS").unwrap_or(SEEDS),
     };
     let enough = seeds.end - seeds.start >= SEEDS;
-    let mut total = Counters::default();
+    let (mut total, mut polls) = (Counters::default(), 0);
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let first = run(seed)?;
             let second = run(seed)?;
             if first == second {
-                Ok(first.1)
+                Ok((first.1, first.2))
             } else {
                 Err("I2: the second run differs from the first".to_owned())
             }
         }));
         let error = match result {
-            Ok(Ok(counters)) => {
+            Ok(Ok((counters, polled))) => {
                 total += &counters;
+                polls += polled;
                 continue;
             }
             Ok(Err(error)) => error,
@@ -44,12 +45,13 @@ fn every_seed_keeps_the_invariants_and_repeats() {
         panic!("{error}\nreplay: POLYPORT_SEED={seed} cargo test -p polyport-tests --test sim every_seed");
     }
     if enough {
-        check_reach(&total);
+        check_reach(&total, polls);
     }
 }
 
 /// Whether the runs met what they are there to meet.
-fn check_reach(total: &Counters) {
+fn check_reach(total: &Counters, polls: u64) {
+    assert!(polls > 0, "no listener was polled");
     for reason in REACHED {
         assert!(total.dropped(*reason) > 0, "no run dropped a datagram because: {reason}");
     }
@@ -74,8 +76,9 @@ const REACHED: &[DropReason] = &[
     DropReason::AddressGone,
 ];
 
-/// One run: the hash of everything that happened in it, and what all listeners counted.
-fn run(seed: u64) -> Result<(u64, Counters), String> {
+/// One run: the hash of everything that happened in it, what all listeners counted, and receives from sockets that
+/// nothing watched.
+fn run(seed: u64) -> Result<(u64, Counters, u64), String> {
     let mut rng = StdRng::seed_from_u64(seed);
     let setup = setup(seed, &mut rng);
     let mut bench = Bench::new(&setup);
@@ -88,7 +91,7 @@ fn run(seed: u64) -> Result<(u64, Counters), String> {
     bench.reactor.reports().for_each(|report| total += report.counters);
     let journal = &bench.world().journal;
     result
-        .map(|()| (journal.hash(), total))
+        .map(|()| (journal.hash(), total, journal.polls))
         .map_err(|error| format!("{error}\n{setup:?}\n{kinds:?}\n{}", journal.tail()))
 }
 

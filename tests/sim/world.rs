@@ -165,6 +165,11 @@ impl World {
         self.sockets[socket.0].writable
     }
 
+    /// Whether arrivals raise events.
+    pub(crate) fn is_watched(&self, socket: SocketId) -> bool {
+        self.sockets[socket.0].readable
+    }
+
     /// Whether datagrams of one peer are joined.
     pub(crate) fn takes_trains(&self, socket: SocketId) -> bool {
         self.sockets[socket.0].trains

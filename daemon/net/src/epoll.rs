@@ -18,7 +18,7 @@ pub fn add(epoll: &impl AsRawFd, socket: &UdpSocket, data: u64) -> io::Result<()
 /// for nothing: then it is taken out.
 ///
 /// # Errors
-/// As of [`add`]; `ENOENT` if the socket is not watched.
+/// As of [`add`]. A socket that is not watched is no error.
 pub fn modify(
     epoll: &impl AsRawFd,
     socket: &UdpSocket,
@@ -28,7 +28,10 @@ pub fn modify(
 ) -> io::Result<()> {
     let wanted = if readable { READ } else { 0 } | if writable { WRITE } else { 0 };
     if wanted == 0 {
-        return control(epoll, socket, libc::EPOLL_CTL_DEL, 0, data);
+        return match control(epoll, socket, libc::EPOLL_CTL_DEL, 0, data) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            result => result,
+        };
     }
     match control(epoll, socket, libc::EPOLL_CTL_MOD, wanted, data) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {

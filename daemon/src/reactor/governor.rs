@@ -129,7 +129,13 @@ impl Governor {
     #[inline]
     pub(super) fn spins(&self, now_ns: u64) -> bool {
         let span_ns = self.always_ns.unwrap_or(SPIN_NS);
-        self.now == Way::Spin && self.done_ns > 0 && now_ns.saturating_sub(self.done_ns) < span_ns
+        self.now == Way::Spin && self.done_ns > 0 && self.gap_ns(now_ns) < span_ns
+    }
+
+    /// How long before `now_ns` the last turn ended that found something.
+    #[inline]
+    pub(super) fn gap_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.done_ns)
     }
 
     /// Whether a stream is rested for; then it is not looked at twice in one visit.
@@ -144,7 +150,7 @@ impl Governor {
     pub(super) fn after(&mut self, found: Found, ran: Ran, cpu_ns: impl FnOnce() -> u64) -> Option<Duration> {
         if ran.waited && self.done_ns > 0 {
             let soon_ns = if self.now == Way::Spin { SPIN_NS } else { SLEPT_NS };
-            let near = ran.from_ns.saturating_sub(self.done_ns) < soon_ns;
+            let near = self.gap_ns(ran.from_ns) < soon_ns;
             self.epoch.near += u32::from(near);
             self.fruitless = if near { 0 } else { self.fruitless.saturating_add(1) };
         }

@@ -4,6 +4,7 @@ use super::backlog::Backlog;
 use super::fault::FaultHistory;
 use super::io::Token;
 use super::pace::Pace;
+use super::polling::Polling;
 use crate::metrics::Counters;
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use std::fmt;
@@ -60,6 +61,8 @@ pub(super) struct Listener<S> {
     pub(super) broken: bool,
     /// The sampler knows of its traffic.
     pub(super) marked: bool,
+    /// Whether it is visited every turn instead of being watched.
+    pub(super) polling: Polling,
     /// How the next visit receives.
     pub(super) pace: Pace,
     pub(super) service: Service,

@@ -9,6 +9,7 @@ use super::limits::ReactorLimits;
 use super::listener::{HOT_BYTES, Listener, ListenerSpec, Service};
 use super::moderation::Found;
 use super::pace::Pace;
+use super::polling::{Change, Polling, Stretch};
 use super::ready::ReadyList;
 use super::report::{AddError, ListenerReport};
 use super::sample::{self, Sampler};
@@ -31,6 +32,7 @@ pub struct Reactor<I: Io> {
     generation: u32,
     ready: ReadyList,
     sampler: Sampler,
+    stretch: Stretch,
     core: Core<I>,
 }
 
@@ -99,6 +101,7 @@ impl<I: Io> Reactor<I> {
             generation: 0,
             ready: ReadyList::default(),
             sampler: Sampler::default(),
+            stretch: Stretch::default(),
             core,
         }
     }
@@ -146,6 +149,7 @@ impl<I: Io> Reactor<I> {
             marked: false,
             kernel_drops_seen: 0,
             no_segments_until: if self.core.limits.segments { 0 } else { u64::MAX },
+            polling: Polling::default(),
             pace: Pace::default(),
             faults: None,
         };
@@ -208,8 +212,11 @@ impl<I: Io> Reactor<I> {
             let (from_ns, to_ns) = (self.core.now.mono_ns, self.core.io.now().mono_ns);
             self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
             let Core { governor, io, .. } = &mut self.core;
-            if let Some(span) = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
-                io.rest(span);
+            if found.messages > 0 {
+                self.stretch.note(governor.gap_ns(from_ns), found.visits);
+                if let Some(span) = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
+                    io.rest(span);
+                }
             }
         }
         // 4. What is due.
@@ -299,7 +306,14 @@ impl<I: Io> Reactor<I> {
         listener.ready = false;
         self.sampler.note_visit(token.index, &mut listener.marked, self.core.now.mono_ns);
         let visit = self.core.visit(listener);
-        if visit.more {
+        match listener.polling.after(visit.messages > 0, self.stretch) {
+            Change::GoOn => {}
+            Change::Poll => self.core.poll_listener(listener),
+            Change::Watch => {
+                self.core.resume(listener);
+            }
+        }
+        if visit.more || listener.polling.is_on() {
             self.ready.push(token, &mut listener.ready);
         }
         visit

@@ -28,6 +28,7 @@ mod mio_readiness;
 mod mio_rest;
 mod moderation;
 mod pace;
+mod polling;
 mod ready;
 mod report;
 mod sample;

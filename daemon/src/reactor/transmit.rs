@@ -324,7 +324,10 @@ fn bytes(message: &Message<'_>) -> u64 {
 pub(super) fn watch<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, interest: Interest) -> bool {
     let token = listener.token;
     match io.watch(&mut listener.socket, token, interest) {
-        Ok(()) => true,
+        Ok(()) => {
+            listener.polling.end();
+            true
+        }
         Err(error) => {
             log::error!("{listener}: cannot be watched for {interest:?}: {error}");
             false

@@ -48,14 +48,15 @@ impl<I: Io> Core<I> {
                     if std::mem::take(&mut second_look) {
                         listener.pace.looked(true);
                     }
-                    messages += self.exchange.messages().len();
+                    let came = self.exchange.messages().len();
+                    messages += came;
                     bytes += self.exchange.messages().iter().map(|a| a.len.max(1)).sum::<usize>();
                     stream |= is_stream(self.exchange.messages());
                     self.adapt(listener, most);
                     self.serve(listener);
                     if received.drained {
                         let rests = stream && self.governor.rests();
-                        if rests || !listener.pace.looks_again(most) {
+                        if rests || listener.polling.is_on() || !listener.pace.looks_again(came) {
                             return Visit { messages, more: false, stream };
                         }
                         second_look = true;
@@ -92,7 +93,17 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Looks at a socket again that gave only errors. False when it cannot even be watched: then later.
+    /// Stops to watch a busy listener, which is visited every turn then. One that waits for room to send, or serves
+    /// nobody, needs its events.
+    #[cold]
+    pub(super) fn poll_listener(&mut self, listener: &mut Listener<I::Socket>) {
+        let serves = matches!(listener.service, Service::Running(_)) && listener.backlog.is_empty();
+        if serves && watch(&mut self.io, listener, Interest::NOTHING) {
+            listener.polling.begin();
+        }
+    }
+
+    /// Watches a socket again that gave only errors, or was polled. False when that is not possible: then later.
     pub(super) fn resume(&mut self, listener: &mut Listener<I::Socket>) -> bool {
         let interest = if listener.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
         if watch(&mut self.io, listener, interest) {
@@ -268,6 +279,7 @@ impl<I: Io> Core<I> {
         // An unusable descriptor cannot be taken out of the watch either; it then raises nothing.
         let token = listener.token;
         self.io.watch(&mut listener.socket, token, Interest::NOTHING).unwrap_or(());
+        listener.polling.end();
         while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
             listener.counters.drop_one(DropReason::SocketBroken);
         }
@@ -278,6 +290,7 @@ impl<I: Io> Core<I> {
     fn resume_later(&mut self, listener: &mut Listener<I::Socket>) {
         // Unwatched meanwhile: a socket that is ready to give errors would end every wait at once.
         watch(&mut self.io, listener, Interest::NOTHING);
+        listener.polling.end();
         let at = self.now.mono_ns.saturating_add(nanos(RESUME_AFTER));
         self.timers.arm(listener.token, Timer::Resume, at, 0);
     }

@@ -96,6 +96,7 @@ impl Io for World {
         self.mono_ns += self.orders.slow_ns;
         self.tick();
         self.journal.visited(at);
+        self.journal.polls += u64::from(!self.sockets[at].readable);
         if let Some(errno) = self.receive_error(at) {
             self.journal.receive_error(at, errno);
             return Err(io::Error::from_raw_os_error(errno));

@@ -1,0 +1,123 @@
+//! Listeners that are so busy that they are visited every turn instead of being watched.
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::handlers::PANIC;
+use crate::world::SocketId;
+use polyport::metrics::DropReason;
+use polyport::reactor::ReactorLimits;
+
+/// Datagrams that make a listener busy: each arrives about when the one before has been served.
+const MANY: usize = 400;
+const PAUSE_NS: u64 = 2500;
+
+/// One datagram a visit, so that a queue lasts many of them.
+fn setup() -> Setup {
+    let limits = ReactorLimits { visit_datagrams: 1, ..ReactorLimits::default() };
+    Setup { limits, ..Setup::default() }
+}
+
+/// Turns until the listener is polled.
+#[track_caller]
+fn until_polled(bench: &mut Bench, socket: SocketId) {
+    for _ in 0..MANY {
+        bench.turn().unwrap();
+        if !bench.world().is_watched(socket) {
+            return;
+        }
+    }
+    panic!("never polled");
+}
+
+#[test]
+fn a_busy_listener_is_polled_and_an_idle_one_is_watched_again() {
+    let mut bench = Bench::new(&setup());
+    let (echo, _) = bench.listen(&Bind::default());
+    (0..MANY as u64).for_each(|n| bench.burst(echo, n * PAUSE_NS, 1, 1));
+    until_polled(&mut bench, echo);
+    bench.settle();
+    assert!(bench.world().is_watched(echo));
+    // An event brings the next.
+    bench.burst(echo, 50_000_000, 1, 1);
+    bench.settle();
+    assert_eq!(bench.answered(echo), (1..=MANY as u64 + 1).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_polled_listener_delays_nobody() {
+    let mut bench = Bench::new(&setup());
+    let (busy, _) = bench.listen(&Bind::default());
+    let (quiet, _) = bench.listen(&Bind::default());
+    bench.burst(busy, 0, 1, MANY);
+    until_polled(&mut bench, busy);
+    for n in 0..20 {
+        bench.burst(quiet, n * 9000, 2, 1);
+    }
+    // The journal watches I3.
+    bench.settle();
+    assert_eq!((bench.answered(busy).len(), bench.answered(quiet).len()), (MANY, 20));
+}
+
+#[test]
+fn a_full_socket_is_watched_for_room_and_keeps_the_order() {
+    let mut bench = Bench::new(&setup());
+    let (echo, _) = bench.listen(&Bind::default());
+    bench.burst(echo, 0, 1, MANY);
+    until_polled(&mut bench, echo);
+    bench.world().fill(echo, 2);
+    for _ in 0..4 {
+        bench.turn().unwrap();
+    }
+    assert!(bench.world().watches_room(echo) && bench.world().is_watched(echo));
+    bench.world().open(echo, 20_000, MANY);
+    bench.settle();
+    let answered = bench.answered(echo);
+    assert!(answered.is_sorted() && bench.world().is_watched(echo));
+    assert_eq!(answered.len() as u64, MANY as u64 - bench.counters(echo).dropped(DropReason::BacklogFull));
+}
+
+#[test]
+fn an_error_that_stays_is_waited_for_and_not_polled() {
+    let mut bench = Bench::new(&setup());
+    let (echo, _) = bench.listen(&Bind::default());
+    bench.burst(echo, 0, 1, MANY);
+    until_polled(&mut bench, echo);
+    bench.world().script(echo).receives.extend([Some(libc::ENOBUFS); 64]);
+    // The oracle sees whether the loop turns and does nothing.
+    bench.settle();
+    assert_eq!(bench.answered(echo).len(), MANY);
+}
+
+#[test]
+fn who_cannot_be_watched_again_is_tried_later() {
+    let mut bench = Bench::new(&setup());
+    let (echo, _) = bench.listen(&Bind::default());
+    bench.burst(echo, 0, 1, MANY / 4);
+    until_polled(&mut bench, echo);
+    bench.world().orders.watch = Some(libc::ENOSPC);
+    for _ in 0..MANY {
+        bench.turn().unwrap();
+    }
+    assert!(!bench.world().is_watched(echo));
+    bench.burst(echo, 0, 1, 3);
+    bench.world().orders.watch = None;
+    bench.settle();
+    assert!(bench.world().is_watched(echo));
+    assert_eq!(bench.answered(echo).len(), MANY / 4 + 3);
+}
+
+#[test]
+fn a_polled_listener_may_break_and_lose_its_socket() {
+    let mut bench = Bench::new(&setup());
+    let moody = Bind { kind: Kind::Moody, ..Bind::default() };
+    let [(breaks, _), (closes, _)] = [(); 2].map(|()| bench.listen(&moody));
+    for socket in [breaks, closes] {
+        bench.burst(socket, 0, 1, MANY);
+    }
+    until_polled(&mut bench, breaks);
+    until_polled(&mut bench, closes);
+    bench.command(breaks, 0, 1, PANIC);
+    bench.world().close(closes);
+    bench.settle();
+    assert_eq!(bench.counters(breaks).faults, 1);
+    assert_eq!(bench.counters(breaks).restarts, 1);
+}
