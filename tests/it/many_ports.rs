@@ -1,9 +1,12 @@
 //! Many ports in one process: every one answers, and none costs anything while it is idle.
 
 use crate::polyport;
-use polyport_tests::{Client, DEADLINE, Daemon, ports};
+use polyport_tests::{Client, DEADLINE, Daemon, ports, wait};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::Duration;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -75,6 +78,63 @@ fn ports_of_one_range_are_handlers_of_their_own() {
     assert_eq!(broken.ask_until_answered(b"again", 10), b"again");
     let served = daemon.stop();
     assert_eq!((served.counted("two", "faults"), served.counted("two", "restarts")), (1, 1));
+}
+
+/// Under load the loop visits busy listeners without watching their sockets. Afterwards it watches them all again.
+#[cfg(target_os = "linux")]
+#[test]
+fn ports_that_were_busy_are_watched_again_and_idle_for_free() {
+    const PORTS: u16 = 64;
+    const IDLE: Duration = Duration::from_secs(1);
+    const FEW_TICKS: u64 = 10;
+    let (daemon, first) = serve_range(PORTS, 7000);
+    let watched = || watched_files(&daemon.pid());
+    let all = watched();
+    assert!(all >= usize::from(PORTS), "{all} files are watched");
+    let enough = AtomicBool::new(false);
+    let answers = thread::scope(|scope| {
+        let load = scope.spawn(|| one_in_flight_on_each(first, PORTS, &enough));
+        wait::until("a busy socket is not watched", || watched() < all);
+        enough.store(true, Relaxed);
+        load.join().unwrap()
+    });
+    wait::until("every socket is watched again", || watched() == all);
+    let quiet = Client::of((LOCALHOST, first).into());
+    let before = daemon.cpu_ticks();
+    assert_eq!(quiet.receive_within(IDLE), None);
+    let used = daemon.cpu_ticks() - before;
+    assert!(used <= FEW_TICKS, "{used} ticks of processor time while nothing happened");
+    expect_every_port(first, PORTS);
+    assert_eq!(daemon.stop().received("range", "replied"), answers + u64::from(PORTS));
+}
+
+/// Each answer is sent back to its port, until it is enough, or too much. Returns how many answers there were.
+fn one_in_flight_on_each(first: u16, count: u16, enough: &AtomicBool) -> u64 {
+    const TOO_MUCH: u64 = 5_000_000;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    (first..first + count).for_each(|port| {
+        socket.send_to(b"go", (LOCALHOST, port)).unwrap();
+    });
+    let (mut answers, mut in_flight) = (0, count);
+    while in_flight > 0 {
+        let (_, from) = socket.recv_from(&mut [0; 16]).unwrap();
+        answers += 1;
+        if enough.load(Relaxed) || answers >= TOO_MUCH {
+            in_flight -= 1;
+        } else {
+            socket.send_to(b"go", from).unwrap();
+        }
+    }
+    answers
+}
+
+/// Files in the epoll instances of a process, as proc(5) shows them.
+#[cfg(target_os = "linux")]
+fn watched_files(pid: &str) -> usize {
+    let infos = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let text = |info: std::fs::DirEntry| std::fs::read_to_string(info.path()).unwrap_or_default();
+    infos.flatten().map(|info| text(info).lines().filter(|line| line.starts_with("tfd:")).count()).sum()
 }
 
 /// A daemon with an echo on so many ports in a row, and the first of them.

@@ -90,6 +90,28 @@ fn datagrams_of_every_size_pass_a_wire_unbroken() {
     }
 }
 
+/// Anybody can forge the message that says that a path is narrow; replies must not be cut smaller for it.
+#[test]
+fn a_forged_message_about_the_path_changes_nothing() {
+    const LONG: usize = 1400;
+    let Some(network) = Network::new() else { return };
+    let Some(python) = tool("python3") else { return };
+    let launch = network.here.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
+    let daemon = launch.listen("10.77.0.1:5000=echo,name=exact").serve();
+    let server = daemon.addresses()[0];
+    let client = network.there.inside(|| Client::from("10.77.0.2:0".parse().unwrap(), server));
+    client.expect_echo(&pattern(LONG));
+    let told = || snmp(&daemon.pid(), "Icmp", "InDestUnreachs");
+    let (told_before, cut_before) = (told(), snmp(&daemon.pid(), "Ip", "FragCreates"));
+    let script = repository().join("tests/it/forged_mtu.py");
+    let forger = network.there.launch(&python).arg(&script).arg("10.77.0.1").arg("5000");
+    forger.arg("10.77.0.2").arg(client.local().port().to_string()).arg("600").run().expect_code(0);
+    wait::until("the forged message is there", || told() > told_before);
+    client.expect_echo(&pattern(LONG));
+    assert_eq!(snmp(&daemon.pid(), "Ip", "FragCreates"), cut_before, "the reply was cut");
+    assert_eq!(daemon.stop().received("exact", "replied"), 2);
+}
+
 /// R21: the kernel finds a bad checksum when the datagram is read, so it wakes the daemon for nothing.
 #[test]
 fn a_bad_checksum_is_ignored_and_the_next_datagram_is_answered() {

@@ -12,7 +12,9 @@ use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Tra
 use std::io::{self, Read};
 use std::time::Duration;
 
-pub use polyport_net::{BindError, Membership, SocketOptions, UdpSocket as Socket, interface_name};
+pub use polyport_net::{
+    BindError, Membership, PathMtuDiscovery, SocketOptions, UdpSocket as Socket, interface_name,
+};
 
 /// Events taken from the kernel in one call.
 const EVENTS: usize = 1024;

@@ -44,5 +44,5 @@ pub use io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 pub use limits::ReactorLimits;
 pub use listener::{ListenerSpec, OnFault};
 pub use machine::{Flow, Reactor};
-pub use mio_io::{BindError, Membership, MioIo, Socket, SocketOptions, interface_name};
+pub use mio_io::{BindError, Membership, MioIo, PathMtuDiscovery, Socket, SocketOptions, interface_name};
 pub use report::{AddError, ListenerReport};

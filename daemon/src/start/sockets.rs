@@ -3,7 +3,7 @@
 use super::{Refused, groups};
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::exit::Exit;
-use crate::reactor::{BindError, Socket, SocketOptions};
+use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
@@ -64,16 +64,23 @@ pub(super) fn os_problem(plan: &Plan, title: &str) -> Refused {
 }
 
 fn open(listen: &Listen, address: SocketAddr) -> Result<(Socket, SocketAddr), BindError> {
-    let options = SocketOptions {
+    let socket = Socket::bind(address, &options(listen, address))?;
+    let local = socket.local_addr().unwrap_or(address);
+    Ok((socket, local))
+}
+
+fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
+    // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
+    // long. Over IPv6 they do not, and the path has to be learnt.
+    let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));
+    SocketOptions {
         recv_buffer: listen.socket.recv_buffer,
         send_buffer: listen.socket.send_buffer,
         reuse_addr: listen.socket.share,
         broadcast: listen.socket.broadcast,
+        path_mtu_discovery: if believes { None } else { Some(PathMtuDiscovery::Omit) },
         ..SocketOptions::default()
-    };
-    let socket = Socket::bind(address, &options)?;
-    let local = socket.local_addr().unwrap_or(address);
-    Ok((socket, local))
+    }
 }
 
 fn problem(listen: &Listen, bind: &Bind, error: &BindError) -> Problem {
