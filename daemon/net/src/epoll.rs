@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use crate::{UdpSocket, sys};
 
@@ -39,6 +40,16 @@ pub fn modify(
         }
         result => result,
     }
+}
+
+/// Waits until the instance has an event, or for `span`, less than a second and as exact as the timers of the thread
+/// (`ppoll(2)`). A signal ends it early.
+pub fn wait(epoll: &impl AsRawFd, span: Duration) {
+    let mut entry = libc::pollfd { fd: epoll.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let timeout = libc::timespec { tv_sec: 0, tv_nsec: span.subsec_nanos().into() };
+    // SAFETY: `entry` is one live pollfd, as the count says; the signal mask may be null, and then stays as it is.
+    // Whatever ends the wait, what follows is the same.
+    unsafe { libc::ppoll(&raw mut entry, 1, &raw const timeout, std::ptr::null()) };
 }
 
 const READ: u32 = libc::EPOLLIN as u32;

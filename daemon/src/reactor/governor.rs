@@ -3,7 +3,7 @@
 //! Which of them costs least depends on the traffic and on the machine: to fall asleep and be woken costs two
 //! microseconds here and thirty on a virtual machine there. So it is measured, as a cpuidle governor of the kernel
 //! does for a CPU: now and then another way gets a short trial beside the usual one, and the processor time a message
-//! costs decides. The only promise that needs no trial is kept by the rule of `FRUITLESS`: where nothing comes, the
+//! costs decides, unless a rest would slow the stream down. The only promise that needs no trial is kept by the rule of `FRUITLESS`: where nothing comes, the
 //! loop sleeps.
 
 use super::clock::nanos;
@@ -67,8 +67,8 @@ pub(super) struct Governor {
 /// A stretch of turns that is measured.
 #[derive(Clone, Copy, Debug, Default)]
 struct Epoch {
-    /// The processor's time at its beginning, unknown before the first.
-    start_ns: Option<u64>,
+    /// Time and processor time at its beginning, unknown before the first.
+    start: Option<(u64, u64)>,
     turns: u32,
     messages: u64,
     /// Turns whose datagrams came soon enough for spinning.
@@ -80,6 +80,7 @@ struct Epoch {
 /// What messages cost.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
+    ns: u64,
     cpu_ns: u64,
     messages: u64,
 }
@@ -164,7 +165,7 @@ impl Governor {
         if self.now == Way::Spin && self.fruitless >= FRUITLESS {
             self.sleep_again();
         } else if self.epoch.turns >= self.epoch_turns {
-            self.end_epoch(cpu_ns());
+            self.end_epoch(ran.to_ns, cpu_ns());
         }
         if self.now == Way::Rest { self.moderation.after(found) } else { None }
     }
@@ -177,13 +178,15 @@ impl Governor {
     }
 
     #[cold]
-    fn end_epoch(&mut self, cpu_ns: u64) {
-        let ended = std::mem::replace(&mut self.epoch, Epoch { start_ns: Some(cpu_ns), ..Epoch::default() });
-        let Some(start_ns) = ended.start_ns else { return };
+    fn end_epoch(&mut self, ns: u64, cpu_ns: u64) {
+        let begun = Epoch { start: Some((ns, cpu_ns)), ..Epoch::default() };
+        let ended = std::mem::replace(&mut self.epoch, begun);
+        let Some((start_ns, start_cpu_ns)) = ended.start else { return };
         if self.usual == Way::Spin && ended.near < ended.turns.div_ceil(2) {
             return self.sleep_again();
         }
-        let cost = Cost { cpu_ns: cpu_ns.saturating_sub(start_ns), messages: ended.messages };
+        let (ns, cpu_ns) = (ns.saturating_sub(start_ns), cpu_ns.saturating_sub(start_cpu_ns));
+        let cost = Cost { ns, cpu_ns, messages: ended.messages };
         if let Some(mut trial) = self.trial.take() {
             let tried = self.now == trial.way;
             if tried { &mut trial.tried } else { &mut trial.usual }.add(cost);
@@ -221,7 +224,8 @@ impl Governor {
     }
 
     fn decide(&mut self, trial: &Trial) {
-        if trial.tried.is_less_than(trial.usual) {
+        let slows = trial.way == Way::Rest && trial.tried.is_slower_than(trial.usual);
+        if trial.tried.is_less_than(trial.usual) && !slows {
             log::debug!(
                 "{:?} costs {} ns a message and {:?} {} ns: the loop waits the cheaper way",
                 trial.way,
@@ -245,6 +249,7 @@ impl Governor {
 
 impl Cost {
     fn add(&mut self, other: Self) {
+        self.ns += other.ns;
         self.cpu_ns += other.cpu_ns;
         self.messages += other.messages;
     }
@@ -255,8 +260,14 @@ impl Cost {
 
     /// By more than a thirty-second: less is noise.
     fn is_less_than(self, other: Self) -> bool {
-        let product = |cost: Self, messages: u64| u128::from(cost.cpu_ns) * u128::from(messages);
-        product(self, other.messages) * 32 < product(other, self.messages) * 31
+        let product = |ns: u64, messages: u64| u128::from(ns) * u128::from(messages);
+        product(self.cpu_ns, other.messages) * 32 < product(other.cpu_ns, self.messages) * 31
+    }
+
+    /// By more than a sixteenth.
+    fn is_slower_than(self, other: Self) -> bool {
+        let product = |ns: u64, messages: u64| u128::from(ns) * u128::from(messages);
+        product(self.ns, other.messages) * 15 > product(other.ns, self.messages) * 16
     }
 }
 
@@ -264,19 +275,21 @@ impl Cost {
 mod tests {
     use super::*;
 
-    /// A peer with one datagram in flight, on a machine where a message costs so many ns in each way of waiting.
+    /// A peer with a few datagrams in flight, on a machine where a message costs so many ns in each way of waiting.
     struct Run {
         governor: Governor,
         now_ns: u64,
         cpu_ns: u64,
         costs: [u64; 3],
         stream: bool,
+        /// What a rest adds to the time of a turn, ns.
+        rest_ns: u64,
     }
 
     impl Run {
         fn new(costs: [u64; 3], limits: ReactorLimits) -> Self {
             let governor = Governor::new(&limits);
-            Self { governor, now_ns: 1, cpu_ns: 7, costs, stream: false }
+            Self { governor, now_ns: 1, cpu_ns: 7, costs, stream: false, rest_ns: 0 }
         }
 
         /// So many turns, each after a gap; returns how many of them began in each of the ways.
@@ -287,8 +300,8 @@ mod tests {
                 ways[way] += 1;
                 self.cpu_ns += self.costs[way] * 8;
                 let found = Found { visits: 1, messages: 8, stream: self.stream };
-                let ran =
-                    Ran { from_ns: self.now_ns + gap_ns, to_ns: self.now_ns + gap_ns + 1000, waited: true };
+                let from_ns = self.now_ns + gap_ns + if way == Way::Rest as usize { self.rest_ns } else { 0 };
+                let ran = Ran { from_ns, to_ns: from_ns + 1000, waited: true };
                 self.now_ns = ran.to_ns;
                 self.governor.after(found, ran, || self.cpu_ns);
             }
@@ -314,6 +327,16 @@ mod tests {
             let ways = run.turns(LONG, 10_000);
             let others = LONG - ways[best as usize];
             assert!(others < LONG / 50, "{costs:?}: {ways:?}, {best:?} is best");
+        }
+    }
+
+    #[test]
+    fn a_rest_that_slows_a_stream_down_is_not_taken_however_cheap_it_is() {
+        for (rest_ns, taken) in [(500, true), (1000, false)] {
+            let mut run = Run::new([2000, 2000, 500], ReactorLimits::default());
+            (run.stream, run.rest_ns) = (true, rest_ns);
+            run.turns(LONG, 10_000);
+            assert_eq!(run.governor.usual == Way::Rest, taken, "{rest_ns}");
         }
     }
 

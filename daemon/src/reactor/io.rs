@@ -23,7 +23,7 @@ pub trait Io {
     /// Only what makes waiting impossible; an interrupted wait is no events.
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()>;
 
-    /// Does nothing for so long, less than a second; may end early.
+    /// Waits for so long, less than a second, or until a watched socket is ready; may end early.
     fn rest(&mut self, span: Duration);
 
     /// Starts to watch a socket for arrivals.

@@ -52,7 +52,7 @@ impl Default for ReactorLimits {
             segments: true,
             slow_batch: Duration::from_millis(10),
             spin: None,
-            moderation: Duration::from_micros(20),
+            moderation: Duration::from_micros(200),
             epoch_turns: 128,
             turn_timers: 1024,
             handler_timers: 1024,

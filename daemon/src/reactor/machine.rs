@@ -24,6 +24,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
 use std::io;
+use std::time::Duration;
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]
@@ -215,7 +216,7 @@ impl<I: Io> Reactor<I> {
             if found.messages > 0 {
                 self.stretch.note(governor.gap_ns(from_ns), found.visits);
                 if let Some(span) = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
-                    io.rest(span);
+                    self.rest(span, last);
                 }
             }
         }
@@ -271,6 +272,18 @@ impl<I: Io> Reactor<I> {
             && let Some(listener) = current(&mut self.listeners, last)
         {
             self.core.note_slow(listener, took_ns);
+        }
+    }
+
+    /// Lets more of a stream gather, while every other listener is watched.
+    fn rest(&mut self, span: Duration, last: Token) {
+        let Some(listener) = current(&mut self.listeners, last) else { return };
+        if !listener.polling.is_on() {
+            self.core.poll_listener(listener);
+        }
+        if listener.polling.is_on() {
+            self.ready.push(last, &mut listener.ready);
+            self.core.io.rest(span);
         }
     }
 

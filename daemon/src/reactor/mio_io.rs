@@ -102,7 +102,7 @@ impl Io for MioIo {
     }
 
     fn rest(&mut self, span: Duration) {
-        self.rest.rest(span);
+        self.rest.rest(&self.poll, span);
     }
 
     fn register(&mut self, socket: &mut UdpSocket, token: Token) -> io::Result<()> {

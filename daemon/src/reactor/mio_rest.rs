@@ -1,5 +1,6 @@
-//! Resting for a few microseconds.
+//! Resting for microseconds: the timeouts of `epoll_wait(2)` are milliseconds.
 
+use mio::Poll;
 use std::time::Duration;
 
 /// Rests the thread it is made for.
@@ -11,26 +12,21 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Sleeps for that long. A signal ends the rest early, which is fine.
+    /// Sleeps for that long, or until `poll` has an event.
     #[cfg(target_os = "linux")]
-    pub(super) fn rest(&mut self, span: Duration) {
-        use rustix::thread::{NanosleepRelativeResult, nanosleep, set_current_timer_slack};
-        use rustix::time::Timespec;
+    pub(super) fn rest(&mut self, poll: &Poll, span: Duration) {
+        use rustix::thread::set_current_timer_slack;
         use std::num::NonZeroU64;
 
         if !std::mem::replace(&mut self.exact, true) {
             // Else the kernel would add up to 50 us of its own (PR_SET_TIMERSLACK of prctl(2)).
             set_current_timer_slack(NonZeroU64::new(1)).unwrap_or(());
         }
-        match nanosleep(&Timespec { tv_sec: 0, tv_nsec: span.subsec_nanos().into() }) {
-            NanosleepRelativeResult::Ok
-            | NanosleepRelativeResult::Interrupted(_)
-            | NanosleepRelativeResult::Err(_) => {}
-        }
+        polyport_net::epoll::wait(poll, span);
     }
 
     /// Not at all: elsewhere timers are not fine enough.
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unused_self, reason = "there is nothing to do")]
-    pub(super) fn rest(&mut self, _: Duration) {}
+    pub(super) fn rest(&mut self, _: &Poll, _: Duration) {}
 }

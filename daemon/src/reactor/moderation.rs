@@ -2,15 +2,16 @@
 //!
 //! A peer that sends plain datagrams one after the other is chased by a loop that is faster than it: every visit
 //! finds a handful, and pays for a wake-up, a receive and a send call what a visit of dozens would. Network cards
-//! have the same trouble with interrupts and the same cure, interrupt moderation: while a stream lasts, rest a few
-//! microseconds between two looks. A datagram that comes alone is never kept waiting.
+//! have the same trouble with interrupts and the same cure, interrupt moderation: while a stream lasts, rest a fraction
+//! of a millisecond between two looks. Only the stream is kept waiting: its socket is not watched meanwhile, and what
+//! comes to any other ends the rest.
 
 use std::time::Duration;
 
-/// Datagrams a visit has to find after a rest for the next one to be worth it.
+/// Datagrams a visit has to find after a rest, however short, for the next one to be worth it.
 const WORTH: usize = 6;
-/// A visit that found so many needs no rest: its calls are well used.
-const PLENTY: usize = 48;
+/// And one for each so many ns of the rest: a thin stream, or one that waits for its answers, must not be held up.
+const EACH_NS: usize = 8000;
 /// Rests in a row that were not worth it, before they are tried rarely.
 const FRUITLESS_RESTS: u8 = 2;
 /// Visits of a stream until a rare try.
@@ -31,6 +32,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Moderation {
     rest: Duration,
+    /// Datagrams that make it worth it.
+    worth: usize,
     /// The turn that ended began with a rest.
     rested: bool,
     fruitless: u8,
@@ -41,7 +44,8 @@ pub(super) struct Moderation {
 impl Moderation {
     /// Rests for so long; never, when that is zero.
     pub(super) fn new(rest: Duration) -> Self {
-        Self { rest, rested: false, fruitless: 0, unrested: 0 }
+        let span_ns = usize::try_from(rest.as_nanos()).unwrap_or(usize::MAX);
+        Self { rest, worth: WORTH.max(span_ns / EACH_NS), rested: false, fruitless: 0, unrested: 0 }
     }
 
     /// Whether it may rest at all.
@@ -62,11 +66,11 @@ impl Moderation {
             return None;
         }
         if std::mem::take(&mut self.rested) {
-            let worth = found.messages >= WORTH;
+            let worth = found.messages >= self.worth;
             self.fruitless = if worth { 0 } else { (self.fruitless + 1).min(FRUITLESS_RESTS) };
         }
         // Who else is busy must not wait, and fills the time anyway.
-        if found.visits != 1 || !found.stream || found.messages >= PLENTY {
+        if found.visits != 1 || !found.stream {
             return None;
         }
         self.unrested = self.unrested.saturating_add(1);
@@ -82,7 +86,8 @@ impl Moderation {
 mod tests {
     use super::*;
 
-    const REST: Duration = Duration::from_micros(20);
+    const REST: Duration = Duration::from_micros(200);
+    const MANY: usize = 25;
 
     fn stream(messages: usize) -> Found {
         Found { visits: 1, messages, stream: true }
@@ -95,22 +100,23 @@ mod tests {
     #[test]
     fn a_stream_that_fills_the_rests_is_rested_for_and_a_thin_one_is_tried_now_and_then() {
         let mut moderation = Moderation::new(REST);
-        assert_eq!(rests(&mut moderation, stream(WORTH)), 256);
-        assert_eq!(rests(&mut moderation, stream(WORTH - 1)), 1 + 255 / usize::from(TRY_EVERY));
-        assert!(rests(&mut moderation, stream(WORTH)) > 256 - usize::from(TRY_EVERY), "it may come back");
+        assert_eq!(rests(&mut moderation, stream(MANY)), 256);
+        assert_eq!(rests(&mut moderation, stream(MANY - 1)), 1 + 255 / usize::from(TRY_EVERY));
+        assert!(rests(&mut moderation, stream(MANY)) > 256 - usize::from(TRY_EVERY), "it may come back");
     }
 
     #[test]
-    fn nobody_waits_who_is_alone_or_beside_others_or_has_plenty() {
+    fn nobody_waits_who_is_alone_or_beside_others() {
         let cases = [
             Found { stream: false, ..stream(30) },
             Found { visits: 2, ..stream(30) },
             Found { visits: 0, ..stream(0) },
-            stream(PLENTY),
         ];
         for found in cases {
             assert_eq!(rests(&mut Moderation::new(REST), found), 0, "{found:?}");
         }
         assert_eq!(rests(&mut Moderation::new(Duration::ZERO), stream(30)), 0);
+        let mut short = Moderation::new(Duration::from_micros(20));
+        assert_eq!(rests(&mut short, stream(WORTH)), 256, "a short rest has to bring less");
     }
 }

@@ -46,8 +46,15 @@ impl Io for World {
     }
 
     fn rest(&mut self, span: Duration) {
-        self.mono_ns += u64::try_from(span.as_nanos()).unwrap();
-        self.happen();
+        let end = self.mono_ns + u64::try_from(span.as_nanos()).unwrap();
+        while !self.list.iter().any(|at| self.is_ready(*at)) {
+            let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
+            self.mono_ns = self.mono_ns.max(next.unwrap_or(end).min(end));
+            if next.is_none_or(|next| next > end) {
+                return;
+            }
+            self.happen();
+        }
     }
 
     fn register(&mut self, socket: &mut SocketId, token: Token) -> io::Result<()> {
