@@ -299,7 +299,7 @@ mod tests {
                 let way = self.governor.now as usize;
                 ways[way] += 1;
                 self.cpu_ns += self.costs[way] * 8;
-                let found = Found { visits: 1, messages: 8, stream: self.stream };
+                let found = Found { visits: 1, messages: 8, stream: self.stream, more: false };
                 let from_ns = self.now_ns + gap_ns + if way == Way::Rest as usize { self.rest_ns } else { 0 };
                 let ran = Ran { from_ns, to_ns: from_ns + 1000, waited: true };
                 self.now_ns = ran.to_ns;

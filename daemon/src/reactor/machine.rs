@@ -193,7 +193,7 @@ impl<I: Io> Reactor<I> {
         self.core.events = events;
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
-        let mut found = Found { visits: 0, messages: 0, stream: false };
+        let mut found = Found { visits: 0, messages: 0, stream: false, more: false };
         let mut visited = None;
         for _ in 0..self.ready.len() {
             // A token must not leave the list without a visit: no event would bring it back.
@@ -206,7 +206,8 @@ impl<I: Io> Reactor<I> {
             budget = budget.saturating_sub(visit.messages.max(1));
             found.visits += 1;
             found.messages += visit.messages;
-            found.stream |= visit.stream && !visit.more;
+            found.stream |= visit.stream;
+            found.more |= visit.more;
             visited = Some(token);
         }
         if let Some(last) = visited {

@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) messages: usize,
     /// A visit found several equal datagrams of one peer in a row.
     pub(super) stream: bool,
+    /// A visit left something for the next turn.
+    pub(super) more: bool,
 }
 
 /// Decides after each turn.
@@ -70,7 +72,7 @@ impl Moderation {
             self.fruitless = if worth { 0 } else { (self.fruitless + 1).min(FRUITLESS_RESTS) };
         }
         // Who else is busy must not wait, and fills the time anyway.
-        if found.visits != 1 || !found.stream {
+        if found.visits != 1 || !found.stream || found.more {
             return None;
         }
         self.unrested = self.unrested.saturating_add(1);
@@ -90,7 +92,7 @@ mod tests {
     const MANY: usize = 25;
 
     fn stream(messages: usize) -> Found {
-        Found { visits: 1, messages, stream: true }
+        Found { visits: 1, messages, stream: true, more: false }
     }
 
     fn rests(moderation: &mut Moderation, found: Found) -> usize {
@@ -111,6 +113,7 @@ mod tests {
             Found { stream: false, ..stream(30) },
             Found { visits: 2, ..stream(30) },
             Found { visits: 0, ..stream(0) },
+            Found { more: true, ..stream(30) },
         ];
         for found in cases {
             assert_eq!(rests(&mut Moderation::new(REST), found), 0, "{found:?}");

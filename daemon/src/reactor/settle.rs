@@ -17,7 +17,7 @@ impl<I: Io> Core<I> {
     #[inline]
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
-        if traced || !self.settle_lone(listener) {
+        if traced || !(self.settle_lone(listener) || self.settle_echo(listener)) {
             self.settle_all(listener);
         }
         if traced {
@@ -41,6 +41,30 @@ impl<I: Io> Core<I> {
             Ok(()) => Transmitter { io, limits, backlog_bytes, now_ns }.transmit_lone(listener, &output),
             Err(reason) => listener.counters.drop_one(reason),
         }
+        true
+    }
+
+    /// The same for a batch that goes back as it came; false when it is anything else. It counts as the others do.
+    #[inline(never)]
+    fn settle_echo(&mut self, listener: &mut Listener<I::Socket>) -> bool {
+        let now_ns = self.now.mono_ns;
+        let Self { io, exchange, limits, backlog_bytes, own, .. } = self;
+        let Some(outputs) = exchange.whole_echo() else { return false };
+        listener.counters.queued += exchange.datagrams() as u64;
+        listener.counters.replied += exchange.datagrams() as u64;
+        let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
+        for output in outputs {
+            if let Err(reason) = destination(listener.local, own, &output) {
+                listener.counters.drop_many(reason, output.datagrams() as u64);
+                continue;
+            }
+            if batch.is_full() {
+                Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
+                batch.clear();
+            }
+            batch.push(output);
+        }
+        Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
         true
     }
 

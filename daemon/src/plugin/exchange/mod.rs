@@ -13,6 +13,7 @@ mod address;
 mod arrival;
 mod memory;
 mod output;
+mod whole;
 
 pub(super) use address::to_pp_addr;
 pub use arrival::{ArrivalFlags, Arrived, ExchangeLimits, ReplySource};

@@ -274,7 +274,7 @@ const MAX_V4: usize = 65_507;
 const MAX_V6: usize = 65_527;
 /// Whether an entry sends a received datagram back at once.
 #[inline]
-fn is_echo(tx: &pp_tx) -> bool {
+pub(super) fn is_echo(tx: &pp_tx) -> bool {
     tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
 }
 
