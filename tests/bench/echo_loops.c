@@ -1,10 +1,11 @@
 /* The floor: hand-written echo loops that do nothing but what a UDP echo has to do.
  *
- *   echo_loops plain|epoll|mmsg|gro|coalesce ADDRESS FIRST_PORT PORTS
+ *   echo_loops plain|epoll|mmsg|watched|gro|coalesce ADDRESS FIRST_PORT PORTS
  *
  * plain     recvfrom, sendto
  * epoll     the same, waiting in epoll also with one port: what a loop that could serve more ports costs
  * mmsg      recvmmsg, sendmmsg
+ * watched   the same while the socket lies in an epoll instance, which nobody asks: what only being there costs
  * gro       the same with UDP_GRO; a train goes back as one UDP_SEGMENT send
  * coalesce  the same, and runs of equal datagrams to one peer go back as one UDP_SEGMENT send
  *
@@ -132,7 +133,7 @@ static int serve_batch(int fd, int flags)
 int main(int argc, char **argv)
 {
     if (argc != 5) return fprintf(stderr, "usage: echo_loops MODE ADDRESS FIRST_PORT PORTS\n"), 64;
-    int epoll = !strcmp(argv[1], "epoll"), plain = epoll || !strcmp(argv[1], "plain"), first = atoi(argv[3]), ports = atoi(argv[4]);
+    int watched = !strcmp(argv[1], "watched"), epoll = !strcmp(argv[1], "epoll"), plain = epoll || !strcmp(argv[1], "plain"), first = atoi(argv[3]), ports = atoi(argv[4]);
     coalesce = !strcmp(argv[1], "coalesce");
     gro = coalesce || !strcmp(argv[1], "gro");
     struct rlimit files;
@@ -142,6 +143,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < SLOTS; i++) prepare(i);
     if (ports == 1 && !epoll) {
         int fd = open_port(argv[2], first);
+        struct epoll_event e = { .events = EPOLLIN };
+        if (watched && epoll_ctl(epoll_create1(EPOLL_CLOEXEC), EPOLL_CTL_ADD, fd, &e)) die("epoll_ctl");
         puts("ready");
         fflush(stdout);
         for (;;) plain ? serve_plain(fd, 0) : serve_batch(fd, MSG_WAITFORONE);

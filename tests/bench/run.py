@@ -60,6 +60,7 @@ def arguments():
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--polyport", default=str(ROOT / "target/release/polyport"))
     parser.add_argument("--seed", type=int, default=1, help="of the order within a round")
+    parser.add_argument("--also", type=lambda text: text.split(","), default=[], help="more loops of echo_loops.c")
     parser.add_argument("--markdown")
     return parser.parse_args()
 
@@ -71,7 +72,7 @@ def measure(shape, folder, options):
         # The question is what the other ports cost, so polyport with one port is the measure, and each runs alone.
         groups = [["one port"], ["polyport"]]
     else:
-        groups = [[*LOOPS, "epoll", "twin", "polyport"]]
+        groups = [[*LOOPS, "epoll", "twin", *options.also, "polyport"]]
     results = {name: [] for group in groups for name in group}
     order = random.Random(options.seed)
     for _ in range(options.sessions):
@@ -163,6 +164,8 @@ def markdown(rows, options):
         control = f"{statistics.median(itself):.2f}" if itself else ""
         cells += [f"{median['polyport']:,.0f}", f"{middle:.2f}", f"{low:.2f} to {high:.2f}", control]
         lines.append(f"| {title} | {' | '.join(cells)} | {target:.2f} | {lost} | {rate:,.0f} |")
+    for shape, median, *_ in rows:
+        lines += [f"{shape}, also {name}: {median[name]:,.0f} ns" for name in options.also if name in median]
     return "\n".join([*lines, ""])
 
 

@@ -63,6 +63,8 @@ pub(crate) struct Journal {
     pub(crate) progress: u64,
     /// Receive calls on sockets that nothing watches.
     pub(crate) polls: u64,
+    /// Rests for a stream.
+    pub(crate) rests: u64,
     pub(crate) violation: Option<String>,
     /// Payloads in the order they left, for scenarios.
     pub(crate) left: Vec<(usize, SocketAddr, Vec<u8>)>,

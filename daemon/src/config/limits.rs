@@ -87,7 +87,7 @@ const AUTO: &str = "auto";
 
 const MODERATION: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(1);
 
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "visit_datagrams",
     "visit_bytes",
     "turn_datagrams",

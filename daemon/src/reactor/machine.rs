@@ -217,7 +217,7 @@ impl<I: Io> Reactor<I> {
             if found.messages > 0 {
                 self.stretch.note(governor.gap_ns(from_ns), found.visits);
                 if let Some(span) = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
-                    self.rest(span, last);
+                    self.rest(span, last, to_ns);
                 }
             }
         }
@@ -276,8 +276,12 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Lets more of a stream gather, while every other listener is watched.
-    fn rest(&mut self, span: Duration, last: Token) {
+    /// Lets more of a stream gather, while every other listener is watched and until something is due.
+    fn rest(&mut self, span: Duration, last: Token, now_ns: u64) {
+        let span = match self.next_deadline() {
+            Wait::Until(at_ns) => span.min(Duration::from_nanos(at_ns.saturating_sub(now_ns))),
+            Wait::No | Wait::Forever => span,
+        };
         let Some(listener) = current(&mut self.listeners, last) else { return };
         if !listener.polling.is_on() {
             self.core.poll_listener(listener);

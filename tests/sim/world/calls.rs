@@ -46,6 +46,7 @@ impl Io for World {
     }
 
     fn rest(&mut self, span: Duration) {
+        self.journal.rests += 1;
         let end = self.mono_ns + u64::try_from(span.as_nanos()).unwrap();
         while !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);

@@ -14,6 +14,17 @@ fn an_empty_text_is_an_empty_plan() {
 }
 
 #[test]
+fn the_readme_shows_the_default_limits() {
+    let readme = include_str!("../../../../README.md");
+    let (_, rest) = readme.split_once("```toml\n[limits]").unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    let text = format!("[limits]{shown}[[listen]]\nbind = \"127.0.0.1:7000\"\nplugin = \"echo\"\n");
+    assert_eq!(toml(&text).unwrap().limits, Limits::default());
+    let keys: Vec<_> = shown.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    assert_eq!(keys, crate::config::limits::KEYS);
+}
+
+#[test]
 fn every_key_arrives() {
     let plan = toml(
         r#"
