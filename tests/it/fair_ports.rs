@@ -63,6 +63,8 @@ fn ready_ports_take_turns() {
     const PORTS: u16 = 600;
     const EACH: usize = 12;
     const VISIT: usize = 4;
+    /// Bytes the kernel counts for a small datagram in a receive queue, and more.
+    const ANSWER: usize = 2048;
     let ports = u16::try_from(u32::from(PORTS) * scale()).unwrap_or(u16::MAX).min(10_000);
     let first = ports::free_range(&[CROWD], ports, 0);
     let daemon = polyport()
@@ -73,9 +75,10 @@ fn ready_ports_take_turns() {
         ))
         .serve();
     let socket = UdpSocket::bind((LOCALHOST, 0)).unwrap();
-    // As much as the system gives: the answers come faster than a loaded machine may read them.
-    set_socket_recv_buffer_size_force(&socket, 16 << 20)
-        .or_else(|_| set_socket_recv_buffer_size(&socket, 16 << 20))
+    // Room for all answers, if the system gives it: they come faster than a loaded machine may read them.
+    let room = usize::from(ports) * EACH * ANSWER;
+    set_socket_recv_buffer_size_force(&socket, room)
+        .or_else(|_| set_socket_recv_buffer_size(&socket, room))
         .unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     daemon.process.freeze();

@@ -1,6 +1,7 @@
 //! Budget, rounds, batches, deadlines: who gets the loop, and when.
 
 use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::Profile;
 use polyport::metrics::DropReason;
 use polyport::plugin::ExchangeLimits;
 use polyport::reactor::{Event, ReactorLimits, Token};
@@ -55,6 +56,29 @@ fn ready_listeners_are_served_round_robin() {
         let visits: Vec<usize> = answers.chunks(4).map(|visit| visit[0]).collect();
         assert!(answers.chunks(4).all(|visit| visit.iter().all(|at| *at == visit[0])), "round {round}");
         assert_eq!(visits, order.chunks(4).take(9).map(|v| v[0]).collect::<Vec<_>>(), "round {round}");
+    }
+}
+
+#[test]
+fn a_wait_that_tells_of_few_favours_nobody() {
+    let limits = ReactorLimits { visit_datagrams: 4, turn_datagrams: 10, ..ReactorLimits::default() };
+    let profile = Profile { few_events: 1.0, ..Profile::default() };
+    for seed in 0..50 {
+        let mut bench = Bench::new(&Setup { seed, limits, profile, level: true, ..Setup::default() });
+        let sockets: Vec<_> = (0..9).map(|_| bench.listen(&Bind::default()).0).collect();
+        sockets.iter().for_each(|socket| bench.burst(*socket, 0, 1, 40));
+        bench.settle();
+        let order: Vec<usize> = bench.world().journal.left.iter().map(|(at, ..)| *at).collect();
+        let mut visits = [0; 9];
+        for visit in order.chunks(4) {
+            assert!(
+                visits.iter().all(|n| *n >= visits[visit[0]]),
+                "seed {seed}: {visits:?}, now {}",
+                visit[0]
+            );
+            visits[visit[0]] += 1;
+        }
+        assert_eq!(visits, [10; 9]);
     }
 }
 

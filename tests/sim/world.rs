@@ -287,13 +287,14 @@ impl World {
         }
     }
 
-    fn collect(&mut self, events: &mut Vec<Event>) {
+    /// True when it keeps some back.
+    fn collect(&mut self, events: &mut Vec<Event>) -> bool {
         let few = self.faults.part(self.faults.profile.few_events, self.list.len().max(1));
         let mut told = 0;
         // What level-triggered items put back is for the next call.
         for _ in 0..self.list.len() {
             if told == few {
-                break;
+                return true;
             }
             let Some(at) = self.list.pop_front() else { break };
             self.sockets[at].listed = false;
@@ -306,5 +307,6 @@ impl World {
                 }
             }
         }
+        false
     }
 }

@@ -17,11 +17,12 @@ pub trait Io {
     /// Processor time this thread has used, ns; read rarely, since it is a system call.
     fn cpu_ns(&mut self) -> u64;
 
-    /// Waits until something is ready, no longer than `wait` says. Events may be spurious or stale.
+    /// Waits until something is ready, no longer than `wait` says. Events may be spurious or stale. True when there may
+    /// be more of them than one call tells.
     ///
     /// # Errors
     /// Only what makes waiting impossible; an interrupted wait is no events.
-    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()>;
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool>;
 
     /// Waits for so long, less than a second, or until a watched socket is ready; may end early.
     fn rest(&mut self, span: Duration);

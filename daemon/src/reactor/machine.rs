@@ -175,7 +175,12 @@ impl<I: Io> Reactor<I> {
         let wait = if busy { Wait::No } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
-        self.core.io.poll(wait, &mut events)?;
+        let mut more = self.core.io.poll(wait, &mut events)?;
+        // Who is ready comes on the list before anybody is visited twice, however many they are.
+        while more && waited && events.len() < self.listeners.len() {
+            let before = events.len();
+            more = self.core.io.poll(Wait::No, &mut events)? && events.len() > before;
+        }
         self.core.now = self.core.io.now();
         // 2. Events to the ready list.
         let mut stop = false;

@@ -75,13 +75,15 @@ impl Io for MioIo {
         polyport_net::thread_cpu_ns()
     }
 
-    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()> {
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool> {
         let timeout = self.alarm.prepare(&self.clock, wait);
         match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(false),
             other => other?,
         }
+        let mut told = 0;
         for event in &self.events {
+            told += 1;
             if event.token() == STOP {
                 let mut bytes = [0; 64];
                 while self.stop.read(&mut bytes).is_ok_and(|n| n > 0) {}
@@ -98,7 +100,7 @@ impl Io for MioIo {
                 writable: event.is_writable(),
             });
         }
-        Ok(())
+        Ok(told == EVENTS)
     }
 
     fn rest(&mut self, span: Duration) {

@@ -23,10 +23,10 @@ impl Io for World {
         self.cpu_ns
     }
 
-    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<()> {
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool> {
         self.tick();
         if self.faults.hit(self.faults.profile.interrupted) {
-            return Ok(());
+            return Ok(false);
         }
         events.append(&mut self.orders.events);
         self.noise(events);
@@ -35,14 +35,14 @@ impl Io for World {
             self.wait(if let Wait::Until(at_ns) = wait { Some(at_ns) } else { None });
             self.journal.waited(self.mono_ns - before);
         }
-        self.collect(events);
+        let more = self.collect(events);
         for event in events.iter() {
             if let Event::Ready { token, readable, writable } = *event {
                 let owner = self.sockets.iter().position(|s| s.token == Some(token));
                 self.journal.event(owner, readable, writable);
             }
         }
-        Ok(())
+        Ok(more)
     }
 
     fn rest(&mut self, span: Duration) {
