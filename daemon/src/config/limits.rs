@@ -48,8 +48,8 @@ pub struct Limits {
     /// How long the loop rests before it looks again at a stream of one peer's equal datagrams, up to 1 ms; 0 never
     /// rests. Default 200 us: a stream of more than 125,000 datagrams a second is then served in dozens instead of
     /// handfuls, where the loop has measured that this takes less of the processor and does not slow the stream down,
-    /// and replies to it come so much later at the most. Nobody else waits, and nobody at all while `spin` is set to
-    /// a duration.
+    /// and replies to it come so much later at the most. What comes to another listener ends the rest; while `spin`
+    /// is set to a duration there is none.
     pub moderation: Duration,
 }
 

@@ -34,6 +34,8 @@ pub struct Reactor<I: Io> {
     ready: ReadyList,
     sampler: Sampler,
     stretch: Stretch,
+    /// The listener that was rested for.
+    gathered: Option<Token>,
     core: Core<I>,
 }
 
@@ -103,6 +105,7 @@ impl<I: Io> Reactor<I> {
             ready: ReadyList::default(),
             sampler: Sampler::default(),
             stretch: Stretch::default(),
+            gathered: None,
             core,
         }
     }
@@ -171,7 +174,8 @@ impl<I: Io> Reactor<I> {
     pub fn turn(&mut self) -> io::Result<Flow> {
         // 1. Wait, unless somebody is still ready.
         let waited = self.ready.is_empty();
-        let busy = !waited || self.core.governor.spins(self.core.now.mono_ns);
+        let gathered = self.gathered.take();
+        let busy = !waited || gathered.is_some() || self.core.governor.spins(self.core.now.mono_ns);
         let wait = if busy { Wait::No } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
@@ -196,6 +200,12 @@ impl<I: Io> Reactor<I> {
             }
         }
         self.core.events = events;
+        // Behind those that ended the rest.
+        if let Some(token) = gathered
+            && let Some(listener) = current(&mut self.listeners, token)
+        {
+            self.ready.push(token, &mut listener.ready);
+        }
         // 3. Visits, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
         let mut found = Found { visits: 0, messages: 0, stream: false, more: false };
@@ -288,11 +298,18 @@ impl<I: Io> Reactor<I> {
             Wait::No | Wait::Forever => span,
         };
         let Some(listener) = current(&mut self.listeners, last) else { return };
+        if self.ready.len() > usize::from(listener.ready) {
+            // The budget of the turn did not reach somebody.
+            return;
+        }
         if !listener.polling.is_on() {
             self.core.poll_listener(listener);
         }
         if listener.polling.is_on() {
-            self.ready.push(last, &mut listener.ready);
+            if std::mem::take(&mut listener.ready) {
+                self.ready.pop();
+            }
+            self.gathered = Some(last);
             self.core.io.rest(span);
         }
     }
