@@ -37,6 +37,7 @@ mod settle;
 mod slow;
 mod timers;
 mod transmit;
+mod turn;
 mod visit;
 
 pub use clock::Clock;
