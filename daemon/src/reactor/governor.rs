@@ -22,6 +22,8 @@ const LONGEST_PAUSE: u32 = 256;
 const SPIN_NS: u64 = 50_000;
 /// A wait, ns, of which spinning may be worth a trial: one that slept has the time in it that the wake-up took.
 const SLEPT_NS: u64 = 2 * SPIN_NS;
+/// A wait, ns, that says that there was no traffic; longer than any rest. What it took is not the messages' time.
+const PAUSE_NS: u64 = 2_000_000;
 /// Looks of this length in a row that found nothing, after which the loop sleeps.
 const FRUITLESS: u32 = 8;
 
@@ -71,6 +73,10 @@ struct Epoch {
     start: Option<(u64, u64)>,
     turns: u32,
     messages: u64,
+    /// Time without traffic, ns.
+    idle_ns: u64,
+    /// Turns that had to wait for their datagrams.
+    waits: u32,
     /// Turns whose datagrams came soon enough for spinning.
     near: u32,
     /// Turns that found a stream.
@@ -113,7 +119,7 @@ impl Governor {
             always_ns,
             may_spin: limits.spin.is_none(),
             epoch_turns: limits.epoch_turns.max(1),
-            moderation: Moderation::new(rest),
+            moderation: Moderation::new(rest, limits.visit_datagrams),
             usual,
             now: usual,
             epoch: Epoch::default(),
@@ -149,19 +155,22 @@ impl Governor {
     /// time this thread has used; it is asked for rarely.
     #[inline]
     pub(super) fn after(&mut self, found: Found, ran: Ran, cpu_ns: impl FnOnce() -> u64) -> Option<Duration> {
-        if ran.waited && self.done_ns > 0 {
-            let soon_ns = if self.now == Way::Spin { SPIN_NS } else { SLEPT_NS };
-            let near = self.gap_ns(ran.from_ns) < soon_ns;
-            self.epoch.near += u32::from(near);
-            self.fruitless = if near { 0 } else { self.fruitless.saturating_add(1) };
-        }
-        self.done_ns = ran.to_ns;
-        self.epoch.turns += 1;
-        self.epoch.messages += found.messages as u64;
-        self.epoch.streams += u32::from(found.stream && found.visits == 1);
+        let gap_ns = self.gap_ns(ran.from_ns);
+        let first = std::mem::replace(&mut self.done_ns, ran.to_ns) == 0;
         if self.always_ns.is_some() {
             return None;
         }
+        if ran.waited && !first {
+            let soon_ns = if self.now == Way::Spin { SPIN_NS } else { SLEPT_NS };
+            let near = gap_ns < soon_ns;
+            self.epoch.waits += 1;
+            self.epoch.near += u32::from(near);
+            self.epoch.idle_ns += if gap_ns > PAUSE_NS { gap_ns } else { 0 };
+            self.fruitless = if near { 0 } else { self.fruitless.saturating_add(1) };
+        }
+        self.epoch.turns += 1;
+        self.epoch.messages += found.messages as u64;
+        self.epoch.streams += u32::from(found.stream && found.visits == 1);
         if self.now == Way::Spin && self.fruitless >= FRUITLESS {
             self.sleep_again();
         } else if self.epoch.turns >= self.epoch_turns {
@@ -173,7 +182,8 @@ impl Governor {
     /// What comes does not come soon any more.
     #[cold]
     fn sleep_again(&mut self) {
-        (self.usual, self.now, self.trial, self.epoch) = (Way::Sleep, Way::Sleep, None, Epoch::default());
+        (self.usual, self.trial, self.epoch) = (Way::Sleep, None, Epoch::default());
+        self.go(Way::Sleep);
         self.wait_longer();
     }
 
@@ -182,10 +192,11 @@ impl Governor {
         let begun = Epoch { start: Some((ns, cpu_ns)), ..Epoch::default() };
         let ended = std::mem::replace(&mut self.epoch, begun);
         let Some((start_ns, start_cpu_ns)) = ended.start else { return };
-        if self.usual == Way::Spin && ended.near < ended.turns.div_ceil(2) {
+        if (self.now, self.usual) == (Way::Spin, Way::Spin) && ended.waits_often() && !ended.is_near() {
             return self.sleep_again();
         }
-        let (ns, cpu_ns) = (ns.saturating_sub(start_ns), cpu_ns.saturating_sub(start_cpu_ns));
+        let ns = ns.saturating_sub(start_ns).saturating_sub(ended.idle_ns);
+        let cpu_ns = cpu_ns.saturating_sub(start_cpu_ns);
         let cost = Cost { ns, cpu_ns, messages: ended.messages };
         if let Some(mut trial) = self.trial.take() {
             let tried = self.now == trial.way;
@@ -194,7 +205,7 @@ impl Governor {
             if trial.epochs == TRIAL {
                 self.decide(&trial);
             } else {
-                self.now = if tried { self.usual } else { trial.way };
+                self.go(if tried { self.usual } else { trial.way });
                 self.trial = Some(trial);
             }
             return;
@@ -204,17 +215,29 @@ impl Governor {
             && let Some(way) = self.challenger(&ended)
         {
             self.trial = Some(Trial { way, usual: cost, tried: Cost::default(), epochs: 1 });
-            self.now = way;
+            self.go(way);
         }
+    }
+
+    /// Changes what is done now.
+    fn go(&mut self, way: Way) {
+        self.now = way;
+        // What was learnt of the waits before says nothing of these.
+        self.fruitless = 0;
+        self.moderation.did_not_rest();
+    }
+
+    /// The rest that [`Self::after`] asked for was not taken.
+    pub(super) fn did_not_rest(&mut self) {
+        self.moderation.did_not_rest();
     }
 
     /// Another way that may be worth a trial after such an epoch.
     fn challenger(&mut self, ended: &Epoch) -> Option<Way> {
-        let often = |n: u32| n >= ended.turns.div_ceil(2);
         let eligible = |way: Way| match way {
             Way::Sleep => true,
-            Way::Spin => self.may_spin && often(ended.near),
-            Way::Rest => self.moderation.is_allowed() && often(ended.streams),
+            Way::Spin => self.may_spin && ended.waits_often() && ended.is_near(),
+            Way::Rest => self.moderation.is_allowed() && ended.streams >= ended.turns.div_ceil(2),
         };
         let at = (0..WAYS.len())
             .map(|n| (self.next + n) % WAYS.len())
@@ -225,25 +248,41 @@ impl Governor {
 
     fn decide(&mut self, trial: &Trial) {
         let slows = trial.way == Way::Rest && trial.tried.is_slower_than(trial.usual);
-        if trial.tried.is_less_than(trial.usual) && !slows {
+        let slowed = self.usual == Way::Rest && trial.usual.is_slower_than(trial.tried);
+        if slowed || (trial.tried.is_less_than(trial.usual) && !slows) {
             log::debug!(
-                "{:?} costs {} ns a message and {:?} {} ns: the loop waits the cheaper way",
+                "{:?} costs {} ns a message and {:?} {} ns{}: {0:?} from now on",
                 trial.way,
                 trial.tried.of_one(),
                 self.usual,
-                trial.usual.of_one()
+                trial.usual.of_one(),
+                if slowed { ", but slows it down" } else { "" }
             );
             self.usual = trial.way;
-            (self.left, self.pause) = (FIRST_PAUSE, FIRST_PAUSE);
+            // Not from the beginning: between ways that are alike, chance decides.
+            self.pause = (self.pause / 2).max(FIRST_PAUSE);
+            self.left = self.pause;
         } else {
             self.wait_longer();
         }
-        self.now = self.usual;
+        self.go(self.usual);
     }
 
     fn wait_longer(&mut self) {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.left = self.pause;
+    }
+}
+
+impl Epoch {
+    /// Whether the loop waited in a share of the turns that is worth a thought.
+    fn waits_often(&self) -> bool {
+        self.waits >= self.turns.div_ceil(8)
+    }
+
+    /// Whether spinning would have ended most of the waits.
+    fn is_near(&self) -> bool {
+        self.near >= self.waits.div_ceil(2)
     }
 }
 
@@ -337,6 +376,41 @@ mod tests {
             (run.stream, run.rest_ns) = (true, rest_ns);
             run.turns(LONG, 10_000);
             assert_eq!(run.governor.usual == Way::Rest, taken, "{rest_ns}");
+        }
+    }
+
+    #[test]
+    fn a_rest_that_begins_to_slow_the_stream_down_ends() {
+        let mut run = Run::new([2000, 2000, 500], ReactorLimits::default());
+        run.stream = true;
+        run.turns(LONG, 10_000);
+        assert_eq!(run.governor.usual, Way::Rest);
+        run.rest_ns = 5000;
+        run.turns(LONG, 10_000);
+        assert_ne!(run.governor.usual, Way::Rest);
+    }
+
+    #[test]
+    fn the_trial_of_a_rest_does_not_end_spinning() {
+        let mut run = Run::new([2000, 1500, 1000], ReactorLimits::default());
+        run.stream = true;
+        // Longer than anything that spinning waits for, and slower.
+        run.rest_ns = 2 * SLEPT_NS;
+        run.turns(LONG, 10_000);
+        for _ in 0..1000 {
+            assert_eq!(run.governor.usual, Way::Spin);
+            run.turns(128, 10_000);
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_traffic_is_nobodys_time() {
+        let mut run = Run::new([2000, 2000, 500], ReactorLimits::default());
+        (run.stream, run.rest_ns) = (true, 1000);
+        for _ in 0..LONG / 100 {
+            run.turns(99, 10_000);
+            run.turns(1, PAUSE_NS + 1);
+            assert_ne!(run.governor.usual, Way::Rest, "it slows the stream");
         }
     }
 

@@ -59,6 +59,8 @@ pub(super) struct Listener<S> {
     pub(super) ready: bool,
     /// The socket turned out to be unusable: no call on it makes sense any more.
     pub(super) broken: bool,
+    /// Watching it failed last: logged once in a row.
+    pub(super) unwatchable: bool,
     /// The sampler knows of its traffic.
     pub(super) marked: bool,
     /// Whether it is visited every turn instead of being watched.

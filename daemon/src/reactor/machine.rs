@@ -143,6 +143,7 @@ impl<I: Io> Reactor<I> {
             ready: false,
             broken: false,
             marked: false,
+            unwatchable: false,
             kernel_drops_seen: 0,
             no_segments_until: if self.core.limits.segments { 0 } else { u64::MAX },
             polling: Polling::default(),

@@ -44,10 +44,15 @@ pub(super) struct Moderation {
 }
 
 impl Moderation {
-    /// Rests for so long; never, when that is zero.
-    pub(super) fn new(rest: Duration) -> Self {
+    /// Rests for so long; never, when that is zero. A visit can find `most` datagrams.
+    pub(super) fn new(rest: Duration, most: usize) -> Self {
         let span_ns = usize::try_from(rest.as_nanos()).unwrap_or(usize::MAX);
-        Self { rest, worth: WORTH.max(span_ns / EACH_NS), rested: false, fruitless: 0, unrested: 0 }
+        Self { rest, worth: WORTH.max(span_ns / EACH_NS).min(most), rested: false, fruitless: 0, unrested: 0 }
+    }
+
+    /// The rest that was asked for last was not taken.
+    pub(super) fn did_not_rest(&mut self) {
+        self.rested = false;
     }
 
     /// Whether it may rest at all.
@@ -101,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_fills_the_rests_is_rested_for_and_a_thin_one_is_tried_now_and_then() {
-        let mut moderation = Moderation::new(REST);
+        let mut moderation = Moderation::new(REST, 64);
         assert_eq!(rests(&mut moderation, stream(MANY)), 256);
         assert_eq!(rests(&mut moderation, stream(MANY - 1)), 1 + 255 / usize::from(TRY_EVERY));
         assert!(rests(&mut moderation, stream(MANY)) > 256 - usize::from(TRY_EVERY), "it may come back");
@@ -116,10 +121,17 @@ mod tests {
             Found { more: true, ..stream(30) },
         ];
         for found in cases {
-            assert_eq!(rests(&mut Moderation::new(REST), found), 0, "{found:?}");
+            assert_eq!(rests(&mut Moderation::new(REST, 64), found), 0, "{found:?}");
         }
-        assert_eq!(rests(&mut Moderation::new(Duration::ZERO), stream(30)), 0);
-        let mut short = Moderation::new(Duration::from_micros(20));
+        assert_eq!(rests(&mut Moderation::new(Duration::ZERO, 64), stream(30)), 0);
+        let mut short = Moderation::new(Duration::from_micros(20), 64);
         assert_eq!(rests(&mut short, stream(WORTH)), 256, "a short rest has to bring less");
+        let mut long = Moderation::new(Duration::from_millis(1), 64);
+        assert_eq!(rests(&mut long, stream(64)), 256, "more than a full visit cannot be asked for");
+        let mut asked = Moderation::new(REST, 64);
+        (0..9).for_each(|_| {
+            assert!(asked.after(stream(1)).is_some(), "what was not rested for proves nothing");
+            asked.did_not_rest();
+        });
     }
 }

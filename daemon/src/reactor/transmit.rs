@@ -326,10 +326,13 @@ pub(super) fn watch<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>, inter
     match io.watch(&mut listener.socket, token, interest) {
         Ok(()) => {
             listener.polling.end();
+            listener.unwatchable = false;
             true
         }
         Err(error) => {
-            log::error!("{listener}: cannot be watched for {interest:?}: {error}");
+            if !std::mem::replace(&mut listener.unwatchable, true) {
+                log::error!("{listener}: cannot be watched for {interest:?}: {error}");
+            }
             false
         }
     }

@@ -82,8 +82,9 @@ impl<I: Io> Reactor<I> {
             let Core { governor, io, .. } = &mut self.core;
             if found.messages > 0 {
                 self.stretch.note(governor.gap_ns(from_ns), found.visits);
-                if let Some(span) = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
-                    self.rest(span, last, to_ns);
+                let rest = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns());
+                if rest.is_some_and(|span| !self.rest(span, last, to_ns)) {
+                    self.core.governor.did_not_rest();
                 }
             }
         }
@@ -113,16 +114,17 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Lets more of a stream gather, while every other listener is watched and until something is due.
-    fn rest(&mut self, span: Duration, last: Token, now_ns: u64) {
+    /// Lets more of a stream gather, while every other listener is watched and until something is due. False when it
+    /// cannot.
+    fn rest(&mut self, span: Duration, last: Token, now_ns: u64) -> bool {
         let span = match self.next_deadline() {
             Wait::Until(at_ns) => span.min(Duration::from_nanos(at_ns.saturating_sub(now_ns))),
             Wait::No | Wait::Forever => span,
         };
-        let Some(listener) = current(&mut self.listeners, last) else { return };
+        let Some(listener) = current(&mut self.listeners, last) else { return false };
         if self.ready.len() > usize::from(listener.ready) {
             // The budget of the turn did not reach somebody.
-            return;
+            return false;
         }
         if !listener.polling.is_on() {
             self.core.poll_listener(listener);
@@ -134,6 +136,7 @@ impl<I: Io> Reactor<I> {
             self.gathered = Some(last);
             self.core.io.rest(span);
         }
+        self.gathered.is_some()
     }
 
     fn next_deadline(&self) -> Wait {
@@ -171,9 +174,7 @@ impl<I: Io> Reactor<I> {
         match listener.polling.after(visit.messages > 0, self.stretch) {
             Change::GoOn => {}
             Change::Poll => self.core.poll_listener(listener),
-            Change::Watch => {
-                self.core.resume(listener);
-            }
+            Change::Watch => self.core.resume(listener),
         }
         if visit.more || listener.polling.is_on() {
             self.ready.push(token, &mut listener.ready);
@@ -190,9 +191,9 @@ impl<I: Io> Reactor<I> {
             match timer {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
                 Timer::Resume => {
-                    if self.core.resume(listener) {
-                        self.ready.push(token, &mut listener.ready);
-                    }
+                    // Also one that cannot be watched: until it can, it is served now and then.
+                    self.core.resume(listener);
+                    self.ready.push(token, &mut listener.ready);
                 }
                 Timer::Restart => self.core.restart(listener),
             }

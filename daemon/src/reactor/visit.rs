@@ -78,7 +78,7 @@ impl<I: Io> Core<I> {
                         OnReceive::Again if errors < RECEIVE_ERRORS_IN_A_ROW => {}
                         OnReceive::Again | OnReceive::Later => {
                             self.resume_later(listener);
-                            return Visit { messages, more: false, stream };
+                            return Visit { messages, more: false, stream: false };
                         }
                         OnReceive::Broken => {
                             log::error!(
@@ -103,14 +103,12 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Watches a socket again that gave only errors, or was polled. False when that is not possible: then later.
-    pub(super) fn resume(&mut self, listener: &mut Listener<I::Socket>) -> bool {
+    /// Watches a socket again that gave only errors, or was polled; when that is not possible, later.
+    pub(super) fn resume(&mut self, listener: &mut Listener<I::Socket>) {
         let interest = if listener.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
-        if watch(&mut self.io, listener, interest) {
-            return true;
+        if !watch(&mut self.io, listener, interest) {
+            self.resume_later(listener);
         }
-        self.resume_later(listener);
-        false
     }
 
     /// A handler's timer fired.

@@ -18,6 +18,7 @@ use crate::reactor::{AddError, Clock, Flow, ListenerSpec, MioIo, OnFault, Reacto
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Nothing was started; these are the reasons.
 #[derive(Debug)]
@@ -124,7 +125,8 @@ fn limits(plan: &Plan) -> ReactorLimits {
         backlog_total_bytes: l.backlog_total_bytes,
         slow_batch: l.slow_batch,
         spin: l.spin,
-        moderation: l.moderation,
+        // Elsewhere there is no timer that is exact enough.
+        moderation: if cfg!(target_os = "linux") { l.moderation } else { Duration::ZERO },
         ..ReactorLimits::default()
     }
 }
