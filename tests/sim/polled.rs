@@ -5,6 +5,7 @@ use crate::handlers::PANIC;
 use crate::world::SocketId;
 use polyport::metrics::DropReason;
 use polyport::reactor::ReactorLimits;
+use std::time::Duration;
 
 /// Datagrams that make a listener busy: each arrives about when the one before has been served.
 const MANY: usize = 400;
@@ -120,4 +121,26 @@ fn a_polled_listener_may_break_and_lose_its_socket() {
     bench.settle();
     assert_eq!(bench.counters(breaks).faults, 1);
     assert_eq!(bench.counters(breaks).restarts, 1);
+}
+
+/// Trials of every way of waiting, with as little spinning as can be.
+#[test]
+fn a_stream_is_rested_for_and_nothing_of_it_or_beside_it_is_lost() {
+    let mut rests = 0;
+    for seed in 0..20 {
+        let limits = ReactorLimits { epoch_turns: 1, spin: Some(Duration::ZERO), ..ReactorLimits::default() };
+        let mut bench = Bench::new(&Setup { seed, limits, ..Setup::default() });
+        let [(stream, _), (quiet, _)] = [(); 2].map(|()| bench.listen(&Bind::default()));
+        for n in 0..200 {
+            bench.burst(stream, n * 20_000, 1, 30);
+        }
+        for n in 0..20 {
+            bench.burst(quiet, n * 170_000, 2, 1);
+        }
+        bench.settle();
+        rests += bench.world().journal.rests;
+        assert_eq!((bench.answered(stream).len(), bench.answered(quiet).len()), (200 * 30, 20));
+        assert!(bench.world().is_watched(stream) && bench.world().is_watched(quiet));
+    }
+    assert!(rests > 0, "nobody rested");
 }
