@@ -7,6 +7,8 @@ import socket
 import struct
 import sys
 
+from bad_checksums import checksum
+
 DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4
 
 
@@ -19,13 +21,6 @@ def main(server, server_port, client, client_port, mtu):
     message = head[:2] + struct.pack("!H", checksum(head + quoted)) + head[4:] + quoted
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
         sock.sendto(message, (server, 0))
-
-
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 if __name__ == "__main__":

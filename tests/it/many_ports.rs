@@ -26,17 +26,7 @@ fn a_range_of_2000_ports_answers_on_every_port_and_idles_for_free() {
     let (daemon, first) = serve_range(2000, 3000);
     expect_every_port(first, 2000);
     #[cfg(target_os = "linux")]
-    {
-        // A loop that never sleeps would use up to 100 ticks of 10 ms in a second, and a quarter of them on a
-        // machine whose cores are shared by four.
-        const IDLE: Duration = Duration::from_secs(1);
-        const FEW_TICKS: u64 = 10;
-        let quiet = Client::of((LOCALHOST, first).into());
-        let before = daemon.cpu_ticks();
-        assert_eq!(quiet.receive_within(IDLE), None);
-        let used = daemon.cpu_ticks() - before;
-        assert!(used <= FEW_TICKS, "{used} ticks of processor time while nothing happened");
-    }
+    expect_idle_for_free(&daemon, first);
     assert_eq!(daemon.stop().received("range", "replied"), 2000);
 }
 
@@ -85,8 +75,6 @@ fn ports_of_one_range_are_handlers_of_their_own() {
 #[test]
 fn ports_that_were_busy_are_watched_again_and_idle_for_free() {
     const PORTS: u16 = 64;
-    const IDLE: Duration = Duration::from_secs(1);
-    const FEW_TICKS: u64 = 10;
     let (daemon, first) = serve_range(PORTS, 7000);
     let watched = || watched_files(&daemon.pid());
     let all = watched();
@@ -99,11 +87,7 @@ fn ports_that_were_busy_are_watched_again_and_idle_for_free() {
         load.join().unwrap()
     });
     wait::until("every socket is watched again", || watched() == all);
-    let quiet = Client::of((LOCALHOST, first).into());
-    let before = daemon.cpu_ticks();
-    assert_eq!(quiet.receive_within(IDLE), None);
-    let used = daemon.cpu_ticks() - before;
-    assert!(used <= FEW_TICKS, "{used} ticks of processor time while nothing happened");
+    expect_idle_for_free(&daemon, first);
     expect_every_port(first, PORTS);
     assert_eq!(daemon.stop().received("range", "replied"), answers + u64::from(PORTS));
 }
@@ -127,6 +111,20 @@ fn one_in_flight_on_each(first: u16, count: u16, enough: &AtomicBool) -> u64 {
         }
     }
     answers
+}
+
+/// Nothing happens for a while, and takes hardly any processor time. A loop that never sleeps would use up to 100 ticks
+/// of 10 ms in a second, and a quarter of them on a machine whose cores are shared by four.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn expect_idle_for_free(daemon: &Daemon, first: u16) {
+    const IDLE: Duration = Duration::from_secs(1);
+    const FEW_TICKS: u64 = 10;
+    let quiet = Client::of((LOCALHOST, first).into());
+    let before = daemon.cpu_ticks();
+    assert_eq!(quiet.receive_within(IDLE), None);
+    let used = daemon.cpu_ticks() - before;
+    assert!(used <= FEW_TICKS, "{used} ticks of processor time while nothing happened");
 }
 
 /// Files in the epoll instances of a process, as proc(5) shows them.

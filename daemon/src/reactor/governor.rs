@@ -3,16 +3,16 @@
 //! Which of them costs least depends on the traffic and on the machine: to fall asleep and be woken costs two
 //! microseconds here and thirty on a virtual machine there. So it is measured, as a cpuidle governor of the kernel
 //! does for a CPU: now and then another way gets a short trial beside the usual one, and the processor time a message
-//! costs decides, unless a rest would slow the stream down. The only promise that needs no trial is kept by the rule of `FRUITLESS`: where nothing comes, the
-//! loop sleeps.
+//! costs decides, unless a rest would slow the stream down. The only promise that needs no trial is kept by the rule of
+//! `FRUITLESS`: where nothing comes, the loop sleeps.
 
 use super::clock::nanos;
 use super::limits::ReactorLimits;
 use super::moderation::{Found, Moderation};
 use std::time::Duration;
 
-/// Epochs, each a stretch of turns that is measured, of a trial, the usual way and the other in turn: so many that the noise of a shared
-/// machine does not decide.
+/// Epochs, each a stretch of turns that is measured, of a trial, the usual way and the other in turn: so many that the
+/// noise of a shared machine does not decide.
 const TRIAL: u32 = 8;
 /// Epochs until the first trial, doubled with each that changed nothing: what trials cost gets lost in the noise.
 const FIRST_PAUSE: u32 = 4;
@@ -300,15 +300,18 @@ impl Cost {
 
     /// By more than a thirty-second: less is noise.
     fn is_less_than(self, other: Self) -> bool {
-        let product = |ns: u64, messages: u64| u128::from(ns) * u128::from(messages);
         product(self.cpu_ns, other.messages) * 32 < product(other.cpu_ns, self.messages) * 31
     }
 
     /// By more than an eighth.
     fn is_slower_than(self, other: Self) -> bool {
-        let product = |ns: u64, messages: u64| u128::from(ns) * u128::from(messages);
         product(self.ns, other.messages) * 7 > product(other.ns, self.messages) * 8
     }
+}
+
+/// What makes two costs of one message comparable without a division.
+fn product(ns: u64, messages: u64) -> u128 {
+    u128::from(ns) * u128::from(messages)
 }
 
 #[cfg(test)]

@@ -63,13 +63,13 @@ impl Moderation {
     /// Whether a stream is rested for; then it is not looked at twice in one visit.
     #[inline]
     pub(super) fn is_on(&self) -> bool {
-        !self.rest.is_zero() && self.fruitless < FRUITLESS_RESTS
+        self.is_allowed() && self.fruitless < FRUITLESS_RESTS
     }
 
     /// How long to rest before the next look, if at all.
     #[inline]
     pub(super) fn after(&mut self, found: Found) -> Option<Duration> {
-        if self.rest.is_zero() {
+        if !self.is_allowed() {
             return None;
         }
         if std::mem::take(&mut self.rested) {
