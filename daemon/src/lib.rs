@@ -16,8 +16,10 @@
 
 pub mod cli;
 pub mod config;
+pub mod exchange;
 pub mod exit;
 pub mod guard;
+pub mod limits;
 pub mod metrics;
 pub mod plugin;
 pub mod reactor;

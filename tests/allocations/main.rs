@@ -4,9 +4,11 @@
 
 #[cfg(test)]
 mod tests {
+    use polyport::exchange::ExchangeLimits;
+    use polyport::limits::Limits;
     use polyport::metrics::{Counters, DropReason};
-    use polyport::plugin::{ExchangeLimits, Loader, SearchPath, Values};
-    use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, ReactorLimits, Socket};
+    use polyport::plugin::{Loader, SearchPath, Values};
+    use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, Socket};
     use polyport_net::SocketOptions;
     use polyport_tests::DEADLINE;
     use std::alloc::{GlobalAlloc, Layout, System};
@@ -59,7 +61,7 @@ mod tests {
             let exchange = ExchangeLimits::default();
             let (stop, stopped) = UnixStream::pair().unwrap();
             let io = MioIo::new(Clock::new(), exchange.slots, stopped).unwrap();
-            let mut reactor = Reactor::new(io, ReactorLimits::default(), exchange, 1);
+            let mut reactor = Reactor::new(io, Limits::default(), exchange, 1);
             let mut listen = |ip: Ipv4Addr| {
                 let socket = Socket::bind((ip, 0).into(), &SocketOptions::default()).unwrap();
                 let local = socket.local_addr().unwrap();

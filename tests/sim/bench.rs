@@ -4,9 +4,11 @@ use crate::faults::{Faults, Profile};
 use crate::oracle::Oracle;
 use crate::peers::{payload, peer};
 use crate::world::{Datagram, SocketId, World};
+use polyport::exchange::ExchangeLimits;
+use polyport::limits::Limits;
 use polyport::metrics::Counters;
-use polyport::plugin::{ExchangeLimits, Given, GivenValue, Loader, Plugin, SearchPath, Values};
-use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, ReactorLimits, Token};
+use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
+use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -37,7 +39,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
-    pub(crate) limits: ReactorLimits,
+    pub(crate) limits: Limits,
     pub(crate) exchange: ExchangeLimits,
     pub(crate) profile: Profile,
     /// Level-triggered readiness.
@@ -53,7 +55,7 @@ impl Default for Setup {
     fn default() -> Self {
         let exchange =
             ExchangeLimits { slots: 4, slot_len: 4096, stride: 4096 + 192, ..ExchangeLimits::default() };
-        let (limits, profile) = (ReactorLimits::default(), Profile::default());
+        let (limits, profile) = (Limits::default(), Profile::default());
         Self { seed: 1, limits, exchange, profile, level: false, segments: false, trains: false }
     }
 }
@@ -98,8 +100,8 @@ impl Bench {
         let mut world = World::new(Faults::new(setup.seed, setup.profile), setup.level);
         world.journal.visit = setup.limits.visit_datagrams;
         world.orders.trains = setup.trains;
-        let limits = ReactorLimits { segments: setup.segments, ..setup.limits };
-        let reactor = Reactor::new(world, limits, setup.exchange, setup.seed);
+        world.orders.segments = setup.segments;
+        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed);
         Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::faults::{RECEIVE_ERRORS, SEND_ERRORS};
+use polyport::limits::Limits;
 use polyport::metrics::DropReason;
-use polyport::reactor::ReactorLimits;
 
 #[test]
 fn every_errno_of_a_send_costs_its_own_datagram_and_no_other() {
@@ -58,7 +58,7 @@ fn an_error_that_stays_does_not_keep_the_loop_busy() {
 
 #[test]
 fn a_full_socket_keeps_the_order_and_the_backlog_keeps_its_limit() {
-    let limits = ReactorLimits { backlog_datagrams: 3, ..ReactorLimits::default() };
+    let limits = Limits { backlog_datagrams: 3, ..Limits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
     let (echo, _) = bench.listen(&Bind::default());
     bench.world().fill(echo, 2);
@@ -89,7 +89,7 @@ fn room_in_the_middle_of_a_turn_lets_nobody_overtake_the_backlog() {
 
 #[test]
 fn bytes_of_all_backlogs_have_one_limit_and_are_given_back() {
-    let limits = ReactorLimits { backlog_total_bytes: 32 * 5, ..ReactorLimits::default() };
+    let limits = Limits { backlog_total_bytes: 32 * 5, ..Limits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
     let [(a, _), (b, _)] = [(); 2].map(|()| bench.listen(&Bind::default()));
     for round in 0..3 {

@@ -2,9 +2,10 @@
 
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::faults::Profile;
+use polyport::exchange::ExchangeLimits;
+use polyport::limits::Limits;
 use polyport::metrics::DropReason;
-use polyport::plugin::ExchangeLimits;
-use polyport::reactor::{Event, ReactorLimits, Token};
+use polyport::reactor::{Event, Token};
 
 #[test]
 fn batches_of_exactly_the_ring_are_drained() {
@@ -21,7 +22,7 @@ fn batches_of_exactly_the_ring_are_drained() {
 #[test]
 fn a_listener_the_budget_did_not_reach_goes_on_without_a_new_datagram() {
     for turn_datagrams in [1, 2, 7, 64] {
-        let limits = ReactorLimits { turn_datagrams, visit_datagrams: 2, ..ReactorLimits::default() };
+        let limits = Limits { turn_datagrams, visit_datagrams: 2, ..Limits::default() };
         let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
         let sockets: Vec<_> = (0..10).map(|_| bench.listen(&Bind::default()).0).collect();
         sockets.iter().for_each(|socket| bench.burst(*socket, 0, 1, 20));
@@ -34,7 +35,7 @@ fn a_listener_the_budget_did_not_reach_goes_on_without_a_new_datagram() {
 
 #[test]
 fn the_budget_of_a_turn_holds() {
-    let limits = ReactorLimits { turn_datagrams: 8, visit_datagrams: 4, ..ReactorLimits::default() };
+    let limits = Limits { turn_datagrams: 8, visit_datagrams: 4, ..Limits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
     let sockets: Vec<_> = (0..10).map(|_| bench.listen(&Bind::default()).0).collect();
     sockets.iter().for_each(|socket| bench.burst(*socket, 0, 1, 4));
@@ -46,7 +47,7 @@ fn the_budget_of_a_turn_holds() {
 
 #[test]
 fn ready_listeners_are_served_round_robin() {
-    let limits = ReactorLimits { visit_datagrams: 4, turn_datagrams: 10, ..ReactorLimits::default() };
+    let limits = Limits { visit_datagrams: 4, turn_datagrams: 10, ..Limits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
     let sockets: Vec<_> = (0..9).map(|_| bench.listen(&Bind::default()).0).collect();
     sockets.iter().for_each(|socket| bench.burst(*socket, 0, 1, 40));
@@ -61,7 +62,7 @@ fn ready_listeners_are_served_round_robin() {
 
 #[test]
 fn a_wait_that_tells_of_few_favours_nobody() {
-    let limits = ReactorLimits { visit_datagrams: 4, turn_datagrams: 10, ..ReactorLimits::default() };
+    let limits = Limits { visit_datagrams: 4, turn_datagrams: 10, ..Limits::default() };
     let profile = Profile { few_events: 1.0, ..Profile::default() };
     for seed in 0..50 {
         let mut bench = Bench::new(&Setup { seed, limits, profile, level: true, ..Setup::default() });
@@ -84,7 +85,7 @@ fn a_wait_that_tells_of_few_favours_nobody() {
 
 #[test]
 fn a_flood_delays_a_neighbour_by_one_visit() {
-    let limits = ReactorLimits { visit_datagrams: 8, turn_datagrams: 16, ..ReactorLimits::default() };
+    let limits = Limits { visit_datagrams: 8, turn_datagrams: 16, ..Limits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
     let (flooded, _) = bench.listen(&Bind::default());
     let (quiet, _) = bench.listen(&Bind::default());
@@ -130,8 +131,8 @@ fn an_event_of_another_generation_is_ignored() {
 fn delayed_datagrams_have_both_limits_and_share_them() {
     let delay = [("delay", "20ms".to_owned())];
     for limits in [
-        ReactorLimits { delayed_datagrams: 4, ..ReactorLimits::default() },
-        ReactorLimits { delayed_bytes: 4 * 32, ..ReactorLimits::default() },
+        Limits { delayed_datagrams: 4, ..Limits::default() },
+        Limits { delayed_bytes: 4 * 32, ..Limits::default() },
     ] {
         let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
         let bind = Bind { kind: Kind::Lossy, options: &delay, ..Bind::default() };
@@ -178,7 +179,7 @@ fn a_slow_turn_is_not_added_to_a_deadline() {
 
 #[test]
 fn timers_that_are_always_due_do_not_keep_delayed_datagrams() {
-    let limits = ReactorLimits { turn_timers: 1, ..ReactorLimits::default() };
+    let limits = Limits { turn_timers: 1, ..Limits::default() };
     let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
     let tick = [("tick", "1ns".to_owned())];
     bench.listen(&Bind { kind: Kind::Moody, options: &tick, ..Bind::default() });

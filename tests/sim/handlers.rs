@@ -2,8 +2,8 @@
 
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::world::SocketId;
+use polyport::exchange::ExchangeLimits;
 use polyport::metrics::DropReason;
-use polyport::plugin::ExchangeLimits;
 use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -3,8 +3,8 @@
 use crate::faults::SEND_ERRORS;
 use crate::peers::{NUMBER, number};
 use crate::world::Datagram;
+use polyport::exchange::ReplySource;
 use polyport::metrics::DropReason;
-use polyport::plugin::ReplySource;
 use polyport::reactor::Message;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

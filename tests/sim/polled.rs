@@ -3,8 +3,8 @@
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::handlers::PANIC;
 use crate::world::SocketId;
+use polyport::limits::Limits;
 use polyport::metrics::DropReason;
-use polyport::reactor::ReactorLimits;
 use std::time::Duration;
 
 /// Datagrams that make a listener busy: each arrives about when the one before has been served.
@@ -13,7 +13,7 @@ const PAUSE_NS: u64 = 2500;
 
 /// One datagram a visit, so that a queue lasts many of them.
 fn setup() -> Setup {
-    let limits = ReactorLimits { visit_datagrams: 1, ..ReactorLimits::default() };
+    let limits = Limits { visit_datagrams: 1, ..Limits::default() };
     Setup { limits, ..Setup::default() }
 }
 
@@ -128,7 +128,7 @@ fn a_polled_listener_may_break_and_lose_its_socket() {
 fn a_stream_is_rested_for_and_nothing_of_it_or_beside_it_is_lost() {
     let mut rests = 0;
     for seed in 0..20 {
-        let limits = ReactorLimits { epoch_turns: 1, spin: Some(Duration::ZERO), ..ReactorLimits::default() };
+        let limits = Limits { epoch_turns: 1, spin: Some(Duration::ZERO), ..Limits::default() };
         let mut bench = Bench::new(&Setup { seed, limits, ..Setup::default() });
         let [(stream, _), (quiet, _)] = [(); 2].map(|()| bench.listen(&Bind::default()));
         for n in 0..200 {

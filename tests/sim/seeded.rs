@@ -3,9 +3,10 @@
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::faults::Profile;
 use crate::peers::Load;
+use polyport::exchange::ExchangeLimits;
+use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
-use polyport::plugin::ExchangeLimits;
-use polyport::reactor::{OnFault, ReactorLimits};
+use polyport::reactor::OnFault;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::hash::{DefaultHasher, Hasher};
@@ -114,7 +115,7 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         arena: 70_000,
         arena_chunks: one_of(&[1, 3]),
     };
-    let limits = ReactorLimits {
+    let limits = Limits {
         visit_datagrams: one_of(&[1, 3, 8, 64]),
         visit_bytes: one_of(&[1, 300, 256 << 10]),
         turn_datagrams: one_of(&[1, 3, 16, 2048]),
@@ -126,7 +127,7 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         turn_timers: one_of(&[1, 4, 1024]),
         handler_timers: one_of(&[2, 1024]),
         epoch_turns: u32::try_from(one_of(&[1, 4, 128])).unwrap(),
-        ..ReactorLimits::default()
+        ..Limits::default()
     };
     let (level, segments, trains) = rng.random();
     let exchange = ExchangeLimits { rx: if trains { 2048 } else { 32 }, ..exchange };

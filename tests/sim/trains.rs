@@ -3,9 +3,9 @@
 
 use crate::bench::{Bench, Bind, Setup};
 use crate::faults::SEND_ERRORS;
+use polyport::exchange::ExchangeLimits;
+use polyport::limits::Limits;
 use polyport::metrics::DropReason;
-use polyport::plugin::ExchangeLimits;
-use polyport::reactor::ReactorLimits;
 
 /// Segmented sends, and memory for trains.
 fn bench(trains: bool) -> Bench {
@@ -102,7 +102,7 @@ fn any_other_errno_costs_the_run_and_no_more() {
 #[test]
 fn a_full_socket_keeps_the_rest_of_a_train_in_order() {
     for (room, refused) in [(0, false), (3, true)] {
-        let limits = ReactorLimits { backlog_datagrams: 100, ..ReactorLimits::default() };
+        let limits = Limits { backlog_datagrams: 100, ..Limits::default() };
         let exchange =
             ExchangeLimits { slots: 32, slot_len: 4096, stride: 4288, ..ExchangeLimits::default() };
         let setup = Setup { limits, exchange, segments: true, trains: true, level: true, ..Setup::default() };

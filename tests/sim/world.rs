@@ -71,6 +71,8 @@ pub(crate) struct Orders {
     pub(crate) register: Option<i32>,
     /// The same for room to send.
     pub(crate) watch: Option<i32>,
+    /// Segmented messages are taken.
+    pub(crate) segments: bool,
     /// New sockets join trains.
     pub(crate) trains: bool,
 }

@@ -45,13 +45,13 @@ mod spec;
 mod tests;
 mod tree;
 
+use crate::limits::Limits;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use bind::Names;
-pub use limits::Limits;
 pub use listener::SPEC_SETTINGS;
 pub use nearest::nearest;
 pub use plan::{Bind, Join, Listen, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings};

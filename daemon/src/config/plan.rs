@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::limits::Limits;
 use super::problem::{Problems, Source, Span, hidden};
+use crate::limits::Limits;
 
 /// A checked configuration. What needs the plugins or the system (option tables, free ports) is
 /// checked later; [`Plan::problems`] lets those stages point into the same texts.

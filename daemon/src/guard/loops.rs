@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 pub struct OwnAddresses {
     /// One bit a port: nearly every reply goes to a port that is none of ours, and that is seen here.
     ports: Vec<u64>,
-    /// In order.
-    bound: Vec<(u16, IpAddr)>,
+    /// In order, each with how many listeners share it.
+    bound: Vec<(u16, IpAddr, u16)>,
 }
 
 impl Default for OwnAddresses {
@@ -30,9 +30,26 @@ impl OwnAddresses {
         if let Some(word) = self.ports.get_mut(word) {
             *word |= bit;
         }
-        let entry = (local.port(), local.ip());
-        if let Err(at) = self.bound.binary_search(&entry) {
-            self.bound.insert(at, entry);
+        match self.find(local.port(), local.ip()) {
+            Ok(at) => self.bound.get_mut(at).into_iter().for_each(|(.., shared)| *shared += 1),
+            Err(at) => self.bound.insert(at, (local.port(), local.ip(), 1)),
+        }
+    }
+
+    /// A listener is not bound to `local` any more.
+    pub fn remove(&mut self, local: SocketAddr) {
+        let Ok(at) = self.find(local.port(), local.ip()) else { return };
+        let Some((.., shared)) = self.bound.get_mut(at) else { return };
+        *shared -= 1;
+        if *shared > 0 {
+            return;
+        }
+        self.bound.remove(at);
+        let first = self.bound.partition_point(|(port, ..)| *port < local.port());
+        let port_is_left = self.bound.get(first).is_some_and(|(port, ..)| *port == local.port());
+        let (word, bit) = place(local.port());
+        if let Some(word) = self.ports.get_mut(word).filter(|_| !port_is_left) {
+            *word &= !bit;
         }
     }
 
@@ -53,8 +70,13 @@ impl OwnAddresses {
             IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
         };
         let here = to.ip().is_loopback() || asked == Some(to.ip());
-        let is_bound = |ip| self.bound.binary_search(&(to.port(), ip)).is_ok();
+        let is_bound = |ip| self.find(to.port(), ip).is_ok();
         is_bound(to.ip()) || (here && is_bound(unspecified))
+    }
+
+    /// Where an address is in the list, or would have to be.
+    fn find(&self, port: u16, ip: IpAddr) -> Result<usize, usize> {
+        self.bound.binary_search_by(|entry| (entry.0, entry.1).cmp(&(port, ip)))
     }
 }
 
@@ -85,6 +107,20 @@ mod tests {
         ] {
             assert_eq!(own.contains(to.parse().unwrap(), None), ours, "{to}");
         }
+    }
+
+    #[test]
+    fn an_address_is_ours_until_the_last_listener_that_shares_it_is_gone() {
+        let shared = "127.0.0.1:7";
+        let mut own = own(&[shared, shared, "[::1]:7"]);
+        let is_own = |own: &OwnAddresses, to: &str| own.contains(to.parse().unwrap(), None);
+        own.remove(shared.parse().unwrap());
+        assert!(is_own(&own, shared));
+        own.remove(shared.parse().unwrap());
+        assert!(!is_own(&own, shared) && is_own(&own, "[::1]:7"), "the port is another listener's too");
+        own.remove("[::1]:7".parse().unwrap());
+        own.remove("[::1]:7".parse().unwrap());
+        assert!(!is_own(&own, "[::1]:7") && own.ports.iter().all(|word| *word == 0));
     }
 
     #[test]

@@ -1,39 +1,18 @@
 //! The plugin boundary: find a library, check it before it runs, load it, and call its instances.
 //!
 //! ```text
-//! search     a name or a path -> a file
-//! identity   the file's bytes -> Identity, or a Refusal in words; nothing has run yet (I8)
-//! stage      a private copy under a name that was never used before
-//! library    dlopen of the copy -> Plugin: options and functions                       [unsafe]
-//! option     declared options + what the configuration says -> Values
-//! instance   one handler serving one listener                                          [unsafe]
-//! host       the five functions a plugin may call                                      [unsafe]
-//! prefetch   a word to the CPU about memory needed soon                               [unsafe]
-//! exchange   the memory both sides look at during a call: ring, rx, tx, arena          [unsafe]
+//! find   a name -> a file whose identity was read from its bytes, staged; nothing has run yet (I8)
+//! load   the staged file -> Plugin, with the options it declares
+//! call   Plugin + checked options -> instances, and the calls in both directions
 //! ```
 //!
-//! The contract is written in `plugins/ABI.md`.
+//! What both sides of a call look at is [`crate::exchange`]. The contract is written in `plugins/ABI.md`.
 
-mod exchange;
-pub(crate) mod host;
-mod identity;
-mod instance;
-mod library;
-mod option;
-mod prefetch;
-mod record;
-mod refusal;
-mod search;
-mod stage;
+pub(crate) mod call;
+mod find;
+mod load;
 
-pub use exchange::{
-    Answers, ArrivalFlags, Arrived, Exchange, ExchangeLimits, Output, OutputError, Outputs, ReplySource,
-};
-pub use identity::Identity;
-pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
-pub use library::{Loader, Plugin};
-pub use option::{Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};
-pub(crate) use prefetch::{CACHE_LINE, prefetch};
-pub use record::{Cell, Cells, TimerRequest};
-pub use refusal::{Cause, Refusal};
-pub use search::SearchPath;
+pub(crate) use call::{CACHE_LINE, prefetch};
+pub use call::{Call, Cell, Cells, CreateError, Instance, InstanceSpec, Outcome, TimerRequest, Why};
+pub use find::{Cause, Identity, Refusal, SearchPath};
+pub use load::{Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};

@@ -1,6 +1,6 @@
 //! What the loop needs from the world: sockets, readiness, and the time.
 
-use crate::plugin::{Exchange, ReplySource};
+use crate::exchange::{Exchange, ReplySource};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -24,6 +24,9 @@ pub trait Io {
     /// Only what makes waiting impossible; an interrupted wait is no events.
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool>;
 
+    /// Whether [`Self::rest`] is exact to some microseconds; where it is not, the loop never rests.
+    fn can_rest(&self) -> bool;
+
     /// Waits for so long, less than a second, or until a watched socket is ready; may end early.
     fn rest(&mut self, span: Duration);
 
@@ -38,6 +41,15 @@ pub trait Io {
     /// # Errors
     /// As of the mechanism below.
     fn watch(&mut self, socket: &mut Self::Socket, token: Token, interest: Interest) -> io::Result<()>;
+
+    /// Forgets a socket that is about to be closed: it raises no event any more.
+    ///
+    /// # Errors
+    /// As of the mechanism below.
+    fn unregister(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
+
+    /// Whether the system takes [`Message::segment`]. It says nothing of the device, which may refuse one.
+    fn can_segment(&mut self, socket: &Self::Socket) -> bool;
 
     /// Lets the kernel join the datagrams of a peer into trains, or not; false where it cannot.
     fn set_trains(&mut self, socket: &mut Self::Socket, on: bool) -> bool;
@@ -150,4 +162,9 @@ pub struct Message<'a> {
     pub segment: Option<NonZeroU16>,
     /// ECN bits.
     pub ecn: u8,
+}
+
+/// A span in the nanoseconds of the monotonic clock; more than 584 years are as many as there are.
+pub(crate) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,49 +1,42 @@
 //! The loop: one thread, any number of listeners, generic over the I/O it runs on.
 //!
 //! ```text
-//! turn      poll -> ready list -> visits while the budget lasts -> timers and delayed datagrams
-//! visit     receive -> admit -> handler -> settle -> transmit, for one listener
-//! settle    what the handler queued -> sent now, delayed, or dropped with a reason
-//! transmit  messages -> kernel; what it does not take waits in a bounded backlog
+//! turn       poll -> ready list -> visits while the budget lasts -> timers and delayed datagrams
+//! visit      receive -> admit -> handler -> settle, for one listener
+//! settle     what the handler queued -> sent now, delayed, or dropped with a reason; the one way out
+//! lifecycle  listeners come and go, handlers break and are made again
+//! core       the reactor and what a visit works with
+//! io         what the loop needs from the world
+//! errno      what each error of a socket call means
+//! waiting/   how the loop waits for more
+//! listener/  one bound address with its handler: a slot of the slab
+//! send/      messages -> kernel; what it does not take waits in a bounded backlog
+//! due/       whose turn it is, and what is due
+//! probe/     looks at what the hot path does not show
+//! mio/       the production I/O
 //! ```
 //!
 //! Time, randomness and I/O are arguments: [`Io`] brings sockets and the clock, the seed comes with
 //! [`Reactor::new`]. The same loop runs on mio ([`MioIo`]) and in the seeded simulation of the tests.
 
-mod ahead;
-mod backlog;
-mod clock;
-mod coalesce;
-mod delayed;
+mod core;
+mod due;
 mod errno;
-mod fault;
-mod governor;
 mod io;
-mod limits;
+mod lifecycle;
 mod listener;
-mod machine;
-mod mio_alarm;
-mod mio_io;
-mod mio_readiness;
-mod mio_rest;
-mod moderation;
-mod pace;
-mod polling;
-mod ready;
-mod report;
-mod sample;
-mod seed;
+mod mio;
+mod probe;
+mod send;
 mod settle;
-mod slow;
-mod timers;
-mod transmit;
 mod turn;
 mod visit;
+mod waiting;
 
-pub use clock::Clock;
+pub use self::core::{Reactor, Shortcuts};
+pub use self::mio::{
+    BindError, Clock, Membership, MioIo, PathMtuDiscovery, Socket, SocketOptions, interface_name,
+};
 pub use io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
-pub use limits::ReactorLimits;
-pub use listener::{ListenerSpec, OnFault};
-pub use machine::{Flow, Reactor};
-pub use mio_io::{BindError, Membership, MioIo, PathMtuDiscovery, Socket, SocketOptions, interface_name};
-pub use report::{AddError, ListenerReport};
+pub use listener::{AddError, ListenerReport, ListenerSpec, OnFault, Removed};
+pub use turn::Flow;

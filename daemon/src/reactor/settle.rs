@@ -1,14 +1,19 @@
 //! Settling a handler call: every received datagram gets an outcome, every queued one a destination, a
 //! delay, or a reason why it is dropped.
+//!
+//! What a handler queued takes one of three ways from here, two of them short; all of them lead through
+//! [`may_leave`], the only place that asks the guard.
 
+use super::core::Core;
+use super::due::Delayed;
 use super::io::Io;
 use super::listener::Listener;
-use super::machine::Core;
-use super::transmit::{MAX_OUTPUTS, Transmitter};
-use crate::guard::OwnAddresses;
+use super::send::{MAX_OUTPUTS, Transmitter};
+use crate::exchange::{Answers, Echoes, Exchange, Output, OutputError, Outputs, Queued};
+use crate::guard::{self, OwnAddresses};
+use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
-use crate::plugin::host::Escaped;
-use crate::plugin::{Answers, Exchange, Output, OutputError};
+use crate::plugin::call::host::Escaped;
 use arrayvec::ArrayVec;
 use std::net::SocketAddr;
 
@@ -17,103 +22,144 @@ impl<I: Io> Core<I> {
     #[inline]
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
-        if traced || !(self.settle_lone(listener) || self.settle_echo(listener)) {
-            self.settle_all(listener);
+        let now_ns = self.now.mono_ns;
+        let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, .. } = self;
+        let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+        let queued =
+            if shortcuts.settle && !traced { exchange.queued() } else { Queued::Mixed(exchange.outputs()) };
+        match queued {
+            Queued::One(output) => one(listener, own, transmitter, &output),
+            Queued::Echo(echoes) => {
+                listener.counters.replied += exchange.datagrams() as u64;
+                echo(listener, own, transmitter, echoes);
+            }
+            Queued::Mixed(outputs) => {
+                let replied = mixed(listener, own, transmitter, delayed, outputs);
+                account(&mut listener.counters, exchange, &replied);
+            }
         }
         if traced {
-            trace(&listener.name, listener.local, &self.exchange);
+            trace(&listener.name, listener.local, exchange);
         }
-    }
-
-    /// The same for the one answer to one datagram that may leave at once; false when it is anything else. Most
-    /// visits of a sparse listener are this, and what they cost is code that has to be fetched: so this way is
-    /// short. It counts as the other does.
-    #[inline]
-    fn settle_lone(&mut self, listener: &mut Listener<I::Socket>) -> bool {
-        let now_ns = self.now.mono_ns;
-        let Self { io, exchange, limits, backlog_bytes, own, .. } = self;
-        let Some(output) = exchange.lone_answer().filter(|output| output.at_ns <= now_ns) else {
-            return false;
-        };
-        listener.counters.queued += 1;
-        listener.counters.replied += 1;
-        match destination(listener.local, own, &output) {
-            Ok(()) => Transmitter { io, limits, backlog_bytes, now_ns }.transmit_lone(listener, &output),
-            Err(reason) => listener.counters.drop_one(reason),
-        }
-        true
-    }
-
-    /// The same for a batch that goes back as it came; false when it is anything else. It counts as the others do.
-    #[inline(never)]
-    fn settle_echo(&mut self, listener: &mut Listener<I::Socket>) -> bool {
-        let now_ns = self.now.mono_ns;
-        let Self { io, exchange, limits, backlog_bytes, own, .. } = self;
-        let Some(outputs) = exchange.whole_echo() else { return false };
-        listener.counters.queued += exchange.datagrams() as u64;
-        listener.counters.replied += exchange.datagrams() as u64;
-        let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
-        for output in outputs {
-            if let Err(reason) = destination(listener.local, own, &output) {
-                listener.counters.drop_many(reason, output.datagrams() as u64);
-                continue;
-            }
-            if batch.is_full() {
-                Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
-                batch.clear();
-            }
-            batch.push(output);
-        }
-        Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
-        true
-    }
-
-    /// Whatever the handler queued.
-    #[inline(never)]
-    fn settle_all(&mut self, listener: &mut Listener<I::Socket>) {
-        let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, backlog_bytes, own, .. } = self;
-        let mut replied = Marks::default();
-        let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
-        for output in exchange.outputs() {
-            let output = match output {
-                Ok(output) => output,
-                Err(error) => {
-                    bad_output(listener, error);
-                    continue;
-                }
-            };
-            replied.set(output.answers);
-            let datagrams = output.datagrams() as u64;
-            listener.counters.queued += datagrams;
-            if let Err(reason) = destination(listener.local, own, &output) {
-                listener.counters.drop_many(reason, datagrams);
-            } else if output.at_ns > now_ns {
-                for one in output.split() {
-                    if delayed.push(listener.token, &one, limits.delayed_datagrams, limits.delayed_bytes) {
-                        listener.delayed += 1;
-                    } else {
-                        listener.counters.drop_one(DropReason::DelayFull);
-                    }
-                }
-            } else {
-                if batch.is_full() {
-                    Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
-                    batch.clear();
-                }
-                batch.push(output);
-            }
-        }
-        Transmitter { io, limits, backlog_bytes, now_ns }.transmit(listener, &batch);
-        let refused = u64::from(exchange.refused());
-        listener.counters.queued += refused;
-        listener.counters.drop_many(DropReason::NoRoom, refused);
-        account(&mut listener.counters, exchange, &replied);
     }
 }
 
-/// I1, the half of the received datagrams.
+/// Where every datagram passes that leaves because of a handler, whichever way it takes: counts what is queued, and
+/// drops what the guard does not let out.
+#[inline]
+fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<'_>) -> bool {
+    let datagrams = output.datagrams() as u64;
+    listener.counters.queued += datagrams;
+    let departure = guard::Departure {
+        local: listener.local,
+        to: output.to,
+        from: output.from.map(|source| source.ip),
+        is_answer: output.answers.count > 0,
+    };
+    match guard::depart(own, &departure) {
+        Ok(()) => true,
+        Err(reason) => {
+            listener.counters.drop_many(reason, datagrams);
+            false
+        }
+    }
+}
+
+/// The one answer to one datagram. Most visits of a sparse listener are this, and what they cost is code that has to
+/// be fetched: so this way is short.
+#[inline]
+fn one<I: Io>(
+    listener: &mut Listener<I::Socket>,
+    own: &OwnAddresses,
+    mut transmitter: Transmitter<'_, I>,
+    output: &Output<'_>,
+) {
+    listener.counters.replied += 1;
+    if may_leave(listener, own, output) {
+        transmitter.transmit_one(listener, output);
+    }
+}
+
+/// A batch that goes back as it came.
+#[inline(never)]
+fn echo<I: Io>(
+    listener: &mut Listener<I::Socket>,
+    own: &OwnAddresses,
+    mut transmitter: Transmitter<'_, I>,
+    echoes: Echoes<'_>,
+) {
+    let mut batch = ArrayVec::new();
+    for output in echoes.iter() {
+        if may_leave(listener, own, &output) {
+            gather(listener, &mut transmitter, &mut batch, output);
+        }
+    }
+    transmitter.transmit(listener, &batch);
+}
+
+/// Whatever the handler queued. Returns which datagrams it answers.
+#[inline(never)]
+fn mixed<I: Io>(
+    listener: &mut Listener<I::Socket>,
+    own: &OwnAddresses,
+    mut transmitter: Transmitter<'_, I>,
+    delayed: &mut Delayed,
+    outputs: Outputs<'_>,
+) -> Marks {
+    let mut replied = Marks::default();
+    let mut batch = ArrayVec::new();
+    for output in outputs {
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                bad_output(listener, error);
+                continue;
+            }
+        };
+        replied.set(output.answers);
+        if !may_leave(listener, own, &output) {
+            continue;
+        }
+        if output.at_ns > transmitter.now_ns {
+            delay(listener, delayed, transmitter.limits, &output);
+        } else {
+            gather(listener, &mut transmitter, &mut batch, output);
+        }
+    }
+    transmitter.transmit(listener, &batch);
+    replied
+}
+
+/// Adds to a batch; a full one is sent before.
+#[inline]
+fn gather<'o, I: Io>(
+    listener: &mut Listener<I::Socket>,
+    transmitter: &mut Transmitter<'_, I>,
+    batch: &mut ArrayVec<Output<'o>, MAX_OUTPUTS>,
+    output: Output<'o>,
+) {
+    if batch.is_full() {
+        transmitter.transmit(listener, batch);
+        batch.clear();
+    }
+    batch.push(output);
+}
+
+fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) {
+    for datagram in output.split() {
+        if delayed.push(listener.token, &datagram, limits.delayed_datagrams, limits.delayed_bytes) {
+            listener.delayed += 1;
+        } else {
+            listener.counters.drop_one(DropReason::DelayFull);
+        }
+    }
+}
+
+/// I1: what became of the datagrams that were received, and of those the handler found no room for.
 fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
+    let refused = u64::from(exchange.refused());
+    counters.queued += refused;
+    counters.drop_many(DropReason::NoRoom, refused);
     let total = exchange.datagrams() as u64;
     let answered = replied.count(exchange.datagrams());
     counters.replied += answered;
@@ -137,17 +183,6 @@ fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
         log::error!("{listener}: the handler queued an invalid datagram: {reason}; this is logged once");
     }
     listener.counters.drop_one(reason);
-}
-
-/// Where nothing may go, and what the kernel would refuse anyway, without the call.
-fn destination(local: SocketAddr, own: &OwnAddresses, output: &Output<'_>) -> Result<(), DropReason> {
-    if output.answers.count > 0 && own.contains(output.to, output.from.map(|source| source.ip)) {
-        return Err(DropReason::OwnListener);
-    }
-    if local.is_ipv4() != output.to.is_ipv4() {
-        return Err(DropReason::NoDestination);
-    }
-    if output.to.port() == 0 { Err(DropReason::Invalid) } else { Ok(()) }
 }
 
 /// One line a datagram, for the person who watches.
@@ -207,7 +242,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::ExchangeLimits;
+    use crate::exchange::ExchangeLimits;
 
     #[test]
     fn there_is_a_mark_for_every_descriptor() {

@@ -1,17 +1,26 @@
 //! One turn of the loop: wait, visit who is ready, and do what is due.
 
-use super::ahead::Slots;
-use super::governor::Ran;
+use super::core::{Core, Reactor};
+use super::due::Timer;
 use super::io::{Event, Io, Token, Wait};
-use super::listener::{HOT_BYTES, Listener};
-use super::machine::{Core, Flow, Reactor};
-use super::moderation::Found;
-use super::polling::Change;
-use super::timers::Timer;
+use super::listener::{Change, HOT_BYTES, Listener, Slots};
+use super::send::Transmitter;
 use super::visit::Visit;
+use super::waiting::{Found, Ran};
 use slab::Slab;
 use std::io;
 use std::time::Duration;
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Call [`Reactor::turn`] again.
+    Continue,
+    /// Somebody asked to stop.
+    Stop,
+    /// A handler broke, and its listener says that the daemon shall exit then.
+    Fatal,
+}
 
 /// How far ahead of an event the slot of another is fetched.
 const EVENTS_AHEAD: usize = 4;
@@ -24,8 +33,8 @@ impl<I: Io> Reactor<I> {
     pub fn turn(&mut self) -> io::Result<Flow> {
         // 1. Wait, unless somebody is still ready.
         let waited = self.ready.is_empty();
-        let gathered = self.gathered.take();
-        let busy = !waited || gathered.is_some() || self.core.governor.spins(self.core.now.mono_ns);
+        let rested_for = self.core.waiting.end_rest();
+        let busy = !waited || rested_for.is_some() || self.core.waiting.spins(self.core.now.mono_ns);
         let wait = if busy { Wait::No } else { self.next_deadline() };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
@@ -39,10 +48,10 @@ impl<I: Io> Reactor<I> {
         // 2. Events to the ready list.
         let mut stop = false;
         let events_were_none = events.is_empty();
-        let slots = Slots::of(&self.listeners);
+        let slots = self.core.shortcuts.prefetch.then(|| Slots::of(&self.listeners));
         for (number, event) in events.iter().enumerate() {
             if let Some(Event::Ready { token, .. }) = events.get(number + EVENTS_AHEAD) {
-                slots.prefetch(token.index, HOT_BYTES);
+                slots.iter().for_each(|slots| slots.prefetch(token.index, HOT_BYTES));
             }
             match *event {
                 Event::Stop => stop = true,
@@ -51,7 +60,7 @@ impl<I: Io> Reactor<I> {
         }
         self.core.events = events;
         // Behind those that ended the rest.
-        if let Some(token) = gathered
+        if let Some(token) = rested_for
             && let Some(listener) = current(&mut self.listeners, token)
         {
             self.ready.push(token, &mut listener.ready);
@@ -66,7 +75,9 @@ impl<I: Io> Reactor<I> {
                 break;
             }
             let Some(token) = self.ready.pop() else { break };
-            self.prefetch_next(&slots);
+            if let Some(slots) = &slots {
+                self.prefetch_next(slots);
+            }
             let visit = self.visit(token);
             budget = budget.saturating_sub(visit.messages.max(1));
             found.visits += 1;
@@ -79,12 +90,10 @@ impl<I: Io> Reactor<I> {
         if let Some(last) = visited {
             let (from_ns, to_ns) = (self.core.now.mono_ns, self.core.io.now().mono_ns);
             self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
-            let Core { governor, io, .. } = &mut self.core;
             if found.messages > 0 {
-                self.stretch.note(governor.gap_ns(from_ns), found.visits);
-                let rest = governor.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns());
-                if rest.is_some_and(|span| !self.rest(span, last, to_ns)) {
-                    self.core.governor.did_not_rest();
+                let Core { waiting, io, .. } = &mut self.core;
+                if let Some(span) = waiting.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
+                    self.rest(span, last, to_ns);
                 }
             }
         }
@@ -114,29 +123,17 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Lets more of a stream gather, while every other listener is watched and until something is due. False when it
-    /// cannot.
-    fn rest(&mut self, span: Duration, last: Token, now_ns: u64) -> bool {
+    /// Rests for the stream that the last visit found, until something is due at the latest.
+    fn rest(&mut self, span: Duration, last: Token, now_ns: u64) {
         let span = match self.next_deadline() {
             Wait::Until(at_ns) => span.min(Duration::from_nanos(at_ns.saturating_sub(now_ns))),
             Wait::No | Wait::Forever => span,
         };
-        let Some(listener) = current(&mut self.listeners, last) else { return false };
-        if self.ready.len() > usize::from(listener.ready) {
-            // The budget of the turn did not reach somebody.
-            return false;
+        let Core { waiting, io, .. } = &mut self.core;
+        match current(&mut self.listeners, last) {
+            Some(listener) => waiting.rest(io, &mut self.ready, listener, span),
+            None => waiting.did_not_rest(),
         }
-        if !listener.polling.is_on() {
-            self.core.poll_listener(listener);
-        }
-        if listener.polling.is_on() {
-            if std::mem::take(&mut listener.ready) {
-                self.ready.pop();
-            }
-            self.gathered = Some(last);
-            self.core.io.rest(span);
-        }
-        self.gathered.is_some()
     }
 
     fn next_deadline(&self) -> Wait {
@@ -147,7 +144,8 @@ impl<I: Io> Reactor<I> {
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
         let Some(listener) = current(&mut self.listeners, token).filter(|l| !l.broken) else { return };
         if writable && !listener.backlog.is_empty() {
-            self.core.flush_backlog(listener);
+            self.core.transmitter().flush_backlog(listener);
+            self.core.close_if_broken(listener);
         }
         if readable {
             self.ready.push(token, &mut listener.ready);
@@ -171,12 +169,13 @@ impl<I: Io> Reactor<I> {
         listener.ready = false;
         self.sampler.note_visit(token.index, &mut listener.marked, self.core.now.mono_ns);
         let visit = self.core.visit(listener);
-        match listener.polling.after(visit.messages > 0, self.stretch) {
+        let Core { io, timers, now, waiting, .. } = &mut self.core;
+        match listener.polling.after(listener.is_polled(), visit.messages > 0, waiting.stretch()) {
             Change::GoOn => {}
-            Change::Poll => self.core.poll_listener(listener),
-            Change::Watch => self.core.resume(listener),
+            Change::Poll => listener.poll(io),
+            Change::Watch => listener.resume(io, timers, now.mono_ns),
         }
-        if visit.more || listener.polling.is_on() {
+        if visit.more || listener.is_polled() {
             self.ready.push(token, &mut listener.ready);
         }
         visit
@@ -192,7 +191,8 @@ impl<I: Io> Reactor<I> {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
                 Timer::Resume => {
                     // Also one that cannot be watched: until it can, it is served now and then.
-                    self.core.resume(listener);
+                    let Core { io, timers, now, .. } = &mut self.core;
+                    listener.resume(io, timers, now.mono_ns);
                     self.ready.push(token, &mut listener.ready);
                 }
                 Timer::Restart => self.core.restart(listener),
@@ -203,7 +203,10 @@ impl<I: Io> Reactor<I> {
         while left > 0 {
             let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
             let Some(listener) = current(&mut self.listeners, token) else { continue };
-            left = left.saturating_sub(self.core.send_due(listener, first));
+            let Core { io, limits, backlog_bytes, delayed, now, .. } = &mut self.core;
+            let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
+            left = left.saturating_sub(transmitter.transmit_due(listener, delayed, first));
+            self.core.close_if_broken(listener);
         }
     }
 }

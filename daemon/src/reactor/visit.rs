@@ -1,19 +1,14 @@
-//! A visit: one listener's turn. Receive, admit, hand to the handler, settle; and what follows a break.
+//! A visit: one listener's turn. Receive, admit, hand to the handler, settle.
 
-use super::clock::nanos;
+use super::core::Core;
 use super::errno::{OnReceive, on_receive};
-use super::fault::Verdict;
-use super::io::{Interest, Io};
-use super::limits::{RECEIVE_ERRORS_IN_A_ROW, RESUME_AFTER};
-use super::listener::{Listener, OnFault, Service};
-use super::machine::Core;
-use super::pace::{Advice, is_stream};
-use super::timers::Timer;
-use super::transmit::watch;
+use super::io::Io;
+use super::listener::{Advice, Listener, Service, is_stream};
+use crate::exchange::Arrived;
 use crate::guard;
+use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
 use crate::metrics::DropReason;
-use crate::plugin::{Arrived, Call, Outcome, Why};
-use rand::RngExt;
+use crate::plugin::{Call, Outcome};
 
 /// What a visit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +50,8 @@ impl<I: Io> Core<I> {
                     self.adapt(listener, most);
                     self.serve(listener);
                     if received.drained {
-                        let rests = stream && self.governor.rests();
-                        if rests || listener.polling.is_on() || !listener.pace.looks_again(came) {
+                        let rests = stream && self.waiting.rests();
+                        if rests || listener.is_polled() || !listener.pace.looks_again(came) {
                             return Visit { messages, more: false, stream };
                         }
                         second_look = true;
@@ -77,7 +72,7 @@ impl<I: Io> Core<I> {
                         }
                         OnReceive::Again if errors < RECEIVE_ERRORS_IN_A_ROW => {}
                         OnReceive::Again | OnReceive::Later => {
-                            self.resume_later(listener);
+                            listener.pause(&mut self.io, &mut self.timers, self.now.mono_ns);
                             return Visit { messages, more: false, stream: false };
                         }
                         OnReceive::Broken => {
@@ -93,24 +88,6 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Stops to watch a busy listener, which is visited every turn then. One that waits for room to send, or serves
-    /// nobody, needs its events.
-    #[cold]
-    pub(super) fn poll_listener(&mut self, listener: &mut Listener<I::Socket>) {
-        let serves = matches!(listener.service, Service::Running(_)) && listener.backlog.is_empty();
-        if serves && watch(&mut self.io, listener, Interest::NOTHING) {
-            listener.polling.begin();
-        }
-    }
-
-    /// Watches a socket again that gave only errors, or was polled; when that is not possible, later.
-    pub(super) fn resume(&mut self, listener: &mut Listener<I::Socket>) {
-        let interest = if listener.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
-        if !watch(&mut self.io, listener, interest) {
-            self.resume_later(listener);
-        }
-    }
-
     /// A handler's timer fired.
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
         let call = self.call(listener);
@@ -118,23 +95,6 @@ impl<I: Io> Core<I> {
         self.exchange.clear(self.now.mono_ns, listener.local);
         let outcome = instance.on_timer(&mut self.exchange, call, token);
         self.after_call(listener, outcome, "on_timer");
-    }
-
-    /// Makes a broken handler again.
-    pub(super) fn restart(&mut self, listener: &mut Listener<I::Socket>) {
-        if !matches!(listener.service, Service::Down) {
-            return;
-        }
-        match self.create(listener, Why::Restart) {
-            Ok(()) => {
-                listener.counters.restarts += 1;
-                log::warn!("{listener}: the handler is back");
-            }
-            Err(error) => {
-                log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
-                self.broke(listener);
-            }
-        }
     }
 
     /// Serves the messages in the exchange.
@@ -232,65 +192,6 @@ impl<I: Io> Core<I> {
             }
         }
         self.close_if_broken(listener);
-    }
-
-    /// Takes a broken handler down and plans what follows.
-    #[cold]
-    fn broke(&mut self, listener: &mut Listener<I::Socket>) {
-        listener.counters.faults += 1;
-        listener.service = Service::Down;
-        self.timers.cancel_handler(listener.token);
-        if listener.on_fault == OnFault::Exit {
-            log::error!("{listener}: on_fault = \"exit\": the daemon stops");
-            self.fatal = true;
-            return;
-        }
-        let chance = self.rng.random::<f64>();
-        match listener.faults.get_or_insert_default().note(self.now.mono_ns, chance) {
-            Verdict::Restart(wait) => {
-                log::warn!("{listener}: the handler is made again in {} ms", wait.as_millis());
-                let at = self.now.mono_ns.saturating_add(nanos(wait));
-                self.timers.arm(listener.token, Timer::Restart, at, 0);
-            }
-            Verdict::Fail => {
-                log::error!(
-                    "{listener}: the handler broke too often and is not made again; restart polyport"
-                );
-                listener.service = Service::Failed;
-            }
-        }
-    }
-
-    /// Ends the service of a listener whose socket is unusable. Not before the answers of its handler are
-    /// settled: they may lie in the handler's memory.
-    #[inline]
-    pub(super) fn close_if_broken(&mut self, listener: &mut Listener<I::Socket>) {
-        if listener.broken {
-            self.close(listener);
-        }
-    }
-
-    #[cold]
-    fn close(&mut self, listener: &mut Listener<I::Socket>) {
-        listener.service = Service::Failed;
-        self.timers.cancel_all(listener.token);
-        // An unusable descriptor cannot be taken out of the watch either; it then raises nothing.
-        let token = listener.token;
-        self.io.watch(&mut listener.socket, token, Interest::NOTHING).unwrap_or(());
-        listener.polling.end();
-        while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
-            listener.counters.drop_one(DropReason::SocketBroken);
-        }
-    }
-
-    /// The error did not go away, and no event will tell when it does: look again in a while, without
-    /// keeping the loop busy (R16).
-    fn resume_later(&mut self, listener: &mut Listener<I::Socket>) {
-        // Unwatched meanwhile: a socket that is ready to give errors would end every wait at once.
-        watch(&mut self.io, listener, Interest::NOTHING);
-        listener.polling.end();
-        let at = self.now.mono_ns.saturating_add(nanos(RESUME_AFTER));
-        self.timers.arm(listener.token, Timer::Resume, at, 0);
     }
 
     fn call(&self, listener: &Listener<I::Socket>) -> Call {

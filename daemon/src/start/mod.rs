@@ -12,13 +12,12 @@ pub use prepare::{Entry, Prepared, prepare};
 
 use crate::cli::say;
 use crate::config::{Plan, Problems, Reading};
+use crate::exchange::ExchangeLimits;
 use crate::exit::Exit;
-use crate::plugin::ExchangeLimits;
-use crate::reactor::{AddError, Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, ReactorLimits};
+use crate::reactor::{AddError, Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Nothing was started; these are the reasons.
 #[derive(Debug)]
@@ -72,9 +71,7 @@ fn build(plan: &Plan, entries: &[Entry], mut bound: Vec<sockets::Bound>) -> Resu
     let io =
         io.map_err(|error| sockets::os_problem(plan, &format!("the event loop cannot be made: {error}")))?;
     let seed = plan.seed.unwrap_or_else(rand::random);
-    let segments = bound.first().is_some_and(|first| first.socket.can_segment());
-    let limits = ReactorLimits { segments, ..limits(plan) };
-    let mut reactor = Reactor::new(io, limits, exchange, seed);
+    let mut reactor = Reactor::new(io, plan.limits, exchange, seed);
     reactor.reserve(bound.len());
     let mut problems = plan.problems();
     let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
@@ -110,23 +107,4 @@ fn build(plan: &Plan, entries: &[Entry], mut bound: Vec<sockets::Bound>) -> Resu
         }
     }
     Ok(problems.into_result(reactor)?)
-}
-
-fn limits(plan: &Plan) -> ReactorLimits {
-    let l = &plan.limits;
-    ReactorLimits {
-        visit_datagrams: l.visit_datagrams,
-        visit_bytes: l.visit_bytes,
-        turn_datagrams: l.turn_datagrams,
-        delayed_datagrams: l.delayed_datagrams,
-        delayed_bytes: l.delayed_bytes,
-        backlog_datagrams: l.backlog_datagrams,
-        backlog_bytes: l.backlog_bytes,
-        backlog_total_bytes: l.backlog_total_bytes,
-        slow_batch: l.slow_batch,
-        spin: l.spin,
-        // Elsewhere there is no timer that is exact enough.
-        moderation: if cfg!(target_os = "linux") { l.moderation } else { Duration::ZERO },
-        ..ReactorLimits::default()
-    }
 }

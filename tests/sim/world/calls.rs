@@ -1,7 +1,7 @@
 //! The calls the reactor makes: receive, send, poll, and how each of them fails.
 
 use super::{Datagram, ROOM, SocketId, Step, WALL, World};
-use polyport::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
+use polyport::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
 use std::io;
@@ -45,6 +45,10 @@ impl Io for World {
         Ok(more)
     }
 
+    fn can_rest(&self) -> bool {
+        true
+    }
+
     fn rest(&mut self, span: Duration) {
         self.journal.rests += 1;
         let end = self.mono_ns + u64::try_from(span.as_nanos()).unwrap();
@@ -82,6 +86,16 @@ impl Io for World {
             self.wake(socket.0);
         }
         Ok(())
+    }
+
+    fn unregister(&mut self, socket: &mut SocketId) -> io::Result<()> {
+        let socket = &mut self.sockets[socket.0];
+        (socket.token, socket.readable, socket.writable) = (None, false, false);
+        Ok(())
+    }
+
+    fn can_segment(&mut self, _: &SocketId) -> bool {
+        self.orders.segments
     }
 
     fn kernel_drops(&mut self, socket: &SocketId) -> Option<u32> {

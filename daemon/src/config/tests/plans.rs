@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::{Limits, MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
+use super::super::{MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
 use super::{addresses, codes, names, toml};
+use crate::limits::Limits;
 
 #[test]
 fn an_empty_text_is_an_empty_plan() {
@@ -67,6 +68,7 @@ fn every_key_arrives() {
         slow_batch: Duration::from_micros(1500),
         spin: Some(Duration::from_micros(50)),
         moderation: Duration::from_micros(10),
+        ..Limits::default()
     };
     assert_eq!(plan.limits, limits);
     let listen = &plan.listen[0];

@@ -1,0 +1,31 @@
+//! Socket addresses as they cross the boundary.
+
+use polyport_abi::pp_addr;
+use std::net::{SocketAddr, SocketAddrV6};
+
+/// A socket address as it crosses the boundary.
+pub(crate) fn to_pp_addr(addr: SocketAddr) -> pp_addr {
+    let mut out = pp_addr { port: addr.port(), ..pp_addr::default() };
+    match addr {
+        SocketAddr::V4(v4) => {
+            out.family = 4;
+            let [a, b, c, d] = v4.ip().octets();
+            out.ip = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        }
+        SocketAddr::V6(v6) => {
+            out.family = 6;
+            out.ip = v6.ip().octets();
+            out.scope = v6.scope_id();
+        }
+    }
+    out
+}
+
+pub(super) fn from_pp_addr(addr: &pp_addr) -> Option<SocketAddr> {
+    let [a, b, c, d, ..] = addr.ip;
+    match addr.family {
+        4 => Some(SocketAddr::from(([a, b, c, d], addr.port))),
+        6 => Some(SocketAddr::V6(SocketAddrV6::new(addr.ip.into(), addr.port, 0, addr.scope))),
+        _ => None,
+    }
+}

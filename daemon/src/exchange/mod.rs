@@ -1,0 +1,40 @@
+//! The memory both sides look at during a handler call, behind a safe face.
+//!
+//! ```text
+//! limits      how much of everything there is room for
+//! arrival     a received message, in the host's own types
+//! received    ring and rx: receive buffers, and one descriptor a datagram that points into them
+//! send_queue  tx and arena: the handler's answers, and scratch memory for them in chunks
+//! output      the answers, checked entry by entry                                       [unsafe]
+//! owned       an answer in the host's own memory, to leave later
+//! queued      what kind of answers they are: one, the whole batch back, or anything
+//! call        all of it together, lent to one call after the other
+//! memory      bytes that both sides reach through pointers                              [unsafe]
+//! address     socket addresses as they cross the boundary
+//! ```
+//!
+//! One [`Exchange`] belongs to a reactor and serves all its listeners, one call after the other.
+
+mod address;
+mod arrival;
+mod call;
+mod limits;
+mod memory;
+mod output;
+mod owned;
+mod queued;
+mod received;
+mod send_queue;
+
+pub(crate) use address::to_pp_addr;
+pub use arrival::{ArrivalFlags, Arrived, ReplySource};
+pub use call::Exchange;
+pub use limits::ExchangeLimits;
+pub use output::{Answers, Output, OutputError, Outputs};
+pub use owned::OwnedOutput;
+pub use queued::{Echoes, Queued};
+
+#[cfg(test)]
+mod run_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What was received: the ring, and the descriptors that a handler is shown of it.
+
+use super::address::to_pp_addr;
+use super::memory::Memory;
+use super::{Arrived, ExchangeLimits};
+use polyport_abi::{
+    RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_dgram,
+};
+use std::net::SocketAddr;
+use std::ptr;
+
+/// The receiving half of an exchange.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) ring: Memory,
+    /// Descriptors, the first `shown` of them in use.
+    pub(super) rx: Vec<pp_dgram>,
+    pub(super) shown: usize,
+    /// Which message each datagram came in: the host's own books, since a handler may scribble over its
+    /// descriptors.
+    index: Vec<u16>,
+    pub(super) messages: Vec<Arrived>,
+    /// The number of the first datagram of each message that is shown in this call.
+    firsts: Vec<usize>,
+    /// The first message that is shown in this call, and the first that is left for the next.
+    from: usize,
+    to: usize,
+    /// Most datagrams of a call, but for a message that has more.
+    most: usize,
+    now_ns: u64,
+    /// The address of the listener.
+    bound: pp_addr,
+}
+
+/// A received datagram in the host's own books.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rx<'a> {
+    pub(super) offset: usize,
+    pub(super) len: usize,
+    /// The message it came in, its number, and which datagram of it this is.
+    pub(super) message: &'a Arrived,
+    pub(super) number: usize,
+    pub(super) place: usize,
+}
+
+impl Received {
+    pub(super) fn new(limits: &ExchangeLimits) -> Self {
+        Self {
+            ring: Memory::new(limits.slots * limits.stride),
+            rx: vec![EMPTY_RX; limits.rx],
+            shown: 0,
+            index: vec![0; limits.rx],
+            messages: Vec::with_capacity(limits.slots),
+            firsts: Vec::with_capacity(limits.slots),
+            from: 0,
+            to: 0,
+            most: limits.present,
+            now_ns: 0,
+            bound: NO_ADDR,
+        }
+    }
+
+    /// Forgets all messages. What is pushed from now on arrived at `now_ns` at a listener bound to `bound`.
+    #[inline]
+    pub(super) fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
+        (self.now_ns, self.bound) = (now_ns, to_pp_addr(bound));
+        (self.shown, self.to) = (0, 0);
+        self.messages.clear();
+    }
+
+    /// When the messages arrived, monotonic ns.
+    #[inline]
+    pub(super) fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// See [`super::Exchange::push`].
+    #[inline]
+    pub(super) fn push(&mut self, mut a: Arrived) -> bool {
+        let train = a.segment > 0 && a.segment < a.len;
+        if !train {
+            a.segment = 0;
+        }
+        let inside = (train || a.len <= a.cap)
+            && a.offset.checked_add(a.len.max(a.cap)).is_some_and(|end| end <= self.ring.len);
+        let fits = inside && a.datagrams() <= self.rx.len() && self.messages.len() < usize::from(u16::MAX);
+        if fits {
+            self.messages.push(a);
+        }
+        fits
+    }
+
+    /// See [`super::Exchange::present`].
+    #[inline]
+    pub(super) fn present(&mut self) -> usize {
+        self.firsts.clear();
+        (self.shown, self.from) = (0, self.to);
+        if let ([a], [dgram, ..], [number, ..], 0) =
+            (&self.messages[..], &mut self.rx[..], &mut self.index[..], self.to)
+            && a.segment == 0
+        {
+            describe(dgram, a, self.ring.at(a.offset), self.now_ns, &self.bound);
+            *number = 0;
+            self.firsts.push(0);
+            (self.shown, self.to) = (1, 1);
+            return 1;
+        }
+        self.present_more()
+    }
+
+    /// Shows more than one datagram: whole messages, as many as a call takes.
+    fn present_more(&mut self) -> usize {
+        while let Some(a) = self.messages.get(self.to) {
+            let n = a.datagrams();
+            if self.shown > 0 && self.shown + n > self.most {
+                break;
+            }
+            let free = self.rx.get_mut(self.shown..self.shown + n).unwrap_or_default();
+            let own = self.index.get_mut(self.shown..self.shown + n).unwrap_or_default();
+            let (number, data) = (u16::try_from(self.to).unwrap_or(u16::MAX), self.ring.at(a.offset));
+            if let ([one], [own]) = (&mut *free, &mut *own) {
+                describe(one, a, data, self.now_ns, &self.bound);
+                *own = number;
+            } else {
+                cut(free, a, data, self.now_ns, &self.bound);
+                own.fill(number);
+            }
+            self.firsts.push(self.shown);
+            self.shown += n;
+            self.to += 1;
+        }
+        self.shown
+    }
+
+    /// The messages that are shown in this call, each with the number of its first datagram.
+    #[inline]
+    pub(super) fn shown_messages(&self) -> impl Iterator<Item = (&Arrived, usize)> {
+        let messages = self.messages.get(self.from..self.to).unwrap_or_default();
+        messages.iter().zip(self.firsts.iter().copied())
+    }
+
+    /// The first message that is shown in this call.
+    #[inline]
+    pub(super) fn first_message(&self) -> Option<&Arrived> {
+        self.messages.get(self.from)
+    }
+
+    /// A datagram the handler has been shown.
+    #[inline]
+    pub(super) fn datagram(&self, index: usize) -> Option<Rx<'_>> {
+        let number = usize::from(*self.index.get(..self.shown)?.get(index)?);
+        let message = self.messages.get(number)?;
+        let place = index.checked_sub(*self.firsts.get(number.checked_sub(self.from)?)?)?;
+        let (offset, len) = message.piece(place);
+        Some(Rx { offset, len, message, number, place })
+    }
+
+    /// Whether the handler dropped that datagram on purpose.
+    pub(super) fn is_discarded(&self, index: usize) -> bool {
+        self.rx.get(index).is_some_and(|d| d.verdict == VERDICT_DISCARD)
+    }
+}
+
+/// Fills in the descriptors of a train: those of its datagrams differ in where the bytes are.
+fn cut(train: &mut [pp_dgram], a: &Arrived, mut data: *mut u8, now_ns: u64, bound: &pp_addr) {
+    let Some((first, more)) = train.split_first_mut() else { return };
+    describe(first, a, data, now_ns, bound);
+    (first.len, first.cap) = (narrow(a.segment), narrow(a.segment));
+    // Whole copies with one field changed: in bulk, what a datagram costs here is counted in instructions.
+    let head = *first;
+    for dgram in &mut *more {
+        data = data.wrapping_add(a.segment);
+        *dgram = head;
+        dgram.data = data;
+    }
+    if let Some(last) = more.last_mut() {
+        let len = narrow(a.len - (a.datagrams() - 1) * a.segment);
+        (last.len, last.cap) = (len, len);
+    }
+}
+
+/// Fills in the descriptor of a message that is one datagram.
+#[inline]
+fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound: &pp_addr) {
+    let multicast = if a.flags.multicast { RX_MULTICAST } else { 0 };
+    let broadcast = if a.flags.broadcast { RX_BROADCAST } else { 0 };
+    let has_local = if a.destination.is_some() { RX_HAS_LOCAL } else { 0 };
+    (dgram.data, dgram.len, dgram.cap) = (data, narrow(a.len), narrow(a.cap));
+    dgram.peer = to_pp_addr(a.peer);
+    dgram.local = a.destination.map_or(*bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port)));
+    (dgram.rx_ns, dgram.ifindex, dgram.ecn) = (now_ns, a.ifindex, a.ecn);
+    (dgram.flags, dgram.hop_limit) = (multicast | broadcast | has_local, a.hop_limit);
+    (dgram.verdict, dgram.reserved) = (VERDICT_NONE, [0; 2]);
+}
+
+/// Offsets and lengths within the ring, which is far smaller than 4 GiB.
+pub(super) fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+pub(super) const NO_ADDR: pp_addr = pp_addr { ip: [0; 16], port: 0, family: 0, reserved: 0, scope: 0 };
+
+const EMPTY_RX: pp_dgram = pp_dgram {
+    data: ptr::null_mut(),
+    len: 0,
+    cap: 0,
+    peer: NO_ADDR,
+    local: NO_ADDR,
+    rx_ns: 0,
+    ifindex: 0,
+    ecn: 0,
+    flags: 0,
+    hop_limit: 0,
+    verdict: 0,
+    reserved: [0; 2],
+};

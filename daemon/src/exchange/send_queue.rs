@@ -1,0 +1,117 @@
+//! What a handler queues: the send ring, the arena, and what earlier flushes of the same call parked.
+
+use super::ExchangeLimits;
+use super::memory::Memory;
+use super::received::{NO_ADDR, narrow};
+use polyport_abi::{NO_RX, pp_batch, pp_tx};
+use std::ptr;
+
+/// The sending half of an exchange.
+#[derive(Debug)]
+pub(super) struct SendQueue {
+    pub(super) tx: Vec<pp_tx>,
+    pub(super) tx_len: usize,
+    parked: Vec<pp_tx>,
+    arena: Vec<Memory>,
+    /// The chunk of the arena that is lent out.
+    arena_at: usize,
+    /// Datagrams the handler found no room for.
+    refused: u32,
+    limits: ExchangeLimits,
+}
+
+impl SendQueue {
+    pub(super) fn new(limits: &ExchangeLimits) -> Self {
+        Self {
+            tx: vec![EMPTY_TX; limits.tx],
+            tx_len: 0,
+            parked: Vec::new(),
+            arena: vec![Memory::new(limits.arena)],
+            arena_at: 0,
+            refused: 0,
+            limits: *limits,
+        }
+    }
+
+    /// Forgets everything.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.tx_len = 0;
+        self.parked.clear();
+        self.arena_at = 0;
+        self.refused = 0;
+    }
+
+    /// What `flush` parked, then the ring.
+    #[inline]
+    pub(super) fn lists(&self) -> [&[pp_tx]; 2] {
+        [&self.parked, self.tx.get(..self.tx_len).unwrap_or_default()]
+    }
+
+    /// The entry, if exactly one was queued and nothing was refused.
+    #[inline(always)]
+    pub(super) fn only(&self) -> Option<&pp_tx> {
+        let alone = self.tx_len == 1 && self.parked.is_empty() && self.refused == 0;
+        self.tx.first().filter(|_| alone)
+    }
+
+    pub(super) fn refused(&self) -> u32 {
+        self.refused
+    }
+
+    /// Fills in the sending half of a batch that is lent to a handler.
+    #[inline]
+    pub(super) fn lend(&mut self, batch: &mut pp_batch) {
+        (batch.tx, batch.tx_len, batch.tx_cap) = (self.tx.as_mut_ptr(), 0, narrow(self.room()));
+        batch.arena = self.arena.first().map_or(ptr::null_mut(), |m| m.at(0));
+        (batch.arena_len, batch.arena_cap, batch.refused) = (0, narrow(self.limits.arena), 0);
+    }
+
+    /// Takes back what the handler wrote.
+    #[inline]
+    pub(super) fn take_back(&mut self, batch: &pp_batch) {
+        self.tx_len = (batch.tx_len as usize).min(self.room());
+        self.refused = batch.refused;
+    }
+
+    /// The host's side of `flush`: parks what is queued and hands out the next chunk. False when the call
+    /// has used up its share.
+    pub(super) fn park(&mut self, batch: &mut pp_batch) -> bool {
+        let queued = (batch.tx_len as usize).min(self.room());
+        let last_chunk = batch.arena_len > 0 && self.arena_at + 1 == self.limits.arena_chunks;
+        if self.parked.len() + queued >= self.limits.tx_total || last_chunk {
+            return false;
+        }
+        self.parked.extend_from_slice(self.tx.get(..queued).unwrap_or_default());
+        batch.tx_len = 0;
+        batch.tx_cap = narrow(self.room());
+        if batch.arena_len > 0 {
+            self.arena_at += 1;
+            if self.arena_at == self.arena.len() {
+                self.arena.push(Memory::new(self.limits.arena));
+            }
+            batch.arena = self.arena.get(self.arena_at).map_or(ptr::null_mut(), |m| m.at(0));
+            batch.arena_len = 0;
+        }
+        true
+    }
+
+    /// Entries that `tx` may take until the next flush: the share of the call bounds the last round.
+    fn room(&self) -> usize {
+        self.tx.len().min(self.limits.tx_total.saturating_sub(self.parked.len()))
+    }
+}
+
+pub(super) const EMPTY_TX: pp_tx = pp_tx {
+    data: ptr::null(),
+    len: 0,
+    rx: NO_RX,
+    at_ns: 0,
+    segment: 0,
+    ecn: 0,
+    flags: 0,
+    run: 0,
+    to: NO_ADDR,
+    from: NO_ADDR,
+    reserved: [0; 2],
+};

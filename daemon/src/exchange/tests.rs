@@ -1,0 +1,309 @@
+//! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
+#![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
+
+use super::address::{from_pp_addr, to_pp_addr};
+use super::send_queue::EMPTY_TX;
+use super::*;
+use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_batch, pp_tx};
+use std::net::IpAddr;
+use std::ptr;
+
+pub(super) const SMALL: ExchangeLimits = ExchangeLimits {
+    slots: 4,
+    slot_len: 64,
+    stride: 80,
+    rx: 4,
+    present: 4,
+    tx: 2,
+    tx_total: 5,
+    arena: 128,
+    arena_chunks: 3,
+};
+
+pub(super) const BOUND: &str = "0.0.0.0:1062";
+
+pub(super) fn arrived(offset: usize, len: usize) -> Arrived {
+    Arrived {
+        offset,
+        len,
+        cap: len,
+        segment: 0,
+        peer: "192.0.2.1:5000".parse().unwrap(),
+        destination: None,
+        reply_from: None,
+        ifindex: 0,
+        ecn: 0,
+        hop_limit: 0,
+        flags: ArrivalFlags::default(),
+    }
+}
+
+fn exchange(payloads: &[&[u8]]) -> Exchange {
+    let mut e = Exchange::new(SMALL);
+    for (i, payload) in payloads.iter().enumerate() {
+        e.ring_mut()[i * 80..][..payload.len()].copy_from_slice(payload);
+        assert!(e.push(arrived(i * 80, payload.len())));
+    }
+    e.present();
+    e
+}
+
+pub(super) fn set(e: &mut Exchange, entries: &[pp_tx]) {
+    e.queue.tx[..entries.len()].copy_from_slice(entries);
+    e.queue.tx_len = entries.len();
+}
+
+#[test]
+fn an_echo_entry_is_the_received_bytes_to_the_sender() {
+    let mut e = exchange(&[b"one", b"", b"three"]);
+    set(&mut e, &[pp_tx { rx: 2, len: 5, ..EMPTY_TX }, pp_tx { rx: 1, len: 0, ..EMPTY_TX }]);
+    let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
+    assert_eq!(
+        (out[0].payload, out[0].answers, out[0].to),
+        (&b"three"[..], Answers { first: 2, count: 1 }, arrived(0, 0).peer)
+    );
+    assert_eq!(out[1].payload, b"");
+}
+
+#[test]
+fn entries_outside_what_was_received_are_refused() {
+    let mut e = exchange(&[b"one"]);
+    let foreign = [0_u8; 8];
+    let cases = [
+        (pp_tx { rx: 1, len: 1, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 4, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 1, flags: 0x80, ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 1, flags: 0x04, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: NO_RX, len: 0, ..EMPTY_TX }, OutputError::NoDestination),
+        (pp_tx { rx: NO_RX, len: 0, flags: TX_TO, ..EMPTY_TX }, OutputError::NoDestination),
+        (pp_tx { rx: 0, len: 65_508, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::TooLong),
+        (pp_tx { rx: 0, len: u32::MAX, ..EMPTY_TX }, OutputError::TooLong),
+    ];
+    for (entry, expected) in cases {
+        set(&mut e, &[entry]);
+        assert_eq!(e.outputs().next().unwrap().unwrap_err(), expected, "{entry:?}");
+    }
+}
+
+#[test]
+fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
+    let asked = ReplySource { ip: "198.51.100.7".parse().unwrap(), ifindex: 3 };
+    let mut e = Exchange::new(SMALL);
+    assert!(e.push(Arrived { reply_from: Some(asked), ..arrived(0, 1) }));
+    e.present();
+    let from = to_pp_addr("203.0.113.9:0".parse().unwrap());
+    set(&mut e, &[pp_tx { rx: 0, ..EMPTY_TX }, pp_tx { rx: 0, flags: TX_FROM, from, ..EMPTY_TX }]);
+    let out: Vec<_> = e.outputs().map(|o| o.unwrap().from.unwrap()).collect();
+    assert_eq!(out[0], asked);
+    assert_eq!(out[1].ip, "203.0.113.9".parse::<IpAddr>().unwrap());
+}
+
+#[test]
+fn a_descriptor_the_handler_scribbled_over_does_not_move_the_reply() {
+    let mut e = exchange(&[b"one"]);
+    e.received.rx[0].data = ptr::null_mut();
+    e.received.rx[0].peer = to_pp_addr("203.0.113.9:9".parse().unwrap());
+    set(&mut e, &[pp_tx { rx: 0, len: 3, ..EMPTY_TX }]);
+    let out = e.outputs().next().unwrap().unwrap();
+    assert_eq!((out.payload, out.to), (&b"one"[..], arrived(0, 0).peer));
+}
+
+#[test]
+fn messages_outside_the_ring_or_with_more_datagrams_than_descriptors_are_refused() {
+    let mut e = Exchange::new(SMALL);
+    assert!(!e.push(arrived(4 * 80, 1)));
+    assert!(!e.push(arrived(usize::MAX, 1)));
+    assert!(!e.push(Arrived { cap: 1, ..arrived(0, 2) }));
+    let small = |segment| Arrived { segment, cap: 64, ..arrived(0, 9) };
+    assert!(!e.push(small(2)));
+    assert!(e.push(small(3)));
+}
+
+#[test]
+fn retain_drops_messages_before_they_are_presented() {
+    let mut e = Exchange::new(SMALL);
+    for (at, len) in [1, 2, 3].into_iter().enumerate() {
+        assert!(e.push(arrived(at * 80, len)));
+    }
+    e.retain(|a| a.len != 2);
+    assert_eq!((e.messages().len(), e.present()), (2, 2));
+    assert_eq!(e.received.rx[..2].iter().map(|d| d.len).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(e.payload(1).len(), 3);
+}
+
+#[test]
+fn messages_are_presented_in_portions_and_no_train_is_torn() {
+    let mut e = Exchange::new(ExchangeLimits { present: 3, ..SMALL });
+    let train = Arrived { segment: 3, cap: 64, ..arrived(80, 12) };
+    for a in [arrived(0, 1), arrived(0, 1), train, arrived(0, 1), arrived(0, 1)] {
+        assert!(e.push(a));
+    }
+    let portions: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
+    assert_eq!(portions, [2, 4, 2]);
+}
+
+#[test]
+fn parked_entries_keep_their_order_and_their_bytes() {
+    let mut e = Exchange::new(SMALL);
+    assert!(e.push(arrived(0, 1)));
+    e.present();
+    let batch = blank_batch();
+    let flushes = e_lend(&mut e, &batch);
+    assert_eq!(flushes, vec![true, true, false]);
+    let payloads: Vec<_> = e.outputs().map(|o| o.unwrap().payload.to_vec()).collect();
+    assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
+}
+
+#[test]
+fn a_datagram_was_sent_to_the_port_of_the_listener() {
+    let mut e = Exchange::new(SMALL);
+    e.clear(7, BOUND.parse().unwrap());
+    assert!(e.push(arrived(0, 1)));
+    assert!(e.push(Arrived { destination: Some("239.1.2.3".parse().unwrap()), ..arrived(80, 1) }));
+    e.present();
+    let seen: Vec<_> = e
+        .received
+        .rx
+        .iter()
+        .take(2)
+        .map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns))
+        .collect();
+    assert_eq!(seen, [(BOUND.to_owned(), 0, 7), ("239.1.2.3:1062".to_owned(), RX_HAS_LOCAL, 7)]);
+}
+
+#[test]
+fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
+    // More rounds than arena chunks: entries that lie in the ring use none of them.
+    for tx_total in 1..12 {
+        let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
+        assert!(e.push(arrived(0, 1)));
+        e.present();
+        e.lend(&blank_batch(), |b, shared| {
+            // SAFETY: the batch is valid during the call.
+            let b = unsafe { &mut *b };
+            loop {
+                for slot in 0..b.tx_cap {
+                    // SAFETY: `tx` has `tx_cap` entries.
+                    unsafe { *b.tx.wrapping_add(slot as usize) = pp_tx { len: 1, rx: 0, ..EMPTY_TX } };
+                }
+                b.tx_len = b.tx_cap;
+                // SAFETY: what the host's `flush` does: the exchange of the running call, reached by pointer.
+                if !unsafe { (*shared).park(b) } {
+                    break;
+                }
+            }
+            b.tx_len = u32::MAX;
+        });
+        assert_eq!(e.outputs().count(), tx_total);
+    }
+}
+
+/// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
+fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
+    let mut flushes = Vec::new();
+    e.lend(batch, |b, shared| {
+        // SAFETY: the batch is valid during the call.
+        let b = unsafe { &mut *b };
+        for round in 1..=3_u8 {
+            for slot in 0..if round == 3 { 1 } else { 2 } {
+                // SAFETY: the arena has 128 bytes and 4 are used a round.
+                unsafe { ptr::write_bytes(b.arena, round, 4) };
+                b.arena_len = 4;
+                let entry = pp_tx { data: b.arena, len: 4, rx: 0, ..EMPTY_TX };
+                // SAFETY: `tx` has two entries.
+                unsafe { *b.tx.wrapping_add(slot) = entry };
+                b.tx_len += 1;
+            }
+            // SAFETY: what the host's `flush` does: the exchange of the running call, reached by pointer.
+            flushes.push(unsafe { (*shared).park(b) });
+        }
+    });
+    flushes
+}
+
+fn blank_batch() -> pp_batch {
+    pp_batch {
+        size: 96,
+        rx_len: 0,
+        rx: ptr::null_mut(),
+        tx: ptr::null_mut(),
+        tx_len: 0,
+        tx_cap: 0,
+        arena: ptr::null_mut(),
+        arena_len: 0,
+        arena_cap: 0,
+        now_ns: 0,
+        wall_offset_ns: 0,
+        ctx: ptr::null_mut(),
+        host: ptr::null(),
+        max_payload: 0,
+        log_level: 0,
+        refused: 0,
+        reserved: 0,
+    }
+}
+
+fn train(len: usize) -> Exchange {
+    let mut e = Exchange::new(ExchangeLimits { rx: 16, tx: 16, ..SMALL });
+    e.ring_mut()[80..80 + len].iter_mut().zip(0..).for_each(|(b, i)| *b = i);
+    assert!(e.push(Arrived { segment: 10, cap: 64, ..arrived(80, len) }));
+    e.present();
+    e
+}
+
+pub(super) fn echo(rx: u32, len: u32) -> pp_tx {
+    pp_tx { rx, len, ..EMPTY_TX }
+}
+
+#[test]
+fn a_train_is_seen_as_datagrams_that_share_a_buffer() {
+    let e = train(25);
+    assert_eq!(e.datagrams(), 3);
+    assert_eq!(
+        e.received.rx[..3].iter().map(|d| (d.len, d.cap)).collect::<Vec<_>>(),
+        [(10, 10), (10, 10), (5, 5)]
+    );
+    assert_eq!(e.payload(2), [20, 21, 22, 23, 24]);
+    assert_eq!(e.peer(2), Some(arrived(0, 0).peer));
+    assert_eq!(e.peer(3), None);
+}
+
+#[test]
+fn the_echo_of_a_whole_train_is_one_output() {
+    let mut e = train(25);
+    set(&mut e, &[echo(0, 10), echo(1, 10), echo(2, 5)]);
+    let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
+    assert_eq!(out.len(), 1);
+    assert_eq!(
+        (out[0].answers, out[0].segment, out[0].payload.len(), out[0].datagrams()),
+        (Answers { first: 0, count: 3 }, 10, 25, 3)
+    );
+}
+
+#[test]
+fn a_gap_a_change_of_length_or_of_order_ends_a_train() {
+    let cases: [(&[pp_tx], &[usize]); 5] = [
+        (&[echo(0, 10), echo(2, 5)], &[10, 5]),
+        (&[echo(0, 9), echo(1, 10), echo(2, 5)], &[9, 15]),
+        (&[echo(1, 10), echo(0, 10), echo(2, 5)], &[10, 10, 5]),
+        (&[echo(0, 10), echo(1, 10), pp_tx { at_ns: 9, ..echo(2, 5) }], &[20, 5]),
+        (&[echo(0, 10), echo(0, 10)], &[10, 10]),
+    ];
+    for (entries, expected) in cases {
+        let mut e = train(25);
+        set(&mut e, entries);
+        let lengths: Vec<_> = e.outputs().map(|o| o.unwrap().payload.len()).collect();
+        assert_eq!(lengths, expected, "{entries:?}");
+    }
+}
+
+#[test]
+fn a_segmented_entry_is_a_run_and_the_last_piece_may_be_shorter() {
+    let mut e = exchange(&[b"abcdefg"]);
+    set(&mut e, &[pp_tx { segment: 3, ..echo(0, 7) }, pp_tx { segment: 7, ..echo(0, 7) }]);
+    let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
+    assert_eq!(out.iter().map(Output::datagrams).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(out[0].split().map(|o| o.payload).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"g"]);
+    set(&mut e, &[echo(0, 0)]);
+    assert_eq!(e.outputs().map(|o| o.unwrap().split().count()).collect::<Vec<_>>(), [1]);
+}

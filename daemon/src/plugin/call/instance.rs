@@ -1,0 +1,243 @@
+//! A handler: one instance of a plugin serving one listener.
+#![expect(unsafe_code, reason = "calls a plugin's functions")]
+
+use super::host::{HOST, log_level, size_u32};
+use super::prefetch::{CACHE_LINE, prefetch};
+use super::record::{Cells, Record, TimerRequest};
+use crate::exchange::{Exchange, to_pp_addr};
+use crate::plugin::load::{Plugin, Values};
+use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
+use std::ffi::{CString, c_void};
+use std::net::SocketAddr;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Why an instance is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The daemon starts, or the listener is new.
+    Start,
+    /// The previous instance broke.
+    Restart,
+}
+
+/// What an instance is told at its birth.
+#[derive(Clone, Debug)]
+pub struct InstanceSpec<'a> {
+    /// Name of the listener in the configuration.
+    pub listener: &'a Arc<str>,
+    /// The bound address.
+    pub local: SocketAddr,
+    /// The checked options.
+    pub values: &'a Values,
+    /// Seed for everything the handler draws.
+    pub seed: u64,
+    /// The time, monotonic ns.
+    pub now_ns: u64,
+    /// Start or restart.
+    pub why: Why,
+}
+
+/// A plugin refused to make an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateError {
+    /// Index of the option at fault.
+    pub option: Option<usize>,
+    /// The plugin's words.
+    pub message: String,
+}
+
+/// How a handler call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well; its answers are in the exchange.
+    Served,
+    /// With an error; the instance goes on and its answers count.
+    Failed,
+    /// The instance is broken and is never called again; its answers are void.
+    Broken,
+}
+
+impl Plugin {
+    /// Asks the plugin whether it would take these options, without side effects.
+    ///
+    /// # Errors
+    /// The plugin's own words, and the option it blames.
+    pub fn check(&self, values: &Values) -> Result<(), CreateError> {
+        let Some(check) = self.functions().check else { return Ok(()) };
+        let mut error = blank_error();
+        let n = u32::try_from(values.raw().len()).unwrap_or(0);
+        // SAFETY: a function of a checked table; its arguments live until it returns.
+        let status = unsafe { check(values.raw().as_ptr(), n, &raw mut error) };
+        if status == OK { Ok(()) } else { Err(refused(&error)) }
+    }
+}
+
+/// A living instance. Dropping it destroys it.
+#[derive(Debug)]
+pub struct Instance {
+    plugin: Arc<Plugin>,
+    this: NonNull<c_void>,
+    record: &'static Record,
+}
+
+impl Instance {
+    /// Makes an instance; `cells` are the metric cells of its listener.
+    ///
+    /// # Errors
+    /// The plugin's own words, and the option it blames.
+    pub fn create(
+        plugin: &Arc<Plugin>,
+        spec: &InstanceSpec<'_>,
+        cells: &mut Cells,
+    ) -> Result<Self, CreateError> {
+        let name: Arc<str> = Arc::clone(plugin.name());
+        let record: &'static Record =
+            Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
+        record.limiter.set_now(spec.now_ns);
+        let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
+        let create = pp_create {
+            size: size_u32::<pp_create>(),
+            why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
+            ctx: handle(record),
+            host: host(),
+            values: spec.values.raw().as_ptr(),
+            n_values: u32::try_from(spec.values.raw().len()).unwrap_or(0),
+            state_version: 0,
+            state: ptr::null(),
+            state_len: 0,
+            seed: spec.seed,
+            now_ns: spec.now_ns,
+            listener: listener.as_ptr(),
+            local: to_pp_addr(spec.local),
+        };
+        let mut error = blank_error();
+        record.cells.set(cells);
+        // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
+        let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };
+        record.cells.set(ptr::null_mut());
+        match NonNull::new(this) {
+            Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record }),
+            None => {
+                record.alive.store(false, Relaxed);
+                Err(refused(&error))
+            }
+        }
+    }
+
+    /// Fetches what the next call will touch: the host's record of the instance, and the beginning of the
+    /// handler's own memory.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.record, CACHE_LINE);
+        prefetch(self.this.as_ptr(), CACHE_LINE);
+    }
+
+    /// Hands the datagrams of `exchange` to the handler.
+    pub fn on_batch(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
+        let (this, on_batch) = (self.this, self.plugin.functions().on_batch);
+        self.call(exchange, call, |batch| {
+            // SAFETY: a function of a checked table, on the instance it made; the batch outlives the call.
+            unsafe { on_batch(this.as_ptr(), batch) }
+        })
+    }
+
+    /// Tells the handler that a timer fired.
+    pub fn on_timer(&mut self, exchange: &mut Exchange, call: Call, token: u64) -> Outcome {
+        let Some(on_timer) = self.plugin.functions().on_timer else { return Outcome::Served };
+        let this = self.this;
+        self.call(exchange, call, |batch| {
+            // SAFETY: as in `on_batch`.
+            unsafe { on_timer(this.as_ptr(), batch, token) }
+        })
+    }
+
+    /// Takes the timer calls the handler made since the last time.
+    pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
+        self.record.take_timers(into);
+    }
+
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "the contract: one call at a time, so an exclusive borrow"
+    )]
+    fn call(&mut self, exchange: &mut Exchange, call: Call, f: impl FnOnce(*mut pp_batch) -> i32) -> Outcome {
+        let record = self.record;
+        record.limiter.set_now(call.now_ns);
+        let batch = call.batch(handle(record));
+        let status = exchange.lend(&batch, |batch, exchange| {
+            record.exchange.set(exchange);
+            let status = f(batch);
+            record.exchange.set(ptr::null_mut());
+            status
+        });
+        match status {
+            OK => Outcome::Served,
+            ERROR => Outcome::Failed,
+            _ => Outcome::Broken,
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // SAFETY: made by `create` of the same table, and destroyed only here.
+        unsafe { (self.plugin.functions().destroy)(self.this.as_ptr()) };
+        self.record.alive.store(false, Relaxed);
+    }
+}
+
+/// What a handler call is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The time of the turn, monotonic ns.
+    pub now_ns: u64,
+    /// `now_ns + wall_offset_ns` is Unix time in ns.
+    pub wall_offset_ns: i64,
+    /// Largest payload the socket can send, bytes.
+    pub max_payload: u32,
+}
+
+impl Call {
+    fn batch(self, ctx: *mut pp_ctx) -> pp_batch {
+        pp_batch {
+            size: size_u32::<pp_batch>(),
+            rx_len: 0,
+            rx: ptr::null_mut(),
+            tx: ptr::null_mut(),
+            tx_len: 0,
+            tx_cap: 0,
+            arena: ptr::null_mut(),
+            arena_len: 0,
+            arena_cap: 0,
+            now_ns: self.now_ns,
+            wall_offset_ns: self.wall_offset_ns,
+            ctx,
+            host: host(),
+            max_payload: self.max_payload,
+            log_level: log_level(),
+            refused: 0,
+            reserved: 0,
+        }
+    }
+}
+
+fn handle(record: &'static Record) -> *mut pp_ctx {
+    ptr::from_ref(record).cast_mut().cast()
+}
+
+fn host() -> *const pp_host {
+    &raw const HOST.0
+}
+
+fn blank_error() -> pp_error {
+    pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] }
+}
+
+fn refused(error: &pp_error) -> CreateError {
+    let end = error.msg.iter().position(|&b| b == 0).unwrap_or(error.msg.len());
+    let said = super::host::Escaped(error.msg.get(..end).unwrap_or_default()).to_string();
+    let message = if said.is_empty() { "the plugin refused without a word".to_owned() } else { said };
+    CreateError { option: error.opt.checked_sub(1).and_then(|i| usize::try_from(i).ok()), message }
+}

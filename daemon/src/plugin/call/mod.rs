@@ -1,0 +1,17 @@
+//! Instances of a plugin, and the calls in both directions. Foreign code runs below this folder only.
+//!
+//! ```text
+//! instance   one handler serving one listener                       [unsafe]
+//! host       the functions a plugin may call                        [unsafe]
+//! record     what the host knows of an instance: log limit, metric cells, timer requests
+//! prefetch   a word to the CPU about memory needed soon             [unsafe]
+//! ```
+
+pub(crate) mod host;
+mod instance;
+mod prefetch;
+mod record;
+
+pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
+pub(crate) use prefetch::{CACHE_LINE, prefetch};
+pub use record::{Cell, Cells, TimerRequest};

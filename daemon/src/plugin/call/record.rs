@@ -1,0 +1,223 @@
+//! What the host knows of one instance: the thing a plugin's `pp_ctx` points to.
+//!
+//! Everything a plugin registers is owned here and ends with the instance. A record itself is never freed:
+//! a plugin's own thread may still log after `destroy`, and then finds a record that says "gone".
+
+use crate::exchange::Exchange;
+use std::cell::Cell as StdCell;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Timer calls one handler call may make; a plugin that wants more is told so.
+const MAX_TIMER_REQUESTS: usize = 1024;
+/// Log lines an instance may write a second, debug and trace apart: a flood of datagrams must not become a
+/// flood of lines.
+pub(super) const LOG_LINES_PER_SECOND: u32 = 50;
+
+/// A call of `pp_host::timer`, applied after the handler has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerRequest {
+    /// The plugin's token.
+    pub token: u64,
+    /// When, monotonic ns; 0 cancels.
+    pub at_ns: u64,
+    /// Period in ns; 0 is once.
+    pub every_ns: u64,
+}
+
+/// One metric cell of a handler.
+#[derive(Debug)]
+pub struct Cell {
+    /// `snake_case` name with a unit.
+    pub name: String,
+    /// One line of help.
+    pub help: String,
+    /// `COUNTER` or `GAUGE`.
+    pub kind: u32,
+    value: Box<AtomicU64>,
+}
+
+impl Cell {
+    /// The value now.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.value.load(Relaxed)
+    }
+}
+
+/// The metric cells of one listener, kept by name: they outlive the instances that count in them, so a
+/// counter does not jump back to zero at a restart.
+#[derive(Debug, Default)]
+pub struct Cells(Vec<Cell>);
+
+impl Cells {
+    /// The cells in the order they were first asked for.
+    pub fn iter(&self) -> impl Iterator<Item = &Cell> {
+        self.0.iter()
+    }
+
+    /// The cell of that name, made if there is none.
+    pub(super) fn cell(&mut self, kind: u32, name: &str, help: &str) -> *mut u64 {
+        let at = self.0.iter().position(|c| c.name == name).unwrap_or_else(|| {
+            let (name, help) = (name.to_owned(), help.to_owned());
+            self.0.push(Cell { name, help, kind, value: Box::default() });
+            self.0.len() - 1
+        });
+        self.0.get(at).map_or(ptr::null_mut(), |cell| cell.value.as_ptr())
+    }
+}
+
+/// The host's side of one instance. What every call touches comes first, in one cache line; the rest is kept small,
+/// since there is one for each of tens of thousands of ports.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Record {
+    /// Set while a handler call runs, for `flush`.
+    pub(super) exchange: StdCell<*mut Exchange>,
+    timers: TimerCalls,
+    pub(super) limiter: LogLimiter,
+    /// False after `destroy`: late calls from a plugin's own threads are ignored.
+    pub(super) alive: AtomicBool,
+    /// Set while `create` runs, the only time metrics may be asked for.
+    pub(super) cells: StdCell<*mut Cells>,
+    /// Name in the configuration.
+    pub(super) listener: Arc<str>,
+    /// Name of the plugin.
+    pub(super) plugin: Arc<str>,
+    pub(super) local: SocketAddr,
+}
+
+impl Record {
+    pub(super) fn new(listener: Arc<str>, plugin: Arc<str>, local: SocketAddr) -> Self {
+        Self {
+            listener,
+            plugin,
+            local,
+            alive: AtomicBool::new(true),
+            timers: TimerCalls::default(),
+            cells: StdCell::new(ptr::null_mut()),
+            exchange: StdCell::new(ptr::null_mut()),
+            limiter: LogLimiter::default(),
+        }
+    }
+
+    /// Notes a timer call; false when there were too many.
+    pub(super) fn push_timer(&self, request: TimerRequest) -> bool {
+        self.timers.push(request)
+    }
+
+    /// Moves the noted timer calls into `into`.
+    pub(super) fn take_timers(&self, into: &mut Vec<TimerRequest>) {
+        self.timers.take(into);
+    }
+}
+
+/// Timer calls that are not applied yet. Most handlers never make one: then it is a pointer.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every record")]
+struct TimerCalls(StdCell<Option<Box<Vec<TimerRequest>>>>);
+
+impl TimerCalls {
+    fn push(&self, request: TimerRequest) -> bool {
+        let mut timers = self.0.take().unwrap_or_default();
+        let fits = timers.len() < MAX_TIMER_REQUESTS;
+        if fits {
+            timers.push(request);
+        }
+        self.0.set(Some(timers));
+        fits
+    }
+
+    fn take(&self, into: &mut Vec<TimerRequest>) {
+        if let Some(mut timers) = self.0.take() {
+            into.append(&mut timers);
+            self.0.set(Some(timers));
+        }
+    }
+}
+
+impl fmt::Debug for TimerCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerCalls").finish_non_exhaustive()
+    }
+}
+
+/// Lets so many lines a second through and counts the rest. Seconds are those of the reactor's clock.
+#[derive(Debug, Default)]
+pub(super) struct LogLimiter {
+    now_ns: AtomicU64,
+    window_s: AtomicU32,
+    lines: AtomicU32,
+    suppressed: AtomicU32,
+}
+
+impl LogLimiter {
+    /// The reactor tells the time before each call.
+    pub(super) fn set_now(&self, now_ns: u64) {
+        self.now_ns.store(now_ns, Relaxed);
+    }
+
+    /// `Some(n)`: write the line, and say that `n` lines were left out before it.
+    pub(super) fn admit(&self) -> Option<u32> {
+        let now = u32::try_from(self.now_ns.load(Relaxed) / 1_000_000_000).unwrap_or(u32::MAX);
+        if self.window_s.swap(now, Relaxed) != now {
+            self.lines.store(0, Relaxed);
+        }
+        if self.lines.fetch_add(1, Relaxed) < LOG_LINES_PER_SECOND {
+            Some(self.suppressed.swap(0, Relaxed))
+        } else {
+            self.suppressed.fetch_add(1, Relaxed);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(
+            size_of::<Record>() <= 120,
+            "{} bytes: with malloc's own 8 it takes a block of 128",
+            size_of::<Record>()
+        );
+    }
+
+    #[test]
+    fn timer_calls_are_bounded_and_taken_in_order() {
+        let record = Record::new("l".into(), "p".into(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let request = |token| TimerRequest { token, at_ns: 1, every_ns: 0 };
+        let fit = (0..2000).filter(|token| record.push_timer(request(*token))).count();
+        let mut taken = Vec::new();
+        record.take_timers(&mut taken);
+        assert_eq!((fit, taken.len(), taken[7].token), (MAX_TIMER_REQUESTS, MAX_TIMER_REQUESTS, 7));
+        record.take_timers(&mut taken);
+        assert_eq!(taken.len(), MAX_TIMER_REQUESTS);
+    }
+
+    #[test]
+    fn a_cell_is_found_again_by_its_name() {
+        let mut cells = Cells::default();
+        let a = cells.cell(1, "a_total", "A");
+        let b = cells.cell(1, "b_total", "B");
+        assert_ne!(a, b);
+        assert_eq!(cells.cell(1, "a_total", "A"), a);
+        assert_eq!(cells.iter().count(), 2);
+    }
+
+    #[test]
+    fn lines_beyond_the_limit_are_counted_and_reported_in_the_next_second() {
+        let limiter = LogLimiter::default();
+        limiter.set_now(5_000_000_000);
+        let admitted = (0..LOG_LINES_PER_SECOND + 30).filter(|_| limiter.admit().is_some()).count();
+        assert_eq!(admitted, LOG_LINES_PER_SECOND as usize);
+        limiter.set_now(6_000_000_000);
+        assert_eq!(limiter.admit(), Some(30));
+        assert_eq!(limiter.admit(), Some(0));
+    }
+}

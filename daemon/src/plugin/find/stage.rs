@@ -1,0 +1,242 @@
+//! The private copy that is mapped instead of the user's file.
+//!
+//! The dynamic linker knows a library by path and inode: a rebuilt file of the same name would be taken for
+//! the old one, and a file overwritten in place would change under the running code. So the bytes that were
+//! checked are written under a name that was never used, and that copy is opened. It stays until the
+//! process ends, because backtraces read the symbols from it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Our directories below a runtime directory are called `polyport-PID.NUMBER`.
+const PREFIX: &str = "polyport-";
+/// Held locked by the owner for as long as it lives.
+const LOCK: &str = "lock";
+
+/// A directory of staged libraries, owned by this process and removed with it.
+#[derive(Debug)]
+pub(in crate::plugin) struct Stage {
+    dir: PathBuf,
+    lock: File,
+    next: u32,
+}
+
+impl Stage {
+    /// Makes a stage in the first of `candidates` that takes one, and removes what dead processes left.
+    ///
+    /// # Errors
+    /// Every candidate with its error.
+    pub(in crate::plugin) fn open(
+        candidates: &[PathBuf],
+        pid: u32,
+    ) -> Result<Self, Vec<(PathBuf, io::Error)>> {
+        let mut tried = Vec::new();
+        for candidate in candidates {
+            match Self::open_in(candidate, pid) {
+                Ok(stage) => return Ok(stage),
+                Err(e) => tried.push((candidate.clone(), e)),
+            }
+        }
+        Err(tried)
+    }
+
+    /// Writes `bytes` under a fresh name.
+    ///
+    /// # Errors
+    /// As of creating and writing a file.
+    pub(in crate::plugin) fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let clean: String =
+            name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+        self.next += 1;
+        let path = self.dir.join(format!("{clean}-g{}{}", self.next, std::env::consts::DLL_SUFFIX));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
+        file.write_all(bytes)?;
+        Ok(path)
+    }
+
+    fn open_in(parent: &Path, pid: u32) -> io::Result<Self> {
+        if is_noexec(parent)? {
+            return Err(io::Error::other("mounted noexec"));
+        }
+        if let Some(why) = untrusted(parent)? {
+            return Err(io::Error::other(why));
+        }
+        remove_dead(parent);
+        // A process has one loader, a test process may have several: the number keeps them apart.
+        for attempt in 0..u32::MAX {
+            let dir = parent.join(format!("{PREFIX}{pid}.{attempt}"));
+            match fs::DirBuilder::new().mode(0o700).create(&dir) {
+                Ok(()) => {
+                    let lock = File::create(dir.join(LOCK))?;
+                    // Another process may take the directory for a dead one in the moment before the lock is
+                    // held; it then removes it, and this one tries the next name.
+                    if lock.try_lock().is_ok() && dir.join(LOCK).exists() {
+                        return Ok(Self { dir, lock, next: 0 });
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; the next start removes what stays behind.
+        fs::remove_dir_all(&self.dir).ok();
+        self.lock.unlock().ok();
+    }
+}
+
+/// The places a stage may be made in, best first. `var` reads an environment variable.
+#[must_use]
+pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
+    let named = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let run = PathBuf::from("/run/polyport");
+    // `/run/polyport` is made by the service manager, or here when we may: for us alone to write to, whatever the umask.
+    fs::DirBuilder::new().mode(0o755).create(&run).ok();
+    [named("RUNTIME_DIRECTORY"), Some(run), named("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())]
+        .into_iter()
+        .flatten()
+        .filter(|dir| dir.is_dir())
+        .collect()
+}
+
+fn is_noexec(dir: &Path) -> io::Result<bool> {
+    // Only Linux has the flag in statvfs; elsewhere the linker's own text has to do.
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::statvfs(dir)?.f_flag.bits() & 8 != 0);
+    #[cfg(not(target_os = "linux"))]
+    return fs::metadata(dir).map(|_| false);
+}
+
+/// Why another user could swap what lies in `dir` between writing and opening it, if one could: whoever may rename the
+/// stage may put a directory of his own in its place, and runs code with our rights.
+fn untrusted(dir: &Path) -> io::Result<Option<&'static str>> {
+    let metadata = fs::metadata(dir)?;
+    let me = rustix::process::geteuid().as_raw();
+    if ![0, me].contains(&metadata.uid()) {
+        return Ok(Some("owned by another user, who could replace what is loaded from it"));
+    }
+    let (others_write, sticky) = (metadata.mode() & 0o022 != 0, metadata.mode() & 0o1000 != 0);
+    Ok((others_write && !sticky)
+        .then_some("others may rename what lies in it; take the right away, or set the sticky bit"))
+}
+
+/// Whether a directory entry is called as a stage is: what else begins alike belongs to somebody.
+fn is_stage(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(pid, attempt)| number(pid) && number(attempt))
+}
+
+/// A stage is dead when its lock is free: the kernel drops a lock with its process, however that ended.
+fn remove_dead(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let me = rustix::process::geteuid().as_raw();
+    let ours = entries.flatten().filter(|e| {
+        // Of the entry itself, not of what a symbolic link leads to.
+        e.metadata().is_ok_and(|m| m.is_dir() && m.uid() == me) && is_stage(&e.file_name().to_string_lossy())
+    });
+    for dir in ours.map(|e| e.path()) {
+        // The owner may have put anything there: a pipe must not hold the start up.
+        if let Ok(lock) = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(dir.join(LOCK))
+            && lock.try_lock().is_ok()
+        {
+            fs::remove_dir_all(&dir).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn names_are_never_used_twice_and_go_with_the_stage() {
+        let root = tempfile::tempdir().unwrap();
+        let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
+        let (a, b) = (stage.put("../e/cho 1", b"x").unwrap(), stage.put("../e/cho 1", b"y").unwrap());
+        assert_ne!(a, b);
+        assert_eq!(
+            a.file_name().unwrap().to_str().unwrap(),
+            format!("..echo1-g1{}", std::env::consts::DLL_SUFFIX)
+        );
+        assert_eq!(fs::metadata(&a).unwrap().permissions().mode() & 0o777, 0o500);
+        assert_eq!(fs::metadata(a.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(stage);
+        assert!(!a.exists());
+    }
+
+    #[test]
+    fn what_the_dead_left_is_removed_and_the_living_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = [root.path().to_path_buf()];
+        let living = Stage::open(&dirs, 1).unwrap();
+        let dead = root.path().join("polyport-999.0");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join(LOCK), "").unwrap();
+        let second = Stage::open(&dirs, 1).unwrap();
+        assert!(!dead.exists());
+        assert!(living.dir.exists());
+        assert_ne!(living.dir, second.dir);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_stage_is_left_alone() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let names = ["polyport-backup", "polyport-7", "polyport-7.", "polyport-.0", "polyport-7.0.old"];
+        for name in names {
+            fs::create_dir(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join(LOCK), "").unwrap();
+        }
+        fs::write(elsewhere.path().join(LOCK), "").unwrap();
+        let link = root.path().join("polyport-8.0");
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        drop(Stage::open(&[root.path().to_path_buf()], 1).unwrap());
+        for name in names {
+            assert!(root.path().join(name).join(LOCK).exists(), "{name}");
+        }
+        assert!(link.is_symlink() && elsewhere.path().join(LOCK).exists());
+    }
+
+    #[test]
+    fn a_place_where_others_could_swap_the_copy_is_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let (shared, own) = (root.path().join("shared"), root.path().join("own"));
+        for dir in [&shared, &own] {
+            fs::create_dir(dir).unwrap();
+        }
+        for (mode, trusted) in [(0o777, false), (0o770, false), (0o1777, true), (0o755, true)] {
+            fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
+            let stage = Stage::open(&[shared.clone(), own.clone()], 1).unwrap();
+            assert_eq!(stage.dir.starts_with(&shared), trusted, "{mode:o}");
+        }
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+        let (_, error) = Stage::open(&[own], 1).unwrap_err().remove(0);
+        assert!(error.to_string().contains("sticky"), "{error}");
+    }
+
+    #[test]
+    fn a_taken_name_is_an_error_and_nothing_is_overwritten() {
+        let root = tempfile::tempdir().unwrap();
+        let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
+        let planted = stage.dir.join(format!("echo-g1{}", std::env::consts::DLL_SUFFIX));
+        fs::write(&planted, "planted").unwrap();
+        assert_eq!(stage.put("echo", b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&planted).unwrap(), b"planted");
+    }
+
+    #[test]
+    fn every_candidate_is_named_when_none_serves() {
+        let tried =
+            Stage::open(&[PathBuf::from("/nonexistent-a"), PathBuf::from("/nonexistent-b")], 1).unwrap_err();
+        assert_eq!(tried.len(), 2);
+    }
+}

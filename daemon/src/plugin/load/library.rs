@@ -1,0 +1,319 @@
+//! Loading: from a file to a table of functions that may be called.
+#![expect(unsafe_code, reason = "opens libraries and reads what they export")]
+
+use super::option::{OptionSpec, OptionType};
+use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use polyport_abi::{
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
+    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
+    pp_opt, pp_plugin,
+};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char};
+use std::fs::File;
+use std::io::Read;
+use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{ptr, slice};
+
+/// One loaded generation of a plugin. It is never unloaded: thread-local destructors and leaked references
+/// of a Rust library outlive any `dlclose`.
+#[derive(Debug)]
+pub struct Plugin {
+    /// The user's file.
+    path: PathBuf,
+    identity: Identity,
+    name: Arc<str>,
+    options: Vec<OptionSpec>,
+    functions: Functions,
+    _library: ManuallyDrop<Library>,
+}
+
+/// The functions the host calls; the required ones are known to be there.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::plugin) struct Functions {
+    pub(in crate::plugin) create: create_fn,
+    pub(in crate::plugin) destroy: destroy_fn,
+    pub(in crate::plugin) on_batch: on_batch_fn,
+    pub(in crate::plugin) on_timer: Option<on_timer_fn>,
+    pub(in crate::plugin) check: Option<check_fn>,
+}
+
+impl Plugin {
+    /// What it says of itself.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The file it came from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The options it declares.
+    #[must_use]
+    pub fn options(&self) -> &[OptionSpec] {
+        &self.options
+    }
+
+    pub(in crate::plugin) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+}
+
+/// Loads plugins, each file once.
+#[derive(Debug)]
+pub struct Loader {
+    search: SearchPath,
+    stage_candidates: Vec<PathBuf>,
+    stage: Option<Stage>,
+    loaded: BTreeMap<PathBuf, Arc<Plugin>>,
+    tables: Vec<usize>,
+    privileged: bool,
+}
+
+impl Loader {
+    /// A loader that looks in `search`, and stages in a runtime directory named by the environment, which
+    /// `var` reads.
+    #[must_use]
+    pub fn new(search: SearchPath, var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
+        Self {
+            search,
+            stage_candidates: stage_candidates(var),
+            stage: None,
+            loaded: BTreeMap::new(),
+            tables: Vec::new(),
+            privileged: rustix::process::geteuid().is_root(),
+        }
+    }
+
+    /// The plugin of that name or path, loaded if it is not yet.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in words. Nothing of it has run unless the dynamic linker accepted it.
+    pub fn load(&mut self, reference: &str) -> Result<Arc<Plugin>, Refusal> {
+        let path = self.search.find(reference)?;
+        let key = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if let Some(plugin) = self.loaded.get(&key) {
+            return Ok(Arc::clone(plugin));
+        }
+        let plugin = self.open(&path).map_err(|cause| Refusal { path, cause })?;
+        let plugin = Arc::new(plugin);
+        self.loaded.insert(key, Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    fn open(&mut self, path: &Path) -> Result<Plugin, Cause> {
+        let bytes = read(path, self.privileged)?;
+        let identity = Identity::read(&bytes)?;
+        let staged = self.stage(&identity, &bytes)?;
+        // SAFETY: running a plugin's code is what the user asked for; its identity was accepted.
+        let library = unsafe { Library::open(Some(&staged), RTLD_NOW | RTLD_LOCAL) };
+        let library = ManuallyDrop::new(library.map_err(|e| Cause::Linker(linker_text(&e, &staged)))?);
+        // SAFETY: the symbol is a data symbol; only its address is taken here.
+        let symbol = unsafe { library.get::<*const pp_plugin>(SYMBOL.to_bytes_with_nul()) };
+        let table: *const pp_plugin =
+            symbol.map_err(|e| Cause::NoSymbol(linker_text(&e, &staged)))?.into_raw().cast_const().cast();
+        if self.tables.contains(&table.addr()) {
+            return Err(Cause::NotFresh);
+        }
+        self.tables.push(table.addr());
+        let table = copy_table(table)?;
+        let name = Arc::from(identity.name.as_str());
+        let path = path.to_path_buf();
+        Ok(Plugin {
+            path,
+            identity,
+            name,
+            options: options(&table)?,
+            functions: functions(&table)?,
+            _library: library,
+        })
+    }
+
+    fn stage(&mut self, identity: &Identity, bytes: &[u8]) -> Result<PathBuf, Cause> {
+        if self.stage.is_none() {
+            let opened = Stage::open(&self.stage_candidates, std::process::id());
+            self.stage = Some(opened.map_err(|tried| Cause::NoStage { tried })?);
+        }
+        let name = format!("{}-{}", identity.name, identity.version);
+        match self.stage.as_mut().map(|stage| stage.put(&name, bytes)) {
+            Some(Ok(path)) => Ok(path),
+            Some(Err(e)) => Err(Cause::NoStage { tried: vec![(PathBuf::from(name), e)] }),
+            None => Err(Cause::NoStage { tried: Vec::new() }),
+        }
+    }
+}
+
+/// The bytes of a library file. Only a regular file has an end that can be waited for.
+fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
+    // Without the flag, opening a pipe waits until somebody writes to it.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let mut file = file.map_err(Cause::Unreadable)?;
+    let metadata = file.metadata().map_err(Cause::Unreadable)?;
+    if !metadata.is_file() {
+        return Err(Cause::NotALibrary("a directory, a device or a pipe"));
+    }
+    if privileged {
+        let dir = path.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
+        let dir = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
+        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir) {
+            return Err(Cause::WorldWritable(what));
+        }
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
+    Ok(bytes)
+}
+
+/// What lets anybody put other code in the place of a plugin: the file itself, or a directory where files of others may be
+/// renamed.
+fn writable_by_anybody(file: u32, dir: u32) -> Option<&'static str> {
+    if file & 0o002 != 0 {
+        Some("this file")
+    } else if dir & 0o1002 == 0o002 {
+        Some("its directory")
+    } else {
+        None
+    }
+}
+
+/// The linker names the staged file, which tells the user nothing.
+fn linker_text(error: &libloading::Error, staged: &Path) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    let text = text.replace(&format!("{}: ", staged.display()), "");
+    if text.contains("static TLS") {
+        return format!(
+            "{text}; build its allocator without initial-exec TLS (disable_initial_exec_tls, local_dynamic_tls)"
+        );
+    }
+    text
+}
+
+/// Copies as much of the table as both sides know; what the plugin lacks is NULL.
+fn copy_table(table: *const pp_plugin) -> Result<pp_plugin, Cause> {
+    let needed = offset_of!(pp_plugin, on_timer);
+    // SAFETY: the exported table begins with a `pp_ident` and its size, whatever its minor version.
+    let size = unsafe { table.wrapping_byte_add(offset_of!(pp_plugin, size)).cast::<u32>().read() };
+    let size = usize::try_from(size).unwrap_or(0);
+    if size < needed {
+        return Err(Cause::ShortTable { size, needed });
+    }
+    let mut own = MaybeUninit::<pp_plugin>::zeroed();
+    let bytes = size.min(size_of::<pp_plugin>());
+    // SAFETY: the plugin says its table has `size` bytes, and no more than our own size is copied.
+    unsafe { ptr::copy_nonoverlapping(table.cast::<u8>(), own.as_mut_ptr().cast::<u8>(), bytes) };
+    // SAFETY: zeroes are a valid `pp_plugin` (numbers, byte arrays, nullable pointers), and so is the copy.
+    Ok(unsafe { own.assume_init() })
+}
+
+fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
+    Ok(Functions {
+        create: table.create.ok_or(Cause::MissingFunction("create"))?,
+        destroy: table.destroy.ok_or(Cause::MissingFunction("destroy"))?,
+        on_batch: table.on_batch.ok_or(Cause::MissingFunction("on_batch"))?,
+        on_timer: table.on_timer,
+        check: table.check,
+    })
+}
+
+/// More options than anybody can read; a larger number is garbage.
+const MAX_OPTIONS: usize = 256;
+
+fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
+    let n = usize::try_from(table.n_options).unwrap_or(usize::MAX);
+    if n == 0 {
+        return Ok(Vec::new());
+    }
+    if n > MAX_OPTIONS || table.options.is_null() {
+        return Err(Cause::BadOptionTable(format!("{n} options at {:?}", table.options)));
+    }
+    // SAFETY: the plugin declares `n` options there, static data by contract.
+    let declared = unsafe { slice::from_raw_parts(table.options, n) };
+    declared.iter().map(option).collect()
+}
+
+fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
+    let name = text(o.name).ok_or_else(|| Cause::BadOptionTable("an option without a name".into()))?;
+    let kind = match o.kind {
+        OPT_BOOL => OptionType::Bool,
+        OPT_INT => OptionType::Int,
+        OPT_FLOAT => OptionType::Float,
+        OPT_RATIO => OptionType::Ratio,
+        OPT_DURATION => OptionType::Duration,
+        OPT_SIZE => OptionType::Size,
+        OPT_STRING => OptionType::String,
+        OPT_ENUM => {
+            let choices =
+                text(o.choices).ok_or_else(|| Cause::BadOptionTable(format!("{name} has no choices")))?;
+            OptionType::Enum(choices.split('|').map(str::to_owned).collect())
+        }
+        OPT_ADDR => OptionType::Addr,
+        OPT_JSON => OptionType::Json,
+        kind => return Err(Cause::UnknownOptionType { option: name, kind }),
+    };
+    Ok(OptionSpec {
+        name,
+        help: text(o.help).unwrap_or_default(),
+        default: text(o.def),
+        kind,
+        bounds: (o.min != 0.0 || o.max != 0.0).then_some((o.min, o.max)),
+        required: o.flags & OPT_REQUIRED != 0,
+        secret: o.flags & OPT_SECRET != 0,
+    })
+}
+
+fn text(pointer: *const c_char) -> Option<String> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, and NUL-terminated static data by contract.
+    Some(unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+
+    #[test]
+    fn as_root_neither_the_file_nor_its_directory_may_be_writable_by_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mine.so");
+        fs::write(&file, "bytes").unwrap();
+        let refused = |in_dir, of_file, privileged| {
+            fs::set_permissions(dir.path(), Permissions::from_mode(in_dir)).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(of_file)).unwrap();
+            match read(&file, privileged) {
+                Ok(bytes) => {
+                    assert_eq!(bytes, b"bytes");
+                    None
+                }
+                Err(cause) => Some(cause.to_string()),
+            }
+        };
+        assert!(refused(0o755, 0o646, true).unwrap().contains("write to this file"));
+        assert!(refused(0o777, 0o644, true).unwrap().contains("write to its directory"));
+        for (in_dir, of_file, privileged) in
+            [(0o755, 0o644, true), (0o1777, 0o644, true), (0o777, 0o666, false)]
+        {
+            assert_eq!(refused(in_dir, of_file, privileged), None, "{in_dir:o} {of_file:o}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! From a staged file to a plugin whose options can be checked.
+//!
+//! ```text
+//! library   dlopen of the copy -> Plugin: options and functions     [unsafe]
+//! option    declared options + what the configuration says -> Values
+//! ```
+
+mod library;
+mod option;
+
+pub use library::{Loader, Plugin};
+pub use option::{Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};

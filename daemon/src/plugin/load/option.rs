@@ -1,0 +1,325 @@
+//! Options: what a plugin declares, against what the configuration gives.
+
+use crate::value;
+use polyport_abi::{
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE,
+    OPT_STRING, pp_addr, pp_val, pp_value,
+};
+use std::ffi::CString;
+use std::net::SocketAddr;
+
+/// What a value may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionType {
+    /// `true` or `false`.
+    Bool,
+    /// A signed 64-bit integer.
+    Int,
+    /// A number.
+    Float,
+    /// `"2.5%"` or `0.025`.
+    Ratio,
+    /// `"15ms"`.
+    Duration,
+    /// `"64KiB"`.
+    Size,
+    /// Text.
+    String,
+    /// One of these words.
+    Enum(Vec<String>),
+    /// `"[::1]:53"`.
+    Addr,
+    /// Anything.
+    Json,
+}
+
+/// One option a plugin declares.
+#[derive(Clone, Debug)]
+pub struct OptionSpec {
+    /// Name in the configuration.
+    pub name: String,
+    /// One line of help.
+    pub help: String,
+    /// Default, as it would be written.
+    pub default: Option<String>,
+    /// Type.
+    pub kind: OptionType,
+    /// Smallest and largest value, in the unit of the value.
+    pub bounds: Option<(f64, f64)>,
+    /// Must be given.
+    pub required: bool,
+    /// Never printed.
+    pub secret: bool,
+}
+
+/// An option as the configuration gives it.
+#[derive(Clone, Debug)]
+pub struct Given<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: GivenValue<'a>,
+}
+
+/// A value as the configuration gives it: typed in a file, always text on the command line.
+#[derive(Clone, Debug)]
+pub enum GivenValue<'a> {
+    /// `true`
+    Bool(bool),
+    /// `7`
+    Int(i64),
+    /// `0.5`
+    Float(f64),
+    /// `"7"`, which a numeric option reads as 7.
+    Text(&'a str),
+    /// An array or a table, as JSON text.
+    Json(String),
+}
+
+/// What is wrong with an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionProblem {
+    /// Index into what was given; none for a missing option.
+    pub given: Option<usize>,
+    /// Whether the name is at fault, not the value.
+    pub in_name: bool,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Checked values in the order of the options, and the memory their text lives in.
+#[derive(Debug, Default)]
+pub struct Values {
+    raw: Vec<pp_value>,
+    text: Vec<CString>,
+}
+
+// `raw` points only into `text`, whose heap blocks stay where they are while `Values` lives.
+impl Values {
+    /// Checks `given` against `specs` and fills in the defaults.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn check(specs: &[OptionSpec], given: &[Given<'_>]) -> Result<Self, Vec<OptionProblem>> {
+        let mut values = Self::default();
+        let mut problems: Vec<_> =
+            given.iter().enumerate().filter_map(|(i, g)| unknown(specs, i, g.name)).collect();
+        for spec in specs {
+            let at = given.iter().rposition(|g| g.name == spec.name);
+            let read = match at.and_then(|i| given.get(i)) {
+                Some(g) => values.read(spec, &g.value),
+                None => match &spec.default {
+                    Some(text) => values.read(spec, &GivenValue::Text(text)),
+                    None if spec.required => {
+                        Err(format!("option `{}` must be given: {}", spec.name, spec.help))
+                    }
+                    None => Ok(absent()),
+                },
+            };
+            match read {
+                Ok(value) => values.raw.push(value),
+                Err(message) => {
+                    // The message shows the value.
+                    let secret = spec.secret && at.is_some();
+                    let message = if secret { format!("expected {}", spec.kind.noun()) } else { message };
+                    let help = Some(format!("{} = {}: {}", spec.name, spec.kind.example(), spec.help));
+                    problems.push(OptionProblem { given: at, in_name: false, message, help });
+                }
+            }
+        }
+        if problems.is_empty() { Ok(values) } else { Err(problems) }
+    }
+
+    /// The values as the plugin gets them.
+    #[must_use]
+    pub fn raw(&self) -> &[pp_value] {
+        &self.raw
+    }
+
+    fn read(&mut self, spec: &OptionSpec, given: &GivenValue<'_>) -> Result<pp_value, String> {
+        let expected =
+            |given: &GivenValue<'_>| format!("expected {}, got {}", spec.kind.noun(), given.noun());
+        let bounded = |v: f64| in_bounds(spec, v).map(|()| v);
+        let value = match (&spec.kind, given) {
+            (OptionType::Bool, GivenValue::Bool(b)) => int(OPT_BOOL, i64::from(*b)),
+            (OptionType::Bool, GivenValue::Text("true")) => int(OPT_BOOL, 1),
+            (OptionType::Bool, GivenValue::Text("false")) => int(OPT_BOOL, 0),
+            (OptionType::Int, GivenValue::Int(i)) => int(OPT_INT, bounded_int(spec, *i)?),
+            (OptionType::Int, GivenValue::Text(t)) => {
+                int(OPT_INT, bounded_int(spec, t.parse().map_err(|_| expected(given))?)?)
+            }
+            (OptionType::Float, _) => {
+                float(OPT_FLOAT, bounded(given.number().ok_or_else(|| expected(given))?)?)
+            }
+            (OptionType::Ratio, GivenValue::Text(t)) => float(OPT_RATIO, bounded(value::ratio(t)?)?),
+            (OptionType::Ratio, GivenValue::Int(_) | GivenValue::Float(_)) => {
+                float(OPT_RATIO, bounded(value::ratio(&given.plain())?)?)
+            }
+            (OptionType::Duration, GivenValue::Text(t)) => {
+                let ns =
+                    i64::try_from(value::duration(t)?.as_nanos()).map_err(|_| "longer than 292 years")?;
+                int(OPT_DURATION, bounded_int(spec, ns)?)
+            }
+            (OptionType::Duration, GivenValue::Int(_)) => {
+                return Err(value::duration(&given.plain()).err().unwrap_or_else(|| expected(given)));
+            }
+            (OptionType::Size, GivenValue::Text(_) | GivenValue::Int(_)) => {
+                let bytes = i64::try_from(value::size(&given.plain())?).map_err(|_| "larger than 8 EiB")?;
+                int(OPT_SIZE, bounded_int(spec, bytes)?)
+            }
+            (OptionType::String, GivenValue::Text(t)) => self.text(OPT_STRING, t)?,
+            (OptionType::Enum(choices), GivenValue::Text(t)) => choice(choices, t)?,
+            (OptionType::Addr, GivenValue::Text(t)) => address(value::address(t)?),
+            (OptionType::Json, GivenValue::Text(t)) => self.text(OPT_JSON, &json_text(t))?,
+            (OptionType::Json, _) => self.text(OPT_JSON, &given.plain())?,
+            _ => return Err(expected(given)),
+        };
+        Ok(value)
+    }
+
+    fn text(&mut self, kind: u32, text: &str) -> Result<pp_value, String> {
+        let owned = CString::new(text).map_err(|_| "a NUL character is not possible here".to_owned())?;
+        let len = u32::try_from(text.len()).map_err(|_| "longer than 4 GiB".to_owned())?;
+        let v = pp_val { str: owned.as_ptr().cast() };
+        self.text.push(owned);
+        Ok(pp_value { kind, len, v, addr: pp_addr::default() })
+    }
+}
+
+impl OptionType {
+    /// What a value of this type looks like.
+    #[must_use]
+    pub fn example(&self) -> String {
+        match self {
+            Self::Bool => "true".into(),
+            Self::Int => "7".into(),
+            Self::Float => "0.5".into(),
+            Self::Ratio => "\"2.5%\"".into(),
+            Self::Duration => "\"15ms\"".into(),
+            Self::Size => "\"64KiB\"".into(),
+            Self::String => "\"text\"".into(),
+            Self::Enum(choices) => choices.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(" | "),
+            Self::Addr => "\"127.0.0.1:53\"".into(),
+            Self::Json => "{ ... }".into(),
+        }
+    }
+
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Bool => "true or false",
+            Self::Int => "an integer",
+            Self::Float => "a number",
+            Self::Ratio => "a share such as \"2.5%\" or 0.025",
+            Self::Duration => "a duration such as \"15ms\"",
+            Self::Size => "a size such as \"64KiB\"",
+            Self::String => "text",
+            Self::Enum(_) => "one of its words",
+            Self::Addr => "an address such as \"127.0.0.1:53\"",
+            Self::Json => "a value",
+        }
+    }
+}
+
+impl GivenValue<'_> {
+    fn noun(&self) -> String {
+        match self {
+            Self::Bool(b) => format!("{b}"),
+            Self::Int(i) => format!("the integer {i}"),
+            Self::Float(x) => format!("the number {x}"),
+            Self::Text(t) => format!("the text {t:?}"),
+            Self::Json(_) => "an array or a table".into(),
+        }
+    }
+
+    fn plain(&self) -> String {
+        match self {
+            Self::Bool(b) => b.to_string(),
+            Self::Int(i) => i.to_string(),
+            Self::Float(x) => x.to_string(),
+            Self::Text(t) => (*t).to_owned(),
+            Self::Json(t) => t.clone(),
+        }
+    }
+
+    fn number(&self) -> Option<f64> {
+        match self {
+            Self::Int(_) | Self::Float(_) | Self::Text(_) => {
+                self.plain().parse().ok().filter(|x: &f64| x.is_finite())
+            }
+            Self::Bool(_) | Self::Json(_) => None,
+        }
+    }
+}
+
+fn unknown(specs: &[OptionSpec], given: usize, name: &str) -> Option<OptionProblem> {
+    if specs.iter().any(|spec| spec.name == name) {
+        return None;
+    }
+    let nearest = specs
+        .iter()
+        .map(|spec| (strsim::damerau_levenshtein(&spec.name, name), &spec.name))
+        .filter(|(distance, _)| *distance <= 2)
+        .min();
+    let help = match nearest {
+        Some((_, near)) => format!("did you mean `{near}`?"),
+        None if specs.is_empty() => "this plugin has no options".to_owned(),
+        None => {
+            let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+            format!("its options are {}", names.join(", "))
+        }
+    };
+    Some(OptionProblem {
+        given: Some(given),
+        in_name: true,
+        message: format!("the plugin has no option `{name}`"),
+        help: Some(help),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bounds are compared as the f64 the plugin declares them in")]
+fn bounded_int(spec: &OptionSpec, value: i64) -> Result<i64, String> {
+    in_bounds(spec, value as f64).map(|()| value)
+}
+
+fn in_bounds(spec: &OptionSpec, value: f64) -> Result<(), String> {
+    match spec.bounds {
+        Some((min, max)) if !(min..=max).contains(&value) => {
+            Err(format!("{value} is out of bounds: {min} to {max} is allowed"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn choice(choices: &[String], text: &str) -> Result<pp_value, String> {
+    let index = choices.iter().position(|c| c == text);
+    let index = index.and_then(|i| i64::try_from(i).ok());
+    index.map(|i| int(OPT_ENUM, i)).ok_or_else(|| format!("{text:?} is none of {}", choices.join(", ")))
+}
+
+/// Text of a JSON option on the command line may be JSON already; anything else becomes a JSON string.
+fn json_text(text: &str) -> String {
+    let starts_json = text.starts_with(['{', '[', '"']) || text.parse::<f64>().is_ok();
+    if starts_json || ["true", "false", "null"].contains(&text) {
+        text.to_owned()
+    } else {
+        format!("{text:?}")
+    }
+}
+
+fn absent() -> pp_value {
+    pp_value { kind: 0, len: 0, v: pp_val { i: 0 }, addr: pp_addr::default() }
+}
+
+fn int(kind: u32, i: i64) -> pp_value {
+    pp_value { kind, len: 0, v: pp_val { i }, addr: pp_addr::default() }
+}
+
+fn float(kind: u32, f: f64) -> pp_value {
+    pp_value { kind, len: 0, v: pp_val { f }, addr: pp_addr::default() }
+}
+
+fn address(addr: SocketAddr) -> pp_value {
+    pp_value { kind: OPT_ADDR, len: 0, v: pp_val { i: 0 }, addr: crate::exchange::to_pp_addr(addr) }
+}

@@ -1,0 +1,53 @@
+//! The ready list: whose turn it is. Round robin, each listener at most once.
+
+use crate::reactor::io::Token;
+use std::collections::VecDeque;
+
+/// Listeners that may have datagrams waiting, in the order they became ready.
+#[derive(Debug, Default)]
+pub(crate) struct ReadyList(VecDeque<Token>);
+
+impl ReadyList {
+    /// Appends a listener; `queued` is its own mark that it is on the list.
+    pub(crate) fn push(&mut self, token: Token, queued: &mut bool) {
+        if !*queued {
+            *queued = true;
+            self.0.push_back(token);
+        }
+    }
+
+    /// Takes the first; the caller clears its mark.
+    pub(crate) fn pop(&mut self) -> Option<Token> {
+        self.0.pop_front()
+    }
+
+    /// The one that will be taken after `n` others.
+    #[inline]
+    pub(crate) fn ahead(&self, n: usize) -> Option<Token> {
+        self.0.get(n).copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_on_the_list_once_and_the_order_is_kept() {
+        let mut list = ReadyList::default();
+        let mut marks = [false; 3];
+        for index in [2, 0, 2, 1, 0] {
+            list.push(Token { index, generation: 0 }, &mut marks[index as usize]);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| list.pop()).map(|t| t.index).collect();
+        assert_eq!(order, [2, 0, 1]);
+    }
+}

@@ -1,0 +1,172 @@
+//! Listeners come and go; handlers are made, break, and are made again.
+//!
+//! ```text
+//! add --> Running --(handler breaks)--> Down --(timer)--> Running
+//!            |                           '--(too often)--> Failed
+//!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
+//! ```
+
+use super::core::{Core, Reactor};
+use super::due::Timer;
+use super::io::{Io, Token, nanos};
+use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Verdict, instance_seed};
+use super::probe;
+use crate::metrics::DropReason;
+use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
+use rand::RngExt;
+
+impl<I: Io> Reactor<I> {
+    /// Makes the handler of a listener and starts to watch its socket. Nothing is served before the next
+    /// turn.
+    ///
+    /// # Errors
+    /// The plugin's refusal, or why the socket cannot be watched; the listener is gone then.
+    pub fn add(&mut self, spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.listeners.vacant_entry();
+        let index = u32::try_from(slot.key()).unwrap_or(u32::MAX);
+        let token = Token { index, generation: self.generation };
+        let segments = self.core.io.can_segment(&spec.socket);
+        let mut listener = Listener::new(token, spec, segments);
+        self.core.create(&mut listener, Why::Start).map_err(AddError::Create)?;
+        if let Err(error) = self.core.io.register(&mut listener.socket, token) {
+            self.core.timers.cancel_all(token);
+            return Err(AddError::Register(error));
+        }
+        self.core.own.add(listener.local);
+        slot.insert(listener);
+        Ok(token)
+    }
+
+    /// Takes a listener out: its handler is destroyed, what still waits to be sent is dropped with that reason, and
+    /// nothing of it is left but what it counted and its socket, which the caller may close or bind a listener to
+    /// again. None if there is no such listener.
+    pub fn remove(&mut self, token: Token) -> Option<Removed<I::Socket>> {
+        let index = token.index as usize;
+        let is_there = self.listeners.get(index).is_some_and(|listener| listener.token == token);
+        let mut listener = is_there.then(|| self.listeners.remove(index))?;
+        let core = &mut self.core;
+        probe::look(&mut core.io, &mut listener);
+        core.timers.cancel_all(token);
+        core.own.remove(listener.local);
+        listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
+        listener.delayed = 0;
+        core.drop_backlog(&mut listener, DropReason::ListenerGone);
+        if let Err(error) = core.io.unregister(&mut listener.socket) {
+            log::debug!("{listener}: cannot be taken out of the watch: {error}");
+        }
+        Some(listener.into_removed())
+    }
+
+    /// Ends service: what still waits to be sent is dropped with that reason.
+    pub fn stop(&mut self) {
+        self.core.delayed.clear();
+        for (_, listener) in &mut self.listeners {
+            probe::look(&mut self.core.io, listener);
+            listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
+            self.core.drop_backlog(listener, DropReason::Stopping);
+        }
+    }
+}
+
+impl<I: Io> Core<I> {
+    /// Makes a handler for a listener; no other is there at that time.
+    pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
+        let spec = InstanceSpec {
+            listener: &listener.name,
+            local: listener.local,
+            values: &listener.values,
+            seed: instance_seed(self.seed, &listener.name, listener.local),
+            now_ns: self.now.mono_ns,
+            why,
+        };
+        let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells)?;
+        let refused = self.apply_timers(listener.token, &instance);
+        listener.note_refused_timers(refused, self.limits.handler_timers);
+        listener.service = Service::Running(instance);
+        Ok(())
+    }
+
+    /// Applies the timer calls a handler made, up to its limit. Returns how many were beyond it.
+    pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) -> u64 {
+        let limit = self.limits.handler_timers;
+        let mut refused = 0;
+        instance.take_timers(&mut self.timer_requests);
+        for request in self.timer_requests.drain(..) {
+            if request.at_ns == 0 || self.timers.has_room(token, request.token, limit) {
+                let timer = Timer::Handler { token: request.token };
+                self.timers.arm(token, timer, request.at_ns, request.every_ns);
+            } else {
+                refused += 1;
+            }
+        }
+        refused
+    }
+
+    /// Makes a broken handler again.
+    pub(super) fn restart(&mut self, listener: &mut Listener<I::Socket>) {
+        if !matches!(listener.service, Service::Down) {
+            return;
+        }
+        match self.create(listener, Why::Restart) {
+            Ok(()) => {
+                listener.counters.restarts += 1;
+                log::warn!("{listener}: the handler is back");
+            }
+            Err(error) => {
+                log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
+                self.broke(listener);
+            }
+        }
+    }
+
+    /// Takes a broken handler down and plans what follows.
+    #[cold]
+    pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
+        listener.counters.faults += 1;
+        listener.service = Service::Down;
+        self.timers.cancel_handler(listener.token);
+        if listener.on_fault == OnFault::Exit {
+            log::error!("{listener}: on_fault = \"exit\": the daemon stops");
+            self.fatal = true;
+            return;
+        }
+        let chance = self.rng.random::<f64>();
+        match listener.faults.get_or_insert_default().note(self.now.mono_ns, chance) {
+            Verdict::Restart(wait) => {
+                log::warn!("{listener}: the handler is made again in {} ms", wait.as_millis());
+                let at = self.now.mono_ns.saturating_add(nanos(wait));
+                self.timers.arm(listener.token, Timer::Restart, at, 0);
+            }
+            Verdict::Fail => {
+                log::error!(
+                    "{listener}: the handler broke too often and is not made again; restart polyport"
+                );
+                listener.service = Service::Failed;
+            }
+        }
+    }
+
+    /// Ends the service of a listener whose socket is unusable. Not before the answers of its handler are
+    /// settled: they may lie in the handler's memory.
+    #[inline]
+    pub(super) fn close_if_broken(&mut self, listener: &mut Listener<I::Socket>) {
+        if listener.broken {
+            self.close(listener);
+        }
+    }
+
+    #[cold]
+    fn close(&mut self, listener: &mut Listener<I::Socket>) {
+        listener.service = Service::Failed;
+        self.timers.cancel_all(listener.token);
+        listener.forget(&mut self.io);
+        self.drop_backlog(listener, DropReason::SocketBroken);
+    }
+
+    fn drop_backlog(&mut self, listener: &mut Listener<I::Socket>, reason: DropReason) {
+        while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
+            listener.counters.drop_one(reason);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a socket did not take: kept in order, bounded, sent when there is room again.
+
+use crate::exchange::OwnedOutput;
+use std::collections::VecDeque;
+
+/// The datagrams of one listener that wait for room. Most listeners never have one: then it is a pointer.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<OwnedOutput>,
+    bytes: usize,
+}
+
+impl Backlog {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|waiting| waiting.queue.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.queue.len())
+    }
+
+    /// Appends; gives the datagram back when a limit is reached. `total` counts the bytes of all backlogs.
+    pub(crate) fn push(
+        &mut self,
+        owned: OwnedOutput,
+        limits: &BacklogLimits,
+        total: &mut usize,
+    ) -> Result<(), OwnedOutput> {
+        let len = owned.payload.len();
+        let waiting = self.0.get_or_insert_default();
+        let fits = waiting.queue.len() < limits.datagrams
+            && waiting.bytes + len <= limits.bytes
+            && *total + len <= limits.total_bytes;
+        if !fits {
+            return Err(owned);
+        }
+        waiting.bytes += len;
+        *total += len;
+        waiting.queue.push_back(owned);
+        Ok(())
+    }
+
+    /// The first ones.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OwnedOutput> {
+        self.0.iter().flat_map(|waiting| &waiting.queue)
+    }
+
+    /// Removes the first one.
+    pub(crate) fn pop(&mut self, total: &mut usize) -> Option<OwnedOutput> {
+        let waiting = self.0.as_mut()?;
+        let owned = waiting.queue.pop_front()?;
+        waiting.bytes -= owned.payload.len();
+        *total -= owned.payload.len();
+        Some(owned)
+    }
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BacklogLimits {
+    pub(crate) datagrams: usize,
+    pub(crate) bytes: usize,
+    pub(crate) total_bytes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(len: usize) -> OwnedOutput {
+        OwnedOutput { to: "192.0.2.1:9".parse().unwrap(), from: None, ecn: 0, payload: vec![0; len] }
+    }
+
+    #[test]
+    fn every_limit_holds_and_the_total_is_given_back() {
+        let limits = BacklogLimits { datagrams: 2, bytes: 10, total_bytes: 12 };
+        let (mut a, mut b, mut total) = (Backlog::default(), Backlog::default(), 0);
+        a.push(owned(10), &limits, &mut total).unwrap();
+        assert!(a.push(owned(1), &limits, &mut total).is_err());
+        assert!(b.push(owned(3), &limits, &mut total).is_err());
+        b.push(owned(1), &limits, &mut total).unwrap();
+        b.push(owned(1), &limits, &mut total).unwrap();
+        assert!(b.push(owned(0), &limits, &mut total).is_err());
+        while a.pop(&mut total).is_some() || b.pop(&mut total).is_some() {}
+        assert_eq!(total, 0);
+    }
+}

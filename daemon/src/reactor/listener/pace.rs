@@ -1,0 +1,218 @@
+//! How a listener receives: a batch call for one datagram costs more than a single call, and a single call
+//! for each of many costs more than a batch.
+
+use crate::exchange::Arrived;
+
+/// Messages asked for in a batch.
+const BATCH: usize = 64;
+/// Batches in a row that brought one message at most, before a listener receives singly.
+const LONELY_BATCHES: u8 = 2;
+/// Single receives before a batch is tried again, doubled with each try that was not worth it: the extra
+/// cost of a batch is spread over as many datagrams, and a burst waits for as many turns at the most.
+const FIRST_SINGLES: u8 = 8;
+/// The most such receives.
+const MOST_SINGLES: u8 = 64;
+/// Second looks in a row that found nothing, before they are made rarely: a look costs a third of what the wait
+/// costs that it saves.
+const FRUITLESS_LOOKS: u8 = 2;
+/// Batches until a rare look.
+const LOOK_EVERY: u8 = 32;
+/// Equal datagrams of one peer in one batch that make trains worth while.
+const BULK: usize = 16;
+
+/// What a listener learnt from its last receives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// Batches in a row that were not worth it.
+    lonely: u8,
+    /// Single receives left.
+    singles: u8,
+    /// How many there were last.
+    last_singles: u8,
+    /// Bytes of the largest message of the last batch.
+    message_bytes: u32,
+    /// Trains were asked for.
+    trains: bool,
+    /// Looks in a row for more than a batch brought, that found nothing.
+    fruitless: u8,
+    /// Batches since the last look.
+    unlooked: u8,
+}
+
+/// What follows from a receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Nothing new.
+    GoOn,
+    /// One peer sends in bulk: let the kernel join its datagrams. Given once.
+    JoinTrains,
+}
+
+impl Pace {
+    /// How many messages to ask for, when so many bytes are left of the visit: trains are long, and what was
+    /// asked for is taken.
+    #[inline]
+    pub(crate) fn next(self, bytes: usize) -> usize {
+        if self.singles > 0 {
+            1
+        } else {
+            bytes.div_ceil((self.message_bytes as usize).max(1)).clamp(1, BATCH)
+        }
+    }
+
+    /// Learns from what came when `asked` messages were asked for.
+    #[inline]
+    pub(crate) fn learn(&mut self, asked: usize, messages: &[Arrived]) -> Advice {
+        if asked == 1 {
+            self.singles = self.singles.saturating_sub(1);
+            return Advice::GoOn;
+        }
+        if messages.len() <= 1 && messages.iter().all(|m| m.segment == 0) {
+            self.lonely = (self.lonely + 1).min(LONELY_BATCHES);
+            if self.lonely == LONELY_BATCHES {
+                let doubled = self.last_singles.saturating_mul(2);
+                self.last_singles = doubled.clamp(FIRST_SINGLES, MOST_SINGLES);
+                self.singles = self.last_singles;
+            }
+            return Advice::GoOn;
+        }
+        (self.lonely, self.last_singles) = (0, 0);
+        let longest = messages.iter().map(|m| m.len).max().unwrap_or(0);
+        self.message_bytes = u32::try_from(longest).unwrap_or(u32::MAX);
+        if !self.trains && is_bulk(messages) {
+            self.trains = true;
+            return Advice::JoinTrains;
+        }
+        Advice::GoOn
+    }
+}
+
+impl Pace {
+    /// Whether to look once more after so many messages that emptied the queue: while the next come as fast as these
+    /// were served, that saves the wait between. A message alone has none that follow it.
+    #[inline]
+    pub(crate) fn looks_again(&mut self, messages: usize) -> bool {
+        if messages < 2 {
+            return false;
+        }
+        self.unlooked = self.unlooked.saturating_add(1);
+        let looks = self.fruitless < FRUITLESS_LOOKS || self.unlooked >= LOOK_EVERY;
+        if looks {
+            self.unlooked = 0;
+        }
+        looks
+    }
+
+    /// What came of it.
+    #[inline]
+    pub(crate) fn looked(&mut self, found: bool) {
+        self.fruitless = if found { 0 } else { (self.fruitless + 1).min(FRUITLESS_LOOKS) };
+    }
+}
+
+/// Whether equal datagrams of one peer came in a row, as far as the first two and the last two tell.
+#[inline]
+pub(crate) fn is_stream(messages: &[Arrived]) -> bool {
+    let alike = |a: &Arrived, b: &Arrived| (a.segment, a.len, a.peer) == (0, b.len, b.peer);
+    match messages {
+        [a, b] => alike(a, b),
+        [a, b, .., y, z] => alike(a, b) && alike(y, z),
+        [a, b, c] => alike(a, b) && alike(b, c),
+        _ => false,
+    }
+}
+
+fn is_bulk(messages: &[Arrived]) -> bool {
+    let Some((first, rest)) = messages.split_first() else { return false };
+    rest.len() + 1 >= BULK && rest.iter().take(BULK - 1).all(|m| m.peer == first.peer && m.len == first.len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::ArrivalFlags;
+
+    fn message(port: u16) -> Arrived {
+        Arrived {
+            offset: 0,
+            len: 9,
+            cap: 9,
+            segment: 0,
+            peer: ([192, 0, 2, 1], port).into(),
+            destination: None,
+            reply_from: None,
+            ifindex: 0,
+            ecn: 0,
+            hop_limit: 0,
+            flags: ArrivalFlags::default(),
+        }
+    }
+
+    #[test]
+    fn a_sparse_listener_receives_singly_and_tries_a_batch_now_and_then() {
+        let mut pace = Pace::default();
+        let mut asked = Vec::new();
+        for _ in 0..200 {
+            asked.push(pace.next(9999));
+            pace.learn(pace.next(9999), &[message(1)]);
+        }
+        // Two in the beginning, then after 8, 16, 32, 64 and 64 single ones.
+        assert_eq!(asked.iter().filter(|n| **n == BATCH).count(), 2 + 5);
+        assert_eq!(asked[..3], [BATCH, BATCH, 1]);
+    }
+
+    #[test]
+    fn a_batch_that_is_worth_it_ends_single_receives() {
+        let mut pace = Pace { lonely: LONELY_BATCHES, ..Pace::default() };
+        pace.learn(BATCH, &[message(1), message(2)]);
+        assert_eq!((pace.next(9999), pace.lonely), (BATCH, 0));
+    }
+
+    #[test]
+    fn long_messages_are_asked_for_as_far_as_the_bytes_of_the_visit_go() {
+        let mut pace = Pace::default();
+        pace.learn(BATCH, &[Arrived { len: 4000, ..message(1) }, message(1)]);
+        assert_eq!([1, 4000, 4001, 1 << 20].map(|bytes| pace.next(bytes)), [1, 1, 2, BATCH]);
+    }
+
+    #[test]
+    fn a_second_look_is_rare_where_it_finds_nothing_and_usual_where_it_does() {
+        let looks = |pace: &mut Pace, found: bool| {
+            let looked = (0..320).filter(|_| {
+                let looks = pace.looks_again(BATCH);
+                if looks {
+                    pace.looked(found);
+                }
+                looks
+            });
+            looked.count()
+        };
+        let mut pace = Pace::default();
+        assert_eq!(looks(&mut pace, false), 2 + (320 - 2) / usize::from(LOOK_EVERY));
+        assert!(looks(&mut pace, true) >= 320 - usize::from(LOOK_EVERY));
+        assert!((0..99).all(|_| !pace.looks_again(1)), "nothing follows a message alone");
+    }
+
+    #[test]
+    fn a_stream_is_equal_datagrams_of_one_peer_in_a_row() {
+        let of = |ports: &[u16]| ports.iter().map(|port| message(*port)).collect::<Vec<_>>();
+        for ports in [&[1, 1][..], &[1, 1, 1], &[1, 1, 2, 2], &[1, 1, 2, 3, 3]] {
+            assert!(is_stream(&of(ports)), "{ports:?}");
+        }
+        for ports in [&[][..], &[1], &[1, 2], &[1, 1, 2], &[1, 2, 1, 2], &[1, 1, 2, 3]] {
+            assert!(!is_stream(&of(ports)), "{ports:?}");
+        }
+        assert!(!is_stream(&[message(1), Arrived { len: 8, ..message(1) }]));
+        assert!(!is_stream(&[Arrived { segment: 3, ..message(1) }; 2]), "trains are joined already");
+    }
+
+    #[test]
+    fn trains_are_asked_for_once_and_only_for_bulk_of_one_peer() {
+        let mut pace = Pace::default();
+        let mixed: Vec<_> = (0..64).map(|i| message(1 + i % 2)).collect();
+        assert_eq!(pace.learn(BATCH, &mixed), Advice::GoOn);
+        assert_eq!(pace.learn(BATCH, &[message(1); BULK - 1]), Advice::GoOn);
+        assert_eq!(pace.learn(BATCH, &[message(1); BULK]), Advice::JoinTrains);
+        assert_eq!(pace.learn(BATCH, &[message(1); BULK]), Advice::GoOn);
+    }
+}

@@ -1,0 +1,195 @@
+//! One bound UDP address with its handler: a slot of the slab.
+
+use super::backlog::Backlog;
+use super::fault::FaultHistory;
+use super::pace::Pace;
+use super::polling::Polling;
+use super::report::{ListenerReport, Removed};
+use super::watch::Watch;
+use crate::metrics::Counters;
+use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
+use crate::reactor::io::Token;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What becomes of the daemon when a handler breaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// Datagrams are read, dropped and counted until the handler has been made again.
+    #[default]
+    Drop,
+    /// The daemon stops.
+    Exit,
+}
+
+/// A listener to be.
+#[derive(Debug)]
+pub struct ListenerSpec<S> {
+    /// Name in the configuration, shared by all addresses of an entry.
+    pub name: Arc<str>,
+    /// The bound address.
+    pub local: SocketAddr,
+    /// The bound socket.
+    pub socket: S,
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// Its checked options.
+    pub values: Rc<Values>,
+    /// What happens when the handler breaks.
+    pub on_fault: OnFault,
+}
+
+/// The state of a listener's handler.
+#[derive(Debug)]
+pub(crate) enum Service {
+    Running(Instance),
+    /// Broken; a timer makes it again.
+    Down,
+    /// Broke too often, or its socket is unusable.
+    Failed,
+}
+
+/// The fields of every visit come first, in whole cache lines: with a thousand busy listeners each of them is
+/// cold, and its lines are what a visit waits for.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Listener<S> {
+    pub(crate) token: Token,
+    /// On the ready list.
+    pub(crate) ready: bool,
+    /// The socket turned out to be unusable: no call on it makes sense any more.
+    pub(crate) broken: bool,
+    /// To change what it is watched for failed last: logged once in a row.
+    pub(crate) watch_failed: bool,
+    /// The sampler knows of its traffic.
+    pub(crate) marked: bool,
+    /// Who brings it back.
+    pub(crate) watch: Watch,
+    /// Whether it would be better to poll it, or to watch it.
+    pub(crate) polling: Polling,
+    /// How the next visit receives.
+    pub(crate) pace: Pace,
+    pub(crate) service: Service,
+    pub(crate) socket: S,
+    pub(crate) local: SocketAddr,
+    pub(crate) backlog: Backlog,
+    pub(crate) counters: Counters,
+    /// Plain messages only before this moment, monotonic ns.
+    pub(crate) no_segments_until: u64,
+    /// Its datagrams among the delayed ones.
+    pub(crate) delayed: u64,
+    /// The kernel's count of drops when it was looked at last.
+    pub(crate) kernel_drops_seen: u32,
+    pub(crate) on_fault: OnFault,
+    pub(crate) name: Arc<str>,
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) values: Rc<Values>,
+    pub(crate) cells: Cells,
+    /// Made at the first break: most listeners never need it.
+    pub(crate) faults: Option<Box<FaultHistory>>,
+}
+
+/// Bytes at the beginning of a listener that a visit touches.
+pub(crate) const HOT_BYTES: usize = 3 * CACHE_LINE;
+
+impl<S> Listener<S> {
+    /// One without a handler yet; `segments` says whether its socket takes segmented messages.
+    pub(crate) fn new(token: Token, spec: ListenerSpec<S>, segments: bool) -> Self {
+        Self {
+            token,
+            name: spec.name,
+            local: spec.local,
+            socket: spec.socket,
+            plugin: spec.plugin,
+            values: spec.values,
+            on_fault: spec.on_fault,
+            service: Service::Down,
+            cells: Cells::default(),
+            counters: Counters::default(),
+            backlog: Backlog::default(),
+            delayed: 0,
+            ready: false,
+            broken: false,
+            marked: false,
+            watch_failed: false,
+            kernel_drops_seen: 0,
+            no_segments_until: if segments { 0 } else { u64::MAX },
+            watch: Watch::default(),
+            polling: Polling::default(),
+            pace: Pace::default(),
+            faults: None,
+        }
+    }
+
+    /// What it counted so far.
+    pub(crate) fn report(&self) -> ListenerReport<'_> {
+        ListenerReport {
+            name: &self.name,
+            local: self.local,
+            plugin: self.plugin.name(),
+            counters: &self.counters,
+            waiting: self.waiting(),
+            cells: self.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
+        }
+    }
+
+    /// What is left of it when it is taken out; its handler is destroyed.
+    pub(crate) fn into_removed(self) -> Removed<S> {
+        let Self { name, local, socket, plugin, service, cells, counters, .. } = self;
+        // The handler first: its last words may be in the cells.
+        drop(service);
+        let cells = cells.iter().map(|cell| (cell.name.clone(), cell.value())).collect();
+        Removed { name, local, plugin: Arc::clone(plugin.name()), socket, counters, cells }
+    }
+
+    /// Fetches what a visit touches beyond the slot, which must have been fetched before.
+    #[inline]
+    pub(crate) fn prefetch_handler(&self) {
+        if let Service::Running(instance) = &self.service {
+            instance.prefetch();
+        }
+    }
+
+    /// Counts timers beyond the limit; the first is logged.
+    pub(crate) fn note_refused_timers(&mut self, refused: u64, limit: usize) {
+        if refused > 0 && self.counters.timers_refused == 0 {
+            log::warn!(
+                "{self}: the handler has {limit} timers armed already; more are refused; this is logged once"
+            );
+        }
+        self.counters.timers_refused += refused;
+    }
+
+    /// Datagrams that wait to be sent.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.delayed + self.backlog.len() as u64
+    }
+
+    /// Largest payload of one datagram, bytes: 65,535 less the headers.
+    pub(crate) fn max_payload(&self) -> u32 {
+        if self.local.is_ipv4() { 65_507 } else { 65_527 }
+    }
+}
+
+impl<S> fmt::Display for Listener<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listener {} {} (plugin {})", self.name, self.local, self.plugin.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::mio::Socket;
+    use std::mem::offset_of;
+
+    #[test]
+    fn what_every_visit_touches_lies_in_the_lines_that_are_fetched() {
+        let counters = offset_of!(Listener<Socket>, counters);
+        let last_hot_counter = offset_of!(Counters, sent_bytes) + size_of::<u64>();
+        assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
+        assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
+    }
+}

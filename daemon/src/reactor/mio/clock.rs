@@ -1,0 +1,58 @@
+//! The one place of the daemon that reads the time.
+
+use crate::reactor::io::Now;
+use polyport_net::monotonic_ns;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The monotonic clock, from an arbitrary start, and the wall clock beside it.
+#[derive(Debug)]
+pub struct Clock {
+    start_ns: u64,
+    wall_offset_ns: i64,
+    /// When the wall clock is looked at again.
+    refresh_ns: u64,
+}
+
+/// The wall clock serves time stamps for people: a step of it is seen after this long, and a turn saves a
+/// read.
+const REFRESH_NS: u64 = 100_000_000;
+
+impl Clock {
+    /// Starts counting.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a clock that starts by default would hide that it does")]
+    pub fn new() -> Self {
+        Self { start_ns: monotonic_ns(), wall_offset_ns: 0, refresh_ns: 0 }
+    }
+
+    /// Monotonic nanoseconds since the start, at least 1: 0 means "now" and "never" in the plugin ABI.
+    #[inline]
+    #[must_use]
+    pub fn mono_ns(&self) -> u64 {
+        monotonic_ns().saturating_sub(self.start_ns).max(1)
+    }
+
+    /// The moment `mono_ns` as the system counts it.
+    pub(crate) fn system_ns(&self, mono_ns: u64) -> u64 {
+        self.start_ns.saturating_add(mono_ns)
+    }
+
+    /// Both clocks.
+    #[inline]
+    pub fn now(&mut self) -> Now {
+        let mono_ns = self.mono_ns();
+        if mono_ns >= self.refresh_ns {
+            self.refresh_ns = mono_ns.saturating_add(REFRESH_NS);
+            self.wall_offset_ns = Self::wall_offset_ns(mono_ns);
+        }
+        Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
+    }
+
+    #[cold]
+    fn wall_offset_ns(mono_ns: u64) -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall_ns = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
+        wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX))
+    }
+}

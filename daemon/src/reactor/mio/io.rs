@@ -1,0 +1,223 @@
+//! The I/O of production: mio for readiness, `polyport-net` for datagrams, the system's clocks.
+
+use super::alarm::Alarm;
+use super::clock::Clock;
+use super::readiness;
+use super::rest::Rest;
+use crate::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
+use crate::reactor::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
+use mio::net::UnixStream;
+use mio::{Events, Poll};
+use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Transmit, UdpSocket};
+use std::io::{self, Read};
+use std::time::Duration;
+
+/// Events taken from the kernel in one call.
+const EVENTS: usize = 1024;
+/// Messages given to the kernel in one call.
+const MESSAGES: usize = 64;
+/// No listener has this token: it would be number 2^32 - 1 of that generation.
+const STOP: mio::Token = mio::Token(usize::MAX);
+/// Nor this one.
+const ALARM: mio::Token = mio::Token(usize::MAX - 1);
+
+/// The real world.
+#[derive(Debug)]
+pub struct MioIo {
+    poll: Poll,
+    events: Events,
+    receive: RecvBatch,
+    send: SendBatch,
+    clock: Clock,
+    alarm: Alarm,
+    rest: Rest,
+    stop: UnixStream,
+    /// What the kernel said of segmented messages when it was asked first.
+    can_segment: Option<bool>,
+}
+
+impl MioIo {
+    /// `slots` is how many datagrams a receive call can take; a byte that arrives on `stop` asks the loop to
+    /// stop.
+    ///
+    /// # Errors
+    /// As of making an epoll or kqueue instance.
+    pub fn new(clock: Clock, slots: usize, stop: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        stop.set_nonblocking(true)?;
+        let mut stop = UnixStream::from_std(stop);
+        poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
+        let alarm = Alarm::new(&poll, ALARM)?;
+        let (receive, send) = (RecvBatch::new(slots), SendBatch::new(MESSAGES));
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            receive,
+            send,
+            clock,
+            alarm,
+            rest: Rest::default(),
+            stop,
+            can_segment: None,
+        })
+    }
+}
+
+impl Io for MioIo {
+    type Socket = UdpSocket;
+
+    fn now(&mut self) -> Now {
+        self.clock.now()
+    }
+
+    fn cpu_ns(&mut self) -> u64 {
+        polyport_net::thread_cpu_ns()
+    }
+
+    fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool> {
+        let timeout = self.alarm.prepare(&self.clock, wait);
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            other => other?,
+        }
+        let mut told = 0;
+        for event in &self.events {
+            told += 1;
+            if event.token() == STOP {
+                let mut bytes = [0; 64];
+                while self.stop.read(&mut bytes).is_ok_and(|n| n > 0) {}
+                events.push(Event::Stop);
+                continue;
+            }
+            if event.token() == ALARM {
+                self.alarm.rang();
+                continue;
+            }
+            events.push(Event::Ready {
+                token: from_mio(event.token()),
+                readable: event.is_readable() || event.is_error() || event.is_read_closed(),
+                writable: event.is_writable(),
+            });
+        }
+        Ok(told == EVENTS)
+    }
+
+    fn can_rest(&self) -> bool {
+        Rest::IS_EXACT
+    }
+
+    fn rest(&mut self, span: Duration) {
+        self.rest.rest(&self.poll, span);
+    }
+
+    fn register(&mut self, socket: &mut UdpSocket, token: Token) -> io::Result<()> {
+        readiness::register(&self.poll, socket, to_mio(token))
+    }
+
+    fn watch(&mut self, socket: &mut UdpSocket, token: Token, interest: Interest) -> io::Result<()> {
+        readiness::change(&self.poll, socket, to_mio(token), interest)
+    }
+
+    fn unregister(&mut self, socket: &mut UdpSocket) -> io::Result<()> {
+        readiness::unregister(&self.poll, socket)
+    }
+
+    fn can_segment(&mut self, socket: &UdpSocket) -> bool {
+        *self.can_segment.get_or_insert_with(|| socket.can_segment())
+    }
+
+    fn set_trains(&mut self, socket: &mut UdpSocket, on: bool) -> bool {
+        socket.set_gro(on).is_ok()
+    }
+
+    fn kernel_drops(&mut self, socket: &UdpSocket) -> Option<u32> {
+        socket.drops().ok().flatten()
+    }
+
+    fn receive(
+        &mut self,
+        socket: &mut UdpSocket,
+        exchange: &mut Exchange,
+        max: usize,
+    ) -> io::Result<Received> {
+        let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
+        let layout = SlotLayout::new(slot, stride - slot);
+        if max == 1 && !socket.has_control() {
+            let ring = exchange.ring_mut();
+            let room = ring.len().min(slot);
+            let meta = socket.recv_lone(ring.get_mut(..room).unwrap_or_default())?;
+            push(exchange, &meta, 0, slot);
+            return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
+        }
+        let messages = self.receive.recv(socket, exchange.ring_mut(), layout, max)?;
+        for (index, meta) in self.receive.metas().enumerate() {
+            push(exchange, &meta, index * stride, slot);
+        }
+        // Unconnected and without IP_RECVERR, a short batch means that the queue was empty. After a single
+        // receive nothing is known, and nothing has to be: what waits raises the next event.
+        let drained = messages < max || (max == 1 && readiness::LEVEL_TRIGGERED);
+        Ok(Received { messages, drained })
+    }
+
+    fn send(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+        self.send.send_iter(socket, messages.iter().map(transmit))
+    }
+}
+
+#[inline]
+fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
+    Transmit {
+        to: *message.to,
+        from: message.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
+        parts: message.parts,
+        segment: message.segment,
+        ecn: message.ecn,
+    }
+}
+
+/// Describes what lies in a slot: one datagram, or a train of them back to back.
+#[inline(always)]
+fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
+    let flags = ArrivalFlags {
+        multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),
+        broadcast: meta.local.is_some_and(|l| l.kind() == Cast::Broadcast),
+        truncated: meta.truncated,
+    };
+    exchange.push(Arrived {
+        offset,
+        len: meta.len,
+        cap: slot,
+        segment: meta.segment.map_or(0, usize::from),
+        peer: meta.peer,
+        destination: meta.local.map(|l| l.destination),
+        reply_from: meta
+            .local
+            .and_then(|l| l.reply_source())
+            .map(|source| ReplySource { ip: source.ip, ifindex: source.ifindex }),
+        ifindex: meta.local.map_or(0, |l| l.ifindex),
+        ecn: meta.ecn,
+        hop_limit: meta.hop_limit.unwrap_or(0),
+        flags,
+    });
+}
+
+fn to_mio(token: Token) -> mio::Token {
+    mio::Token((token.generation as usize) << 32 | token.index as usize)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 64-bit token")]
+fn from_mio(token: mio::Token) -> Token {
+    Token { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_the_way_through_mio() {
+        for token in [Token { index: 0, generation: 0 }, Token { index: 49_999, generation: u32::MAX }] {
+            assert_eq!(from_mio(to_mio(token)), token);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The I/O of production. Only this folder names mio and `polyport-net`.
+//!
+//! ```text
+//! io         sockets, readiness and time for the loop
+//! readiness  how sockets are watched
+//! alarm      when a wait ends by itself
+//! rest       waits of microseconds
+//! clock      the one place of the daemon that reads the time
+//! ```
+
+mod alarm;
+mod clock;
+mod io;
+mod readiness;
+mod rest;
+
+pub use clock::Clock;
+pub use io::MioIo;
+pub use polyport_net::{
+    BindError, Membership, PathMtuDiscovery, SocketOptions, UdpSocket as Socket, interface_name,
+};

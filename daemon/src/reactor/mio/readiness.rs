@@ -1,0 +1,69 @@
+//! How sockets are watched.
+//!
+//! mio registers sources edge-triggered. Then a listener with one datagram needs a second receive call to
+//! learn that it was the only one, a third of what that datagram costs in all. So on Linux the sockets are
+//! added to mio's epoll instance level-triggered: after a single receive, what still waits raises an event
+//! by itself. mio does the waiting; elsewhere it does the registering too.
+
+use crate::reactor::io::Interest;
+use mio::Poll;
+use polyport_net::UdpSocket;
+use std::io;
+
+/// Whether datagrams that were left raise an event by themselves.
+pub(crate) const LEVEL_TRIGGERED: bool = cfg!(target_os = "linux");
+
+/// Starts to watch for arrivals.
+#[cfg(target_os = "linux")]
+pub(crate) fn register(poll: &Poll, socket: &UdpSocket, token: mio::Token) -> io::Result<()> {
+    polyport_net::epoll::add(poll, socket, token.0 as u64)
+}
+
+/// Changes what is watched for.
+#[cfg(target_os = "linux")]
+pub(crate) fn change(
+    poll: &Poll,
+    socket: &UdpSocket,
+    token: mio::Token,
+    interest: Interest,
+) -> io::Result<()> {
+    polyport_net::epoll::modify(poll, socket, token.0 as u64, interest.readable, interest.writable)
+}
+
+/// Stops to watch a socket.
+#[cfg(target_os = "linux")]
+pub(crate) fn unregister(poll: &Poll, socket: &UdpSocket) -> io::Result<()> {
+    polyport_net::epoll::modify(poll, socket, 0, false, false)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unregister(poll: &Poll, socket: &UdpSocket) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let fd = socket.as_raw_fd();
+    poll.registry().deregister(&mut mio::unix::SourceFd(&fd))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn register(poll: &Poll, socket: &UdpSocket, token: mio::Token) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let fd = socket.as_raw_fd();
+    poll.registry().register(&mut mio::unix::SourceFd(&fd), token, mio::Interest::READABLE)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn change(
+    poll: &Poll,
+    socket: &UdpSocket,
+    token: mio::Token,
+    interest: Interest,
+) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let fd = socket.as_raw_fd();
+    let mut source = mio::unix::SourceFd(&fd);
+    // Edge-triggered, a socket that gives only errors raises no event by itself.
+    let wanted = match (interest.readable, interest.writable) {
+        (_, true) => mio::Interest::READABLE | mio::Interest::WRITABLE,
+        (_, false) => mio::Interest::READABLE,
+    };
+    poll.registry().reregister(&mut source, token, wanted)
+}

@@ -1,0 +1,162 @@
+//! Kernel drops, looked at off the hot path: a second after there was traffic, a slice of the listeners a turn.
+//!
+//! Looked at are the listeners that were visited, since a full queue has raised an event; one look is a system call
+//! of about half a microsecond, and 50,000 of them a second would be a fiftieth of the processor. What a socket drops
+//! without an event, a wrong checksum, is found by a slow sweep over all, and at the end.
+
+use crate::reactor::io::Io;
+use crate::reactor::listener::Listener;
+use slab::Slab;
+
+/// How long after the first datagram the sockets are looked at, ns.
+const PERIOD_NS: u64 = 1_000_000_000;
+/// Listeners looked at in a turn, so that it is not held up.
+const SLICE: usize = 256;
+
+/// Where the look at the sockets is.
+#[derive(Debug, Default)]
+pub(crate) struct Sampler {
+    due_ns: Option<u64>,
+    /// Slots that were visited since the look began.
+    visited: Vec<u32>,
+    /// Slots that the look has still to come to.
+    looking: Vec<u32>,
+    /// The next slot of the sweep.
+    sweep: usize,
+}
+
+impl Sampler {
+    /// Makes room, so that no visit has to; the sweep may let a slice be noted twice.
+    pub(crate) fn reserve(&mut self, listeners: usize) {
+        self.visited.reserve_exact(listeners + SLICE);
+        self.looking.reserve_exact(listeners + SLICE);
+    }
+
+    /// A listener was visited; `marked` is its own mark that it is known already.
+    #[inline]
+    pub(crate) fn note_visit(&mut self, slot: u32, marked: &mut bool, now_ns: u64) {
+        if !*marked {
+            *marked = true;
+            self.visited.push(slot);
+            self.due_ns.get_or_insert_with(|| now_ns.saturating_add(PERIOD_NS));
+        }
+    }
+
+    /// When the loop has to turn for it.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.due_ns
+    }
+
+    /// Looks at a slice when it is time.
+    #[inline]
+    pub(crate) fn run<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>, now_ns: u64) {
+        if self.due_ns.is_some_and(|due| due <= now_ns) {
+            self.look_at_slice(io, listeners, now_ns);
+        }
+    }
+
+    fn look_at_slice<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>, now_ns: u64) {
+        let slots = listeners.capacity();
+        self.slice(slots, now_ns, |slot| {
+            if let Some(listener) = listeners.get_mut(slot) {
+                listener.marked = false;
+                look(io, listener);
+            }
+        });
+    }
+
+    /// Gives `look` the slots whose turn it is, of so many in all.
+    fn slice(&mut self, slots: usize, now_ns: u64, mut look: impl FnMut(usize)) {
+        if self.looking.is_empty() {
+            std::mem::swap(&mut self.looking, &mut self.visited);
+        }
+        let from = self.looking.len().saturating_sub(SLICE);
+        self.looking.drain(from..).for_each(|slot| look(slot as usize));
+        if self.looking.is_empty() {
+            // A mark that the sweep takes away is set again by the next visit.
+            let end = (self.sweep + SLICE).min(slots);
+            (self.sweep..end).for_each(look);
+            self.sweep = if end == slots { 0 } else { end };
+            self.due_ns = (!self.visited.is_empty()).then(|| now_ns.saturating_add(PERIOD_NS));
+        }
+    }
+}
+
+/// Reads one socket's count. The kernel's has 32 bits and wraps; ours does not.
+pub(crate) fn look<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>) {
+    let Some(drops) = io.kernel_drops(&listener.socket) else { return };
+    let fresh = drops.wrapping_sub(listener.kernel_drops_seen);
+    listener.kernel_drops_seen = drops;
+    listener.counters.kernel_drops += u64::from(fresh);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOTS: usize = 3 * SLICE;
+
+    /// Notes visits, of which each slot's first counts.
+    fn visit(sampler: &mut Sampler, marks: &mut [bool], slots: impl IntoIterator<Item = usize>, now_ns: u64) {
+        for slot in slots {
+            sampler.note_visit(u32::try_from(slot).unwrap(), &mut marks[slot], now_ns);
+        }
+    }
+
+    /// The slots looked at in a turn; without the sweep, which ends a look.
+    fn turn(sampler: &mut Sampler, marks: &mut [bool], now_ns: u64) -> Vec<usize> {
+        let (mut looked, visited) = (Vec::new(), sampler.looking.len().max(sampler.visited.len()).min(SLICE));
+        if sampler.due_ns.is_some_and(|due| due <= now_ns) {
+            sampler.slice(SLOTS, now_ns, |slot| {
+                marks[slot] = false;
+                looked.push(slot);
+            });
+        }
+        looked.truncate(visited);
+        looked.sort_unstable();
+        looked
+    }
+
+    #[test]
+    fn who_was_visited_is_looked_at_once_a_period_later_in_slices() {
+        let (mut sampler, mut marks) = (Sampler::default(), [false; SLOTS]);
+        visit(&mut sampler, &mut marks, [7, 9, 7, 7], 5);
+        assert_eq!((turn(&mut sampler, &mut marks, 6), sampler.next()), (vec![], Some(5 + PERIOD_NS)));
+        assert_eq!(turn(&mut sampler, &mut marks, 5 + PERIOD_NS), [7, 9]);
+        assert_eq!((sampler.next(), turn(&mut sampler, &mut marks, 9 * PERIOD_NS)), (None, vec![]));
+        visit(&mut sampler, &mut marks, 0..2 * SLICE + 1, 0);
+        let sizes: Vec<_> = (0..4).map(|_| turn(&mut sampler, &mut marks, PERIOD_NS).len()).collect();
+        assert_eq!((sizes, sampler.next()), (vec![SLICE, SLICE, 1, 0], None));
+    }
+
+    #[test]
+    fn traffic_during_a_look_is_looked_at_a_period_later() {
+        let (mut sampler, mut marks) = (Sampler::default(), [false; SLOTS]);
+        visit(&mut sampler, &mut marks, 0..SLICE + 1, 0);
+        turn(&mut sampler, &mut marks, PERIOD_NS);
+        visit(&mut sampler, &mut marks, [700], PERIOD_NS);
+        assert_eq!(turn(&mut sampler, &mut marks, PERIOD_NS), [0]);
+        assert_eq!(
+            (sampler.next(), turn(&mut sampler, &mut marks, PERIOD_NS)),
+            (Some(2 * PERIOD_NS), vec![])
+        );
+        assert_eq!(turn(&mut sampler, &mut marks, 2 * PERIOD_NS), [700]);
+    }
+
+    #[test]
+    fn the_sweep_comes_to_every_slot() {
+        let (mut sampler, mut marks) = (Sampler::default(), [false; SLOTS]);
+        let mut swept = vec![0; SLOTS];
+        for period in 0..6 {
+            visit(&mut sampler, &mut marks, [1], period * PERIOD_NS);
+            sampler.slice(SLOTS, (period + 1) * PERIOD_NS, |slot| {
+                marks[slot] = false;
+                swept[slot] += 1;
+            });
+        }
+        assert!(
+            swept.iter().enumerate().all(|(slot, n)| *n == if slot == 1 { 2 + 6 } else { 2 }),
+            "{swept:?}"
+        );
+    }
+}
