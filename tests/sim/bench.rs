@@ -1,7 +1,7 @@
 //! A reactor on a world, with listeners served by the real plugins.
 
 use crate::faults::{Faults, Profile};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, socket};
 use crate::peers::{payload, peer};
 use crate::world::{Datagram, SocketId, World};
 use polyport::exchange::ExchangeLimits;
@@ -148,6 +148,13 @@ impl Bench {
         (0..n).for_each(|_| self.command(to, after_ns, from, 0));
     }
 
+    /// One datagram of 32 bytes from any address, at once.
+    pub(crate) fn from(&mut self, to: SocketId, peer: SocketAddr) {
+        let id = self.id();
+        let datagram = Datagram { id, peer, destination: IpAddr::V4(ASKED), payload: payload(id, 0, 32) };
+        self.world().arrive(to, 0, datagram);
+    }
+
     /// One datagram with a command for `moody`.
     pub(crate) fn command(&mut self, to: SocketId, after_ns: u64, from: u16, command: u8) {
         let id = self.id();
@@ -169,6 +176,8 @@ impl Bench {
 
     /// Turns until nothing moves any more, and checks that nothing was lost.
     pub(crate) fn run(&mut self) -> Result<(), String> {
+        // What earlier turns saw is not the end of this run.
+        self.world().idle = false;
         let mut last_news = self.world().mono_ns();
         for _ in 0..MANY_TURNS {
             self.turn()?;
@@ -196,7 +205,7 @@ impl Bench {
 
     /// The counters of a listener.
     pub(crate) fn counters(&self, of: SocketId) -> Counters {
-        *self.reactor.reports().nth(of.0).unwrap().counters
+        *self.reactor.reports().find(|report| socket(report.name) == of.0).unwrap().counters
     }
 
     /// Numbers of the datagrams whose answers left a listener, in order.

@@ -116,6 +116,11 @@ impl Journal {
         self.ledgers[at].waiting = None;
     }
 
+    /// Nobody is served at this socket any more, so nobody waits there.
+    pub(crate) fn released(&mut self, at: usize) {
+        self.ledgers[at].waiting = None;
+    }
+
     pub(crate) fn receive_error(&mut self, at: usize, errno: i32) {
         self.note("receive error", at, errno.unsigned_abs().into(), 0);
         self.ledgers[at].receive_errors += 1;

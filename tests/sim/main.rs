@@ -14,12 +14,15 @@
 //! polled     listeners that are visited instead of watched
 //! trains     runs of equal datagrams, in and out
 //! handlers   what a handler of bad character costs
+//! churn      listeners that come and go while others serve
 //! ```
 //!
 //! `POLYPORT_SEEDS=100000 cargo test -p polyport-tests --test sim` runs longer, `POLYPORT_SEED=n` replays one.
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod churn;
 #[cfg(test)]
 mod errnos;
 #[cfg(test)]

@@ -20,10 +20,10 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// I1, the books of both sides, and no spinning. An error is a sentence.
     pub(crate) fn after_turn(&mut self, reactor: &mut Reactor<World>) -> Result<(), String> {
-        let reports: Vec<_> = reactor.reports().map(|r| (*r.counters, r.waiting)).collect();
+        let reports: Vec<_> = reactor.reports().map(|r| (socket(r.name), *r.counters, r.waiting)).collect();
         let journal = &mut reactor.io_mut().journal;
-        for (at, (counters, waiting)) in reports.iter().enumerate() {
-            let conservation = counters.conservation(*waiting);
+        for &(at, ref counters, waiting) in &reports {
+            let conservation = counters.conservation(waiting);
             if !conservation.holds() {
                 return Err(format!("I1: listener {at}: {conservation}"));
             }
@@ -43,13 +43,13 @@ impl Oracle {
 
     /// Every datagram is accounted for and nobody is stuck.
     pub(crate) fn at_the_end(reactor: &mut Reactor<World>, kinds: &[Kind]) -> Result<(), String> {
-        let reports: Vec<_> = reactor.reports().map(|r| (*r.counters, r.waiting)).collect();
-        for (at, ((counters, waiting), kind)) in reports.iter().zip(kinds).enumerate() {
+        let reports: Vec<_> = reactor.reports().map(|r| (socket(r.name), *r.counters, r.waiting)).collect();
+        for (at, counters, waiting) in reports {
             let queued = reactor.io_mut().queued(at);
             if queued > 0 {
                 return Err(format!("listener {at} is stuck: {queued} datagrams lie in its socket"));
             }
-            if *waiting > 0 {
+            if waiting > 0 {
                 return Err(format!("listener {at} is stuck: {waiting} datagrams wait to be sent"));
             }
             let journal = &reactor.io_mut().journal;
@@ -57,14 +57,20 @@ impl Oracle {
                 request.socket == at && !request.refused && request.answers == 0
             };
             let silent = u64::try_from(journal.requests.values().filter(silent).count()).unwrap();
-            kind_adds_up(*kind, counters, silent).map_err(|e| format!("listener {at} {kind:?}: {e}"))?;
+            let kind = kinds[at];
+            kind_adds_up(kind, &counters, silent).map_err(|e| format!("listener {at} {kind:?}: {e}"))?;
         }
         Ok(())
     }
 }
 
+/// The socket of a listener, which the bench names after it.
+pub(crate) fn socket(listener: &str) -> usize {
+    listener.strip_prefix("listener-").and_then(|number| number.parse().ok()).expect("named by the bench")
+}
+
 /// The reactor's counters against the world's books.
-fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> {
+pub(crate) fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> {
     let pairs = [
         ("received", counters.received, ledger.delivered),
         ("sent", counters.sent, ledger.sent),
@@ -92,8 +98,10 @@ fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> {
 /// What a plugin promises, in numbers. `silent` is how many admitted datagrams got no answer at all.
 fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
     let admitted = c.received - c.dropped(DropReason::SourcePortZero) - c.dropped(DropReason::Truncated);
-    let lost =
-        c.dropped(DropReason::BacklogFull) + c.dropped(DropReason::NoRoom) + c.dropped(DropReason::DelayFull);
+    let lost = c.dropped(DropReason::BacklogFull)
+        + c.dropped(DropReason::NoRoom)
+        + c.dropped(DropReason::DelayFull)
+        + c.dropped(DropReason::OwnListener);
     let equations = match kind {
         Kind::Echo => [
             ("every admitted datagram is queued once", admitted, c.queued),

@@ -6,7 +6,7 @@ use crate::peers::Load;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
-use polyport::reactor::OnFault;
+use polyport::reactor::{OnFault, Shortcuts, Token};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::hash::{DefaultHasher, Hasher};
@@ -28,10 +28,12 @@ fn every_seed_keeps_the_invariants_and_repeats() {
     let mut journals = DefaultHasher::new();
     for seed in seeds.clone() {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let first = run(seed)?;
-            let second = run(seed)?;
-            if first == second {
+            let first = run(seed, Shortcuts::default())?;
+            let without = Shortcuts { settle: false, prefetch: false };
+            if first == run(seed, without)? {
                 Ok(first)
+            } else if first == run(seed, Shortcuts::default())? {
+                Err("a shortcut does something else than the long way".to_owned())
             } else {
                 Err("I2: the second run differs from the first".to_owned())
             }
@@ -82,12 +84,13 @@ const REACHED: &[DropReason] = &[
     DropReason::AddressGone,
 ];
 
-/// One run: the hash of everything that happened in it, what all listeners counted, and receives from sockets that
-/// nothing watched.
-fn run(seed: u64) -> Result<(u64, Counters, u64), String> {
+/// One run, with or without the ways that only save time: the hash of everything that happened in it, what all
+/// listeners counted, and receives from sockets that nothing watched.
+fn run(seed: u64, shortcuts: Shortcuts) -> Result<(u64, Counters, u64), String> {
     let mut rng = StdRng::seed_from_u64(seed);
     let setup = setup(seed, &mut rng);
     let mut bench = Bench::new(&setup);
+    bench.reactor.set_shortcuts(shortcuts);
     for _ in 0..rng.random_range(1..=5) {
         listener(&mut bench, &setup, &mut rng);
     }
@@ -101,7 +104,7 @@ fn run(seed: u64) -> Result<(u64, Counters, u64), String> {
         .map_err(|error| format!("{error}\n{setup:?}\n{kinds:?}\n{}", journal.tail()))
 }
 
-fn setup(seed: u64, rng: &mut StdRng) -> Setup {
+pub(crate) fn setup(seed: u64, rng: &mut StdRng) -> Setup {
     let mut one_of = |choices: &[usize]| choices[rng.random_range(0..choices.len())];
     let slot_len = one_of(&[2048, 2048, 2048, 65_535]);
     let exchange = ExchangeLimits {
@@ -135,7 +138,7 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
 }
 
 /// Adds a listener and everything that will be sent to it.
-fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) {
+pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> Token {
     let kind = [Kind::Echo, Kind::Echo, Kind::Lossy, Kind::Moody][rng.random_range(0..4)];
     let v6: bool = rng.random();
     let asked: IpAddr = if v6 { "2001:db8::1:1" } else { "198.51.100.1" }.parse().unwrap();
@@ -144,7 +147,7 @@ fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) {
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
     let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop };
-    let (socket, _) = bench.listen(&bind);
+    let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     let load = Load {
         v6,
@@ -162,6 +165,7 @@ fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) {
         bench.world().arrive(socket, at, datagram);
         at += rng.random_range(0..=2 * load.pause_ns);
     }
+    token
 }
 
 /// Options of a plugin, and whether it keeps the order of each peer.

@@ -58,6 +58,8 @@ struct Socket {
     script: Script,
     /// Closed behind the reactor's back.
     closed: bool,
+    /// Given back by the reactor, and closed.
+    released: bool,
 }
 
 /// What scenarios change, apart from sockets.
@@ -136,6 +138,7 @@ impl World {
             parked: None,
             script: Script::default(),
             closed: false,
+            released: false,
         });
         self.journal.bind();
         SocketId(self.sockets.len() - 1)
@@ -180,6 +183,18 @@ impl World {
     /// Every call on the socket says `EBADF` from now on.
     pub(crate) fn close(&mut self, socket: SocketId) {
         self.sockets[socket.0].closed = true;
+    }
+
+    /// The owner of a socket has closed it: whatever is still under way to it arrives nowhere, and a call on it is a
+    /// mistake.
+    pub(crate) fn release(&mut self, socket: SocketId) {
+        self.schedule
+            .retain(|_, step| !matches!(step, Step::Arrive(to, _) | Step::Room(to, _) if *to == socket.0));
+        self.journal.released(socket.0);
+        let socket = &mut self.sockets[socket.0];
+        assert!(socket.token.is_none(), "it was taken out of the watch");
+        socket.queue.clear();
+        socket.released = true;
     }
 
     pub(crate) fn mono_ns(&self) -> u64 {

@@ -115,6 +115,7 @@ impl Io for World {
     ) -> io::Result<Received> {
         assert!(max > 0, "a receive call asks for at least one datagram");
         let at = socket.0;
+        self.expect_owned(at);
         self.mono_ns += self.orders.slow_ns;
         self.tick();
         self.journal.visited(at);
@@ -145,6 +146,7 @@ impl Io for World {
 
     fn send(&mut self, socket: &mut SocketId, messages: &[Message<'_>]) -> io::Result<usize> {
         let at = socket.0;
+        self.expect_owned(at);
         self.tick();
         self.journal.ledgers[at].send_calls += 1;
         let most = self.faults.part(self.faults.profile.partial_send, messages.len());
@@ -173,6 +175,12 @@ impl Io for World {
 }
 
 impl World {
+    fn expect_owned(&mut self, at: usize) {
+        if self.sockets[at].released {
+            self.journal.fail(format!("socket {at} is used by somebody who gave it away"));
+        }
+    }
+
     fn receive_error(&mut self, at: usize) -> Option<i32> {
         let socket = &mut self.sockets[at];
         if socket.closed {
