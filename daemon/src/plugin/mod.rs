@@ -15,7 +15,7 @@
 //! The contract is written in `plugins/ABI.md`.
 
 mod exchange;
-pub(crate) mod host;
+mod host;
 mod identity;
 mod instance;
 mod library;

@@ -7,9 +7,9 @@ use super::machine::Core;
 use super::transmit::{MAX_OUTPUTS, Transmitter};
 use crate::guard::OwnAddresses;
 use crate::metrics::{Counters, DropReason};
-use crate::plugin::host::Escaped;
 use crate::plugin::{Answers, Exchange, Output, OutputError};
 use arrayvec::ArrayVec;
+use polyport_terminal::Escaped;
 use std::net::SocketAddr;
 
 impl<I: Io> Core<I> {
