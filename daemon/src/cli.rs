@@ -1,12 +1,9 @@
 //! The command line: what was typed, and what is done about it.
 
-mod patient;
-
 use crate::config::{self, Problems, Reading};
-use crate::exit::Exit;
 use crate::start;
 use clap::{Args, Parser, Subcommand};
-use patient::{PATIENCE, Patient};
+use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -111,13 +108,13 @@ fn check_plan(args: &Check) -> Exit {
     match start::prepare(args.plan.read(), &args.plan.plugin_dir) {
         Ok((plan, _)) => {
             if !args.json {
-                say(&format!("ok: {}\n", start::extent(&plan)));
+                say(format_args!("ok: {}", start::extent(&plan)));
             }
             Exit::Ok
         }
         Err(problems) => {
             if args.json {
-                say(&problems.to_json());
+                say(problems.to_json().trim_end_matches('\n'));
             } else {
                 print_problems(&problems);
             }
@@ -164,23 +161,14 @@ fn init_log(args: &LogArgs) {
         }
     });
     if !terminal {
-        builder.target(env_logger::Target::Pipe(Box::new(Patient::new(io::stderr(), PATIENCE))));
+        builder.target(env_logger::Target::Pipe(Box::new(PatientWriter::new(io::stderr()))));
     }
     // Only a second logger in one process is refused, and the first one serves as well.
     builder.try_init().unwrap_or(());
 }
 
 fn print_problems(problems: &Problems) {
-    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let text = problems.render(color);
-    // A closed standard error leaves nobody to tell.
-    io::stderr().write_all(text.as_bytes()).unwrap_or(());
-}
-
-/// Prints to standard output; a reader that went away is no error.
-pub(crate) fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).unwrap_or(());
+    remark(problems.render(Style::stderr().is_coloured()).trim_end_matches('\n'));
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@
 //!                    '-> metrics   counters, drop reasons, the conservation equation
 //! ```
 //!
-//! Arrows point down; `config`, `guard`, `metrics` and `value` are leaves. `unsafe` lives in `plugin` and in
-//! the crate `polyport-net`, nowhere else.
+//! Arrows point down; `config`, `guard`, `metrics` and `value` are leaves, as are the crates
+//! `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `plugin` and in
+//! `polyport-net`, nowhere else.
 
 pub mod cli;
 pub mod config;
 pub mod exchange;
-pub mod exit;
 pub mod guard;
 pub mod limits;
 pub mod metrics;

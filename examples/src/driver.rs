@@ -11,10 +11,10 @@ use polyport_net::{
 };
 use polyport_protocol::client::Transmit;
 use polyport_protocol::{MILLISECOND, Nanos};
+use polyport_terminal::Interrupt;
 
 use crate::clock::Clock;
-use crate::exit::Failure;
-use crate::interrupt::Interrupt;
+use crate::outcome::Failure;
 
 /// A client, driven the way the machines of `polyport_protocol::client` are.
 pub trait Client {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use polyport_protocol::{Grease, Key};
+use polyport_terminal::Exit;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::exit::{Exit, Failure};
+use crate::outcome::Failure;
 use crate::text::unhex;
 
 /// Octets of a SipHash-2-4 key; any other length is one of HMAC-SHA-256.

@@ -5,26 +5,24 @@
 //!                        |
 //!   sans-I/O machine <-- driver --> socket of polyport-net
 //!                        |
-//!                     clock, interrupt              outcome --> style, exit
+//!                     clock                         outcome --> polyport-terminal
 //! ```
 //!
 //! Each binary is one machine of `polyport-protocol` and one `run` function. The only place that reads the time is
-//! [`clock`], the only one that looks at the environment for colours is [`style`], and the only list of exit codes
-//! is [`exit`].
+//! [`clock`]; exit codes, colours and Ctrl-C come from `polyport-terminal`, [`outcome`] says which failure ends with which
+//! code.
 
 #![forbid(unsafe_code)]
 
 pub mod cast;
 pub mod clock;
 pub mod driver;
-pub mod exit;
 pub mod frame;
-pub mod interrupt;
 pub mod key;
 pub mod load;
 pub mod mtu;
+pub mod outcome;
 pub mod request;
 pub mod spoof;
-pub mod style;
 pub mod target;
 pub mod text;

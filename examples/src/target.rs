@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
 use polyport_net::resolve;
+use polyport_terminal::Exit;
 
-use crate::exit::{Exit, Failure};
+use crate::outcome::Failure;
 
 /// Most addresses one target may stand for: every port of one host.
 const MAX_ADDRESSES: usize = 65_535;

@@ -1,4 +1,4 @@
-//! Octets as text: hex both ways, and payloads escaped so that no peer can write to the terminal.
+//! Octets as hex, hex as octets, and spans of time as text.
 
 use std::time::Duration;
 
@@ -40,12 +40,6 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     if span.is_zero() { Err("a time above zero is needed".to_owned()) } else { Ok(span) }
 }
 
-/// A payload for the terminal: printable ASCII as it is, all else as `\n`, `\\` or `\x1b`.
-#[must_use]
-pub fn escape(payload: &[u8]) -> String {
-    payload.escape_ascii().to_string()
-}
-
 /// Seconds with as many digits as they need: `0.1 s`, `1.6 s`, `0.052 s`.
 #[must_use]
 pub fn seconds(span: Nanos) -> String {
@@ -75,13 +69,6 @@ mod tests {
         assert!(unhex("0e5").unwrap_err().contains("odd"));
         assert!(unhex("0eg0").unwrap_err().contains("character 3"));
         assert!(unhex("\u{e9}0").unwrap_err().contains("character 1"));
-    }
-
-    #[test]
-    fn nothing_of_a_payload_reaches_the_terminal_raw() {
-        let all: Vec<u8> = (0..=255).collect();
-        assert!(escape(&all).bytes().all(|octet| (0x20..0x7F).contains(&octet)));
-        assert_eq!(escape(b"a\x1b[2J\n\\"), "a\\x1b[2J\\n\\\\");
     }
 
     #[test]

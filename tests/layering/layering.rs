@@ -6,7 +6,7 @@ use cargo_metadata::MetadataCommand;
 /// What each crate of the workspace may depend on. `*` is everything.
 const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
-    ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-plugin"]),
+    ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-terminal"]),
     ("polyport-echo", &["polyport-plugin"]),
     ("polyport-lossy", &["polyport-plugin"]),
     ("polyport-listener", &["polyport-plugin"]),
@@ -18,6 +18,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "polyport-abi",
             "polyport-net",
+            "polyport-terminal",
             "polyport-echo",
             "polyport-lossy",
             "polyport-listener",
@@ -27,6 +28,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polyport-protocol", &[]),
     ("polyport-abi", &[]),
     ("polyport-net", &[]),
+    ("polyport-terminal", &[]),
 ];
 
 /// Crates of these folders are plugins of tests and examples: they see what any author of a plugin sees.
@@ -36,8 +38,8 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 /// What each module of the daemon may name.
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "start", "exit"]),
-    ("start", &["cli::say", "config", "exchange", "plugin", "reactor", "metrics", "exit"]),
+    ("cli", &["config", "start"]),
+    ("start", &["config", "exchange", "plugin", "reactor", "metrics"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits"]),
     ("plugin", &["exchange", "value"]),
     ("exchange", &[]),
@@ -46,7 +48,6 @@ const MODULES: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("metrics", &[]),
     ("value", &[]),
-    ("exit", &[]),
 ];
 
 /// Crates that only some files of the daemon may name: the crate, the files, said as the start of a path.
@@ -217,6 +218,7 @@ fn bad_sources_are_found() {
         ("daemon/src/reactor/io.rs", "use super::super::config::Plan;"),
         ("daemon/src/value.rs", "use super::config::Plan;"),
         ("daemon/src/start/mod.rs", "use crate::cli::Command;"),
+        ("daemon/src/start/mod.rs", "use crate::cli::say;"),
         ("daemon/src/main.rs", "use polyport::start::serve;"),
         ("daemon/src/metrics/mod.rs", "use crate::guard::admit;"),
         ("daemon/src/reactor/io.rs", "use mio::Poll;"),
@@ -235,7 +237,7 @@ fn bad_sources_are_found() {
             "use super::clock::Clock; use crate::plugin::Exchange; // crate::config",
         ),
         ("daemon/src/reactor/mio/io.rs", "use mio::Poll; use polyport_net::UdpSocket;"),
-        ("daemon/src/start/mod.rs", "use crate::cli::say; use crate::config::{Plan, Problems};"),
+        ("daemon/src/start/mod.rs", "use polyport_terminal::say; use crate::config::{Plan, Problems};"),
         ("daemon/src/plugin/call/host.rs", "use polyport_abi::pp_tx; use crate::value;"),
         ("daemon/src/reactor/mod.rs", "pub use self::mio::MioIo;"),
         ("daemon/src/lib.rs", "pub mod cli;"),

@@ -8,7 +8,7 @@
 //!
 //! What both sides of a call look at is [`crate::exchange`]. The contract is written in `plugins/ABI.md`.
 
-pub(crate) mod call;
+mod call;
 mod find;
 mod load;
 

@@ -13,8 +13,8 @@ use crate::exchange::{Answers, Echoes, Exchange, Output, OutputError, Outputs, Q
 use crate::guard::{self, OwnAddresses};
 use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
-use crate::plugin::call::host::Escaped;
 use arrayvec::ArrayVec;
+use polyport_terminal::Escaped;
 use std::net::SocketAddr;
 
 impl<I: Io> Core<I> {

@@ -57,7 +57,7 @@ pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
     for (name, about) in abouts(entries) {
         out.push_str(&format!("  {name}: {about}\n"));
     }
-    out.push_str("\nserving; Ctrl-C stops\n");
+    out.push_str("\nserving; Ctrl-C stops");
     out
 }
 

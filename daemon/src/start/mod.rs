@@ -5,16 +5,14 @@ mod banner;
 mod groups;
 mod prepare;
 mod sockets;
-mod stop;
 
 pub(crate) use banner::extent;
 pub use prepare::{Entry, Prepared, prepare};
 
-use crate::cli::say;
 use crate::config::{Plan, Problems, Reading};
 use crate::exchange::ExchangeLimits;
-use crate::exit::Exit;
 use crate::reactor::{AddError, Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor};
+use polyport_terminal::{Exit, Interrupt, say};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +43,7 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused>
     let bound = sockets::bind(plan)?;
     let rows = banner::rows(plan, &bound);
     let mut reactor = build(plan, entries, bound)?;
-    say(&banner::table(plan, entries, &rows));
+    say(banner::table(plan, entries, &rows));
     let exit = loop {
         match reactor.turn() {
             Ok(Flow::Continue) => {}
@@ -58,7 +56,7 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused>
         }
     };
     reactor.stop();
-    say(&banner::farewell(&reactor));
+    say(banner::farewell(&reactor).trim_end_matches('\n'));
     Ok(exit)
 }
 
@@ -67,7 +65,7 @@ const FREE_EVERY: usize = 1024;
 
 fn build(plan: &Plan, entries: &[Entry], mut bound: Vec<sockets::Bound>) -> Result<Reactor<MioIo>, Refused> {
     let exchange = ExchangeLimits::default();
-    let io = stop::signals().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
+    let io = Interrupt::stream().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
     let io =
         io.map_err(|error| sockets::os_problem(plan, &format!("the event loop cannot be made: {error}")))?;
     let seed = plan.seed.unwrap_or_else(rand::random);

@@ -2,8 +2,8 @@
 
 use super::{Refused, groups};
 use crate::config::{Bind, Listen, Plan, Problem};
-use crate::exit::Exit;
 use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
+use polyport_terminal::Exit;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;

@@ -10,12 +10,11 @@ use polyport_examples::cast::{
 };
 use polyport_examples::clock::{Clock, nanos};
 use polyport_examples::driver::{Driver, End};
-use polyport_examples::exit::{self, Exit, Failure, Outcome};
-use polyport_examples::interrupt::Interrupt;
 use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::style::say;
+use polyport_examples::outcome::{self, Failure, Outcome};
 use polyport_examples::target::{self, Family};
 use polyport_net::Source;
+use polyport_terminal::{Exit, say};
 
 /// Sends to a multicast group or broadcast address, or listens there.
 #[derive(Parser)]
@@ -82,10 +81,10 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    exit::main(run)
+    outcome::main(run)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+#[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
     // `requires` of clap stays silent when an option that conflicts with --listen is given as well
     if !cli.listen && (cli.source.is_some() || cli.span.is_some()) {
@@ -110,7 +109,7 @@ fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
     let (text, count) = (cli.text.as_bytes(), cli.count.unwrap_or(1));
     let plan = Plan { to, text, count, interval: nanos(cli.interval) };
     let clock = Clock::start();
-    let mut driver = Driver::new(socket, false, clock, Interrupt::listen()?);
+    let mut driver = Driver::new(socket, false, clock, outcome::interrupt()?);
     if ifindex != 0 && !to.ip().is_multicast() {
         driver.send_from(Source { ip: target::any_like(to).ip(), ifindex });
     }
@@ -128,7 +127,7 @@ fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
     let clock = Clock::start();
     let until = cli.span.map(|span| nanos(span).saturating_add(clock.now()));
     let mut listener = Listener::new(at, cli.count, until, cli.key.load()?);
-    let mut driver = Driver::new(socket, false, clock, Interrupt::listen()?);
+    let mut driver = Driver::new(socket, false, clock, outcome::interrupt()?);
     say(format_args!("listening at {at}"));
     let end = driver.run(&mut listener)?;
     let (heard, senders) = listener.heard();

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use polyport_examples::exit::{self, Exit, Failure, Outcome};
 use polyport_examples::frame::{OptionArg, Parts, as_object, as_table, build, class};
 use polyport_examples::key::{KeyArgs, generator};
-use polyport_examples::style::{Style, complain, say};
+use polyport_examples::outcome::{self, Failure, Outcome};
 use polyport_examples::text::{hex, unhex};
 use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
+use polyport_terminal::{Exit, Style, complain, say};
 use rand::RngExt;
 
 /// Explains a PPT/1 datagram octet by octet, or builds one.
@@ -127,7 +127,7 @@ struct Encode {
 }
 
 fn main() -> ExitCode {
-    exit::main(|cli: Cli| match cli.command {
+    outcome::main(|cli: Cli| match cli.command {
         Command::Decode(arguments) => decode(&arguments),
         Command::Encode(arguments) => encode(&arguments),
     })
@@ -168,7 +168,7 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
             Ok(octets) if octets.is_empty() => continue,
             Ok(octets) => show(decoder, &octets, as_json),
             Err(error) => {
-                complain(&format!("line {}: {error}", index + 1));
+                complain(format_args!("line {}: {error}", index + 1));
                 Exit::BadInput
             }
         };

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use polyport_examples::{exit, load};
+use polyport_examples::{load, outcome};
 
 fn main() -> ExitCode {
-    exit::main(|args| load::run(&args))
+    outcome::main(|args| load::run(&args))
 }

@@ -6,15 +6,14 @@ use std::time::Duration;
 use clap::Parser;
 use polyport_examples::clock::{Clock, nanos};
 use polyport_examples::driver::{Driver, End};
-use polyport_examples::exit::{self, Exit, Failure, Outcome};
-use polyport_examples::interrupt::Interrupt;
 use polyport_examples::key::{GreaseArg, KeyArgs, generator};
 use polyport_examples::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
-use polyport_examples::style::say;
+use polyport_examples::outcome::{self, Failure, Outcome};
 use polyport_examples::target::{self, Family};
 use polyport_examples::text::positive_duration;
 use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
 use polyport_protocol::client::MtuConfig;
+use polyport_terminal::{Exit, say};
 
 /// Finds the path MTU to a host, with the evidence for it.
 #[derive(Parser)]
@@ -65,10 +64,10 @@ struct Cli {
 const SHORTEST: usize = 64;
 
 fn main() -> ExitCode {
-    exit::main(run)
+    outcome::main(run)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+#[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
     let peer = target::one(&cli.target, cli.family)?;
     let max = cli.max.unwrap_or_else(|| longest(peer));
@@ -95,7 +94,7 @@ fn run(cli: Cli) -> Outcome {
     };
     let before = kernel_mtu(peer);
     let mut prober = Prober::new(ProberConfig { search, method, verbose: cli.verbose }, generator(cli.seed));
-    let mut driver = Driver::new(socket, false, Clock::start(), Interrupt::listen()?);
+    let mut driver = Driver::new(socket, false, Clock::start(), outcome::interrupt()?);
     driver.watch_errors()?;
     let end = driver.run(&mut prober)?;
     let mut finding = prober.outcome()?;

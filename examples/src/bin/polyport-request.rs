@@ -7,16 +7,15 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use polyport_examples::clock::{Clock, nanos};
 use polyport_examples::driver::{Driver, End};
-use polyport_examples::exit::{self, Exit, Failure, Outcome};
-use polyport_examples::interrupt::Interrupt;
 use polyport_examples::key::{GreaseArg, KeyArgs, generator};
 use polyport_examples::mtu::longest;
+use polyport_examples::outcome::{self, Failure, Outcome};
 use polyport_examples::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
-use polyport_examples::style::{Style, remark, say};
 use polyport_examples::target::{self, Family};
-use polyport_examples::text::{escape, millis, positive_duration};
+use polyport_examples::text::{millis, positive_duration};
 use polyport_net::{SocketOptions, UdpSocket};
 use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
+use polyport_terminal::{Exit, Style, escape_payload, remark, say};
 
 /// Sends one request and gets an answer in spite of loss.
 #[derive(Parser)]
@@ -86,10 +85,10 @@ enum PresetArg {
 }
 
 fn main() -> ExitCode {
-    exit::main(run)
+    outcome::main(run)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+#[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
     let peer = target::one(&cli.target, cli.family)?;
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
@@ -99,7 +98,7 @@ fn run(cli: Cli) -> Outcome {
         remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
     }
     let clock = Clock::start();
-    let mut driver = Driver::new(socket, connected, clock, Interrupt::listen()?);
+    let mut driver = Driver::new(socket, connected, clock, outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
     let transmissions = cli.retries.saturating_add(1);
     if cli.raw {
@@ -160,7 +159,7 @@ fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answer, Failure>
         return Ok(Exit::Interrupted);
     }
     let answer = outcome()?;
-    let text = escape(&answer.payload);
+    let text = escape_payload(&answer.payload);
     if cli.quiet {
         say(text);
         return Ok(Exit::Ok);

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use polyport_examples::exit::{self, Exit, Failure, Outcome};
 use polyport_examples::key::{GreaseArg, generator};
+use polyport_examples::outcome::{self, Failure, Outcome};
 use polyport_examples::spoof::{Case, Cell, Guard, Setting, play};
-use polyport_examples::style::{Style, say};
+use polyport_terminal::{Exit, Style, say};
 use serde_json::{Map, Value, json};
 
 /// Shows case by case which forged replies a client takes that is promiscuous, connected, or checks request ids.
@@ -37,10 +37,10 @@ struct Cli {
 type Row = (Case, Vec<(Guard, Cell)>);
 
 fn main() -> ExitCode {
-    exit::main(run)
+    outcome::main(run)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "exit::main hands the arguments over")]
+#[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
     let ip =
         if cli.ipv6 { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };

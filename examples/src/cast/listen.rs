@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use polyport_net::{Pktinfo, RecvMeta, SocketOptions, UdpSocket, interface_name};
 use polyport_protocol::client::Transmit;
 use polyport_protocol::{DecodeError, Decoder, Integrity, Key, Kind, Nanos, Role};
+use polyport_terminal::{escape_payload, say};
 
 use crate::driver::{Client, Fault};
-use crate::exit::Failure;
-use crate::style::say;
-use crate::text::{escape, hex};
+use crate::outcome::Failure;
+use crate::text::hex;
 
 pub use polyport_net::Membership;
 
@@ -89,11 +89,11 @@ impl Listener {
                 let header = frame.header();
                 let kind = if header.kind == Kind::Event { "event" } else { "frame" };
                 let (seq, stream) = (header.seq, hex(&header.stream_id.to_be_bytes()));
-                format!("{kind} {seq} of stream {stream}: \"{}\"", escape(frame.payload()))
+                format!("{kind} {seq} of stream {stream}: \"{}\"", escape_payload(frame.payload()))
             }
             // plain text is as welcome as frames
-            Err(DecodeError::Short | DecodeError::NotOurs) => format!("\"{}\"", escape(datagram)),
-            Err(class) => format!("{class}: \"{}\"", escape(datagram)),
+            Err(DecodeError::Short | DecodeError::NotOurs) => format!("\"{}\"", escape_payload(datagram)),
+            Err(class) => format!("{class}: \"{}\"", escape_payload(datagram)),
         }
     }
 }

@@ -7,8 +7,9 @@ mod send;
 use std::net::{IpAddr, SocketAddr};
 
 use polyport_net::{interface_index, interface_name};
+use polyport_terminal::Exit;
 
-use crate::exit::{Exit, Failure};
+use crate::outcome::Failure;
 
 pub use event::Sealer;
 pub use listen::{Listener, Membership, join};

@@ -5,13 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use polyport_net::{RecvMeta, SocketOptions, UdpSocket};
 use polyport_protocol::Nanos;
 use polyport_protocol::client::{Pacer, Transmit};
+use polyport_terminal::{Exit, escape_payload, say};
 
 use super::event::Sealer;
 use crate::driver::{Client, Fault};
-use crate::exit::{Exit, Failure};
-use crate::style::say;
+use crate::outcome::Failure;
 use crate::target;
-use crate::text::escape;
 
 /// How the socket sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,12 +118,12 @@ impl Client for Sender<'_> {
 
     fn handle_sent(&mut self, _: Nanos, _: &UdpSocket) -> Result<(), Failure> {
         self.sent += 1;
-        say(format_args!("sent {} to {}: \"{}\"", self.sent, self.plan.to, escape(self.plan.text)));
+        say(format_args!("sent {} to {}: \"{}\"", self.sent, self.plan.to, escape_payload(self.plan.text)));
         Ok(())
     }
 
     fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
-        say(format_args!("answer from {}: \"{}\"", meta.peer, escape(datagram)));
+        say(format_args!("answer from {}: \"{}\"", meta.peer, escape_payload(datagram)));
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
 use polyport_net::SocketOptions;
+use polyport_terminal::Exit;
 
 use super::*;
-use crate::exit::Exit;
 
 /// Sends one datagram at `at`, and ends with the first answer, fault or at `until`.
 struct Ping {
@@ -128,6 +128,6 @@ fn a_failure_of_the_client_and_a_signal_end_the_run() {
     server.send_to(b"fail", own.socket().local_addr().unwrap()).unwrap();
     let failure = own.run(&mut Ping::new(to, 0, 20 * SECOND)).unwrap_err();
     assert_eq!(failure.exit, Exit::Protocol);
-    own.interrupt = Interrupt::raised();
+    own.interrupt.ask();
     assert_eq!(own.run(&mut Ping::new(to, 0, 20 * SECOND)).unwrap(), End::Interrupted);
 }

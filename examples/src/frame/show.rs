@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use polyport_protocol::{DecodeError, Frame};
+use polyport_terminal::{Style, escape_payload};
 use serde_json::{Value, json};
 
 use super::explain::explain;
-use crate::style::Style;
-use crate::text::{escape, hex};
+use crate::text::hex;
 
 /// What a decoder said.
 type Verdict<'d> = Result<Frame<'d>, DecodeError>;
@@ -60,7 +60,7 @@ fn values(frame: &Frame<'_>) -> Value {
         "timestamp": header.timestamp,
         "key_id": frame.options().key_id(),
         "payload": hex(frame.payload()),
-        "text": escape(frame.payload()),
+        "text": escape_payload(frame.payload()),
         "padding": frame.padding(),
     })
 }

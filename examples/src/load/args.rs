@@ -12,8 +12,8 @@ use super::pacing::Pacing;
 use super::plan::{Distribution, Rate};
 use super::threshold::Threshold;
 use crate::clock::nanos;
-use crate::exit::Failure;
 use crate::key::{KeyArgs, generator};
+use crate::outcome::Failure;
 use crate::target::{Family, many};
 
 /// Load tester for UDP services that speak PPT/1, and for echoes that do not.
@@ -145,7 +145,7 @@ fn span(name: &str, span: Duration) -> Result<Nanos, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
+    use polyport_terminal::Exit;
 
     fn config(line: &str) -> Result<Config, Exit> {
         let args =

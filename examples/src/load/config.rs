@@ -10,7 +10,7 @@ use super::frame::Shape;
 use super::ledger::LedgerConfig;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
-use crate::exit::Failure;
+use crate::outcome::Failure;
 
 /// A run.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use polyport_protocol::client::Pacer;
 use polyport_protocol::{MILLISECOND, Nanos};
+use polyport_terminal::{Exit, Interrupt};
 
 use super::config::Config;
 use super::exchange::Exchange;
@@ -13,8 +14,7 @@ use super::pacing::{self, Pacing};
 use super::progress::Progress;
 use super::summary::Summary;
 use crate::clock::Clock;
-use crate::exit::{Exit, Failure};
-use crate::interrupt::Interrupt;
+use crate::outcome::Failure;
 
 /// How often timeouts are noticed. They are judged by the times of the datagrams, so this moves no result; it only
 /// delays the count in flight.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use polyport_net::{Pktinfo, RecvBatch, SlotLayout, SocketOptions, UdpSocket};
 use polyport_protocol::client::{Pacer, Slot};
 use polyport_protocol::{Decoder, Integrity, Nanos, Role};
+use polyport_terminal::Exit;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -18,8 +19,8 @@ use super::outbox::{BATCH, Departure, Outbox, Pending};
 use super::plan::Turns;
 use super::summary::Local;
 use crate::clock::Clock;
-use crate::exit::{Exit, Failure};
 use crate::key::generator;
+use crate::outcome::Failure;
 use crate::target::any_like;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.

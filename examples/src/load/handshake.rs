@@ -1,12 +1,12 @@
 //! Before the load: every target must answer once, so that a wrong port is a sentence and not a table of losses.
 
 use polyport_protocol::{MILLISECOND, Nanos};
+use polyport_terminal::{Exit, Interrupt};
 
 use super::exchange::Exchange;
 use super::pacing::Pacing;
 use crate::clock::Clock;
-use crate::exit::{Exit, Failure};
-use crate::interrupt::Interrupt;
+use crate::outcome::Failure;
 
 /// Datagrams each target gets at most, if it stays silent. Five lose one answer in ten only once in 100 000.
 const TRIES: u32 = 5;

@@ -41,10 +41,10 @@ pub mod summary;
 pub mod threshold;
 pub mod unit;
 
+use polyport_terminal::{Exit, Style, remark, say};
+
 use crate::clock::nanos;
-use crate::exit::{Exit, Outcome};
-use crate::interrupt::Interrupt;
-use crate::style::{Style, remark, say};
+use crate::outcome::{self, Outcome};
 
 /// The program: runs a load, prints the result, and says how it went.
 ///
@@ -52,7 +52,7 @@ use crate::style::{Style, remark, say};
 /// See [`args::Args::config`] and [`engine::run`].
 pub fn run(args: &args::Args) -> Outcome {
     let config = args.config()?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = outcome::interrupt()?;
     let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     if args.json {

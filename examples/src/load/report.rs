@@ -1,5 +1,7 @@
 //! The result of a run as text.
 
+use polyport_terminal::Style;
+
 use super::config::Config;
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
@@ -8,7 +10,6 @@ use super::stream::Tally;
 use super::summary::{Port, Summary};
 use super::threshold::Judgement;
 use super::unit::{per_second, percent, span};
-use crate::style::Style;
 
 /// The summary screen. With `per_port`, every target has a row.
 #[must_use]

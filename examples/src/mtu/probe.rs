@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use polyport_net::{ErrorOrigin, QueuedError, RecvMeta};
 use polyport_protocol::client::{MtuConfig, MtuInput, MtuSearch, Transmit};
 use polyport_protocol::{Key, Nanos};
+use polyport_terminal::{Exit, remark};
 use rand::rngs::StdRng;
 
 use super::echo::{Echo, Method};
 use super::overhead;
 use super::report::{Finding, NextHop};
 use crate::driver::{Client, Fault};
-use crate::exit::{Exit, Failure};
-use crate::style::remark;
+use crate::outcome::Failure;
 use crate::text::millis;
 
 /// How to search.

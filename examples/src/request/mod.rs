@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 
 use polyport_net::UdpSocket;
 use polyport_protocol::Nanos;
+use polyport_terminal::{Exit, say};
 
-use crate::exit::{Exit, Failure};
-use crate::style::say;
+use crate::outcome::Failure;
 use crate::text::seconds;
 
 pub use ppt::{Ppt, PptConfig};

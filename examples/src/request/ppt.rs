@@ -7,11 +7,12 @@ use polyport_protocol::client::{
     Failure as Ended, Input, Reject, RejectCounters, Request, RequestClient, RequestConfig, Transmit,
 };
 use polyport_protocol::{Code, Frame, Kind, Nanos};
+use polyport_terminal::Exit;
 use rand::rngs::StdRng;
 
 use super::{Answer, Progress, refused, unsent};
 use crate::driver::{Client, Fault};
-use crate::exit::{Exit, Failure};
+use crate::outcome::Failure;
 
 /// Octets 8 to 15 of a frame are its request id [P-26].
 const ID: std::ops::Range<usize> = 8..16;

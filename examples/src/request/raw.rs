@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use polyport_net::{RecvMeta, UdpSocket};
 use polyport_protocol::Nanos;
 use polyport_protocol::client::{Textbook, Transmit};
+use polyport_terminal::Exit;
 
 use super::{Answer, Progress, unsent};
 use crate::driver::{Client, Fault};
-use crate::exit::{Exit, Failure};
+use crate::outcome::Failure;
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]

@@ -10,12 +10,13 @@ use std::time::Duration;
 use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable};
 use polyport_protocol::client::{Input, Request, RequestClient, RequestConfig};
 use polyport_protocol::{Grease, Header, Key, MILLISECOND, Nanos};
+use polyport_terminal::Exit;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::forge::{Forged, forged, genuine, header};
 use super::{Case, Cell, Guard};
-use crate::exit::{Exit, Failure};
+use crate::outcome::Failure;
 
 /// Where and with which randomness the cases are played.
 #[derive(Clone, Copy, Debug)]

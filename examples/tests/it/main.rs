@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod cast;
+mod colours;
 mod frame;
 mod mtu;
 mod request;

@@ -29,6 +29,11 @@ pub(crate) fn run(binary: &str, arguments: &[&str]) -> Run {
 /// Starts one of the binaries.
 #[track_caller]
 pub(crate) fn start(binary: &str, arguments: &[&str]) -> Child {
+    command(binary, arguments).spawn().unwrap()
+}
+
+/// One of the binaries, about to be started.
+pub(crate) fn command(binary: &str, arguments: &[&str]) -> Command {
     let path = match binary {
         "request" => env!("CARGO_BIN_EXE_polyport-request"),
         "cast" => env!("CARGO_BIN_EXE_polyport-cast"),
@@ -37,13 +42,9 @@ pub(crate) fn start(binary: &str, arguments: &[&str]) -> Child {
         "frame" => env!("CARGO_BIN_EXE_polyport-frame"),
         other => panic!("no binary {other}"),
     };
-    Command::new(path)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    let mut command = Command::new(path);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// Waits for the end of `child`; one that outlives the deadline is killed and fails the test.

@@ -6,6 +6,7 @@ use polyport_abi::{
     ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
     pp_host,
 };
+use polyport_terminal::Escaped;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -156,39 +157,9 @@ impl fmt::Display for Record {
     }
 }
 
-/// Bytes of a stranger as one line: control characters and invalid UTF-8 escaped.
-pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control()
-                    || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-                {
-                    write!(f, "{}", c.escape_default())?;
-                } else {
-                    fmt::Write::write_char(f, c)?;
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_strangers_stay_one_line() {
-        assert_eq!(Escaped(b"plain 'text'").to_string(), "plain 'text'");
-        assert_eq!(Escaped(b"a\nb\x1b[1m\0\xffz").to_string(), "a\\nb\\u{1b}[1m\\u{0}\\xffz");
-        assert_eq!(Escaped("gr\u{fc}n \u{202e}x".as_bytes()).to_string(), "gr\u{fc}n \\u{202e}x");
-    }
 
     #[test]
     fn every_function_survives_nonsense() {

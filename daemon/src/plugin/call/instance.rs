@@ -7,6 +7,7 @@ use super::record::{Cells, Record, TimerRequest};
 use crate::exchange::{Exchange, to_pp_addr};
 use crate::plugin::load::{Plugin, Values};
 use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
+use polyport_terminal::Escaped;
 use std::ffi::{CString, c_void};
 use std::net::SocketAddr;
 use std::ptr::{self, NonNull};
@@ -237,7 +238,7 @@ fn blank_error() -> pp_error {
 
 fn refused(error: &pp_error) -> CreateError {
     let end = error.msg.iter().position(|&b| b == 0).unwrap_or(error.msg.len());
-    let said = super::host::Escaped(error.msg.get(..end).unwrap_or_default()).to_string();
+    let said = Escaped(error.msg.get(..end).unwrap_or_default()).to_string();
     let message = if said.is_empty() { "the plugin refused without a word".to_owned() } else { said };
     CreateError { option: error.opt.checked_sub(1).and_then(|i| usize::try_from(i).ok()), message }
 }

@@ -7,7 +7,7 @@
 //! prefetch   a word to the CPU about memory needed soon             [unsafe]
 //! ```
 
-pub(crate) mod host;
+mod host;
 mod instance;
 mod prefetch;
 mod record;

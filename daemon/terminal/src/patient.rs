@@ -1,7 +1,7 @@
 //! Where log lines go when it is no terminal: written without waiting for whoever reads them.
 //!
-//! The loop's own thread writes the log. A collector that hangs fills its pipe, and a write that waits for it would
-//! stop every listener, and the signals with them. So a line that finds no room is left out, and counted.
+//! The thread that serves writes the log as well. A collector that hangs fills its pipe, and a write that waits for it
+//! would stop the whole program, its signals included. So a line that finds no room is left out, and counted.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -11,14 +11,16 @@ use std::os::fd::AsFd;
 /// What a pipe that is ready takes at once, bytes (`pipe(7)`); a stream socket that is ready takes more (`unix(7)`).
 const AT_ONCE: usize = libc::PIPE_BUF;
 
-/// How long a line may wait for a reader that is only slow. Once that was in vain, none waits until one has gone through:
-/// a reader that hangs costs this much in all.
-pub(super) const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How long a line may wait for a reader that is only slow. One that hangs costs this much in all.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const NONE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Each call of `write` takes a whole line, and always succeeds.
+/// Writes log lines to a pipe, a socket or a file, and leaves out what nobody reads in time.
+///
+/// Each call of `write` takes a whole line, and always succeeds. A reader that is slow is waited for, 100 ms at most; once
+/// that was in vain, no line waits until one has gone through. The line that goes through first says how many are missing.
 #[derive(Debug)]
-pub(super) struct Patient<F> {
+pub struct PatientWriter<F> {
     to: F,
     patience: Timespec,
     /// Lines left out since the last that went through.
@@ -27,9 +29,10 @@ pub(super) struct Patient<F> {
     torn: bool,
 }
 
-impl<F: AsFd + Write> Patient<F> {
-    pub(super) const fn new(to: F, patience: Timespec) -> Self {
-        Self { to, patience, lost: 0, torn: false }
+impl<F: AsFd + Write> PatientWriter<F> {
+    /// A writer to `to`.
+    pub const fn new(to: F) -> Self {
+        Self { to, patience: PATIENCE, lost: 0, torn: false }
     }
 
     /// False when there is no room for the whole of it. A reader that is gone takes everything.
@@ -58,7 +61,7 @@ impl<F: AsFd + Write> Patient<F> {
     }
 }
 
-impl<F: AsFd + Write> Write for Patient<F> {
+impl<F: AsFd + Write> Write for PatientWriter<F> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lost > 0 {
             let end = if self.torn { "\n" } else { "" };
@@ -88,11 +91,16 @@ mod tests {
     use super::*;
     use std::io::{Read, pipe};
 
+    /// A writer that waits for nobody.
+    fn hasty<F: AsFd + Write>(to: F) -> PatientWriter<F> {
+        PatientWriter { patience: NONE, ..PatientWriter::new(to) }
+    }
+
     #[test]
     fn a_reader_that_hangs_holds_nobody_and_hears_what_it_missed() {
         for len in [100, AT_ONCE + 100] {
             let (mut reader, writer) = pipe().unwrap();
-            let mut log = Patient::new(writer, NONE);
+            let mut log = hasty(writer);
             let line = |number: u64| format!("{number:0len$}\n");
             for number in 0..5000 {
                 log.write_all(line(number).as_bytes()).unwrap();
@@ -118,10 +126,10 @@ mod tests {
     fn a_reader_that_is_gone_and_a_file_are_no_reason_to_lose_count() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut log = Patient::new(writer, NONE);
+        let mut log = hasty(writer);
         log.write_all(b"to nobody\n").unwrap();
         assert_eq!(log.lost, 0);
-        let mut log = Patient::new(tempfile::tempfile().unwrap(), NONE);
+        let mut log = hasty(tempfile::tempfile().unwrap());
         for _ in 0..1000 {
             log.write_all(&[b'x'; 1000]).unwrap();
         }

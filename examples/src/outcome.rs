@@ -1,4 +1,4 @@
-//! How a client ends: the codes of `sysexits.h`, one line on stderr, and `main` around both.
+//! How a client ends: with an exit code, after one line on stderr if it failed, and `main` around both.
 
 use std::fmt;
 use std::io;
@@ -6,46 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polyport_net::{BindError, ResolveError};
-
-use crate::style;
-
-/// Exit codes: the names and numbers of `sysexits.h`, with two from elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// All went well.
-    Ok = 0,
-    /// The command line is wrong.
-    Usage = 64,
-    /// An input is wrong: a frame, a key, a file.
-    BadInput = 65,
-    /// No such host or service.
-    HostNotFound = 68,
-    /// Nobody answers.
-    NoReply = 69,
-    /// Our own fault.
-    Software = 70,
-    /// The operating system refused something.
-    Os = 71,
-    /// An output file cannot be made.
-    CannotCreate = 73,
-    /// Reading or writing failed.
-    Io = 74,
-    /// The other side does not speak the protocol, or says that it cannot serve.
-    Protocol = 76,
-    /// A permission is missing.
-    Permission = 77,
-    /// A threshold was missed; the number is that of k6.
-    Threshold = 99,
-    /// Ctrl-C, after what was known has been printed: 128 and SIGINT's number.
-    Interrupted = 130,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
+use polyport_terminal::{Exit, Interrupt, complain};
 
 /// An error for the user: one line that says what, where and what to do, and the code to end with.
 #[derive(Debug)]
@@ -115,6 +76,14 @@ impl From<ResolveError> for Failure {
     }
 }
 
+/// Listens to Ctrl-C.
+///
+/// # Errors
+/// The system's.
+pub fn interrupt() -> Result<Interrupt, Failure> {
+    Interrupt::listen().map_err(|error| Failure::new(Exit::Os, format!("cannot listen to signals: {error}")))
+}
+
 /// `main` of a client: parses the command line, runs, prints the failure if there is one, maps it to a code.
 ///
 /// Help and version end with 0, a wrong command line with 64 instead of clap's 2.
@@ -124,7 +93,7 @@ pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            // a reader that has gone leaves nobody to tell
+            // A reader that has gone leaves nobody to tell.
             drop(error.print());
             return exit.into();
         }
@@ -132,7 +101,7 @@ pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
     match run(arguments) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            style::complain(&failure);
+            complain(&failure);
             failure.exit.into()
         }
     }
