@@ -1,7 +1,7 @@
 //! The command line: what was typed, and what is done about it.
 
+use crate::apply;
 use crate::config::{self, Problems, Reading};
-use crate::start;
 use clap::{Args, Parser, Subcommand};
 use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
 use std::ffi::OsString;
@@ -95,7 +95,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn serve(args: &Run) -> Exit {
     init_log(&args.log);
-    match start::serve(args.plan.read(), &args.plan.plugin_dir) {
+    match apply::serve(args.plan.read(), &args.plan.plugin_dir) {
         Ok(exit) => exit,
         Err(refused) => {
             print_problems(&refused.problems);
@@ -105,10 +105,10 @@ fn serve(args: &Run) -> Exit {
 }
 
 fn check_plan(args: &Check) -> Exit {
-    match start::prepare(args.plan.read(), &args.plan.plugin_dir) {
-        Ok((plan, _)) => {
+    match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
+        Ok(prepared) => {
             if !args.json {
-                say(format_args!("ok: {}", start::extent(&plan)));
+                say(format_args!("ok: {}", apply::extent(&prepared.plan)));
             }
             Exit::Ok
         }

@@ -15,6 +15,7 @@
 //! `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `plugin` and in
 //! `polyport-net`, nowhere else.
 
+pub mod apply;
 pub mod cli;
 pub mod config;
 pub mod exchange;
@@ -23,5 +24,4 @@ pub mod limits;
 pub mod metrics;
 pub mod plugin;
 pub mod reactor;
-pub mod start;
 pub mod value;

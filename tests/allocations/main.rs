@@ -68,7 +68,9 @@ mod tests {
                 let values = Rc::new(Values::check(plugin.options(), &[]).unwrap());
                 let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
                 let on_fault = OnFault::Drop;
-                reactor.add(ListenerSpec { name, local, socket, plugin, values, on_fault }).unwrap();
+                reactor
+                    .add(ListenerSpec { name, local, socket, plugin, values, on_fault, kernel_drops_seen: 0 })
+                    .unwrap();
                 SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()))
             };
             let (exact, any) = (listen(Ipv4Addr::LOCALHOST), listen(Ipv4Addr::UNSPECIFIED));

@@ -13,6 +13,8 @@ mod binding;
 #[cfg(test)]
 mod broken_handlers;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod defaults;

@@ -120,6 +120,7 @@ impl Bench {
             plugin,
             values,
             on_fault: bind.on_fault,
+            kernel_drops_seen: 0,
         };
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);

@@ -156,6 +156,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         plugin,
         values,
         on_fault: OnFault::Drop,
+        kernel_drops_seen: 0,
     };
     assert!(matches!(bench.reactor.add(spec), Err(AddError::Register(_))));
     bench.turn().unwrap();

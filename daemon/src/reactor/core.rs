@@ -1,7 +1,7 @@
 //! The reactor: a value with one owner thread, and what a visit works with.
 
 use super::due::{Delayed, ReadyList, Timers};
-use super::io::{Event, Io, Now, nanos};
+use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
 use super::probe::{Sampler, SlowWatch};
 use super::send::Transmitter;
@@ -113,6 +113,13 @@ impl<I: Io> Reactor<I> {
     /// Takes or leaves the ways that only save time; all are taken unless this says otherwise.
     pub fn set_shortcuts(&mut self, shortcuts: Shortcuts) {
         self.core.shortcuts = shortcuts;
+    }
+
+    /// The socket of a listener.
+    #[must_use]
+    pub fn socket(&self, token: Token) -> Option<&I::Socket> {
+        let listener = self.listeners.get(token.index as usize)?;
+        (listener.token == token).then_some(&listener.socket)
     }
 
     /// The I/O, for tests that play the world.

@@ -2,6 +2,7 @@
 
 use crate::metrics::Counters;
 use crate::plugin::CreateError;
+use crate::reactor::io::Token;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 /// What one listener counted.
 #[derive(Clone, Debug)]
 pub struct ListenerReport<'a> {
+    /// Names it to the reactor.
+    pub token: Token,
     /// Name in the configuration.
     pub name: &'a Arc<str>,
     /// The bound address.

@@ -39,6 +39,8 @@ pub struct ListenerSpec<S> {
     pub values: Rc<Values>,
     /// What happens when the handler breaks.
     pub on_fault: OnFault,
+    /// Drops of the kernel at this socket that somebody has counted already; modulo 2^32.
+    pub kernel_drops_seen: u32,
 }
 
 /// The state of a listener's handler.
@@ -114,7 +116,7 @@ impl<S> Listener<S> {
             broken: false,
             marked: false,
             watch_failed: false,
-            kernel_drops_seen: 0,
+            kernel_drops_seen: spec.kernel_drops_seen,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),
@@ -126,6 +128,7 @@ impl<S> Listener<S> {
     /// What it counted so far.
     pub(crate) fn report(&self) -> ListenerReport<'_> {
         ListenerReport {
+            token: self.token,
             name: &self.name,
             local: self.local,
             plugin: self.plugin.name(),

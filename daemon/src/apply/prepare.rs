@@ -19,10 +19,12 @@ pub struct Entry {
     pub values: Rc<Values>,
 }
 
-/// The entries of a plan, in the order of `plan.listen`, and the loader their plugins came from: the staged
-/// copies of the libraries stay until it is dropped, because backtraces read symbols from them.
+/// A plan with its plugins, and the loader they came from: the staged copies of the libraries stay until it is
+/// dropped, because backtraces read symbols from them.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The plan.
+    pub plan: Plan,
     /// One for each `[[listen]]` table.
     pub entries: Vec<Entry>,
     _loader: Loader,
@@ -33,7 +35,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<(Plan, Prepared), Problems> {
+pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Prepared, Problems> {
     let Reading { mut plan, mut problems } = reading;
     let search = SearchPath::new(
         plugin_dirs,
@@ -55,7 +57,7 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<(Plan, Prepa
         }
     }
     plan.hide(&secrets, &mut problems);
-    problems.into_result((plan, Prepared { entries, _loader: loader }))
+    problems.into_result(Prepared { plan, entries, _loader: loader })
 }
 
 /// A plugin's own refusal, shown at the option it blames.

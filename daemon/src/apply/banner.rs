@@ -1,7 +1,7 @@
 //! What a person reads: the table at the start, the equation at the end.
 
-use super::prepare::Entry;
-use super::sockets::Bound;
+use super::prepare::{Entry, Prepared};
+use super::running::Running;
 use crate::config::{Bind, Listen, Plan, RawValue};
 use crate::metrics::Counters;
 use crate::plugin::OptionSpec;
@@ -12,33 +12,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One line of the table: a bind address or range of an entry.
 #[derive(Debug)]
-pub(super) struct Row {
+struct Row {
     entry: usize,
     address: String,
     first: SocketAddr,
 }
 
 /// The addresses as they were bound, a range in one row.
-pub(super) fn rows(plan: &Plan, bound: &[Bound]) -> Vec<Row> {
+fn rows(running: &Running) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut last = None;
-    for socket in bound {
-        if last == Some((socket.entry, socket.bind)) {
+    for (report, (_, place)) in running.reactor.reports().zip(running.served()) {
+        if last.replace((place.entry, place.bind)) == Some((place.entry, place.bind)) {
             continue;
         }
-        last = Some((socket.entry, socket.bind));
-        let bind = plan.listen.get(socket.entry).and_then(|listen| listen.bind.get(socket.bind));
-        let address = bind.map_or_else(|| socket.local.to_string(), |bind| shown(bind, socket.local));
-        rows.push(Row { entry: socket.entry, address, first: socket.local });
+        let bind = place.of(&running.prepared.plan).map(|(_, bind)| bind);
+        let address = bind.map_or_else(|| report.local.to_string(), |bind| shown(bind, report.local));
+        rows.push(Row { entry: place.entry, address, first: report.local });
     }
     rows
 }
 
 /// The table of listeners: what each does, and one line to try it.
-pub(super) fn table(plan: &Plan, entries: &[Entry], rows: &[Row]) -> String {
+pub(super) fn table(running: &Running) -> String {
+    let Prepared { plan, entries, .. } = &running.prepared;
+    let rows = rows(running);
     let mut lines = vec![["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned)];
     let mut last = None;
-    for row in rows {
+    for row in &rows {
         let Some(listen) = plan.listen.get(row.entry) else { continue };
         let first = last.replace(row.entry) != Some(row.entry);
         let name = if first { listen.name.clone() } else { String::new() };
@@ -70,7 +71,7 @@ pub(crate) fn extent(plan: &Plan) -> String {
 }
 
 /// What was served, and that nothing is missing.
-pub(super) fn farewell(reactor: &Reactor<MioIo>) -> String {
+pub(super) fn closing(reactor: &Reactor<MioIo>) -> String {
     let mut order = Vec::new();
     let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
     for report in reactor.reports() {

@@ -5,19 +5,27 @@ use crate::reactor::{Membership, Socket, interface_name};
 use std::io;
 use std::net::IpAddr;
 
-/// Joins the groups of `listen` that a socket bound to `bind` hears; what fails comes back in words.
-pub(super) fn join(listen: &Listen, bind: &Bind, socket: &Socket) -> Vec<Problem> {
+/// The groups of `listen` that a socket bound to `bind` hears.
+pub(super) fn heard(listen: &Listen, bind: &Bind) -> Vec<Membership> {
+    listen.join.iter().filter(|join| join.is_heard_at(bind)).map(membership).collect()
+}
+
+fn membership(join: &Join) -> Membership {
+    Membership { group: join.group, source: join.source, ifindex: join.ifindex }
+}
+
+/// Joins the groups of `listen` that a socket bound to `bind` hears, but for those it is in already; what fails comes
+/// back in words.
+pub(super) fn join(listen: &Listen, bind: &Bind, socket: &Socket, already: &[Membership]) -> Vec<Problem> {
     let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
     heard
-        .filter_map(|join| {
-            let membership = Membership { group: join.group, source: join.source, ifindex: join.ifindex };
-            match socket.join_group(&membership) {
-                Ok(()) => {
-                    report(listen, bind, join);
-                    None
-                }
-                Err(error) => Some(problem(listen, bind, join, &error)),
+        .filter(|join| !already.contains(&membership(join)))
+        .filter_map(|join| match socket.join_group(&membership(join)) {
+            Ok(()) => {
+                report(listen, bind, join);
+                None
             }
+            Err(error) => Some(problem(listen, bind, join, &error)),
         })
         .collect()
 }
@@ -108,7 +116,7 @@ mod tests {
         let (listen, bind) = (&plan.listen[0], &plan.listen[0].bind[0]);
         let socket = Socket::bind("0.0.0.0:0".parse().unwrap(), &SocketOptions::default()).unwrap();
         let mut problems = plan.problems();
-        let failed = join(listen, bind, &socket);
+        let failed = join(listen, bind, &socket, &[]);
         let count = failed.len();
         failed.into_iter().for_each(|problem| problems.push(problem));
         (problems.render(false), count)

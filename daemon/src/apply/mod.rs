@@ -1,0 +1,28 @@
+//! From a plan, or from the difference of two plans, to a reactor. Only this room adds, changes and removes
+//! listeners; the reactor knows nothing of configurations.
+//!
+//! ```text
+//! serve     a plan -> plugins, sockets, listeners -> served until somebody asks to stop
+//! prepare   the plugins of a plan: loaded, and their options checked
+//! steps     two plans -> what stays, changes, comes and goes
+//! running   a plan on a reactor; taking the steps to the next plan
+//! sockets   binding
+//! groups    joining
+//! banner    what a person reads at the start and at the end
+//! refused   why nothing was started or changed
+//! ```
+
+mod banner;
+mod groups;
+mod prepare;
+mod refused;
+mod running;
+mod serve;
+mod sockets;
+mod steps;
+
+pub(crate) use banner::extent;
+pub use prepare::{Entry, Prepared, prepare};
+pub use refused::Refused;
+pub use running::{Changed, Running};
+pub use serve::{serve, serve_with};

@@ -1,0 +1,28 @@
+//! Why nothing was started, or changed.
+
+use crate::config::{Plan, Problem, Problems};
+use polyport_terminal::Exit;
+
+/// Everything is as it was before; these are the reasons.
+#[derive(Debug)]
+pub struct Refused {
+    /// All of them.
+    pub problems: Problems,
+    /// The exit code that says which kind it is.
+    pub exit: Exit,
+}
+
+impl From<Problems> for Refused {
+    fn from(problems: Problems) -> Self {
+        Self { problems, exit: Exit::Config }
+    }
+}
+
+impl Refused {
+    /// A refusal of the operating system that belongs to no place in the configuration.
+    pub(super) fn by_system(plan: &Plan, title: &str) -> Self {
+        let mut problems = plan.problems();
+        problems.push(Problem::new("system", title));
+        Self { problems, exit: Exit::Os }
+    }
+}

@@ -1,0 +1,191 @@
+//! Binding: every address of a plan with its groups, or none.
+
+use super::groups;
+use super::refused::Refused;
+use super::steps::Place;
+use crate::config::{Bind, Listen, Plan, Problem};
+use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
+use polyport_terminal::Exit;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+/// One bound socket.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) place: Place,
+    pub(super) local: SocketAddr,
+    pub(super) socket: Socket,
+    /// What a former owner has counted.
+    pub(super) kernel_drops_seen: u32,
+}
+
+/// Descriptors the daemon needs besides its sockets: standard streams, epoll, signal pipe, plugin files
+/// while they are read, and some reserve.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Binds these places of a plan; all failures are reported together, and then no socket is left open. `total` is how
+/// many sockets there will be in all.
+pub(super) fn bind(
+    plan: &Plan,
+    places: impl Iterator<Item = Place>,
+    total: usize,
+) -> Result<Vec<Bound>, Refused> {
+    raise_descriptor_limit(plan, total)?;
+    let mut bound = Vec::with_capacity(places.size_hint().1.unwrap_or(total).min(total));
+    let mut problems = plan.problems();
+    let (mut exit, mut clamped) = (None, None);
+    for place in places {
+        let Some((listen, bind)) = place.of(plan) else { continue };
+        match open(listen, place.address) {
+            Ok((socket, local)) => {
+                for problem in groups::join(listen, bind, &socket, &[]) {
+                    exit = exit.or(Some(Exit::Os));
+                    problems.push(problem);
+                }
+                if clamped != Some(place.entry) && report_buffers(listen, &socket) {
+                    clamped = Some(place.entry);
+                }
+                bound.push(Bound { place, local, socket, kernel_drops_seen: 0 });
+            }
+            Err(error) => {
+                exit = exit.or_else(|| Some(exit_code(&error.source)));
+                problems.push(problem(listen, bind, &error));
+            }
+        }
+    }
+    match exit {
+        None => Ok(bound),
+        Some(exit) => Err(Refused { problems, exit }),
+    }
+}
+
+/// The socket of the place `was` a second time, set up as `place` asks for. Until somebody calls [`leave_groups`] it is
+/// in the groups of both. What the system cannot take back, a larger buffer for example, stays.
+pub(super) fn take_over(
+    socket: &Socket,
+    (old, was): (&Plan, Place),
+    (new, place): (&Plan, Place),
+) -> Result<Bound, Refused> {
+    let (Some((before, bound)), Some((listen, bind))) = (was.of(old), place.of(new)) else {
+        return Err(Refused::by_system(new, &format!("{} is in neither plan", place.address)));
+    };
+    let adopted = socket.as_fd().try_clone_to_owned();
+    let adopted = adopted.and_then(|fd| Socket::adopt(fd, &options(listen, place.address)));
+    let adopted = adopted.map_err(|error| {
+        let mut problems = new.problems();
+        let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
+        problems.push(Problem::new("bind", title).at(&bind.span, "this address"));
+        Refused { problems, exit: Exit::Os }
+    })?;
+    let found = groups::join(listen, bind, &adopted, &groups::heard(before, bound));
+    if !found.is_empty() {
+        let mut problems = new.problems();
+        found.into_iter().for_each(|problem| problems.push(problem));
+        return Err(Refused { problems, exit: Exit::Os });
+    }
+    let local = adopted.local_addr().unwrap_or(place.address);
+    // The listener that goes counts until it is removed; what comes between the two looks nobody counts.
+    let kernel_drops_seen = adopted.drops().ok().flatten().unwrap_or(0);
+    Ok(Bound { place, local, socket: adopted, kernel_drops_seen })
+}
+
+/// Undoes what [`take_over`] did for `place` to a socket that goes on as that of `was`.
+pub(super) fn give_back(socket: &Socket, (new, place): (&Plan, Place), (old, was): (&Plan, Place)) {
+    leave_groups(socket, (new, place), (old, was));
+    if let Some((listen, _)) = was.of(old)
+        && let Ok(fd) = socket.as_fd().try_clone_to_owned()
+        && let Err(error) = Socket::adopt(fd, &options(listen, was.address))
+    {
+        log::warn!("listener {}: its socket keeps settings of the refused plan: {error}", listen.name);
+    }
+}
+
+/// Leaves the groups that `was` hears and `place` does not.
+pub(super) fn leave_groups(socket: &Socket, (old, was): (&Plan, Place), (new, place): (&Plan, Place)) {
+    let (Some((before, bound)), Some((after, bind))) = (was.of(old), place.of(new)) else { return };
+    let stay = groups::heard(after, bind);
+    for membership in groups::heard(before, bound).iter().filter(|group| !stay.contains(group)) {
+        // A group that was never joined, or whose interface is gone, is left already.
+        if let Err(error) = socket.leave_group(membership) {
+            log::debug!("listener {}: cannot leave {}: {error}", before.name, membership.group);
+        }
+    }
+}
+
+fn open(listen: &Listen, address: SocketAddr) -> Result<(Socket, SocketAddr), BindError> {
+    let socket = Socket::bind(address, &options(listen, address))?;
+    let local = socket.local_addr().unwrap_or(address);
+    Ok((socket, local))
+}
+
+fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
+    // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
+    // long. Over IPv6 they do not, and the path has to be learnt.
+    let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));
+    SocketOptions {
+        recv_buffer: listen.socket.recv_buffer,
+        send_buffer: listen.socket.send_buffer,
+        reuse_addr: listen.socket.share,
+        broadcast: listen.socket.broadcast,
+        path_mtu_discovery: if believes { None } else { Some(PathMtuDiscovery::Omit) },
+        ..SocketOptions::default()
+    }
+}
+
+fn problem(listen: &Listen, bind: &Bind, error: &BindError) -> Problem {
+    Problem::new("bind", format!("listener `{}`: {error}", listen.name)).at(&bind.span, "this address")
+}
+
+fn exit_code(error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        Exit::Busy
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        Exit::Permission
+    } else {
+        Exit::Os
+    }
+}
+
+/// Says once an entry when the kernel gave smaller buffers than were asked for; true when it did (R39).
+fn report_buffers(listen: &Listen, socket: &Socket) -> bool {
+    let Ok(buffers) = socket.buffers() else { return false };
+    for (name, sysctl, size) in
+        [("recv_buffer", "rmem_max", buffers.recv), ("send_buffer", "wmem_max", buffers.send)]
+    {
+        if size.clamped() {
+            log::warn!(
+                "listener {}: {name}: asked for {} bytes, got {}; raise net.core.{sysctl} or grant CAP_NET_ADMIN",
+                listen.name,
+                size.asked.unwrap_or(0),
+                size.got
+            );
+        }
+    }
+    buffers.recv.clamped() || buffers.send.clamped()
+}
+
+/// Raises the soft limit to the hard one; refuses a plan that needs more than that (R37).
+fn raise_descriptor_limit(plan: &Plan, sockets: usize) -> Result<(), Refused> {
+    let needed = sockets as u64 + OTHER_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    if let Some(hard) = limit.maximum.filter(|hard| *hard < needed) {
+        // Who may raise the hard limit gets what the plan needs; everybody else is told.
+        if setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: Some(needed) }).is_ok() {
+            return Ok(());
+        }
+        let title = format!(
+            "{sockets} addresses need {needed} file descriptors, and the limit is {hard}; raise it (`ulimit -n {needed}`, \
+             LimitNOFILE= of a systemd unit)"
+        );
+        return Err(Refused::by_system(plan, &title));
+    }
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            log::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+        }
+    }
+    Ok(())
+}
