@@ -22,4 +22,3 @@ pub mod metrics;
 pub mod plugin;
 pub mod reactor;
 pub mod start;
-pub mod value;
