@@ -8,9 +8,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
     ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-plugin", "polyport-value"]),
     ("polyport-echo", &["polyport-plugin"]),
-    ("polyport-lossy", &["polyport-plugin"]),
+    ("polyport-lossy", &["polyport-plugin", "polyport-counting-alloc"]),
     ("polyport-listener", &["polyport-plugin"]),
-    ("polyport-responder", &["polyport-plugin", "polyport-protocol"]),
+    ("polyport-responder", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
     ("polyport-plugin", &["polyport-abi", "polyport-value"]),
     // The last four only so that their libraries are built: see `daemon_source`.
     (
@@ -27,8 +27,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("polyport-protocol", &[]),
     ("polyport-abi", &[]),
-    ("polyport-net", &[]),
+    ("polyport-net", &["polyport-counting-alloc"]),
     ("polyport-value", &[]),
+    // For tests, wherever memory is counted.
+    ("polyport-counting-alloc", &[]),
 ];
 
 /// Crates of these folders are plugins of tests and examples: they see what any author of a plugin sees.
