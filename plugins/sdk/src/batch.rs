@@ -102,12 +102,12 @@ impl<'a> Batch<'a> {
         self.send(Route::fresh(to), data)
     }
 
-    /// The same, but not before `at_ns`.
+    /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.
     pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> bool {
         self.send(Route { at_ns, ..Route::fresh(to) }, data)
     }
 
-    /// The same as [`send_to`](Self::send_to) from `from`, which must be an address of this host.
+    /// Sends a copy of `data` to `to`, from `from`, which must be an address of this host.
     pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> bool {
         self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
     }
@@ -224,7 +224,8 @@ impl<'a> Datagram<'a> {
         self.freeze().echo()
     }
 
-    /// The same, but not before `at_ns` of the monotonic clock; 0 is now. The host keeps the bytes.
+    /// Sends it back as [`echo`](Self::echo) does, but not before `at_ns` of the monotonic clock; 0 is now. The
+    /// host keeps the bytes.
     #[inline]
     pub fn echo_at(self, at_ns: u64) -> bool {
         self.freeze().echo_at(at_ns)
@@ -253,7 +254,7 @@ impl<'a> Datagram<'a> {
         self.reply_at(0, data)
     }
 
-    /// The same, but not before `at_ns`; 0 is now.
+    /// Sends a copy of `data` to the sender, not before `at_ns` of the monotonic clock; 0 is now.
     pub fn reply_at(&self, at_ns: u64, data: &[u8]) -> bool {
         copy(self.0.raw, self.answer(at_ns), data)
     }
@@ -264,7 +265,8 @@ impl<'a> Datagram<'a> {
         self.reply_with_at(0, cap, build)
     }
 
-    /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
+    /// Builds the answer as [`reply_with`](Self::reply_with) does; it leaves not before `at_ns` of the monotonic
+    /// clock; 0 is now.
     pub fn reply_with_at(
         &self,
         at_ns: u64,

@@ -14,7 +14,7 @@ impl Frozen<'_> {
         self.0.0.send_in_place(0, None)
     }
 
-    /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
+    /// Sends it back to its sender, not before `at_ns` of the monotonic clock; 0 is now.
     #[inline]
     pub fn echo_at(&self, at_ns: u64) -> bool {
         self.0.0.send_in_place(at_ns, None)
@@ -25,7 +25,7 @@ impl Frozen<'_> {
         self.0.0.send_in_place(0, Some(to))
     }
 
-    /// The same, but not before `at_ns`; 0 is now.
+    /// Sends it on to another address, not before `at_ns` of the monotonic clock; 0 is now.
     pub fn forward_at(&self, at_ns: u64, to: SocketAddr) -> bool {
         self.0.0.send_in_place(at_ns, Some(to))
     }

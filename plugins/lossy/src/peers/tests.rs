@@ -13,7 +13,7 @@ fn peer(n: u64) -> SocketAddr {
     (Ipv4Addr::from(n), 7).into()
 }
 
-/// The same promise kept slowly: most recently heard first.
+/// What [`Peers`] promises, kept slowly in a list: most recently heard first.
 #[derive(Default)]
 struct Slow(Vec<(SocketAddr, u64)>);
 

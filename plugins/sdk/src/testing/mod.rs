@@ -69,7 +69,7 @@ impl<H: Handler> Harness<H> {
         Self::with_seed(options, SEED)
     }
 
-    /// The same with another seed.
+    /// Makes the plugin with options, as [`new`](Self::new) does, and with a seed.
     ///
     /// # Panics
     /// When the plugin or the configuration is refused.
@@ -79,7 +79,7 @@ impl<H: Handler> Harness<H> {
         Self::try_new(options, seed).unwrap_or_else(|refused| panic!("refused: {refused}"))
     }
 
-    /// The same for a test of refusals.
+    /// Makes the plugin with options and a seed, or says why it was refused.
     ///
     /// # Errors
     /// What the operator would read.
