@@ -9,9 +9,6 @@ use std::num::NonZeroUsize;
 /// most; and a listener with more than 65,536 peers at once is not one that measures single peers.
 pub const MAX_PEERS: usize = 65_536;
 
-/// End of the list.
-const NONE: u32 = u32::MAX;
-
 /// Counts datagrams by peer. When it is full, the peer that has been silent for longest is forgotten, and
 /// starts again at 0 if it comes back. Every operation takes constant time.
 #[derive(Debug)]
