@@ -1,8 +1,5 @@
 //! C strings of the ABI as text.
-#![expect(
-    unsafe_code,
-    reason = "the plugin boundary: pointers to NUL-terminated text become borrowed text here"
-)]
+#![expect(unsafe_code, reason = "the plugin boundary: pointers become borrowed text here")]
 
 use core::ffi::{CStr, c_char};
 
