@@ -133,6 +133,12 @@ fn circles_are_found() {
         &parent("mod b; pub fn f() {} fn h() { b::g() }"),
         &parent("mod b; pub(crate) use b::g; fn f() {} fn h() { g() }"),
         &parent("mod b; pub(crate) use self::b::g as k; fn f() {} fn h() { k() }"),
+        // One name from two places, each for one system; code that is not for tests alone.
+        &[
+            lib,
+            (a, "#[cfg(unix)] use crate::b::g; #[cfg(not(unix))] use g2::g; fn f() {}"),
+            (b, "#[cfg(any(test, fuzzing))] fn g() { crate::a::f() } #[cfg(not(test))] use crate::a::f;"),
+        ],
         // The longer way round.
         &[
             ("src/lib.rs", "mod a; mod b; mod c;"),
@@ -170,7 +176,11 @@ fn straight_ways_are_no_circles() {
         &[
             (root, "mod a; mod b;"),
             (a, "use crate::b::g; pub fn f() {}"),
-            (b, "pub fn g() {} #[cfg(test)] mod tests { use crate::a::f; } #[cfg(test)] use crate::a::f;"),
+            (
+                b,
+                "pub fn g() {} #[cfg(test)] mod tests { use crate::a::f; } #[cfg(test)] use crate::a::f; \
+                 #[cfg(all(test, unix))] fn t<A, B>() { crate::a::f() } struct S { #[cfg(test)] x: crate::a::F, y: u8 }",
+            ),
         ],
         &[
             (root, "mod a; mod b;"),

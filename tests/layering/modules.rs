@@ -11,7 +11,7 @@ pub(crate) struct Module {
     parent: Option<usize>,
     children: BTreeMap<String, usize>,
     /// What `use` brings in, by the name it has here.
-    imports: BTreeMap<String, Import>,
+    imports: Vec<(String, Import)>,
     /// Its code without `use` lines, test code and inline modules. Everything stands where it stands in the file.
     body: String,
 }
@@ -30,6 +30,12 @@ pub(crate) struct Arrow {
     pub(crate) to: String,
     /// Where it was seen first.
     pub(crate) line: usize,
+}
+
+impl Module {
+    fn import(&self, name: &str) -> Option<&Import> {
+        self.imports.iter().find(|(known, _)| known == name).map(|(_, import)| import)
+    }
 }
 
 /// Where a path leads.
@@ -117,7 +123,7 @@ fn resolve(all: &[Module], from: usize, path: &[String], depth: usize) -> Option
                 let module = &all[here];
                 if let Some(child) = module.children.get(name) {
                     here = *child;
-                } else if let Some(import) = module.imports.get(name).filter(|import| import.path != path) {
+                } else if let Some(import) = module.import(name).filter(|import| import.path != path) {
                     let onward: Vec<_> = import.path.iter().chain(&path[at + 1..]).cloned().collect();
                     return resolve(all, here, &onward, depth + 1);
                 } else {
@@ -135,7 +141,9 @@ fn without_tests(code: &str) -> String {
     let mut code = code.to_owned();
     for (at, _) in code.clone().match_indices("#[cfg(") {
         let attribute = &code[at..at + code[at..].find(']').map_or(0, |end| end + 1)];
-        let asks = words_of(attribute).any(|(_, word)| word == "test") && !attribute.contains("not(test");
+        // `not(test)` and `any(test, ..)` are compiled without tests, too.
+        let asks = words_of(attribute).any(|(_, word)| word == "test")
+            && !words_of(attribute).any(|(_, word)| word == "not" || word == "any");
         if asks {
             let end = at + attribute.len() + item(&code[at + attribute.len()..]);
             blank(&mut code, at, end);
@@ -144,7 +152,8 @@ fn without_tests(code: &str) -> String {
     code
 }
 
-/// Length of the item at the beginning of a text: to its semicolon, or to the end of its braces.
+/// Length of the item at the beginning of a text: to its semicolon, or to the end of its braces; of a field or a
+/// variant, to its comma.
 fn item(code: &str) -> usize {
     let mut depth = 0_usize;
     for (at, c) in code.char_indices() {
@@ -158,11 +167,17 @@ fn item(code: &str) -> usize {
                     return at + 1 + if more { code[at + 1..].find(';').map_or(0, |end| end + 1) } else { 0 };
                 }
             }
-            ';' | ',' if depth == 0 => return at + 1,
+            ';' if depth == 0 => return at + 1,
+            ',' if depth == 0 && !has_generics(&code[..at]) => return at + 1,
             _ => {}
         }
     }
     code.len()
+}
+
+/// Whether a comma behind this may part generic parameters.
+fn has_generics(before: &str) -> bool {
+    words_of(before).any(|(_, word)| ["fn", "impl", "trait", "struct", "enum", "type"].contains(&word))
 }
 
 /// Inline modules with their code, and the names of those in files; and the rest of the code.
@@ -191,8 +206,8 @@ fn take_modules(code: &str) -> (String, Vec<(String, String)>, Vec<String>) {
 }
 
 /// What the `use` lines bring in; and the code without them.
-fn take_imports(code: &str) -> (BTreeMap<String, Import>, String) {
-    let (mut imports, mut rest) = (BTreeMap::new(), code.to_owned());
+fn take_imports(code: &str) -> (Vec<(String, Import)>, String) {
+    let (mut imports, mut rest) = (Vec::new(), code.to_owned());
     for (at, _) in words_of(code).filter(|(_, word)| *word == "use") {
         let end = at + code[at..].find(';').map_or(0, |end| end + 1);
         // `impl Trait + use<'a>` is none.
@@ -204,9 +219,7 @@ fn take_imports(code: &str) -> (BTreeMap<String, Import>, String) {
         let mut names = Vec::new();
         tree(code[at + 3..end].trim_end_matches(';'), &[], &mut names);
         for (name, path) in names {
-            // Names that are not bound still are arrows: `use x::Trait as _`.
-            let name = if name == "_" { format!("_{}", path.join("::")) } else { name };
-            imports.insert(name, Import { path, public, at });
+            imports.push((name, Import { path, public, at }));
         }
         blank(&mut rest, at, end);
     }
