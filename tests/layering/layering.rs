@@ -7,10 +7,11 @@ use cargo_metadata::MetadataCommand;
 const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
     ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-plugin", "polyport-value"]),
-    ("polyport-echo", &["polyport-plugin"]),
-    ("polyport-lossy", &["polyport-plugin", "polyport-counting-alloc"]),
+    ("polyport-echo", &["polyport-plugin", "polyport-echo-reply"]),
+    ("polyport-lossy", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
     ("polyport-listener", &["polyport-plugin"]),
     ("polyport-responder", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
+    ("polyport-echo-reply", &["polyport-plugin"]),
     ("polyport-plugin", &["polyport-abi", "polyport-value"]),
     // The last four only so that their libraries are built: see `daemon_source`.
     (

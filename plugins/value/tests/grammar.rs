@@ -43,7 +43,8 @@ fn examples(cell: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_examples_of_the_law_are_read_as_it_says() {
-    let readers: [(&str, fn(&str) -> bool); 5] = [
+    type Accepts = fn(&str) -> bool;
+    let readers: [(&str, Accepts); 5] = [
         ("ratio", |text| ratio(text).is_ok()),
         ("duration", |text| duration(text).is_ok()),
         ("size", |text| size(text).is_ok()),
