@@ -6,7 +6,7 @@
 /// A text, and its value or what is said about it.
 pub type Case<T> = (&'static str, Result<T, &'static str>);
 
-/// Texts for [`ratio`](crate::ratio): shares from 0 to 1.
+/// Texts for [`ratio`](crate::ratio()): shares from 0 to 1.
 pub const RATIOS: &[Case<f64>] = &[
     ("2.5%", Ok(0.025)),
     (" 10 % ", Ok(0.1)),
@@ -24,7 +24,7 @@ pub const RATIOS: &[Case<f64>] = &[
     ("", Err(RATIO)),
 ];
 
-/// Texts for [`duration`](crate::duration): nanoseconds.
+/// Texts for [`duration`](crate::duration()): nanoseconds.
 pub const DURATIONS: &[Case<u64>] = &[
     ("7ns", Ok(7)),
     ("50us", Ok(50_000)),
@@ -50,7 +50,7 @@ pub const DURATIONS: &[Case<u64>] = &[
     ("99999999999999999999s", Err(DURATION_RANGE)),
 ];
 
-/// Texts for [`size`](crate::size): bytes.
+/// Texts for [`size`](crate::size()): bytes.
 ///
 /// A size is a whole number of its unit. `1.5MiB` is refused although it is a whole number of bytes: whether
 /// a fraction is one depends on its digits and its unit (`0.3KiB` is not), and `1536KiB` says the same.
@@ -75,7 +75,7 @@ pub const SIZES: &[Case<u64>] = &[
     ("18446744073709551615KiB", Err("the size does not fit into 64 bits")),
 ];
 
-/// Texts for [`address`](crate::address): the address as [`SocketAddr`](std::net::SocketAddr) prints it.
+/// Texts for [`address`](crate::address()): the address as [`SocketAddr`](std::net::SocketAddr) prints it.
 pub const ADDRESSES: &[Case<&str>] = &[
     ("192.0.2.1:53", Ok("192.0.2.1:53")),
     (" 192.0.2.1:0 ", Ok("192.0.2.1:0")),
@@ -91,7 +91,7 @@ pub const ADDRESSES: &[Case<&str>] = &[
     ("[fe80::1%eth0]:53", Err("expected the number of an interface after %")),
 ];
 
-/// Texts for [`rate`](crate::rate): how many in how many seconds.
+/// Texts for [`rate`](crate::rate()): how many in how many seconds.
 pub const RATES: &[Case<(u64, u64)>] = &[
     ("50000/s", Ok((50_000, 1))),
     ("50000", Ok((50_000, 1))),
