@@ -39,6 +39,7 @@ pub const DURATIONS: &[Case<u64>] = &[
     ("1m30s", Ok(90_000_000_000)),
     (" 15 ms ", Ok(15_000_000)),
     ("15", Err("a duration needs its unit, such as 15ms or 15s")),
+    (" 15 ", Err("a duration needs its unit, such as 15ms or 15s")),
     ("1.5", Err("a duration needs its unit, such as 1.5ms or 1.5s")),
     ("0", Err("a duration needs its unit, such as 0ms or 0s")),
     ("", Err(DURATION)),
