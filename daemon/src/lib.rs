@@ -24,4 +24,3 @@ pub mod limits;
 pub mod metrics;
 pub mod plugin;
 pub mod reactor;
-pub mod value;

@@ -36,7 +36,7 @@ pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
 /// # Errors
 /// Says what is wrong.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
-    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let span = polyport_value::duration(text)?;
     if span.is_zero() { Err("a time above zero is needed".to_owned()) } else { Ok(span) }
 }
 

@@ -67,7 +67,7 @@ impl ReplayWindow {
     /// Marks `seq` as seen, after the integrity check.
     ///
     /// # Errors
-    /// As [`check`](Self::check); the window is then unchanged.
+    /// The number is a replay or too old, as [`check`](Self::check) says; the window is then unchanged.
     pub fn accept(&mut self, seq: u64) -> Result<(), WindowError> {
         self.check(seq)?;
         self.advance(seq);
@@ -150,7 +150,7 @@ impl fmt::Display for WindowError {
 
 impl core::error::Error for WindowError {}
 
-/// The same window, slow and obvious: one `bool` for each number back from the highest, shifted by hand.
+/// A replay window, slow and obvious: one `bool` for each number back from the highest, shifted by hand.
 #[cfg(debug_assertions)]
 mod model {
     use super::{WINDOW_SPAN, WindowError};

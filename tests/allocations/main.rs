@@ -1,6 +1,5 @@
 //! The hot path of the daemon allocates nothing: the real loop on real sockets, with an allocator that counts.
 //! Counted is the daemon; a plugin has an allocator of its own.
-#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait over the system's")]
 
 #[cfg(test)]
 mod tests {
@@ -9,10 +8,9 @@ mod tests {
     use polyport::metrics::{Counters, DropReason};
     use polyport::plugin::{Loader, SearchPath, Values};
     use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, Socket};
+    use polyport_counting_alloc::CountingAlloc;
     use polyport_net::SocketOptions;
     use polyport_tests::DEADLINE;
-    use std::alloc::{GlobalAlloc, Layout, System};
-    use std::cell::Cell;
     use std::io::Write;
     use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
     use std::os::unix::net::UnixStream;
@@ -21,29 +19,8 @@ mod tests {
     use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
     use std::thread;
 
-    struct Counting;
-
-    thread_local! {
-        /// Allocations of this thread; others, such as the test runner's, do not count.
-        static COUNT: Cell<usize> = const { Cell::new(0) };
-    }
-
-    // SAFETY: every call goes to the system's allocator unchanged; the counter neither allocates nor unwinds.
-    unsafe impl GlobalAlloc for Counting {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            COUNT.with(|count| count.set(count.get() + 1));
-            // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-            unsafe { System.alloc(layout) }
-        }
-
-        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-            // SAFETY: `memory` came from `alloc` above, so from the system's allocator, with this layout.
-            unsafe { System.dealloc(memory, layout) }
-        }
-    }
-
     #[global_allocator]
-    static ALLOCATOR: Counting = Counting;
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
 
     /// A loop with listeners that echo: one on its address alone, one on all.
     struct Bench {
@@ -89,9 +66,9 @@ mod tests {
             let done = self.sum().received + datagrams as u64;
             let mut allocations = 0;
             while self.sum().received < done {
-                let before = COUNT.get();
+                let before = polyport_counting_alloc::allocations();
                 let flow = self.reactor.turn().unwrap();
-                allocations += COUNT.get() - before;
+                allocations += polyport_counting_alloc::allocations() - before;
                 assert_eq!(flow, Flow::Continue);
             }
             allocations
@@ -153,9 +130,9 @@ mod tests {
 
     #[test]
     fn the_counter_counts_and_the_hot_path_does_not_move_it() {
-        let before = COUNT.get();
+        let before = polyport_counting_alloc::allocations();
         let mut bench = Bench::new();
-        assert!(COUNT.get() > before + 10, "the counter counts");
+        assert!(polyport_counting_alloc::allocations() > before + 10, "the counter counts");
         let peers: Vec<Peer> = (0..32).map(|_| Peer::new()).collect();
         for wildcard in [false, true] {
             let of = |bench: &Bench| if wildcard { bench.any } else { bench.exact };

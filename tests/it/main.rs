@@ -52,6 +52,8 @@ mod many_ports;
 #[cfg(target_os = "linux")]
 mod odd_datagrams;
 #[cfg(test)]
+mod option_grammar;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod responder;

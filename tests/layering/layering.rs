@@ -6,12 +6,13 @@ use cargo_metadata::MetadataCommand;
 /// What each crate of the workspace may depend on. `*` is everything.
 const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
-    ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-terminal"]),
-    ("polyport-echo", &["polyport-plugin"]),
-    ("polyport-lossy", &["polyport-plugin"]),
+    ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
+    ("polyport-echo", &["polyport-plugin", "polyport-echo-reply"]),
+    ("polyport-lossy", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
     ("polyport-listener", &["polyport-plugin"]),
-    ("polyport-responder", &["polyport-plugin", "polyport-protocol"]),
-    ("polyport-plugin", &["polyport-abi"]),
+    ("polyport-responder", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
+    ("polyport-echo-reply", &["polyport-plugin"]),
+    ("polyport-plugin", &["polyport-abi", "polyport-value"]),
     // The last four only so that their libraries are built: see `daemon_source`.
     (
         "polyport",
@@ -19,6 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "polyport-abi",
             "polyport-net",
             "polyport-terminal",
+            "polyport-value",
             "polyport-echo",
             "polyport-lossy",
             "polyport-listener",
@@ -27,8 +29,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("polyport-protocol", &[]),
     ("polyport-abi", &[]),
-    ("polyport-net", &[]),
+    ("polyport-net", &["polyport-counting-alloc"]),
+    ("polyport-value", &[]),
     ("polyport-terminal", &[]),
+    // For tests, wherever memory is counted.
+    ("polyport-counting-alloc", &[]),
 ];
 
 /// Crates of these folders are plugins of tests and examples: they see what any author of a plugin sees.
@@ -41,13 +46,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ("cli", &["config", "apply"]),
     ("apply", &["config", "exchange", "plugin", "reactor", "metrics"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits"]),
-    ("plugin", &["exchange", "value"]),
+    ("plugin", &["exchange"]),
     ("exchange", &[]),
     ("guard", &["metrics"]),
-    ("config", &["value", "limits"]),
+    ("config", &["limits"]),
     ("limits", &[]),
     ("metrics", &[]),
-    ("value", &[]),
 ];
 
 /// Crates that only some files of the daemon may name: the crate, the files, said as the start of a path.
@@ -216,7 +220,7 @@ fn bad_sources_are_found() {
         ("daemon/src/reactor/io.rs", "use crate::{plugin::Exchange, config::Plan};"),
         ("daemon/src/reactor/io.rs", "fn f() { crate::apply::serve() }"),
         ("daemon/src/reactor/io.rs", "use super::super::config::Plan;"),
-        ("daemon/src/value.rs", "use super::config::Plan;"),
+        ("daemon/src/limits.rs", "use super::config::Plan;"),
         ("daemon/src/apply/mod.rs", "use crate::cli::Command;"),
         ("daemon/src/apply/mod.rs", "use crate::cli::say;"),
         ("daemon/src/main.rs", "use polyport::apply::serve;"),
@@ -238,7 +242,7 @@ fn bad_sources_are_found() {
         ),
         ("daemon/src/reactor/mio/io.rs", "use mio::Poll; use polyport_net::UdpSocket;"),
         ("daemon/src/apply/mod.rs", "use polyport_terminal::say; use crate::config::{Plan, Problems};"),
-        ("daemon/src/plugin/call/host.rs", "use polyport_abi::pp_tx; use crate::value;"),
+        ("daemon/src/plugin/call/host.rs", "use polyport_abi::pp_tx; use polyport_value as value;"),
         ("daemon/src/reactor/mod.rs", "pub use self::mio::MioIo;"),
         ("daemon/src/lib.rs", "pub mod cli;"),
     ];

@@ -3,13 +3,19 @@
 //! ```text
 //! scan       Rust text without comments and strings, and the files of the tree
 //! layering   arrows between crates, and between the modules of the daemon
+//! modules    which file of a crate names items of which other
+//! circles    arrows between the files of a crate: never round in a circle
 //! tidy       file size, the fence around unsafe, words that must not be there
 //! ```
 //!
 //! Every rule is a function of a path and a text, so that each is also tried on a sample that breaks it.
 
 #[cfg(test)]
+mod circles;
+#[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod modules;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use crate::{UdpSocket, sys};
+use crate::sys;
 
-pub(crate) fn dissolve(socket: &UdpSocket) -> io::Result<()> {
+pub(crate) fn dissolve(socket: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: sockaddr is a C struct of integers; all zero is AF_UNSPEC.
     let nobody = unsafe { std::mem::zeroed::<libc::sockaddr>() };
     let len = sys::fit(size_of::<libc::sockaddr>())?;

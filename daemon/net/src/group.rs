@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 
 use libc::{c_int, group_req, group_source_req, sockaddr_storage};
 
@@ -115,24 +114,3 @@ const _: () = assert!(
     size_of::<RawAddress>() <= size_of::<sockaddr_storage>()
         && align_of::<RawAddress>() <= align_of::<sockaddr_storage>()
 );
-
-/// Linux delivers to a wildcard socket the groups that any socket of the host joined, unless told not to.
-#[cfg(target_os = "linux")]
-pub(crate) fn only_own_groups(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    // linux/in6.h; libc lacks it for glibc
-    const IPV6_MULTICAST_ALL: c_int = 29;
-    if !ipv6 {
-        return sockopt::set_int(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0);
-    }
-    match sockopt::set_int(socket, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0) {
-        // before Linux 4.20
-        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
-        result => result,
-    }
-}
-
-/// Elsewhere this is how sockets behave.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn only_own_groups(_: &impl AsFd, _: bool) -> io::Result<()> {
-    Ok(())
-}

@@ -3,8 +3,6 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::UdpSocket;
-
 /// How datagrams longer than the path's MTU are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathMtuDiscovery {
@@ -18,24 +16,6 @@ pub enum PathMtuDiscovery {
     Do,
     /// Never fragment and disregard what is known: the interface's MTU alone is the limit. For probing.
     Probe,
-}
-
-impl UdpSocket {
-    /// Sets how datagrams longer than the path's MTU are treated.
-    ///
-    /// # Errors
-    /// `Unsupported` off Linux; EBADF and the like are bugs.
-    pub fn set_path_mtu_discovery(&self, mode: PathMtuDiscovery) -> io::Result<()> {
-        set_discovery(self, self.is_ipv6(), mode)
-    }
-
-    /// The MTU of the path to the peer as known to the kernel, in bytes, IP header included.
-    ///
-    /// # Errors
-    /// ENOTCONN if the socket is not connected: without a peer there is no path. `Unsupported` off Linux.
-    pub fn path_mtu(&self) -> io::Result<usize> {
-        read_mtu(self)
-    }
 }
 
 #[cfg(target_os = "linux")]
@@ -63,8 +43,9 @@ pub(crate) fn set_discovery(_: &impl AsFd, _: bool, _: PathMtuDiscovery) -> io::
 }
 
 #[cfg(target_os = "linux")]
-fn read_mtu(socket: &UdpSocket) -> io::Result<usize> {
-    let mtu = if socket.is_ipv6() {
+/// The MTU of the path to the peer, bytes.
+pub(crate) fn read_mtu(socket: &impl AsFd, ipv6: bool) -> io::Result<usize> {
+    let mtu = if ipv6 {
         crate::sockopt::get_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU)
     } else {
         crate::sockopt::get_int(socket, libc::IPPROTO_IP, libc::IP_MTU)
@@ -73,6 +54,6 @@ fn read_mtu(socket: &UdpSocket) -> io::Result<usize> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_mtu(_: &UdpSocket) -> io::Result<usize> {
+pub(crate) fn read_mtu(_: &impl AsFd, _: bool) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::buffers::{self, BufferSize, Buffers, Direction};
-use crate::{BindError, BindStep, Pktinfo, SocketOptions, path_mtu, sockopt};
+use crate::{BindError, BindStep, PathMtuDiscovery, Pktinfo, SocketOptions, connect, path_mtu, sockopt};
 
 /// A bound UDP socket of one address family, never blocking, closed on exec and on drop.
 ///
@@ -143,7 +143,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `connect(2)`.
     pub fn disconnect(&self) -> io::Result<()> {
-        crate::connect::dissolve(self)
+        connect::dissolve(self)
     }
 
     /// Sends one datagram to the connected peer.
@@ -169,6 +169,22 @@ impl UdpSocket {
         } else {
             self.inner.set_ttl_v4(hops.into())
         }
+    }
+
+    /// Sets how datagrams longer than the path's MTU are treated.
+    ///
+    /// # Errors
+    /// `Unsupported` off Linux; EBADF and the like are bugs.
+    pub fn set_path_mtu_discovery(&self, mode: PathMtuDiscovery) -> io::Result<()> {
+        path_mtu::set_discovery(self, self.ipv6, mode)
+    }
+
+    /// The MTU of the path to the peer as known to the kernel, in bytes, IP header included.
+    ///
+    /// # Errors
+    /// ENOTCONN if the socket is not connected: without a peer there is no path. `Unsupported` off Linux.
+    pub fn path_mtu(&self) -> io::Result<usize> {
+        path_mtu::read_mtu(self, self.ipv6)
     }
 
     /// Takes the error that is pending on the socket, if any (`SO_ERROR`).
@@ -241,7 +257,7 @@ fn apply(
         path_mtu::set_discovery(socket, ipv6, mode).map_err(named("IP_MTU_DISCOVER"))?;
     }
     if Pktinfo::WildcardOnly.is_wanted(addr) {
-        crate::group::only_own_groups(socket, ipv6).map_err(named("IP_MULTICAST_ALL"))?;
+        only_own_groups(socket, ipv6).map_err(named("IP_MULTICAST_ALL"))?;
     }
     Ok(())
 }
@@ -256,6 +272,27 @@ fn recv_option(socket: &Socket, ipv6: bool, v4_name: libc::c_int, v6_name: libc:
     } else {
         sockopt::set_int(socket, libc::IPPROTO_IP, v4_name, 1)
     }
+}
+
+/// Linux delivers to a wildcard socket the groups that any socket of the host joined, unless told not to.
+#[cfg(target_os = "linux")]
+fn only_own_groups(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    // linux/in6.h; libc lacks it for glibc
+    const IPV6_MULTICAST_ALL: libc::c_int = 29;
+    if !ipv6 {
+        return sockopt::set_int(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0);
+    }
+    match sockopt::set_int(socket, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0) {
+        // before Linux 4.20
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+        result => result,
+    }
+}
+
+/// Elsewhere this is how sockets behave.
+#[cfg(not(target_os = "linux"))]
+fn only_own_groups(_: &Socket, _: bool) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

@@ -1,46 +1,23 @@
 //! A batch allocates when it is made, and never again.
-#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait over the system's")]
 
 #[cfg(test)]
 mod tests {
-    use std::alloc::{GlobalAlloc, Layout, System};
-    use std::cell::Cell;
     use std::io::IoSlice;
     use std::num::NonZeroU16;
     use std::time::Duration;
 
+    use polyport_counting_alloc::CountingAlloc;
     use polyport_net::{
         Pktinfo, RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable,
     };
 
-    struct Counting;
-
-    thread_local! {
-        /// Allocations of this thread; others, such as the test runner's, do not count.
-        static COUNT: Cell<usize> = const { Cell::new(0) };
-    }
-
-    // SAFETY: every call goes to the system's allocator unchanged; the counter neither allocates nor unwinds.
-    unsafe impl GlobalAlloc for Counting {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            COUNT.with(|count| count.set(count.get() + 1));
-            // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-            unsafe { System.alloc(layout) }
-        }
-
-        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-            // SAFETY: `memory` came from `alloc` above, so from the system's allocator, with this layout.
-            unsafe { System.dealloc(memory, layout) }
-        }
-    }
-
     #[global_allocator]
-    static ALLOCATOR: Counting = Counting;
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
 
     fn allocations(action: impl FnOnce()) -> usize {
-        let before = COUNT.get();
+        let before = polyport_counting_alloc::allocations();
         action();
-        COUNT.get() - before
+        polyport_counting_alloc::allocations() - before
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::problem::{code, quoted};
-use crate::value::{Host, host_and_port, needs_zone, port_number};
+use polyport_value::{Host, host_and_port, port_number};
 
 /// The questions that only the system can answer, as arguments so that tests do not depend on the
 /// machine.
@@ -172,6 +172,18 @@ fn service(name: &str, names: &Names) -> Result<u16, Refusal> {
                 .to_owned(),
         ),
     })
+}
+
+/// Whether `ip` has a meaning only together with an interface: link-local unicast (RFC 4291,
+/// section 2.5.6) and link-local or interface-local multicast (section 2.7).
+pub(super) fn needs_zone(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => {
+            let scope = ip.segments()[0];
+            ip.is_unicast_link_local() || scope & 0xff0f == 0xff01 || scope & 0xff0f == 0xff02
+        }
+    }
 }
 
 fn refusal(label: impl Into<String>, help: impl Into<String>) -> Refusal {

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::MAX_LISTENERS;
 use super::listener::{Draft, MAX_NAME, default_name};
-use super::plan::{Bind, Listen};
+use super::plan::{Bind, Listen, MAX_LISTENERS};
 use super::problem::{Problem, Span, code, quoted};
 
 /// Checks the drafts against each other and names those without a name.

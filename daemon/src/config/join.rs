@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::bind::Refusal;
+use super::bind::{Refusal, needs_zone};
 use super::plan::{Bind, Join, Listen};
 use super::problem::{Problem, Span, code, quoted};
 use super::read::Reader;
 use super::tree::{Entry, Value};
-use crate::value::needs_zone;
 
 const FORM: &str =
     "GROUP [from SOURCE] [on INTERFACE], for example \"239.1.2.3\" or \"232.1.1.1 from 192.0.2.7 on eth0\"";

@@ -54,16 +54,14 @@ use std::sync::Arc;
 pub use bind::Names;
 pub use listener::SPEC_SETTINGS;
 pub use nearest::nearest;
-pub use plan::{Bind, Join, Listen, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings};
+pub use plan::{
+    Bind, Join, Listen, MAX_LISTENERS, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings,
+};
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
 
 use listener::Draft;
 use read::Reader;
 use tree::{Entry, Value};
-
-/// Listeners of a plan, ports of ranges counted one by one: each costs a file descriptor, and this is
-/// every port of one address.
-pub const MAX_LISTENERS: usize = 65_536;
 
 /// Bytes of a configuration file: room for [`MAX_LISTENERS`] tables of 256 bytes, and an end for a path
 /// that never ends, such as `/dev/zero`.

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use super::problem::{Problems, Source, Span, hidden};
 use crate::limits::Limits;
 
+/// Listeners of a plan, ports of ranges counted one by one: each costs a file descriptor, and this is
+/// every port of one address.
+pub const MAX_LISTENERS: usize = 65_536;
+
 /// A checked configuration. What needs the plugins or the system (option tables, free ports) is
 /// checked later; [`Plan::problems`] lets those stages point into the same texts.
 #[derive(Debug, Clone)]

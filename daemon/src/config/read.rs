@@ -8,7 +8,7 @@ use super::bind::Names;
 use super::nearest::nearest;
 use super::problem::{Problem, Span, code, quoted};
 use super::tree::{Entry, Value};
-use crate::value;
+use polyport_value as value;
 
 /// What the readers of all tables share.
 pub(super) struct Reader<'a> {

@@ -47,7 +47,7 @@ struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// From one datagram to the next
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration,
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = polyport_value::duration,
         conflicts_with = "listen")]
     interval: Duration,
     /// Routers a datagram may pass; 0 keeps it on this host
@@ -72,7 +72,7 @@ struct Cli {
     #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
     /// With --listen: for this long, such as 10s
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = polyport_value::duration)]
     span: Option<Duration>,
     #[command(flatten)]
     key: KeyArgs,

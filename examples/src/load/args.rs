@@ -31,17 +31,17 @@ pub struct Args {
     #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse)]
     pub rate: Rate,
     /// How long the measured load lasts
-    #[arg(short, long, default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(short, long, default_value = "10s", value_parser = polyport_value::duration)]
     pub duration: Duration,
     /// How long the same load runs before it without being counted on either side
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = polyport_value::duration)]
     pub warmup: Duration,
     /// Wait for answers at the end: three times the longest round trip (and until every datagram had its timeout), or
     /// 4 s if nothing came; or a fixed time such as 500ms
     #[arg(long, default_value = "3x,4s", value_parser = Drain::parse)]
     pub drain: Drain,
     /// Answers that take longer are late
-    #[arg(short, long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(short, long, default_value = "1s", value_parser = polyport_value::duration)]
     pub timeout: Duration,
     /// How targets take turns
     #[arg(long, default_value = "round-robin")]
@@ -90,7 +90,7 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     /// Time between two lines of progress
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = polyport_value::duration)]
     pub interval: Duration,
     /// No progress
     #[arg(short, long)]

@@ -28,7 +28,7 @@ impl Drain {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no drain: write 3x,4s (three round trips, or 4 s) or 500ms");
         let span = |text: &str| {
-            let span = humantime::parse_duration(text).map_err(|_| wrong())?;
+            let span = polyport_value::duration(text).map_err(|_| wrong())?;
             u64::try_from(span.as_nanos()).map_err(|_| wrong())
         };
         let Some((factor, fallback)) = text.split_once(',') else { return Ok(Self::Fixed(span(text)?)) };

@@ -3,6 +3,8 @@
 use polyport_protocol::client::Pacer;
 use polyport_protocol::{Nanos, SECOND};
 
+use crate::clock::nanos;
+
 /// Datagrams a time, as `50000/s`, `1.5k/s` or `30/m` say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -51,13 +53,13 @@ impl Rate {
         }
     }
 
-    /// Parses the notation.
+    /// Parses `50000/s`, `1.5k/s`, `2M/s` or `30/m`.
     ///
     /// # Errors
     /// Says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        read_rate(text)
-            .ok_or_else(|| format!("`{text}` is no rate: write 50000/s, 1.5k/s, 2M/s or 30/m, above zero"))
+        let rate = polyport_value::rate(text)?;
+        Ok(Self { count: rate.count, period: nanos(rate.period) })
     }
 }
 
@@ -95,36 +97,6 @@ const fn scramble(seed: u64, index: u64) -> u64 {
     bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ bits >> 31
 }
-
-fn read_rate(text: &str) -> Option<Rate> {
-    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
-    let mut period = match unit {
-        "s" => SECOND,
-        "m" | "min" => MINUTE,
-        "h" => 60 * MINUTE,
-        _ => return None,
-    };
-    let (number, scale) = match number.strip_suffix('k') {
-        Some(number) => (number, 1_000),
-        None => number.strip_suffix('M').map_or((number, 1), |number| (number, 1_000_000)),
-    };
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || !(whole.len() + part.len() <= 12 && part.len() <= 6) {
-        return None;
-    }
-    if !whole.bytes().chain(part.bytes()).all(|octet| octet.is_ascii_digit()) {
-        return None;
-    }
-    let mut count = format!("{whole}{part}").parse::<u64>().ok()?.checked_mul(scale)?;
-    for _ in 0..part.len() {
-        // 1.5k/s is 1500 in a second, 0.5/s is 5 in ten seconds
-        if count.is_multiple_of(10) { count /= 10 } else { period = period.checked_mul(10)? }
-    }
-    (count > 0 && count <= MOST_PER_PERIOD).then_some(Rate { count, period })
-}
-
-/// More than any machine sends; it keeps the arithmetic of schedules within 64 bits.
-const MOST_PER_PERIOD: u64 = 1_000_000_000_000;
 
 #[cfg(test)]
 mod tests {

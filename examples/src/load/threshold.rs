@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use polyport_protocol::{MILLISECOND, Nanos, SECOND};
+use polyport_protocol::Nanos;
 
 use super::summary::Summary;
 use super::unit;
+use crate::clock::nanos;
 
 /// One condition on the result of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -192,17 +193,11 @@ fn limit(metric: Metric, value: &str) -> Result<(f64, bool), String> {
     };
     match metric {
         Metric::Latency(..) => {
-            let split = value.find(|c: char| c.is_ascii_alphabetic() || c == '\u{b5}').unwrap_or(value.len());
-            let (digits, unit) = value.split_at(split);
-            let scale = match unit {
-                "ns" => 1,
-                "us" | "\u{b5}s" => 1_000,
-                "ms" => MILLISECOND,
-                "s" => SECOND,
-                _ => return Err(format!("`{value}` is no time: write 5ms, 250us or 1.5s")),
-            };
-            Ok((number(digits)? * exact(scale), false))
+            let span = polyport_value::duration(value)
+                .map_err(|_| format!("`{value}` is no time: write 5ms, 250us or 1.5s"))?;
+            Ok((exact(nanos(span)), false))
         }
+        // Not a ratio of options: of duplicates there may be more than 100%.
         Metric::Count(_) => match value.strip_suffix('%') {
             Some(share) => Ok((number(share)?, true)),
             None => Ok((number(value)?, false)),
@@ -258,6 +253,7 @@ mod tests {
     use super::*;
     use crate::load::histogram::TotalLatency;
     use crate::load::stream::Tally;
+    use polyport_protocol::MILLISECOND;
 
     fn summary() -> Summary {
         let mut latency = TotalLatency::total().unwrap();

@@ -18,20 +18,20 @@
 #![expect(non_camel_case_types, reason = "the names are those of the C header")]
 
 mod addr;
-mod batch;
+mod datagram;
 mod host;
 mod ident;
 mod option;
 mod plugin;
 
 pub use addr::pp_addr;
-pub use batch::{
+pub use datagram::{
     NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_FROM, TX_TO,
-    VERDICT_DISCARD, VERDICT_NONE, pp_batch, pp_dgram, pp_tx,
+    VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
     COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, extension_fn, flush_fn, log_fn,
-    metric_fn, pp_ctx, pp_host, timer_fn,
+    metric_fn, pp_batch, pp_ctx, pp_host, timer_fn,
 };
 pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
 pub use option::{

@@ -6,20 +6,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use polyport_plugin::prelude::*;
-use polyport_plugin::{choices, config};
-use std::io::Write;
+pub use polyport_echo_reply::Reply;
 
-choices! {
-    /// What an answer says.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Reply {
-        /// The bytes that came in.
-        Same = "same",
-        /// `Your data was N bytes long`.
-        Length = "length",
-    }
-}
+use polyport_echo_reply::{LENGTH_TEXT, tell_length};
+use polyport_plugin::config;
+use polyport_plugin::prelude::*;
 
 config! {
     /// Options of the plugin.
@@ -48,7 +39,7 @@ impl Handler for Echo {
                 batch.echo_all();
             }
             Reply::Length => batch.datagrams().for_each(|datagram| {
-                datagram.reply_with(LENGTH_TEXT, tell_length);
+                datagram.reply_with(LENGTH_TEXT, |request, out| tell_length(request.len(), out));
             }),
         }
     }
@@ -57,18 +48,6 @@ impl Handler for Echo {
         self.config = config;
         Ok(())
     }
-}
-
-/// Room for the longest answer of [`Reply::Length`], bytes: 25 and the twenty digits of a 64-bit number.
-const LENGTH_TEXT: usize = 25 + 20;
-
-/// Writes the answer of [`Reply::Length`] into `out` and returns its length.
-fn tell_length(request: &[u8], out: &mut [u8]) -> usize {
-    let room = out.len();
-    let mut rest = out;
-    // The room fits every number, and a cut text would still be counted right.
-    write!(rest, "Your data was {} bytes long", request.len()).unwrap_or(());
-    room - rest.len()
 }
 
 export_plugin!(Echo, "Answers every datagram with its own bytes, or with the number of them");

@@ -1,18 +1,9 @@
 //! The options of the plugin.
 
-use polyport_plugin::{Ratio, choices, config};
-use std::time::Duration;
+pub use polyport_echo_reply::Reply;
 
-choices! {
-    /// What an answer says before the channel gets it.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Reply {
-        /// The bytes that came in.
-        Same = "same",
-        /// `Your data was N bytes long`.
-        Length = "length",
-    }
-}
+use polyport_plugin::{Ratio, config};
+use std::time::Duration;
 
 config! {
     /// Options of the plugin. Ratios are shares of the datagrams of each peer.

@@ -29,9 +29,9 @@ pub use config::{LossyConfig, Reply};
 
 use channel::{Answer, Fate, decide, flip};
 use peers::Peers;
+use polyport_echo_reply::{LENGTH_TEXT, tell_length};
 use polyport_plugin::prelude::*;
 use polyport_plugin::{Datagram, later};
-use std::io::Write;
 
 /// The handler of one listener.
 #[derive(Debug)]
@@ -136,7 +136,8 @@ impl Lossy {
             }
             Reply::Length => {
                 let mut room = [0; LENGTH_TEXT];
-                let text = tell_length(datagram.payload().len(), &mut room);
+                let used = tell_length(datagram.payload().len(), &mut room);
+                let text = &mut room[..used];
                 let corrupted = corrupt(text);
                 (corrupted, send(times, || datagram.reply_at(at_ns, text)))
             }
@@ -155,18 +156,6 @@ fn send(times: u32, mut one: impl FnMut() -> bool) -> bool {
         one();
     }
     first
-}
-
-/// Room for the longest answer of [`Reply::Length`], bytes: 25 and the twenty digits of a 64-bit number.
-const LENGTH_TEXT: usize = 25 + 20;
-
-/// Writes the answer of [`Reply::Length`] into `room` and returns the part used.
-fn tell_length(len: usize, room: &mut [u8; LENGTH_TEXT]) -> &mut [u8] {
-    let mut rest = room.as_mut_slice();
-    // The room fits every number.
-    write!(rest, "Your data was {len} bytes long").unwrap_or(());
-    let unused = rest.len();
-    &mut room[..LENGTH_TEXT - unused]
 }
 
 export_plugin!(Lossy, "An echo over a bad network: loss, delay, duplicates, corruption, reordering");

@@ -94,7 +94,7 @@ impl<T, const LANES: usize> Arena<T, LANES> {
         self.nodes.get(at as usize)?.value.as_ref()
     }
 
-    /// The same, to change it.
+    /// The value in a slot, to change it.
     pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         self.nodes.get_mut(at as usize)?.value.as_mut()
     }

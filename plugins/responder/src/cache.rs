@@ -100,7 +100,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct ReplyCache {
     limits: Limits,
-    /// Keyed at random and never iterated, as in [`Recent`](crate::recent::Recent).
+    /// Its hasher is keyed at random, so nobody can choose keys that collide; nothing iterates over it, so that
+    /// cannot change a run.
     index: HashMap<RequestKey, u32>,
     arena: Arena<Entry, 2>,
     done: Chain,

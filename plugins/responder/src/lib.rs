@@ -12,7 +12,7 @@
 //!          -> streams  statistics and replay windows, in tables of bounded size
 //!          -> cache    was this request executed before? then its reply once more
 //!          -> service  echo, time, upper, sum
-//!          -> desk     may it leave: length, cookies, groups, errors a second
+//!          -> egress   may it leave: length, cookies, groups, errors a second
 //!          -> reply    which options fit; written into the host's memory
 //! ```
 //!
@@ -42,7 +42,7 @@ pub mod bucket;
 pub mod cache;
 pub mod config;
 pub mod counters;
-pub mod desk;
+pub mod egress;
 pub mod loops;
 mod recent;
 pub mod reply;
@@ -55,10 +55,10 @@ use bucket::Bucket;
 use cache::{Lookup, ReplyCache, RequestKey};
 use config::Group;
 use counters::Counters;
-use desk::{Ask, Desk, Turn};
+use egress::{BatchContext, Egress, Received};
 use polyport_plugin::Rng;
 use polyport_plugin::prelude::*;
-use polyport_protocol::{Code, CookieScope, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
+use polyport_protocol::{Code, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
 use siphasher::sip::SipHasher24;
 use std::fmt;
 use std::hash::Hasher;
@@ -68,7 +68,7 @@ use streams::{Streams, Windows};
 /// The handler of one listener.
 #[derive(Debug)]
 pub struct Responder {
-    desk: Desk,
+    egress: Egress,
     cache: ReplyCache,
     windows: Windows,
     listener: SocketAddr,
@@ -115,7 +115,7 @@ impl Handler for Responder {
             digest_key: Secret(draw(seed, DIGESTS)),
             cookie_secret: Secret(secret),
             scratch: Vec::new(),
-            desk: Desk {
+            egress: Egress {
                 errors: Bucket::new(settings.errors_per_second),
                 settings,
                 counters: Counters::new(setup),
@@ -127,19 +127,19 @@ impl Handler for Responder {
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
-        let turn = Turn {
+        let context = BatchContext {
             now_ns: batch.now_ns(),
             wall_ns: batch.wall_ns(),
             max_payload: batch.max_payload(),
             listener: self.listener,
         };
         for datagram in batch.datagrams() {
-            if !self.serve(&datagram, &turn) {
+            if !self.serve(&datagram, &context) {
                 datagram.discard();
             }
         }
-        let (tally, streams) = (self.cache.take_tally(), self.desk.streams.remembered());
-        self.desk.counters.tables(tally, self.cache.entries(), self.cache.bytes(), streams);
+        let (tally, streams) = (self.cache.take_tally(), self.egress.streams.remembered());
+        self.egress.counters.tables(tally, self.cache.entries(), self.cache.bytes(), streams);
     }
 
     fn reconfigure(&mut self, config: ResponderConfig) -> Result<()> {
@@ -147,12 +147,12 @@ impl Handler for Responder {
         if let Some(secret) = config::cookie_secret(&config)?
             && secret != self.cookie_secret.0
         {
-            self.desk.cookies.rotate(secret);
+            self.egress.cookies.rotate(secret);
             self.cookie_secret = Secret(secret);
         }
         self.cache.set_limits(settings.cache);
-        self.desk.errors = Bucket::new(settings.errors_per_second);
-        self.desk.settings = settings;
+        self.egress.errors = Bucket::new(settings.errors_per_second);
+        self.egress.settings = settings;
         Ok(())
     }
 
@@ -164,53 +164,54 @@ impl Handler for Responder {
 
 impl Responder {
     /// Serves one datagram. False if it is dropped.
-    fn serve(&mut self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
-        let decoder = Decoder::new(Role::Responder).with_integrity(self.desk.settings.integrity());
+    fn serve(&mut self, datagram: &Datagram<'_>, context: &BatchContext) -> bool {
+        let decoder = Decoder::new(Role::Responder).with_integrity(self.egress.settings.integrity());
         match decoder.decode_received(datagram.payload(), datagram.is_truncated()) {
-            Ok(frame) => self.accept(&frame, datagram, turn),
+            Ok(frame) => self.accept(&frame, datagram, context),
             Err(class) => {
-                self.desk.counters.malformed(class);
+                self.egress.counters.malformed(class);
                 // Every other class is dropped in silence.
-                (class == DecodeError::UnknownVersion && self.desk.unknown_version(datagram, turn))
-                    || (class == DecodeError::UnknownCritical && self.desk.unknown_critical(datagram, turn))
+                (class == DecodeError::UnknownVersion && self.egress.unknown_version(datagram, context))
+                    || (class == DecodeError::UnknownCritical
+                        && self.egress.unknown_critical(datagram, context))
             }
         }
     }
 
     /// Takes a frame that is whole. False if it is dropped.
-    fn accept(&mut self, frame: &Frame<'_>, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+    fn accept(&mut self, frame: &Frame<'_>, datagram: &Datagram<'_>, context: &BatchContext) -> bool {
         let header = *frame.header();
         if let Some(key_id) = frame.options().key_id() {
             match self.windows.accept(key_id, header.stream_id, header.attempt, header.seq) {
-                Ok(forgot) => self.desk.counters.windows_forgotten.add(forgot.into()),
+                Ok(forgot) => self.egress.counters.windows_forgotten.add(forgot.into()),
                 Err(error) => {
-                    self.desk.counters.malformed(error.into());
+                    self.egress.counters.malformed(error.into());
                     return false;
                 }
             }
         }
-        let mut ask = Ask { datagram, turn, header, cookie: None, seen: None };
-        let counters = &self.desk.counters;
-        match (ask.counts(), header.kind) {
+        let mut received = Received { datagram, context, header, cookie: None, seen: None };
+        let counters = &self.egress.counters;
+        match (received.counts(), header.kind) {
             (false, _) => counters.warm_up.add(1),
             (true, Kind::Request) => counters.requests.add(1),
             (true, Kind::Probe) => counters.probes.add(1),
             (true, _) => counters.events.add(1),
         }
         let event = header.kind == Kind::Event;
-        if !event && !self.desk.answerable(datagram, turn) {
+        if !event && !self.egress.answerable(datagram, context) {
             return false;
         }
-        if !event && ask.group() && self.desk.settings.group == Group::Ignore {
+        if !event && received.group() && self.egress.settings.group == Group::Ignore {
             counters.group_ignored.add(1);
             return false;
         }
-        let seen = self.desk.streams.see(ask.stream(), header.seq, ask.counts() && !event);
-        self.desk.counters.streams_forgotten.add(seen.forgot.into());
-        ask.seen = Some(seen);
+        let seen = self.egress.streams.see(received.stream(), header.seq, received.counts() && !event);
+        self.egress.counters.streams_forgotten.add(seen.forgot.into());
+        received.seen = Some(seen);
         match header.kind {
-            Kind::Request => self.request(frame, &mut ask),
-            Kind::Probe => self.desk.acknowledge(&ask),
+            Kind::Request => self.request(frame, &mut received),
+            Kind::Probe => self.egress.acknowledge(&received),
             // The decoder lets no reply pass here, and no private kind.
             Kind::Event
             | Kind::Version
@@ -222,47 +223,45 @@ impl Responder {
     }
 
     /// Answers a REQUEST.
-    fn request(&mut self, frame: &Frame<'_>, ask: &mut Ask<'_, '_>) -> bool {
-        ask.cookie = frame.options().cookie().map(|cookie| {
-            let streams::StreamKey { peer, local_port, stream_id } = ask.stream();
-            let scope = CookieScope { peer, local_port, stream_id };
-            self.desk.cookies.check(&cookie, &scope, ask.turn.cookie_time())
+    fn request(&mut self, frame: &Frame<'_>, received: &mut Received<'_, '_>) -> bool {
+        received.cookie = frame.options().cookie().map(|cookie| {
+            self.egress.cookies.check(&cookie, &received.scope(), received.context.cookie_time())
         });
-        if let Some(state) = ask.cookie {
-            self.desk.counters.cookies_valid.add(state.is_valid().into());
-            self.desk.counters.cookies_invalid.add((!state.is_valid()).into());
+        if let Some(state) = received.cookie {
+            self.egress.counters.cookies_valid.add(state.is_valid().into());
+            self.egress.counters.cookies_invalid.add((!state.is_valid()).into());
         }
-        if self.desk.settings.idempotent || ask.header.flags.contains(Flags::IDEMPOTENT) {
-            let code = self.execute(frame, ask);
-            return self.desk.respond(ask, code, &self.scratch);
+        if self.egress.settings.idempotent || received.header.flags.contains(Flags::IDEMPOTENT) {
+            let code = self.execute(frame, received);
+            return self.egress.respond(received, code, &self.scratch);
         }
-        let streams::StreamKey { peer, local_port, stream_id } = ask.stream();
-        let key = RequestKey { peer, local_port, stream_id, request_id: ask.header.request_id };
+        let streams::StreamKey { peer, local_port, stream_id } = received.stream();
+        let key = RequestKey { peer, local_port, stream_id, request_id: received.header.request_id };
         let digest = digest(&self.digest_key, frame);
-        match self.cache.begin(key, digest, ask.turn.now_ns) {
+        match self.cache.begin(key, digest, received.context.now_ns) {
             Lookup::New(ticket) => {
-                let code = self.execute(frame, ask);
-                self.cache.finish(ticket, code, &self.scratch, ask.turn.now_ns);
-                self.desk.respond(ask, code, &self.scratch)
+                let code = self.execute(frame, received);
+                self.cache.finish(ticket, code, &self.scratch, received.context.now_ns);
+                self.egress.respond(received, code, &self.scratch)
             }
             Lookup::Done(stored) => {
-                self.desk.counters.duplicates_answered.add(ask.counts().into());
-                self.desk.respond(ask, stored.code, &stored.payload)
+                self.egress.counters.duplicates_answered.add(received.counts().into());
+                self.egress.respond(received, stored.code, &stored.payload)
             }
             Lookup::InProgress => {
-                self.desk.counters.duplicates_dropped.add(1);
+                self.egress.counters.duplicates_dropped.add(1);
                 false
             }
-            Lookup::Conflict => self.desk.conflict(ask),
-            Lookup::Full => self.desk.busy(ask),
+            Lookup::Conflict => self.egress.conflict(received),
+            Lookup::Full => self.egress.busy(received),
         }
     }
 
     /// Executes the request; the payload of the reply is in `scratch` then.
-    fn execute(&mut self, frame: &Frame<'_>, ask: &Ask<'_, '_>) -> Code {
-        self.desk.counters.executed.add(ask.counts().into());
+    fn execute(&mut self, frame: &Frame<'_>, received: &Received<'_, '_>) -> Code {
+        self.egress.counters.executed.add(received.counts().into());
         self.scratch.clear();
-        self.desk.settings.service.execute(frame.payload(), ask.turn.wall_ns, &mut self.scratch)
+        self.egress.settings.service.execute(frame.payload(), received.context.wall_ns, &mut self.scratch)
     }
 }
 

@@ -1,89 +1,83 @@
 //! A map of bounded size that forgets what was not asked for longest.
 
-use crate::arena::{Arena, Chain};
-use std::collections::HashMap;
-use std::hash::Hash;
-
-/// The only lane of the arena.
-const AGE: usize = 0;
+use lru::LruCache;
+use std::hash::{Hash, RandomState};
+use std::num::NonZeroUsize;
 
 /// A map with a limit. Every operation takes constant time, and memory is allocated as entries come.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
-    /// Its hasher is keyed at random, so nobody can choose keys that collide; nothing iterates over it, so
+pub(crate) struct Recent<K: Eq + Hash, V> {
+    /// The hasher is keyed at random, so nobody can choose keys that collide; nothing iterates over the map, so
     /// that cannot change a run.
-    index: HashMap<K, u32>,
-    arena: Arena<(K, V), 1>,
-    age: Chain,
-    limit: usize,
+    map: LruCache<K, V, RandomState>,
 }
 
-impl<K: Copy + Eq + Hash, V> Recent<K, V> {
+impl<K: Eq + Hash, V> Recent<K, V> {
     /// Room for `limit` entries, at least one.
     #[must_use]
     pub(crate) fn with_limit(limit: usize) -> Self {
-        Self { index: HashMap::new(), arena: Arena::new(), age: Chain::default(), limit: limit.max(1) }
+        // A map made with its limit would allocate for all entries at once, for every listener.
+        let mut map = LruCache::unbounded_with_hasher(RandomState::new());
+        map.resize(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN));
+        Self { map }
     }
 
     /// The value of `key`, made by `make` if there is none, and whether another one was forgotten for it.
-    pub(crate) fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> (Option<&mut V>, bool) {
-        if let Some(&at) = self.index.get(&key) {
-            self.arena.unlink(&mut self.age, AGE, at);
-            self.arena.link(&mut self.age, AGE, at);
-            return (self.arena.get_mut(at).map(|(_, value)| value), false);
-        }
-        let forgot = self.age.len() >= self.limit && self.forget_oldest();
-        let at = self.arena.insert((key, make()));
-        self.arena.link(&mut self.age, AGE, at);
-        self.index.insert(key, at);
-        (self.arena.get_mut(at).map(|(_, value)| value), forgot)
+    pub(crate) fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> (&mut V, bool) {
+        let full = self.map.len() == self.map.cap().get();
+        let forgot = full && !self.map.contains(&key);
+        (self.map.get_or_insert_mut(key, make), forgot)
     }
 
     /// The value of `key`; does not count as asking for it.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let at = *self.index.get(key)?;
-        self.arena.get_mut(at).map(|(_, value)| value)
+        self.map.peek_mut(key)
     }
 
     /// Entries there are.
     #[must_use]
-    pub(crate) const fn len(&self) -> usize {
-        self.age.len()
-    }
-
-    fn forget_oldest(&mut self) -> bool {
-        let Some(at) = self.age.oldest() else { return false };
-        self.arena.unlink(&mut self.age, AGE, at);
-        if let Some((key, _)) = self.arena.remove(at) {
-            self.index.remove(&key);
-        }
-        true
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use polyport_counting_alloc::{CountingAlloc, allocations, live_bytes};
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
 
     #[test]
     fn what_was_not_asked_for_longest_is_forgotten() {
         let mut map = Recent::with_limit(2);
-        assert_eq!(map.entry("a", || 1), (Some(&mut 1), false));
-        assert_eq!(map.entry("b", || 2), (Some(&mut 2), false));
-        assert_eq!(map.entry("a", || 9), (Some(&mut 1), false));
-        assert_eq!(map.entry("c", || 3), (Some(&mut 3), true));
+        assert_eq!(map.entry("a", || 1), (&mut 1, false));
+        assert_eq!(map.entry("b", || 2), (&mut 2, false));
+        assert_eq!(map.entry("a", || 9), (&mut 1, false));
+        assert_eq!(map.entry("c", || 3), (&mut 3, true));
         assert_eq!(map.len(), 2);
         assert_eq!(map.get_mut(&"b"), None);
         assert_eq!(map.get_mut(&"a"), Some(&mut 1));
+        assert_eq!(map.entry("d", || 4), (&mut 4, true));
+        assert_eq!(map.get_mut(&"a"), None, "looking did not make it recent");
     }
 
     #[test]
-    fn many_keys_need_the_slots_of_the_limit() {
+    fn many_keys_need_the_memory_of_the_limit() {
+        let before = live_bytes();
         let mut map = Recent::with_limit(1000);
+        let mut blocks = 0;
         for key in 0..100_000_u32 {
             map.entry(key, || key);
+            if key == 10_000 {
+                blocks = allocations();
+            }
         }
-        assert_eq!((map.len(), map.arena.slots(), map.index.len()), (1000, 1000, 1000));
-        assert!(map.index.capacity() < 4000);
+        assert_eq!(map.len(), 1000);
+        // Nothing more once the limit is reached, but that the index may double once; below 4000 places in it.
+        assert!(allocations() - blocks <= 1, "{}", allocations() - blocks);
+        let bytes = live_bytes() - before;
+        assert!((24_000..24_000 + 17 * 4096 + 1000).contains(&bytes), "{bytes}");
     }
 }

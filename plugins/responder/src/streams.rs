@@ -59,7 +59,6 @@ impl Streams {
     /// Marks `seq` as seen, and counts it as a request if `counts`: events and warm-up frames do not.
     pub fn see(&mut self, key: StreamKey, seq: u64, counts: bool) -> Seen {
         let (stream, forgot) = self.0.entry(key, Stream::default);
-        let Some(stream) = stream else { return Seen::default() };
         stream.requests = stream.requests.wrapping_add(counts.into());
         let window = stream.mark(seq);
         Seen { rseq: stream.replies, rcount: stream.requests, window, forgot }
@@ -74,7 +73,7 @@ impl Streams {
 
     /// Streams remembered.
     #[must_use]
-    pub const fn remembered(&self) -> usize {
+    pub fn remembered(&self) -> usize {
         self.0.len()
     }
 }
@@ -131,7 +130,7 @@ impl Windows {
         seq: u64,
     ) -> Result<bool, WindowError> {
         let (window, forgot) = self.0.entry(WindowKey { key_id, stream_id, attempt }, Box::default);
-        window.map_or(Ok(()), |window| window.accept(seq))?;
+        window.accept(seq)?;
         Ok(forgot)
     }
 }

@@ -1,14 +1,12 @@
 //! The datagrams of one turn, and the place for the answers.
 
-use crate::Level;
-use crate::context::{log, nanos, set_timer};
-use crate::convert::{RawBatch, Slot, Slots};
-use crate::frozen::Frozen;
-use crate::route::{Route, from_abi};
+use crate::context::{Level, log, set_timer};
+use crate::convert::{RawBatch, Slots};
+use crate::datagram::{Datagram, copy};
+use crate::route::Route;
 use core::fmt::Display;
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
-use polyport_abi as abi;
 
 /// What [`on_batch`](crate::Handler::on_batch) and [`on_timer`](crate::Handler::on_timer) get. Everything
 /// queued here leaves when the call returns; after a panic nothing of it does.
@@ -102,12 +100,12 @@ impl<'a> Batch<'a> {
         self.send(Route::fresh(to), data)
     }
 
-    /// The same, but not before `at_ns`.
+    /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.
     pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> bool {
         self.send(Route { at_ns, ..Route::fresh(to) }, data)
     }
 
-    /// The same as [`send_to`](Self::send_to) from `from`, which must be an address of this host.
+    /// Sends a copy of `data` to `to`, from `from`, which must be an address of this host.
     pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> bool {
         self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
     }
@@ -173,195 +171,3 @@ impl<'a> Iterator for Datagrams<'a> {
 }
 
 impl ExactSizeIterator for Datagrams<'_> {}
-
-/// One received datagram.
-///
-/// Sending it in place consumes it, since the bytes must stay as they are until the call has returned:
-///
-/// ```compile_fail,E0382
-/// # fn f(mut datagram: polyport_plugin::Datagram<'_>) {
-/// datagram.echo();
-/// datagram.payload_mut()[0] = 1;
-/// # }
-/// ```
-///
-/// ```compile_fail,E0382
-/// # fn f(datagram: polyport_plugin::Datagram<'_>) {
-/// datagram.echo();
-/// datagram.reply(b"again");
-/// # }
-/// ```
-///
-/// [`freeze`](Self::freeze) gives up only the right to change it:
-///
-/// ```
-/// # fn f(datagram: polyport_plugin::Datagram<'_>) {
-/// let datagram = datagram.freeze();
-/// datagram.echo();
-/// datagram.echo();
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Datagram<'a>(pub(crate) Slot<'a>);
-
-impl<'a> Datagram<'a> {
-    /// The bytes; an empty datagram is legal.
-    #[must_use]
-    #[inline]
-    pub fn payload(&self) -> &[u8] {
-        self.0.bytes()
-    }
-
-    /// The bytes, to be changed in place before an [`echo`](Self::echo). The length is fixed.
-    #[inline]
-    pub fn payload_mut(&mut self) -> &mut [u8] {
-        self.0.bytes_mut()
-    }
-
-    /// Sends it back to its sender from the address it was sent to. Copies nothing.
-    #[inline]
-    pub fn echo(self) -> bool {
-        self.freeze().echo()
-    }
-
-    /// The same, but not before `at_ns` of the monotonic clock; 0 is now. The host keeps the bytes.
-    #[inline]
-    pub fn echo_at(self, at_ns: u64) -> bool {
-        self.freeze().echo_at(at_ns)
-    }
-
-    /// Sends it on to another address. Copies nothing.
-    pub fn forward(self, to: SocketAddr) -> bool {
-        self.freeze().forward(to)
-    }
-
-    /// Makes the bytes unchangeable, so that they can be sent any number of times.
-    #[must_use]
-    #[inline]
-    pub fn freeze(self) -> Frozen<'a> {
-        Frozen(self)
-    }
-
-    /// Drops it on purpose: the host counts it as a drop with that reason.
-    #[inline]
-    pub fn discard(self) {
-        self.0.with(|d| d.verdict = abi::VERDICT_DISCARD);
-    }
-
-    /// Sends a copy of `data` to the sender, from the address the datagram was sent to.
-    pub fn reply(&self, data: &[u8]) -> bool {
-        self.reply_at(0, data)
-    }
-
-    /// The same, but not before `at_ns`; 0 is now.
-    pub fn reply_at(&self, at_ns: u64, data: &[u8]) -> bool {
-        copy(self.0.raw, self.answer(at_ns), data)
-    }
-
-    /// Builds the answer in the host's memory: `build` gets the request and `cap` zeroed bytes, and
-    /// returns how many of them it used.
-    pub fn reply_with(&self, cap: usize, build: impl FnOnce(&[u8], &mut [u8]) -> usize) -> bool {
-        self.reply_with_at(0, cap, build)
-    }
-
-    /// The same, but not before `at_ns` of the monotonic clock; 0 is now.
-    pub fn reply_with_at(
-        &self,
-        at_ns: u64,
-        cap: usize,
-        build: impl FnOnce(&[u8], &mut [u8]) -> usize,
-    ) -> bool {
-        self.0.raw.send_built(cap, self.answer(at_ns), |out| build(self.0.bytes(), out))
-    }
-
-    const fn answer(&self, at_ns: u64) -> Route {
-        Route { rx: self.0.index, at_ns, to: None, from: None }
-    }
-
-    /// Who sent it.
-    #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.0.with(|d| from_abi(&d.peer)).unwrap_or(NOBODY)
-    }
-
-    /// The address it was sent to if [`has_local`](Self::has_local), else the listener's.
-    #[must_use]
-    pub fn local(&self) -> SocketAddr {
-        self.0.with(|d| from_abi(&d.local)).unwrap_or(NOBODY)
-    }
-
-    /// Whether [`local`](Self::local) is the address this very datagram was sent to.
-    #[must_use]
-    pub fn has_local(&self) -> bool {
-        self.flag(abi::RX_HAS_LOCAL)
-    }
-
-    /// Whether it was sent to a multicast group.
-    #[must_use]
-    pub fn is_multicast(&self) -> bool {
-        self.flag(abi::RX_MULTICAST)
-    }
-
-    /// Whether it was sent to a broadcast address.
-    #[must_use]
-    pub fn is_broadcast(&self) -> bool {
-        self.flag(abi::RX_BROADCAST)
-    }
-
-    /// Whether it was longer than the host's buffer; the rest is lost.
-    #[must_use]
-    pub fn is_truncated(&self) -> bool {
-        self.flag(abi::RX_TRUNCATED)
-    }
-
-    /// When it arrived, nanoseconds of the monotonic clock.
-    #[must_use]
-    #[inline]
-    pub fn rx_ns(&self) -> u64 {
-        self.0.with(|d| d.rx_ns)
-    }
-
-    /// How long it has waited for this call, by the time of the turn.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        Duration::from_nanos(self.0.raw.with(|b| b.now_ns).saturating_sub(self.rx_ns()))
-    }
-
-    /// The two ECN bits of RFC 3168.
-    #[must_use]
-    pub fn ecn(&self) -> u8 {
-        self.0.with(|d| d.ecn)
-    }
-
-    /// Index of the interface it arrived on, if known.
-    #[must_use]
-    pub fn ifindex(&self) -> Option<u32> {
-        self.0.with(|d| (d.ifindex != 0).then_some(d.ifindex))
-    }
-
-    /// TTL or hop limit on arrival, if known.
-    #[must_use]
-    pub fn hop_limit(&self) -> Option<u8> {
-        self.0.with(|d| (d.hop_limit != 0).then_some(d.hop_limit))
-    }
-
-    fn flag(&self, bit: u8) -> bool {
-        self.0.with(|d| d.flags & bit != 0)
-    }
-}
-
-/// Where a host says "no address".
-const NOBODY: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-fn copy(raw: RawBatch<'_>, route: Route, data: &[u8]) -> bool {
-    raw.send_built(data.len(), route, |out| {
-        out.copy_from_slice(data);
-        data.len()
-    })
-}
-
-/// The moment `after` from `now_ns`, for what takes `at_ns`.
-#[must_use]
-pub fn later(now_ns: u64, after: Duration) -> u64 {
-    now_ns.saturating_add(nanos(after))
-}

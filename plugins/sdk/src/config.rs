@@ -1,7 +1,8 @@
 //! Options: declared by the plugin as a struct, parsed and checked by the host.
 
-use crate::Error;
-pub use crate::export::Opt;
+use crate::error::Error;
+pub use crate::opt::Opt;
+pub use crate::value::Value;
 use core::ffi::CStr;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -25,36 +26,6 @@ impl Config for () {
     fn from_values(_: &[Value<'_>]) -> Result<Self, Error> {
         Ok(())
     }
-}
-
-/// One value as the host parsed it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Value<'a> {
-    /// Not given, and there is no default.
-    Missing,
-    /// `true` or `false`.
-    Bool(bool),
-    /// Signed integer.
-    Int(i64),
-    /// Number.
-    Float(f64),
-    /// Share, 0 to 1.
-    Ratio(f64),
-    /// Nanoseconds.
-    Duration(i64),
-    /// Bytes.
-    Size(i64),
-    /// Text.
-    Text(&'a str),
-    /// Index into the choices.
-    Choice(i64),
-    /// Socket address.
-    Addr(SocketAddr),
-    /// JSON text.
-    Json(&'a str),
-    /// A kind this crate does not know, or text that is not UTF-8.
-    Unknown(u32),
 }
 
 /// A Rust type that can be an option.

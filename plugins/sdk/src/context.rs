@@ -1,9 +1,11 @@
 //! What a plugin may ask of the host while it is being made.
 
 use crate::convert::{Created, HostRef};
-use crate::{Counter, Gauge};
+use crate::line::line;
+use crate::metric::{Counter, Gauge};
+use crate::time::nanos;
 use core::ffi::CStr;
-use core::fmt::{Display, Write};
+use core::fmt::Display;
 use core::net::SocketAddr;
 use core::time::Duration;
 use polyport_abi as abi;
@@ -128,60 +130,11 @@ impl<'a> Log<'a> {
     }
 }
 
-/// Longest log line, bytes; the host cuts there too, so more would be formatted for nobody.
-const MAX_LINE: usize = 4096;
-
 pub(crate) fn log(host: HostRef, level: Level, message: impl Display) {
     host.log(level as i32, line(message).as_bytes());
-}
-
-/// Formats at most [`MAX_LINE`] bytes. Total: a `Display` that reports an error costs its text only, where
-/// `to_string` would panic.
-pub(crate) fn line(message: impl Display) -> String {
-    struct Bounded(String);
-    impl Write for Bounded {
-        fn write_str(&mut self, s: &str) -> core::fmt::Result {
-            let room = MAX_LINE - self.0.len();
-            let cut = s.floor_char_boundary(room);
-            self.0.push_str(s.get(..cut).unwrap_or(""));
-            if cut < s.len() { Err(core::fmt::Error) } else { Ok(()) }
-        }
-    }
-    let mut out = Bounded(String::new());
-    // What was written before an error is the line.
-    write!(out, "{message}").unwrap_or(());
-    out.0
 }
 
 pub(crate) fn set_timer(host: HostRef, now_ns: u64, token: u64, after: Duration, every: Duration) -> bool {
     // 0 would cancel.
     host.timer(token, now_ns.saturating_add(nanos(after)).max(1), nanos(every))
-}
-
-/// Nanoseconds, at most 584 years.
-pub(crate) fn nanos(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Broken;
-    impl Display for Broken {
-        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-            f.write_str("half")?;
-            Err(core::fmt::Error)
-        }
-    }
-
-    #[test]
-    fn a_line_is_bounded_and_total() {
-        assert_eq!(line(Broken), "half");
-        assert_eq!(line("x".repeat(10_000)).len(), MAX_LINE);
-        // 'é' is two bytes: 4095 of them would be cut inside one.
-        let long = line(format_args!("a{}", "é".repeat(4000)));
-        assert_eq!(long.len(), MAX_LINE - 1);
-        assert!(long.ends_with('é'));
-    }
 }

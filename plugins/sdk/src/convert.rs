@@ -3,9 +3,10 @@
 //! What makes each view valid is written in `plugins/ABI.md`.
 #![expect(unsafe_code, reason = "the plugin boundary: pointers of the host become borrowed views here")]
 
-use crate::config::Value;
 use crate::route::{MAX_PAYLOAD, Route, fill, from_abi, is_plain_echo};
-use core::ffi::{CStr, c_char};
+use crate::text::text;
+use crate::value::Value;
+use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
@@ -154,16 +155,6 @@ unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
     }
     // SAFETY: the caller promises it.
     unsafe { core::slice::from_raw_parts(data, len) }
-}
-
-/// # Safety
-/// NULL, or a NUL-terminated string that lives for `'a`.
-pub(crate) unsafe fn text<'a>(s: *const c_char) -> &'a str {
-    if s.is_null() {
-        return "";
-    }
-    // SAFETY: the caller promises it.
-    unsafe { CStr::from_ptr(s) }.to_str().unwrap_or("")
 }
 
 /// The host's `pp_batch` during one call; not `Send`.

@@ -30,11 +30,20 @@
 //! assert_eq!(harness.sent()[0].payload, b"hello");
 //! ```
 //!
+//! A call of the host comes in at the top of this list and goes down; so do the imports, and never up:
+//!
 //! ```text
-//! host --pp_batch--> export   trampolines: every call is guarded against panics      [unsafe]
-//!                    convert  raw pointers become borrowed views                     [unsafe]
-//!                    batch, context, metric, config: what a Handler sees             safe
-//!                    testing  a host in miniature, for the plugin's own tests
+//! testing          a host in miniature, for the plugin's own tests                     [unsafe]
+//! export           trampolines: every call is guarded against panics                   [unsafe]
+//! handler          the trait that a plugin implements
+//! batch            what a handler gets: a batch,
+//! datagram           and the datagrams in it
+//! context          what it may ask of the host while it is made
+//! metric, random   counters and gauges; numbers that repeat
+//! convert          raw pointers of the host become borrowed views                      [unsafe]
+//! config, macros   the options of a plugin as a struct
+//! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
+//! leaves           value, text, line, route, time, guard                               [unsafe: text]
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -45,24 +54,32 @@ mod batch;
 pub mod config;
 mod context;
 mod convert;
+mod datagram;
+mod error;
 #[doc(hidden)]
 pub mod export;
-mod frozen;
 mod guard;
 mod handler;
+mod line;
 mod macros;
 mod metric;
+mod opt;
 mod random;
 mod route;
 pub mod testing;
+mod text;
+mod time;
+mod value;
 
-pub use batch::{Batch, Datagram, Datagrams, later};
+pub use batch::{Batch, Datagrams};
 pub use config::{Config, Json, OptionType, Ratio, Size};
 pub use context::{Level, Log, Setup, Why};
-pub use frozen::Frozen;
-pub use handler::{Error, Handler};
+pub use datagram::{Datagram, Frozen};
+pub use error::Error;
+pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
+pub use time::later;
 
 /// The tutorial's plugin compiles, too.
 #[cfg(doctest)]

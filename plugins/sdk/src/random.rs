@@ -1,7 +1,8 @@
 //! Randomness that repeats: splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
 //! Generators, 2014), the same numbers on every host and the same as `pp_random` in C.
 
-use crate::Ratio;
+use crate::config::Ratio;
+use crate::time::nanos;
 use core::time::Duration;
 
 /// The golden ratio in 64 bits: the step of the generator.
@@ -47,10 +48,10 @@ pub const fn mix(seed: u64, a: u64, b: u64) -> u64 {
 /// Maps 64 random bits to a uniform duration from zero to `most`, both included.
 #[must_use]
 pub fn up_to(random: u64, most: Duration) -> Duration {
-    let span = u128::from(crate::context::nanos(most)) + 1;
+    let span = u128::from(nanos(most)) + 1;
     // The high half of the product is below `span`, which is at most 2^64.
-    let nanos = (u128::from(random) * span) >> 64;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    let drawn = (u128::from(random) * span) >> 64;
+    Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
 }
 
 const fn finish(z: u64) -> u64 {

@@ -98,7 +98,8 @@ impl Code {
     pub const BUSY: Self = Self(16);
     /// The reply is longer than an unvalidated peer may get, and the request has no room for a COOKIE.
     pub const REPLY_TOO_LARGE: Self = Self(17);
-    /// The same, but the reply carries a COOKIE to repeat the request with.
+    /// The reply is longer than an unvalidated peer may get, and this ERROR carries a COOKIE to repeat the request
+    /// with.
     pub const COOKIE_REQUIRED: Self = Self(18);
     /// The COOKIE of the request is not valid.
     pub const BAD_COOKIE: Self = Self(19);

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::super::{Plan, Problems};
 use super::{specs, toml};
-use crate::value;
 
 /// Reads further what came out, and checks what holds for every outcome.
 fn survives(result: Result<Plan, Problems>) {
@@ -103,27 +102,6 @@ proptest! {
     fn any_text_as_a_bind_address(host in "\\PC{0,12}", port in "[-0-9a-z+é]{0,8}") {
         let text = toml::Value::String(format!("{host}:{port}"));
         survives(toml(&format!("[[listen]]\nplugin = 'echo'\nbind = {text}")));
-    }
-
-    #[test]
-    fn any_text_as_a_value(text in any::<String>(), number in "[-+.0-9eE]{0,12}", unit in "[a-zA-Zµ%: ]{0,4}") {
-        for text in [&text, &format!("{number}{unit}")] {
-            // the answer does not matter here, only that there is one with a reason
-            for error in [
-                value::ratio(text).err(), value::duration(text).err(),
-                value::size(text).err(), value::address(text).err(),
-            ] {
-                prop_assert!(error.is_none_or(|error| !error.is_empty()));
-            }
-        }
-    }
-
-    #[test]
-    fn sizes_and_durations_come_back(number in 0..u64::MAX >> 30) {
-        prop_assert_eq!(value::size(&number.to_string()), Ok(number));
-        prop_assert_eq!(value::size(&format!("{number}GiB")), Ok(number << 30));
-        let duration = std::time::Duration::from_nanos(number);
-        prop_assert_eq!(value::duration(&format!("{number}ns")), Ok(duration));
     }
 }
 

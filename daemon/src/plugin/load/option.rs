@@ -1,10 +1,10 @@
 //! Options: what a plugin declares, against what the configuration gives.
 
-use crate::value;
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE,
     OPT_STRING, pp_addr, pp_val, pp_value,
 };
+use polyport_value as value;
 use std::ffi::CString;
 use std::net::SocketAddr;
 

@@ -4,6 +4,7 @@
 //! slot     the fields, those of every visit first
 //! slots    where the slots lie, for the memory of the next visits
 //! watch    who brings the listener back: an event, the next turn, or a timer
+//! transitions  from one of these to another
 //! polling  when it is worth while to visit it every turn instead of watching it
 //! pace     how the next visit receives
 //! fault    a broken handler: how long until it is made again
@@ -20,6 +21,7 @@ mod report;
 mod seed;
 mod slot;
 mod slots;
+mod transitions;
 mod watch;
 
 pub(crate) use backlog::BacklogLimits;

@@ -1,10 +1,12 @@
 //! What goes into the harness and what comes out.
 
-use super::LOCAL;
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use polyport_abi as abi;
 use polyport_abi::pp_dgram;
+
+/// The address the listener of the harness is bound to.
+pub const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7);
 
 /// A datagram for the plugin.
 #[derive(Clone, Debug)]

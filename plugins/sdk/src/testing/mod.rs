@@ -18,12 +18,11 @@ mod table;
 mod tests;
 
 pub use host::Memory;
-pub use kinds::{Address, Incoming, Outcome, Refused, Sent};
+pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
 
 use crate::route::MAX_PAYLOAD;
 use crate::{Config as _, Handler, Level};
 use core::marker::PhantomData;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use options::{Parsed, parse_all};
 use polyport_abi as abi;
@@ -31,8 +30,6 @@ use polyport_abi::{pp_dgram, pp_tx};
 use std::collections::BTreeMap;
 use table::{Making, Refusal, Session, Turn};
 
-/// The address the listener of the harness is bound to.
-pub const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7);
 /// The seed of [`Harness::new`].
 pub const SEED: u64 = 42;
 /// When the harness starts, nanoseconds of its monotonic clock.
@@ -69,7 +66,7 @@ impl<H: Handler> Harness<H> {
         Self::with_seed(options, SEED)
     }
 
-    /// The same with another seed.
+    /// Makes the plugin with options, as [`new`](Self::new) does, and with a seed.
     ///
     /// # Panics
     /// When the plugin or the configuration is refused.
@@ -79,7 +76,7 @@ impl<H: Handler> Harness<H> {
         Self::try_new(options, seed).unwrap_or_else(|refused| panic!("refused: {refused}"))
     }
 
-    /// The same for a test of refusals.
+    /// Makes the plugin with options and a seed, or says why it was refused.
     ///
     /// # Errors
     /// What the operator would read.

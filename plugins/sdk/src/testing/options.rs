@@ -1,4 +1,5 @@
-//! Option texts, parsed as the daemon parses them from its configuration file.
+//! Option texts, parsed as the daemon parses them from its configuration file. The grammar of ratios,
+//! durations, sizes and addresses is that of `polyport-value`, as the daemon's is.
 
 use crate::config::Opt;
 use core::net::SocketAddr;
@@ -51,78 +52,32 @@ fn parse(option: &Opt, text: &str) -> Result<Value, String> {
         }),
         abi::OPT_INT => Value::Int(int(text)?),
         abi::OPT_FLOAT => Value::Float(float(text)?),
-        abi::OPT_RATIO => Value::Float(ratio(text)?),
-        abi::OPT_DURATION => Value::Int(scaled(text, DURATION, "a time with a unit, such as 15ms")?),
-        abi::OPT_SIZE => Value::Int(scaled(text, SIZE, "a size, such as 64KiB")?),
+        abi::OPT_RATIO => Value::Float(polyport_value::ratio(text)?),
+        abi::OPT_DURATION => {
+            let nanos = polyport_value::duration(text)?.as_nanos();
+            Value::Int(i64::try_from(nanos).map_err(|_| "longer than 292 years")?)
+        }
+        abi::OPT_SIZE => {
+            Value::Int(i64::try_from(polyport_value::size(text)?).map_err(|_| "larger than 8 EiB")?)
+        }
         abi::OPT_STRING | abi::OPT_JSON => Value::Text(text.to_owned()),
         abi::OPT_ENUM => Value::Int(choice(option, text)?),
-        abi::OPT_ADDR => Value::Addr(text.parse().map_err(|_| format!("{text:?} is not address:port"))?),
+        abi::OPT_ADDR => Value::Addr(polyport_value::address(text)?),
         other => return Err(format!("option kind {other} is unknown")),
     };
     in_bounds(option, &parsed)?;
     Ok(parsed)
 }
 
+/// An integer as TOML has it, where `_` may part the digits.
 fn int(text: &str) -> Result<i64, String> {
     text.replace('_', "").parse().map_err(|_| format!("{text:?} is not an integer"))
 }
 
+/// A number as TOML has it, but for `inf` and `nan`, which no option takes.
 fn float(text: &str) -> Result<f64, String> {
-    text.replace('_', "").parse().map_err(|_| format!("{text:?} is not a number"))
-}
-
-fn ratio(text: &str) -> Result<f64, String> {
-    let share = match text.strip_suffix('%') {
-        Some(percent) => float(percent.trim_end())? / 100.0,
-        None => float(text)?,
-    };
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("{text:?} is not between 0% and 100%")) }
-}
-
-/// Units of a duration, in nanoseconds.
-const DURATION: &[(&str, u64)] = &[
-    ("ns", 1),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("min", 60_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("d", 86_400_000_000_000),
-];
-
-/// Units of a size, in bytes. A number alone is bytes.
-const SIZE: &[(&str, u64)] = &[
-    ("", 1),
-    ("B", 1),
-    ("kB", 1_000),
-    ("KB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
-
-/// A decimal number with a unit, exact: `1.5s` is 1,500,000,000.
-fn scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<i64, String> {
-    let wrong = || format!("{text:?} is not {wanted}");
-    let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '_')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let scale = units.iter().find(|(name, _)| *name == unit.trim()).map(|(_, scale)| *scale);
-    let scale = u128::from(scale.ok_or_else(wrong)?);
-    let number = number.replace('_', "");
-    let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
-    let whole: u128 = whole.parse().map_err(|_| wrong())?;
-    let mut value = whole.checked_mul(scale).ok_or_else(wrong)?;
-    if !fraction.is_empty() {
-        let digits: u128 = fraction.parse().map_err(|_| wrong())?;
-        let tens =
-            u32::try_from(fraction.len()).ok().and_then(|n| 10_u128.checked_pow(n)).ok_or_else(wrong)?;
-        value += digits.checked_mul(scale).ok_or_else(wrong)? / tens;
-    }
-    i64::try_from(value).map_err(|_| wrong())
+    let number = text.replace('_', "").parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| format!("{text:?} is not a number"))
 }
 
 fn choice(option: &Opt, text: &str) -> Result<i64, String> {
@@ -144,7 +99,7 @@ fn in_bounds(option: &Opt, parsed: &Value) -> Result<(), String> {
     if unbounded || (min..=max).contains(&value) {
         Ok(())
     } else {
-        Err(format!("{value} is not between {min} and {max}"))
+        Err(format!("{value} is out of bounds: {min} to {max} is allowed"))
     }
 }
 
@@ -240,6 +195,7 @@ mod tests {
             ("to", "localhost:1"),
             ("type", "1.5"),
             ("factor", ""),
+            ("factor", "nan"),
             ("wait", "99999999999999999999h"),
         ];
         for (name, text) in wrong {

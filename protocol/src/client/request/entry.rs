@@ -1,6 +1,6 @@
 //! One request's memory: what was sent when, and what it waits for.
 
-use super::{Failure, Request};
+use super::kinds::{Failure, Request};
 use crate::Nanos;
 use crate::client::MAX_TRANSMISSIONS;
 use crate::frame::{Header, Kind};

@@ -1,8 +1,8 @@
 //! The machine against a scripted responder, in virtual time and with fixed seeds.
 
 use super::*;
-use crate::client::{Reject, TIMER_CAP};
-use crate::{Code, DecodeError, Decoder, Integrity, MILLISECOND, Role, SECOND};
+use crate::client::{Preset, Reject, TIMER_CAP};
+use crate::{Code, DecodeError, Decoder, Frame, Grease, Integrity, Key, MILLISECOND, Role, SECOND};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What leaves: every reply passes here, and with it the rules on length, cookies, groups and errors.
+//! The way out: every reply leaves through here, where the rules on length, cookies, groups and errors are kept.
 
 use crate::bucket::Bucket;
 use crate::config::{Group, ProbeAck, Settings};
@@ -22,9 +22,9 @@ const RETRY_AFTER_MS: u32 = 100;
 /// Longest VERSION frame: the header and VERSIONS with two entries.
 const VERSION_LEN: usize = 48;
 
-/// Moment and limits of a batch.
+/// What holds for a whole batch: the time, and what the socket can do.
 #[derive(Clone, Copy, Debug)]
-pub struct Turn {
+pub struct BatchContext {
     /// Monotonic clock, nanoseconds.
     pub now_ns: u64,
     /// Unix time, nanoseconds.
@@ -35,7 +35,7 @@ pub struct Turn {
     pub listener: SocketAddr,
 }
 
-impl Turn {
+impl BatchContext {
     /// Unix time in seconds modulo 2^32, as cookies have it.
     #[must_use]
     pub fn cookie_time(&self) -> u32 {
@@ -51,13 +51,13 @@ impl Turn {
     }
 }
 
-/// A frame to be answered, and all its answer depends on.
+/// A received frame that may be answered, and all that its answer depends on.
 #[derive(Debug)]
-pub struct Ask<'a, 'd> {
+pub struct Received<'a, 'd> {
     /// The datagram.
     pub datagram: &'a Datagram<'d>,
-    /// When it came, and what it was part of.
-    pub turn: &'a Turn,
+    /// The batch it came in.
+    pub context: &'a BatchContext,
     /// Its header.
     pub header: Header,
     /// What its COOKIE, if any, is worth.
@@ -66,13 +66,13 @@ pub struct Ask<'a, 'd> {
     pub seen: Option<Seen>,
 }
 
-impl Ask<'_, '_> {
+impl Received<'_, '_> {
     /// The stream.
     #[must_use]
     pub fn stream(&self) -> StreamKey {
         StreamKey {
             peer: self.datagram.peer(),
-            local_port: self.turn.local(self.datagram).port(),
+            local_port: self.context.local(self.datagram).port(),
             stream_id: self.header.stream_id,
         }
     }
@@ -93,15 +93,17 @@ impl Ask<'_, '_> {
         self.datagram.payload().len()
     }
 
-    fn scope(&self) -> CookieScope {
+    /// What a COOKIE for the sender of this frame is bound to.
+    #[must_use]
+    pub fn scope(&self) -> CookieScope {
         let StreamKey { peer, local_port, stream_id } = self.stream();
         CookieScope { peer, local_port, stream_id }
     }
 }
 
-/// Everything that a reply needs and that requests do not share with the cache.
+/// What replies are made from and bounded by, but for the cache.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Egress {
     /// The configuration.
     pub settings: Settings,
     /// What is counted.
@@ -116,35 +118,36 @@ pub struct Desk {
     pub rng: Rng,
 }
 
-impl Desk {
+impl Egress {
     /// Answers a request with what the service said. Whether a reply left.
-    pub fn respond(&mut self, ask: &Ask<'_, '_>, code: Code, payload: &[u8]) -> bool {
+    pub fn respond(&mut self, received: &Received<'_, '_>, code: Code, payload: &[u8]) -> bool {
         if code != Code::OK {
-            return self.error(ask, code, payload, None);
+            return self.error(received, code, payload, None);
         }
-        let header = ask.header.reply(Kind::Response, Code::OK);
-        if let Some(reply) = Reply::new(header, payload, self.settings.auth_len(), self.limit(ask)) {
-            return self.send(ask, reply);
+        let header = received.header.reply(Kind::Response, Code::OK);
+        if let Some(reply) = Reply::new(header, payload, self.settings.auth_len(), self.limit(received)) {
+            return self.send(received, reply);
         }
         self.counters.replies_too_long.add(1);
-        let room = ask.len() >= polyport_protocol::HEADER_LEN + self.settings.auth_len() + COOKIE_LEN;
-        let cookie = FrameOption::Cookie(self.cookies.make(&ask.scope(), ask.turn.cookie_time()));
-        match ask.cookie {
-            None if room => self.error(ask, Code::COOKIE_REQUIRED, &[], Some(cookie)),
-            Some(CookieState::Invalid) => self.error(ask, Code::BAD_COOKIE, &[], Some(cookie)),
+        let room = received.len() >= polyport_protocol::HEADER_LEN + self.settings.auth_len() + COOKIE_LEN;
+        let cookie =
+            FrameOption::Cookie(self.cookies.make(&received.scope(), received.context.cookie_time()));
+        match received.cookie {
+            None if room => self.error(received, Code::COOKIE_REQUIRED, &[], Some(cookie)),
+            Some(CookieState::Invalid) => self.error(received, Code::BAD_COOKIE, &[], Some(cookie)),
             // A validated peer asks for more than a cookie gives; the others have no room for one.
             None | Some(CookieState::Valid | CookieState::ValidButOld) => {
-                self.error(ask, Code::REPLY_TOO_LARGE, &[], None)
+                self.error(received, Code::REPLY_TOO_LARGE, &[], None)
             }
         }
     }
 
     /// Answers a PROBE.
-    pub fn acknowledge(&mut self, ask: &Ask<'_, '_>) -> bool {
-        let header = ask.header.reply(Kind::ProbeAck, Code::OK);
-        let len = ask.len();
+    pub fn acknowledge(&mut self, received: &Received<'_, '_>) -> bool {
+        let header = received.header.reply(Kind::ProbeAck, Code::OK);
+        let len = received.len();
         let Some(mut reply) =
-            Reply::new(header, &[], self.settings.auth_len(), len.min(ask.turn.max_payload))
+            Reply::new(header, &[], self.settings.auth_len(), len.min(received.context.max_payload))
         else {
             return false;
         };
@@ -154,33 +157,34 @@ impl Desk {
         if self.settings.probe_ack == ProbeAck::Padded {
             reply.pad_to = len;
         }
-        self.send(ask, reply)
+        self.send(received, reply)
     }
 
     /// Refuses a request because its id was used before with another content.
-    pub fn conflict(&mut self, ask: &Ask<'_, '_>) -> bool {
+    pub fn conflict(&mut self, received: &Received<'_, '_>) -> bool {
         self.counters.id_conflicts.add(1);
-        self.error(ask, Code::ID_CONFLICT, &[], None)
+        self.error(received, Code::ID_CONFLICT, &[], None)
     }
 
     /// Refuses a request because nothing can be remembered of it.
-    pub fn busy(&mut self, ask: &Ask<'_, '_>) -> bool {
+    pub fn busy(&mut self, received: &Received<'_, '_>) -> bool {
         self.counters.cache_busy.add(1);
-        self.error(ask, Code::BUSY, &[], Some(FrameOption::RetryAfter { ms: RETRY_AFTER_MS }))
+        self.error(received, Code::BUSY, &[], Some(FrameOption::RetryAfter { ms: RETRY_AFTER_MS }))
     }
 
     /// Answers a request with a critical option that is not known ([P-40]).
-    pub fn unknown_critical(&mut self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+    pub fn unknown_critical(&mut self, datagram: &Datagram<'_>, context: &BatchContext) -> bool {
         let Some(header) = Header::of_refused(datagram.payload()) else { return false };
-        let ask = Ask { datagram, turn, header, cookie: None, seen: None };
-        let asks = matches!(header.kind, Kind::Request | Kind::Probe) && header.may_be_answered();
-        asks && !ask.group()
-            && self.answerable(datagram, turn)
-            && self.error(&ask, Code::UNKNOWN_CRITICAL_OPTION, &[], None)
+        let received = Received { datagram, context, header, cookie: None, seen: None };
+        let wants_reply = matches!(header.kind, Kind::Request | Kind::Probe) && header.may_be_answered();
+        wants_reply
+            && !received.group()
+            && self.answerable(datagram, context)
+            && self.error(&received, Code::UNKNOWN_CRITICAL_OPTION, &[], None)
     }
 
     /// Answers a datagram of an unknown version ([P-27]).
-    pub fn unknown_version(&mut self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
+    pub fn unknown_version(&mut self, datagram: &Datagram<'_>, context: &BatchContext) -> bool {
         let mut out = [0; VERSION_LEN];
         // [P-30]: one of 0x0A, 0x1A, ... is listed, a different one each time.
         let [high, ..] = self.rng.next_u64().to_be_bytes();
@@ -190,40 +194,41 @@ impl Desk {
             return false;
         };
         let sent = !sent_to_group(datagram)
-            && self.answerable(datagram, turn)
-            && self.may_err(turn.now_ns)
+            && self.answerable(datagram, context)
+            && self.may_err(context.now_ns)
             && datagram.reply(frame);
         self.counters.versions.add(sent.into());
         sent
     }
 
     /// Whether this source is ever answered; counted if not.
-    pub fn answerable(&self, datagram: &Datagram<'_>, turn: &Turn) -> bool {
-        let may = may_answer(datagram.peer(), turn.local(datagram));
+    pub fn answerable(&self, datagram: &Datagram<'_>, context: &BatchContext) -> bool {
+        let may = may_answer(datagram.peer(), context.local(datagram));
         self.counters.loop_denied.add((!may).into());
         may
     }
 
     /// Octets the peer may get ([P-55]).
-    fn limit(&self, ask: &Ask<'_, '_>) -> usize {
-        let validated = ask.cookie.is_some_and(CookieState::is_valid);
-        allowed(ask.len(), validated, self.settings.unlimited_when_validated).min(ask.turn.max_payload)
+    fn limit(&self, received: &Received<'_, '_>) -> usize {
+        let validated = received.cookie.is_some_and(CookieState::is_valid);
+        allowed(received.len(), validated, self.settings.unlimited_when_validated)
+            .min(received.context.max_payload)
     }
 
     /// Sends ERROR `code` with `text` if it fits, unless the frame came to a group or there were too many errors.
     fn error(
         &mut self,
-        ask: &Ask<'_, '_>,
+        received: &Received<'_, '_>,
         code: Code,
         text: &[u8],
         option: Option<FrameOption<'static>>,
     ) -> bool {
-        if ask.group() {
+        if received.group() {
             self.counters.group_errors.add(1);
             return false;
         }
-        let header = ask.header.reply(Kind::Error, code);
-        let (auth_len, limit) = (self.settings.auth_len(), self.limit(ask));
+        let header = received.header.reply(Kind::Error, code);
+        let (auth_len, limit) = (self.settings.auth_len(), self.limit(received));
         let with_text = Reply::new(header, text, auth_len, limit);
         let Some(mut reply) = with_text.or_else(|| Reply::new(header, &[], auth_len, limit)) else {
             return false;
@@ -232,7 +237,7 @@ impl Desk {
         if let Some(option) = option {
             reply.option(option);
         }
-        self.may_err(ask.turn.now_ns) && self.send(ask, reply)
+        self.may_err(received.context.now_ns) && self.send(received, reply)
     }
 
     fn may_err(&mut self, now_ns: u64) -> bool {
@@ -242,38 +247,38 @@ impl Desk {
     }
 
     /// Adds what the request asked for, and sends.
-    fn send(&mut self, ask: &Ask<'_, '_>, mut reply: Reply<'_>) -> bool {
-        let at_ns = if ask.group() && self.settings.group == Group::Answer {
-            later(ask.turn.now_ns, self.rng.up_to(self.settings.group_leisure))
+    fn send(&mut self, received: &Received<'_, '_>, mut reply: Reply<'_>) -> bool {
+        let at_ns = if received.group() && self.settings.group == Group::Answer {
+            later(received.context.now_ns, self.rng.up_to(self.settings.group_leisure))
         } else {
             0
         };
-        if ask.cookie == Some(CookieState::ValidButOld) {
-            let fresh = self.cookies.make(&ask.scope(), ask.turn.cookie_time());
+        if received.cookie == Some(CookieState::ValidButOld) {
+            let fresh = self.cookies.make(&received.scope(), received.context.cookie_time());
             reply.option(FrameOption::Cookie(fresh));
         }
-        if let Some(Seen { rseq, rcount, window, .. }) = ask.seen
-            && ask.header.flags.contains(Flags::WANT_STATS)
+        if let Some(Seen { rseq, rcount, window, .. }) = received.seen
+            && received.header.flags.contains(Flags::WANT_STATS)
         {
             reply.option(FrameOption::Rstat { rseq, rcount, window });
         }
-        if ask.header.flags.contains(Flags::WANT_TIMES) {
-            let tx_ns = at_ns.max(ask.turn.now_ns);
-            reply.option(FrameOption::Times { rx_ns: ask.datagram.rx_ns(), tx_ns });
+        if received.header.flags.contains(Flags::WANT_TIMES) {
+            let tx_ns = at_ns.max(received.context.now_ns);
+            reply.option(FrameOption::Times { rx_ns: received.datagram.rx_ns(), tx_ns });
         }
         self.counters.options_left_out.add(reply.left_out());
-        let sent = reply.send(ask.datagram, at_ns, self.settings.key.as_ref());
-        if sent && ask.counts() {
-            self.counted(ask, reply.header.kind);
+        let sent = reply.send(received.datagram, at_ns, self.settings.key.as_ref());
+        if sent && received.counts() {
+            self.counted(received, reply.header.kind);
         }
         self.counters.cookies_sent.add((sent && reply.has_cookie()).into());
-        self.counters.group_answered.add((sent && ask.group()).into());
+        self.counters.group_answered.add((sent && received.group()).into());
         sent
     }
 
-    fn counted(&mut self, ask: &Ask<'_, '_>, kind: Kind) {
-        if ask.seen.is_some() {
-            self.streams.replied(&ask.stream());
+    fn counted(&mut self, received: &Received<'_, '_>, kind: Kind) {
+        if received.seen.is_some() {
+            self.streams.replied(&received.stream());
         }
         match kind {
             Kind::Response => self.counters.responses.add(1),

@@ -1,6 +1,6 @@
-//! One call's worth of work: the datagrams received, the ring for the answers, the arena.
+//! A datagram received, and one to send.
 
-use crate::{pp_addr, pp_ctx, pp_host};
+use crate::pp_addr;
 
 /// `pp_dgram::flags`: the datagram was longer than the buffer; the rest is lost.
 pub const RX_TRUNCATED: u8 = 0x01;
@@ -85,48 +85,8 @@ pub struct pp_tx {
     pub reserved: [u64; 2],
 }
 
-/// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
-#[repr(C)]
-#[derive(Debug)]
-pub struct pp_batch {
-    /// `sizeof(pp_batch)` of the host.
-    pub size: u32,
-    /// Datagrams in `rx`; 0 in `on_timer`.
-    pub rx_len: u32,
-    /// The datagrams received.
-    pub rx: *mut pp_dgram,
-    /// The ring for answers: write `tx[tx_len]`, then `tx_len += 1`.
-    pub tx: *mut pp_tx,
-    /// Entries written.
-    pub tx_len: u32,
-    /// Entries there is room for; `pp_host::flush` makes room.
-    pub tx_cap: u32,
-    /// Scratch for payloads; lives until the datagrams built in it have left.
-    pub arena: *mut u8,
-    /// Bytes of the arena in use.
-    pub arena_len: u32,
-    /// Bytes of the arena.
-    pub arena_cap: u32,
-    /// The time of this turn, monotonic nanoseconds.
-    pub now_ns: u64,
-    /// `now_ns + wall_offset_ns` is Unix time in nanoseconds.
-    pub wall_offset_ns: i64,
-    /// The host's handle of the instance.
-    pub ctx: *mut pp_ctx,
-    /// The host's functions.
-    pub host: *const pp_host,
-    /// Largest payload the socket can send in one datagram, bytes.
-    pub max_payload: u32,
-    /// Highest `LOG_*` level that is kept.
-    pub log_level: u32,
-    /// Datagrams that found no room: the handler counts up, the host reads.
-    pub refused: u32,
-    /// Zero when written, ignored when read.
-    pub reserved: u32,
-}
-
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_dgram>() == 96 && size_of::<pp_tx>() == 96 && size_of::<pp_batch>() == 96);
+    assert!(size_of::<pp_dgram>() == 96 && size_of::<pp_tx>() == 96);
     assert!(offset_of!(pp_dgram, rx_ns) == 64 && offset_of!(pp_tx, to) == 32);
 };

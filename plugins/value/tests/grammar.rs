@@ -1,0 +1,89 @@
+//! The functions against the table of cases, the table in `plugins/ABI.md`, and any text at all.
+
+#![cfg(test)]
+
+use polyport_value::cases::{ADDRESSES, Case, DURATIONS, RATES, RATIOS, SIZES};
+use polyport_value::{address, duration, rate, ratio, size};
+use proptest::prelude::*;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// The law of plugins, which has the grammar in words.
+const ABI: &str = include_str!("../../ABI.md");
+
+#[track_caller]
+fn every<T: Debug + PartialEq + Copy>(cases: &[Case<T>], read: impl Fn(&str) -> Result<T, String>) {
+    for (text, expected) in cases {
+        let expected = expected.map_err(str::to_owned);
+        assert_eq!(read(text), expected, "{text:?}");
+    }
+}
+
+fn nanos(text: &str) -> Result<u64, String> {
+    duration(text).map(|span| u64::try_from(span.as_nanos()).unwrap())
+}
+
+#[test]
+fn every_case_has_its_value_or_its_refusal() {
+    every(RATIOS, ratio);
+    every(DURATIONS, nanos);
+    every(SIZES, size);
+    every(RATES, |text| rate(text).map(|rate| (rate.count, rate.period.as_secs())));
+    for (text, expected) in ADDRESSES {
+        let expected = expected.map(|shown| shown.parse().unwrap()).map_err(str::to_owned);
+        assert_eq!(address(text), expected, "{text:?}");
+    }
+    assert!(ratio("-0").unwrap().is_sign_positive());
+}
+
+/// The texts in backticks of a cell.
+fn examples(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_examples_of_the_law_are_read_as_it_says() {
+    type Accepts = fn(&str) -> bool;
+    let readers: [(&str, Accepts); 5] = [
+        ("ratio", |text| ratio(text).is_ok()),
+        ("duration", |text| duration(text).is_ok()),
+        ("size", |text| size(text).is_ok()),
+        ("address", |text| address(text).is_ok()),
+        ("rate", |text| rate(text).is_ok()),
+    ];
+    for (name, accepts) in readers {
+        let start = format!("| {name} |");
+        let row = ABI.lines().find(|line| line.starts_with(&start)).expect(name);
+        let cells: Vec<_> = row.split('|').collect();
+        let (read, refused) = (cells[cells.len() - 3], cells[cells.len() - 2]);
+        assert!(examples(read).count() >= 2 && examples(refused).count() >= 2, "{row}");
+        examples(read).for_each(|text| assert!(accepts(text), "{name}: {text} is refused"));
+        examples(refused).for_each(|text| assert!(!accepts(text), "{name}: {text} is read"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_has_a_value_or_a_reason(
+        text in any::<String>(), number in "[-+.0-9eE]{0,12}", unit in "[a-zA-Z/\u{b5}%: ]{0,4}"
+    ) {
+        for text in [&text, &format!("{number}{unit}")] {
+            let errors = [
+                ratio(text).err(), duration(text).err(), size(text).err(), address(text).err(), rate(text).err(),
+            ];
+            for error in errors {
+                prop_assert!(error.is_none_or(|error| !error.is_empty()));
+            }
+            if let Ok(rate) = rate(text) {
+                prop_assert!(rate.count > 0 && !rate.period.is_zero());
+            }
+        }
+    }
+
+    #[test]
+    fn whole_numbers_come_back(number in 0..u64::MAX >> 30) {
+        prop_assert_eq!(size(&number.to_string()), Ok(number));
+        prop_assert_eq!(size(&format!("{number}GiB")), Ok(number << 30));
+        prop_assert_eq!(duration(&format!("{number}ns")), Ok(Duration::from_nanos(number)));
+    }
+}
