@@ -5,21 +5,23 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use polyport_examples::cast::{
-    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
-};
-use polyport_examples::clock::{Clock, nanos};
-use polyport_examples::driver::{Driver, End};
-use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::target::{self, Family};
 use polyport_net::Source;
 use polyport_terminal::{Exit, say};
+use polyport_tools::VERSION;
+use polyport_tools::cast::{
+    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
+};
+use polyport_tools::clock::{Clock, nanos};
+use polyport_tools::driver::{Driver, End};
+use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::target::{self, Family};
 
 /// Sends to a multicast group or broadcast address, or listens there.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-cast",
+    version = VERSION,
     after_help = "Examples:\n  polyport-cast --listen --count 3 239.1.2.3:7000\n  \
     polyport-cast 239.1.2.3:7000 hello --interface lo --count 3 --interval 500ms\n  \
     polyport-cast 255.255.255.255:7000 hello --interface eth0\n  \

@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use polyport_examples::frame::{OptionArg, Parts, as_object, as_table, build, class};
-use polyport_examples::key::{KeyArgs, generator};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::text::{hex, unhex};
 use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
 use polyport_terminal::{Exit, Style, complain, say};
+use polyport_tools::VERSION;
+use polyport_tools::frame::{OptionArg, Parts, as_object, as_table, build, class};
+use polyport_tools::key::{KeyArgs, generator};
+use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::text::{hex, unhex};
 use rand::RngExt;
 
 /// Explains a PPT/1 datagram octet by octet, or builds one.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-frame",
+    version = VERSION,
     after_help = "Examples:\n  polyport-frame encode --kind request --seq 7 --payload ping\n  \
     polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 \\\n    \
     | polyport-frame decode --stdin\n  polyport-frame decode --json --hex 0e505054...\n\n\

@@ -4,21 +4,23 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use polyport_examples::clock::{Clock, nanos};
-use polyport_examples::driver::{Driver, End};
-use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::target::{self, Family};
-use polyport_examples::text::positive_duration;
 use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
 use polyport_protocol::client::MtuConfig;
 use polyport_terminal::{Exit, say};
+use polyport_tools::VERSION;
+use polyport_tools::clock::{Clock, nanos};
+use polyport_tools::driver::{Driver, End};
+use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
+use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::target::{self, Family};
+use polyport_tools::text::positive_duration;
 
 /// Finds the path MTU to a host, with the evidence for it.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-mtu",
+    version = VERSION,
     after_help = "Examples:\n  polyport-mtu localhost:7000\n  polyport-mtu --raw --timer 200ms 192.0.2.1:7\n  \
     polyport-mtu --json --both '[2001:db8::1]:7000'\n\n\
     The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in fragments: DF is set\n\

@@ -5,22 +5,24 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use polyport_examples::clock::{Clock, nanos};
-use polyport_examples::driver::{Driver, End};
-use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::mtu::longest;
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
-use polyport_examples::target::{self, Family};
-use polyport_examples::text::{millis, positive_duration};
 use polyport_net::{SocketOptions, UdpSocket};
 use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
 use polyport_terminal::{Exit, Style, escape_payload, remark, say};
+use polyport_tools::VERSION;
+use polyport_tools::clock::{Clock, nanos};
+use polyport_tools::driver::{Driver, End};
+use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::mtu::longest;
+use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
+use polyport_tools::target::{self, Family};
+use polyport_tools::text::{millis, positive_duration};
 
 /// Sends one request and gets an answer in spite of loss.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-request",
+    version = VERSION,
     after_help = "Examples:\n  polyport-request localhost:7000 hello\n  \
     polyport-request --raw localhost:7001 \"how long is this?\"\n  \
     polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello\n\n\

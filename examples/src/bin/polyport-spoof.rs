@@ -3,16 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use polyport_examples::key::{GreaseArg, generator};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::spoof::{Case, Cell, Guard, Setting, play};
 use polyport_terminal::{Exit, Style, say};
+use polyport_tools::VERSION;
+use polyport_tools::key::{GreaseArg, generator};
+use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::spoof::{Case, Cell, Guard, Setting, play};
 use serde_json::{Map, Value, json};
 
 /// Shows case by case which forged replies a client takes that is promiscuous, connected, or checks request ids.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-spoof",
+    version = VERSION,
     after_help = "Examples:\n  polyport-spoof\n  polyport-spoof --json | jq .safe\n\n\
     Everything happens on loopback, between sockets of this process.\n\n\
     Exit codes: 0 the request-id client took no forged reply, lost no genuine one and counted each under its name;\n\

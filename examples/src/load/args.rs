@@ -11,6 +11,7 @@ use super::drain::Drain;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate};
 use super::threshold::Threshold;
+use crate::VERSION;
 use crate::clock::nanos;
 use crate::key::{KeyArgs, generator};
 use crate::outcome::Failure;
@@ -22,7 +23,7 @@ use crate::target::{Family, many};
 /// and puts every datagram sent and every one received into exactly one class. Before the load every target is asked
 /// for one answer, at 10 datagrams a second at most.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "polyport-load", version, max_term_width = 100)]
+#[command(name = "polyport-load", version = VERSION, max_term_width = 100)]
 pub struct Args {
     /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
     #[arg(required = true, value_name = "TARGET")]

@@ -36,6 +36,7 @@ pub(crate) fn start(binary: &str, arguments: &[&str]) -> Child {
 pub(crate) fn command(binary: &str, arguments: &[&str]) -> Command {
     let path = match binary {
         "request" => env!("CARGO_BIN_EXE_polyport-request"),
+        "load" => env!("CARGO_BIN_EXE_polyport-load"),
         "cast" => env!("CARGO_BIN_EXE_polyport-cast"),
         "mtu" => env!("CARGO_BIN_EXE_polyport-mtu"),
         "spoof" => env!("CARGO_BIN_EXE_polyport-spoof"),

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use polyport_examples::clock::Clock;
 use polyport_protocol::{
     Code, Decoder, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, Nanos, Role,
 };
+use polyport_tools::clock::Clock;
 
 /// A server that lives as long as the value.
 pub(crate) struct Server {
