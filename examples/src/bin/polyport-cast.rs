@@ -14,7 +14,7 @@ use polyport_tools::cast::{
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
-use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome};
 use polyport_tools::target::{self, Family};
 
 /// Sends to a multicast group or broadcast address, or listens there.
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome {
     // `requires` of clap stays silent when an option that conflicts with --listen is given as well
     if !cli.listen && (cli.source.is_some() || cli.span.is_some()) {
-        return Err(Failure::usage("--source and --for are of use with --listen only"));
+        return Err(ExitError::usage("--source and --for are of use with --listen only"));
     }
     let target = target::one(&cli.target, cli.family)?;
     let named = cli.interface.as_deref().map(interface).transpose()?;
@@ -123,7 +123,7 @@ fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
 
 fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
     if cli.source.is_some() && !at.ip().is_multicast() {
-        return Err(Failure::usage(format!("--source is for groups, and {} is none", at.ip())));
+        return Err(ExitError::usage(format!("--source is for groups, and {} is none", at.ip())));
     }
     let socket = join(at, cli.source, ifindex)?;
     let clock = Clock::start();
@@ -139,7 +139,7 @@ fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
     }
     let wanted = cli.count.unwrap_or(1);
     if heard < wanted {
-        return Err(Failure::new(
+        return Err(ExitError::new(
             Exit::NoReply,
             format!("heard {heard} of {wanted} before the time ran out"),
         ));

@@ -10,7 +10,7 @@ use polyport_terminal::{Exit, Style, complain, say};
 use polyport_tools::VERSION;
 use polyport_tools::frame::{OptionArg, Parts, as_object, as_table, build, class};
 use polyport_tools::key::{KeyArgs, generator};
-use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome};
 use polyport_tools::text::{hex, unhex};
 use rand::RngExt;
 
@@ -158,14 +158,14 @@ fn decode(arguments: &Decode) -> Outcome {
         return Ok(exit);
     }
     let class = class(decoder.decode(&datagram));
-    Err(Failure::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
+    Err(ExitError::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
 }
 
 /// Every line is judged, whatever the lines before it were.
 fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
     let mut worst = Exit::Ok;
     for (index, line) in io::stdin().lock().lines().enumerate() {
-        let line = line.map_err(|error| Failure::new(Exit::Io, format!("cannot read stdin: {error}")))?;
+        let line = line.map_err(|error| ExitError::new(Exit::Io, format!("cannot read stdin: {error}")))?;
         let exit = match unhex(&line) {
             Ok(octets) if octets.is_empty() => continue,
             Ok(octets) => show(decoder, &octets, as_json),
@@ -198,7 +198,7 @@ fn encode(arguments: &Encode) -> Outcome {
     let id = if arguments.kind == Kind::Event { 0 } else { id };
     let stream = match arguments.stream_id {
         Some(given) => u32::try_from(given)
-            .map_err(|_| Failure::usage("--stream-id has four octets: at most ffffffff"))?,
+            .map_err(|_| ExitError::usage("--stream-id has four octets: at most ffffffff"))?,
         None => stream,
     };
     let id = arguments.request_id.unwrap_or(id);
@@ -217,7 +217,7 @@ fn encode(arguments: &Encode) -> Outcome {
     let datagram = build(&header, &parts).map_err(|error| bad(format!("no such frame: {error}")))?;
     if arguments.raw {
         let written = io::stdout().lock().write_all(&datagram);
-        written.map_err(|error| Failure::new(Exit::Io, format!("cannot write: {error}")))?;
+        written.map_err(|error| ExitError::new(Exit::Io, format!("cannot write: {error}")))?;
     } else {
         say(hex(&datagram));
     }
@@ -225,7 +225,7 @@ fn encode(arguments: &Encode) -> Outcome {
 }
 
 impl Secret {
-    fn load(&self) -> Result<Option<Key>, Failure> {
+    fn load(&self) -> Result<Option<Key>, ExitError> {
         let Some(text) = &self.key else { return self.by_file.load() };
         let secret = unhex(text).map_err(|error| bad(format!("--key: {error}")))?;
         self.by_file.make(&secret).map(Some)
@@ -262,6 +262,6 @@ fn hex_number(text: &str) -> Result<u64, String> {
     u64::from_str_radix(text.trim_start_matches("0x"), 16).map_err(|error| error.to_string())
 }
 
-fn bad(text: String) -> Failure {
-    Failure::new(Exit::BadInput, text)
+fn bad(text: String) -> ExitError {
+    ExitError::new(Exit::BadInput, text)
 }

@@ -12,7 +12,7 @@ use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
-use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::positive_duration;
 
@@ -74,10 +74,10 @@ fn run(cli: Cli) -> Outcome {
     let peer = target::one(&cli.target, cli.family)?;
     let max = cli.max.unwrap_or_else(|| longest(peer));
     if max > longest(peer) {
-        return Err(Failure::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
+        return Err(ExitError::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
     }
     if max < SHORTEST {
-        return Err(Failure::usage(format!("--max: the shortest probe has {SHORTEST} octets")));
+        return Err(ExitError::usage(format!("--max: the shortest probe has {SHORTEST} octets")));
     }
     let method = match (cli.raw, cli.both) {
         (true, _) => Method::Raw,
@@ -113,11 +113,14 @@ fn run(cli: Cli) -> Outcome {
         return Ok(Exit::Ok);
     }
     if finding.cut_echoes > 0 {
-        return Err(Failure::new(Exit::Protocol, format!("{peer} answers, but does not echo what it gets")));
+        return Err(ExitError::new(
+            Exit::Protocol,
+            format!("{peer} answers, but does not echo what it gets"),
+        ));
     }
     if finding.rejects.iter().any(|(name, _)| *name != "wrong_source") {
         let advice = if cli.raw { "it is no echo server" } else { "does it speak PPT/1? else --raw" };
-        return Err(Failure::new(Exit::Protocol, format!("no valid answer from {peer}: {advice}")));
+        return Err(ExitError::new(Exit::Protocol, format!("no valid answer from {peer}: {advice}")));
     }
-    Err(Failure::new(Exit::NoReply, format!("no answer from {peer}: it may be down, or drops probes")))
+    Err(ExitError::new(Exit::NoReply, format!("no answer from {peer}: it may be down, or drops probes")))
 }

@@ -13,8 +13,8 @@ use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
-use polyport_tools::outcome::{self, Failure, Outcome};
-use polyport_tools::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
+use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::request::{Answered, Ppt, PptConfig, Progress, Raw, RawConfig};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::{millis, positive_duration};
 
@@ -108,7 +108,7 @@ fn run(cli: Cli) -> Outcome {
         if text.len() > longest(peer) {
             let long =
                 format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
-            return Err(Failure::new(Exit::BadInput, long));
+            return Err(ExitError::new(Exit::BadInput, long));
         }
         let promiscuous = cli.promiscuous;
         let mut client =
@@ -128,7 +128,7 @@ fn run(cli: Cli) -> Outcome {
         grease: cli.grease.into(),
         ..RequestConfig::new(peer)
     };
-    // room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request
+    // Room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request.
     let request =
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
     let config = PptConfig { machine, transmissions, deadline, promiscuous: cli.promiscuous };
@@ -143,20 +143,20 @@ fn run(cli: Cli) -> Outcome {
 }
 
 /// A socket that has no address of its own until it needs one, so that the user sees when it gets it.
-fn open(peer: SocketAddr, connected: bool, progress: Progress) -> Result<UdpSocket, Failure> {
+fn open(peer: SocketAddr, connected: bool, progress: Progress) -> Result<UdpSocket, ExitError> {
     let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default())?;
-    // binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another
+    // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another.
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
     progress.before(&socket);
     if connected {
-        socket.connect(peer).map_err(|error| Failure::io(&format!("connect to {peer}"), &error))?;
+        socket.connect(peer).map_err(|error| ExitError::io(&format!("connect to {peer}"), &error))?;
     }
     Ok(socket)
 }
 
-fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answer, Failure>) -> Outcome {
+fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answered, ExitError>) -> Outcome {
     if end == End::Interrupted {
         return Ok(Exit::Interrupted);
     }

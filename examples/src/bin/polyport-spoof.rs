@@ -6,7 +6,7 @@ use clap::Parser;
 use polyport_terminal::{Exit, Style, say};
 use polyport_tools::VERSION;
 use polyport_tools::key::{GreaseArg, generator};
-use polyport_tools::outcome::{self, Failure, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome};
 use polyport_tools::spoof::{Case, Cell, Guard, Setting, play};
 use serde_json::{Map, Value, json};
 
@@ -66,7 +66,7 @@ fn run(cli: Cli) -> Outcome {
         return Ok(Exit::Ok);
     }
     let text = format!("the request-id client fails: {}", failed.join("; "));
-    Err(Failure::new(Exit::Software, text))
+    Err(ExitError::new(Exit::Software, text))
 }
 
 /// Only the last client has to be right.

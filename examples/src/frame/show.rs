@@ -25,7 +25,7 @@ pub fn as_table(datagram: &[u8], verdict: Verdict<'_>, style: Style) -> String {
     let mut text = style.bold(heading);
     for line in explain(datagram, verdict.map(|_| ())) {
         let (offset, octets, field) = (line.offset, shortened(line.octets), line.field);
-        // writing to a String cannot fail
+        // Writing to a String cannot fail.
         write!(text, "\n{offset:>6}  {octets:<32}  {field:<14}  {}", line.meaning).unwrap_or_default();
     }
     let class = class(verdict);

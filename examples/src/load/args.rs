@@ -14,7 +14,7 @@ use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
 use crate::key::{KeyArgs, generator};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::target::{Family, many};
 
 /// Load tester for UDP services that speak PPT/1, and for echoes that do not.
@@ -102,11 +102,11 @@ pub struct Args {
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 impl Args {
-    /// Looks the targets up and checks what clap cannot.
+    /// Resolves the targets, and checks what clap cannot check by itself.
     ///
     /// # Errors
-    /// What is wrong with the first thing that is.
-    pub fn config(&self) -> Result<Config, Failure> {
+    /// The first argument that is wrong, and why.
+    pub fn config(&self) -> Result<Config, ExitError> {
         let mut targets = Vec::new();
         for target in &self.targets {
             targets.extend(many(target, self.family)?);
@@ -136,9 +136,9 @@ impl Args {
     }
 }
 
-fn span(name: &str, span: Duration) -> Result<Nanos, Failure> {
+fn span(name: &str, span: Duration) -> Result<Nanos, ExitError> {
     if span > LONGEST {
-        return Err(Failure::usage(format!("{name} is longer than a year")));
+        return Err(ExitError::usage(format!("{name} is longer than a year")));
     }
     Ok(nanos(span))
 }

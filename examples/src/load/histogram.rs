@@ -68,7 +68,7 @@ impl<C: Counter> Latency<C> {
     /// What is read from it; `None` if nothing was recorded.
     #[must_use]
     pub fn percentiles(&self) -> Option<Percentiles> {
-        // a bucket is read at its upper end, which no latency need have reached
+        // A bucket is read at its upper end, which no latency need have reached.
         let at = |quantile| self.histogram.value_at_quantile(quantile).min(self.max);
         (!self.histogram.is_empty()).then(|| Percentiles {
             count: self.histogram.len(),

@@ -51,7 +51,7 @@ impl Pacing {
         }
         let events = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         let timeout = timespec(sleep);
-        // one socket for each family
+        // One socket for each family.
         let result = match outboxes {
             [one] => poll(&mut [entry(one, events)], Some(&timeout)),
             [one, two, ..] => poll(&mut [entry(one, events), entry(two, events)], Some(&timeout)),

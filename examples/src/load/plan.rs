@@ -80,7 +80,7 @@ impl Turns {
         let targets = self.targets.max(1);
         let target = match self.distribution {
             Distribution::RoundRobin => index % targets,
-            // the bias of the remainder is below 2^-48 for as many targets as there are ports
+            // The bias of the remainder is below 2^-48 for as many targets as there are ports.
             Distribution::Random => scramble(self.seed, index) % targets,
         };
         let which = index / targets % u64::from(self.streams.max(1));

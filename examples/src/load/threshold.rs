@@ -149,11 +149,11 @@ fn metric(name: &str) -> Option<Metric> {
         "duplicate" | "dup" => Count::Duplicate,
         "reordered" => Count::Reordered,
         "not_sent" => Count::NotSent,
-        // a lag without a point is that of nearly all datagrams
+        // A lag without a point is that of nearly all datagrams.
         "lag" => return Some(Metric::Latency(Source::Lag, Point::P99)),
         _ => {
             let (source, point) = name.rsplit_once('.').map_or((None, name), |(s, p)| (Some(s), p));
-            // the point itself may have a dot
+            // The point itself may have a dot.
             let (source, point) = match name.strip_suffix("p99.9") {
                 Some("") => (None, "p99.9"),
                 Some(source) => (Some(source.strip_suffix('.')?), "p99.9"),

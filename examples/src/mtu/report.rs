@@ -8,7 +8,7 @@ use polyport_protocol::client::{Bound, MtuResult};
 use serde_json::{Value, json};
 
 use super::echo::Method;
-use super::overhead;
+use super::size::overhead;
 use crate::text::millis;
 
 /// What a router said.
@@ -185,7 +185,7 @@ const fn name(bound: Bound) -> &'static str {
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // writing to a String cannot fail
+    // Writing to a String cannot fail.
     writeln!(text, "{line}").unwrap_or_default();
 }
 

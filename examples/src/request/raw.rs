@@ -7,9 +7,11 @@ use polyport_protocol::Nanos;
 use polyport_protocol::client::{Textbook, Transmit};
 use polyport_terminal::Exit;
 
-use super::{Answer, Progress, unsent};
+use super::answered::Answered;
+use super::progress::Progress;
+use super::unsent::unsent;
 use crate::driver::{Client, Fault};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,7 @@ pub struct Raw<'a> {
     until: Option<Nanos>,
     /// Datagrams from elsewhere.
     foreign: u64,
-    answer: Option<Answer>,
+    answer: Option<Answered>,
     over: bool,
 }
 
@@ -64,8 +66,8 @@ impl<'a> Raw<'a> {
     ///
     /// # Errors
     /// Nobody answered.
-    pub fn outcome(self) -> Result<Answer, Failure> {
-        self.answer.ok_or_else(|| Failure::new(Exit::NoReply, "no reply: the server may be down"))
+    pub fn outcome(self) -> Result<Answered, ExitError> {
+        self.answer.ok_or_else(|| ExitError::new(Exit::NoReply, "no reply: the server may be down"))
     }
 
     /// Datagrams from other addresses than the target.
@@ -96,16 +98,16 @@ impl Client for Raw<'_> {
         Some(Transmit { destination: self.config.target, len: self.config.text.len() })
     }
 
-    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), Failure> {
+    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
         self.progress.sent(socket, self.wait);
         Ok(())
     }
 
-    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         if meta.peer != self.config.target && !self.config.promiscuous {
             self.foreign += 1;
         } else if !self.is_finished() {
-            self.answer = Some(Answer {
+            self.answer = Some(Answered {
                 from: meta.peer,
                 payload: datagram.to_vec(),
                 rtt: now.saturating_sub(self.sent_at),
@@ -115,10 +117,10 @@ impl Client for Raw<'_> {
         Ok(())
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
             Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.config.target, error)),
-            // never asked for: plain text carries no id to check a quotation against
+            // The error queue is off: plain text carries no id to check a quotation against.
             Fault::Reported { .. } => Ok(()),
         }
     }

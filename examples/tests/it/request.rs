@@ -219,7 +219,7 @@ fn a_key_seals_both_ways() {
         let keys = [Key::hmac_sha256(2, &secret).unwrap()];
         let decoder = polyport_protocol::Decoder::new(Role::Responder).with_integrity(Integrity::Keys(&keys));
         let header = decoder.decode(datagram).unwrap().header().reply(Kind::Response, Code::OK);
-        // an unsealed copy first: it must not be believed
+        // An unsealed copy first: it must not be believed.
         socket
             .send_to(&reply(decoder.decode(datagram).unwrap().header(), Kind::Response, Code::OK, &[]), peer)
             .unwrap();
