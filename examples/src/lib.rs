@@ -18,6 +18,7 @@ pub mod cast;
 pub mod clock;
 pub mod driver;
 pub mod frame;
+pub mod json;
 pub mod key;
 pub mod load;
 pub mod mtu;

@@ -17,6 +17,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use polyport_protocol::{Code, Decoder, Encoder, FrameOption, Kind, Role};
+use polyport_tools::mtu::json::MtuReport;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
@@ -220,7 +221,10 @@ impl Net {
     fn mtu(&self, arguments: &[&str]) -> Value {
         let output = self.client("mtu", &[&["--json"], arguments].concat());
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let typed: MtuReport = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(serde_json::to_value(typed).unwrap(), found);
+        found
     }
 
     /// A responder in the server's namespace, which the thread steps into; it ends with the test's process.

@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
 use polyport_terminal::{Exit, Style, complain, say};
 use polyport_tools::VERSION;
-use polyport_tools::frame::{OptionArg, Parts, as_object, as_table, build, class};
+use polyport_tools::frame::json::FrameReport;
+use polyport_tools::frame::{OptionArg, Parts, as_table, build, class};
+use polyport_tools::json;
 use polyport_tools::key::{KeyArgs, generator};
 use polyport_tools::outcome::{self, ExitError, Outcome};
 use polyport_tools::text::{hex, unhex};
@@ -153,7 +155,7 @@ fn decode(arguments: &Decode) -> Outcome {
         }
         (None, text) => unhex(text.as_deref().unwrap_or_default()).map_err(|e| bad(format!("--hex: {e}")))?,
     };
-    let exit = show(&decoder, &datagram, arguments.json);
+    let exit = show(&decoder, &datagram, arguments.json)?;
     if exit == Exit::Ok {
         return Ok(exit);
     }
@@ -168,7 +170,7 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
         let line = line.map_err(|error| ExitError::new(Exit::Io, format!("cannot read stdin: {error}")))?;
         let exit = match unhex(&line) {
             Ok(octets) if octets.is_empty() => continue,
-            Ok(octets) => show(decoder, &octets, as_json),
+            Ok(octets) => show(decoder, &octets, as_json)?,
             Err(error) => {
                 complain(format_args!("line {}: {error}", index + 1));
                 Exit::BadInput
@@ -182,14 +184,14 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
 }
 
 /// Prints one frame; whether it is one.
-fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Exit {
+fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Outcome {
     let result = decoder.decode(datagram);
     if as_json {
-        say(as_object(datagram, result));
+        say(json::line(&FrameReport::new(datagram, result))?);
     } else {
         say(as_table(datagram, result, Style::stdout()));
     }
-    if result.is_ok() { Exit::Ok } else { Exit::BadInput }
+    Ok(if result.is_ok() { Exit::Ok } else { Exit::BadInput })
 }
 
 fn encode(arguments: &Encode) -> Outcome {

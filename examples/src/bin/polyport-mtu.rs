@@ -10,7 +10,9 @@ use polyport_terminal::{Exit, say};
 use polyport_tools::VERSION;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
+use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
 use polyport_tools::outcome::{self, ExitError, Outcome};
 use polyport_tools::target::{self, Family};
@@ -102,7 +104,7 @@ fn run(cli: Cli) -> Outcome {
     let mut finding = prober.outcome()?;
     (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(peer));
     if cli.json {
-        say(finding.json());
+        say(json::line(&MtuReport::new(&finding))?);
     } else {
         say(finding.text());
     }

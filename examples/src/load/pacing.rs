@@ -5,11 +5,14 @@ use std::os::fd::AsFd;
 
 use polyport_protocol::{Nanos, SECOND};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::outbox::Outbox;
 
 /// How to wait for a planned time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pacing {
     /// Sleep in ppoll(2) until the time has come
     #[default]

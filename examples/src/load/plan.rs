@@ -2,6 +2,8 @@
 
 use polyport_protocol::client::Pacer;
 use polyport_protocol::{Nanos, SECOND};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Datagrams a time, as `50000/s`, `1.5k/s` or `30/m` say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,8 @@ pub struct Rate {
 }
 
 /// How targets take turns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// One after the other
     #[default]

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use polyport_protocol::{MILLISECOND, Nanos, SECOND};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
 use super::unit;
@@ -62,9 +64,10 @@ enum Comparison {
 }
 
 /// A threshold and what was measured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     /// The threshold as the user wrote it.
+    #[serde(rename = "threshold")]
     pub text: String,
     /// Whether it was met. One that could not be measured was not.
     pub met: bool,

@@ -1,6 +1,7 @@
 //! Search for the path MTU, over PPT/1 or any echo.
 
 mod echo;
+pub mod json;
 mod probe;
 mod report;
 mod size;

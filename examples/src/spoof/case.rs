@@ -152,3 +152,6 @@ impl Cell {
         if reasons.is_empty() { "rejects".to_owned() } else { format!("rejects: {}", reasons.join(", ")) }
     }
 }
+
+/// One row of the table: a case, and what each client did, in the order of [`Guard::ALL`].
+pub type Row = (Case, [Cell; Guard::ALL.len()]);

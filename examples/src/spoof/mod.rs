@@ -2,9 +2,10 @@
 
 mod case;
 mod forge;
+pub mod json;
 mod stage;
 
-pub use case::{Case, Cell, Guard};
+pub use case::{Case, Cell, Guard, Row};
 pub use stage::{Setting, play};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod colours;
 mod frame;
 mod mtu;
 mod request;
+mod schemas;
 mod spoof;
 mod support;
 
