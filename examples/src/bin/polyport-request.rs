@@ -14,7 +14,7 @@ use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
 use polyport_tools::outcome::{self, ExitError, Outcome};
-use polyport_tools::request::{Answered, Ppt, PptConfig, Progress, Raw, RawConfig};
+use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Progress, Raw, RawConfig};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::{millis, positive_duration};
 
@@ -103,6 +103,7 @@ fn run(cli: Cli) -> Outcome {
     let mut driver = Driver::new(socket, connected, clock, outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
     let transmissions = cli.retries.saturating_add(1);
+    let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous };
     if cli.raw {
         let text = cli.text.as_bytes();
         if text.len() > longest(peer) {
@@ -110,9 +111,7 @@ fn run(cli: Cli) -> Outcome {
                 format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
             return Err(ExitError::new(Exit::BadInput, long));
         }
-        let promiscuous = cli.promiscuous;
-        let mut client =
-            Raw::new(RawConfig { target: peer, text, transmissions, deadline, promiscuous }, progress);
+        let mut client = Raw::new(RawConfig { target: peer, text, bounds }, progress);
         let end = driver.run(&mut client)?;
         let foreign = client.foreign();
         if foreign > 0 && !cli.quiet {
@@ -131,7 +130,7 @@ fn run(cli: Cli) -> Outcome {
     // Room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request.
     let request =
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
-    let config = PptConfig { machine, transmissions, deadline, promiscuous: cli.promiscuous };
+    let config = PptConfig { machine, bounds };
     let mut client = Ppt::new(config, request, progress, generator(cli.seed), clock.now())?;
     let end = driver.run(&mut client)?;
     let rejects: Vec<String> =

@@ -14,7 +14,7 @@ use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::stream::Tally;
-use super::summary::{Port, Summary};
+use super::summary::{Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
@@ -50,7 +50,7 @@ pub struct LoadReport {
     /// Each target.
     pub ports: Vec<PortReport>,
     /// What happened on this side.
-    pub local: LocalReport,
+    pub local: Local,
 }
 
 /// What the run was to do.
@@ -195,27 +195,11 @@ pub struct PortReport {
     pub tally: TallyReport,
 }
 
-/// What happened on this side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LocalReport {
-    /// Addresses of the sockets.
-    pub sockets: Vec<SocketAddr>,
-    /// Datagrams that our own sockets dropped: the report of loss is wrong by as many. `null` if the system does not
-    /// tell.
-    pub dropped_in_our_socket: Option<u64>,
-    /// How often the send buffer was full.
-    pub send_eagain: u64,
-    /// The last other reason why the system refused to send.
-    pub refusal: Option<String>,
-    /// Bytes of the smallest receive buffer granted.
-    pub receive_buffer: usize,
-}
-
 impl LoadReport {
     /// All that a run found out.
     #[must_use]
     pub fn new(config: &Config, summary: &Summary, judgements: &[Judgement]) -> Self {
-        let Summary { classes, local, .. } = summary;
+        let classes = &summary.classes;
         Self {
             format: FORMAT,
             program: concat!("polyport-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -234,13 +218,7 @@ impl LoadReport {
             late_sends: summary.late_sends,
             thresholds: judgements.to_vec(),
             ports: summary.ports.iter().map(PortReport::new).collect(),
-            local: LocalReport {
-                sockets: local.sockets.clone(),
-                dropped_in_our_socket: local.socket_drops,
-                send_eagain: local.eagain,
-                refusal: local.refusal.clone(),
-                receive_buffer: local.receive_buffer,
-            },
+            local: summary.local.clone(),
         }
     }
 }

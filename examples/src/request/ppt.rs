@@ -11,6 +11,7 @@ use polyport_terminal::Exit;
 use rand::rngs::StdRng;
 
 use super::answered::Answered;
+use super::bounds::Bounds;
 use super::progress::Progress;
 use super::unsent::{refused, unsent};
 use crate::driver::{Client, Fault};
@@ -24,12 +25,8 @@ const ID: std::ops::Range<usize> = 8..16;
 pub struct PptConfig<'a> {
     /// The machine's own.
     pub machine: RequestConfig<'a>,
-    /// Transmissions at most; the machine has its own limit, too.
-    pub transmissions: u8,
-    /// Give up at this time.
-    pub deadline: Option<Nanos>,
-    /// Take whatever comes as the answer.
-    pub promiscuous: bool,
+    /// Where it ends.
+    pub bounds: Bounds,
 }
 
 /// One request.
@@ -116,7 +113,7 @@ impl Client for Ppt<'_> {
             self.encode = Some(ExitError::new(Exit::BadInput, text));
         }
         let transmit = transmit?;
-        if self.sent >= self.config.transmissions {
+        if self.sent >= self.config.bounds.transmissions {
             self.over = true;
             return None;
         }
@@ -137,7 +134,7 @@ impl Client for Ppt<'_> {
             return Ok(());
         }
         let (from, rtt) = (meta.peer, now.saturating_sub(self.sent_at));
-        if self.config.promiscuous {
+        if self.config.bounds.promiscuous {
             let payload = datagram.to_vec();
             self.answer = Some(Answered { from, payload, rtt, transmissions: self.sent });
             return Ok(());
@@ -190,13 +187,13 @@ impl Client for Ppt<'_> {
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.machine.poll_timeout().into_iter().chain(self.config.deadline).min()
+        self.machine.poll_timeout().into_iter().chain(self.config.bounds.deadline).min()
     }
 
     fn handle_timeout(&mut self, now: Nanos) {
         self.machine.handle_timeout(now);
         let ended = self.machine.poll_failure().is_some();
-        self.over |= ended || self.config.deadline.is_some_and(|deadline| deadline <= now);
+        self.over |= ended || self.config.bounds.deadline.is_some_and(|deadline| deadline <= now);
     }
 
     fn is_finished(&self) -> bool {

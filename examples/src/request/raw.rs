@@ -8,6 +8,7 @@ use polyport_protocol::client::{Textbook, Transmit};
 use polyport_terminal::Exit;
 
 use super::answered::Answered;
+use super::bounds::Bounds;
 use super::progress::Progress;
 use super::unsent::unsent;
 use crate::driver::{Client, Fault};
@@ -20,12 +21,8 @@ pub struct RawConfig<'a> {
     pub target: SocketAddr,
     /// The whole datagram.
     pub text: &'a [u8],
-    /// Transmissions at most; the schedule has its own end, too.
-    pub transmissions: u8,
-    /// Give up at this time.
-    pub deadline: Option<Nanos>,
-    /// Take whatever comes as the answer.
-    pub promiscuous: bool,
+    /// Where it ends.
+    pub bounds: Bounds,
 }
 
 /// One request: send, wait 0.1 s, send again, wait twice as long, and so on up to 2 s.
@@ -82,7 +79,7 @@ impl Client for Raw<'_> {
         if self.is_finished() || self.until.is_some() {
             return None;
         }
-        let next = if self.sent < self.config.transmissions { self.schedule.next() } else { None };
+        let next = if self.sent < self.config.bounds.transmissions { self.schedule.next() } else { None };
         let Some(wait) = next else {
             self.over = true;
             return None;
@@ -104,7 +101,7 @@ impl Client for Raw<'_> {
     }
 
     fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
-        if meta.peer != self.config.target && !self.config.promiscuous {
+        if meta.peer != self.config.target && !self.config.bounds.promiscuous {
             self.foreign += 1;
         } else if !self.is_finished() {
             self.answer = Some(Answered {
@@ -126,12 +123,12 @@ impl Client for Raw<'_> {
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.until.into_iter().chain(self.config.deadline).min()
+        self.until.into_iter().chain(self.config.bounds.deadline).min()
     }
 
     fn handle_timeout(&mut self, now: Nanos) {
         self.until = self.until.filter(|until| *until > now);
-        self.over |= self.config.deadline.is_some_and(|deadline| deadline <= now);
+        self.over |= self.config.bounds.deadline.is_some_and(|deadline| deadline <= now);
     }
 
     fn is_finished(&self) -> bool {
