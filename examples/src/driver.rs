@@ -6,8 +6,8 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use polyport_net::{
-    MAX_DATAGRAM, QueuedError, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, UdpSocket, wait_readable,
-    wait_writable,
+    MAX_DATAGRAM, QueuedError, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket,
+    wait_readable, wait_writable,
 };
 use polyport_protocol::client::Transmit;
 use polyport_protocol::{MILLISECOND, Nanos};
@@ -206,7 +206,7 @@ impl Driver {
         }
         let parts = [IoSlice::new(payload)];
         let to = transmit.destination;
-        let message = polyport_net::Transmit { to, from: self.source, parts: &parts, segment: None, ecn: 0 };
+        let message = SendMessage { to, from: self.source, parts: &parts, segment: None, ecn: 0 };
         self.send.send(&self.socket, &[message]).map(|_| ())
     }
 

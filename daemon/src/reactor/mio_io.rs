@@ -8,7 +8,7 @@ use super::mio_rest::Rest;
 use crate::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use mio::net::UnixStream;
 use mio::{Events, Poll};
-use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Transmit, UdpSocket};
+use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
 use std::io::{self, Read};
 use std::time::Duration;
 
@@ -154,8 +154,8 @@ impl Io for MioIo {
 }
 
 #[inline]
-fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
-    Transmit {
+fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
+    SendMessage {
         to: *message.to,
         from: message.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
         parts: message.parts,

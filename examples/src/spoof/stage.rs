@@ -7,7 +7,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable};
+use polyport_net::{RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, UdpSocket, wait_readable};
 use polyport_protocol::client::{Input, Request, RequestClient, RequestConfig};
 use polyport_protocol::{Grease, Header, Key, MILLISECOND, Nanos};
 use polyport_terminal::Exit;
@@ -204,7 +204,7 @@ impl Stage {
 
 fn send(batch: &mut SendBatch, socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> Result<(), ExitError> {
     let parts = [IoSlice::new(datagram)];
-    let message = Transmit { to, from: None, parts: &parts, segment: None, ecn: 0 };
+    let message = SendMessage { to, from: None, parts: &parts, segment: None, ecn: 0 };
     batch.send(socket, &[message]).map_err(|error| ExitError::io(&format!("send to {to}"), &error))?;
     Ok(())
 }
