@@ -6,15 +6,15 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use polyport_net::{
-    MAX_DATAGRAM, QueuedError, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, UdpSocket, wait_readable,
-    wait_writable,
+    MAX_DATAGRAM, QueuedError, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket,
+    wait_readable, wait_writable,
 };
 use polyport_protocol::client::Transmit;
 use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::Interrupt;
 
 use crate::clock::Clock;
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// A client, driven the way the machines of `polyport_protocol::client` are.
 pub trait Client {
@@ -25,7 +25,7 @@ pub trait Client {
     ///
     /// # Errors
     /// A failure ends the run.
-    fn handle_sent(&mut self, _now: Nanos, _socket: &UdpSocket) -> Result<(), Failure> {
+    fn handle_sent(&mut self, _now: Nanos, _socket: &UdpSocket) -> Result<(), ExitError> {
         Ok(())
     }
 
@@ -33,13 +33,13 @@ pub trait Client {
     ///
     /// # Errors
     /// A failure ends the run.
-    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure>;
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError>;
 
     /// Takes what the system or the network says against a datagram.
     ///
     /// # Errors
     /// A failure ends the run.
-    fn handle_fault(&mut self, now: Nanos, fault: &Fault<'_>) -> Result<(), Failure>;
+    fn handle_fault(&mut self, now: Nanos, fault: &Fault<'_>) -> Result<(), ExitError>;
 
     /// When the client wants to be woken.
     fn poll_timeout(&self) -> Option<Nanos>;
@@ -130,11 +130,11 @@ impl Driver {
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
-    pub fn watch_errors(&mut self) -> Result<(), Failure> {
+    pub fn watch_errors(&mut self) -> Result<(), ExitError> {
         match self.socket.set_error_queue(true) {
             Ok(()) => self.watches_errors = true,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(error) => return Err(Failure::io("turn the error queue on", &error)),
+            Err(error) => return Err(ExitError::io("turn the error queue on", &error)),
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Driver {
     ///
     /// # Errors
     /// The client's failure, or one of the system's.
-    pub fn run(&mut self, client: &mut impl Client) -> Result<End, Failure> {
+    pub fn run(&mut self, client: &mut impl Client) -> Result<End, ExitError> {
         loop {
             if self.interrupt.is_set() {
                 return Ok(End::Interrupted);
@@ -170,11 +170,11 @@ impl Driver {
         }
     }
 
-    fn transmit(&mut self, client: &mut impl Client) -> Result<(), Failure> {
+    fn transmit(&mut self, client: &mut impl Client) -> Result<(), ExitError> {
         while let Some(transmit) = client.poll_transmit(self.clock.now(), &mut self.buffer) {
             let mut result = self.send(transmit);
             if let Err(error) = result {
-                // it may have been an earlier datagram's error that was pending: the second try tells
+                // It may have been an earlier datagram's error that was pending: the second try tells.
                 let told = self.reports(client)?;
                 if !told && error.kind() == io::ErrorKind::ConnectionRefused {
                     client.handle_fault(self.clock.now(), &Fault::Pending(error))?;
@@ -206,21 +206,21 @@ impl Driver {
         }
         let parts = [IoSlice::new(payload)];
         let to = transmit.destination;
-        let message = polyport_net::Transmit { to, from: self.source, parts: &parts, segment: None, ecn: 0 };
+        let message = SendMessage { to, from: self.source, parts: &parts, segment: None, ecn: 0 };
         self.send.send(&self.socket, &[message]).map(|_| ())
     }
 
     /// Sleeps until there is something to read or `until`; says whether there is.
-    fn sleep(&self, until: Option<Nanos>) -> Result<bool, Failure> {
+    fn sleep(&self, until: Option<Nanos>) -> Result<bool, ExitError> {
         let left = until.map_or(MAX_SLEEP, |until| until.saturating_sub(self.clock.now()));
         match wait_readable(&self.socket, Duration::from_nanos(left.min(MAX_SLEEP))) {
             Ok(ready) => Ok(ready),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            Err(error) => Err(Failure::io("wait for a datagram", &error)),
+            Err(error) => Err(ExitError::io("wait for a datagram", &error)),
         }
     }
 
-    fn receive(&mut self, client: &mut impl Client) -> Result<(), Failure> {
+    fn receive(&mut self, client: &mut impl Client) -> Result<(), ExitError> {
         let told = self.reports(client)?;
         let layout = SlotLayout::WHOLE;
         match self.recv.recv(&self.socket, &mut self.memory, layout, BATCH) {
@@ -233,21 +233,21 @@ impl Driver {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            // the same error as the queue's, a second time and without its details
+            // The queue told this error already, and with its details.
             Err(_) if told => Ok(()),
             Err(error) => client.handle_fault(self.clock.now(), &Fault::Pending(error)),
         }
     }
 
     /// Hands the queued errors on; says whether there were any.
-    fn reports(&self, client: &mut impl Client) -> Result<bool, Failure> {
+    fn reports(&self, client: &mut impl Client) -> Result<bool, ExitError> {
         if !self.watches_errors {
             return Ok(false);
         }
         let mut quote = [0; QUOTE];
         for taken in 0..MAX_REPORTS {
             let next = self.socket.next_error(&mut quote);
-            let Some(error) = next.map_err(|error| Failure::io("read the error queue", &error))? else {
+            let Some(error) = next.map_err(|error| ExitError::io("read the error queue", &error))? else {
                 return Ok(taken > 0);
             };
             let quote = quote.get(..error.quoted).unwrap_or(&quote);

@@ -8,7 +8,7 @@ use polyport_terminal::Exit;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::text::unhex;
 
 /// Octets of a SipHash-2-4 key; any other length is one of HMAC-SHA-256.
@@ -42,7 +42,7 @@ impl KeyArgs {
     ///
     /// # Errors
     /// The file cannot be read, or holds no key.
-    pub fn load(&self) -> Result<Option<Key>, Failure> {
+    pub fn load(&self) -> Result<Option<Key>, ExitError> {
         let Some(path) = &self.key_file else { return Ok(None) };
         let secret = read(path)?;
         self.make(&secret).map(Some)
@@ -52,7 +52,7 @@ impl KeyArgs {
     ///
     /// # Errors
     /// The secret is too short or too long for the algorithm.
-    pub fn make(&self, secret: &[u8]) -> Result<Key, Failure> {
+    pub fn make(&self, secret: &[u8]) -> Result<Key, ExitError> {
         let guess = if secret.len() == SIPHASH_OCTETS { KeyType::Siphash } else { KeyType::Hmac };
         match self.key_type.unwrap_or(guess) {
             KeyType::Siphash => {
@@ -98,17 +98,17 @@ pub fn generator(seed: Option<u64>) -> StdRng {
     seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path) -> Result<Vec<u8>, ExitError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let exit = if denied { Exit::Permission } else { Exit::BadInput };
-        Failure::new(exit, format!("cannot read the key file {}: {error}", path.display()))
+        ExitError::new(exit, format!("cannot read the key file {}: {error}", path.display()))
     })?;
     unhex(&text).map_err(|error| bad(format!("key file {}: {error}", path.display())))
 }
 
-fn bad(text: String) -> Failure {
-    Failure::new(Exit::BadInput, text)
+fn bad(text: String) -> ExitError {
+    ExitError::new(Exit::BadInput, text)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the example clients share.
+//! The tools of polyport: six clients for UDP services, and what they share.
 //!
 //! ```text
 //!   command line --> target (addresses), key (secrets), seed (randomness)
@@ -18,6 +18,7 @@ pub mod cast;
 pub mod clock;
 pub mod driver;
 pub mod frame;
+pub mod json;
 pub mod key;
 pub mod load;
 pub mod mtu;
@@ -26,3 +27,6 @@ pub mod request;
 pub mod spoof;
 pub mod target;
 pub mod text;
+
+/// What `--version` says behind the name of a tool: the package, and its version.
+pub const VERSION: &str = concat!("(", env!("CARGO_PKG_NAME"), ") ", env!("CARGO_PKG_VERSION"));

@@ -10,16 +10,16 @@ use polyport_terminal::{Exit, Interrupt, complain};
 
 /// An error for the user: one line that says what, where and what to do, and the code to end with.
 #[derive(Debug)]
-pub struct Failure {
+pub struct ExitError {
     /// The code to end with.
     pub exit: Exit,
     text: String,
 }
 
 /// What `run` of a client returns.
-pub type Outcome = Result<Exit, Failure>;
+pub type Outcome = Result<Exit, ExitError>;
 
-impl Failure {
+impl ExitError {
     /// A failure with its line, written without the word "error" and without a full stop.
     pub fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into() }
@@ -50,15 +50,15 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for ExitError {}
 
-impl From<BindError> for Failure {
+impl From<BindError> for ExitError {
     fn from(error: BindError) -> Self {
         let denied = error.source.kind() == io::ErrorKind::PermissionDenied;
         let exit = if denied { Exit::Permission } else { Exit::Os };
@@ -66,7 +66,7 @@ impl From<BindError> for Failure {
     }
 }
 
-impl From<ResolveError> for Failure {
+impl From<ResolveError> for ExitError {
     fn from(error: ResolveError) -> Self {
         let exit = match error {
             ResolveError::Syntax { .. } => Exit::Usage,
@@ -80,8 +80,9 @@ impl From<ResolveError> for Failure {
 ///
 /// # Errors
 /// The system's.
-pub fn interrupt() -> Result<Interrupt, Failure> {
-    Interrupt::listen().map_err(|error| Failure::new(Exit::Os, format!("cannot listen to signals: {error}")))
+pub fn interrupt() -> Result<Interrupt, ExitError> {
+    Interrupt::listen()
+        .map_err(|error| ExitError::new(Exit::Os, format!("cannot listen to signals: {error}")))
 }
 
 /// `main` of a client: parses the command line, runs, prints the failure if there is one, maps it to a code.
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn each_cause_has_its_code_and_says_what_was_done() {
-        let of = |kind: io::ErrorKind| Failure::io("send to 192.0.2.1:7", &kind.into());
+        let of = |kind: io::ErrorKind| ExitError::io("send to 192.0.2.1:7", &kind.into());
         assert_eq!(of(io::ErrorKind::PermissionDenied).exit, Exit::Permission);
         assert_eq!(of(io::ErrorKind::NetworkUnreachable).exit, Exit::NoReply);
         assert_eq!(of(io::ErrorKind::OutOfMemory).exit, Exit::Os);
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_wrong_form_is_usage_and_an_unknown_host_is_not() {
-        let exit = |target| Failure::from(polyport_net::resolve(target).unwrap_err()).exit;
+        let exit = |target| ExitError::from(polyport_net::resolve(target).unwrap_err()).exit;
         assert_eq!(exit("no-port"), Exit::Usage);
         assert_eq!(exit("127.0.0.1:no-such-service"), Exit::HostNotFound);
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use polyport_net::resolve;
 use polyport_terminal::Exit;
 
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// Most addresses one target may stand for: every port of one host.
 const MAX_ADDRESSES: usize = 65_535;
@@ -25,15 +25,15 @@ pub struct Family {
 /// The address that `target` stands for: the first one of the wanted family, in the resolver's order.
 ///
 /// # Errors
-/// A [`Failure`] whose line names the part at fault: the form, the host, the service, or the family.
-pub fn one(target: &str, family: Family) -> Result<SocketAddr, Failure> {
+/// An [`ExitError`] whose line names the part at fault: the form, the host, the service, or the family.
+pub fn one(target: &str, family: Family) -> Result<SocketAddr, ExitError> {
     let found = resolve(target)?;
     let address = found.into_iter().find(|address| family.takes(address.ip())).ok_or_else(|| {
         let name = if family.ipv4 { "IPv4" } else { "IPv6" };
-        Failure::new(Exit::HostNotFound, format!("`{target}` has no {name} address"))
+        ExitError::new(Exit::HostNotFound, format!("`{target}` has no {name} address"))
     })?;
     if address.port() == 0 {
-        return Err(Failure::usage(format!("`{target}`: nothing can be sent to port 0")));
+        return Err(ExitError::usage(format!("`{target}`: nothing can be sent to port 0")));
     }
     Ok(address)
 }
@@ -43,9 +43,9 @@ pub fn one(target: &str, family: Family) -> Result<SocketAddr, Failure> {
 ///
 /// # Errors
 /// As [`one`]; and if a range runs backwards or is too long.
-pub fn many(target: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
+pub fn many(target: &str, family: Family) -> Result<Vec<SocketAddr>, ExitError> {
     let Some((host, ports)) = target.rsplit_once(':') else {
-        // the resolver's own words for what is missing
+        // The resolver says in its own words what is missing.
         return one(target, family).map(|address| vec![address]);
     };
     let mut addresses = Vec::new();
@@ -61,7 +61,7 @@ pub fn many(target: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(*address));
     if addresses.len() > MAX_ADDRESSES {
-        return Err(Failure::usage(format!("`{target}` is more than {MAX_ADDRESSES} addresses")));
+        return Err(ExitError::usage(format!("`{target}` is more than {MAX_ADDRESSES} addresses")));
     }
     Ok(addresses)
 }
@@ -87,13 +87,13 @@ impl Family {
 }
 
 /// The two ends of `7000-7063`; a service name such as `iso-tsap` is no range.
-fn range(part: &str) -> Result<(&str, Option<u16>), Failure> {
+fn range(part: &str) -> Result<(&str, Option<u16>), ExitError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     let Some((first, last)) = part.split_once('-').filter(|(first, last)| digits(first) && digits(last))
     else {
         return Ok((part, None));
     };
-    let wrong = || Failure::usage(format!("`{part}` is no range of ports: use FIRST-LAST, up to 65535"));
+    let wrong = || ExitError::usage(format!("`{part}` is no range of ports: use FIRST-LAST, up to 65535"));
     let (low, high) = (first.parse::<u16>().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
     if low > high { Err(wrong()) } else { Ok((first, Some(high))) }
 }

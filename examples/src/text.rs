@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use polyport_protocol::Nanos;
 
 /// Lower-case hex.
 #[must_use]
 pub fn hex(octets: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(|digit| DIGITS[usize::from(digit)]).collect()
+    HEXLOWER.encode(octets)
 }
 
 /// The octets of a hex string; white space and colons between digits are skipped.
@@ -17,18 +16,14 @@ pub fn hex(octets: &[u8]) -> String {
 /// # Errors
 /// Says what is wrong, and where.
 pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
-    let mut octets = Vec::with_capacity(text.len() / 2);
-    let mut high = None;
+    let mut digits = String::with_capacity(text.len());
     for (at, letter) in text.chars().enumerate().filter(|(_, c)| !c.is_whitespace() && *c != ':') {
-        let digit = letter.to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(|| {
-            format!("`{}` at character {} is no hex digit", letter.escape_default(), at + 1)
-        })?;
-        match high.take() {
-            None => high = Some(digit << 4),
-            Some(upper) => octets.push(upper | digit),
+        if !letter.is_ascii_hexdigit() {
+            return Err(format!("`{}` at character {} is no hex digit", letter.escape_default(), at + 1));
         }
+        digits.push(letter);
     }
-    if high.is_some() { Err("the number of hex digits is odd".to_owned()) } else { Ok(octets) }
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| "the number of hex digits is odd".to_owned())
 }
 
 /// A time on the command line that something is to happen in, such as `5s`: none at all is a mistake.

@@ -17,6 +17,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use polyport_protocol::{Code, Decoder, Encoder, FrameOption, Kind, Role};
+use polyport_tools::mtu::json::MtuReport;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ fn the_same_over_ipv6() {
 #[test]
 fn a_router_that_is_silent_is_a_black_hole_and_the_limit_is_exact_all_the_same() {
     let Some(net) = Net::new(1500, 1280) else { return };
-    // what the router itself sends to the client has no route; what it forwards has
+    // What the router itself sends to the client has no route; what it forwards has.
     net.ip(&["-n", &net.router, "rule", "add", "iif", "lo", "to", "10.77.1.0/24", "blackhole"]);
     net.answer(SERVER_V4);
     let found = net.mtu(&["--timer", "100ms", SERVER_V4]);
@@ -67,7 +68,7 @@ fn the_own_link_is_told_from_the_path() {
 fn without_a_peer_or_a_route_nothing_is_claimed() {
     let Some(net) = Net::new(1500, 1280) else { return };
     let silent = net.client("mtu", &["--timer", "20ms", SERVER_V4]);
-    // the server's host says that its port is closed
+    // The server's host says that its port is closed.
     assert_eq!(silent.status.code(), Some(69), "{silent:?}");
     assert!(
         text(&silent.stderr).contains("connection refused: nobody listens at 10.77.2.1:7000"),
@@ -83,7 +84,7 @@ fn without_a_peer_or_a_route_nothing_is_claimed() {
 #[test]
 fn a_host_that_does_not_exist_is_told_from_a_silent_one() {
     let Some(net) = Net::new(1500, 1280) else { return };
-    // nobody answers the ARP requests; the kernel says so after about three seconds
+    // Nobody answers the ARP requests; the kernel says so after about three seconds.
     let lost = net.client("request", &["--timeout", "8s", "10.77.1.99:7"]);
     assert_eq!(lost.status.code(), Some(69), "{lost:?}");
     assert!(text(&lost.stderr).contains("may be down (No route to host"), "{lost:?}");
@@ -159,7 +160,7 @@ impl Net {
         self.ip(&["link", "add", "ca", "netns", c, "type", "veth", "peer", "name", "rc", "netns", r]);
         self.ip(&["link", "add", "rs", "netns", r, "type", "veth", "peer", "name", "sr", "netns", s]);
         for space in [c, r, s] {
-            // a host's ICMP errors to itself go this way
+            // A host's ICMP errors to itself go this way.
             self.ip(&["-n", space, "link", "set", "lo", "up"]);
         }
         let (near, far) = (near_mtu.to_string(), far_mtu.to_string());
@@ -220,7 +221,10 @@ impl Net {
     fn mtu(&self, arguments: &[&str]) -> Value {
         let output = self.client("mtu", &[&["--json"], arguments].concat());
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let typed: MtuReport = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(serde_json::to_value(typed).unwrap(), found);
+        found
     }
 
     /// A responder in the server's namespace, which the thread steps into; it ends with the test's process.

@@ -165,7 +165,7 @@ mod tests {
     mod trains {
         use super::{Bench, expect_no_allocation};
         use polyport::reactor::Socket;
-        use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, wait_readable};
+        use polyport_net::{RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, wait_readable};
         use polyport_tests::DEADLINE;
         use std::io::IoSlice;
         use std::net::Ipv4Addr;
@@ -188,7 +188,7 @@ mod tests {
                 }
                 let parts = [IoSlice::new(&bytes)];
                 let segment = NonZeroU16::new(64);
-                let train = Transmit { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
+                let train = SendMessage { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
                 assert_eq!(send.send(&client, &[train]).unwrap(), 1);
                 owed += CARS;
                 CARS

@@ -14,27 +14,6 @@ use crate::scan::{files, root};
 use cargo_metadata::{MetadataCommand, TargetKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Arrows that close a circle and are still there, each with what stands in the way. The list only gets shorter: an
-/// entry that closes no circle any more fails the test.
-const KNOWN: &[(&str, &str, &str)] = &[
-    (
-        "daemon/src/start/mod.rs",
-        "daemon/src/cli.rs",
-        "`say` is no leaf yet, that the command line and the start share",
-    ),
-    (
-        "daemon/src/start/sockets.rs",
-        "daemon/src/start/mod.rs",
-        "the error of the start is defined in its own mod.rs",
-    ),
-    (
-        "daemon/src/plugin/exchange/output.rs",
-        "daemon/src/plugin/exchange/mod.rs",
-        "what a call left is read out of the whole exchange",
-    ),
-    ("examples/src/frame/option.rs", "examples/src/frame/explain.rs", "`number` belongs to neither of them"),
-];
-
 #[test]
 fn files_of_a_crate_name_each_other_in_one_direction() {
     let sources: BTreeMap<String, String> = files(&["rs"]).into_iter().collect();
@@ -43,7 +22,7 @@ fn files_of_a_crate_name_each_other_in_one_direction() {
     assert!(roots.iter().any(|root| root == "daemon/src/lib.rs"), "{roots:?}");
     let all: Vec<Arrow> = roots.iter().flat_map(|root| arrows(&modules(root, &read))).collect();
     assert!(all.len() > 200, "only {} arrows", all.len());
-    let wrong = check(&all, KNOWN);
+    let wrong = circles(&all);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -59,24 +38,8 @@ fn roots() -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with the arrows: a circle that is not known, or a known arrow that closes none.
-fn check(all: &[Arrow], known: &[(&str, &str, &str)]) -> Vec<String> {
-    let is_known = |arrow: &&Arrow| {
-        known.iter().any(|(from, to, _)| (arrow.from.as_str(), arrow.to.as_str()) == (*from, *to))
-    };
-    let rest: Vec<&Arrow> = all.iter().filter(|arrow| !is_known(arrow)).collect();
-    let mut wrong: Vec<String> = circles(&rest);
-    for (from, to, _) in known {
-        let there = all.iter().any(|arrow| (arrow.from.as_str(), arrow.to.as_str()) == (*from, *to));
-        if !there || !reachable(&rest, to).contains(from) {
-            wrong.push(format!("{from} -> {to} closes no circle any more: take it out of KNOWN"));
-        }
-    }
-    wrong
-}
-
 /// The circles, each as the arrows between its files.
-fn circles(arrows: &[&Arrow]) -> Vec<String> {
+fn circles(arrows: &[Arrow]) -> Vec<String> {
     let reach: BTreeMap<&str, BTreeSet<&str>> =
         arrows.iter().map(|arrow| (arrow.from.as_str(), reachable(arrows, &arrow.from))).collect();
     let together = |a: &str, b: &str| {
@@ -93,7 +56,7 @@ fn circles(arrows: &[&Arrow]) -> Vec<String> {
 }
 
 /// The files that a walk along arrows from `start` comes to.
-fn reachable<'a>(arrows: &[&'a Arrow], start: &str) -> BTreeSet<&'a str> {
+fn reachable<'a>(arrows: &'a [Arrow], start: &str) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     let mut next = vec![start];
     while let Some(file) = next.pop() {
@@ -148,11 +111,11 @@ fn circles_are_found() {
         ],
     ];
     for files in bad {
-        let wrong = check(&of(files), &[]);
+        let wrong = circles(&of(files));
         assert_eq!(wrong.len(), 1, "{files:?}: {wrong:?} of {:?}", of(files));
         assert!(wrong[0].starts_with("a circle:\n  src/"), "{wrong:?}");
     }
-    let all = check(&of(bad[0]), &[]);
+    let all = circles(&of(bad[0]));
     assert_eq!(all, ["a circle:\n  src/a.rs:1 -> src/b.rs\n  src/b.rs:1 -> src/a.rs"]);
 }
 
@@ -192,21 +155,7 @@ fn straight_ways_are_no_circles() {
         &[(root, "mod a;"), (a, "mod inner { use super::f; pub fn g() {} } fn f() { inner::g() }")],
     ];
     for files in good {
-        assert_eq!(check(&of(files), &[]), Vec::<String>::new(), "{files:?}: {:?}", of(files));
+        assert_eq!(circles(&of(files)), Vec::<String>::new(), "{files:?}: {:?}", of(files));
     }
     assert_eq!(of(good[0]).len(), 2, "{:?}", of(good[0]));
-}
-
-#[test]
-fn what_is_known_has_to_be_there_and_in_a_circle() {
-    let files = [
-        ("src/lib.rs", "mod a; mod b; mod c;"),
-        ("src/a.rs", "use crate::b::g; use crate::c::h; pub fn f() {}"),
-        ("src/b.rs", "use crate::a::f; pub fn g() {}"),
-        ("src/c.rs", "pub fn h() {}"),
-    ];
-    let known = |from, to| check(&of(&files), &[(from, to, "a reason")]);
-    assert_eq!(known("src/b.rs", "src/a.rs"), Vec::<String>::new());
-    assert_eq!(known("src/a.rs", "src/c.rs").len(), 2, "the circle, and an arrow that closes none");
-    assert_eq!(known("src/c.rs", "src/a.rs").len(), 2, "the circle, and an arrow that is not there");
 }

@@ -6,7 +6,7 @@ use cargo_metadata::MetadataCommand;
 /// What each crate of the workspace may depend on. `*` is everything.
 const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
-    ("polyport-examples", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
+    ("polyport-tools", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
     ("polyport-echo", &["polyport-plugin", "polyport-echo-reply"]),
     ("polyport-lossy", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
     ("polyport-listener", &["polyport-plugin"]),

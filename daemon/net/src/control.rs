@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use libc::{c_int, in_pktinfo, in6_pktinfo};
 
 use crate::cmsg::{self, array_at};
-use crate::meta::{Local, Source, Transmit};
+use crate::meta::{Local, SendMessage, Source};
 use crate::{offload, sys};
 
 /// Control bytes of a received message; room for all that [`crate::SocketOptions`] can ask for.
@@ -53,7 +53,7 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
 /// # Errors
 /// EINVAL if the source is of another family than the destination: the kernel would ignore it silently.
 /// Unsupported if the message is a train and this system cannot cut it.
-pub(crate) fn write(message: &Transmit<'_>, buffer: &mut SendControl) -> io::Result<usize> {
+pub(crate) fn write(message: &SendMessage<'_>, buffer: &mut SendControl) -> io::Result<usize> {
     let mut writer = cmsg::Writer::new(&mut buffer.bytes);
     let mut fits = true;
     if let Some(source) = &message.from {
@@ -165,7 +165,7 @@ mod tests {
     fn written(to: &str, from: Option<Source>, payload: &[u8], segment: u16) -> io::Result<Received> {
         let parts = [IoSlice::new(payload)];
         let segment = NonZeroU16::new(segment);
-        let message = Transmit { to: to.parse().unwrap(), from, parts: &parts, segment, ecn: 0b10 };
+        let message = SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, ecn: 0b10 };
         let mut buffer = SendControl::new();
         let used = write(&message, &mut buffer)?;
         Ok(read(&buffer.bytes[..used]))

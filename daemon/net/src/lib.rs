@@ -3,7 +3,7 @@
 //! ```text
 //!                    RecvBatch: headers, made once            SendBatch: headers, made once
 //!                        |                                        ^
-//!   kernel --recvmmsg--> memory (the caller's slots)              | Transmit: to, from, parts, segment
+//!   kernel --recvmmsg--> memory (the caller's slots)              | SendMessage: to, from, parts, segment
 //!                        |                                        |
 //!                        +--> RecvMeta: peer, local, len --> your handler --> sendmmsg --> kernel
 //! ```
@@ -21,7 +21,7 @@
 //! ```
 //! use std::io::IoSlice;
 //! use std::time::Duration;
-//! use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable};
+//! use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, SendMessage, UdpSocket, wait_readable};
 //!
 //! let options = SocketOptions::default();
 //! let server = UdpSocket::bind("127.0.0.1:0".parse()?, &options)?;
@@ -30,7 +30,7 @@
 //! // two datagrams with one call
 //! let to = server.local_addr()?;
 //! let (first, second) = ([IoSlice::new(b"one")], [IoSlice::new(b"t"), IoSlice::new(b"wo")]);
-//! let message = |parts| Transmit { to, from: None, parts, segment: None, ecn: 0 };
+//! let message = |parts| SendMessage { to, from: None, parts, segment: None, ecn: 0 };
 //! let sent = SendBatch::new(32).send(&client, &[message(&first), message(&second)])?;
 //! assert_eq!(sent, 2);
 //!
@@ -81,7 +81,7 @@ pub use error_queue::{ErrorOrigin, QueuedError};
 pub use group::Membership;
 pub use interface::{interface_index, interface_name};
 pub use layout::{MAX_DATAGRAM, SlotLayout};
-pub use meta::{Cast, Local, RecvMeta, Source, Transmit};
+pub use meta::{Cast, Local, RecvMeta, SendMessage, Source};
 pub use offload::MAX_SEGMENTS;
 pub use options::{Pktinfo, SocketOptions};
 pub use path_mtu::PathMtuDiscovery;

@@ -87,7 +87,7 @@ pub struct Source {
 
 /// One message to send; borrowed, as it lives for one call only.
 #[derive(Debug, Clone, Copy)]
-pub struct Transmit<'a> {
+pub struct SendMessage<'a> {
     /// The destination. Port 0 fails with EINVAL, a group or broadcast address needs no permission but
     /// [`crate::SocketOptions::broadcast`] for the latter (EACCES).
     /// On a connected socket, Linux sends there all the same, without the cached route; macOS fails with EISCONN. Use
@@ -104,7 +104,7 @@ pub struct Transmit<'a> {
     pub ecn: u8,
 }
 
-impl Transmit<'_> {
+impl SendMessage<'_> {
     /// Bytes of payload.
     #[inline]
     #[must_use]
@@ -149,7 +149,7 @@ mod tests {
     fn a_train_has_at_least_two_datagrams() {
         let train = |segment, parts: &[IoSlice<'_>]| {
             let to = "192.0.2.1:9".parse().unwrap();
-            Transmit { to, from: None, parts, segment: NonZeroU16::new(segment), ecn: 0 }.train().is_some()
+            SendMessage { to, from: None, parts, segment: NonZeroU16::new(segment), ecn: 0 }.train().is_some()
         };
         let parts = [IoSlice::new(b"abc"), IoSlice::new(b"de")];
         assert_eq!([4, 5, 6, 0].map(|segment| train(segment, &parts)), [true, false, false, false]);

@@ -26,7 +26,7 @@ impl UdpSocket {
         sockopt::set_int(self, LEVEL, UDP_GRO, on.into())
     }
 
-    /// Whether this kernel takes [`crate::Transmit::segment`]. It says nothing of the device: EIO at send time still
+    /// Whether this kernel takes [`crate::SendMessage::segment`]. It says nothing of the device: EIO at send time still
     /// means that one cannot.
     #[must_use]
     pub fn can_segment(&self) -> bool {

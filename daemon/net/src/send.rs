@@ -9,7 +9,7 @@ use crate::control::{self, SendControl};
 use crate::lone::send_to;
 use crate::recv::Calls;
 use crate::sys::{self, Header};
-use crate::{Transmit, UdpSocket};
+use crate::{SendMessage, UdpSocket};
 
 /// Message headers for sending a batch, made once.
 pub struct SendBatch {
@@ -61,7 +61,7 @@ impl SendBatch {
     /// The **first** message failed with this errno; none was sent. To go on, leave it out. `WouldBlock`: the send
     /// buffer is full. What else may come is in `udp(7)` and `ip(7)`. EINTR is repeated inside.
     #[inline]
-    pub fn send(&mut self, socket: &UdpSocket, messages: &[Transmit<'_>]) -> io::Result<usize> {
+    pub fn send(&mut self, socket: &UdpSocket, messages: &[SendMessage<'_>]) -> io::Result<usize> {
         self.send_iter(socket, messages.iter().copied())
     }
 
@@ -73,7 +73,7 @@ impl SendBatch {
     pub fn send_iter<'a>(
         &mut self,
         socket: &UdpSocket,
-        messages: impl IntoIterator<IntoIter: ExactSizeIterator<Item = Transmit<'a>> + Clone>,
+        messages: impl IntoIterator<IntoIter: ExactSizeIterator<Item = SendMessage<'a>> + Clone>,
     ) -> io::Result<usize> {
         let (fd, mut messages) = (socket.as_raw_fd(), messages.into_iter());
         if messages.len() <= 1 {
@@ -92,7 +92,7 @@ impl SendBatch {
     fn send_many<'a>(
         &mut self,
         fd: RawFd,
-        messages: impl Iterator<Item = Transmit<'a>>,
+        messages: impl Iterator<Item = SendMessage<'a>>,
     ) -> io::Result<usize> {
         let mut filled = 0;
         for (index, message) in messages.enumerate() {
@@ -109,7 +109,7 @@ impl SendBatch {
     fn send_each<'a>(
         &mut self,
         fd: RawFd,
-        messages: impl Iterator<Item = Transmit<'a>>,
+        messages: impl Iterator<Item = SendMessage<'a>>,
     ) -> io::Result<usize> {
         let mut sent = 0;
         for message in messages {
@@ -123,7 +123,7 @@ impl SendBatch {
     }
 
     #[inline]
-    fn send_one(&mut self, fd: RawFd, message: &Transmit<'_>) -> io::Result<()> {
+    fn send_one(&mut self, fd: RawFd, message: &SendMessage<'_>) -> io::Result<()> {
         match message.parts {
             [] if message.is_plain() => send_to(fd, &[], &message.to),
             [part] if message.is_plain() => send_to(fd, part, &message.to),
@@ -138,7 +138,7 @@ impl SendBatch {
 
     /// Makes header `index` describe `message`; what that borrows must outlive the header's use.
     #[inline]
-    fn fill(&mut self, index: usize, message: &Transmit<'_>) -> io::Result<()> {
+    fn fill(&mut self, index: usize, message: &SendMessage<'_>) -> io::Result<()> {
         let header = &mut self.headers[index].msg;
         header.msg_namelen = self.names[index].set(&message.to);
         // IoSlice is documented to have the layout of iovec; sending only reads it

@@ -8,7 +8,7 @@ mod tests {
 
     use polyport_counting_alloc::CountingAlloc;
     use polyport_net::{
-        Pktinfo, RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable,
+        Pktinfo, RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, UdpSocket, wait_readable,
     };
 
     #[global_allocator]
@@ -39,8 +39,8 @@ mod tests {
                 let mut from = None;
                 for _ in 0..3 {
                     let segment = NonZeroU16::new(100);
-                    let message = Transmit { to, from, parts: &parts, segment, ecn: 1 };
-                    let plain = Transmit { to, from: None, parts: &parts[..1], segment: None, ecn: 0 };
+                    let message = SendMessage { to, from, parts: &parts, segment, ecn: 1 };
+                    let plain = SendMessage { to, from: None, parts: &parts[..1], segment: None, ecn: 0 };
                     assert_eq!(send.send(&socket, &[message, plain]).unwrap(), 2);
                     assert_eq!(send.send(&socket, &[plain]).unwrap(), 1);
                     let mut left = 3;

@@ -5,21 +5,23 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use polyport_examples::cast::{
-    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
-};
-use polyport_examples::clock::{Clock, nanos};
-use polyport_examples::driver::{Driver, End};
-use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::target::{self, Family};
 use polyport_net::Source;
 use polyport_terminal::{Exit, say};
+use polyport_tools::VERSION;
+use polyport_tools::cast::{
+    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
+};
+use polyport_tools::clock::{Clock, nanos};
+use polyport_tools::driver::{Driver, End};
+use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::target::{self, Family};
 
 /// Sends to a multicast group or broadcast address, or listens there.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-cast",
+    version = VERSION,
     after_help = "Examples:\n  polyport-cast --listen --count 3 239.1.2.3:7000\n  \
     polyport-cast 239.1.2.3:7000 hello --interface lo --count 3 --interval 500ms\n  \
     polyport-cast 255.255.255.255:7000 hello --interface eth0\n  \
@@ -88,7 +90,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome {
     // `requires` of clap stays silent when an option that conflicts with --listen is given as well
     if !cli.listen && (cli.source.is_some() || cli.span.is_some()) {
-        return Err(Failure::usage("--source and --for are of use with --listen only"));
+        return Err(ExitError::usage("--source and --for are of use with --listen only"));
     }
     let target = target::one(&cli.target, cli.family)?;
     let named = cli.interface.as_deref().map(interface).transpose()?;
@@ -121,7 +123,7 @@ fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
 
 fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
     if cli.source.is_some() && !at.ip().is_multicast() {
-        return Err(Failure::usage(format!("--source is for groups, and {} is none", at.ip())));
+        return Err(ExitError::usage(format!("--source is for groups, and {} is none", at.ip())));
     }
     let socket = join(at, cli.source, ifindex)?;
     let clock = Clock::start();
@@ -137,7 +139,7 @@ fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
     }
     let wanted = cli.count.unwrap_or(1);
     if heard < wanted {
-        return Err(Failure::new(
+        return Err(ExitError::new(
             Exit::NoReply,
             format!("heard {heard} of {wanted} before the time ran out"),
         ));

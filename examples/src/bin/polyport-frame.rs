@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use polyport_examples::frame::{OptionArg, Parts, as_object, as_table, build, class};
-use polyport_examples::key::{KeyArgs, generator};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::text::{hex, unhex};
 use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
 use polyport_terminal::{Exit, Style, complain, say};
+use polyport_tools::VERSION;
+use polyport_tools::frame::json::FrameReport;
+use polyport_tools::frame::{OptionArg, Parts, as_table, build, class};
+use polyport_tools::json;
+use polyport_tools::key::{KeyArgs, generator};
+use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::text::{hex, unhex};
 use rand::RngExt;
 
 /// Explains a PPT/1 datagram octet by octet, or builds one.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-frame",
+    version = VERSION,
     after_help = "Examples:\n  polyport-frame encode --kind request --seq 7 --payload ping\n  \
     polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 \\\n    \
     | polyport-frame decode --stdin\n  polyport-frame decode --json --hex 0e505054...\n\n\
@@ -151,22 +155,22 @@ fn decode(arguments: &Decode) -> Outcome {
         }
         (None, text) => unhex(text.as_deref().unwrap_or_default()).map_err(|e| bad(format!("--hex: {e}")))?,
     };
-    let exit = show(&decoder, &datagram, arguments.json);
+    let exit = show(&decoder, &datagram, arguments.json)?;
     if exit == Exit::Ok {
         return Ok(exit);
     }
     let class = class(decoder.decode(&datagram));
-    Err(Failure::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
+    Err(ExitError::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
 }
 
 /// Every line is judged, whatever the lines before it were.
 fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
     let mut worst = Exit::Ok;
     for (index, line) in io::stdin().lock().lines().enumerate() {
-        let line = line.map_err(|error| Failure::new(Exit::Io, format!("cannot read stdin: {error}")))?;
+        let line = line.map_err(|error| ExitError::new(Exit::Io, format!("cannot read stdin: {error}")))?;
         let exit = match unhex(&line) {
             Ok(octets) if octets.is_empty() => continue,
-            Ok(octets) => show(decoder, &octets, as_json),
+            Ok(octets) => show(decoder, &octets, as_json)?,
             Err(error) => {
                 complain(format_args!("line {}: {error}", index + 1));
                 Exit::BadInput
@@ -180,14 +184,14 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
 }
 
 /// Prints one frame; whether it is one.
-fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Exit {
+fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Outcome {
     let result = decoder.decode(datagram);
     if as_json {
-        say(as_object(datagram, result));
+        say(json::line(&FrameReport::new(datagram, result))?);
     } else {
         say(as_table(datagram, result, Style::stdout()));
     }
-    if result.is_ok() { Exit::Ok } else { Exit::BadInput }
+    Ok(if result.is_ok() { Exit::Ok } else { Exit::BadInput })
 }
 
 fn encode(arguments: &Encode) -> Outcome {
@@ -196,7 +200,7 @@ fn encode(arguments: &Encode) -> Outcome {
     let id = if arguments.kind == Kind::Event { 0 } else { id };
     let stream = match arguments.stream_id {
         Some(given) => u32::try_from(given)
-            .map_err(|_| Failure::usage("--stream-id has four octets: at most ffffffff"))?,
+            .map_err(|_| ExitError::usage("--stream-id has four octets: at most ffffffff"))?,
         None => stream,
     };
     let id = arguments.request_id.unwrap_or(id);
@@ -215,7 +219,7 @@ fn encode(arguments: &Encode) -> Outcome {
     let datagram = build(&header, &parts).map_err(|error| bad(format!("no such frame: {error}")))?;
     if arguments.raw {
         let written = io::stdout().lock().write_all(&datagram);
-        written.map_err(|error| Failure::new(Exit::Io, format!("cannot write: {error}")))?;
+        written.map_err(|error| ExitError::new(Exit::Io, format!("cannot write: {error}")))?;
     } else {
         say(hex(&datagram));
     }
@@ -223,7 +227,7 @@ fn encode(arguments: &Encode) -> Outcome {
 }
 
 impl Secret {
-    fn load(&self) -> Result<Option<Key>, Failure> {
+    fn load(&self) -> Result<Option<Key>, ExitError> {
         let Some(text) = &self.key else { return self.by_file.load() };
         let secret = unhex(text).map_err(|error| bad(format!("--key: {error}")))?;
         self.by_file.make(&secret).map(Some)
@@ -260,6 +264,6 @@ fn hex_number(text: &str) -> Result<u64, String> {
     u64::from_str_radix(text.trim_start_matches("0x"), 16).map_err(|error| error.to_string())
 }
 
-fn bad(text: String) -> Failure {
-    Failure::new(Exit::BadInput, text)
+fn bad(text: String) -> ExitError {
+    ExitError::new(Exit::BadInput, text)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use polyport_examples::{load, outcome};
+use polyport_tools::{load, outcome};
 
 fn main() -> ExitCode {
     outcome::main(|args| load::run(&args))

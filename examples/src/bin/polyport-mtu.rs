@@ -4,21 +4,25 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use polyport_examples::clock::{Clock, nanos};
-use polyport_examples::driver::{Driver, End};
-use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::target::{self, Family};
-use polyport_examples::text::positive_duration;
 use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
 use polyport_protocol::client::MtuConfig;
 use polyport_terminal::{Exit, say};
+use polyport_tools::VERSION;
+use polyport_tools::clock::{Clock, nanos};
+use polyport_tools::driver::{Driver, End};
+use polyport_tools::json;
+use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::mtu::json::MtuReport;
+use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
+use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::target::{self, Family};
+use polyport_tools::text::positive_duration;
 
 /// Finds the path MTU to a host, with the evidence for it.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-mtu",
+    version = VERSION,
     after_help = "Examples:\n  polyport-mtu localhost:7000\n  polyport-mtu --raw --timer 200ms 192.0.2.1:7\n  \
     polyport-mtu --json --both '[2001:db8::1]:7000'\n\n\
     The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in fragments: DF is set\n\
@@ -72,10 +76,10 @@ fn run(cli: Cli) -> Outcome {
     let peer = target::one(&cli.target, cli.family)?;
     let max = cli.max.unwrap_or_else(|| longest(peer));
     if max > longest(peer) {
-        return Err(Failure::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
+        return Err(ExitError::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
     }
     if max < SHORTEST {
-        return Err(Failure::usage(format!("--max: the shortest probe has {SHORTEST} octets")));
+        return Err(ExitError::usage(format!("--max: the shortest probe has {SHORTEST} octets")));
     }
     let method = match (cli.raw, cli.both) {
         (true, _) => Method::Raw,
@@ -100,7 +104,7 @@ fn run(cli: Cli) -> Outcome {
     let mut finding = prober.outcome()?;
     (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(peer));
     if cli.json {
-        say(finding.json());
+        say(json::line(&MtuReport::new(&finding))?);
     } else {
         say(finding.text());
     }
@@ -111,11 +115,14 @@ fn run(cli: Cli) -> Outcome {
         return Ok(Exit::Ok);
     }
     if finding.cut_echoes > 0 {
-        return Err(Failure::new(Exit::Protocol, format!("{peer} answers, but does not echo what it gets")));
+        return Err(ExitError::new(
+            Exit::Protocol,
+            format!("{peer} answers, but does not echo what it gets"),
+        ));
     }
     if finding.rejects.iter().any(|(name, _)| *name != "wrong_source") {
         let advice = if cli.raw { "it is no echo server" } else { "does it speak PPT/1? else --raw" };
-        return Err(Failure::new(Exit::Protocol, format!("no valid answer from {peer}: {advice}")));
+        return Err(ExitError::new(Exit::Protocol, format!("no valid answer from {peer}: {advice}")));
     }
-    Err(Failure::new(Exit::NoReply, format!("no answer from {peer}: it may be down, or drops probes")))
+    Err(ExitError::new(Exit::NoReply, format!("no answer from {peer}: it may be down, or drops probes")))
 }

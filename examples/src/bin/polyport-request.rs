@@ -5,22 +5,24 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use polyport_examples::clock::{Clock, nanos};
-use polyport_examples::driver::{Driver, End};
-use polyport_examples::key::{GreaseArg, KeyArgs, generator};
-use polyport_examples::mtu::longest;
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::request::{Answer, Ppt, PptConfig, Progress, Raw, RawConfig};
-use polyport_examples::target::{self, Family};
-use polyport_examples::text::{millis, positive_duration};
 use polyport_net::{SocketOptions, UdpSocket};
 use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
 use polyport_terminal::{Exit, Style, escape_payload, remark, say};
+use polyport_tools::VERSION;
+use polyport_tools::clock::{Clock, nanos};
+use polyport_tools::driver::{Driver, End};
+use polyport_tools::key::{GreaseArg, KeyArgs, generator};
+use polyport_tools::mtu::longest;
+use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Progress, Raw, RawConfig};
+use polyport_tools::target::{self, Family};
+use polyport_tools::text::{millis, positive_duration};
 
 /// Sends one request and gets an answer in spite of loss.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-request",
+    version = VERSION,
     after_help = "Examples:\n  polyport-request localhost:7000 hello\n  \
     polyport-request --raw localhost:7001 \"how long is this?\"\n  \
     polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello\n\n\
@@ -101,16 +103,15 @@ fn run(cli: Cli) -> Outcome {
     let mut driver = Driver::new(socket, connected, clock, outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
     let transmissions = cli.retries.saturating_add(1);
+    let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous };
     if cli.raw {
         let text = cli.text.as_bytes();
         if text.len() > longest(peer) {
             let long =
                 format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
-            return Err(Failure::new(Exit::BadInput, long));
+            return Err(ExitError::new(Exit::BadInput, long));
         }
-        let promiscuous = cli.promiscuous;
-        let mut client =
-            Raw::new(RawConfig { target: peer, text, transmissions, deadline, promiscuous }, progress);
+        let mut client = Raw::new(RawConfig { target: peer, text, bounds }, progress);
         let end = driver.run(&mut client)?;
         let foreign = client.foreign();
         if foreign > 0 && !cli.quiet {
@@ -126,10 +127,10 @@ fn run(cli: Cli) -> Outcome {
         grease: cli.grease.into(),
         ..RequestConfig::new(peer)
     };
-    // room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request
+    // Room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request.
     let request =
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
-    let config = PptConfig { machine, transmissions, deadline, promiscuous: cli.promiscuous };
+    let config = PptConfig { machine, bounds };
     let mut client = Ppt::new(config, request, progress, generator(cli.seed), clock.now())?;
     let end = driver.run(&mut client)?;
     let rejects: Vec<String> =
@@ -141,20 +142,20 @@ fn run(cli: Cli) -> Outcome {
 }
 
 /// A socket that has no address of its own until it needs one, so that the user sees when it gets it.
-fn open(peer: SocketAddr, connected: bool, progress: Progress) -> Result<UdpSocket, Failure> {
+fn open(peer: SocketAddr, connected: bool, progress: Progress) -> Result<UdpSocket, ExitError> {
     let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default())?;
-    // binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another
+    // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another.
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
     progress.before(&socket);
     if connected {
-        socket.connect(peer).map_err(|error| Failure::io(&format!("connect to {peer}"), &error))?;
+        socket.connect(peer).map_err(|error| ExitError::io(&format!("connect to {peer}"), &error))?;
     }
     Ok(socket)
 }
 
-fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answer, Failure>) -> Outcome {
+fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answered, ExitError>) -> Outcome {
     if end == End::Interrupted {
         return Ok(Exit::Interrupted);
     }

@@ -3,16 +3,19 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use polyport_examples::key::{GreaseArg, generator};
-use polyport_examples::outcome::{self, Failure, Outcome};
-use polyport_examples::spoof::{Case, Cell, Guard, Setting, play};
 use polyport_terminal::{Exit, Style, say};
-use serde_json::{Map, Value, json};
+use polyport_tools::VERSION;
+use polyport_tools::json;
+use polyport_tools::key::{GreaseArg, generator};
+use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::spoof::json::SpoofReport;
+use polyport_tools::spoof::{Case, Guard, Row, Setting, play};
 
 /// Shows case by case which forged replies a client takes that is promiscuous, connected, or checks request ids.
 #[derive(Parser)]
 #[command(
-    version,
+    name = "polyport-spoof",
+    version = VERSION,
     after_help = "Examples:\n  polyport-spoof\n  polyport-spoof --json | jq .safe\n\n\
     Everything happens on loopback, between sockets of this process.\n\n\
     Exit codes: 0 the request-id client took no forged reply, lost no genuine one and counted each under its name;\n\
@@ -33,9 +36,6 @@ struct Cli {
     seed: Option<u64>,
 }
 
-/// One row: a case and what each client did.
-type Row = (Case, Vec<(Guard, Cell)>);
-
 fn main() -> ExitCode {
     outcome::main(run)
 }
@@ -48,15 +48,13 @@ fn run(cli: Cli) -> Outcome {
     let mut rng = generator(cli.seed);
     let mut rows: Vec<Row> = Vec::new();
     for case in Case::ALL {
-        let mut cells = Vec::new();
-        for guard in Guard::ALL {
-            cells.push((guard, play(case, guard, setting, &mut rng)?));
-        }
-        rows.push((case, cells));
+        let [promiscuous, connected, request_id] =
+            Guard::ALL.map(|guard| play(case, guard, setting, &mut rng));
+        rows.push((case, [promiscuous?, connected?, request_id?]));
     }
     let failed: Vec<&str> = rows.iter().filter(|row| !is_good(row)).map(|(case, _)| case.name()).collect();
     if cli.json {
-        say(as_json(&rows, failed.is_empty()));
+        say(json::line(&SpoofReport::new(&rows, failed.is_empty()))?);
     } else {
         table(&rows);
     }
@@ -64,13 +62,12 @@ fn run(cli: Cli) -> Outcome {
         return Ok(Exit::Ok);
     }
     let text = format!("the request-id client fails: {}", failed.join("; "));
-    Err(Failure::new(Exit::Software, text))
+    Err(ExitError::new(Exit::Software, text))
 }
 
 /// Only the last client has to be right.
-fn is_good((case, cells): &Row) -> bool {
-    let mut judged = cells.iter().filter(|(guard, _)| *guard == Guard::RequestId);
-    judged.next().is_some_and(|(_, cell)| cell.is_safe() && cell.is_counted(*case))
+fn is_good((case, [.., judged]): &Row) -> bool {
+    judged.is_safe() && judged.is_counted(*case)
 }
 
 fn table(rows: &[Row]) {
@@ -84,40 +81,20 @@ fn table(rows: &[Row]) {
     for (case, cells) in rows {
         let texts: Vec<String> = cells
             .iter()
-            .map(|(_, cell)| {
+            .map(|cell| {
                 let text = format!("{:<12}", cell.text());
                 if cell.forged_taken > 0 { style.red(text) } else { style.green(text) }
             })
             .collect();
         say(line(case.name(), &texts));
     }
-    let sum = |guard: Guard| {
-        let cells = rows.iter().flat_map(|(_, cells)| cells).filter(|(of, _)| *of == guard);
-        let (taken, sent) =
-            cells.fold((0, 0), |(taken, sent), (_, cell)| (taken + cell.genuine_taken, sent + cell.genuine));
-        format!("{taken} of {sent}")
-    };
-    say(line("genuine replies accepted", &Guard::ALL.map(sum)));
-}
-
-fn as_json(rows: &[Row], safe: bool) -> Value {
-    let cases: Vec<Value> = rows
-        .iter()
-        .map(|(case, cells)| {
-            let mut object = Map::new();
-            object.insert("case".to_owned(), json!(case.name()));
-            for (guard, cell) in cells {
-                let value = json!({
-                    "forged": cell.forged,
-                    "forged_accepted": cell.forged_taken,
-                    "genuine": cell.genuine,
-                    "genuine_accepted": cell.genuine_taken,
-                    "rejects": cell.rejects,
-                });
-                object.insert(guard.name().replace(' ', "_"), value);
-            }
-            Value::Object(object)
-        })
-        .collect();
-    json!({"cases": cases, "safe": safe})
+    let mut sums = [(0, 0); Guard::ALL.len()];
+    for (_, cells) in rows {
+        for ((taken, sent), cell) in sums.iter_mut().zip(cells) {
+            *taken += cell.genuine_taken;
+            *sent += cell.genuine;
+        }
+    }
+    let sums = sums.map(|(taken, sent)| format!("{taken} of {sent}"));
+    say(line("genuine replies accepted", &sums));
 }

@@ -10,7 +10,7 @@ use polyport_protocol::{DecodeError, Decoder, Integrity, Key, Kind, Nanos, Role}
 use polyport_terminal::{escape_payload, say};
 
 use crate::driver::{Client, Fault};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::text::hex;
 
 pub use polyport_net::Membership;
@@ -19,15 +19,15 @@ pub use polyport_net::Membership;
 ///
 /// # Errors
 /// The system's, with the step at fault.
-pub fn join(at: SocketAddr, source: Option<IpAddr>, ifindex: u32) -> Result<UdpSocket, Failure> {
+pub fn join(at: SocketAddr, source: Option<IpAddr>, ifindex: u32) -> Result<UdpSocket, ExitError> {
     let options = SocketOptions {
         reuse_addr: true,
         broadcast: true,
         pktinfo: Pktinfo::Always,
         ..SocketOptions::default()
     };
-    // bound to the group or broadcast address it takes no unicast from others at this port; systems that cannot bind
-    // those get the wildcard, and the destination is compared anyway
+    // Bound to the group or broadcast address it takes no unicast from others at this port; systems that cannot bind
+    // those get the wildcard, and the destination is compared anyway.
     let mut wildcard = crate::target::any_like(at);
     wildcard.set_port(at.port());
     let socket = match UdpSocket::bind(at, &options) {
@@ -38,7 +38,9 @@ pub fn join(at: SocketAddr, source: Option<IpAddr>, ifindex: u32) -> Result<UdpS
     };
     if at.ip().is_multicast() {
         let membership = Membership { group: at.ip(), source, ifindex };
-        socket.join_group(&membership).map_err(|error| Failure::io(&format!("join {}", at.ip()), &error))?;
+        socket
+            .join_group(&membership)
+            .map_err(|error| ExitError::io(&format!("join {}", at.ip()), &error))?;
     }
     Ok(socket)
 }
@@ -91,7 +93,7 @@ impl Listener {
                 let (seq, stream) = (header.seq, hex(&header.stream_id.to_be_bytes()));
                 format!("{kind} {seq} of stream {stream}: \"{}\"", escape_payload(frame.payload()))
             }
-            // plain text is as welcome as frames
+            // Plain text is as welcome as frames.
             Err(DecodeError::Short | DecodeError::NotOurs) => format!("\"{}\"", escape_payload(datagram)),
             Err(class) => format!("{class}: \"{}\"", escape_payload(datagram)),
         }
@@ -103,7 +105,7 @@ impl Client for Listener {
         None
     }
 
-    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         let foreign = meta.local.is_some_and(|local| local.destination != self.at.ip());
         if self.is_finished() || (foreign && !self.at.ip().is_unspecified()) {
             return Ok(());
@@ -116,9 +118,9 @@ impl Client for Listener {
         Ok(())
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Pending(error) => Err(Failure::io("receive", error)),
+            Fault::Pending(error) => Err(ExitError::io("receive", error)),
             Fault::Unsent(_) | Fault::Reported { .. } => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use polyport_net::{interface_index, interface_name};
 use polyport_terminal::Exit;
 
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 pub use event::Sealer;
 pub use listen::{Listener, Membership, join};
@@ -19,7 +19,7 @@ pub use send::{Plan, Sender, SenderOptions, open};
 ///
 /// # Errors
 /// There is none of that name.
-pub fn interface(name: &str) -> Result<u32, Failure> {
+pub fn interface(name: &str) -> Result<u32, ExitError> {
     if let Ok(index) = name.parse::<u32>() {
         return interface_name(index).map(|_| index).map_err(|error| no_interface(name, &error));
     }
@@ -55,8 +55,8 @@ const fn is_link_scoped(ip: IpAddr) -> bool {
     }
 }
 
-fn no_interface(name: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Usage, format!("no interface `{name}`: {error}: see `ip link`"))
+fn no_interface(name: &str, error: &std::io::Error) -> ExitError {
+    ExitError::new(Exit::Usage, format!("no interface `{name}`: {error}: see `ip link`"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use polyport_terminal::{Exit, escape_payload, say};
 
 use super::event::Sealer;
 use crate::driver::{Client, Fault};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::target;
 
 /// How the socket sends.
@@ -42,13 +42,13 @@ pub struct Plan<'a> {
 ///
 /// # Errors
 /// The system's, with the option at fault.
-pub fn open(to: SocketAddr, options: &SenderOptions) -> Result<UdpSocket, Failure> {
+pub fn open(to: SocketAddr, options: &SenderOptions) -> Result<UdpSocket, ExitError> {
     let own = options.from.map_or_else(|| target::any_like(to), |ip| SocketAddr::new(ip, 0));
     if own.is_ipv6() != to.is_ipv6() {
-        return Err(Failure::usage(format!("--from {} and {} are of two families", own.ip(), to.ip())));
+        return Err(ExitError::usage(format!("--from {} and {} are of two families", own.ip(), to.ip())));
     }
     let socket = UdpSocket::bind(own, &SocketOptions { broadcast: true, ..SocketOptions::default() })?;
-    let set = |what: &'static str| move |error| Failure::io(what, &error);
+    let set = |what: &'static str| move |error| ExitError::io(what, &error);
     if to.ip().is_multicast() {
         socket.set_multicast_hops(options.ttl).map_err(set("set the TTL"))?;
         socket.set_multicast_loop(options.looped).map_err(set("set the loop option"))?;
@@ -68,7 +68,7 @@ pub struct Sender<'a> {
     pacer: Pacer,
     sealer: Option<Sealer>,
     sent: u64,
-    failure: Option<Failure>,
+    failure: Option<ExitError>,
 }
 
 impl<'a> Sender<'a> {
@@ -83,12 +83,12 @@ impl<'a> Sender<'a> {
     ///
     /// # Errors
     /// A datagram could not be written.
-    pub fn outcome(self) -> Result<u64, Failure> {
+    pub fn outcome(self) -> Result<u64, ExitError> {
         self.failure.map_or(Ok(self.sent), Err)
     }
 
-    fn write(&mut self, buffer: &mut [u8], seq: u64, now: Nanos) -> Result<usize, Failure> {
-        let too_long = |why: String| Failure::new(Exit::BadInput, format!("the text is too long: {why}"));
+    fn write(&mut self, buffer: &mut [u8], seq: u64, now: Nanos) -> Result<usize, ExitError> {
+        let too_long = |why: String| ExitError::new(Exit::BadInput, format!("the text is too long: {why}"));
         match &mut self.sealer {
             Some(sealer) => {
                 sealer.event(buffer, seq, now, self.plan.text).map_err(|error| too_long(error.to_string()))
@@ -116,21 +116,21 @@ impl Client for Sender<'_> {
         }
     }
 
-    fn handle_sent(&mut self, _: Nanos, _: &UdpSocket) -> Result<(), Failure> {
+    fn handle_sent(&mut self, _: Nanos, _: &UdpSocket) -> Result<(), ExitError> {
         self.sent += 1;
         say(format_args!("sent {} to {}: \"{}\"", self.sent, self.plan.to, escape_payload(self.plan.text)));
         Ok(())
     }
 
-    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         say(format_args!("answer from {}: \"{}\"", meta.peer, escape_payload(datagram)));
         Ok(())
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Unsent(error) => Err(Failure::io(&format!("send to {}", self.plan.to), error)),
-            // one listener's ICMP error says nothing about the others
+            Fault::Unsent(error) => Err(ExitError::io(&format!("send to {}", self.plan.to), error)),
+            // One listener's ICMP error says nothing about the others.
             Fault::Pending(_) | Fault::Reported { .. } => Ok(()),
         }
     }

@@ -34,15 +34,15 @@ impl Client for Ping {
         Some(Transmit { destination: self.to, len: 4 })
     }
 
-    fn handle_input(&mut self, _: Nanos, _: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+    fn handle_input(&mut self, _: Nanos, _: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         if datagram == b"fail" {
-            return Err(Failure::new(Exit::Protocol, "told to"));
+            return Err(ExitError::new(Exit::Protocol, "told to"));
         }
         self.answer = Some(datagram.to_vec());
         Ok(())
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         self.fault = Some(format!("{fault:?}"));
         Ok(())
     }

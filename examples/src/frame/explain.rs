@@ -2,7 +2,7 @@
 
 use polyport_protocol::{Code, DecodeError, HEADER_LEN, Kind, MAGIC, VERSION, is_grease};
 
-use super::option::{self, describe};
+use super::option::{self, describe, number};
 
 /// One field, as it lies in the datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,11 +192,6 @@ fn has_auth(datagram: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// Up to eight octets in network byte order.
-pub(super) fn number(octets: &[u8]) -> u64 {
-    octets.iter().fold(0, |sum, octet| (sum << 8) | u64::from(*octet))
 }
 
 #[cfg(test)]

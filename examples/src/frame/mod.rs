@@ -2,10 +2,13 @@
 
 mod build;
 mod explain;
+pub mod json;
 mod option;
-mod show;
+mod table;
+mod verdict;
 
 pub use build::{Parts, build};
 pub use explain::{Line, explain};
 pub use option::{OptionArg, describe};
-pub use show::{as_object, as_table, class};
+pub use table::as_table;
+pub use verdict::{Verdict, class};

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use polyport_protocol::{Cookie, FrameOption, is_grease};
 
-use super::explain::number;
 use crate::text::{hex, unhex};
 
 const ROOM: u8 = 1;
@@ -72,6 +71,11 @@ pub fn describe(kind: u8, value: &[u8]) -> String {
             format!("type {kind:#04x}, {octets} octets, {need}")
         }
     }
+}
+
+/// Up to eight octets in network byte order.
+pub(super) fn number(octets: &[u8]) -> u64 {
+    octets.iter().fold(0, |sum, octet| (sum << 8) | u64::from(*octet))
 }
 
 /// An option from the command line, such as `room=42` or `0x5a=deadbe`.

@@ -11,9 +11,10 @@ use super::drain::Drain;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate};
 use super::threshold::Threshold;
+use crate::VERSION;
 use crate::clock::nanos;
 use crate::key::{KeyArgs, generator};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::target::{Family, many};
 
 /// Load tester for UDP services that speak PPT/1, and for echoes that do not.
@@ -22,7 +23,7 @@ use crate::target::{Family, many};
 /// and puts every datagram sent and every one received into exactly one class. Before the load every target is asked
 /// for one answer, at 10 datagrams a second at most.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "polyport-load", version, max_term_width = 100)]
+#[command(name = "polyport-load", version = VERSION, max_term_width = 100)]
 pub struct Args {
     /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
     #[arg(required = true, value_name = "TARGET")]
@@ -101,11 +102,11 @@ pub struct Args {
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 impl Args {
-    /// Looks the targets up and checks what clap cannot.
+    /// Resolves the targets, and checks what clap cannot check by itself.
     ///
     /// # Errors
-    /// What is wrong with the first thing that is.
-    pub fn config(&self) -> Result<Config, Failure> {
+    /// The first argument that is wrong, and why.
+    pub fn config(&self) -> Result<Config, ExitError> {
         let mut targets = Vec::new();
         for target in &self.targets {
             targets.extend(many(target, self.family)?);
@@ -135,9 +136,9 @@ impl Args {
     }
 }
 
-fn span(name: &str, span: Duration) -> Result<Nanos, Failure> {
+fn span(name: &str, span: Duration) -> Result<Nanos, ExitError> {
     if span > LONGEST {
-        return Err(Failure::usage(format!("{name} is longer than a year")));
+        return Err(ExitError::usage(format!("{name} is longer than a year")));
     }
     Ok(nanos(span))
 }

@@ -10,7 +10,7 @@ use super::frame::Shape;
 use super::ledger::LedgerConfig;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// A run.
 #[derive(Clone, Debug)]
@@ -60,22 +60,22 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn check(&self, owned: bool) -> Result<(), Failure> {
+    pub fn check(&self, owned: bool) -> Result<(), ExitError> {
         let size = self.shape().size();
         if size > MAX_DATAGRAM - IP_AND_UDP {
-            return Err(Failure::usage(format!(
+            return Err(ExitError::usage(format!(
                 "a datagram of {size} octets does not fit into an IP packet: at most {}",
                 MAX_DATAGRAM - IP_AND_UDP
             )));
         }
         if let Some(wanted) = self.size.filter(|wanted| *wanted < self.shape().least()) {
-            return Err(Failure::usage(format!(
+            return Err(ExitError::usage(format!(
                 "--size {wanted} is too small: header, options and payload have {} octets",
                 self.shape().least()
             )));
         }
         if self.timeout == 0 {
-            return Err(Failure::usage(
+            return Err(ExitError::usage(
                 "with --timeout 0 every answer would be late, and every datagram behind",
             ));
         }
@@ -83,12 +83,12 @@ impl Config {
             let ip = target.ip();
             let multicast = ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
             if multicast || ip.is_unspecified() {
-                return Err(Failure::usage(format!(
+                return Err(ExitError::usage(format!(
                     "`{target}` is no address of one host: for groups there is polyport-cast"
                 )));
             }
             if !owned && !is_private(ip) {
-                return Err(Failure::usage(format!(
+                return Err(ExitError::usage(format!(
                     "`{target}` is neither loopback nor a private network: load on other people's servers is an \
                      attack; if it is yours, say so with --i-own-the-target"
                 )));

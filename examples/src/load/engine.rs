@@ -14,7 +14,7 @@ use super::pacing::{self, Pacing};
 use super::progress::Progress;
 use super::summary::Summary;
 use crate::clock::Clock;
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// How often timeouts are noticed. They are judged by the times of the datagrams, so this moves no result; it only
 /// delays the count in flight.
@@ -24,7 +24,12 @@ const SWEEP: Nanos = 10 * MILLISECOND;
 ///
 /// # Errors
 /// A target does not answer the handshake; a socket fails; the books do not balance, which is a fault of ours.
-pub fn run(config: &Config, interrupt: &Interrupt, quiet: bool, interval: Nanos) -> Result<Summary, Failure> {
+pub fn run(
+    config: &Config,
+    interrupt: &Interrupt,
+    quiet: bool,
+    interval: Nanos,
+) -> Result<Summary, ExitError> {
     pacing::be_exact();
     let clock = Clock::start();
     let mut run = Run {
@@ -73,7 +78,7 @@ struct Run<'c> {
 
 impl Run<'_> {
     /// Handshake and warm-up. When the load starts; `None` if the user wanted the end.
-    fn prepare(&mut self) -> Result<Option<Nanos>, Failure> {
+    fn prepare(&mut self) -> Result<Option<Nanos>, ExitError> {
         if self.config.handshake {
             let greeting =
                 handshake::greet(&mut self.exchange, self.clock, self.config.timeout, self.interrupt)?;
@@ -88,12 +93,12 @@ impl Run<'_> {
         {
             return Ok(None);
         }
-        // one schedule: the load goes on where the warm-up ended, even if that was late
+        // One schedule: the load goes on where the warm-up ended, even if that was late.
         Ok(Some(start + self.config.warm_up))
     }
 
     /// Follows a schedule to its end; whether the user wanted an earlier one.
-    fn play(&mut self, mut pacer: Pacer, phase: Phase) -> Result<bool, Failure> {
+    fn play(&mut self, mut pacer: Pacer, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
         let mut backlog = VecDeque::new();
         loop {
@@ -108,7 +113,7 @@ impl Run<'_> {
             self.look_around(phase);
             let Some(next) = backlog.front().copied().or_else(|| pacer.peek()) else { return Ok(false) };
             if !received && (blocked || next.planned > self.clock.now()) {
-                // a blocked datagram is due already: the socket tells when, the sweep looks after it
+                // A blocked datagram is due already: the socket tells when, the sweep looks after it.
                 let due = if blocked { Nanos::MAX } else { next.planned };
                 self.wait(self.config.pacing, due, blocked)?;
             }
@@ -116,7 +121,7 @@ impl Run<'_> {
     }
 
     /// Waits for the answers that may still come; whether the user wanted the end.
-    fn drain(&mut self) -> Result<bool, Failure> {
+    fn drain(&mut self) -> Result<bool, ExitError> {
         loop {
             if self.interrupt.is_set() {
                 return Ok(true);
@@ -144,21 +149,21 @@ impl Run<'_> {
         self.progress.tick(now, phase.name(), &self.exchange.ledger);
     }
 
-    fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), Failure> {
+    fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), ExitError> {
         let deadline = due.min(self.next_sweep).min(self.progress.next());
         let now = self.clock.now();
         pacing
             .wait(self.exchange.outboxes(), now, deadline, blocked)
-            .map_err(|error| Failure::io("wait", &error))
+            .map_err(|error| ExitError::io("wait", &error))
     }
 
-    fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Summary, Failure> {
+    fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Summary, ExitError> {
         let now = self.clock.now();
         self.progress.clear();
         self.exchange.ledger.finish(now, aborted);
-        let local = self.exchange.local().map_err(|error| Failure::io("ask the socket", &error))?;
+        let local = self.exchange.local().map_err(|error| ExitError::io("ask the socket", &error))?;
         let summary = Summary::new(&self.exchange.ledger, &self.exchange.latencies, local)
-            .map_err(|imbalance| Failure::new(Exit::Software, imbalance.to_string()))?;
+            .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
         let took = end.saturating_sub(start);
         Ok(Summary { took, drained: now.saturating_sub(end), aborted, ..summary })
     }

@@ -20,7 +20,7 @@ use super::plan::Turns;
 use super::summary::Local;
 use crate::clock::Clock;
 use crate::key::generator;
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::target::any_like;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
@@ -63,7 +63,7 @@ impl<'c> Exchange<'c> {
     ///
     /// # Errors
     /// A socket cannot be bound.
-    pub fn new(config: &'c Config, clock: Clock) -> Result<Self, Failure> {
+    pub fn new(config: &'c Config, clock: Clock) -> Result<Self, ExitError> {
         let shape = config.shape();
         let mut rng = generator(Some(config.seed));
         let layout = SlotLayout::new(shape.size().max(LEAST_SLOT), 0);
@@ -75,7 +75,7 @@ impl<'c> Exchange<'c> {
         let role = if config.raw_echo { Role::Any } else { Role::Client };
         let first_stream_id = u32::try_from(rng.next_u64() >> 32).unwrap_or(0);
         let latencies = Latencies::new(config.targets.len())
-            .map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
+            .map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
         Ok(Self {
             ledger: Ledger::new(config.books(first_stream_id, rng.next_u64())),
             latencies,
@@ -146,13 +146,13 @@ impl<'c> Exchange<'c> {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn receive(&mut self) -> Result<bool, Failure> {
+    pub fn receive(&mut self) -> Result<bool, ExitError> {
         let mut any = false;
         for outbox in &self.outboxes {
             match self.inbox.recv(outbox.socket(), &mut self.memory, self.layout, RECEIVE_BATCH) {
                 Ok(_) => any = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(Failure::io("receive", &error)),
+                Err(error) => return Err(ExitError::io("receive", &error)),
             }
             let arrival = self.clock.now();
             for (index, meta) in self.inbox.metas().enumerate() {
@@ -202,7 +202,7 @@ impl<'c> Exchange<'c> {
         let to = self.ledger.targets()[lane.target];
         let request_id = self.rng.next_u64();
         let identity = self.ledger.send(lane, request_id, slot.planned, now)?;
-        // two boxes at most, the IPv4 one first
+        // Two boxes at most, the IPv4 one first.
         let index = if to.is_ipv4() { 0 } else { self.outboxes.len() - 1 };
         let outbox = &mut self.outboxes[index];
         match self.shape.write(outbox.room(), &identity, request_id, practice) {
@@ -250,7 +250,7 @@ impl<'c> Exchange<'c> {
 
 /// A socket for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere are
 /// seen and counted ([P-75]).
-fn outboxes(targets: &[SocketAddr], size: usize) -> Result<Vec<Outbox>, Failure> {
+fn outboxes(targets: &[SocketAddr], size: usize) -> Result<Vec<Outbox>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,

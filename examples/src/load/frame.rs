@@ -23,7 +23,7 @@ impl Shape {
     /// responder is not asked what it has seen, which makes no sense of a raw echo.
     #[must_use]
     pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
-        // a pattern, so that a shifted copy differs
+        // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
         let mut shape = Self { payload, size: 0, statistics, key };
         shape.size = shape.least().max(size.unwrap_or(0));
@@ -64,7 +64,7 @@ impl Shape {
     ) -> Result<usize, EncodeError> {
         let mut header =
             Header::new(Kind::Request, request_id, identity.stream_id, identity.seq, identity.timestamp);
-        // nothing is executed, so nothing needs the reply cache
+        // Nothing is executed, so nothing needs the reply cache.
         header.flags = Flags::IDEMPOTENT;
         if practice {
             header.flags = header.flags | Flags::WARM_UP;

@@ -6,7 +6,7 @@ use polyport_terminal::{Exit, Interrupt};
 use super::exchange::Exchange;
 use super::pacing::Pacing;
 use crate::clock::Clock;
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// Datagrams each target gets at most, if it stays silent. Five lose one answer in ten only once in 100 000.
 const TRIES: u32 = 5;
@@ -40,7 +40,7 @@ pub fn greet(
     clock: Clock,
     timeout: Nanos,
     interrupt: &Interrupt,
-) -> Result<Greeting, Failure> {
+) -> Result<Greeting, ExitError> {
     let mut next = clock.now();
     for tries in 1..=TRIES {
         let round = next;
@@ -79,7 +79,7 @@ fn listen(
     clock: Clock,
     end: Nanos,
     interrupt: &Interrupt,
-) -> Result<bool, Failure> {
+) -> Result<bool, ExitError> {
     loop {
         if interrupt.is_set() {
             return Ok(true);
@@ -92,7 +92,7 @@ fn listen(
         if !received {
             Pacing::Sleep
                 .wait(exchange.outboxes(), now, end, false)
-                .map_err(|error| Failure::io("wait", &error))?;
+                .map_err(|error| ExitError::io("wait", &error))?;
         }
     }
 }
@@ -101,7 +101,7 @@ fn silent<'e>(exchange: &'e Exchange<'_>) -> impl Iterator<Item = usize> + 'e {
     (0..exchange.ledger.targets().len()).filter(|target| !exchange.ledger.has_answered(*target))
 }
 
-fn nobody(exchange: &Exchange<'_>, missing: usize) -> Failure {
+fn nobody(exchange: &Exchange<'_>, missing: usize) -> ExitError {
     let targets = exchange.ledger.targets();
     let mut names: Vec<String> =
         silent(exchange).take(MOST_NAMED).map(|target| targets[target].to_string()).collect();
@@ -112,7 +112,7 @@ fn nobody(exchange: &Exchange<'_>, missing: usize) -> Failure {
         Some(refusal) => format!(" (cannot {refusal})"),
         None => String::new(),
     };
-    // what came instead is the best hint
+    // What came instead is the best hint.
     let heard: Vec<String> = exchange
         .ledger
         .classes()
@@ -121,7 +121,7 @@ fn nobody(exchange: &Exchange<'_>, missing: usize) -> Failure {
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     let heard = if heard.is_empty() { String::new() } else { format!("; received: {}", heard.join(", ")) };
-    Failure::new(
+    ExitError::new(
         Exit::NoReply,
         format!(
             "{missing} of {} targets do not answer: {}{cause}{heard}; nothing else was sent, use --no-handshake to \

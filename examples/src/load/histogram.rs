@@ -2,6 +2,8 @@
 
 use hdrhistogram::{Counter, CreationError, Histogram};
 use polyport_protocol::{Nanos, SECOND};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Longest latency told apart. What is longer is recorded as this long and counted.
 pub const LONGEST: Nanos = 60 * SECOND;
@@ -68,7 +70,7 @@ impl<C: Counter> Latency<C> {
     /// What is read from it; `None` if nothing was recorded.
     #[must_use]
     pub fn percentiles(&self) -> Option<Percentiles> {
-        // a bucket is read at its upper end, which no latency need have reached
+        // A bucket is read at its upper end, which no latency need have reached.
         let at = |quantile| self.histogram.value_at_quantile(quantile).min(self.max);
         (!self.histogram.is_empty()).then(|| Percentiles {
             count: self.histogram.len(),
@@ -84,23 +86,24 @@ impl<C: Counter> Latency<C> {
 }
 
 /// The points of a distribution, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
     /// Latencies recorded.
     pub count: u64,
-    /// Those above [`LONGEST`].
+    /// Latencies above 60 s, the longest told apart.
     pub beyond: u64,
-    /// The shortest, exactly.
+    /// The shortest latency, exactly.
     pub min: Nanos,
-    /// Half are not longer.
+    /// Half of the latencies are not longer.
     pub p50: Nanos,
-    /// Nine of ten are not longer.
+    /// Nine of ten latencies are not longer.
     pub p90: Nanos,
-    /// 99 of 100 are not longer.
+    /// 99 of 100 latencies are not longer.
     pub p99: Nanos,
-    /// 999 of 1000 are not longer.
+    /// 999 of 1000 latencies are not longer.
+    #[serde(rename = "p99.9")]
     pub p99_9: Nanos,
-    /// The longest, exactly.
+    /// The longest latency, exactly.
     pub max: Nanos,
 }
 

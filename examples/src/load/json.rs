@@ -1,148 +1,310 @@
 //! The result of a run as one JSON object. Times are in nanoseconds, counts are whole numbers.
 
-use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use polyport_protocol::Nanos;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::drain::Drain;
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
+use super::pacing::Pacing;
+use super::plan::Distribution;
 use super::stream::Tally;
-use super::summary::{Port, Summary};
+use super::summary::{Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
 pub const FORMAT: u32 = 1;
 
-/// The whole object.
-#[must_use]
-pub fn object(config: &Config, summary: &Summary, judgements: &[Judgement]) -> Value {
-    json!({
-        "format": FORMAT,
-        "program": concat!("polyport-load ", env!("CARGO_PKG_VERSION")),
-        "config": self::config(config),
-        "aborted": summary.aborted,
-        "took_ns": summary.took,
-        "drained_ns": summary.drained,
-        "counts": counts(summary),
-        "classes": Value::Object(summary.classes.rows().map(|(name, count)| (name.into(), count.into())).collect()),
-        "errors": Value::Object(
-            summary.classes.codes().map(|(code, count)| (code.0.to_string(), count.into())).collect(),
-        ),
-        "latency": {
-            "rtt_from_plan": summary.from_plan.as_ref().map(percentiles),
-            "rtt_from_send": summary.from_send.as_ref().map(percentiles),
-            "lag": summary.lag.as_ref().map(percentiles),
-        },
-        "late_sends": summary.late_sends,
-        "thresholds": judgements.iter().map(judgement).collect::<Vec<_>>(),
-        "ports": summary.ports.iter().map(port).collect::<Vec<_>>(),
-        "local": {
-            "sockets": summary.local.sockets.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "dropped_in_our_socket": summary.local.socket_drops,
-            "send_eagain": summary.local.eagain,
-            "refusal": summary.local.refusal,
-            "receive_buffer": summary.local.receive_buffer,
-        },
-    })
+/// What `polyport-load --json` prints. Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadReport {
+    /// Version of this object: raised when a field changes its meaning or goes, not when one is added.
+    pub format: u32,
+    /// The program and its version.
+    pub program: String,
+    /// What the run was to do.
+    pub config: ConfigReport,
+    /// Whether the user broke the run off.
+    pub aborted: bool,
+    /// From the start of the schedule to its end, or to the abort.
+    pub took_ns: Nanos,
+    /// From the end of the schedule to the end of the run: the wait for the last answers.
+    pub drained_ns: Nanos,
+    /// Sums over all targets.
+    pub counts: CountsReport,
+    /// Datagrams received, by class; each is in one.
+    pub classes: BTreeMap<String, u64>,
+    /// ERROR frames that were first answers, by their code.
+    pub errors: BTreeMap<String, u64>,
+    /// Distributions of times.
+    pub latency: LatencyReport,
+    /// Datagrams that left more than a millisecond late.
+    pub late_sends: u64,
+    /// Each threshold that was asked for.
+    pub thresholds: Vec<Judgement>,
+    /// Each target.
+    pub ports: Vec<PortReport>,
+    /// What happened on this side.
+    pub local: Local,
 }
 
-fn config(config: &Config) -> Value {
-    let drain = match config.drain {
-        Drain::Adaptive { factor, fallback } => json!({ "factor": factor, "fallback_ns": fallback }),
-        Drain::Fixed(span) => json!({ "fixed_ns": span }),
-    };
-    json!({
-        "targets": config.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "rate": { "count": config.rate.count, "period_ns": config.rate.period },
-        "duration_ns": config.duration,
-        "warmup_ns": config.warm_up,
-        "drain": drain,
-        "timeout_ns": config.timeout,
-        "distribution": name(&config.distribution),
-        "pacing": name(&config.pacing),
-        "streams": config.streams,
-        "payload": config.payload,
-        "size": config.shape().size(),
-        "raw_echo": config.raw_echo,
-        "handshake": config.handshake,
-        "max_in_flight": config.max_in_flight,
-        "seed": config.seed,
-        "key_id": config.key.as_ref().map(polyport_protocol::Key::id),
-    })
+/// What the run was to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigReport {
+    /// Where datagrams go.
+    pub targets: Vec<SocketAddr>,
+    /// Datagrams a time, over all targets.
+    pub rate: RateReport,
+    /// Length of the measured part.
+    pub duration_ns: Nanos,
+    /// Length of the warm-up, which is not counted.
+    pub warmup_ns: Nanos,
+    /// How long answers were waited for at the end.
+    pub drain: DrainReport,
+    /// After this time an answer is late.
+    pub timeout_ns: Nanos,
+    /// How targets take turns.
+    pub distribution: Distribution,
+    /// How planned times are waited for.
+    pub pacing: Pacing,
+    /// Streams for each target.
+    pub streams: u32,
+    /// Octets of payload.
+    pub payload: usize,
+    /// Octets of the whole datagram.
+    pub size: usize,
+    /// Whether the targets send every datagram back as it is.
+    pub raw_echo: bool,
+    /// Whether every target was asked for an answer before the load.
+    pub handshake: bool,
+    /// Most datagrams without answer and not timed out.
+    pub max_in_flight: u64,
+    /// Seed of ids and of random turns.
+    pub seed: u64,
+    /// The key that seals frames.
+    pub key_id: Option<u32>,
 }
 
-/// The name of a choice on the command line.
-fn name(choice: &impl ValueEnum) -> Option<String> {
-    choice.to_possible_value().map(|value| value.get_name().to_owned())
+/// Datagrams a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RateReport {
+    /// Datagrams in each period.
+    pub count: u64,
+    /// The period.
+    pub period_ns: Nanos,
 }
 
-fn counts(summary: &Summary) -> Value {
-    let mut counts = tally(&summary.total);
-    counts.insert("planned".into(), summary.planned.into());
-    counts.insert("not_sent".into(), summary.not_sent().into());
-    for (reason, count) in NotSent::ALL.into_iter().zip(summary.skipped) {
-        counts.insert(format!("not_sent_{}", reason.name()), count.into());
+/// How long answers were waited for at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DrainReport {
+    /// A multiple of the longest round trip.
+    Adaptive {
+        /// The multiple.
+        factor: u32,
+        /// The wait if nothing came.
+        fallback_ns: Nanos,
+    },
+    /// A fixed time.
+    Fixed {
+        /// The time.
+        fixed_ns: Nanos,
+    },
+}
+
+/// Sums over all targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountsReport {
+    /// Places of the schedule that came up.
+    pub planned: u64,
+    /// Planned datagrams not sent.
+    pub not_sent: u64,
+    /// Planned datagrams held back because too many waited for answers.
+    pub not_sent_in_flight: u64,
+    /// Planned datagrams given up because this machine is too slow for the rate, or the send buffer stayed full.
+    pub not_sent_behind: u64,
+    /// Planned datagrams that the system refused.
+    pub not_sent_refused: u64,
+    /// Planned datagrams left when the run was broken off.
+    pub not_sent_aborted: u64,
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams received that are no valid frames.
+    pub malformed: u64,
+    /// What became of the datagrams sent.
+    #[serde(flatten)]
+    pub tally: TallyReport,
+}
+
+/// What became of the datagrams sent: `sent = ok + late + error + lost + pending_at_abort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TallyReport {
+    /// Datagrams that left.
+    pub sent: u64,
+    /// Datagrams answered within the timeout, without error.
+    pub ok: u64,
+    /// Datagrams answered after the timeout.
+    pub late: u64,
+    /// Datagrams answered by an ERROR within the timeout.
+    pub error: u64,
+    /// Datagrams not answered: `lost_up + lost_down + lost_unknown`.
+    pub lost: u64,
+    /// Datagrams not answered that the responder had not seen.
+    pub lost_up: u64,
+    /// Datagrams not answered that the responder had seen.
+    pub lost_down: u64,
+    /// Datagrams not answered of which no answer to a neighbour told more.
+    pub lost_unknown: u64,
+    /// Datagrams neither answered nor timed out when the run was broken off.
+    pub pending_at_abort: u64,
+    /// Further answers to a request that arrived twice.
+    pub dup_up: u64,
+    /// Further copies of an answer.
+    pub dup_down: u64,
+    /// First answers that a later one overtook.
+    pub reordered: u64,
+    /// First answers that three later ones overtook.
+    pub three_reordered: u64,
+}
+
+/// Distributions of times; `null` where nothing was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LatencyReport {
+    /// Answer after planned time: what a user would have waited.
+    pub rtt_from_plan: Option<Percentiles>,
+    /// Answer after actual sending: what server and network took.
+    pub rtt_from_send: Option<Percentiles>,
+    /// Actual sending after planned time: what the tester itself was late.
+    pub lag: Option<Percentiles>,
+}
+
+/// The result of one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PortReport {
+    /// The target.
+    pub target: SocketAddr,
+    /// Answer after planned time; `null` where nothing was measured.
+    pub rtt_from_plan: Option<Percentiles>,
+    /// What became of the datagrams sent to it.
+    #[serde(flatten)]
+    pub tally: TallyReport,
+}
+
+impl LoadReport {
+    /// All that a run found out.
+    #[must_use]
+    pub fn new(config: &Config, summary: &Summary, judgements: &[Judgement]) -> Self {
+        let classes = &summary.classes;
+        Self {
+            format: FORMAT,
+            program: concat!("polyport-load ", env!("CARGO_PKG_VERSION")).to_owned(),
+            config: ConfigReport::new(config),
+            aborted: summary.aborted,
+            took_ns: summary.took,
+            drained_ns: summary.drained,
+            counts: CountsReport::new(summary),
+            classes: classes.rows().map(|(name, count)| (name.to_owned(), count)).collect(),
+            errors: classes.codes().map(|(code, count)| (code.0.to_string(), count)).collect(),
+            latency: LatencyReport {
+                rtt_from_plan: summary.from_plan,
+                rtt_from_send: summary.from_send,
+                lag: summary.lag,
+            },
+            late_sends: summary.late_sends,
+            thresholds: judgements.to_vec(),
+            ports: summary.ports.iter().map(PortReport::new).collect(),
+            local: summary.local.clone(),
+        }
     }
-    counts.insert("received".into(), summary.classes.total().into());
-    counts.insert("malformed".into(), summary.classes.malformed().into());
-    Value::Object(counts)
 }
 
-fn tally(tally: &Tally) -> Map<String, Value> {
-    [
-        ("sent", tally.sent),
-        ("ok", tally.ok),
-        ("late", tally.late),
-        ("error", tally.error),
-        ("lost", tally.lost()),
-        ("lost_up", tally.lost_up),
-        ("lost_down", tally.lost_down),
-        ("lost_unknown", tally.lost_unknown),
-        ("pending_at_abort", tally.pending),
-        ("dup_up", tally.dup_up),
-        ("dup_down", tally.dup_down),
-        ("reordered", tally.reordered),
-        ("three_reordered", tally.three_reordered),
-    ]
-    .into_iter()
-    .map(|(name, count)| (name.to_owned(), count.into()))
-    .collect()
+impl ConfigReport {
+    fn new(config: &Config) -> Self {
+        Self {
+            targets: config.targets.clone(),
+            rate: RateReport { count: config.rate.count, period_ns: config.rate.period },
+            duration_ns: config.duration,
+            warmup_ns: config.warm_up,
+            drain: match config.drain {
+                Drain::Adaptive { factor, fallback } => {
+                    DrainReport::Adaptive { factor, fallback_ns: fallback }
+                }
+                Drain::Fixed(span) => DrainReport::Fixed { fixed_ns: span },
+            },
+            timeout_ns: config.timeout,
+            distribution: config.distribution,
+            pacing: config.pacing,
+            streams: config.streams,
+            payload: config.payload,
+            size: config.shape().size(),
+            raw_echo: config.raw_echo,
+            handshake: config.handshake,
+            max_in_flight: config.max_in_flight,
+            seed: config.seed,
+            key_id: config.key.as_ref().map(polyport_protocol::Key::id),
+        }
+    }
 }
 
-fn percentiles(read: &Percentiles) -> Value {
-    json!({
-        "count": read.count,
-        "beyond": read.beyond,
-        "min": read.min,
-        "p50": read.p50,
-        "p90": read.p90,
-        "p99": read.p99,
-        "p99.9": read.p99_9,
-        "max": read.max,
-    })
+impl CountsReport {
+    fn new(summary: &Summary) -> Self {
+        let skipped = |reason: NotSent| summary.skipped[reason as usize];
+        Self {
+            planned: summary.planned,
+            not_sent: summary.not_sent(),
+            not_sent_in_flight: skipped(NotSent::InFlight),
+            not_sent_behind: skipped(NotSent::Behind),
+            not_sent_refused: skipped(NotSent::Refused),
+            not_sent_aborted: skipped(NotSent::Aborted),
+            received: summary.classes.total(),
+            malformed: summary.classes.malformed(),
+            tally: TallyReport::new(&summary.total),
+        }
+    }
 }
 
-fn judgement(judged: &Judgement) -> Value {
-    json!({ "threshold": judged.text, "met": judged.met, "measured": judged.measured })
+impl TallyReport {
+    const fn new(tally: &Tally) -> Self {
+        Self {
+            sent: tally.sent,
+            ok: tally.ok,
+            late: tally.late,
+            error: tally.error,
+            lost: tally.lost(),
+            lost_up: tally.lost_up,
+            lost_down: tally.lost_down,
+            lost_unknown: tally.lost_unknown,
+            pending_at_abort: tally.pending,
+            dup_up: tally.dup_up,
+            dup_down: tally.dup_down,
+            reordered: tally.reordered,
+            three_reordered: tally.three_reordered,
+        }
+    }
 }
 
-fn port(port: &Port) -> Value {
-    let mut row = tally(&port.tally);
-    row.insert("target".into(), port.address.to_string().into());
-    row.insert("rtt_from_plan".into(), port.from_plan.as_ref().map_or(Value::Null, percentiles));
-    Value::Object(row)
+impl PortReport {
+    const fn new(port: &Port) -> Self {
+        Self { target: port.address, rtt_from_plan: port.from_plan, tally: TallyReport::new(&port.tally) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::load::config::example;
+    use serde_json::{Value, json};
 
     #[test]
     fn every_class_and_every_count_has_a_field_even_if_zero() {
         let config = example(vec!["127.0.0.1:7".parse().unwrap()]);
-        let object = object(&config, &Summary::default(), &[]);
+        let report = LoadReport::new(&config, &Summary::default(), &[]);
+        let object = serde_json::to_value(&report).unwrap();
         assert_eq!(object["format"], 1);
         for class in ["ok", "bad_checksum", "wrong_source", "stale_stream", "truncated", "error", "warm_up"] {
             assert_eq!(object["classes"][class], 0, "{class}");
@@ -152,6 +314,9 @@ mod tests {
         {
             assert_eq!(object["counts"][count], 0, "{count}");
         }
+        for reason in NotSent::ALL {
+            assert_eq!(object["counts"][format!("not_sent_{}", reason.name())], 0, "{reason:?}");
+        }
         assert!(object["latency"]["lag"].is_null() && object["config"]["rate"]["count"] == 1000);
         assert_eq!(
             (&object["config"]["distribution"], &object["config"]["pacing"]),
@@ -159,5 +324,17 @@ mod tests {
         );
         let read: Value = serde_json::from_str(&object.to_string()).unwrap();
         assert_eq!(read, object);
+    }
+
+    #[test]
+    fn either_drain_is_told_by_its_fields() {
+        let object = |drain| {
+            let config = Config { drain, ..example(vec!["127.0.0.1:7".parse().unwrap()]) };
+            let report = LoadReport::new(&config, &Summary::default(), &[]);
+            serde_json::to_value(&report).unwrap()["config"]["drain"].clone()
+        };
+        assert_eq!(object(Drain::Fixed(5)), json!({"fixed_ns": 5}));
+        let adaptive = Drain::Adaptive { factor: 3, fallback: 7 };
+        assert_eq!(object(adaptive), json!({"factor": 3, "fallback_ns": 7}));
     }
 }

@@ -214,7 +214,7 @@ impl Ledger {
             Ok(frame) => self.judge(frame, source, arrival),
             Err(error) => Verdict { class: Class::Malformed(error), first: None },
         };
-        // who is no target is told apart before what he says
+        // A datagram that did not come from a target is counted under its source, whatever it says.
         let stranger = verdict.first.is_none() && self.sorted.binary_search(&source).is_err();
         let verdict = if stranger { Verdict { class: Class::WrongSource, ..verdict } } else { verdict };
         self.received += 1;

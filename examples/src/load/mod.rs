@@ -56,7 +56,7 @@ pub fn run(args: &args::Args) -> Outcome {
     let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     if args.json {
-        say(json::object(&config, &summary, &judgements));
+        say(crate::json::line(&json::LoadReport::new(&config, &summary, &judgements))?);
     } else {
         say(report::text(&config, &summary, &judgements, args.per_port, Style::stdout()).trim_end());
     }

@@ -4,7 +4,7 @@ use std::array;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
 
-use polyport_net::{SendBatch, Transmit, UdpSocket};
+use polyport_net::{SendBatch, SendMessage, UdpSocket};
 use polyport_protocol::client::Slot;
 
 use super::ledger::Lane;
@@ -87,7 +87,7 @@ impl Outbox {
             let len = pending.get(index).map_or(0, |datagram| datagram.len);
             [IoSlice::new(memory.get(index * stride..index * stride + len).unwrap_or_default())]
         });
-        let messages: [Transmit<'_>; BATCH] = array::from_fn(|index| Transmit {
+        let messages: [SendMessage<'_>; BATCH] = array::from_fn(|index| SendMessage {
             to: pending.get(index).map_or(nowhere, |datagram| datagram.to),
             from: None,
             parts: &parts[index],

@@ -5,11 +5,14 @@ use std::os::fd::AsFd;
 
 use polyport_protocol::{Nanos, SECOND};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::outbox::Outbox;
 
 /// How to wait for a planned time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pacing {
     /// Sleep in ppoll(2) until the time has come
     #[default]
@@ -51,7 +54,7 @@ impl Pacing {
         }
         let events = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         let timeout = timespec(sleep);
-        // one socket for each family
+        // One socket for each family.
         let result = match outboxes {
             [one] => poll(&mut [entry(one, events)], Some(&timeout)),
             [one, two, ..] => poll(&mut [entry(one, events), entry(two, events)], Some(&timeout)),

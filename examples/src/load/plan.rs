@@ -2,6 +2,8 @@
 
 use polyport_protocol::client::Pacer;
 use polyport_protocol::{Nanos, SECOND};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::nanos;
 
@@ -15,7 +17,8 @@ pub struct Rate {
 }
 
 /// How targets take turns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// One after the other
     #[default]
@@ -82,7 +85,7 @@ impl Turns {
         let targets = self.targets.max(1);
         let target = match self.distribution {
             Distribution::RoundRobin => index % targets,
-            // the bias of the remainder is below 2^-48 for as many targets as there are ports
+            // The bias of the remainder is below 2^-48 for as many targets as there are ports.
             Distribution::Random => scramble(self.seed, index) % targets,
         };
         let which = index / targets % u64::from(self.streams.max(1));

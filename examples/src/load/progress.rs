@@ -38,7 +38,7 @@ impl Progress {
         Self { mode, interval, start: now, next: now.saturating_add(interval), last: (now, 0) }
     }
 
-    /// The same display, counting from `now`.
+    /// Starts the display anew: its clock and its counters begin at `now`.
     #[must_use]
     pub const fn restart(self, now: Nanos) -> Self {
         Self { start: now, next: now.saturating_add(self.interval), last: (now, 0), ..self }
@@ -53,7 +53,7 @@ impl Progress {
     /// Shows the state if it is time to.
     pub fn tick(&mut self, now: Nanos, phase: &str, ledger: &Ledger) {
         let Some(line) = self.due(now, phase, ledger) else { return };
-        // a terminal that has gone is no reason to end a run
+        // A terminal that has gone is no reason to end a run.
         drop(match self.mode {
             Mode::Quiet => Ok(()),
             Mode::Lines => writeln!(io::stderr().lock(), "{line}"),
@@ -75,7 +75,7 @@ impl Progress {
         }
         let line = self.line(now, phase, ledger);
         self.last = (now, ledger.total().sent);
-        // intervals that passed during a pause are not made up for
+        // Intervals that passed during a pause bring no line of their own.
         self.next = now - (now - self.start) % self.interval + self.interval;
         Some(line)
     }

@@ -17,7 +17,7 @@ impl Reorder {
     pub fn arrive(&mut self, seq: u64) {
         if seq < self.next_expected {
             self.reordered += 1;
-            // n-reordered: each of the last n arrivals had a higher number; for n = 3 TCP retransmits
+            // An arrival is n-reordered if each of the last n had a higher number; for n = 3 TCP retransmits.
             let enough = self.arrived >= 3;
             self.three_reordered += u64::from(enough && self.recent.iter().all(|earlier| *earlier > seq));
         } else {

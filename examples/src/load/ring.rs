@@ -83,7 +83,7 @@ impl Ring {
         Some(self.slot(seq)).filter(|entry| entry.seq == seq && entry.state != State::Free)
     }
 
-    /// The same, to change it.
+    /// The entry of this number, to change it; `None` if it is free or was taken by another number.
     pub fn get_mut(&mut self, seq: u64) -> Option<&mut Entry> {
         let index = self.index(seq);
         self.entries.get_mut(index).filter(|entry| entry.seq == seq && entry.state != State::Free)
@@ -108,7 +108,7 @@ impl Ring {
     }
 
     fn index(&self, seq: u64) -> usize {
-        // the length is a power of two; a remainder of it fits a usize
+        // The length is a power of two; a remainder of it fits a usize.
         usize::try_from(seq & (self.entries.len() as u64 - 1)).unwrap_or(0)
     }
 }

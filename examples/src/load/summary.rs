@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use polyport_protocol::Nanos;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
 use super::histogram::{Latencies, Percentiles};
@@ -52,14 +54,16 @@ pub struct Port {
 }
 
 /// What happened on this side.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Local {
     /// Addresses of the sockets.
     pub sockets: Vec<SocketAddr>,
-    /// Datagrams that our own sockets dropped: the report of loss is wrong by as many. `None` if the system does
-    /// not tell.
+    /// Datagrams that our own sockets dropped: the report of loss is wrong by as many. Unknown where the
+    /// system does not tell.
+    #[serde(rename = "dropped_in_our_socket")]
     pub socket_drops: Option<u64>,
     /// How often the send buffer was full.
+    #[serde(rename = "send_eagain")]
     pub eagain: u64,
     /// The last other reason why the system refused to send.
     pub refusal: Option<String>,

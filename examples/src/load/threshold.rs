@@ -3,6 +3,8 @@
 use std::fmt;
 
 use polyport_protocol::Nanos;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
 use super::unit;
@@ -63,9 +65,10 @@ enum Comparison {
 }
 
 /// A threshold and what was measured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     /// The threshold as the user wrote it.
+    #[serde(rename = "threshold")]
     pub text: String,
     /// Whether it was met. One that could not be measured was not.
     pub met: bool,
@@ -150,11 +153,11 @@ fn metric(name: &str) -> Option<Metric> {
         "duplicate" | "dup" => Count::Duplicate,
         "reordered" => Count::Reordered,
         "not_sent" => Count::NotSent,
-        // a lag without a point is that of nearly all datagrams
+        // A lag without a point is that of nearly all datagrams.
         "lag" => return Some(Metric::Latency(Source::Lag, Point::P99)),
         _ => {
             let (source, point) = name.rsplit_once('.').map_or((None, name), |(s, p)| (Some(s), p));
-            // the point itself may have a dot
+            // The point itself may have a dot.
             let (source, point) = match name.strip_suffix("p99.9") {
                 Some("") => (None, "p99.9"),
                 Some(source) => (Some(source.strip_suffix('.')?), "p99.9"),

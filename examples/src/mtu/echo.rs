@@ -67,7 +67,7 @@ impl Echo {
                     let header = header_of(datagram, Role::Responder, self.key.as_ref())?;
                     return self.ack(&header, datagram.len());
                 }
-                // a server with a short buffer sends back what it took
+                // A server with a short buffer sends back what it took.
                 self.cut += u64::from(self.sent.iter().any(|sent| cut_of(sent, datagram)));
                 None
             }

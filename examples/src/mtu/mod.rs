@@ -1,42 +1,12 @@
 //! Search for the path MTU, over PPT/1 or any echo.
 
 mod echo;
+pub mod json;
 mod probe;
 mod report;
-
-use std::net::SocketAddr;
-
-use polyport_net::UdpSocket;
-
-use crate::target;
+mod size;
 
 pub use echo::Method;
 pub use probe::{Prober, ProberConfig};
 pub use report::{Finding, NextHop};
-
-/// The path MTU that the kernel believes in, IP header included, if it tells: what the route says, until an ICMP message
-/// teaches it better. No datagram is sent.
-#[must_use]
-pub fn kernel_mtu(peer: SocketAddr) -> Option<usize> {
-    let socket = UdpSocket::bind(target::any_like(peer), &polyport_net::SocketOptions::default()).ok()?;
-    socket.connect(peer).ok()?;
-    socket.path_mtu().ok()
-}
-
-/// Octets of the IP and UDP headers around a payload.
-#[must_use]
-pub const fn overhead(peer: SocketAddr) -> usize {
-    match peer {
-        SocketAddr::V4(_) => 28,
-        SocketAddr::V6(_) => 48,
-    }
-}
-
-/// The longest payload of one datagram: 65,535 octets of IPv4 packet, or of IPv6 payload, less the headers.
-#[must_use]
-pub const fn longest(peer: SocketAddr) -> usize {
-    match peer {
-        SocketAddr::V4(_) => 65_507,
-        SocketAddr::V6(_) => 65_527,
-    }
-}
+pub use size::{kernel_mtu, longest, overhead};

@@ -9,10 +9,10 @@ use polyport_terminal::{Exit, remark};
 use rand::rngs::StdRng;
 
 use super::echo::{Echo, Method};
-use super::overhead;
 use super::report::{Finding, NextHop};
+use super::size::overhead;
 use crate::driver::{Client, Fault};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 use crate::text::millis;
 
 /// How to search.
@@ -36,7 +36,7 @@ pub struct Prober<'k> {
     /// Request id of the latest probe.
     id: Option<[u8; 8]>,
     finding: Finding,
-    failure: Option<Failure>,
+    failure: Option<ExitError>,
 }
 
 impl<'k> Prober<'k> {
@@ -60,7 +60,7 @@ impl<'k> Prober<'k> {
     ///
     /// # Errors
     /// The search could not go on.
-    pub fn outcome(mut self) -> Result<Finding, Failure> {
+    pub fn outcome(mut self) -> Result<Finding, ExitError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -87,7 +87,7 @@ impl<'k> Prober<'k> {
         self.tell(|| format!("{size} octets: answered after {}", millis(rtt)));
     }
 
-    fn reported(&mut self, error: &QueuedError, quote: &[u8]) -> Result<(), Failure> {
+    fn reported(&mut self, error: &QueuedError, quote: &[u8]) -> Result<(), ExitError> {
         let icmp = matches!(error.origin, ErrorOrigin::Icmp { .. } | ErrorOrigin::Icmp6 { .. });
         if let Some(mtu) = error.mtu {
             let mtu = usize::try_from(mtu).unwrap_or(usize::MAX);
@@ -114,7 +114,7 @@ impl Client for Prober<'_> {
     fn poll_transmit(&mut self, now: Nanos, buffer: &mut [u8]) -> Option<Transmit> {
         let transmit = if self.failure.is_some() { None } else { self.search.poll_transmit(now, buffer) }?;
         if let Err(error) = self.echo.dress(buffer, transmit.len) {
-            self.failure = Some(Failure::new(Exit::Software, format!("cannot write a probe: {error}")));
+            self.failure = Some(ExitError::new(Exit::Software, format!("cannot write a probe: {error}")));
             return None;
         }
         self.id = buffer.get(8..16).and_then(|id| id.try_into().ok());
@@ -122,7 +122,7 @@ impl Client for Prober<'_> {
         Some(transmit)
     }
 
-    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         let made = if meta.peer == self.target { self.echo.undress(datagram) } else { None };
         let input =
             self.search.handle_input(now, meta.peer, made.as_deref().unwrap_or(datagram), meta.truncated);
@@ -131,7 +131,7 @@ impl Client for Prober<'_> {
             MtuInput::Refused(frame) => {
                 let code = frame.header().code;
                 let text = format!("{} refuses probes: {code}", self.target);
-                return Err(Failure::new(Exit::Protocol, text));
+                return Err(ExitError::new(Exit::Protocol, text));
             }
             MtuInput::Rejected(reject) => {
                 let (len, from) = (datagram.len(), meta.peer);
@@ -141,14 +141,14 @@ impl Client for Prober<'_> {
         Ok(())
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
             Fault::Unsent(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
                 self.tell(|| "the local stack refuses the size".to_owned());
                 self.search.handle_message_too_long();
                 Ok(())
             }
-            // the buffer of the device is full: the probe is lost, as on the path
+            // The buffer of the device is full: the probe is lost, as on the path.
             Fault::Unsent(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
             Fault::Unsent(error) | Fault::Pending(error)
                 if error.kind() == std::io::ErrorKind::ConnectionRefused =>
@@ -156,7 +156,7 @@ impl Client for Prober<'_> {
                 Err(nobody(self.target))
             }
             Fault::Unsent(error) | Fault::Pending(error) => {
-                Err(Failure::io(&format!("probe {}", self.target), error))
+                Err(ExitError::io(&format!("probe {}", self.target), error))
             }
             Fault::Reported { error, quote } => self.reported(error, quote),
         }
@@ -178,6 +178,6 @@ impl Client for Prober<'_> {
     }
 }
 
-fn nobody(target: SocketAddr) -> Failure {
-    Failure::new(Exit::NoReply, format!("connection refused: nobody listens at {target}"))
+fn nobody(target: SocketAddr) -> ExitError {
+    ExitError::new(Exit::NoReply, format!("connection refused: nobody listens at {target}"))
 }

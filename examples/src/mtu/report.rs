@@ -5,10 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use polyport_protocol::Nanos;
 use polyport_protocol::client::{Bound, MtuResult};
-use serde_json::{Value, json};
 
 use super::echo::Method;
-use super::overhead;
+use super::size::overhead;
 use crate::text::millis;
 
 /// What a router said.
@@ -71,6 +70,12 @@ impl Finding {
         }
     }
 
+    /// Who was asked.
+    #[must_use]
+    pub const fn target(&self) -> SocketAddr {
+        self.target
+    }
+
     /// Whether the answers were as long as the probes, so that the way back was measured, too.
     #[must_use]
     pub fn is_both_ways(&self) -> bool {
@@ -125,35 +130,6 @@ impl Finding {
         text
     }
 
-    /// For programs.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let found = self.found();
-        let rejects: serde_json::Map<String, Value> =
-            self.rejects.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
-        json!({
-            "target": self.target.to_string(),
-            "answered": found.is_some(),
-            "payload": found.map(|(payload, _)| payload),
-            "mtu": found.map(|(payload, _)| payload + overhead(self.target)),
-            "direction": if self.is_both_ways() { "both" } else { "forward" },
-            "bound": found.map(|(_, bound)| name(bound)),
-            "black_hole": found.map(|(_, bound)| bound == Bound::Silence),
-            "next_hop": self.next_hop.map(|hop| {
-                json!({"mtu": hop.mtu, "router": hop.router.map(|ip| ip.to_string())})
-            }),
-            "icmp_disbelieved": self.disbelieved,
-            "kernel_mtu": self.kernel_after,
-            "kernel_mtu_before": self.kernel_before,
-            "probes": self.probes,
-            "answers": self.answers,
-            "cut_echoes": self.cut_echoes,
-            "rtt_ns": self.rtt,
-            "responder_limit": self.responder_limit,
-            "rejected": rejects,
-        })
-    }
-
     fn way(&self) -> &'static str {
         if self.is_both_ways() { "there and back" } else { "there" }
     }
@@ -174,54 +150,11 @@ impl Finding {
     }
 }
 
-/// The bound as JSON names it.
-const fn name(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Limit => "limit",
-        Bound::Silence => "silence",
-        Bound::MessageTooLong => "local_emsgsize",
-        Bound::NextHop => "icmp_next_hop",
-    }
-}
-
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // writing to a String cannot fail
+    // Writing to a String cannot fail.
     writeln!(text, "{line}").unwrap_or_default();
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finding(result: Option<MtuResult>) -> Finding {
-        let mut finding = Finding::new("192.0.2.1:7".parse().unwrap(), Method::Forward);
-        finding.result = result;
-        finding.kernel_after = Some(1500);
-        finding
-    }
-
-    #[test]
-    fn silence_of_all_is_called_local_knowledge() {
-        for result in [None, Some(MtuResult::Unreachable)] {
-            let finding = finding(result);
-            assert!(finding.text().contains("no peer answered"));
-            assert!(finding.text().contains("1500 octets (local knowledge only"));
-            assert_eq!(finding.json()["mtu"], Value::Null);
-        }
-    }
-
-    #[test]
-    fn each_bound_has_its_evidence() {
-        for (bound, part) in [
-            (Bound::Limit, "tried nothing longer"),
-            (Bound::Silence, "black hole: yes"),
-            (Bound::MessageTooLong, "EMSGSIZE"),
-            (Bound::NextHop, "ICMP from 192.0.2.9: its next hop takes 1280"),
-        ] {
-            let mut finding = finding(Some(MtuResult::Found { payload: 1252, bound }));
-            finding.next_hop = Some(NextHop { mtu: 1280, router: Some("192.0.2.9".parse().unwrap()) });
-            assert!(finding.text().contains(part), "{}", finding.text());
-            assert_eq!(finding.json()["mtu"], 1280);
-        }
-    }
-}
+#[path = "report_tests.rs"]
+mod tests;

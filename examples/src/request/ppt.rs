@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 
 use polyport_net::{ErrorOrigin, QueuedError, RecvMeta, UdpSocket};
 use polyport_protocol::client::{
-    Failure as Ended, Input, Reject, RejectCounters, Request, RequestClient, RequestConfig, Transmit,
+    Failure, Input, Reject, RejectCounters, Request, RequestClient, RequestConfig, Transmit,
 };
 use polyport_protocol::{Code, Frame, Kind, Nanos};
 use polyport_terminal::Exit;
 use rand::rngs::StdRng;
 
-use super::{Answer, Progress, refused, unsent};
+use super::answered::Answered;
+use super::bounds::Bounds;
+use super::progress::Progress;
+use super::unsent::{refused, unsent};
 use crate::driver::{Client, Fault};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// Octets 8 to 15 of a frame are its request id [P-26].
 const ID: std::ops::Range<usize> = 8..16;
@@ -22,12 +25,8 @@ const ID: std::ops::Range<usize> = 8..16;
 pub struct PptConfig<'a> {
     /// The machine's own.
     pub machine: RequestConfig<'a>,
-    /// Transmissions at most; the machine has its own limit, too.
-    pub transmissions: u8,
-    /// Give up at this time.
-    pub deadline: Option<Nanos>,
-    /// Take whatever comes as the answer.
-    pub promiscuous: bool,
+    /// Where it ends.
+    pub bounds: Bounds,
 }
 
 /// One request.
@@ -40,9 +39,9 @@ pub struct Ppt<'a> {
     sent_at: Nanos,
     /// Request id on the wire.
     id: Option<[u8; 8]>,
-    answer: Option<Answer>,
+    answer: Option<Answered>,
     over: bool,
-    encode: Option<Failure>,
+    encode: Option<ExitError>,
     /// What was heard last that is no answer, but explains its absence.
     hint: Option<String>,
 }
@@ -58,9 +57,9 @@ impl<'a> Ppt<'a> {
         progress: Progress,
         rng: StdRng,
         now: Nanos,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, ExitError> {
         let mut machine = RequestClient::new(config.machine, rng);
-        machine.request(now, request).map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
+        machine.request(now, request).map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
         Ok(Self {
             config,
             machine,
@@ -79,7 +78,7 @@ impl<'a> Ppt<'a> {
     ///
     /// # Errors
     /// Nobody answered, or not in this protocol.
-    pub fn outcome(self) -> Result<Answer, Failure> {
+    pub fn outcome(self) -> Result<Answered, ExitError> {
         if let Some(failure) = self.encode {
             return Err(failure);
         }
@@ -109,12 +108,12 @@ impl Client for Ppt<'_> {
             return None;
         }
         let transmit = self.machine.poll_transmit(now, buffer);
-        if let Some(Ended::Encode(_, error)) = self.machine.poll_failure() {
+        if let Some(Failure::Encode(_, error)) = self.machine.poll_failure() {
             let text = format!("the text does not fit into one datagram: {error}");
-            self.encode = Some(Failure::new(Exit::BadInput, text));
+            self.encode = Some(ExitError::new(Exit::BadInput, text));
         }
         let transmit = transmit?;
-        if self.sent >= self.config.transmissions {
+        if self.sent >= self.config.bounds.transmissions {
             self.over = true;
             return None;
         }
@@ -124,20 +123,20 @@ impl Client for Ppt<'_> {
         Some(transmit)
     }
 
-    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), Failure> {
+    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
         let until = self.poll_timeout().unwrap_or(self.sent_at);
         self.progress.sent(socket, until.saturating_sub(self.sent_at));
         Ok(())
     }
 
-    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         if self.is_finished() {
             return Ok(());
         }
         let (from, rtt) = (meta.peer, now.saturating_sub(self.sent_at));
-        if self.config.promiscuous {
+        if self.config.bounds.promiscuous {
             let payload = datagram.to_vec();
-            self.answer = Some(Answer { from, payload, rtt, transmissions: self.sent });
+            self.answer = Some(Answered { from, payload, rtt, transmissions: self.sent });
             return Ok(());
         }
         match self.machine.handle_input(now, from, datagram, meta.truncated) {
@@ -147,14 +146,14 @@ impl Client for Ppt<'_> {
             Input::Answer(answer) => {
                 let payload = answer.frame.payload().to_vec();
                 self.answer =
-                    Some(Answer { from, payload, rtt: answer.rtt, transmissions: answer.transmissions });
+                    Some(Answered { from, payload, rtt: answer.rtt, transmissions: answer.transmissions });
                 Ok(())
             }
             Input::UnknownVersion(_, frame) => {
                 let list: Vec<String> =
                     frame.options().versions().unwrap_or_default().iter().map(u8::to_string).collect();
                 let text = format!("{from} does not speak version 1, but {}", list.join(", "));
-                Err(Failure::new(Exit::Protocol, text))
+                Err(ExitError::new(Exit::Protocol, text))
             }
             Input::Retry(_) => {
                 log::info!("{from} asks for another attempt");
@@ -168,14 +167,14 @@ impl Client for Ppt<'_> {
         }
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
             Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.target(), error)),
             Fault::Reported { error, quote } if self.concerns_us(error, quote) => {
                 log::info!("{error:?}");
                 let said = std::io::Error::from_raw_os_error(error.errno);
                 let icmp = matches!(error.origin, ErrorOrigin::Icmp { .. } | ErrorOrigin::Icmp6 { .. });
-                // other errors may pass: routes come and go
+                // Other errors may pass: routes come and go.
                 let final_word = said.kind() == std::io::ErrorKind::ConnectionRefused;
                 self.hint = Some(said.to_string());
                 if icmp && final_word { Err(refused(self.target())) } else { Ok(()) }
@@ -188,13 +187,13 @@ impl Client for Ppt<'_> {
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.machine.poll_timeout().into_iter().chain(self.config.deadline).min()
+        self.machine.poll_timeout().into_iter().chain(self.config.bounds.deadline).min()
     }
 
     fn handle_timeout(&mut self, now: Nanos) {
         self.machine.handle_timeout(now);
         let ended = self.machine.poll_failure().is_some();
-        self.over |= ended || self.config.deadline.is_some_and(|deadline| deadline <= now);
+        self.over |= ended || self.config.bounds.deadline.is_some_and(|deadline| deadline <= now);
     }
 
     fn is_finished(&self) -> bool {
@@ -203,8 +202,8 @@ impl Client for Ppt<'_> {
 }
 
 /// Silence, or something that was no answer.
-fn no_reply(rejects: &RejectCounters, hint: Option<&str>) -> Failure {
-    // what came from elsewhere says nothing about the target
+fn no_reply(rejects: &RejectCounters, hint: Option<&str>) -> ExitError {
+    // What came from elsewhere says nothing about the target.
     let strange: Vec<String> = rejects
         .iter()
         .filter(|(reject, _)| *reject != Reject::WrongSource)
@@ -212,17 +211,17 @@ fn no_reply(rejects: &RejectCounters, hint: Option<&str>) -> Failure {
         .collect();
     if strange.is_empty() {
         let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
-        return Failure::new(Exit::NoReply, format!("no reply: the server may be down{hint}"));
+        return ExitError::new(Exit::NoReply, format!("no reply: the server may be down{hint}"));
     }
     let text = format!(
         "no valid reply, but rejected ones ({}): does it speak PPT/1? else --raw",
         strange.join(", ")
     );
-    Failure::new(Exit::Protocol, text)
+    ExitError::new(Exit::Protocol, text)
 }
 
-fn error_reply(from: SocketAddr, frame: &Frame<'_>) -> Failure {
+fn error_reply(from: SocketAddr, frame: &Frame<'_>) -> ExitError {
     let code = frame.header().code;
     let exit = if matches!(code, Code::BUSY | Code::SHUTTING_DOWN) { Exit::NoReply } else { Exit::Protocol };
-    Failure::new(exit, format!("{from} refuses the request: {code}"))
+    ExitError::new(exit, format!("{from} refuses the request: {code}"))
 }

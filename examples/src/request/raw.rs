@@ -7,9 +7,12 @@ use polyport_protocol::Nanos;
 use polyport_protocol::client::{Textbook, Transmit};
 use polyport_terminal::Exit;
 
-use super::{Answer, Progress, unsent};
+use super::answered::Answered;
+use super::bounds::Bounds;
+use super::progress::Progress;
+use super::unsent::unsent;
 use crate::driver::{Client, Fault};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
@@ -18,12 +21,8 @@ pub struct RawConfig<'a> {
     pub target: SocketAddr,
     /// The whole datagram.
     pub text: &'a [u8],
-    /// Transmissions at most; the schedule has its own end, too.
-    pub transmissions: u8,
-    /// Give up at this time.
-    pub deadline: Option<Nanos>,
-    /// Take whatever comes as the answer.
-    pub promiscuous: bool,
+    /// Where it ends.
+    pub bounds: Bounds,
 }
 
 /// One request: send, wait 0.1 s, send again, wait twice as long, and so on up to 2 s.
@@ -38,7 +37,7 @@ pub struct Raw<'a> {
     until: Option<Nanos>,
     /// Datagrams from elsewhere.
     foreign: u64,
-    answer: Option<Answer>,
+    answer: Option<Answered>,
     over: bool,
 }
 
@@ -64,8 +63,8 @@ impl<'a> Raw<'a> {
     ///
     /// # Errors
     /// Nobody answered.
-    pub fn outcome(self) -> Result<Answer, Failure> {
-        self.answer.ok_or_else(|| Failure::new(Exit::NoReply, "no reply: the server may be down"))
+    pub fn outcome(self) -> Result<Answered, ExitError> {
+        self.answer.ok_or_else(|| ExitError::new(Exit::NoReply, "no reply: the server may be down"))
     }
 
     /// Datagrams from other addresses than the target.
@@ -80,7 +79,7 @@ impl Client for Raw<'_> {
         if self.is_finished() || self.until.is_some() {
             return None;
         }
-        let next = if self.sent < self.config.transmissions { self.schedule.next() } else { None };
+        let next = if self.sent < self.config.bounds.transmissions { self.schedule.next() } else { None };
         let Some(wait) = next else {
             self.over = true;
             return None;
@@ -96,16 +95,16 @@ impl Client for Raw<'_> {
         Some(Transmit { destination: self.config.target, len: self.config.text.len() })
     }
 
-    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), Failure> {
+    fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
         self.progress.sent(socket, self.wait);
         Ok(())
     }
 
-    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), Failure> {
-        if meta.peer != self.config.target && !self.config.promiscuous {
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
+        if meta.peer != self.config.target && !self.config.bounds.promiscuous {
             self.foreign += 1;
         } else if !self.is_finished() {
-            self.answer = Some(Answer {
+            self.answer = Some(Answered {
                 from: meta.peer,
                 payload: datagram.to_vec(),
                 rtt: now.saturating_sub(self.sent_at),
@@ -115,21 +114,21 @@ impl Client for Raw<'_> {
         Ok(())
     }
 
-    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), Failure> {
+    fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
             Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.config.target, error)),
-            // never asked for: plain text carries no id to check a quotation against
+            // The error queue is off: plain text carries no id to check a quotation against.
             Fault::Reported { .. } => Ok(()),
         }
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.until.into_iter().chain(self.config.deadline).min()
+        self.until.into_iter().chain(self.config.bounds.deadline).min()
     }
 
     fn handle_timeout(&mut self, now: Nanos) {
         self.until = self.until.filter(|until| *until > now);
-        self.over |= self.config.deadline.is_some_and(|deadline| deadline <= now);
+        self.over |= self.config.bounds.deadline.is_some_and(|deadline| deadline <= now);
     }
 
     fn is_finished(&self) -> bool {

@@ -4,7 +4,7 @@ use polyport_protocol::{
     Code, Decoder, EncodeError, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, Role, VERSION,
 };
 
-use super::Case;
+use super::case::Case;
 
 /// A reply that must not be taken.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ pub(super) fn forged(
         Case::Reflected => one(datagram.to_vec()),
         Case::BadAuth => {
             let foreign = Key::siphash(key.map_or(1, Key::id), [0x5A; 16]);
-            // behind the tag lie two octets of option padding and the payload
+            // Behind the tag lie two octets of option padding and the payload.
             let behind = 2 + b"genuine".len();
             [
                 response(request, b"forged", None)?,

@@ -7,16 +7,16 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use polyport_net::{RecvBatch, SendBatch, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable};
+use polyport_net::{RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, UdpSocket, wait_readable};
 use polyport_protocol::client::{Input, Request, RequestClient, RequestConfig};
 use polyport_protocol::{Grease, Header, Key, MILLISECOND, Nanos};
 use polyport_terminal::Exit;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::case::{Case, Cell, Guard};
 use super::forge::{Forged, forged, genuine, header};
-use super::{Case, Cell, Guard};
-use crate::outcome::Failure;
+use crate::outcome::ExitError;
 
 /// Where and with which randomness the cases are played.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ const LONGEST: usize = 2048;
 ///
 /// # Errors
 /// The system's, or a datagram did not arrive.
-pub fn play(case: Case, guard: Guard, setting: Setting, rng: &mut StdRng) -> Result<Cell, Failure> {
+pub fn play(case: Case, guard: Guard, setting: Setting, rng: &mut StdRng) -> Result<Cell, ExitError> {
     let mut stage = Stage::open(setting.own, guard)?;
     let key = (case == Case::BadAuth).then(|| Key::siphash(1, rng.random()));
     let key = key.as_ref();
@@ -63,7 +63,7 @@ pub fn play(case: Case, guard: Guard, setting: Setting, rng: &mut StdRng) -> Res
     let forged = forged(case, &request, &datagram, old.as_deref(), key).map_err(unwritten)?;
     let genuine = genuine(&request, key).map_err(unwritten)?;
     let mut replies: Vec<Reply> = forged.into_iter().map(Reply::from).collect();
-    // the copy of a reply follows it; all other forgers are first
+    // The copy of a reply follows it; all other forgers are first.
     let place = if case == Case::Twice { 0 } else { replies.len() };
     replies.insert(place, Reply { genuine: true, from_server: true, datagram: genuine });
     now += MILLISECOND;
@@ -115,16 +115,16 @@ struct Stage {
 }
 
 impl Stage {
-    fn open(own: SocketAddr, guard: Guard) -> Result<Self, Failure> {
+    fn open(own: SocketAddr, guard: Guard) -> Result<Self, ExitError> {
         let open = || UdpSocket::bind(own, &SocketOptions::default());
         let (server, forger, client) = (open()?, open()?, open()?);
         let address = |socket: &UdpSocket| {
-            socket.local_addr().map_err(|error| Failure::io("ask for an address", &error))
+            socket.local_addr().map_err(|error| ExitError::io("ask for an address", &error))
         };
         let (server_address, client_address) = (address(&server)?, address(&client)?);
         let connected = guard == Guard::Connected;
         if connected {
-            client.connect(server_address).map_err(|error| Failure::io("connect", &error))?;
+            client.connect(server_address).map_err(|error| ExitError::io("connect", &error))?;
         }
         Ok(Self {
             server,
@@ -145,17 +145,17 @@ impl Stage {
         client: &mut Client<'_>,
         now: Nanos,
         key: Option<&Key>,
-    ) -> Result<(Header, Vec<u8>), Failure> {
+    ) -> Result<(Header, Vec<u8>), ExitError> {
         client
             .request(now, Request { payload: b"question", ..Request::default() })
-            .map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
+            .map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
         let datagram = self.transmit(client, now)?.ok_or_else(|| broken("the client sends nothing"))?;
         let header = header(&datagram, key).ok_or_else(|| broken("the request does not decode"))?;
         Ok((header, datagram))
     }
 
     /// Sends what is due, and lets the server receive it.
-    fn transmit(&mut self, client: &mut Client<'_>, now: Nanos) -> Result<Option<Vec<u8>>, Failure> {
+    fn transmit(&mut self, client: &mut Client<'_>, now: Nanos) -> Result<Option<Vec<u8>>, ExitError> {
         let mut buffer = vec![0; LONGEST];
         let Some(transmit) = client.poll_transmit(now, &mut buffer) else { return Ok(None) };
         buffer.truncate(transmit.len);
@@ -165,7 +165,7 @@ impl Stage {
     }
 
     /// Lets the time run until the request has failed; when that was.
-    fn give_up(&mut self, client: &mut Client<'_>) -> Result<Nanos, Failure> {
+    fn give_up(&mut self, client: &mut Client<'_>) -> Result<Nanos, ExitError> {
         while let Some(now) = client.poll_timeout() {
             client.handle_timeout(now);
             if client.poll_failure().is_some() {
@@ -181,7 +181,7 @@ impl Stage {
         &mut self,
         replies: &[Reply],
         mut show: impl FnMut(&Reply, SocketAddr),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ExitError> {
         for reply in replies {
             let socket = if reply.from_server { &self.server } else { &self.forger };
             send(&mut self.send, socket, self.client_address, &reply.datagram)?;
@@ -193,19 +193,19 @@ impl Stage {
             }
             show(reply, from);
         }
-        // what a connected socket was not to see must not come after the rest, either
+        // What a connected socket was not to see must not come after the rest, either.
         match wait_readable(&self.client, Duration::ZERO) {
             Ok(false) => Ok(()),
             Ok(true) => Err(broken("the kernel let a foreign datagram through")),
-            Err(error) => Err(Failure::io("wait for a datagram", &error)),
+            Err(error) => Err(ExitError::io("wait for a datagram", &error)),
         }
     }
 }
 
-fn send(batch: &mut SendBatch, socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> Result<(), Failure> {
+fn send(batch: &mut SendBatch, socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> Result<(), ExitError> {
     let parts = [IoSlice::new(datagram)];
-    let message = Transmit { to, from: None, parts: &parts, segment: None, ecn: 0 };
-    batch.send(socket, &[message]).map_err(|error| Failure::io(&format!("send to {to}"), &error))?;
+    let message = SendMessage { to, from: None, parts: &parts, segment: None, ecn: 0 };
+    batch.send(socket, &[message]).map_err(|error| ExitError::io(&format!("send to {to}"), &error))?;
     Ok(())
 }
 
@@ -213,8 +213,8 @@ fn receive(
     batch: &mut RecvBatch,
     socket: &UdpSocket,
     memory: &mut [u8],
-) -> Result<(SocketAddr, Vec<u8>), Failure> {
-    let failed = |error| Failure::io("receive", &error);
+) -> Result<(SocketAddr, Vec<u8>), ExitError> {
+    let failed = |error| ExitError::io("receive", &error);
     if !wait_readable(socket, PATIENCE).map_err(failed)? {
         return Err(broken("a datagram did not arrive"));
     }
@@ -224,10 +224,10 @@ fn receive(
     Ok((meta.peer, layout.datagram(memory, 0, meta.len).to_vec()))
 }
 
-fn broken(what: &str) -> Failure {
-    Failure::new(Exit::Software, format!("the stage is broken: {what}"))
+fn broken(what: &str) -> ExitError {
+    ExitError::new(Exit::Software, format!("the stage is broken: {what}"))
 }
 
-fn unwritten(error: polyport_protocol::EncodeError) -> Failure {
-    Failure::new(Exit::Software, format!("cannot write a reply: {error}"))
+fn unwritten(error: polyport_protocol::EncodeError) -> ExitError {
+    ExitError::new(Exit::Software, format!("cannot write a reply: {error}"))
 }

@@ -38,7 +38,7 @@ fn a_group_on_loopback_is_heard_with_sender_destination_and_interface() {
 fn two_listeners_share_a_broadcast_address() {
     let address = format!("127.255.255.255:{}", free_port());
     let listeners = [0, 1].map(|_| listener(&["--count", "1", &address]));
-    // to this host alone: not what they listen for
+    // To this host alone: not what they listen for.
     let unicast = UdpSocket::bind("127.0.0.1:0").unwrap();
     drop(unicast.send_to(b"unicast", address.replace("127.255.255.255", "127.0.0.1")));
     assert_eq!(run("cast", &[&address, "all"]).code, 0);

@@ -12,6 +12,10 @@ use super::support::{command, finish};
 
 const RED: &str = "\u{1b}[31merror:\u{1b}[0m ";
 const PLAIN: &str = "error: ";
+const TERM: (&str, &str) = ("TERM", "xterm");
+
+/// On a terminal or not, the environment, and how the complaint begins.
+type Case = (bool, &'static [(&'static str, &'static str)], &'static str);
 
 /// Both ends of a new pseudo-terminal: what reads like a person, and what a program writes to.
 fn terminal() -> (File, OwnedFd) {
@@ -46,15 +50,14 @@ fn complaint(on_terminal: bool, environment: &[(&str, &str)]) -> String {
 
 #[test]
 fn colours_go_to_terminals_that_want_them() {
-    let term = ("TERM", "xterm");
-    let cases: [(bool, &[(&str, &str)], &str); 7] = [
-        (true, &[term], RED),
-        (true, &[term, ("NO_COLOR", "1")], PLAIN),
-        (true, &[term, ("NO_COLOR", "")], RED),
+    let cases: [Case; 7] = [
+        (true, &[TERM], RED),
+        (true, &[TERM, ("NO_COLOR", "1")], PLAIN),
+        (true, &[TERM, ("NO_COLOR", "")], RED),
         (true, &[("TERM", "dumb")], PLAIN),
-        (false, &[term], PLAIN),
-        (false, &[term, ("CLICOLOR_FORCE", "1")], RED),
-        (false, &[term, ("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], PLAIN),
+        (false, &[TERM], PLAIN),
+        (false, &[TERM, ("CLICOLOR_FORCE", "1")], RED),
+        (false, &[TERM, ("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], PLAIN),
     ];
     for (on_terminal, environment, start) in cases {
         let seen = complaint(on_terminal, environment);

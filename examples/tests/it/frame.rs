@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use polyport_tools::frame::json::FrameReport;
 use serde_json::Value;
 
-use crate::support::run;
+use crate::support::{object, run};
 
 const VECTORS: &str = include_str!("../../../protocol/vectors/vectors.jsonl");
 
@@ -26,7 +27,7 @@ fn every_vector_has_the_class_it_expects() {
             arguments.extend(["--key", key]);
         }
         let run = run("frame", &arguments);
-        let object: Value = serde_json::from_str(&run.out).unwrap();
+        let object = object::<FrameReport>(&run.out);
         assert_eq!(object["class"], vector["expect"], "{}", text(&vector, "name"));
         assert_eq!(object["length"], vector["len"]);
         assert_eq!(run.code, if vector["expect"] == "ok" { 0 } else { 65 }, "{}", text(&vector, "name"));

@@ -6,5 +6,15 @@ mod colours;
 mod frame;
 mod mtu;
 mod request;
+mod schemas;
 mod spoof;
 mod support;
+
+#[test]
+fn every_client_says_its_name_its_package_and_its_version() {
+    for name in ["cast", "frame", "load", "mtu", "request", "spoof"] {
+        let run = support::run(name, &["--version"]);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert_eq!(run.out, format!("polyport-{name} (polyport-tools) {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}

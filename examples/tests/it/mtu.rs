@@ -1,9 +1,9 @@
 //! `polyport-mtu` on loopback; paths with routers are in `netns.rs`.
 
 use polyport_protocol::{Code, Encoder, FrameOption, Integrity, Key, Kind, Role};
-use serde_json::Value;
+use polyport_tools::mtu::json::MtuReport;
 
-use crate::support::{closed, decode, reply, run, serve, socket};
+use crate::support::{closed, decode, object, reply, run, serve, socket};
 
 /// The longest UDP payload over IPv4.
 const MOST: usize = 65_507;
@@ -49,7 +49,7 @@ fn silence_about_long_ones_is_a_black_hole_found_to_the_octet() {
     });
     let run = run("mtu", &["--json", "--timer", "50ms", "--max", "1400", &address.to_string()]);
     drop(thread);
-    let found: Value = serde_json::from_str(&run.out).unwrap();
+    let found = object::<MtuReport>(&run.out);
     assert_eq!((run.code, &found["payload"], &found["mtu"]), (0, &1371.into(), &1399.into()), "{run:?}");
     assert_eq!((&found["bound"], &found["black_hole"]), (&"silence".into(), &true.into()));
     assert_eq!((&found["direction"], &found["answered"]), (&"forward".into(), &true.into()));
@@ -74,7 +74,7 @@ fn a_short_buffer_of_the_echo_is_not_taken_for_the_path() {
         true
     });
     let run = run("mtu", &["--raw", "--json", "--timer", "50ms", "--max", "1200", &address.to_string()]);
-    let found: Value = serde_json::from_str(&run.out).unwrap();
+    let found = object::<MtuReport>(&run.out);
     assert_eq!(found["payload"], 1024, "{run:?}");
     assert!(found["cut_echoes"].as_u64().unwrap() >= 3);
 }

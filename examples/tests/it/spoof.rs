@@ -1,8 +1,8 @@
 //! `polyport-spoof`: the whole table.
 
-use serde_json::Value;
+use polyport_tools::spoof::json::SpoofReport;
 
-use crate::support::run;
+use crate::support::{object, run};
 
 #[test]
 fn only_the_request_id_client_is_safe_and_the_table_says_so() {
@@ -33,7 +33,7 @@ fn only_the_request_id_client_is_safe_and_the_table_says_so() {
 #[test]
 fn json_says_the_same_over_ipv6_and_repeats_with_a_seed() {
     let first = run("spoof", &["--json", "-6", "--seed", "7", "--grease", "always"]);
-    let object: Value = serde_json::from_str(&first.out).unwrap();
+    let object = object::<SpoofReport>(&first.out);
     assert_eq!((first.code, &object["safe"]), (0, &true.into()), "{first:?}");
     let cases = object["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 10);

@@ -8,6 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use polyport_protocol::{Code, Decoder, Encoder, Frame, FrameOption, Header, Kind, Role};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// No client of these tests runs longer, and no server waits longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -36,6 +39,7 @@ pub(crate) fn start(binary: &str, arguments: &[&str]) -> Child {
 pub(crate) fn command(binary: &str, arguments: &[&str]) -> Command {
     let path = match binary {
         "request" => env!("CARGO_BIN_EXE_polyport-request"),
+        "load" => env!("CARGO_BIN_EXE_polyport-load"),
         "cast" => env!("CARGO_BIN_EXE_polyport-cast"),
         "mtu" => env!("CARGO_BIN_EXE_polyport-mtu"),
         "spoof" => env!("CARGO_BIN_EXE_polyport-spoof"),
@@ -61,6 +65,15 @@ pub(crate) fn finish(child: Child) -> Run {
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |octets| String::from_utf8(octets).unwrap();
     Run { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr) }
+}
+
+/// The object that a client printed, which has exactly the fields of `T`, and so those of its schema.
+#[track_caller]
+pub(crate) fn object<T: DeserializeOwned + Serialize>(printed: &str) -> Value {
+    let object: Value = serde_json::from_str(printed).unwrap();
+    let typed = serde_json::from_str::<T>(printed).unwrap();
+    assert_eq!(serde_json::to_value(typed).unwrap(), object);
+    object
 }
 
 impl Run {

@@ -32,7 +32,7 @@ fn handshake_and_warm_up_are_not_counted() {
     let line = format!("{} --rate 1000/s -d 200ms --warmup 100ms --json -q", server.address);
     let ran = run(&line);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    // at least one datagram of handshake, and the schedule of the warm-up
+    // At least one datagram of handshake, and the schedule of the warm-up.
     let warm_up = ran.json()["classes"]["warm_up"].as_u64().unwrap();
     assert!((101..=105).contains(&warm_up), "{warm_up}");
     expect_classes(&ran.json(), &[("ok", 200), ("warm_up", warm_up)]);
@@ -94,7 +94,7 @@ fn duplicates_have_a_direction_and_hide_no_loss() {
 
 #[test]
 fn reordering_is_that_of_rfc_4737() {
-    // of each ten, 0 comes after 1 (reordered), 4 after 7 (by three)
+    // Of each ten, 0 comes after 1 (reordered), 4 after 7 (by three).
     let mut held: Vec<Vec<u8>> = Vec::new();
     let server = Server::start(move |exchange| {
         let reply = exchange.response();

@@ -108,7 +108,7 @@ fn ctrl_c_prints_what_is_known() {
 #[test]
 fn ctrl_c_during_the_handshake_ends_it() {
     let (heard, hears) = mpsc::channel();
-    // the test may have seen enough and be gone
+    // The test may have seen enough and be gone.
     let mute = Server::start(move |_| heard.send(()).unwrap_or(()));
     let line = format!("{} --timeout 1h -q --json", mute.address);
     let child = command().args(line.split(' ')).spawn().unwrap();

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use polyport_examples::clock::Clock;
 use polyport_protocol::{
     Code, Decoder, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, Nanos, Role,
 };
+use polyport_tools::clock::Clock;
 
 /// A server that lives as long as the value.
 pub(crate) struct Server {
@@ -56,7 +56,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // a panic in the server must fail the test; while one is under way a second would abort it
+        // A panic in the server must fail the test; while one is under way a second would abort it.
         let result = self.thread.take().map(JoinHandle::join);
         assert!(thread::panicking() || !matches!(result, Some(Err(_))), "the server panicked");
     }
@@ -92,12 +92,12 @@ impl Exchange<'_> {
         self.socket.send_to(datagram, self.from).unwrap();
     }
 
-    /// The same from another socket, so from another port.
+    /// Sends a datagram to the client from another socket, so from another port.
     pub(crate) fn send_from(&self, other: &UdpSocket, datagram: &[u8]) {
         other.send_to(datagram, self.from).unwrap();
     }
 
-    /// The same, after some time.
+    /// Sends a datagram to the client after `delay`.
     pub(crate) fn send_later(&mut self, delay: Duration, datagram: &[u8]) {
         let at = self.now + u64::try_from(delay.as_nanos()).unwrap();
         self.later.push((at, datagram.to_vec(), self.from));

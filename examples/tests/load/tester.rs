@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
+use polyport_tools::load::json::LoadReport;
 use serde_json::Value;
 
 /// What a run left behind.
@@ -36,7 +37,13 @@ pub(crate) fn measure(targets: impl std::fmt::Display, more: &str) -> Value {
 
 impl Ran {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+        let read = |error| panic!("{error}: {}", self.stdout);
+        let object: Value = serde_json::from_str(&self.stdout).unwrap_or_else(read);
+        // It has exactly the fields of the type, and so those of its schema.
+        let typed: LoadReport =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {object}"));
+        assert_eq!(serde_json::to_value(typed).unwrap(), object);
+        object
     }
 }
 

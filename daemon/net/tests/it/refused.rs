@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use polyport_net::{SendBatch, Source, Transmit};
+use polyport_net::{SendBatch, SendMessage, Source};
 
 use crate::support::{Receiver, V4, V6, address, bind, plain, provoke};
 
@@ -10,7 +10,7 @@ use crate::support::{Receiver, V4, V6, address, bind, plain, provoke};
 fn send_all(
     send: &mut SendBatch,
     from: &polyport_net::UdpSocket,
-    messages: &[Transmit<'_>],
+    messages: &[SendMessage<'_>],
 ) -> Vec<(usize, i32)> {
     let (mut next, mut failed) = (0, Vec::new());
     while next < messages.len() {
@@ -80,7 +80,7 @@ fn a_source_that_cannot_be_is_one_messages_error() {
     let (server, client) = (bind(V4), bind("0.0.0.0:0"));
     let parts = [IoSlice::new(b"x")];
     let good = plain(address(&server), &parts);
-    let from = |ip: &str| Transmit { from: Some(Source { ip: ip.parse().unwrap(), ifindex: 0 }), ..good };
+    let from = |ip: &str| SendMessage { from: Some(Source { ip: ip.parse().unwrap(), ifindex: 0 }), ..good };
     // no route leads from an address that is not ours; a family that is not the socket's the crate itself refuses
     for (bad, errno) in [("192.0.2.77", libc::ENETUNREACH), ("::1", libc::EINVAL)] {
         let mut send = SendBatch::new(8);

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
-use polyport_net::{Cast, Pktinfo, SendBatch, SocketOptions, Source, Transmit, interface_index};
+use polyport_net::{Cast, Pktinfo, SendBatch, SendMessage, SocketOptions, Source, interface_index};
 
 use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
 
@@ -25,7 +25,7 @@ fn a_wildcard_socket_answers_from_the_address_asked() {
         assert_ne!(local.ifindex, 0);
 
         let parts = [IoSlice::new(b"me")];
-        let answer = Transmit { from: local.reply_source(), ..plain(meta.peer, &parts) };
+        let answer = SendMessage { from: local.reply_source(), ..plain(meta.peer, &parts) };
         let mut send = SendBatch::new(4);
         assert_eq!(send.send(&server, &[answer]).unwrap(), 1, "sendmsg");
         assert_eq!(send.send(&server, &[answer; 2]).unwrap(), 2, "sendmmsg");
@@ -42,7 +42,7 @@ fn each_message_of_a_batch_has_its_own_source() {
     let parts = [IoSlice::new(b"x")];
     let from = |ip: &str| Some(Source { ip: ip.parse().unwrap(), ifindex: 0 });
     let to = address(&client);
-    let messages = ["127.0.0.5", "127.0.0.6"].map(|ip| Transmit { from: from(ip), ..plain(to, &parts) });
+    let messages = ["127.0.0.5", "127.0.0.6"].map(|ip| SendMessage { from: from(ip), ..plain(to, &parts) });
     let messages = [messages[0], plain(to, &parts), messages[1], messages[0]];
     assert_eq!(SendBatch::new(4).send(&server, &messages).unwrap(), 4);
     let mut receiver = Receiver::default();
@@ -85,7 +85,7 @@ fn congestion_bits_and_hop_limit_arrive() {
         client.set_ttl(7).unwrap();
         let parts = [IoSlice::new(b"x")];
         for ecn in [1, 2, 3, 0] {
-            let message = Transmit { ecn, ..plain(address(&server), &parts) };
+            let message = SendMessage { ecn, ..plain(address(&server), &parts) };
             SendBatch::new(1).send(&client, &[message]).unwrap();
             let (meta, _) = Receiver::default().one(&server);
             assert_eq!((meta.ecn, meta.hop_limit, meta.control_truncated), (ecn, Some(7), false));

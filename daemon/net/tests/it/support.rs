@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use polyport_net::{RecvBatch, RecvMeta, SlotLayout, SocketOptions, Transmit, UdpSocket, wait_readable};
+use polyport_net::{RecvBatch, RecvMeta, SendMessage, SlotLayout, SocketOptions, UdpSocket, wait_readable};
 
 pub(crate) const V4: &str = "127.0.0.1:0";
 pub(crate) const V6: &str = "[::1]:0";
@@ -38,8 +38,8 @@ pub(crate) fn provoke(socket: &UdpSocket, mut send: impl FnMut()) {
     assert!(told, "nothing came");
 }
 
-pub(crate) fn plain<'a>(to: SocketAddr, parts: &'a [IoSlice<'a>]) -> Transmit<'a> {
-    Transmit { to, from: None, parts, segment: None, ecn: 0 }
+pub(crate) fn plain<'a>(to: SocketAddr, parts: &'a [IoSlice<'a>]) -> SendMessage<'a> {
+    SendMessage { to, from: None, parts, segment: None, ecn: 0 }
 }
 
 /// Runs `test` of this binary again in a network namespace of its own, and panics if it fails there. The namespace has an

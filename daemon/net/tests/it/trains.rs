@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice};
 use std::num::NonZeroU16;
 
-use polyport_net::{MAX_SEGMENTS, SendBatch, Transmit, UdpSocket};
+use polyport_net::{MAX_SEGMENTS, SendBatch, SendMessage, UdpSocket};
 
 use crate::support::{Receiver, V4, V6, address, bind, plain};
 
@@ -12,7 +12,7 @@ const SEGMENT: NonZeroU16 = NonZeroU16::new(1000).unwrap();
 fn send_train(from: &UdpSocket, to: &UdpSocket, payload: &[u8]) -> std::io::Result<usize> {
     let (head, tail) = payload.split_at(payload.len() / 3);
     let parts = [IoSlice::new(head), IoSlice::new(tail)];
-    let message = Transmit { segment: Some(SEGMENT), ..plain(address(to), &parts) };
+    let message = SendMessage { segment: Some(SEGMENT), ..plain(address(to), &parts) };
     SendBatch::new(4).send(from, &[message])
 }
 
@@ -62,7 +62,7 @@ fn the_longest_train_passes_and_mixes_with_plain_messages() {
     let train = vec![1; 1000 * MAX_SEGMENTS];
     let (train, lone) = ([IoSlice::new(&train)], [IoSlice::new(b"lone")]);
     let to = address(&server);
-    let train = Transmit { segment: Some(SEGMENT), ..plain(to, &train) };
+    let train = SendMessage { segment: Some(SEGMENT), ..plain(to, &train) };
     assert_eq!(SendBatch::new(4).send(&client, &[plain(to, &lone), train, plain(to, &lone)]).unwrap(), 3);
     let mut expected = vec![1000; MAX_SEGMENTS];
     expected.insert(0, 4);

@@ -8,7 +8,7 @@ use crate::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use crate::reactor::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 use mio::net::UnixStream;
 use mio::{Events, Poll};
-use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SlotLayout, Source, Transmit, UdpSocket};
+use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
 use std::io::{self, Read};
 use std::time::Duration;
 
@@ -165,8 +165,8 @@ impl Io for MioIo {
 }
 
 #[inline]
-fn transmit<'a>(message: &Message<'a>) -> Transmit<'a> {
-    Transmit {
+fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
+    SendMessage {
         to: *message.to,
         from: message.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
         parts: message.parts,

@@ -1,0 +1,48 @@
+//! What a request tells its user while it lasts.
+
+use polyport_net::UdpSocket;
+use polyport_protocol::Nanos;
+use polyport_terminal::say;
+
+use crate::text::seconds;
+
+/// Tells the user what goes on, while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    quiet: bool,
+    told_address: bool,
+}
+
+impl Progress {
+    /// Says nothing if `quiet`.
+    #[must_use]
+    pub const fn new(quiet: bool) -> Self {
+        Self { quiet, told_address: false }
+    }
+
+    /// The socket's own address before anything is sent.
+    pub fn before(&self, socket: &UdpSocket) {
+        self.address(socket, "before");
+    }
+
+    /// A transmission has left, and its answer is waited for.
+    pub fn sent(&mut self, socket: &UdpSocket, wait: Nanos) {
+        if !self.told_address {
+            self.told_address = true;
+            self.address(socket, "after");
+        }
+        if !self.quiet {
+            say(format_args!("Waiting up to {} for a reply", seconds(wait)));
+        }
+    }
+
+    fn address(self, socket: &UdpSocket, when: &str) {
+        if self.quiet {
+            return;
+        }
+        match socket.local_addr() {
+            Ok(address) => say(format_args!("my address: {address} {when}")),
+            Err(error) => say(format_args!("my address: unknown {when} ({error})")),
+        }
+    }
+}
