@@ -121,6 +121,7 @@ impl Bench {
         };
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);
+        self.world().journal.own.insert(bind.local);
         let ledger = &mut self.world().journal.ledgers[socket.0];
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {
@@ -148,13 +149,20 @@ impl Bench {
 
     /// One datagram with a command for `moody`.
     pub(crate) fn command(&mut self, to: SocketId, after_ns: u64, from: u16, command: u8) {
+        self.forge(to, after_ns, peer(false, from), IpAddr::V4(ASKED), command);
+    }
+
+    /// One datagram from an address, to an address, that the scenario chooses; `command` is for `moody`.
+    pub(crate) fn forge(
+        &mut self,
+        to: SocketId,
+        after_ns: u64,
+        peer: SocketAddr,
+        destination: IpAddr,
+        command: u8,
+    ) {
         let id = self.id();
-        let datagram = Datagram {
-            id,
-            peer: peer(false, from),
-            destination: IpAddr::V4(ASKED),
-            payload: payload(id, command, 32),
-        };
+        let datagram = Datagram { id, peer, destination, payload: payload(id, command, 32) };
         self.world().arrive(to, after_ns, datagram);
     }
 
@@ -186,7 +194,13 @@ impl Bench {
     /// The same, for scenarios, which fail at once.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
-        if let Err(error) = self.run() {
+        let result = self.run();
+        self.expect(result);
+    }
+
+    #[track_caller]
+    fn expect(&mut self, result: Result<(), String>) {
+        if let Err(error) = result {
             let tail = self.world().journal.tail();
             panic!("{error}\n{tail}");
         }
