@@ -77,7 +77,7 @@ impl Default for Bind<'_> {
 }
 
 /// The address a scenario's listeners are bound to.
-const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+pub(crate) const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// A loop that is not done after so many turns never will be.
 const MANY_TURNS: u32 = 200_000;
 /// How long a run goes on after the last thing happened in the world: longer than any delay, and than the
@@ -198,12 +198,44 @@ impl Bench {
         self.expect(result);
     }
 
+    /// Turns until nothing will ever happen again, which [`Self::settle`] does not wait for: a timer that goes on
+    /// fails this.
+    #[track_caller]
+    pub(crate) fn fall_silent(&mut self) {
+        for _ in 0..MANY_TURNS {
+            let result = self.turn().map(drop);
+            self.expect(result);
+            if std::mem::take(&mut self.world().idle) {
+                return;
+            }
+        }
+        self.expect(Err("the loop does not fall silent".to_owned()));
+    }
+
     #[track_caller]
     fn expect(&mut self, result: Result<(), String>) {
         if let Err(error) = result {
             let tail = self.world().journal.tail();
             panic!("{error}\n{tail}");
         }
+    }
+
+    /// Turns until so many datagrams of a listener wait to be sent, and nothing else waits for anything.
+    #[track_caller]
+    pub(crate) fn settle_but_waiting(&mut self, of: SocketId, datagrams: u64) {
+        for _ in 0..MANY_TURNS {
+            let result = self.turn().map(drop);
+            self.expect(result);
+            if std::mem::take(&mut self.world().idle) {
+                break;
+            }
+        }
+        assert_eq!(self.waiting(of), datagrams, "datagrams wait");
+    }
+
+    /// Datagrams of a listener that wait to be sent.
+    pub(crate) fn waiting(&self, of: SocketId) -> u64 {
+        self.reactor.reports().nth(of.0).unwrap().waiting
     }
 
     /// The counters of a listener.
