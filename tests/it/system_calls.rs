@@ -2,6 +2,7 @@
 
 use crate::polyport;
 use polyport_tests::strace::{Strace, Trace};
+use polyport_tests::wait;
 use polyport_tests::{Client, Daemon};
 use std::io::IoSlice;
 use std::num::NonZeroU16;
@@ -78,7 +79,11 @@ fn a_single_datagram_costs_three_calls() {
         let client = Client::of(([127, 0, 0, 1], daemon.addresses()[0].port()).into());
         let trace = traced(&daemon, "all", || {
             daemon.process.thaw();
-            (0..EXCHANGES).for_each(|n| client.expect_echo(n.to_string().as_bytes()));
+            for n in 0..EXCHANGES {
+                client.expect_echo(n.to_string().as_bytes());
+                // Or the next one is there before a look for more, which then is not in vain.
+                wait::until("a daemon that waits", || daemon.is_asleep());
+            }
         });
         let Some(trace) = trace else { return };
         expect_calls(&trace, &RECEIVE, EXCHANGES + 1);
