@@ -70,6 +70,19 @@ fn an_answer_among_others_is_not_sent_to_a_listener_either() {
     }
 }
 
+/// Answers that are not the bytes that came.
+#[test]
+fn the_length_of_a_forged_datagram_is_not_told() {
+    let length = [("reply", "length".to_owned())];
+    for n in [1, 2, 20] {
+        let (mut bench, ..) = bench(Kind::Echo, false);
+        let (told, _) = bench.listen(&Bind { options: &length, ..Bind::default() });
+        forged(&mut bench, told, ECHO, n);
+        bench.settle();
+        assert_eq!(bench.counters(told).dropped(DropReason::OwnListener), n as u64);
+    }
+}
+
 #[test]
 fn an_answer_that_waits_is_dropped_before_it_does() {
     let (mut bench, moody, _) = bench(Kind::Moody, false);
