@@ -1,11 +1,13 @@
 //! Binding: exact, all or nothing, and loud when it cannot be.
 
 use crate::polyport;
+#[cfg(target_os = "linux")]
+use polyport_tests::network::{Network, WIRE};
 use polyport_tests::process::Process;
 use polyport_tests::tool::{root, skip};
 use polyport_tests::{Client, ports};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
@@ -29,6 +31,31 @@ fn a_wildcard_listener_over_ipv6_answers_from_the_address_that_was_asked() {
     let port = daemon.addresses()[0].port();
     Client::of((Ipv6Addr::LOCALHOST, port).into()).expect_echo(b"to me, from you");
     assert!(daemon.process.stdout().contains(&format!("nc -u -w1 ::1 {port}")));
+}
+
+/// A link-local address means nothing without its interface, and a peer whose own address is a global one does not bring
+/// it: the answer leaves by the interface that was asked.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wildcard_listener_answers_from_a_link_local_address_by_the_interface_that_was_asked() {
+    let Some(network) = Network::new() else { return };
+    let link_local = "fe80::77".parse::<Ipv6Addr>().unwrap();
+    network.here.ip(&["address", "add", "fe80::77/64", "dev", WIRE, "nodad"]);
+    let daemon = network.here.launch(env!("CARGO_BIN_EXE_polyport-under-test")).listen("[::]:0=echo").serve();
+    let port = daemon.addresses()[0].port();
+    network.there.inside(|| {
+        let interface =
+            rustix::net::netdevice::name_to_index(UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap(), WIRE);
+        let server = SocketAddrV6::new(link_local, port, 0, interface.unwrap());
+        Client::from("[fd77::2]:0".parse().unwrap(), server.into()).expect_echo(b"to me, from you");
+    });
+    let served = daemon.stop();
+    assert_eq!(
+        (served.sent("echo", "sent"), served.sent("echo", "dropped")),
+        (1, 0),
+        "{}",
+        served.line("echo")
+    );
 }
 
 /// R25: a wildcard of one family leaves the port of the other alone.

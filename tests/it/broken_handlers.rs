@@ -38,6 +38,27 @@ fn a_panic_is_logged_with_its_place_and_costs_only_that_datagram() {
     assert_eq!((served.received("other", "replied"), served.counted("other", "faults")), (1, 0));
 }
 
+/// An error is no break: what was queued leaves, the handler stays, and the closing report says how often.
+#[test]
+fn a_handler_that_reports_errors_stays_and_they_are_counted() {
+    const CALLS: usize = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("unwell"), &[], dir.path(), "unwell") else { return };
+    let listen = spec("127.0.0.1:0", &library) + ",name=unwell";
+    let daemon = polyport().listen(listen).listen("127.0.0.1:0=echo,name=well").serve();
+    let (unwell, well) = (daemon.client(0), daemon.client(1));
+    for call in 0..CALLS {
+        unwell.expect_echo(format!("call {call}").as_bytes());
+        well.expect_echo(b"fine");
+    }
+    let served = daemon.stop();
+    let report = &served.finished.stdout;
+    assert!(report.contains(&format!("  handler errors {CALLS}\n")), "{report}");
+    assert_eq!(report.matches("handler errors").count(), 1, "{report}");
+    assert_eq!((served.counted("unwell", "errors"), served.counted("unwell", "faults")), (CALLS as u64, 0));
+    assert_eq!(served.sent("unwell", "sent"), CALLS as u64);
+}
+
 #[test]
 fn a_panic_in_drop_after_a_panic_is_survived() {
     let mut daemon = with_panics("").serve();

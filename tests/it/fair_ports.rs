@@ -2,9 +2,13 @@
 
 use crate::polyport;
 use polyport_tests::plugins::{compile_c, fixture, spec};
+#[cfg(target_os = "linux")]
+use polyport_tests::strace::{Strace, Trace};
+#[cfg(target_os = "linux")]
+use polyport_tests::wait;
 use polyport_tests::{Client, DEADLINE, ports, scale};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -101,6 +105,48 @@ fn ready_ports_take_turns() {
         answered.insert(from.port(), had + 1);
     }
     assert_eq!(daemon.stop().received("range", "replied"), u64::from(ports) * EACH as u64);
+}
+
+/// One call tells of 1024 ready sockets. When more are ready, all are known before any is visited a second time: no port
+/// is asked twice before each was asked once.
+#[cfg(target_os = "linux")]
+#[test]
+fn more_ready_ports_than_one_wait_tells_of_take_turns_too() {
+    const PORTS: u16 = 1500;
+    /// A visit that takes all it may goes on later, and does not wait for an event.
+    const VISIT: usize = 2;
+    const VISITS: usize = 3;
+    let first = ports::free_range(&[CROWD], PORTS, 10_000);
+    let config = format!(
+        "[limits]\nvisit_datagrams = {VISIT}\n[[listen]]\nname = \"range\"\nbind = \"{CROWD}:{first}-{}\"\n\
+         plugin = \"echo\"\n",
+        first + PORTS - 1
+    );
+    let daemon = polyport().config(&config).serve();
+    let socket = UdpSocket::bind((LOCALHOST, 0)).unwrap();
+    daemon.process.freeze();
+    let Some(strace) = Strace::attach(&daemon, "recvmmsg,recvmsg,recvfrom", &[]) else { return };
+    for number in 0..VISIT * VISITS {
+        for port in first..first + PORTS {
+            socket.send_to(&number.to_be_bytes(), (CROWD, port)).unwrap();
+        }
+    }
+    daemon.process.thaw();
+    let all = usize::from(PORTS) * VISITS;
+    wait::until("every datagram is taken", || descriptors(&strace.so_far()).len() >= all);
+    let order = descriptors(&strace.detach());
+    for (round, visited) in order.chunks(usize::from(PORTS)).enumerate() {
+        let distinct: BTreeSet<&str> = visited.iter().map(String::as_str).collect();
+        assert_eq!(distinct.len(), usize::from(PORTS), "ports that were visited in round {}", round + 1);
+    }
+    assert_eq!(daemon.stop().received("range", "received"), (all * VISIT) as u64);
+}
+
+/// The descriptors of the calls that brought something, in order: "12  recvmmsg(7, ... = 1".
+#[cfg(target_os = "linux")]
+fn descriptors(trace: &Trace) -> Vec<String> {
+    let lines = trace.text().lines().filter(|line| !line.contains(" = -1 ") && line.contains(" = "));
+    lines.filter_map(|line| Some(line.split_once('(')?.1.split_once(',')?.0.to_owned())).collect()
 }
 
 /// R5: a handler that takes its time is named and counted, and the others are served between its calls.

@@ -79,7 +79,7 @@ impl Default for Bind<'_> {
 }
 
 /// The address a scenario's listeners are bound to.
-const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+pub(crate) const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// A loop that is not done after so many turns never will be.
 const MANY_TURNS: u32 = 200_000;
 /// How long a run goes on after the last thing happened in the world: longer than any delay, and than the
@@ -124,6 +124,7 @@ impl Bench {
         };
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);
+        self.world().journal.own.push(bind.local);
         let ledger = &mut self.world().journal.ledgers[socket.0];
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {
@@ -158,13 +159,20 @@ impl Bench {
 
     /// One datagram with a command for `moody`.
     pub(crate) fn command(&mut self, to: SocketId, after_ns: u64, from: u16, command: u8) {
+        self.forge(to, after_ns, peer(false, from), IpAddr::V4(ASKED), command);
+    }
+
+    /// One datagram from an address, to an address, that the scenario chooses; `command` is for `moody`.
+    pub(crate) fn forge(
+        &mut self,
+        to: SocketId,
+        after_ns: u64,
+        peer: SocketAddr,
+        destination: IpAddr,
+        command: u8,
+    ) {
         let id = self.id();
-        let datagram = Datagram {
-            id,
-            peer: peer(false, from),
-            destination: IpAddr::V4(ASKED),
-            payload: payload(id, command, 32),
-        };
+        let datagram = Datagram { id, peer, destination, payload: payload(id, command, 32) };
         self.world().arrive(to, after_ns, datagram);
     }
 
@@ -198,10 +206,48 @@ impl Bench {
     /// The same, for scenarios, which fail at once.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
-        if let Err(error) = self.run() {
+        let result = self.run();
+        self.expect(result);
+    }
+
+    /// Turns until nothing will ever happen again, which [`Self::settle`] does not wait for: a timer that goes on
+    /// fails this.
+    #[track_caller]
+    pub(crate) fn fall_silent(&mut self) {
+        for _ in 0..MANY_TURNS {
+            let result = self.turn().map(drop);
+            self.expect(result);
+            if std::mem::take(&mut self.world().idle) {
+                return;
+            }
+        }
+        self.expect(Err("the loop does not fall silent".to_owned()));
+    }
+
+    #[track_caller]
+    fn expect(&mut self, result: Result<(), String>) {
+        if let Err(error) = result {
             let tail = self.world().journal.tail();
             panic!("{error}\n{tail}");
         }
+    }
+
+    /// Turns until so many datagrams of a listener wait to be sent, and nothing else waits for anything.
+    #[track_caller]
+    pub(crate) fn settle_but_waiting(&mut self, of: SocketId, datagrams: u64) {
+        for _ in 0..MANY_TURNS {
+            let result = self.turn().map(drop);
+            self.expect(result);
+            if std::mem::take(&mut self.world().idle) {
+                break;
+            }
+        }
+        assert_eq!(self.waiting(of), datagrams, "datagrams wait");
+    }
+
+    /// Datagrams of a listener that wait to be sent.
+    pub(crate) fn waiting(&self, of: SocketId) -> u64 {
+        self.reactor.reports().nth(of.0).unwrap().waiting
     }
 
     /// The counters of a listener.

@@ -60,7 +60,7 @@ fn run(seed: u64) -> Result<Counters, String> {
 
 /// Removes a listener and checks its last books.
 fn remove(bench: &mut Bench, token: Token) -> Result<Counters, String> {
-    let Removed { name, counters, socket: at, .. } =
+    let Removed { name, local, counters, socket: at, .. } =
         bench.reactor.remove(token).ok_or("it is gone already")?;
     assert_eq!(at.0, socket(&name));
     if bench.reactor.remove(token).is_some() {
@@ -73,6 +73,8 @@ fn remove(bench: &mut Bench, token: Token) -> Result<Counters, String> {
     let journal = &bench.world().journal;
     agree(&journal.ledgers[at.0], &counters).map_err(|error| format!("{name}: {error}"))?;
     bench.world().release(at);
+    let own = &mut bench.world().journal.own;
+    own.iter().position(|other| *other == local).map(|one| own.swap_remove(one));
     Ok(counters)
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 const MS: u64 = 1_000_000;
 pub(crate) const PANIC: u8 = 1;
 const PANIC_IN_TIMER: u8 = 7;
+const PANIC_IN_A_SECOND: u8 = 10;
 
 const MOODY: Bind<'_> = Bind {
     kind: Kind::Moody,
@@ -96,6 +97,20 @@ fn a_socket_that_waits_to_be_looked_at_again_survives_a_break() {
     bench.settle();
     assert_eq!(bench.counters(moody).received, 9);
     assert_eq!(bench.counters(moody).faults, 1);
+}
+
+/// Its timers were wishes of the one that is gone: the next one would not know them.
+#[test]
+fn the_handler_that_follows_a_broken_one_does_not_get_its_timers() {
+    let mut bench = Bench::new(&Setup::default());
+    let (moody, _) = bench.listen(&MOODY);
+    bench.command(moody, 0, 1, PANIC_IN_A_SECOND);
+    bench.command(moody, MS, 1, PANIC);
+    bench.burst(moody, 900 * MS, 1, 1);
+    bench.burst(moody, 1500 * MS, 1, 1);
+    bench.settle();
+    let counters = bench.counters(moody);
+    assert_eq!((counters.faults, counters.restarts, counters.sent), (1, 1, 2));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What went in and what came out, checked while it happens. The first thing that is wrong is kept.
 
 use crate::faults::SEND_ERRORS;
-use crate::peers::{NUMBER, number};
+use crate::peers::{NUMBER, is_unsolicited, number};
 use crate::world::Datagram;
 use polyport::exchange::ReplySource;
 use polyport::metrics::DropReason;
@@ -18,6 +18,8 @@ pub(crate) struct Request {
     payload: Vec<u8>,
     /// The handler never sees it.
     pub(crate) refused: bool,
+    /// It pretends to come from one of our own listeners.
+    forged: bool,
     /// Answers that left, and answers that an errno killed.
     pub(crate) answers: usize,
 }
@@ -26,6 +28,7 @@ pub(crate) struct Request {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) delivered: u64,
+    pub(crate) delivered_bytes: u64,
     pub(crate) port_zero: u64,
     pub(crate) truncated: u64,
     pub(crate) kernel_drops: u64,
@@ -35,6 +38,8 @@ pub(crate) struct Ledger {
     /// Receive calls.
     pub(crate) calls: u64,
     pub(crate) sent: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) segments_refused: u64,
     pub(crate) killed: BTreeMap<DropReason, u64>,
     /// Answers a datagram may get.
     pub(crate) most_answers: usize,
@@ -56,6 +61,8 @@ type Entry = (&'static str, usize, u64, u64);
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) ledgers: Vec<Ledger>,
+    /// Where the listeners are bound.
+    pub(crate) own: Vec<SocketAddr>,
     pub(crate) requests: BTreeMap<u64, Request>,
     /// Most datagrams of a visit, the bound of I3.
     pub(crate) visit: usize,
@@ -126,11 +133,14 @@ impl Journal {
         self.ledgers[at].receive_errors += 1;
     }
 
-    pub(crate) fn delivered(&mut self, at: usize, d: &Datagram, asked: Option<ReplySource>, truncated: bool) {
+    /// A datagram reached the reactor, so many of its bytes.
+    pub(crate) fn delivered(&mut self, at: usize, d: &Datagram, asked: Option<ReplySource>, bytes: usize) {
+        let truncated = bytes < d.payload.len();
         self.note("delivered", at, d.id, u64::try_from(d.payload.len()).unwrap());
         self.progress += 1;
         let ledger = &mut self.ledgers[at];
         ledger.delivered += 1;
+        ledger.delivered_bytes += u64::try_from(bytes).unwrap();
         ledger.truncated += u64::from(truncated);
         ledger.port_zero += u64::from(!truncated && d.peer.port() == 0);
         let refused = truncated || d.peer.port() == 0;
@@ -138,7 +148,8 @@ impl Journal {
             self.tiny.insert((at, d.peer), d.id);
         }
         let (peer, payload) = (d.peer, d.payload.clone());
-        let request = Request { socket: at, peer, asked, payload, refused, answers: 0 };
+        let forged = self.own.contains(&d.peer);
+        let request = Request { socket: at, peer, asked, payload, refused, forged, answers: 0 };
         if self.requests.insert(d.id, request).is_some() {
             self.fail(format!("datagram {} was delivered twice", d.id));
         }
@@ -168,6 +179,7 @@ impl Journal {
         for payload in datagrams(message) {
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
+            self.ledgers[at].sent_bytes += u64::try_from(payload.len()).unwrap();
             self.left.push((at, *message.to, payload));
         }
     }
@@ -179,6 +191,7 @@ impl Journal {
         } else if message.segment.is_some() && SEGMENT_ERRORS.contains(&errno) {
             // The kernel does not want it in one piece: its datagrams come again one by one.
             self.check_resume(at, message);
+            self.ledgers[at].segments_refused += 1;
             self.ledgers[at].resume_at = Some(head(message));
         } else if let Some((_, reason)) = SEND_ERRORS.iter().find(|(e, _)| *e == errno) {
             self.check_resume(at, message);
@@ -209,6 +222,10 @@ impl Journal {
         let wrong = [
             (request.socket != at, "by another listener"),
             (request.refused, "though it was refused"),
+            (
+                request.forged && !is_unsolicited(&request.payload),
+                "though it would come back to a listener (I6)",
+            ),
             (request.peer != *message.to, "to another peer"),
             (request.asked != message.from.copied(), "from an address that was not asked (I7)"),
             (request.payload != payload, "with other bytes"),

@@ -9,8 +9,12 @@
 //! oracle     the invariants after every turn and at the end
 //! bench      a reactor on a world, with listeners
 //! seeded     a thousand random runs
+//! visits     how much one takes, and when it ends
 //! errnos     every line of the errno table, and partial sends, by hand
 //! fairness   budget, rounds, batches, deadlines
+//! own        what would come back to one of our own listeners
+//! backlog    what a socket did not take, filled and drained again
+//! broken     sockets that turn out to be none, at each place that can meet it
 //! polled     listeners that are visited instead of watched
 //! trains     runs of equal datagrams, in and out
 //! handlers   what a handler of bad character costs
@@ -20,7 +24,11 @@
 //! `POLYPORT_SEEDS=100000 cargo test -p polyport-tests --test sim` runs longer, `POLYPORT_SEED=n` replays one.
 
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod broken;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
@@ -36,6 +44,8 @@ mod journal;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod own;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod polled;
@@ -43,5 +53,7 @@ mod polled;
 mod seeded;
 #[cfg(test)]
 mod trains;
+#[cfg(test)]
+mod visits;
 #[cfg(test)]
 mod world;

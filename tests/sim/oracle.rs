@@ -53,6 +53,10 @@ impl Oracle {
                 return Err(format!("listener {at} is stuck: {waiting} datagrams wait to be sent"));
             }
             let journal = &reactor.io_mut().journal;
+            let (seen, all) = (counters.kernel_drops, journal.ledgers[at].kernel_drops);
+            if seen != all {
+                return Err(format!("kernel drops: the reactor saw {seen} of {all} while it served"));
+            }
             let silent = |request: &&crate::journal::Request| {
                 request.socket == at && !request.refused && request.answers == 0
             };
@@ -73,7 +77,10 @@ pub(crate) fn socket(listener: &str) -> usize {
 pub(crate) fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> {
     let pairs = [
         ("received", counters.received, ledger.delivered),
+        ("received bytes", counters.received_bytes, ledger.delivered_bytes),
         ("sent", counters.sent, ledger.sent),
+        ("sent bytes", counters.sent_bytes, ledger.sent_bytes),
+        ("segmented messages refused", counters.segments_refused, ledger.segments_refused),
         ("receive errors", counters.receive_errors, ledger.receive_errors),
         ("source port 0", counters.dropped(DropReason::SourcePortZero), ledger.port_zero),
         ("truncated", counters.dropped(DropReason::Truncated), ledger.truncated),
@@ -98,10 +105,14 @@ pub(crate) fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> 
 /// What a plugin promises, in numbers. `silent` is how many admitted datagrams got no answer at all.
 fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
     let admitted = c.received - c.dropped(DropReason::SourcePortZero) - c.dropped(DropReason::Truncated);
-    let lost = c.dropped(DropReason::BacklogFull)
-        + c.dropped(DropReason::NoRoom)
-        + c.dropped(DropReason::DelayFull)
-        + c.dropped(DropReason::OwnListener);
+    let lost = [
+        DropReason::BacklogFull,
+        DropReason::NoRoom,
+        DropReason::DelayFull,
+        DropReason::OwnListener,
+        DropReason::SocketBroken,
+    ];
+    let lost = lost.map(|reason| c.dropped(reason)).iter().sum::<u64>();
     let equations = match kind {
         Kind::Echo => [
             ("every admitted datagram is queued once", admitted, c.queued),

@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(crate) const NUMBER: usize = 8;
 /// Byte that the test plugin `moody` obeys; the others do not look at it.
 const COMMAND_AT: usize = NUMBER;
+/// The command that has `moody` answer when a timer fires.
+pub(crate) const LATER: u8 = 6;
 /// Largest UDP payload over IPv4, bytes.
 const LARGEST: usize = 65_507;
 
@@ -26,6 +28,11 @@ pub(crate) fn payload(id: u64, command: u8, len: usize) -> Vec<u8> {
 /// The number of a payload that has room for one.
 pub(crate) fn number(payload: &[u8]) -> Option<u64> {
     payload.first_chunk::<NUMBER>().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Whether `moody` answers a payload by a timer, and so by a datagram that answers none in the books of the host.
+pub(crate) fn is_unsolicited(payload: &[u8]) -> bool {
+    payload.get(COMMAND_AT) == Some(&LATER)
 }
 
 /// Peer `index`: an address and a port of its own.

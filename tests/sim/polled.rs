@@ -76,6 +76,29 @@ fn a_full_socket_is_watched_for_room_and_keeps_the_order() {
     assert_eq!(answered.len() as u64, MANY as u64 - bench.counters(echo).dropped(DropReason::BacklogFull));
 }
 
+/// Room to send is told by an event, and a polled socket has none.
+#[test]
+fn who_waits_for_room_is_not_polled_however_busy_it_is() {
+    let limits = Limits { backlog_datagrams: 2 * MANY, ..setup().limits };
+    let mut bench = Bench::new(&Setup { limits, ..setup() });
+    let (echo, _) = bench.listen(&Bind::default());
+    bench.burst(echo, 0, 1, MANY);
+    until_polled(&mut bench, echo);
+    bench.world().fill(echo, 2);
+    let mut turns = 0;
+    while bench.counters(echo).received < MANY as u64 {
+        bench.turn().unwrap();
+        if bench.waiting(echo) > 0 {
+            assert!(bench.world().watches_room(echo), "nobody tells of room, turn {turns}");
+            turns += 1;
+        }
+    }
+    assert!(turns > MANY / 2, "{turns} turns");
+    bench.world().open(echo, 20_000, 2 * MANY);
+    bench.settle();
+    assert_eq!(bench.answered(echo), (1..=MANY as u64).collect::<Vec<_>>());
+}
+
 #[test]
 fn an_error_that_stays_is_waited_for_and_not_polled() {
     let mut bench = Bench::new(&setup());

@@ -3,6 +3,7 @@
 
 use crate::bench::{Bench, Bind, Setup};
 use crate::faults::SEND_ERRORS;
+use crate::peers::peer;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
@@ -96,6 +97,46 @@ fn any_other_errno_costs_the_run_and_no_more() {
         bench.settle();
         assert_eq!(bench.answered(echo), (11..=20).collect::<Vec<_>>(), "errno {errno}");
         assert_eq!(bench.counters(echo).dropped(reason), 10, "errno {errno}");
+    }
+}
+
+/// Of what waited, a run is sent as one message, which is refused; its datagrams leave one by one, and some find no
+/// room. They are what waits from then on.
+#[test]
+fn a_refused_run_of_a_backlog_of_which_some_leave_is_not_sent_twice() {
+    for room in 1..8 {
+        let mut bench = bench(false);
+        let (echo, _) = bench.listen(&Bind::default());
+        bench.world().fill(echo, 0);
+        bench.burst(echo, 0, 2, 2);
+        bench.burst(echo, 0, 1, 10);
+        bench.settle_but_waiting(echo, 12);
+        bench.world().script(echo).sends.extend([Some(libc::EMSGSIZE), None, None, Some(libc::EMSGSIZE)]);
+        // The run of two, and some of that of ten.
+        bench.world().open(echo, 1_000_000, 2 + room);
+        bench.settle_but_waiting(echo, 10 - room as u64);
+        assert_eq!(bench.answered(echo), numbers(2 + room as u64));
+        bench.world().open(echo, 1_000_000, 100);
+        bench.settle();
+        assert_eq!(bench.answered(echo), numbers(12), "room {room}");
+        assert_eq!(bench.counters(echo).segments_refused, 2, "room {room}");
+    }
+}
+
+/// A wildcard listener answers from the address that was asked: answers from two addresses are no run.
+#[test]
+fn one_peer_that_asks_two_addresses_is_answered_from_both() {
+    for trains in [false, true] {
+        let mut bench = bench(trains);
+        let (echo, _) = bench.listen(&Bind { local: "0.0.0.0:7".parse().unwrap(), ..Bind::default() });
+        let addresses = ["198.51.100.1", "198.51.100.2"].map(|ip| ip.parse().unwrap());
+        for n in 0..20 {
+            bench.forge(echo, 0, peer(false, 1), addresses[n / 5 % 2], 0);
+        }
+        // The journal watches I7.
+        bench.settle();
+        assert_eq!(bench.answered(echo), numbers(20), "trains {trains}");
+        assert_eq!(bench.world().journal.ledgers[echo.0].send_calls, 1, "trains {trains}");
     }
 }
 

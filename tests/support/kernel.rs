@@ -68,6 +68,15 @@ impl Daemon {
         wait::until("an empty receive queue", || self.queue(row).waiting == 0);
     }
 
+    /// Whether it waits for something, as `/proc/PID/stat` says.
+    #[must_use]
+    #[track_caller]
+    pub fn is_asleep(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it lives");
+        // The name in parentheses may hold anything.
+        stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
+    }
+
     /// Memory it occupies, KiB: `VmRSS` of `/proc/PID/status`.
     #[must_use]
     #[track_caller]

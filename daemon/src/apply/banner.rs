@@ -94,6 +94,9 @@ pub(super) fn closing(reactor: &Reactor<MioIo>) -> String {
             let Counters { faults, restarts, .. } = sum.counters;
             writeln!(out, "  {:width$}  handler faults {faults}, restarts {restarts}", "").unwrap_or(());
         }
+        if sum.counters.handler_errors > 0 {
+            writeln!(out, "  {:width$}  handler errors {}", "", sum.counters.handler_errors).unwrap_or(());
+        }
         if sum.counters.kernel_drops > 0 {
             writeln!(out, "  {:width$}  kernel drops {}", "", sum.counters.kernel_drops).unwrap_or(());
         }

@@ -6,12 +6,15 @@ use std::ops::AddAssign;
 
 /// Counts of one listener since it was bound. Plain numbers: one thread owns them. Those of every datagram
 /// come first, in one cache line.
+///
+/// The closing report of the daemon shows the equations, and what else went wrong. The simulation compares what it can
+/// count itself, datagrams, bytes and errors, with its own books after every turn; some have no other reader.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Datagrams taken from the socket.
     pub received: u64,
-    /// Their payload bytes.
+    /// Their payload bytes, of a truncated one those that were taken. Read by the simulation.
     pub received_bytes: u64,
     /// Received datagrams that at least one valid send entry answers.
     pub replied: u64,
@@ -21,24 +24,24 @@ pub struct Counters {
     pub queued: u64,
     /// Datagrams handed to the kernel.
     pub sent: u64,
-    /// Their payload bytes.
+    /// Their payload bytes. Read by the simulation.
     pub sent_bytes: u64,
-    /// Segmented messages the kernel refused; their datagrams were sent one by one.
+    /// Segmented messages the kernel refused; their datagrams were sent one by one. Read by the simulation.
     pub segments_refused: u64,
-    /// Receive calls that failed with an error worth counting.
+    /// Receive calls that failed with an error worth counting. Read by the simulation.
     pub receive_errors: u64,
     /// Datagrams the kernel dropped before anybody could take them: the receive queue was full, or a checksum
-    /// was wrong. Sampled, not part of the equations.
+    /// was wrong. Sampled, not part of the equations. In the closing report.
     pub kernel_drops: u64,
-    /// Handler calls that broke the handler.
+    /// Handler calls that broke the handler. In the closing report.
     pub faults: u64,
-    /// Handler calls that returned an error and kept the handler.
+    /// Handler calls that returned an error and kept the handler. In the closing report.
     pub handler_errors: u64,
-    /// Handler calls that took longer than `slow_batch`.
+    /// Handler calls that took longer than `slow_batch`. In the closing report.
     pub slow_calls: u64,
-    /// Timers a handler asked for beyond its limit.
+    /// Timers a handler asked for beyond its limit. The first is logged.
     pub timers_refused: u64,
-    /// Handlers created after the first one.
+    /// Handlers created after the first one. In the closing report.
     pub restarts: u64,
     drops: [u64; DropReason::COUNT],
 }

@@ -84,6 +84,52 @@ mod tests {
         }
     }
 
+    /// The table a second time, so that no line of it changes unseen: errnos of `sendmsg(2)`, `udp(7)` and `ip(7)`.
+    #[test]
+    fn every_errno_of_a_send_has_its_reason() {
+        for (reason, errnos) in [
+            (DropReason::NoBuffers, &[libc::ENOBUFS, libc::ENOMEM][..]),
+            (
+                DropReason::Unreachable,
+                &[libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EHOSTDOWN, libc::ENETDOWN],
+            ),
+            (DropReason::Unreachable, &[libc::EIO, libc::EPROTO, libc::EPIPE, libc::ECONNRESET]),
+            (DropReason::Forbidden, &[libc::EPERM, libc::EACCES]),
+            (DropReason::TooBig, &[libc::EMSGSIZE]),
+            (DropReason::Invalid, &[libc::EINVAL]),
+            (DropReason::AddressGone, &[libc::EADDRNOTAVAIL, libc::ENODEV, libc::ENXIO]),
+            (DropReason::NoDestination, &[libc::EAFNOSUPPORT, libc::EDESTADDRREQ]),
+            (DropReason::Unsupported, &[libc::ENOSYS, libc::EOPNOTSUPP]),
+        ] {
+            for errno in errnos {
+                let error = io::Error::from_raw_os_error(*errno);
+                assert_eq!(on_send(&error), OnSend::Drop(reason), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_something_about_segmenting_is_not_about_its_datagrams() {
+        let refused = [libc::EIO, libc::EMSGSIZE, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOPROTOOPT];
+        for errno in 0..200 {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(refuses_segments(&error), refused.contains(&errno), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_receive_is_waited_for_or_taken_and_forgotten() {
+        for (action, errnos) in [
+            (OnReceive::Later, &[libc::ENOBUFS, libc::ENOMEM][..]),
+            (OnReceive::Again, &[libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETDOWN, libc::EPROTO]),
+        ] {
+            for errno in errnos {
+                let error = io::Error::from_raw_os_error(*errno);
+                assert_eq!(on_receive(&error), action, "{error}");
+            }
+        }
+    }
+
     #[test]
     fn only_a_full_socket_keeps_messages() {
         assert_eq!(on_send(&io::Error::from_raw_os_error(libc::EAGAIN)), OnSend::Backlog);

@@ -142,6 +142,7 @@ impl<I: Io> Reactor<I> {
     }
 
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
+        // Of a broken one nothing is left that an event could change: this only saves a visit that finds that out.
         let Some(listener) = current(&mut self.listeners, token).filter(|l| !l.broken) else { return };
         if writable && !listener.backlog.is_empty() {
             self.core.transmitter().flush_backlog(listener);

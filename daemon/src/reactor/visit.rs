@@ -183,6 +183,8 @@ impl<I: Io> Core<I> {
                 self.settle(listener);
             }
             Outcome::Broken => {
+                // Nobody reads them, and the next call forgets them too: but some may point into the memory of the
+                // handler, which is about to be freed.
                 self.exchange.discard_outputs();
                 let n = self.exchange.datagrams();
                 log::error!(

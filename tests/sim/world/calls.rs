@@ -213,10 +213,10 @@ impl World {
         if let Some(errno) = socket.parked.take() {
             return Some(errno);
         }
-        match socket.script.sends.pop_front() {
-            Some(errno) => errno,
-            None => self.faults.send(),
-        }
+        let Some(scripted) = socket.script.sends.pop_front() else { return self.faults.send() };
+        // A descriptor that is none stays none.
+        socket.closed = scripted == Some(libc::EBADF);
+        scripted
     }
 
     /// One message left.
@@ -245,13 +245,14 @@ impl World {
         }
         let first = &joined[0];
         let offset = index * stride;
+        let asked = wildcard.then_some(ReplySource { ip: first.destination, ifindex: 0 });
         let mut len = 0;
         for d in &joined {
             let part = d.payload.len().min(slot - len);
             exchange.ring_mut()[offset + len..][..part].copy_from_slice(&d.payload[..part]);
             len += part;
+            self.journal.delivered(at, d, asked, part);
         }
-        let asked = wildcard.then_some(ReplySource { ip: first.destination, ifindex: 0 });
         let truncated = first.payload.len() > slot;
         let pushed = exchange.push(Arrived {
             offset,
@@ -267,9 +268,6 @@ impl World {
             flags: ArrivalFlags { multicast: false, broadcast: false, truncated },
         });
         assert!(pushed, "the exchange has descriptors for every slot");
-        for d in &joined {
-            self.journal.delivered(at, d, asked, truncated);
-        }
         true
     }
 

@@ -130,4 +130,23 @@ mod tests {
         delayed.clear();
         assert!(delayed.push(L, &output(1, b"eight---"), 2, 8));
     }
+
+    #[test]
+    fn buffers_are_used_again_but_neither_many_nor_large_ones_are_kept() {
+        let owned = |capacity| OwnedOutput {
+            to: "192.0.2.1:9".parse().unwrap(),
+            from: None,
+            ecn: 0,
+            payload: Vec::with_capacity(capacity),
+        };
+        let mut delayed = Delayed::default();
+        delayed.recycle(owned(SPARE_BYTES + 1));
+        assert!(delayed.spare.is_empty());
+        delayed.recycle(owned(SPARE_BYTES));
+        assert!(delayed.push(L, &output(1, b"a"), 9, 9));
+        let (_, used) = delayed.pop_due(1, None).unwrap();
+        assert_eq!((used.payload.capacity(), delayed.spare.len()), (SPARE_BYTES, 0));
+        (0..2 * SPARE_BUFFERS).for_each(|_| delayed.recycle(owned(1)));
+        assert_eq!(delayed.spare.len(), SPARE_BUFFERS);
+    }
 }

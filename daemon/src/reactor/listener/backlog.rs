@@ -88,4 +88,20 @@ mod tests {
         while a.pop(&mut total).is_some() || b.pop(&mut total).is_some() {}
         assert_eq!(total, 0);
     }
+
+    #[test]
+    fn what_left_makes_room_for_as_many_bytes() {
+        let limits = BacklogLimits { datagrams: 9, bytes: 10, total_bytes: 10 };
+        let (mut backlog, mut total) = (Backlog::default(), 0);
+        for _ in 0..3 {
+            backlog.push(owned(4), &limits, &mut total).unwrap();
+            backlog.push(owned(6), &limits, &mut total).unwrap();
+            assert!(backlog.push(owned(1), &limits, &mut total).is_err());
+            assert_eq!(backlog.pop(&mut total).map(|owned| owned.payload.len()), Some(4));
+            assert!(backlog.push(owned(5), &limits, &mut total).is_err());
+            backlog.push(owned(4), &limits, &mut total).unwrap();
+            while backlog.pop(&mut total).is_some() {}
+            assert!(backlog.is_empty() && total == 0);
+        }
+    }
 }

@@ -84,7 +84,7 @@ pub(crate) fn messages<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::Answers;
+    use crate::exchange::{Answers, ReplySource};
     use std::net::SocketAddr;
 
     fn output(payload: &[u8], port: u16) -> Output<'_> {
@@ -111,6 +111,19 @@ mod tests {
         assert_eq!(head(&[output(b"a", 1), output(b"", 1)]), run(1, 0));
         assert_eq!(head(&[output(b"", 1), output(b"", 1)]), run(1, 0));
         assert_eq!(head(&[output(b"a", 1), Output { ecn: 1, ..output(b"b", 1) }]), run(1, 0));
+    }
+
+    #[test]
+    fn answers_from_two_addresses_or_interfaces_are_no_run() {
+        let from = |ip: &str, ifindex| {
+            let from = Some(ReplySource { ip: ip.parse().unwrap(), ifindex });
+            Output { from, ..output(b"a", 1) }
+        };
+        let first = from("198.51.100.1", 1);
+        assert_eq!(head(&[first, first]), run(2, 1));
+        for other in [from("198.51.100.2", 1), from("198.51.100.1", 2), output(b"a", 1)] {
+            assert_eq!(head(&[first, other]), run(1, 0), "{other:?}");
+        }
     }
 
     #[test]
