@@ -183,6 +183,7 @@ impl World {
     /// Every call on the socket says `EBADF` from now on.
     pub(crate) fn close(&mut self, socket: SocketId) {
         self.sockets[socket.0].closed = true;
+        self.journal.ledgers[socket.0].closed = true;
     }
 
     /// The owner of a socket has closed it: whatever is still under way to it arrives nowhere, and a call on it is a
