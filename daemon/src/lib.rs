@@ -11,8 +11,8 @@
 //!                    '-> metrics   counters, drop reasons, the conservation equation
 //! ```
 //!
-//! Arrows point down; `config`, `guard`, `metrics` and `value` are leaves. `unsafe` lives in `plugin` and in
-//! the crate `polyport-net`, nowhere else.
+//! Arrows point down; `config`, `guard` and `metrics` are leaves. `unsafe` lives in `plugin` and in the
+//! crate `polyport-net`, nowhere else.
 
 pub mod cli;
 pub mod config;
