@@ -4,16 +4,18 @@
 //! ```text
 //! main -> cli      what was typed
 //!          |-> config    polyport.toml or --listen -> a checked plan, or problems with file:line:column
-//!          '-> start     plan -> plugins loaded, addresses bound, handlers made, served
+//!          '-> apply     a plan, or the difference of two -> listeners added, changed, removed; served
 //!               '-> reactor   the loop, generic over its I/O
-//!                    |-> plugin    the boundary: find, check before dlopen, load, call
-//!                    |-> guard     who may talk
-//!                    '-> metrics   counters, drop reasons, the conservation equation
+//!                    |-> plugin     the boundary: find, check before dlopen, load, call
+//!                    |    '-> exchange   the memory both sides see during a call
+//!                    |-> guard      who may talk, and what may leave
+//!                    |-> metrics    counters, drop reasons, the conservation equation
+//!                    '-> limits     how much of everything
 //! ```
 //!
-//! Arrows point down; `config`, `guard`, `metrics` and `value` are leaves, as are the crates
-//! `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `plugin` and in
-//! `polyport-net`, nowhere else.
+//! Arrows point down; `exchange`, `metrics` and `limits` are leaves, as are the crates `polyport-value` (what texts
+//! mean), `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `exchange`, `plugin`
+//! and `polyport-net`, nowhere else.
 
 pub mod apply;
 pub mod cli;

@@ -25,7 +25,8 @@ struct Links {
 
 const UNLINKED: Links = Links { newer: NONE, older: NONE };
 
-/// The ends of a chain; the links between them are in the arena, in the lane the owner always passes.
+/// The ends of a chain. The links between them are in the arena, in one lane: the owner of the chain passes the
+/// same lane each time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chain {
     newest: u32,
@@ -46,7 +47,7 @@ impl Chain {
         self.len
     }
 
-    /// There are none.
+    /// Whether no slot is in the chain.
     #[must_use]
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
@@ -105,7 +106,7 @@ impl<T, const LANES: usize> Arena<T, LANES> {
         self.nodes.len()
     }
 
-    /// Makes a slot, which is in no chain of this lane, the newest of `chain`.
+    /// Makes a slot the newest of `chain`. It must be in no chain of this lane yet.
     pub(crate) fn link(&mut self, chain: &mut Chain, lane: usize, at: u32) {
         let before = chain.newest;
         match self.links(before, lane) {
@@ -119,7 +120,7 @@ impl<T, const LANES: usize> Arena<T, LANES> {
         chain.len += 1;
     }
 
-    /// Takes a slot, which is in `chain`, out of it.
+    /// Takes a slot out of `chain`, in which it must be.
     pub(crate) fn unlink(&mut self, chain: &mut Chain, lane: usize, at: u32) {
         let Some(links) = self.links(at, lane) else { return };
         let Links { newer, older } = std::mem::replace(links, UNLINKED);

@@ -6,7 +6,7 @@ const SECOND: u64 = 1_000_000_000;
 /// Lets `rate` events a second pass, and that many at once after a second of silence.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
-    /// Nanoseconds a token takes to come; `None`: nothing passes.
+    /// Nanoseconds from one token to the next; `None` lets nothing pass.
     interval: Option<u64>,
     /// Virtual time up to which tokens were taken (GCRA): may lie up to one second ahead of the clock.
     taken_until: u64,

@@ -21,8 +21,8 @@ use std::net::SocketAddr;
 const ALL: usize = 0;
 /// Lane of the chains of each peer.
 const PEER: usize = 1;
-/// Entries whose time is up that one lookup clears away: more than one, so that they get fewer, and few, so
-/// that no request waits for others.
+/// How many expired entries one lookup clears away. With more than one their number falls; they are few, so that
+/// no request waits long for the clearing.
 const EXPIRED_AT_ONCE: usize = 4;
 
 /// What makes two requests the same.
@@ -95,8 +95,8 @@ pub struct Tally {
     pub not_kept: u64,
 }
 
-/// The cache. Every operation takes constant time, evictions for the sake of bytes apart: those take as many
-/// steps as entries have to go.
+/// The cache. Every operation takes constant time, except that making room for a long payload takes one step for
+/// each entry that has to go.
 #[derive(Debug)]
 pub struct ReplyCache {
     limits: Limits,
@@ -141,7 +141,7 @@ impl ReplyCache {
         }
     }
 
-    /// Changes the limits; what is too much goes when the next requests come.
+    /// Changes the limits. Entries beyond them are evicted when the next requests come.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -171,7 +171,7 @@ impl ReplyCache {
         Lookup::New(Ticket(at))
     }
 
-    /// Keeps the reply of a request in progress for the time to live.
+    /// Stores the reply of a request in progress; it is kept for the time to live.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is good for one time")]
     pub fn finish(&mut self, ticket: Ticket, code: Code, payload: &[u8], now_ns: u64) {
         let Ticket(at) = ticket;
@@ -226,7 +226,7 @@ impl ReplyCache {
         }
     }
 
-    /// Evicts until one more entry of `peer` keeps the limits; false if all that is left is in progress.
+    /// Evicts entries until one more of `peer` fits within the limits. False if all that are left are in progress.
     fn make_room(&mut self, peer: SocketAddr) -> bool {
         while let Some(share) = self.peers.get(&peer)
             && share.done.len() + share.in_progress >= self.limits.per_peer

@@ -35,9 +35,9 @@ choices! {
     /// How long a `PROBE_ACK` is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum ProbeAck {
-        /// 52 octets: the way there is measured.
+        /// 52 octets, so that a search measures the way to the responder only.
         Short = "short",
-        /// As long as the PROBE: both ways are.
+        /// As long as the PROBE, so that a search measures both ways.
         Padded = "padded",
     }
 }
@@ -92,9 +92,9 @@ pub struct Settings {
     pub group_leisure: Duration,
     /// How long answers to probes are.
     pub probe_ack: ProbeAck,
-    /// Of the reply cache.
+    /// What the reply cache may hold.
     pub cache: Limits,
-    /// Of ERROR and VERSION frames.
+    /// How many ERROR and VERSION frames leave in a second.
     pub errors_per_second: u32,
 }
 

@@ -70,14 +70,14 @@ counters! {
 }
 
 impl Counters {
-    /// A malformed datagram.
+    /// Counts a malformed datagram by its class.
     pub fn malformed(&self, class: DecodeError) {
         if let Some(counter) = self.malformed.get(class.index()) {
             counter.add(1);
         }
     }
 
-    /// The state of the tables after a batch.
+    /// Shows the state of the tables after a batch.
     pub fn tables(&self, tally: Tally, entries: usize, bytes: usize, streams: usize) {
         self.cache_expired.add(tally.expired);
         self.cache_evicted_entries.add(tally.evicted_entries);

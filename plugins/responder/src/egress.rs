@@ -101,7 +101,7 @@ impl Received<'_, '_> {
     }
 }
 
-/// What replies are made from and bounded by, but for the cache.
+/// What replies are made from, and what bounds them. The reply cache is apart.
 #[derive(Debug)]
 pub struct Egress {
     /// The configuration.
@@ -112,14 +112,14 @@ pub struct Egress {
     pub streams: Streams,
     /// Secrets of cookies.
     pub cookies: CookieSecrets,
-    /// ERROR and VERSION frames.
+    /// How many ERROR and VERSION frames may still leave.
     pub errors: Bucket,
-    /// For the leisure of answers to groups, and for greased versions.
+    /// Draws the delays of answers to groups, and the greased versions.
     pub rng: Rng,
 }
 
 impl Egress {
-    /// Answers a request with what the service said. Whether a reply left.
+    /// Answers a request with what the service said. True if a reply left.
     pub fn respond(&mut self, received: &Received<'_, '_>, code: Code, payload: &[u8]) -> bool {
         if code != Code::OK {
             return self.error(received, code, payload, None);
@@ -201,7 +201,7 @@ impl Egress {
         sent
     }
 
-    /// Whether this source is ever answered; counted if not.
+    /// Whether this source may be answered at all. Counts the datagram if not.
     pub fn answerable(&self, datagram: &Datagram<'_>, context: &BatchContext) -> bool {
         let may = may_answer(datagram.peer(), context.local(datagram));
         self.counters.loop_denied.add((!may).into());
@@ -246,7 +246,7 @@ impl Egress {
         may
     }
 
-    /// Adds what the request asked for, and sends.
+    /// Adds the options that the request asked for, and sends.
     fn send(&mut self, received: &Received<'_, '_>, mut reply: Reply<'_>) -> bool {
         let at_ns = if received.group() && self.settings.group == Group::Answer {
             later(received.context.now_ns, self.rng.up_to(self.settings.group_leisure))

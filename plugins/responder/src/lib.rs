@@ -282,8 +282,8 @@ fn digest(key: &Secret, frame: &Frame<'_>) -> u64 {
     hasher.finish()
 }
 
-/// 16 octets of the seed, different for each `stream`. One way: the delays of answers to a group show random numbers
-/// to everybody, and who computed the seed from them would have the secret of the cookies.
+/// 16 octets derived from the seed, different for each `stream`. Nobody can compute the seed from them: the delays of
+/// answers to a group show random numbers to everybody, and the seed gives the secret of the cookies as well.
 fn draw(seed: u64, stream: u64) -> [u8; 16] {
     let half = |number: u8| {
         let mut hasher = SipHasher24::new_with_keys(seed, stream);
@@ -297,7 +297,7 @@ fn draw(seed: u64, stream: u64) -> [u8; 16] {
     octets
 }
 
-/// The seed of what is seen by others.
+/// The seed of the random numbers that peers can see.
 fn choices_seed(seed: u64) -> u64 {
     u64::from_be_bytes(draw(seed, CHOICES).first_chunk().copied().unwrap_or_default())
 }

@@ -1,5 +1,5 @@
-//! Whom a responder never answers ([P-46], [P-47]): two servers that answer each other's errors keep on for
-//! ever after one forged datagram (CVE-2024-2169).
+//! Whom a responder never answers ([P-46], [P-47]). One forged datagram could make two servers answer each other's
+//! errors for ever (CVE-2024-2169).
 
 use std::net::SocketAddr;
 

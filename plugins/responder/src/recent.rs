@@ -75,7 +75,7 @@ mod tests {
             }
         }
         assert_eq!(map.len(), 1000);
-        // Nothing more once the limit is reached, but that the index may double once; below 4000 places in it.
+        // Once the limit is reached, nothing more is allocated, except that the index may double once, to 4096 places.
         assert!(allocations() - blocks <= 1, "{}", allocations() - blocks);
         let bytes = live_bytes() - before;
         assert!((24_000..24_000 + 17 * 4096 + 1000).contains(&bytes), "{bytes}");

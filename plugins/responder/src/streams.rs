@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 /// Most streams with statistics. One takes less than 200 bytes, so a flood of invented streams costs 13 MB.
 pub const MAX_STREAMS: usize = 65_536;
-/// Most replay windows. One takes less than 500 bytes, so they cost 8 MB; only who has the key makes one.
+/// Most replay windows. One takes less than 500 bytes, so they cost 8 MB; only a client with the key can make one.
 pub const MAX_WINDOWS: usize = 16_384;
 
 /// One run of one client, as the responder sees it.
@@ -121,7 +121,7 @@ impl Windows {
     /// Accepts a frame whose tag was right, and says whether another stream was forgotten for it.
     ///
     /// # Errors
-    /// It was accepted before, or may have been.
+    /// The frame was accepted before, or is too old to tell.
     pub fn accept(
         &mut self,
         key_id: u32,
