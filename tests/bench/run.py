@@ -3,6 +3,7 @@
 
     cargo build --release
     python3 tests/bench/run.py [--sessions 4] [--rounds 10] [--seconds 0.25] [--shapes train,window,...] [--markdown FILE]
+                               [--variant NAME=PROGRAM]...
 
 Builds the C programs beside this file. In a session all servers of a shape run at once, each on ports of its own and
 pinned to CPU 0; in a round each of them, in an order drawn anew, gets the load for a moment, from CPU 1. So a change
@@ -12,6 +13,9 @@ of the machine meets all of them, and those that are not asked cost nothing. The
 The ratio is the median, over the rounds, of (best C loop) / polyport, where the best loop is the one of the four with
 the lowest median; its quartiles stand behind it. A second copy of one loop runs along: its ratio to the first is what
 these figures make of two equal programs. For spin the rates are compared. Only the standard library.
+
+A variant is another build of polyport, or polyport-ablation with something left out; it takes its turn in every
+round, and what it costs is compared with polyport (or, if there is one, with the variant called `all`).
 """
 import argparse
 import json
@@ -61,8 +65,14 @@ def arguments():
     parser.add_argument("--polyport", default=str(ROOT / "target/release/polyport"))
     parser.add_argument("--seed", type=int, default=1, help="of the order within a round")
     parser.add_argument("--also", type=lambda text: text.split(","), default=[], help="more loops of echo_loops.c")
+    parser.add_argument("--variant", action="append", type=variant, default=[], metavar="NAME=PROGRAM")
     parser.add_argument("--markdown")
     return parser.parse_args()
+
+
+def variant(text):
+    name, _, program = text.partition("=")
+    return name, program.split()
 
 
 def measure(shape, folder, options):
@@ -72,7 +82,8 @@ def measure(shape, folder, options):
         # The question is what the other ports cost, so polyport with one port is the measure, and each runs alone.
         groups = [["one port"], ["polyport"]]
     else:
-        groups = [[*LOOPS, "epoll", "twin", *options.also, "polyport"]]
+        others = [name for name, _ in options.variant]
+        groups = [[*LOOPS, "epoll", "twin", *options.also, *others, "polyport"]]
     results = {name: [] for group in groups for name in group}
     order = random.Random(options.seed)
     for _ in range(options.sessions):
@@ -92,8 +103,10 @@ def measure(shape, folder, options):
 def start(name, shape, index, folder, options):
     _, _, ports, twin, _ = SHAPES[shape]
     port = FIRST_PORT + index * PORTS_EACH
-    if name in ("polyport", "one port"):
-        command = polyport(shape if name == "polyport" else "window", port, ports, folder, options)
+    programs = {"polyport": [options.polyport], "one port": [options.polyport], **dict(options.variant)}
+    if name in programs:
+        path = configuration("window" if name == "one port" else shape, port, ports, folder)
+        command = [*programs[name], "run", "-q", "-c", str(path)]
     else:
         mode = twin if name == "twin" else name
         command = [str(folder / "echo_loops"), mode, "127.0.0.1", str(port), str(ports)]
@@ -104,16 +117,16 @@ def start(name, shape, index, folder, options):
     raise SystemExit(f"{name} did not start")
 
 
-def polyport(shape, port, ports, folder, options):
+def configuration(shape, port, ports, folder):
     last = f"-{port + ports - 1}" if ports > 1 else ""
     text = '[limits]\nspin = "50us"\n' if shape == "spin" else ""
     text += f'[[listen]]\nbind = "127.0.0.1:{port}{last}"\nplugin = "echo"\n'
     text += 'recv_buffer = "4MiB"\nsend_buffer = "4MiB"\n'
     if shape == "many":
         text += '[[listen]]\nname = "idle"\nbind = "127.0.0.1:30000-48999"\nplugin = "echo"\n'
-    path = folder / f"{shape}.toml"
+    path = folder / f"{shape}-{port}.toml"
     path.write_text(text)
-    return [options.polyport, "run", "-q", "-c", str(path)]
+    return path
 
 
 def once(process, port, folder, load, seconds):
@@ -143,7 +156,14 @@ def row(shape, results):
         ratios = [theirs / ours for ours, theirs in zip(costs["polyport"], costs[best])]
     twin = SHAPES[shape][3]
     itself = [a / b for a, b in zip(costs[twin], costs["twin"])] if twin else []
-    return shape, median, best, ratios, itself, lost, statistics.median(rates["polyport"])
+    return shape, median, best, ratios, itself, lost, statistics.median(rates["polyport"]), variants(costs)
+
+
+def variants(costs):
+    """For each variant its cost divided by that of the whole, round by round."""
+    whole = "all" if "all" in costs else "polyport"
+    names = [name for name in costs if name not in (*LOOPS, "epoll", "twin", "polyport", "one port", "all")]
+    return {name: [a / b for a, b in zip(costs[name], costs[whole])] for name in names}
 
 
 def markdown(rows, options):
@@ -155,7 +175,7 @@ def markdown(rows, options):
         "to itself | target | lost | replies/s |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
-    for shape, median, best, ratios, itself, lost, rate in rows:
+    for shape, median, best, ratios, itself, lost, rate, _ in rows:
         title, *_, target = SHAPES[shape]
         cells = [mark(f"{median[name]:,.0f}", name == best) if name in median else "" for name in [*LOOPS, "epoll"]]
         if "one port" in median:
@@ -164,8 +184,11 @@ def markdown(rows, options):
         control = f"{statistics.median(itself):.2f}" if itself else ""
         cells += [f"{median['polyport']:,.0f}", f"{middle:.2f}", f"{low:.2f} to {high:.2f}", control]
         lines.append(f"| {title} | {' | '.join(cells)} | {target:.2f} | {lost} | {rate:,.0f} |")
-    for shape, median, *_ in rows:
-        lines += [f"{shape}, also {name}: {median[name]:,.0f} ns" for name in options.also if name in median]
+    lines.append("")
+    for shape, median, *_, others in rows:
+        for name, ratios in others.items():
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            lines.append(f"{shape}, {name}: {median[name]:,.0f} ns, {middle:.3f} of the whole ({low:.3f} to {high:.3f})")
     return "\n".join([*lines, ""])
 
 

@@ -54,16 +54,22 @@ pub(super) struct Core<I> {
 /// benchmarks measure what each is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortcuts {
-    /// The one answer to one datagram, and the whole batch that goes back, are settled without looking at entries
-    /// one by one.
-    pub settle: bool,
+    /// The one answer to one datagram is settled and sent without lists.
+    pub one: bool,
+    /// A whole batch that goes back is settled without looking at entries one by one.
+    pub echo: bool,
     /// The memory of the next visits is fetched while one waits for the kernel.
     pub prefetch: bool,
 }
 
+impl Shortcuts {
+    /// The long way everywhere.
+    pub const NONE: Self = Self { one: false, echo: false, prefetch: false };
+}
+
 impl Default for Shortcuts {
     fn default() -> Self {
-        Self { settle: true, prefetch: true }
+        Self { one: true, echo: true, prefetch: true }
     }
 }
 

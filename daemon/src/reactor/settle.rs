@@ -25,8 +25,12 @@ impl<I: Io> Core<I> {
         let now_ns = self.now.mono_ns;
         let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, .. } = self;
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
-        let queued =
-            if shortcuts.settle && !traced { exchange.queued() } else { Queued::Mixed(exchange.outputs()) };
+        let queued = match exchange.queued() {
+            Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
+            Queued::Echo(echoes) if shortcuts.echo && !traced => Queued::Echo(echoes),
+            Queued::One(_) | Queued::Echo(_) => Queued::Mixed(exchange.outputs()),
+            mixed @ Queued::Mixed(_) => mixed,
+        };
         match queued {
             Queued::One(output) => one(listener, own, transmitter, &output),
             Queued::Echo(echoes) => {

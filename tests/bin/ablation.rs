@@ -1,0 +1,58 @@
+//! polyport without some of the ways that only save time, to measure what each of them is worth:
+//!
+//! ```text
+//! cargo build --release --workspace
+//! python3 tests/bench/run.py --shapes pingpong --variant 'all=target/release/polyport-ablation' \
+//!     --variant 'no one=target/release/polyport-ablation --without one'
+//! ```
+
+use clap::{Parser, Subcommand, ValueEnum};
+use polyport::reactor::Shortcuts;
+use polyport::{apply, config};
+use polyport_terminal::{Exit, complain};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What is left out
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<Shortcut>,
+    /// As the program has it: `run -q -c FILE`
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run {
+        #[arg(short)]
+        quiet: bool,
+        #[arg(short)]
+        config: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shortcut {
+    One,
+    Echo,
+    Prefetch,
+}
+
+fn main() -> ExitCode {
+    let Arguments { without, command: Command::Run { config, .. } } = Arguments::parse();
+    let takes = |shortcut| !without.contains(&shortcut);
+    let shortcuts = Shortcuts {
+        one: takes(Shortcut::One),
+        echo: takes(Shortcut::Echo),
+        prefetch: takes(Shortcut::Prefetch),
+    };
+    match apply::serve_with(config::load(&config), &[], shortcuts) {
+        Ok(exit) => exit.into(),
+        Err(refused) => {
+            complain(refused.problems.render(false));
+            Exit::Config.into()
+        }
+    }
+}
