@@ -23,7 +23,16 @@ pub(crate) const SEND_ERRORS: &[(i32, DropReason)] = &[
     (libc::EINVAL, DropReason::Invalid),
     (libc::EADDRNOTAVAIL, DropReason::AddressGone),
     (libc::ENODEV, DropReason::AddressGone),
+    (libc::ENXIO, DropReason::AddressGone),
+    (libc::EAFNOSUPPORT, DropReason::NoDestination),
+    (libc::EDESTADDRREQ, DropReason::NoDestination),
+    (libc::ENOSYS, DropReason::Unsupported),
+    (libc::EOPNOTSUPP, DropReason::Unsupported),
 ];
+
+/// Errnos that say something about segmenting, not about the datagrams: another copy of the reactor's own list.
+pub(crate) const SEGMENT_ERRORS: &[i32] =
+    &[libc::EIO, libc::EMSGSIZE, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOPROTOOPT];
 
 /// Every errno of a receive that the loop outlives.
 pub(crate) const RECEIVE_ERRORS: &[i32] = &[
@@ -54,6 +63,10 @@ pub(crate) struct Profile {
     pub(crate) wall_step: f64,
     /// Poll tells only some of the events.
     pub(crate) few_events: f64,
+    /// A segmented message is refused for being one.
+    pub(crate) refused: f64,
+    /// The descriptor turns out to be none, and stays so.
+    pub(crate) broken: f64,
 }
 
 impl Profile {
@@ -72,6 +85,9 @@ impl Profile {
             interrupted: level(0.2),
             wall_step: level(0.3),
             few_events: level(0.5),
+            refused: [0.0, 0.2, 0.8][rng.random_range(0..3)],
+            // Most listeners shall live to see the rest.
+            broken: [0.0, 0.0, 0.01][rng.random_range(0..3)],
         }
     }
 }
@@ -108,7 +124,10 @@ impl Faults {
     }
 
     /// The errno of a message.
-    pub(crate) fn send(&mut self) -> Option<i32> {
+    pub(crate) fn send(&mut self, segmented: bool) -> Option<i32> {
+        if segmented && self.hit(self.profile.refused) {
+            return Some(SEGMENT_ERRORS[self.rng.random_range(0..SEGMENT_ERRORS.len())]);
+        }
         self.hit(self.profile.send_error).then(|| SEND_ERRORS[self.rng.random_range(0..SEND_ERRORS.len())].0)
     }
 }

@@ -1,13 +1,14 @@
 //! What went in and what came out, checked while it happens. The first thing that is wrong is kept.
 
-use crate::faults::SEND_ERRORS;
+use crate::faults::{SEGMENT_ERRORS, SEND_ERRORS};
 use crate::peers::{NUMBER, is_unsolicited, number};
+use crate::rare::Rare;
 use crate::world::Datagram;
 use polyport::metrics::DropReason;
 use polyport::plugin::ReplySource;
 use polyport::reactor::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A datagram that reached the reactor.
 #[derive(Debug)]
@@ -40,6 +41,12 @@ pub(crate) struct Ledger {
     pub(crate) sent: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) segments_refused: u64,
+    /// Its descriptor is none.
+    pub(crate) closed: bool,
+    /// How often it began to be watched for room.
+    backlogs: u64,
+    /// Of a refused segmented message: datagrams that have still to come, and those that are done with.
+    pieces: (usize, usize),
     pub(crate) killed: BTreeMap<DropReason, u64>,
     /// Answers a datagram may get.
     pub(crate) most_answers: usize,
@@ -50,6 +57,19 @@ pub(crate) struct Ledger {
     resume_at: Option<(SocketAddr, Vec<u8>)>,
     /// On the reactor's ready list since it was told so: datagrams that others took meanwhile.
     waiting: Option<BTreeMap<usize, usize>>,
+}
+
+impl Ledger {
+    /// Whether some of the datagrams of a refused message are done with, and not all.
+    pub(crate) fn in_pieces(&self) -> bool {
+        self.pieces.0 > 0 && self.pieces.1 > 0
+    }
+
+    /// One of the datagrams of a refused message is done with, if there is one.
+    fn piece(&mut self) {
+        let (left, done) = self.pieces;
+        self.pieces = if left > 1 { (left - 1, done + 1) } else { (0, 0) };
+    }
 }
 
 /// Entries of the trace that are kept for a report.
@@ -68,10 +88,8 @@ pub(crate) struct Journal {
     pub(crate) visit: usize,
     /// Grows with everything that is not idle spinning.
     pub(crate) progress: u64,
-    /// Receive calls on sockets that nothing watches.
-    pub(crate) polls: u64,
-    /// Rests for a stream.
-    pub(crate) rests: u64,
+    /// How often the run came to places that are rare.
+    pub(crate) reached: BTreeMap<Rare, u64>,
     pub(crate) violation: Option<String>,
     /// Payloads in the order they left, for scenarios.
     pub(crate) left: Vec<(usize, SocketAddr, Vec<u8>)>,
@@ -107,9 +125,37 @@ impl Journal {
     pub(crate) fn event(&mut self, owner: Option<usize>, readable: bool, writable: bool) {
         self.progress += 1;
         self.note("event", owner.unwrap_or(usize::MAX), readable.into(), writable.into());
-        if let Some(at) = owner.filter(|_| readable) {
+        if let Some(at) = owner.filter(|at| readable && !self.ledgers[*at].closed) {
             self.ledgers[at].waiting.get_or_insert_default();
         }
+    }
+
+    pub(crate) fn reach(&mut self, what: Rare) {
+        *self.reached.entry(what).or_default() += 1;
+    }
+
+    /// A socket begins to be watched for room: its backlog is not empty any more.
+    pub(crate) fn backlog(&mut self, at: usize) {
+        self.ledgers[at].backlogs += 1;
+        if self.ledgers[at].backlogs > 1 {
+            self.reach(Rare::BacklogAgain);
+        }
+    }
+
+    /// A descriptor is none from now on, seen by a receive call, or by a send call for `message`.
+    pub(crate) fn broke(&mut self, at: usize, message: Option<&Message<'_>>, has_backlog: bool) {
+        self.note("broke", at, message.is_some().into(), 0);
+        let ledger = &mut self.ledgers[at];
+        (ledger.closed, ledger.waiting) = (true, None);
+        let what = match message {
+            None if has_backlog => Rare::BrokenReceiveWithBacklog,
+            None => Rare::BrokenReceive,
+            Some(_) if ledger.in_pieces() => Rare::BrokenPiece,
+            Some(_) if has_backlog => Rare::BrokenBacklog,
+            Some(message) if message.segment.is_some() => Rare::BrokenTrain,
+            Some(_) => Rare::BrokenSend,
+        };
+        self.reach(what);
     }
 
     pub(crate) fn kernel_drop(&mut self, at: usize, id: u64) {
@@ -143,11 +189,22 @@ impl Journal {
             self.tiny.insert((at, d.peer), d.id);
         }
         let (peer, payload) = (d.peer, d.payload.clone());
-        let forged = self.own.contains(&d.peer);
+        let forged = self.is_own(d.peer, asked);
+        if forged && !refused {
+            self.reach(Rare::Forged);
+        }
         let request = Request { socket: at, peer, asked, payload, refused, forged, answers: 0 };
         if self.requests.insert(d.id, request).is_some() {
             self.fail(format!("datagram {} was delivered twice", d.id));
         }
+    }
+
+    /// Whether an answer to a peer would come back: the rule of the guard a second time.
+    fn is_own(&self, peer: SocketAddr, asked: Option<ReplySource>) -> bool {
+        let any: IpAddr =
+            if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let here = asked.is_some_and(|asked| asked.ip == peer.ip()) || peer.ip().is_loopback();
+        self.own.contains(&peer) || here && self.own.contains(&SocketAddr::new(any, peer.port()))
     }
 
     /// A receive call took `n`. Whoever waits must not wait for more than one visit of this one (I3).
@@ -171,6 +228,7 @@ impl Journal {
 
     pub(crate) fn sent(&mut self, at: usize, message: &Message<'_>) {
         self.check_resume(at, message);
+        self.ledgers[at].piece();
         for payload in datagrams(message) {
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
@@ -179,17 +237,24 @@ impl Journal {
         }
     }
 
-    pub(crate) fn send_error(&mut self, at: usize, message: &Message<'_>, errno: i32) {
+    pub(crate) fn send_error(&mut self, at: usize, message: &Message<'_>, errno: i32, has_backlog: bool) {
         self.note("send error", at, errno.unsigned_abs().into(), 0);
         if errno == libc::EAGAIN {
             self.check_resume(at, message);
+            let in_pieces = self.ledgers[at].in_pieces();
+            self.ledgers[at].pieces = (0, 0);
+            if in_pieces {
+                self.reach(if has_backlog { Rare::BacklogRefusedAndFull } else { Rare::RefusedAndFull });
+            }
         } else if message.segment.is_some() && SEGMENT_ERRORS.contains(&errno) {
             // The kernel does not want it in one piece: its datagrams come again one by one.
             self.check_resume(at, message);
             self.ledgers[at].segments_refused += 1;
+            self.ledgers[at].pieces = (datagrams(message).len(), 0);
             self.ledgers[at].resume_at = Some(head(message));
         } else if let Some((_, reason)) = SEND_ERRORS.iter().find(|(e, _)| *e == errno) {
             self.check_resume(at, message);
+            self.ledgers[at].piece();
             for payload in datagrams(message) {
                 self.leaves(at, message, &payload);
                 *self.ledgers[at].killed.entry(*reason).or_default() += 1;
@@ -253,10 +318,6 @@ impl Journal {
         }
     }
 }
-
-/// Errnos that say something about segmenting, not about the datagrams.
-const SEGMENT_ERRORS: [i32; 5] =
-    [libc::EIO, libc::EMSGSIZE, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOPROTOOPT];
 
 /// What a message is on the wire.
 fn datagrams(message: &Message<'_>) -> Vec<Vec<u8>> {

@@ -5,6 +5,7 @@
 //! peers      who sends what and when
 //! faults     which call fails, and how
 //! world      the kernel's side: queues, edges, time; the `Io` of the reactor
+//! rare       places that only bad luck leads to
 //! journal    what went in and out, checked as it happens
 //! oracle     the invariants after every turn and at the end
 //! bench      a reactor on a world, with listeners
@@ -46,6 +47,8 @@ mod own;
 mod peers;
 #[cfg(test)]
 mod polled;
+#[cfg(test)]
+mod rare;
 #[cfg(test)]
 mod seeded;
 #[cfg(test)]

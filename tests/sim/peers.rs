@@ -59,8 +59,10 @@ pub(crate) fn lone_peer(v6: bool, id: u64) -> SocketAddr {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) v6: bool,
-    /// The address that is asked.
-    pub(crate) destination: IpAddr,
+    /// The addresses that are asked.
+    pub(crate) destinations: [IpAddr; 2],
+    /// An address that listeners are bound to.
+    pub(crate) own: SocketAddr,
     pub(crate) datagrams: u64,
     /// Mean time between two, ns; 0 is one burst.
     pub(crate) pause_ns: u64,
@@ -68,6 +70,8 @@ pub(crate) struct Load {
     pub(crate) peers: u16,
     /// Whether commands for `moody` are among them.
     pub(crate) moody: bool,
+    /// All are of one size, bytes, and so many come at once.
+    pub(crate) stream: Option<(usize, u64)>,
     /// Whether datagrams near the limit of UDP are among them.
     pub(crate) large: bool,
 }
@@ -76,6 +80,7 @@ impl Load {
     /// One random datagram.
     pub(crate) fn datagram(&self, id: u64, rng: &mut StdRng) -> Datagram {
         let len = match rng.random_range(0..40) {
+            _ if self.stream.is_some() => self.stream.map_or(0, |(len, _)| len),
             0 | 1 => 0,
             2 => rng.random_range(1..NUMBER),
             3 if self.large => LARGEST - rng.random_range(0..2),
@@ -87,8 +92,11 @@ impl Load {
             lone_peer(self.v6, id)
         } else {
             let mut peer = peer(self.v6, rng.random_range(0..self.peers));
-            if rng.random_range(0..30) == 0 {
-                peer.set_port(0);
+            match rng.random_range(0..60) {
+                _ if self.stream.is_some() => {}
+                0 | 1 => peer.set_port(0),
+                2 => peer = self.own,
+                _ => {}
             }
             peer
         };
@@ -97,6 +105,7 @@ impl Load {
             n @ 2..=7 if self.moody => n,
             _ => 0,
         };
-        Datagram { id, peer, destination: self.destination, payload: payload(id, command, len) }
+        let destination = self.destinations[rng.random_range(0..2)];
+        Datagram { id, peer, destination, payload: payload(id, command, len) }
     }
 }

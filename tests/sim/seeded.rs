@@ -3,13 +3,16 @@
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::faults::Profile;
 use crate::peers::Load;
+use crate::rare::Rare;
 use polyport::metrics::{Counters, DropReason};
 use polyport::plugin::ExchangeLimits;
 use polyport::reactor::{OnFault, ReactorLimits};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// Runs of an ordinary test; `POLYPORT_SEEDS` asks for more.
 const SEEDS: u64 = 1000;
@@ -22,7 +25,7 @@ fn every_seed_keeps_the_invariants_and_repeats() {
         None => 0..wanted("POLYPORT_SEEDS").unwrap_or(SEEDS),
     };
     let enough = seeds.end - seeds.start >= SEEDS;
-    let (mut total, mut polls) = (Counters::default(), 0);
+    let (mut total, mut reached) = (Counters::default(), BTreeMap::new());
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let first = run(seed)?;
@@ -36,7 +39,7 @@ fn every_seed_keeps_the_invariants_and_repeats() {
         let error = match result {
             Ok(Ok((counters, of_run))) => {
                 total += &counters;
-                polls += of_run;
+                of_run.into_iter().for_each(|(place, n)| *reached.entry(place).or_default() += n);
                 continue;
             }
             Ok(Err(error)) => error,
@@ -45,20 +48,23 @@ fn every_seed_keeps_the_invariants_and_repeats() {
         panic!("{error}\nreplay: POLYPORT_SEED={seed} cargo test -p polyport-tests --test sim every_seed");
     }
     if enough {
-        check_reach(&total, polls);
+        check_reach(&total, &reached);
     }
 }
 
 /// Whether the runs met what they are there to meet.
-fn check_reach(total: &Counters, polls: u64) {
-    assert!(polls > 0, "no listener was polled");
+fn check_reach(total: &Counters, reached: &BTreeMap<Rare, u64>) {
+    for place in Rare::ALL {
+        assert!(reached.contains_key(&place), "no run came to {place:?}: {reached:?}");
+    }
     for reason in REACHED {
         assert!(total.dropped(*reason) > 0, "no run dropped a datagram because: {reason}");
     }
     assert!(total.receive_errors > 0 && total.restarts > 0 && total.sent > 0, "{total:?}");
+    assert!(total.segments_refused > 0 && total.kernel_drops > 0, "{total:?}");
 }
 
-/// Every reason but those of invalid entries, which an SDK plugin cannot write, and of sockets that are gone.
+/// Every reason but those of invalid entries, which an SDK plugin cannot write, and of listeners and loops that end.
 const REACHED: &[DropReason] = &[
     DropReason::SourcePortZero,
     DropReason::Truncated,
@@ -74,11 +80,14 @@ const REACHED: &[DropReason] = &[
     DropReason::TooBig,
     DropReason::Invalid,
     DropReason::AddressGone,
+    DropReason::NoDestination,
+    DropReason::Unsupported,
+    DropReason::OwnListener,
+    DropReason::SocketBroken,
 ];
 
-/// One run: the hash of everything that happened in it, what all listeners counted, and receives from sockets that
-/// nothing watched.
-fn run(seed: u64) -> Result<(u64, Counters, u64), String> {
+/// One run: the hash of everything that happened in it, what all listeners counted, and the rare places it came to.
+fn run(seed: u64) -> Result<(u64, Counters, BTreeMap<Rare, u64>), String> {
     let mut rng = StdRng::seed_from_u64(seed);
     let setup = setup(seed, &mut rng);
     let mut bench = Bench::new(&setup);
@@ -91,7 +100,7 @@ fn run(seed: u64) -> Result<(u64, Counters, u64), String> {
     bench.reactor.reports().for_each(|report| total += report.counters);
     let journal = &bench.world().journal;
     result
-        .map(|()| (journal.hash(), total, journal.polls))
+        .map(|()| (journal.hash(), total, journal.reached.clone()))
         .map_err(|error| format!("{error}\n{setup:?}\n{kinds:?}\n{}", journal.tail()))
 }
 
@@ -120,11 +129,12 @@ fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         backlog_total_bytes: one_of(&[500, 64 << 20]),
         turn_timers: one_of(&[1, 4, 1024]),
         handler_timers: one_of(&[2, 1024]),
+        spin: [None, Some(Duration::ZERO)][one_of(&[0, 0, 1])],
         epoch_turns: u32::try_from(one_of(&[1, 4, 128])).unwrap(),
         ..ReactorLimits::default()
     };
     let (level, segments, trains) = rng.random();
-    let exchange = ExchangeLimits { rx: if trains { 2048 } else { 32 }, ..exchange };
+    let exchange = ExchangeLimits { rx: if trains { 2048 } else { 64 }, ..exchange };
     Setup { seed, limits, exchange, profile: Profile::random(rng), level, segments, trains }
 }
 
@@ -133,30 +143,44 @@ fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) {
     let kind = [Kind::Echo, Kind::Echo, Kind::Lossy, Kind::Moody][rng.random_range(0..4)];
     let v6: bool = rng.random();
     let asked: IpAddr = if v6 { "2001:db8::1:1" } else { "198.51.100.1" }.parse().unwrap();
+    let also_asked: IpAddr = if v6 { "2001:db8::1:2" } else { "198.51.100.2" }.parse().unwrap();
     let any: IpAddr = if v6 { "::" } else { "0.0.0.0" }.parse().unwrap();
-    let local = SocketAddr::new(if rng.random() { asked } else { any }, 7);
+    let wildcard: bool = rng.random();
+    let local = SocketAddr::new(if wildcard { any } else { asked }, 7);
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
     let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop };
     let (socket, _) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
+    // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
+    let stream =
+        (rng.random_range(0..4) == 0).then(|| (rng.random_range(20..60), rng.random_range(1..40_u64)));
+    let is_long = stream.is_some() && rng.random_range(0..3) == 0;
     let load = Load {
         v6,
-        destination: asked,
-        datagrams: [0, 5, 40, 120][rng.random_range(0..4)],
-        pause_ns: [0, 0, 2_000, 300_000, 20_000_000][rng.random_range(0..5)],
-        peers: rng.random_range(1..8),
+        destinations: [asked, if wildcard { also_asked } else { asked }],
+        own: SocketAddr::new(asked, 7),
+        datagrams: if is_long { 600 } else { [0, 5, 40, 120][rng.random_range(0..4)] },
+        pause_ns: if is_long { 20_000 } else { PAUSES[rng.random_range(0..PAUSES.len())] },
+        peers: if stream.is_some() { 1 } else { rng.random_range(1..8) },
+        stream,
         moody: kind == Kind::Moody,
         large: setup.exchange.slot_len > 4096,
     };
     let mut at = rng.random_range(0..3_000_000);
-    for _ in 0..load.datagrams {
+    let at_once = stream.map_or(1, |(_, at_once)| at_once);
+    for number in 1..=load.datagrams {
         let id = bench.id();
         let datagram = load.datagram(id, rng);
         bench.world().arrive(socket, at, datagram);
-        at += rng.random_range(0..=2 * load.pause_ns);
+        if number.is_multiple_of(at_once) {
+            at += rng.random_range(0..=2 * load.pause_ns);
+        }
     }
 }
+
+/// Mean times between two datagrams of a listener, ns.
+const PAUSES: [u64; 5] = [0, 0, 2_000, 300_000, 20_000_000];
 
 /// Options of a plugin, and whether it keeps the order of each peer.
 fn options(kind: Kind, rng: &mut StdRng) -> (Vec<(&'static str, String)>, bool) {

@@ -178,6 +178,7 @@ impl World {
     /// Every call on the socket says `EBADF` from now on.
     pub(crate) fn close(&mut self, socket: SocketId) {
         self.sockets[socket.0].closed = true;
+        self.journal.ledgers[socket.0].closed = true;
     }
 
     pub(crate) fn mono_ns(&self) -> u64 {

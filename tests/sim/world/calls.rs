@@ -1,6 +1,7 @@
 //! The calls the reactor makes: receive, send, poll, and how each of them fails.
 
 use super::{Datagram, ROOM, SocketId, Step, WALL, World};
+use crate::rare::Rare;
 use polyport::plugin::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
@@ -46,7 +47,7 @@ impl Io for World {
     }
 
     fn rest(&mut self, span: Duration) {
-        self.journal.rests += 1;
+        self.journal.reach(Rare::Rest);
         let end = self.mono_ns + u64::try_from(span.as_nanos()).unwrap();
         while !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
@@ -74,6 +75,9 @@ impl Io for World {
         self.tick();
         if let Some(errno) = self.orders.watch {
             return Err(io::Error::from_raw_os_error(errno));
+        }
+        if interest.writable && !self.sockets[socket.0].writable {
+            self.journal.backlog(socket.0);
         }
         self.sockets[socket.0].readable = interest.readable;
         self.sockets[socket.0].writable = interest.writable;
@@ -104,7 +108,9 @@ impl Io for World {
         self.mono_ns += self.orders.slow_ns;
         self.tick();
         self.journal.visited(at);
-        self.journal.polls += u64::from(!self.sockets[at].readable);
+        if !self.sockets[at].readable {
+            self.journal.reach(Rare::Poll);
+        }
         if let Some(errno) = self.receive_error(at) {
             self.journal.receive_error(at, errno);
             return Err(io::Error::from_raw_os_error(errno));
@@ -134,24 +140,27 @@ impl Io for World {
         self.tick();
         self.journal.ledgers[at].send_calls += 1;
         let most = self.faults.part(self.faults.profile.partial_send, messages.len());
+        let has_backlog = self.sockets[at].writable;
         for (done, message) in messages.iter().take(most).enumerate() {
-            match self.send_error(at) {
+            match self.send_error(at, message) {
                 None => {
                     self.journal.sent(at, message);
                     self.took(at);
                 }
                 Some(errno) if done == 0 => {
-                    self.journal.send_error(at, message, errno);
+                    self.journal.send_error(at, message, errno, has_backlog);
                     return Err(io::Error::from_raw_os_error(errno));
                 }
                 Some(errno) => {
                     self.sockets[at].parked = (errno != libc::EAGAIN).then_some(errno);
+                    self.journal.reach(Rare::PartialSend);
                     self.journal.stopped_at(at, message);
                     return Ok(done);
                 }
             }
         }
         if let Some(message) = messages.get(most) {
+            self.journal.reach(Rare::PartialSend);
             self.journal.stopped_at(at, message);
         }
         Ok(most)
@@ -165,6 +174,9 @@ impl World {
             return Some(libc::EBADF);
         }
         if let Some(errno) = socket.script.receives.pop_front() {
+            if errno == Some(libc::EBADF) {
+                self.breaks(at, None);
+            }
             return errno;
         }
         if let Some((errno, until)) = socket.stuck {
@@ -173,6 +185,10 @@ impl World {
             }
             socket.stuck = None;
         }
+        if self.faults.hit(self.faults.profile.broken) {
+            self.breaks(at, None);
+            return Some(libc::EBADF);
+        }
         let (errno, lasts) = self.faults.receive()?;
         if lasts > 0 {
             self.sockets[at].stuck = Some((errno, self.mono_ns + lasts));
@@ -180,7 +196,13 @@ impl World {
         Some(errno)
     }
 
-    fn send_error(&mut self, at: usize) -> Option<i32> {
+    /// A descriptor that is none stays none.
+    fn breaks(&mut self, at: usize, message: Option<&Message<'_>>) {
+        self.sockets[at].closed = true;
+        self.journal.broke(at, message, self.sockets[at].writable);
+    }
+
+    fn send_error(&mut self, at: usize, message: &Message<'_>) -> Option<i32> {
         let socket = &mut self.sockets[at];
         if socket.closed {
             return Some(libc::EBADF);
@@ -191,10 +213,18 @@ impl World {
         if let Some(errno) = socket.parked.take() {
             return Some(errno);
         }
-        let Some(scripted) = socket.script.sends.pop_front() else { return self.faults.send() };
-        // A descriptor that is none stays none.
-        socket.closed = scripted == Some(libc::EBADF);
-        scripted
+        // Oftener where it is rare that anything is sent.
+        let broken =
+            self.faults.profile.broken * if self.journal.ledgers[at].in_pieces() { 10.0 } else { 1.0 };
+        let errno = match socket.script.sends.pop_front() {
+            Some(scripted) => scripted,
+            None if self.faults.hit(broken) => Some(libc::EBADF),
+            None => self.faults.send(message.segment.is_some()),
+        };
+        if errno == Some(libc::EBADF) {
+            self.breaks(at, Some(message));
+        }
+        errno
     }
 
     /// One message left.
