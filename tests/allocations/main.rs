@@ -39,6 +39,9 @@ mod tests {
             let (stop, stopped) = UnixStream::pair().unwrap();
             let io = MioIo::new(Clock::new(), exchange.slots, stopped).unwrap();
             let mut reactor = Reactor::new(io, Limits::default(), exchange, 1);
+            // As the daemon does: the second look at the drops of the kernel, which a busy machine lets come, would
+            // allocate otherwise.
+            reactor.reserve(2);
             let mut listen = |ip: Ipv4Addr| {
                 let socket = Socket::bind((ip, 0).into(), &SocketOptions::default()).unwrap();
                 let local = socket.local_addr().unwrap();

@@ -7,7 +7,7 @@ use polyport_tests::process::Process;
 use polyport_tests::tool::{root, skip};
 use polyport_tests::{Client, ports};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
@@ -46,7 +46,7 @@ fn a_wildcard_listener_answers_from_a_link_local_address_by_the_interface_that_w
     network.there.inside(|| {
         let interface =
             rustix::net::netdevice::name_to_index(UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap(), WIRE);
-        let server = SocketAddrV6::new(link_local, port, 0, interface.unwrap());
+        let server = std::net::SocketAddrV6::new(link_local, port, 0, interface.unwrap());
         Client::from("[fd77::2]:0".parse().unwrap(), server.into()).expect_echo(b"to me, from you");
     });
     let served = daemon.stop();

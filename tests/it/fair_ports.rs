@@ -8,7 +8,7 @@ use polyport_tests::strace::{Strace, Trace};
 use polyport_tests::wait;
 use polyport_tests::{Client, DEADLINE, ports, scale};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -136,7 +136,7 @@ fn more_ready_ports_than_one_wait_tells_of_take_turns_too() {
     wait::until("every datagram is taken", || descriptors(&strace.so_far()).len() >= all);
     let order = descriptors(&strace.detach());
     for (round, visited) in order.chunks(usize::from(PORTS)).enumerate() {
-        let distinct: BTreeSet<&str> = visited.iter().map(String::as_str).collect();
+        let distinct: std::collections::BTreeSet<&str> = visited.iter().map(String::as_str).collect();
         assert_eq!(distinct.len(), usize::from(PORTS), "ports that were visited in round {}", round + 1);
     }
     assert_eq!(daemon.stop().received("range", "received"), (all * VISIT) as u64);
