@@ -60,6 +60,7 @@ mod tests {
             let (stop, stopped) = UnixStream::pair().unwrap();
             let io = MioIo::new(Clock::new(), exchange.slots, stopped).unwrap();
             let mut reactor = Reactor::new(io, ReactorLimits::default(), exchange, 1);
+            reactor.reserve(2);
             let mut listen = |ip: Ipv4Addr| {
                 let socket = Socket::bind((ip, 0).into(), &SocketOptions::default()).unwrap();
                 let local = socket.local_addr().unwrap();
