@@ -9,6 +9,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::File;
+use std::io::Write;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Output, Stdio};
@@ -129,6 +130,17 @@ fn the_loop_option_decides_who_hears_a_group() {
     }
 }
 
+/// Says that a test is skipped: past the capturing of the test harness, so that it is seen. Where `CI` is set nothing is
+/// skipped.
+#[track_caller]
+fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "{test} cannot run in CI: {reason}");
+    // Nobody is left to tell when standard error is closed.
+    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").ok();
+}
+
 /// Three namespaces with unique names, removed on drop, also on a panic.
 struct Net {
     client: String,
@@ -145,8 +157,7 @@ impl Net {
         let net = Self { client: name("c"), router: name("r"), server: name("s") };
         let probe = Command::new("ip").args(["netns", "add", &net.client]).output();
         if !probe.as_ref().is_ok_and(|output| output.status.success()) {
-            assert!(std::env::var_os("CI").is_none(), "network namespaces are needed in CI: {probe:?}");
-            eprintln!("skipped: network namespaces are not permitted here: {probe:?}");
+            skip(&format!("no network namespace can be made here: {probe:?}"));
             return None;
         }
         net.build(near_mtu, far_mtu);

@@ -222,6 +222,11 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_named_as_its_class_of_datagrams() {
+        assert_eq!([WindowError::Replay, WindowError::TooOld].map(|e| e.to_string()), ["replay", "too_old"]);
+    }
+
+    #[test]
     fn recent_is_the_window_of_rstat() {
         let mut window = ReplayWindow::new();
         for seq in [1, 2, 3, 5, 7] {

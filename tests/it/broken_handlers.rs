@@ -192,6 +192,23 @@ fn a_handler_that_refuses_to_be_made_again_is_quoted_and_in_one_line() {
     daemon.process.wait_for_stderr("is not made again");
 }
 
+/// A plugin may keep the handle of an instance beyond its end, in a thread of its own for example. The host answers that
+/// it is too late, writes no line, and sets no timer.
+#[test]
+fn a_handle_of_an_instance_that_is_gone_or_was_never_made_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("late"), &[], dir.path(), "late") else { return };
+    let mut daemon = polyport().listen(spec("127.0.0.1:0", &library)).serve();
+    let client = daemon.client(0);
+    client.send(b"fatal");
+    daemon.process.wait_for_stderr("refuses to make the handler again: not yet");
+    daemon.process.wait_for_stderr("the handler is back");
+    assert_eq!(String::from_utf8(client.ask(b"late")).unwrap(), "+--");
+    let text = daemon.stop().finished.stderr;
+    assert!(text.contains("the living speaks") && !text.contains("the destroyed speaks"), "{text}");
+    assert!(!text.contains("the refused speaks"), "{text}");
+}
+
 /// A listener `panics`, with more settings behind it.
 fn with_panics(more: &str) -> Launch {
     let spec = spec("127.0.0.1:0", &built("fixture-panics"));

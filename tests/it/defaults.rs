@@ -11,8 +11,8 @@ use std::process::Command;
 
 #[test]
 fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from_outside() {
-    let ports = DefaultPorts::lock();
-    let daemon = serve_defaults();
+    let Some(ports) = DefaultPorts::take() else { return };
+    let daemon = serve_defaults(&ports);
     let expected = [
         "127.0.0.1:10000",
         "[::1]:10000",
@@ -23,13 +23,14 @@ fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from
     ];
     let expected = expected.map(|address| address.parse::<SocketAddr>().unwrap());
     assert_eq!(daemon.addresses(), expected);
+    let [v4, v6, length, lossy, listener, _] = ports.inside(|| expected.map(Client::of));
     // It answers nobody; what follows is served later, by the same thread.
-    Client::of("127.0.0.1:1062".parse().unwrap()).send(b"never answered");
-    daemon.client(0).expect_echo(b"over IPv4");
-    daemon.client(1).expect_echo(b"over IPv6");
-    assert_eq!(daemon.client(2).ask(b"four"), b"Your data was 4 bytes long");
+    listener.send(b"never answered");
+    v4.expect_echo(b"over IPv4");
+    v6.expect_echo(b"over IPv6");
+    assert_eq!(length.ask(b"four"), b"Your data was 4 bytes long");
     // Half of the datagrams are lost there: twenty attempts a second for ten seconds do not fail.
-    assert_eq!(daemon.client(3).ask_until_answered(b"12345", 10), b"Your data was 5 bytes long");
+    assert_eq!(lossy.ask_until_answered(b"12345", 10), b"Your data was 5 bytes long");
 
     let served = daemon.stop();
     assert_eq!(
@@ -40,7 +41,6 @@ fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from
     assert!(served.received("lossy", "replied") >= 1);
     assert_eq!(served.received("lossy", "on_purpose"), served.received("lossy", "dropped"));
     assert_eq!((served.received("listener", "consumed"), served.sent("listener", "replies")), (1, 0));
-    drop(ports);
 }
 
 #[test]
@@ -57,17 +57,16 @@ fn the_table_suggests_what_the_configuration_says_instead_of_nc() {
 #[test]
 fn the_default_lossy_port_answers_a_textbook_client() {
     let Some(python) = tool("python3") else { return };
-    let ports = DefaultPorts::lock();
-    let daemon = serve_defaults();
+    let Some(ports) = DefaultPorts::take() else { return };
+    let daemon = serve_defaults(&ports);
+    let lossy = daemon.addresses()[3];
     // One run loses all its five attempts in one of 32 cases; eight runs in one of 10^12.
     let answered = (0..8).find_map(|_| {
-        let finished = textbook_client(&python, daemon.addresses()[3], "hello", 0);
+        let finished = ports.inside(|| textbook_client(&python, lossy, "hello", 0));
         (finished.code() == Some(0)).then_some(finished)
     });
     let finished = answered.expect("one of eight runs gets an answer");
     assert!(finished.stdout.ends_with("answer: Your data was 5 bytes long\n"), "{}", finished.stdout);
-    drop(daemon);
-    drop(ports);
 }
 
 /// The decisions of `lossy` depend on the seed, the address of the peer, and the number of its datagram: so
@@ -145,14 +144,8 @@ fn what_waits_to_be_sent_at_the_end_is_counted_too() {
     assert_eq!(served.sent("lossy", "stopping"), 1, "{}", served.line("lossy"));
 }
 
-fn serve_defaults() -> Daemon {
-    polyport().try_serve().unwrap_or_else(|finished| {
-        panic!(
-            "this test needs UDP ports 10000, 1060, 1061 and 1063 of loopback, and they cannot be had: stop what \
-             holds them (a polyport of yours?), or see what is wrong:\n{}",
-            finished.stderr
-        )
-    })
+fn serve_defaults(ports: &DefaultPorts) -> Daemon {
+    ports.launch(env!("CARGO_BIN_EXE_polyport-under-test")).serve()
 }
 
 fn lossy(seed: u64) -> Daemon {

@@ -78,7 +78,7 @@ impl Story {
 
 #[test]
 fn what_the_handler_dropped_is_what_the_tester_lost() {
-    let story = story("lossy,drop=10%,seed=7", "--raw-echo --timeout 1s");
+    let story = story("lossy,drop=10%,seed=7", "--raw-echo --timeout 3s");
     assert_eq!(story.count("lost"), story.moved("dropped_total") + story.vanished());
     assert_eq!(story.class("ok"), story.handler("answered_total"));
     assert_eq!(story.count("received"), story.class("ok"), "and nothing else came");
@@ -95,7 +95,7 @@ fn what_the_handler_duplicated_is_what_the_tester_saw_twice() {
 
 #[test]
 fn what_the_handler_corrupted_is_malformed_and_lost() {
-    let story = story("lossy,corrupt=10%,seed=7", "--raw-echo --timeout 1s");
+    let story = story("lossy,corrupt=10%,seed=7", "--raw-echo --timeout 3s");
     let corrupted = story.moved("corrupted_total");
     assert_eq!(story.count("malformed"), corrupted);
     assert_eq!(story.count("lost"), corrupted + story.vanished());
@@ -109,11 +109,13 @@ fn what_the_handler_corrupted_is_malformed_and_lost() {
 
 #[test]
 fn what_the_handler_delayed_beyond_the_timeout_is_late() {
-    let story = story("lossy,drop=10%,delay=600ms,seed=7", "--raw-echo --timeout 300ms --drain 3s");
+    // A timeout that no pause of a busy machine reaches, or a datagram could leave too late to be sent at all; and the
+    // end of the delays is as far behind it.
+    let story = story("lossy,drop=10%,delay=4s,seed=7", "--raw-echo --timeout 2s --drain 7s");
     assert_eq!(story.class("late"), story.moved("delayed_total"));
     assert_eq!(story.count("lost"), story.moved("dropped_total") + story.vanished());
     assert_eq!((story.class("ok"), story.count("pending_at_abort")), (0, 0));
-    assert!(story.tester["latency"]["rtt_from_send"]["min"].as_u64() >= Some(600_000_000));
+    assert!(story.tester["latency"]["rtt_from_send"]["min"].as_u64() >= Some(4_000_000_000));
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn only_what_the_handler_held_back_is_reordered() {
 
 #[test]
 fn all_at_once_every_number_agrees() {
-    let story = story("lossy,drop=10%,duplicate=5%,corrupt=3%,seed=7", "--raw-echo --timeout 1s");
+    let story = story("lossy,drop=10%,duplicate=5%,corrupt=3%,seed=7", "--raw-echo --timeout 3s");
     let [dropped, duplicated, corrupted] =
         ["dropped_total", "duplicated_total", "corrupted_total"].map(|counter| story.moved(counter));
     let answered = story.handler("answered_total");

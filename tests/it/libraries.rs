@@ -2,7 +2,9 @@
 
 use crate::polyport;
 use polyport_tests::Launch;
-use polyport_tests::plugins::{Bytes, spec};
+#[cfg(target_os = "linux")]
+use polyport_tests::mounts::without_exec;
+use polyport_tests::plugins::{Bytes, compile_c, fixture, spec};
 use polyport_tests::tool::make_pipe;
 use std::fs::{self, File};
 use std::path::Path;
@@ -89,6 +91,48 @@ fn two_listeners_with_one_library_share_nothing_but_its_code() {
     let served = daemon.stop();
     assert_eq!((served.counted("all", "dropped_total"), served.counted("none", "dropped_total")), (1, 0));
     assert_eq!((served.counted("all", "answered_total"), served.counted("none", "answered_total")), (0, 1));
+}
+
+/// A symbol that two libraries export is each one's own: neither is bound to what the other brought.
+#[test]
+fn libraries_that_export_the_same_symbol_keep_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut launch = polyport();
+    for name in ["first", "second"] {
+        let flag = format!("-DNAME=\"{name}\"");
+        let Some(library) = compile_c(&fixture("name"), &[&flag], dir.path(), name) else { return };
+        launch = launch.listen(spec("127.0.0.1:0", &library));
+    }
+    let daemon = launch.serve();
+    assert_eq!(
+        (daemon.client(0).ask(b"who?"), daemon.client(1).ask(b"who?")),
+        (b"first".into(), b"second".into())
+    );
+}
+
+/// Where nothing may be mapped to be run, no private copy is made: the next place is taken, or the start refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_mounted_noexec_is_passed_over() {
+    let (forbidden, allowed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // `/run` too, since `/run/polyport` is one of the places, and the machine's own is none of this test's business.
+    let noexec = [forbidden.path(), Path::new("/run")];
+    let launch = |last: &Path| {
+        let launch = without_exec(&noexec, env!("CARGO_BIN_EXE_polyport-under-test"))?;
+        let launch =
+            launch.env("RUNTIME_DIRECTORY", forbidden.path()).env("XDG_RUNTIME_DIR", forbidden.path());
+        Some(launch.env("TMPDIR", last).listen("127.0.0.1:0=echo"))
+    };
+    let Some(served) = launch(allowed.path()) else { return };
+    let daemon = served.serve();
+    daemon.client(0).expect_echo(b"from the last place");
+    assert_eq!(entries(allowed.path()).len(), 1, "its private copy lies there");
+    drop(daemon.stop());
+    let Some(refused) = launch(forbidden.path()) else { return };
+    refused.refused(78).expect_stderr(&[
+        &format!("{}: mounted noexec;", forbidden.path().display()),
+        "set RUNTIME_DIRECTORY to a directory that is writable and not mounted noexec",
+    ]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What is written while it serves: nothing for a datagram by default, one escaped line for each when asked.
 
 use crate::polyport;
-use polyport_tests::plugins::repository;
+use polyport_tests::Daemon;
+use polyport_tests::plugins::{compile_c, fixture, repository, spec};
 use polyport_tests::process::Process;
 use polyport_tests::tool::{skip, tool};
 use std::process::Command;
+use std::time::Duration;
 
 #[test]
 fn at_the_default_level_datagrams_leave_no_line() {
@@ -17,7 +19,7 @@ fn at_the_default_level_datagrams_leave_no_line() {
     let finished = daemon.stop().finished;
     assert!(!finished.stderr.contains("shall not be logged"), "{}", finished.stderr);
     // One line a listener at the start, which says who serves it.
-    assert_eq!(finished.stderr.lines().count(), 2, "{}", finished.stderr);
+    assert_eq!(finished.logged().len(), 2, "{}", finished.stderr);
     assert_eq!(finished.stderr.matches("served by ").count(), 2, "{}", finished.stderr);
 }
 
@@ -67,6 +69,51 @@ fn a_long_datagram_is_shown_by_its_beginning() {
     assert!(longest < 1000, "{longest}");
 }
 
+/// Where its handler is told to write more than anybody wants to read.
+fn talkative(filter: &str) -> Option<(Daemon, tempfile::TempDir)> {
+    let dir = tempfile::tempdir().unwrap();
+    let library = compile_c(&fixture("talkative"), &[], dir.path(), "talkative")?;
+    let launch = polyport().env("POLYPORT_LOG", filter).listen(spec("127.0.0.1:0", &library));
+    Some((launch.serve(), dir))
+}
+
+/// A call sees one moment, so its 200 lines fall into one second, and those of a call in a later one into another.
+#[test]
+fn of_a_flood_of_lines_fifty_a_second_are_written_and_the_rest_is_counted() {
+    const MORE_THAN_A_SECOND: Duration = Duration::from_millis(1100);
+    let Some((daemon, _dir)) = talkative("polyport=info") else { return };
+    let client = daemon.client(0);
+    client.expect_echo(b"info");
+    assert_eq!(client.receive_within(MORE_THAN_A_SECOND), None);
+    client.expect_echo(b"info");
+    let text = daemon.stop().finished.stderr;
+    let (first, second) = text.split_once(": 150 lines left out\n").expect("it says how many were left out");
+    for part in [first, second] {
+        assert_eq!(part.matches(": word number ").count(), 50, "{part}");
+        assert!(part.contains("word number 0 ") && part.contains("word number 49 "), "{part}");
+    }
+}
+
+/// Who asks for such lines wants all of them.
+#[test]
+fn a_flood_of_debug_lines_is_not_limited() {
+    let Some((daemon, _dir)) = talkative("polyport=debug") else { return };
+    daemon.client(0).expect_echo(b"debug");
+    let text = daemon.stop().finished.stderr;
+    assert_eq!(text.matches(": whisper number ").count(), 200, "{text}");
+    assert!(!text.contains("left out"), "{text}");
+}
+
+#[test]
+fn a_long_line_of_a_handler_is_cut() {
+    const LONGEST: usize = 4096;
+    let Some((daemon, _dir)) = talkative("polyport=info") else { return };
+    daemon.client(0).expect_echo(b"long");
+    let text = daemon.stop().finished.stderr;
+    assert_eq!(text.matches('~').count(), LONGEST);
+    assert!(text.contains(&("~".repeat(LONGEST) + "\n")), "in one line, and nothing behind it");
+}
+
 #[test]
 fn the_filter_of_the_environment_can_ask_for_datagrams_alone() {
     let launch = polyport().env("POLYPORT_LOG", "polyport::datagram=trace");
@@ -96,5 +143,5 @@ fn datagrams_from_source_port_zero_are_dropped_counted_and_not_logged() {
     let dropped = served.received("echo", "source_port_zero");
     assert!((1..=COUNT).contains(&dropped), "{}", served.line("echo"));
     assert_eq!(served.received("echo", "received"), dropped + served.received("echo", "replied"));
-    assert_eq!(served.finished.stderr.lines().count(), 1, "{}", served.finished.stderr);
+    assert_eq!(served.finished.logged().len(), 1, "{}", served.finished.stderr);
 }

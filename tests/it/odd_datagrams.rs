@@ -136,7 +136,7 @@ fn a_bad_checksum_is_ignored_and_the_next_datagram_is_answered() {
     for name in ["exact", "any"] {
         assert_eq!(served.received(name, "received"), 1, "{}", served.line(name));
     }
-    assert_eq!(served.finished.stderr.lines().count(), 2, "{}", served.finished.stderr);
+    assert_eq!(served.finished.logged().len(), 2, "{}", served.finished.stderr);
 }
 
 /// Bytes that show a swap, a shift or a cut.

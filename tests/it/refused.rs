@@ -137,6 +137,34 @@ fn a_table_that_ends_too_early_is_refused() {
     refused(&library, &["its pp_plugin has 288 bytes, at least 296 are needed"]);
 }
 
+/// What thread-local memory the linker keeps at fixed places for late libraries is a matter of the C library.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_library_that_wants_too_much_static_tls_is_refused_with_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("static_tls"), &[], dir.path(), "static_tls") else { return };
+    let advice = "build its allocator without initial-exec TLS";
+    refused(&library, &["cannot allocate memory in static TLS block", advice]);
+}
+
+/// Two libraries with identities of their own that depend on one plugin, whose table the linker finds for both.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_table_that_is_served_already_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(lender) = compile_c(&fixture("fatal"), &[], dir.path(), "lender") else { return };
+    let flags = ["-Wl,--no-as-needed", lender.to_str().unwrap()];
+    let borrower = |name| compile_c(&fixture("borrowed"), &flags, dir.path(), name);
+    let (Some(first), Some(second)) = (borrower("first"), borrower("second")) else { return };
+    // One alone is served, oddly; the second would share the statics of the first without knowing.
+    polyport().listen(spec("127.0.0.1:0", &first)).serve().client(0).expect_echo(b"borrowed");
+    let launch = polyport().listen(spec("127.0.0.1:0", &first)).listen(spec("127.0.0.1:0", &second));
+    launch.refused(CONFIG).expect_stderr(&[
+        &second.display().to_string(),
+        "the dynamic linker gave a library that is already loaded",
+    ]);
+}
+
 /// I8, with a control: the same constructor does run in a library that is accepted.
 #[test]
 fn no_code_of_a_library_runs_before_its_identity_was_accepted() {

@@ -49,12 +49,11 @@ fn with_a_key_it_agrees_as_well_and_without_it_hears_nothing() {
 #[test]
 fn the_default_configuration_has_a_responder() {
     let Some(python) = tool("python3") else { return };
-    let ports = DefaultPorts::lock();
-    let daemon = polyport().serve();
+    let Some(ports) = DefaultPorts::take() else { return };
+    let daemon = ports.launch(env!("CARGO_BIN_EXE_polyport-under-test")).serve();
     let responder = daemon.addresses().iter().copied().find(|address| address.port() == 1063);
-    agrees(&peer(&python, responder.expect("a listener on port 1063"), &[]));
-    drop(daemon);
-    drop(ports);
+    let responder = responder.expect("a listener on port 1063");
+    agrees(&ports.inside(|| peer(&python, responder, &[])));
 }
 
 /// The client can fail: asked about another service, it disagrees.

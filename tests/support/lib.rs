@@ -7,8 +7,9 @@
 //! process   a child whose output is read with a deadline on every wait
 //! served    the equation it prints when it stops, as numbers
 //! client    a socket that asks and waits no longer than a deadline
-//! network   two hosts on one wire, made for a test and removed with it
-//! ports     free ranges, the lock on the ports of the default configuration
+//! mounts    directories from which nothing can be run
+//! network   hosts made for a test and removed with it, two on one wire or one alone
+//! ports     free ranges, a place where those of the default configuration are free
 //! plugins   the libraries that were built, changed copies of them, libraries made from C
 //! kernel    what the kernel counted itself
 //! strace    the system calls of a daemon, seen or made to fail
@@ -29,6 +30,8 @@ pub mod daemon;
 #[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod launch;
+#[cfg(target_os = "linux")]
+pub mod mounts;
 #[cfg(target_os = "linux")]
 pub mod network;
 pub mod plugins;

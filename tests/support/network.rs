@@ -1,4 +1,4 @@
-//! Two hosts on one wire: network namespaces made for a test, and removed with it.
+//! Hosts made for a test, and removed with it: network namespaces, two on one wire or one alone.
 
 use crate::launch::Launch;
 use crate::tool::{skip, tool};
@@ -40,17 +40,9 @@ impl Network {
     #[must_use]
     #[track_caller]
     pub fn new() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let ip = tool("ip")?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let host = |side: &str| {
-            let name = format!("polyport-{}-{number}-{side}", std::process::id());
-            Host::new(ip.clone(), name)
-        };
-        let (here, there) = (host("here")?, host("there")?);
+        let (here, there) = (Host::alone()?, Host::alone()?);
         here.ip(&["link", "add", WIRE, "type", "veth", "peer", "name", WIRE, "netns", &there.name]);
         for (host, addresses) in [(&here, [1, 3]), (&there, [2, 4])] {
-            host.ip(&["link", "set", "lo", "up"]);
             host.ip(&["link", "set", WIRE, "up"]);
             for number in addresses {
                 host.ip(&["address", "add", &format!("10.77.0.{number}/24"), "brd", "+", "dev", WIRE]);
@@ -63,16 +55,24 @@ impl Network {
 }
 
 impl Host {
-    /// None, and a visible word, where it is not permitted.
+    /// A host with loopback and nothing else: every port is free there, and no address can be reached. None, and a
+    /// visible word, where that is not permitted.
+    #[must_use]
     #[track_caller]
-    fn new(ip: PathBuf, name: String) -> Option<Self> {
+    pub fn alone() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let ip = tool("ip")?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("polyport-{}-{number}", std::process::id());
         let output = Command::new(&ip).args(["netns", "add", &name]).output().expect("ip(8) can be started");
         if !output.status.success() {
             let why = String::from_utf8_lossy(&output.stderr);
             skip(&format!("no network namespace can be made here: {}", why.trim()));
             return None;
         }
-        Some(Self { ip, name })
+        let host = Self { ip, name };
+        host.ip(&["link", "set", "lo", "up"]);
+        Some(host)
     }
 
     /// `program`, about to be started on this host.

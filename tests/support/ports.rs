@@ -1,6 +1,9 @@
-//! Ports: free ones, and the lock on those of the default configuration.
+//! Ports: free ones, and a place where those of the default configuration are free.
 
-use std::fs::File;
+use crate::launch::Launch;
+#[cfg(target_os = "linux")]
+use crate::network::Host;
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 
@@ -27,22 +30,60 @@ pub fn free_range(ips: &[IpAddr], count: u16, offset: u16) -> u16 {
     first
 }
 
-/// Holds the ports of the default configuration against other test processes of this user until it is dropped.
+/// Where the ports of the default configuration are free: on Linux on a host of its own, made for the test; elsewhere on
+/// this one, held against other test processes of this user until it is dropped.
 #[derive(Debug)]
 pub struct DefaultPorts {
-    _lock: File,
+    #[cfg(target_os = "linux")]
+    host: Host,
+    #[cfg(not(target_os = "linux"))]
+    _lock: std::fs::File,
 }
 
+#[cfg(target_os = "linux")]
+impl DefaultPorts {
+    /// None, and a visible word, where no host can be made.
+    #[must_use]
+    #[track_caller]
+    pub fn take() -> Option<Self> {
+        Some(Self { host: Host::alone()? })
+    }
+
+    /// `program`, about to be started there.
+    #[must_use]
+    pub fn launch(&self, program: impl AsRef<OsStr>) -> Launch {
+        self.host.launch(program)
+    }
+
+    /// Does something there: sockets made there stay there.
+    #[track_caller]
+    pub fn inside<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
+        self.host.inside(body)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
 impl DefaultPorts {
     /// Waits for other tests that use them.
     #[must_use]
-    pub fn lock() -> Self {
+    pub fn take() -> Option<Self> {
         // A file of another user could not be opened; with them, only the ports themselves decide.
         let user = rustix::process::geteuid().as_raw();
         let path = std::env::temp_dir().join(format!("polyport-tests-default-ports.{user}.lock"));
-        let lock = File::options().append(true).create(true).open(&path);
+        let lock = std::fs::File::options().append(true).create(true).open(&path);
         let lock = lock.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         lock.lock().expect("a file can be locked");
-        Self { _lock: lock }
+        Some(Self { _lock: lock })
+    }
+
+    /// `program`, about to be started there.
+    #[must_use]
+    pub fn launch(&self, program: impl AsRef<OsStr>) -> Launch {
+        Launch::new(program)
+    }
+
+    /// Does something there.
+    pub fn inside<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
+        body()
     }
 }

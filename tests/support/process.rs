@@ -168,6 +168,13 @@ impl Finished {
         self
     }
 
+    /// The lines it logged, but for those that say how long a call took: where others use the processor, one may be
+    /// stopped in the middle.
+    #[must_use]
+    pub fn logged(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|line| !line.contains("the handler took ")).collect()
+    }
+
     /// Fails unless standard error holds each of `texts`.
     #[track_caller]
     pub fn expect_stderr(&self, texts: &[&str]) -> &Self {

@@ -67,12 +67,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends one message. The callers' buffers are sized at compile time for all they write; `false` if one
-    /// did not fit all the same, in which case nothing is appended.
+    /// did not fit all the same, in which case nothing is appended. Padding keeps what was there: nobody reads it.
     #[must_use]
     pub(crate) fn push(&mut self, level: c_int, kind: c_int, data: &[u8]) -> bool {
         let end = self.used + space(data.len());
         let Some(room) = self.buffer.get_mut(self.used..end) else { return false };
-        room.fill(0);
         let (header, body) = room.split_at_mut(DATA);
         write_length(header, DATA + data.len());
         header[LEVEL..][..size_of::<c_int>()].copy_from_slice(&level.to_ne_bytes());

@@ -245,3 +245,18 @@ fn recv_one(fd: RawFd, header: &mut Header) -> io::Result<()> {
 
 /// Stands for a peer the kernel did not name, which UDP does not do; port 0 is never answered.
 pub(crate) const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_call_is_told_from_a_failing_one() {
+        let missing = |errno| Calls::are_missing(&io::Error::from_raw_os_error(errno));
+        // A kernel without the call, and what some sandboxes answer in its place.
+        assert!(missing(libc::ENOSYS) && missing(libc::EOPNOTSUPP));
+        for errno in [libc::EAGAIN, libc::EPERM, libc::EINVAL, libc::EBADF] {
+            assert!(!missing(errno), "{errno}");
+        }
+    }
+}

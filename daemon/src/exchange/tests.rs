@@ -85,6 +85,26 @@ fn entries_outside_what_was_received_are_refused() {
     }
 }
 
+/// Both ways through the check: of one answer among others, and of the only one.
+#[test]
+fn the_longest_datagram_of_each_family_is_sent_and_no_longer_one() {
+    let own = vec![0_u8; 70_000];
+    for (peer, most) in [("192.0.2.1:5000", 65_507), ("[2001:db8::1]:5000", 65_527)] {
+        let mut e = Exchange::new(SMALL);
+        let message = Arrived { peer: peer.parse().unwrap(), ..arrived(0, 1) };
+        assert!(e.push(message));
+        e.present();
+        for (len, fits) in [(most, true), (most + 1, false)] {
+            let entry = pp_tx { data: own.as_ptr(), ..echo(0, len) };
+            set(&mut e, &[entry]);
+            let expected = if fits { Ok(len as usize) } else { Err(OutputError::TooLong) };
+            let checked = e.outputs().next().unwrap().map(|out| out.payload.len());
+            assert_eq!(checked, expected, "{len} bytes to {peer}");
+            assert_eq!(matches!(e.queued(), Queued::One(_)), fits, "{len} bytes to {peer}");
+        }
+    }
+}
+
 #[test]
 fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
     let asked = ReplySource { ip: "198.51.100.7".parse().unwrap(), ifindex: 3 };
@@ -303,6 +323,8 @@ fn a_segmented_entry_is_a_run_and_the_last_piece_may_be_shorter() {
     set(&mut e, &[pp_tx { segment: 3, ..echo(0, 7) }, pp_tx { segment: 7, ..echo(0, 7) }]);
     let out: Vec<_> = e.outputs().map(Result::unwrap).collect();
     assert_eq!(out.iter().map(Output::datagrams).collect::<Vec<_>>(), [3, 1]);
+    // One piece is a datagram like any other: the kernel is not asked to cut it.
+    assert_eq!(out.iter().map(|o| o.segment).collect::<Vec<_>>(), [3, 0]);
     assert_eq!(out[0].split().map(|o| o.payload).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"g"]);
     set(&mut e, &[echo(0, 0)]);
     assert_eq!(e.outputs().map(|o| o.unwrap().split().count()).collect::<Vec<_>>(), [1]);

@@ -206,6 +206,8 @@ mod tests {
         let read = (p50(&latencies.from_plan), p50(&latencies.from_send), p50(&latencies.lag));
         assert_eq!(read, (3_499_000, 500_000, 2_999_000));
         assert_eq!(latencies.late_sends, 1);
+        latencies.left(1_000, 1_000 + LATE_SEND);
+        assert_eq!(latencies.late_sends, 1, "only what is later than that deserves to be mentioned");
         assert!(latencies.targets[0].percentiles().is_none() && latencies.targets[1].percentiles().is_some());
     }
 }

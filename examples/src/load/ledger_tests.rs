@@ -103,6 +103,8 @@ fn every_way_to_be_wrong_has_its_class() {
         (vec![1; 60], 7, malformed(DecodeError::NotOurs)),
         (request.clone(), 9, malformed(DecodeError::WrongDirection)),
         (changed(|header| header.stream_id = 1000), 9, Class::StaleStream),
+        // Six streams from `u32::MAX - 2` on end at 2.
+        (changed(|header| header.stream_id = 3), 9, Class::StaleStream),
         (changed(|header| header.request_id += 1), 9, Class::UnknownId),
         (changed(|header| header.seq += 1), 9, Class::UnknownId),
         (changed(|header| header.timestamp = header.timestamp.wrapping_add(1)), 9, Class::UnknownId),
@@ -132,6 +134,40 @@ fn the_cap_counts_until_the_timeout() {
     assert_eq!(ledger.in_flight(), 1);
     ledger.finish(TIMEOUT + 1, true);
     assert_eq!((ledger.total().pending, ledger.total().lost()), (1, 12));
+    ledger.audit().unwrap();
+}
+
+#[test]
+fn any_answer_that_fits_ends_a_handshake() {
+    for (kind, code, arrival, answered) in [
+        (Kind::Response, Code::OK, 6, true),
+        (Kind::Response, Code::OK, 6 + TIMEOUT, true),
+        (Kind::Error, Code::BUSY, 6, true),
+        (Kind::ProbeAck, Code::OK, 6, false),
+    ] {
+        let mut ledger = ledger();
+        let lane = ledger.practice(1);
+        let request = send(&mut ledger, lane, true, 5).unwrap();
+        assert!(!ledger.has_answered(1));
+        receive(&mut ledger, &answer(&request, kind, code, |_| ()), 7, arrival);
+        assert_eq!(ledger.has_answered(1), answered, "{kind:?} {code:?} at {arrival}");
+        assert!(!ledger.has_answered(0), "the other target");
+    }
+}
+
+#[test]
+fn what_did_not_leave_after_all_is_not_in_the_books() {
+    let mut ledger = ledger();
+    let lane = ledger.measured(0, 1);
+    ledger.plan();
+    let identity = ledger.send(lane, 77, 5, 5).unwrap();
+    assert_eq!((ledger.total().sent, ledger.in_flight()), (1, 1));
+    ledger.cancel(lane, identity.seq);
+    ledger.skip(NotSent::Refused);
+    assert_eq!((ledger.total().sent, ledger.in_flight()), (0, 0));
+    assert_eq!((ledger.skipped(NotSent::Refused), ledger.not_sent()), (1, 1));
+    ledger.finish(TIMEOUT, false);
+    assert_eq!(ledger.total().lost(), 0);
     ledger.audit().unwrap();
 }
 

@@ -153,6 +153,7 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn names(dir: &Path) -> Vec<(String, Vec<u8>)> {
         let mut names: Vec<_> = fs::read_dir(dir)
@@ -217,6 +218,36 @@ mod tests {
         second.write(b"second").unwrap();
         drop((first, second));
         assert_eq!(shown(dir.path()), "a=second a.1=first");
+    }
+
+    #[test]
+    fn only_the_owner_may_read_a_recording() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut files = Files::open(&path, 10, 1, false).unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        files.rotate().unwrap();
+        assert_eq!(mode(), 0o600, "the next file is as private as the first");
+    }
+
+    /// A name of its own that leads to the device: a rotation gone wrong would move the name, not the device.
+    #[test]
+    fn what_is_no_file_stays_where_it_is_when_it_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nowhere");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        let mut files = Files::open(&path, 10, 5, false).unwrap();
+        for _ in 0..2 {
+            files.write(b"ten bytes.").unwrap();
+            assert!(files.is_full_with(1));
+            files.rotate().unwrap();
+            assert!(!files.is_full_with(1000), "counted from the beginning again");
+        }
+        drop(files);
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, std::slice::from_ref(&path));
+        assert!(path.is_symlink());
     }
 
     #[test]

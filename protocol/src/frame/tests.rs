@@ -39,6 +39,23 @@ fn integrity_classes_stay_apart() {
     }
 }
 
+/// [P-97]: who does not speak our version cannot know our keys, so even the right tag is one too many.
+#[test]
+fn a_tag_on_a_frame_of_version_zero_is_unexpected_whoever_made_it() {
+    let keys = [Key::siphash(5, [3; 16])];
+    let mut forged = encode(&request().reply(Kind::Response, Code::OK), &[], b"", Some(&keys[0]));
+    forged[4] = 0;
+    forged[5] = Kind::Version.to_octet();
+    let tag = forged.len() - AUTH_PAD - keys[0].tag_len()..forged.len() - AUTH_PAD;
+    forged[tag.clone()].fill(0);
+    let sealed = keys[0].tag(&[&forged]);
+    forged[tag].copy_from_slice(sealed.as_slice());
+    for integrity in [Integrity::Keys(&keys), Integrity::Checksum] {
+        let decoder = Decoder::new(Role::Client).with_integrity(integrity);
+        assert_eq!(refused(&forged, &decoder), DecodeError::UnexpectedAuth, "{integrity:?}");
+    }
+}
+
 #[test]
 fn auth_must_be_last_and_of_a_known_length() {
     let key = Key::siphash(1, [1; 16]);

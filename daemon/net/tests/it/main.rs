@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod bind;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod cut_control;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod error_queue;

@@ -185,6 +185,50 @@ mod tests {
         ));
     }
 
+    /// An ELF library of this machine without section headers, whose only segment says that it ends at `len`.
+    fn elf_that_says_it_ends_at(len: u64) -> Vec<u8> {
+        const HEADER: u16 = 64;
+        const PROGRAM_HEADER: u16 = 56;
+        let machine: u16 = if HOST == Architecture::Aarch64 {
+            183
+        } else if HOST == Architecture::Riscv64 {
+            243
+        } else {
+            62
+        };
+        let program_header = usize::from(HEADER);
+        let little = u8::from(cfg!(target_endian = "little"));
+        let mut elf = vec![0_u8; program_header + usize::from(PROGRAM_HEADER)];
+        let fields: [(usize, &[u8]); 10] = [
+            (0, &[0x7F, b'E', b'L', b'F', 2, 2 - little, 1]),
+            (16, &3_u16.to_ne_bytes()), // ET_DYN
+            (18, &machine.to_ne_bytes()),
+            (20, &1_u32.to_ne_bytes()),
+            (32, &u64::from(HEADER).to_ne_bytes()),
+            (52, &HEADER.to_ne_bytes()),
+            (54, &PROGRAM_HEADER.to_ne_bytes()),
+            (56, &1_u16.to_ne_bytes()),
+            (program_header, &1_u32.to_ne_bytes()), // PT_LOAD, from offset 0 on
+            (program_header + 32, &len.to_ne_bytes()),
+        ];
+        for (at, bytes) in fields {
+            elf[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        elf
+    }
+
+    /// Without section headers only the segments tell where a file should end. Its code would be cut off.
+    #[test]
+    fn a_library_that_ends_inside_a_segment_is_truncated() {
+        let file = |len: usize| {
+            let mut file = elf_that_says_it_ends_at(200);
+            file.resize(len, 0);
+            Identity::read(&file).unwrap_err()
+        };
+        assert!(matches!(file(199), Cause::Truncated { len: 199 }));
+        assert!(matches!(file(200), Cause::NoIdentity));
+    }
+
     #[test]
     fn text_is_bounded_and_escaped() {
         assert_eq!(text(*b"abc\0zzz"), "abc");

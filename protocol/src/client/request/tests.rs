@@ -7,6 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 
+mod held;
+
 type Client<'p> = RequestClient<'p, StdRng, 4>;
 
 const SERVER: &str = "192.0.2.1:7000";

@@ -1,0 +1,46 @@
+//! Control messages that do not fit.
+#![expect(unsafe_code, reason = "sets options that the crate does not know")]
+
+use std::io::IoSlice;
+use std::os::fd::AsRawFd;
+
+use polyport_net::{Pktinfo, SendBatch, SocketOptions, Transmit, UdpSocket};
+
+use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
+
+/// What of it did fit is not believed either: an answer from a wrong address would be worse than one whose address the
+/// kernel chooses.
+#[test]
+fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
+    let options = SocketOptions {
+        recv_ecn: true,
+        recv_hop_limit: true,
+        pktinfo: Pktinfo::Always,
+        ..SocketOptions::default()
+    };
+    let destination = [
+        (V4, libc::IPPROTO_IP, libc::IP_RECVORIGDSTADDR),
+        (V6, libc::IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR),
+    ];
+    for (addr, level, option) in destination {
+        let (server, client) = (bind_with(addr, &options), bind(addr));
+        // The time comes first and the destination last; there is room for one of them at most.
+        switch_on(&server, libc::SOL_SOCKET, libc::SO_TIMESTAMP);
+        switch_on(&server, level, option);
+        let parts = [IoSlice::new(b"x")];
+        let message = Transmit { ecn: 1, ..plain(address(&server), &parts) };
+        assert_eq!(SendBatch::new(1).send(&client, &[message]).unwrap(), 1);
+        let (meta, payload) = Receiver::default().one(&server);
+        assert!(meta.control_truncated, "{meta:?}");
+        assert_eq!((meta.local, meta.hop_limit, meta.ecn, meta.segment), (None, None, 0, None));
+        assert_eq!((meta.peer, &payload[..]), (address(&client), &b"x"[..]));
+    }
+}
+
+#[track_caller]
+fn switch_on(socket: &UdpSocket, level: libc::c_int, option: libc::c_int) {
+    let (on, size): (libc::c_int, libc::socklen_t) = (1, 4);
+    // SAFETY: the value is an int of four bytes that lives through the call.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
