@@ -4,7 +4,7 @@
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 
-use polyport_net::{Pktinfo, SendBatch, SocketOptions, Transmit, UdpSocket};
+use polyport_net::{Pktinfo, SendBatch, SendMessage, SocketOptions, UdpSocket};
 
 use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
 
@@ -28,7 +28,7 @@ fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
         switch_on(&server, libc::SOL_SOCKET, libc::SO_TIMESTAMP);
         switch_on(&server, level, option);
         let parts = [IoSlice::new(b"x")];
-        let message = Transmit { ecn: 1, ..plain(address(&server), &parts) };
+        let message = SendMessage { ecn: 1, ..plain(address(&server), &parts) };
         assert_eq!(SendBatch::new(1).send(&client, &[message]).unwrap(), 1);
         let (meta, payload) = Receiver::default().one(&server);
         assert!(meta.control_truncated, "{meta:?}");
