@@ -49,7 +49,16 @@ mod tests {
                 let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
                 let on_fault = OnFault::Drop;
                 reactor
-                    .add(ListenerSpec { name, local, socket, plugin, values, on_fault, kernel_drops_seen: 0 })
+                    .add(ListenerSpec {
+                        name,
+                        local,
+                        socket,
+                        plugin,
+                        values,
+                        on_fault,
+                        kernel_drops_seen: 0,
+                        tag: 0,
+                    })
                     .unwrap();
                 SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()))
             };

@@ -121,6 +121,7 @@ impl Bench {
             values,
             on_fault: bind.on_fault,
             kernel_drops_seen: 0,
+            tag: 0,
         };
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);

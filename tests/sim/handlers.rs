@@ -172,6 +172,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         values,
         on_fault: OnFault::Drop,
         kernel_drops_seen: 0,
+        tag: 0,
     };
     assert!(matches!(bench.reactor.add(spec), Err(AddError::Register(_))));
     bench.turn().unwrap();

@@ -2,6 +2,7 @@
 
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
+use super::steps::Place;
 use crate::config::{Bind, Listen, Plan, RawValue};
 use crate::metrics::Counters;
 use crate::plugin::OptionSpec;
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// One line of the table: a bind address or range of an entry.
 #[derive(Debug)]
 struct Row {
-    entry: usize,
+    entry: u32,
     address: String,
     first: SocketAddr,
 }
@@ -22,8 +23,9 @@ struct Row {
 fn rows(running: &Running) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut last = None;
-    for (report, (_, place)) in running.reactor.reports().zip(running.served()) {
-        if last.replace((place.entry, place.bind)) == Some((place.entry, place.bind)) {
+    for report in running.reactor.reports() {
+        let place = Place::of_tag(report.tag);
+        if last.replace(place) == Some(place) {
             continue;
         }
         let bind = place.of(&running.prepared.plan).map(|(_, bind)| bind);
@@ -40,10 +42,10 @@ pub(super) fn table(running: &Running) -> String {
     let mut lines = vec![["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned)];
     let mut last = None;
     for row in &rows {
-        let Some(listen) = plan.listen.get(row.entry) else { continue };
+        let Some(listen) = plan.listen.get(row.entry as usize) else { continue };
         let first = last.replace(row.entry) != Some(row.entry);
         let name = if first { listen.name.clone() } else { String::new() };
-        let secrets = entries.get(row.entry).map(|entry| entry.plugin.options()).unwrap_or_default();
+        let secrets = entries.get(row.entry as usize).map(|entry| entry.plugin.options()).unwrap_or_default();
         let handler = if first { handler(listen, secrets) } else { String::new() };
         lines.push([name, row.address.clone(), handler, attempt(listen, row.first)]);
     }

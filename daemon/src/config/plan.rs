@@ -105,14 +105,6 @@ impl Bind {
         (self.first..=self.last).map(move |port| address(ip, port, scope_id))
     }
 
-    /// Whether a socket bound to `local` is one of them.
-    #[must_use]
-    pub fn covers(&self, local: SocketAddr) -> bool {
-        let port = if self.first == 0 { 0 } else { local.port() };
-        (self.first..=self.last).contains(&port)
-            && address(self.ip, port, self.scope_id) == self.asked_for(local)
-    }
-
     /// The address that a socket of this range was asked for, which is now bound to `local`: where the system chose a
     /// port it was 0.
     #[must_use]

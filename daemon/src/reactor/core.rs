@@ -128,6 +128,12 @@ impl<I: Io> Reactor<I> {
         (listener.token == token).then_some(&listener.socket)
     }
 
+    /// Gives a listener another tag; none if there is no such listener.
+    pub fn set_tag(&mut self, token: Token, tag: u64) -> Option<()> {
+        let listener = self.listeners.get_mut(token.index as usize)?;
+        (listener.token == token).then(|| listener.tag = tag)
+    }
+
     /// The I/O, for tests that play the world.
     pub fn io_mut(&mut self) -> &mut I {
         &mut self.core.io

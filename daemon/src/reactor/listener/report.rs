@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct ListenerReport<'a> {
     /// Names it to the reactor.
     pub token: Token,
+    /// What its owner said of it.
+    pub tag: u64,
     /// Name in the configuration.
     pub name: &'a Arc<str>,
     /// The bound address.

@@ -41,6 +41,8 @@ pub struct ListenerSpec<S> {
     pub on_fault: OnFault,
     /// Drops of the kernel at this socket that somebody has counted already; modulo 2^32.
     pub kernel_drops_seen: u32,
+    /// Comes back in reports; means nothing to the reactor.
+    pub tag: u64,
 }
 
 /// The state of a listener's handler.
@@ -84,6 +86,8 @@ pub(crate) struct Listener<S> {
     pub(crate) delayed: u64,
     /// The kernel's count of drops when it was looked at last.
     pub(crate) kernel_drops_seen: u32,
+    /// The owner's.
+    pub(crate) tag: u64,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
@@ -117,6 +121,7 @@ impl<S> Listener<S> {
             marked: false,
             watch_failed: false,
             kernel_drops_seen: spec.kernel_drops_seen,
+            tag: spec.tag,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),
@@ -129,6 +134,7 @@ impl<S> Listener<S> {
     pub(crate) fn report(&self) -> ListenerReport<'_> {
         ListenerReport {
             token: self.token,
+            tag: self.tag,
             name: &self.name,
             local: self.local,
             plugin: self.plugin.name(),
