@@ -5,6 +5,7 @@
 //! layering   arrows between crates, and between the modules of the daemon
 //! modules    which file of a crate names items of which other
 //! circles    arrows between the files of a crate: never round in a circle
+//! map        what the map names is there
 //! tidy       file size, the fence around unsafe, words that must not be there
 //! ```
 //!
@@ -14,6 +15,8 @@
 mod circles;
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod map;
 #[cfg(test)]
 mod modules;
 #[cfg(test)]
