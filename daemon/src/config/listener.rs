@@ -59,7 +59,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         join: Vec::new(),
         socket: SocketSettings::default(),
         on_fault: OnFault::default(),
-        attempt: None,
+        example: None,
         span: span.clone(),
     };
     let mut seen: Vec<&str> = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
-            "try" => listen.attempt = reader.text(entry).map(str::to_owned),
+            "try" => listen.example = reader.text(entry).map(str::to_owned),
             key => {
                 let help = format!(
                     "plugin options belong in options = {{ {} = ... }}; keys of [[listen]]: {}",

@@ -75,7 +75,7 @@ pub struct Listen {
     pub on_fault: OnFault,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
     /// sends plain text, which suits most handlers but none of a binary protocol.
-    pub attempt: Option<String>,
+    pub example: Option<String>,
     /// The header of the table, or the whole argument.
     pub span: Span,
 }

@@ -35,9 +35,9 @@ fn an_answer_within_the_timeout_is_ok_and_tells_plan_and_departure() {
     send(&mut stream, 0, 10);
     assert_eq!(
         stream.receive(&reply(0, 10), 10 + TIMEOUT),
-        Outcome { class: Class::Ok, first: Some((9, 10)) }
+        Classified { class: Class::Ok, first: Some((9, 10)) }
     );
-    assert_eq!(stream.receive(&reply(0, 10), 20), Outcome { class: Class::DupDown, first: None });
+    assert_eq!(stream.receive(&reply(0, 10), 20), Classified { class: Class::DupDown, first: None });
     let tally = stream.tally();
     assert_eq!((tally.sent, tally.ok, tally.dup_down, tally.open), (1, 1, 1, 0));
 }

@@ -78,7 +78,7 @@ fn every_key_arrives() {
         SocketSettings { recv_buffer: Some(4 << 20), send_buffer: Some(65_536), ..SocketSettings::default() };
     assert_eq!(listen.socket, socket);
     assert_eq!(listen.on_fault, OnFault::Exit);
-    assert_eq!(listen.attempt.as_deref(), Some("ask {address}"));
+    assert_eq!(listen.example.as_deref(), Some("ask {address}"));
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "[::1]:53"]);
     assert_eq!(listen.bind[1].text, "[::1]:domain");
     assert_eq!(&plan.sources()[0].text[listen.bind[1].span.range.clone()], "\"[::1]:domain\"");
