@@ -4,6 +4,7 @@ use crate::faults::{Faults, Profile};
 use crate::oracle::{Oracle, socket};
 use crate::peers::{payload, peer};
 use crate::world::{Datagram, SocketId, World};
+use polyport::config;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
@@ -260,4 +261,11 @@ impl Bench {
         let left = &self.world().journal.left;
         left.iter().filter(|(at, ..)| *at == of.0).filter_map(|(.., p)| crate::peers::number(p)).collect()
     }
+}
+
+#[test]
+fn the_simulation_has_the_limits_of_production() {
+    let simulated = Setup::default().limits;
+    assert_eq!(simulated, Limits::default());
+    assert_eq!(simulated, config::built_in().into_result().unwrap().limits);
 }

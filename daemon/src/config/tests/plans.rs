@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::{MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
-use super::{addresses, codes, names, toml};
+use super::{LISTEN, addresses, codes, names, specs, toml};
 use crate::limits::Limits;
 
 #[test]
@@ -12,6 +12,15 @@ fn an_empty_text_is_an_empty_plan() {
     let plan = toml("").unwrap();
     assert!(plan.listen.is_empty() && plan.plugin_dirs.is_empty());
     assert_eq!((plan.seed, &plan.limits, plan.sockets()), (None, &Limits::default(), 0));
+}
+
+#[test]
+fn a_plan_that_sets_no_limit_has_the_default_ones() {
+    let plans = [built_in().into_result(), toml(LISTEN), specs(&["127.0.0.1:7=echo"])];
+    for plan in plans {
+        let plan = plan.unwrap();
+        assert_eq!((plan.limits, plan.listen.is_empty()), (Limits::default(), false));
+    }
 }
 
 #[test]
