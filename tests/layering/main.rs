@@ -5,6 +5,7 @@
 //! layering   arrows between crates, and between the modules of the daemon
 //! modules    which file of a crate names items of which other
 //! circles    arrows between the files of a crate: never round in a circle
+//! comments   comments are sentences
 //! tidy       file size, the fence around unsafe, words that must not be there
 //! ```
 //!
@@ -12,6 +13,8 @@
 
 #[cfg(test)]
 mod circles;
+#[cfg(test)]
+mod comments;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]

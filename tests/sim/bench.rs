@@ -87,7 +87,7 @@ const MANY_TURNS: u32 = 200_000;
 /// waits before a handler is made again.
 const AFTERMATH_NS: u64 = 5_000_000_000;
 
-/// See the module.
+/// A reactor on a simulated world, with the oracle that watches both.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) reactor: Reactor<World>,
@@ -204,7 +204,7 @@ impl Bench {
         Err("the run does not end".to_owned())
     }
 
-    /// The same, for scenarios, which fail at once.
+    /// Turns until nothing moves any more; a scenario fails at once if something was lost.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
         let result = self.run();

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 pub(super) struct Place {
     pub(super) entry: usize,
     pub(super) bind: usize,
-    /// As the plan asks for it; port 0 is any.
+    /// The address that the plan asks for; port 0 is any.
     pub(super) address: SocketAddr,
 }
 
@@ -33,9 +33,9 @@ impl Place {
 /// The difference of two plans. A place of the old plan comes with its number in the list that was given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {
-    /// Served as before.
+    /// Addresses that are served as before.
     pub(super) keep: Vec<usize>,
-    /// The same address, served otherwise.
+    /// Addresses that both plans serve, each in another way.
     pub(super) change: Vec<(usize, Place)>,
     /// New addresses.
     pub(super) add: Vec<Place>,

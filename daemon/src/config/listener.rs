@@ -41,7 +41,7 @@ pub(super) const MAX_NAME: usize = 63;
 
 /// What was read, good or not: the checks between listeners need the good parts of all of them.
 pub(super) struct Draft {
-    /// As given, with its place; `None` asks for one made from the plugin.
+    /// The name as given, with its place; `None` asks for one made from the plugin.
     pub(super) name: Option<(String, Span)>,
     /// Its `name` is still empty.
     pub(super) listen: Listen,
@@ -83,7 +83,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
                     if bare(key) { key } else { "KEY" },
                     KEYS.join(", ")
                 );
-                // a mistyped key is not missing as well
+                // A mistyped key is not missing as well.
                 seen.extend(reader.unknown_key(entry, "in [[listen]]", &KEYS, help));
             }
         }

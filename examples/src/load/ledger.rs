@@ -18,7 +18,7 @@ use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 /// Why a planned datagram was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// As many as allowed were waiting for their answers.
+    /// The limit of datagrams that wait for their answers was reached.
     InFlight,
     /// It could not leave within the timeout after its planned time: this machine is too slow for the rate, or
     /// the send buffer stayed full.

@@ -97,7 +97,7 @@ fn duplicates_are_told_apart_by_the_responders_number() {
 fn windows_tell_the_direction_of_loss() {
     let mut stream = stream();
     (0..6).for_each(|seq| send(&mut stream, seq, 0));
-    // 4 is answered: 3 and 1 were seen by the responder, 2 and 0 were not; 5 is behind the window
+    // 4 is answered: 3 and 1 were seen by the responder, 2 and 0 were not; 5 is behind the window.
     stream.receive(&with_rstat(4, 0, 0, 0b1_0011 | 1 << 3), 1);
     stream.finish(2, false);
     let tally = stream.tally();
