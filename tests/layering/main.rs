@@ -5,6 +5,7 @@
 //! layering   arrows between crates, and between the modules of the daemon
 //! modules    which file of a crate names items of which other
 //! circles    arrows between the files of a crate: never round in a circle
+//! imports    one order of imports in every file
 //! comments   comments are sentences
 //! tidy       file size, the fence around unsafe, words that must not be there
 //! ```
@@ -15,6 +16,8 @@
 mod circles;
 #[cfg(test)]
 mod comments;
+#[cfg(test)]
+mod imports;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
