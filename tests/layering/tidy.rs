@@ -196,7 +196,7 @@ fn untidy_samples_are_found() {
     let long = "\n".repeat(MOST_LINES + 1);
     let tests = format!("{}#[cfg(test)]\nmod tests {{\n{long}}}\n", "\n".repeat(MOST_LINES));
     let below = format!("{tests}fn f() {{}}\n");
-    let elsewhere = format!("\n#[cfg(test)]\nmod tests;\n{long}");
+    let elsewhere = format!("\n#[cfg(test)]\nmod tests;\n{long}fn f() {{\n}}\n");
     let finish = format!("fn f() {{ {}() }}", UNFINISHED_MACROS[0]);
     let bad = [
         ("tests/x.rs", long.as_str()),
