@@ -108,7 +108,7 @@ fn check_plan(args: &Check) -> Exit {
     match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
         Ok(prepared) => {
             if !args.json {
-                say(format_args!("ok: {}", apply::extent(&prepared.plan)));
+                say(format_args!("ok: {}", apply::scope(&prepared.plan)));
             }
             Exit::Ok
         }

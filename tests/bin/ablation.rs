@@ -1,4 +1,4 @@
-//! polyport without some of the ways that only save time, to measure what each of them is worth:
+//! The daemon without some of the ways that only save time, to measure what each of them is worth:
 //!
 //! ```text
 //! cargo build --release --workspace

@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt;
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// R23: a connected socket takes answers only from the address it asked.
-#[cfg(target_os = "linux")] // the whole of 127.0.0.0/8 is on the loopback interface only there
+#[cfg(target_os = "linux")] // The whole of 127.0.0.0/8 is on the loopback interface only there.
 #[test]
 fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
     let daemon = polyport().listen("0.0.0.0:0=echo").serve();

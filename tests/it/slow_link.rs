@@ -12,7 +12,7 @@ const SERVER: &str = "10.77.0.1:5000";
 
 #[test]
 fn answers_that_do_not_leave_are_kept_up_to_a_limit_and_then_counted() {
-    /// As much as one reply more for each listener's bookkeeping would be far beyond.
+    /// Growth that bookkeeping may cost; one reply more for each listener would be far beyond it.
     const MORE_KIB: u64 = 1024;
     let Some(network) = Network::new() else { return };
     // The qdisc holds more than the socket may have on the way: so the socket is what is full. A qdisc that is

@@ -90,7 +90,7 @@ fn the_daemon_stops_where_the_listener_says_so() {
 fn a_socket_that_waits_to_be_looked_at_again_survives_a_break() {
     let mut bench = Bench::new(&Setup::default());
     let (moody, _) = bench.listen(&MOODY);
-    // one batch, then an error with five datagrams queued; the timer breaks the handler before the next look
+    // One batch, then an error with five datagrams queued; the timer breaks the handler before the next look.
     bench.world().script(moody).receives.extend([None, Some(libc::ENOBUFS)]);
     bench.command(moody, 0, 1, PANIC_IN_TIMER);
     bench.burst(moody, 0, 1, 8);

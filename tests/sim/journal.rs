@@ -77,7 +77,7 @@ const TRACE: usize = 60;
 /// `what`, socket, and two numbers.
 type Entry = (&'static str, usize, u64, u64);
 
-/// See the module.
+/// What went in and out, and what must hold of it.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) ledgers: Vec<Ledger>,

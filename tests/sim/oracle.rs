@@ -123,7 +123,7 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
             ("every admitted datagram is queued once", admitted, c.queued + down),
             ("who got no answer was lost with a reason", silent, lost + down),
         ],
-        // copies may be lost while the other one leaves
+        // Copies may be lost while the other one leaves.
         Kind::Lossy => [
             (
                 "answered or dropped on purpose",

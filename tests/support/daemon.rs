@@ -71,7 +71,7 @@ impl Daemon {
         self.stop_by(Signal::INT)
     }
 
-    /// The same with another signal.
+    /// Ends it by a signal, and fails unless it ends well and everything adds up.
     #[must_use]
     #[track_caller]
     pub fn stop_by(self, signal: Signal) -> Served {

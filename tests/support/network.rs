@@ -78,7 +78,7 @@ impl Host {
     /// `program`, about to be started on this host.
     #[must_use]
     pub fn launch(&self, program: impl AsRef<OsStr>) -> Launch {
-        // ip(8) becomes the program: signals and exit codes are the program's own.
+        // The process of ip(8) becomes the program: signals and exit codes are the program's own.
         Launch::new(&self.ip).arg("netns").arg("exec").arg(&self.name).arg(program)
     }
 

@@ -42,7 +42,7 @@ impl Bytes {
     #[must_use]
     #[track_caller]
     pub fn identity(&self) -> usize {
-        let size_at = 22; // offset of `ident_size` in `pp_ident`
+        let size_at = 22; // Offset of `ident_size` in `pp_ident`.
         let size = IDENT_SIZE.to_ne_bytes();
         let found: Vec<usize> = (0..self.0.len())
             .filter(|&at| self.0[at..].starts_with(&MAGIC) && self.0[at + size_at..].starts_with(&size))

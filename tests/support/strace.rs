@@ -67,7 +67,7 @@ impl Trace {
     /// Calls whose names are among `names`, or all.
     #[must_use]
     pub fn calls(&self, names: &[&str]) -> usize {
-        // "1234  recvmmsg(5, ..." and signals, exits: "1234  --- SIGCONT ..."
+        // "1234  recvmmsg(5, ..." and signals, exits: "1234  --- SIGCONT ...".
         let call = |line: &str| {
             let (name, _) = line.split_once(char::is_whitespace)?.1.trim_start().split_once('(')?;
             name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_').then(|| name.to_owned())
@@ -82,7 +82,7 @@ impl Trace {
         self.0.matches("(INJECTED)").count()
     }
 
-    /// As `strace` wrote it.
+    /// The lines as `strace` wrote them.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0

@@ -19,7 +19,7 @@ pub fn add(epoll: &impl AsRawFd, socket: &UdpSocket, data: u64) -> io::Result<()
 /// for nothing: then it is taken out.
 ///
 /// # Errors
-/// As of [`add`]. A socket that is not watched is no error.
+/// Those of `epoll_ctl(2)`, as for [`add`]. A socket that is not watched is no error.
 pub fn modify(
     epoll: &impl AsRawFd,
     socket: &UdpSocket,

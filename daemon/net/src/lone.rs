@@ -14,7 +14,7 @@ impl UdpSocket {
     /// that [has them](Self::has_control), use [`crate::RecvBatch`].
     ///
     /// # Errors
-    /// As of [`crate::RecvBatch::recv`].
+    /// Those of [`crate::RecvBatch::recv`].
     #[inline]
     pub fn recv_lone(&self, slot: &mut [u8]) -> io::Result<RecvMeta> {
         let (fd, data, room) = (self.as_raw_fd(), slot.as_mut_ptr().cast(), slot.len());

@@ -46,7 +46,7 @@ impl Shape {
     #[must_use]
     pub fn least(&self) -> usize {
         let room = if self.statistics { self.room().wire_len() } else { 0 };
-        // AUTH: number, length, key id, tag, two pad octets
+        // AUTH: number, length, key id, tag, two pad octets.
         let auth = self.key.as_ref().map_or(0, |key| key.tag_len() + 8);
         HEADER_LEN + room + auth + self.payload.len()
     }

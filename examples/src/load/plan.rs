@@ -10,9 +10,9 @@ use crate::clock::nanos;
 /// Datagrams a time, as `50000/s`, `1.5k/s` or `30/m` say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// This many datagrams
+    /// Datagrams in each period.
     pub count: u64,
-    /// in this time, evenly spaced.
+    /// Nanoseconds over which they are spaced evenly.
     pub period: Nanos,
 }
 

@@ -62,11 +62,11 @@ unsafe impl Sync for pp_opt {}
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union pp_val {
-    /// bool, int, duration, size, enum.
+    /// Of `OPT_BOOL`, `OPT_INT`, `OPT_DURATION`, `OPT_SIZE` and `OPT_ENUM`.
     pub i: i64,
-    /// float, ratio.
+    /// Of `OPT_FLOAT` and `OPT_RATIO`.
     pub f: f64,
-    /// string, json.
+    /// Of `OPT_STRING` and `OPT_JSON`.
     pub str: *const u8,
 }
 

@@ -85,7 +85,7 @@ impl Io for World {
         }
         self.sockets[socket.0].readable = interest.readable;
         self.sockets[socket.0].writable = interest.writable;
-        // EPOLL_CTL_MOD looks at the socket at once
+        // EPOLL_CTL_MOD looks at the socket at once.
         if self.is_ready(socket.0) {
             self.wake(socket.0);
         }

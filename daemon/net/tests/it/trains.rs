@@ -46,7 +46,7 @@ fn a_train_arrives_in_one_slot_where_gro_is_on() {
         let (meta, received) = Receiver::default().one(&server);
         assert_eq!((meta.len, meta.segment), (3500, Some(1000)));
         assert!(!meta.truncated && received == payload);
-        // a lone datagram is no train
+        // A lone datagram is no train.
         assert_eq!(send_train(&client, &server, &payload[..1000]).unwrap(), 1);
         assert_eq!(Receiver::default().one(&server).0.segment, None);
         server.set_gro(false).unwrap();
