@@ -83,7 +83,7 @@ impl Default for Limits {
 pub(crate) const RECEIVE_ERRORS_IN_A_ROW: u32 = 16;
 
 /// A socket whose device refused a segmented message sends plain ones for so many nanoseconds.
-pub(crate) const SEGMENTS_OFF: u64 = 60_000_000_000;
+pub(crate) const SEGMENTS_OFF_NS: u64 = 60_000_000_000;
 
 /// A handler that broke is made again after this long, doubled with each break.
 pub(crate) const RESTART_FIRST: Duration = Duration::from_millis(100);

@@ -71,7 +71,7 @@ pub struct Outputs<'a> {
     /// What `flush` parked, then the ring.
     lists: [&'a [pp_tx]; 2],
     /// What is left of an entry with a run.
-    rest: Option<Rest<'a>>,
+    pending: Option<PendingRun<'a>>,
     /// Datagrams that the runs of this call may still stand for.
     allowance: usize,
 }
@@ -82,7 +82,7 @@ const RUN_MEAN: usize = 64;
 
 /// The received datagrams that an entry answers and that no output has answered yet.
 #[derive(Clone, Copy, Debug)]
-struct Rest<'a> {
+struct PendingRun<'a> {
     entry: &'a pp_tx,
     first: usize,
     count: usize,
@@ -96,27 +96,27 @@ impl<'a> Outputs<'a> {
     pub(super) fn new(received: &'a Received, lists: [&'a [pp_tx]; 2], most: usize) -> Self {
         // A whole batch may always go back, however few entries a call may queue.
         let allowance = (most * RUN_MEAN).max(received.shown);
-        Self { received, lists, rest: None, allowance }
+        Self { received, lists, pending: None, allowance }
     }
 
     /// The part of a run that came in one message: a datagram, or a train.
     #[inline(always)]
-    fn part_of_run(&mut self, run: Rest<'a>) -> Result<Output<'a>, OutputError> {
+    fn part_of_run(&mut self, run: PendingRun<'a>) -> Result<Output<'a>, OutputError> {
         let message = self.received.messages.get(run.message).ok_or(OutputError::Bad)?;
         let here = if message.segment == 0 { 1 } else { message.datagrams() - run.place };
         let count = here.min(run.count);
         if count < run.count {
             let (first, count) = (run.first + count, run.count - count);
-            self.rest = Some(Rest { first, count, message: run.message + 1, place: 0, ..run });
+            self.pending = Some(PendingRun { first, count, message: run.message + 1, place: 0, ..run });
         }
         self.received.echo(run.entry, message, run.place, Answers { first: run.first, count })
     }
 
     /// What `count` entries, or one with a run, answer: the received datagrams from that of `entry` on.
-    fn begin_run(&self, entry: &'a pp_tx, count: usize) -> Option<Rest<'a>> {
+    fn begin_run(&self, entry: &'a pp_tx, count: usize) -> Option<PendingRun<'a>> {
         let first = entry.rx as usize;
         let rx = self.received.datagram(first)?;
-        Some(Rest { entry, first, count, message: rx.number, place: rx.place })
+        Some(PendingRun { entry, first, count, message: rx.number, place: rx.place })
     }
 
     /// The run of an entry that says it has one.
@@ -137,7 +137,7 @@ impl<'a> Iterator for Outputs<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(run) = self.rest.take() {
+        if let Some(run) = self.pending.take() {
             return Some(self.part_of_run(run));
         }
         if self.lists[0].is_empty() {

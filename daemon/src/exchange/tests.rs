@@ -132,14 +132,14 @@ fn retain_drops_messages_before_they_are_presented() {
 }
 
 #[test]
-fn messages_are_presented_in_portions_and_no_train_is_torn() {
+fn messages_are_presented_in_batches_and_no_train_is_torn() {
     let mut e = Exchange::new(ExchangeLimits { present: 3, ..SMALL });
     let train = Arrived { segment: 3, cap: 64, ..arrived(80, 12) };
     for a in [arrived(0, 1), arrived(0, 1), train, arrived(0, 1), arrived(0, 1)] {
         assert!(e.push(a));
     }
-    let portions: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
-    assert_eq!(portions, [2, 4, 2]);
+    let batches: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
+    assert_eq!(batches, [2, 4, 2]);
 }
 
 #[test]

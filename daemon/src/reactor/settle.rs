@@ -32,13 +32,13 @@ impl<I: Io> Core<I> {
             mixed @ Queued::Mixed(_) => mixed,
         };
         match queued {
-            Queued::One(output) => one(listener, own, transmitter, &output),
+            Queued::One(output) => settle_one(listener, own, transmitter, &output),
             Queued::Echo(echoes) => {
                 listener.counters.replied += exchange.datagrams() as u64;
-                echo(listener, own, transmitter, echoes);
+                settle_echo(listener, own, transmitter, echoes);
             }
             Queued::Mixed(outputs) => {
-                let replied = mixed(listener, own, transmitter, delayed, outputs);
+                let replied = settle_mixed(listener, own, transmitter, delayed, outputs);
                 account(&mut listener.counters, exchange, &replied);
             }
         }
@@ -72,7 +72,7 @@ fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<
 /// The one answer to one datagram. Most visits of a sparse listener are this, and what they cost is code that has to
 /// be fetched: so this way is short.
 #[inline]
-fn one<I: Io>(
+fn settle_one<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
@@ -86,7 +86,7 @@ fn one<I: Io>(
 
 /// A batch that goes back as it came.
 #[inline(never)]
-fn echo<I: Io>(
+fn settle_echo<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
@@ -95,7 +95,7 @@ fn echo<I: Io>(
     let mut batch = ArrayVec::new();
     for output in echoes.iter() {
         if may_leave(listener, own, &output) {
-            gather(listener, &mut transmitter, &mut batch, output);
+            add_to_batch(listener, &mut transmitter, &mut batch, output);
         }
     }
     transmitter.transmit(listener, &batch);
@@ -103,7 +103,7 @@ fn echo<I: Io>(
 
 /// Whatever the handler queued. Returns which datagrams it answers.
 #[inline(never)]
-fn mixed<I: Io>(
+fn settle_mixed<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
@@ -127,7 +127,7 @@ fn mixed<I: Io>(
         if output.at_ns > transmitter.now_ns {
             delay(listener, delayed, transmitter.limits, &output);
         } else {
-            gather(listener, &mut transmitter, &mut batch, output);
+            add_to_batch(listener, &mut transmitter, &mut batch, output);
         }
     }
     transmitter.transmit(listener, &batch);
@@ -136,7 +136,7 @@ fn mixed<I: Io>(
 
 /// Adds to a batch; a full one is sent before.
 #[inline]
-fn gather<'o, I: Io>(
+fn add_to_batch<'o, I: Io>(
     listener: &mut Listener<I::Socket>,
     transmitter: &mut Transmitter<'_, I>,
     batch: &mut ArrayVec<Output<'o>, MAX_OUTPUTS>,

@@ -6,7 +6,7 @@ use super::io::{Event, Io, Token, Wait};
 use super::listener::{Change, HOT_BYTES, Listener, Slots};
 use super::send::Transmitter;
 use super::visit::Visit;
-use super::waiting::{Found, Ran};
+use super::waiting::{Found, TurnTiming};
 use slab::Slab;
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub enum Flow {
 }
 
 /// How far ahead of an event the slot of another is fetched.
-const EVENTS_AHEAD: usize = 4;
+const PREFETCH_DISTANCE: usize = 4;
 
 impl<I: Io> Reactor<I> {
     /// One turn of the loop.
@@ -50,7 +50,7 @@ impl<I: Io> Reactor<I> {
         let events_were_none = events.is_empty();
         let slots = self.core.shortcuts.prefetch.then(|| Slots::of(&self.listeners));
         for (number, event) in events.iter().enumerate() {
-            if let Some(Event::Ready { token, .. }) = events.get(number + EVENTS_AHEAD) {
+            if let Some(Event::Ready { token, .. }) = events.get(number + PREFETCH_DISTANCE) {
                 slots.iter().for_each(|slots| slots.prefetch(token.index, HOT_BYTES));
             }
             match *event {
@@ -92,7 +92,9 @@ impl<I: Io> Reactor<I> {
             self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
             if found.messages > 0 {
                 let Core { waiting, io, .. } = &mut self.core;
-                if let Some(span) = waiting.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
+                if let Some(span) =
+                    waiting.after(found, TurnTiming { from_ns, to_ns, waited }, || io.cpu_ns())
+                {
                     self.rest(span, last, to_ns);
                 }
             }
@@ -157,10 +159,10 @@ impl<I: Io> Reactor<I> {
     /// what it points to.
     #[inline]
     fn prefetch_next(&self, slots: &Slots<Listener<I::Socket>>) {
-        if let Some(after_next) = self.ready.ahead(1) {
+        if let Some(after_next) = self.ready.peek(1) {
             slots.prefetch(after_next.index, HOT_BYTES);
         }
-        if let Some(next) = self.ready.ahead(0).and_then(|next| self.listeners.get(next.index as usize)) {
+        if let Some(next) = self.ready.peek(0).and_then(|next| self.listeners.get(next.index as usize)) {
             next.prefetch_handler();
         }
     }
@@ -171,7 +173,7 @@ impl<I: Io> Reactor<I> {
         self.sampler.note_visit(token.index, &mut listener.marked, self.core.now.mono_ns);
         let visit = self.core.visit(listener);
         let Core { io, timers, now, waiting, .. } = &mut self.core;
-        match listener.polling.after(listener.is_polled(), visit.messages > 0, waiting.stretch()) {
+        match listener.polling.after(listener.is_polled(), visit.messages > 0, waiting.busy_period()) {
             Change::GoOn => {}
             Change::Poll => listener.poll(io),
             Change::Watch => listener.resume(io, timers, now.mono_ns),

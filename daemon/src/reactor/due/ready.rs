@@ -23,7 +23,7 @@ impl ReadyList {
 
     /// The one that will be taken after `n` others.
     #[inline]
-    pub(crate) fn ahead(&self, n: usize) -> Option<Token> {
+    pub(crate) fn peek(&self, n: usize) -> Option<Token> {
         self.0.get(n).copied()
     }
 

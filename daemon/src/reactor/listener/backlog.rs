@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 /// The datagrams of one listener that wait for room. Most listeners never have one: then it is a pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog(Option<Box<Waiting>>);
+pub(crate) struct Backlog(Option<Box<Queue>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     queue: VecDeque<OwnedOutput>,
     bytes: usize,
 }

@@ -27,7 +27,7 @@ mod watch;
 pub(crate) use backlog::BacklogLimits;
 pub(crate) use fault::Verdict;
 pub(crate) use pace::{Advice, is_stream};
-pub(crate) use polling::{Change, Stretch};
+pub(crate) use polling::{BusyPeriod, Change};
 pub use report::{AddError, ListenerReport, Removed};
 pub(crate) use seed::instance_seed;
 pub(crate) use slot::{HOT_BYTES, Listener, Service};

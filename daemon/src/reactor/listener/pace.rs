@@ -6,12 +6,12 @@ use crate::exchange::Arrived;
 /// Messages asked for in a batch.
 const BATCH: usize = 64;
 /// Batches in a row that brought one message at most, before a listener receives singly.
-const LONELY_BATCHES: u8 = 2;
+const SPARSE_BATCHES: u8 = 2;
 /// Single receives before a batch is tried again, doubled with each try that was not worth it: the extra
 /// cost of a batch is spread over as many datagrams, and a burst waits for as many turns at the most.
-const FIRST_SINGLES: u8 = 8;
+const FIRST_SINGLE_RECEIVES: u8 = 8;
 /// The most such receives.
-const MOST_SINGLES: u8 = 64;
+const MOST_SINGLE_RECEIVES: u8 = 64;
 /// Second looks in a row that found nothing, before they are made rarely: a look costs a third of what the wait
 /// costs that it saves.
 const FRUITLESS_LOOKS: u8 = 2;
@@ -24,11 +24,11 @@ const BULK: usize = 16;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
     /// Batches in a row that were not worth it.
-    lonely: u8,
+    sparse_batches: u8,
     /// Single receives left.
-    singles: u8,
+    single_receives: u8,
     /// How many there were last.
-    last_singles: u8,
+    last_single_receives: u8,
     /// Bytes of the largest message of the last batch.
     message_bytes: u32,
     /// Trains were asked for.
@@ -53,7 +53,7 @@ impl Pace {
     /// asked for is taken.
     #[inline]
     pub(crate) fn next(self, bytes: usize) -> usize {
-        if self.singles > 0 {
+        if self.single_receives > 0 {
             1
         } else {
             bytes.div_ceil((self.message_bytes as usize).max(1)).clamp(1, BATCH)
@@ -64,19 +64,19 @@ impl Pace {
     #[inline]
     pub(crate) fn learn(&mut self, asked: usize, messages: &[Arrived]) -> Advice {
         if asked == 1 {
-            self.singles = self.singles.saturating_sub(1);
+            self.single_receives = self.single_receives.saturating_sub(1);
             return Advice::GoOn;
         }
         if messages.len() <= 1 && messages.iter().all(|m| m.segment == 0) {
-            self.lonely = (self.lonely + 1).min(LONELY_BATCHES);
-            if self.lonely == LONELY_BATCHES {
-                let doubled = self.last_singles.saturating_mul(2);
-                self.last_singles = doubled.clamp(FIRST_SINGLES, MOST_SINGLES);
-                self.singles = self.last_singles;
+            self.sparse_batches = (self.sparse_batches + 1).min(SPARSE_BATCHES);
+            if self.sparse_batches == SPARSE_BATCHES {
+                let doubled = self.last_single_receives.saturating_mul(2);
+                self.last_single_receives = doubled.clamp(FIRST_SINGLE_RECEIVES, MOST_SINGLE_RECEIVES);
+                self.single_receives = self.last_single_receives;
             }
             return Advice::GoOn;
         }
-        (self.lonely, self.last_singles) = (0, 0);
+        (self.sparse_batches, self.last_single_receives) = (0, 0);
         let longest = messages.iter().map(|m| m.len).max().unwrap_or(0);
         self.message_bytes = u32::try_from(longest).unwrap_or(u32::MAX);
         if !self.trains && is_bulk(messages) {
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_worth_it_ends_single_receives() {
-        let mut pace = Pace { lonely: LONELY_BATCHES, ..Pace::default() };
+        let mut pace = Pace { sparse_batches: SPARSE_BATCHES, ..Pace::default() };
         pace.learn(BATCH, &[message(1), message(2)]);
-        assert_eq!((pace.next(9999), pace.lonely), (BATCH, 0));
+        assert_eq!((pace.next(9999), pace.sparse_batches), (BATCH, 0));
     }
 
     #[test]

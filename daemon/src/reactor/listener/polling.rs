@@ -20,13 +20,13 @@ const EVENT_NS: u64 = 1000;
 
 /// How long the loop has been busy.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Stretch {
+pub(crate) struct BusyPeriod {
     /// Tells stretches apart, for a while.
     number: u16,
     turns: u8,
 }
 
-impl Stretch {
+impl BusyPeriod {
     /// A turn found something `gap_ns` after the one before, and visited so many listeners.
     #[inline]
     pub(crate) fn note(&mut self, gap_ns: u64, visits: usize) {
@@ -43,8 +43,8 @@ impl Stretch {
 pub(crate) struct Polling {
     /// Visits in a row that found something, or what is left when it is polled.
     credit: u8,
-    /// The stretch they were in.
-    stretch: u16,
+    /// The busy_period they were in.
+    busy_period: u16,
 }
 
 /// What follows from a visit.
@@ -66,15 +66,15 @@ impl Polling {
 
     /// Learns from a visit of a listener that is polled or not.
     #[inline]
-    pub(crate) fn after(&mut self, is_polled: bool, found: bool, stretch: Stretch) -> Change {
+    pub(crate) fn after(&mut self, is_polled: bool, found: bool, busy_period: BusyPeriod) -> Change {
         if is_polled {
             self.credit = if found { (self.credit + 2).min(CREDIT) } else { self.credit.saturating_sub(1) };
             return if self.credit == 0 { Change::Watch } else { Change::GoOn };
         }
-        let before = if self.stretch == stretch.number { self.credit } else { 0 };
-        self.stretch = stretch.number;
+        let before = if self.busy_period == busy_period.number { self.credit } else { 0 };
+        self.busy_period = busy_period.number;
         self.credit = if found { (before + 1).min(WORTH) } else { 0 };
-        if self.credit == WORTH && stretch.turns == BUSY_TURNS { Change::Poll } else { Change::GoOn }
+        if self.credit == WORTH && busy_period.turns == BUSY_TURNS { Change::Poll } else { Change::GoOn }
     }
 }
 
@@ -82,15 +82,20 @@ impl Polling {
 mod tests {
     use super::*;
 
-    fn busy() -> Stretch {
-        let mut stretch = Stretch::default();
-        (0..BUSY_TURNS).for_each(|_| stretch.note(WAIT_NS, 1));
-        stretch
+    fn busy() -> BusyPeriod {
+        let mut busy_period = BusyPeriod::default();
+        (0..BUSY_TURNS).for_each(|_| busy_period.note(WAIT_NS, 1));
+        busy_period
     }
 
     /// What follows from visits that found something (`+`) or nothing (`-`), until there is a change.
-    fn change(polling: &mut Polling, is_polled: bool, stretch: Stretch, visits: &str) -> (Change, usize) {
-        let steps = visits.chars().map(|c| polling.after(is_polled, c == '+', stretch)).zip(1..);
+    fn change(
+        polling: &mut Polling,
+        is_polled: bool,
+        busy_period: BusyPeriod,
+        visits: &str,
+    ) -> (Change, usize) {
+        let steps = visits.chars().map(|c| polling.after(is_polled, c == '+', busy_period)).zip(1..);
         let mut changes = steps.filter(|(change, _)| *change != Change::GoOn);
         changes.next().unwrap_or((Change::GoOn, visits.len()))
     }
@@ -100,27 +105,27 @@ mod tests {
         let mut polling = Polling::default();
         assert_eq!(change(&mut polling, false, busy(), "+++-+++-++++"), (Change::Poll, 12));
         assert_eq!(
-            change(&mut Polling::default(), false, Stretch::default(), "++++++++++++"),
+            change(&mut Polling::default(), false, BusyPeriod::default(), "++++++++++++"),
             (Change::GoOn, 12)
         );
     }
 
     #[test]
-    fn what_a_visit_found_in_another_stretch_does_not_count() {
-        let (mut polling, mut stretch) = (Polling::default(), busy());
-        assert_eq!(change(&mut polling, false, stretch, "+++"), (Change::GoOn, 3));
-        stretch.note(WAIT_NS + EVENT_NS + 1, 1);
-        (0..BUSY_TURNS).for_each(|_| stretch.note(0, 1));
-        assert_eq!(change(&mut polling, false, stretch, "++++"), (Change::Poll, 4));
+    fn what_a_visit_found_in_another_busy_period_does_not_count() {
+        let (mut polling, mut busy_period) = (Polling::default(), busy());
+        assert_eq!(change(&mut polling, false, busy_period, "+++"), (Change::GoOn, 3));
+        busy_period.note(WAIT_NS + EVENT_NS + 1, 1);
+        (0..BUSY_TURNS).for_each(|_| busy_period.note(0, 1));
+        assert_eq!(change(&mut polling, false, busy_period, "++++"), (Change::Poll, 4));
     }
 
     #[test]
     fn a_wait_is_measured_by_what_it_had_to_tell() {
-        let mut stretch = busy();
-        stretch.note(WAIT_NS + 1000 * EVENT_NS, 1000);
-        assert_eq!(stretch.turns, BUSY_TURNS);
-        stretch.note(WAIT_NS + 1000 * EVENT_NS, 999);
-        assert_eq!(stretch.turns, 0);
+        let mut busy_period = busy();
+        busy_period.note(WAIT_NS + 1000 * EVENT_NS, 1000);
+        assert_eq!(busy_period.turns, BUSY_TURNS);
+        busy_period.note(WAIT_NS + 1000 * EVENT_NS, 999);
+        assert_eq!(busy_period.turns, 0);
     }
 
     #[test]
@@ -132,7 +137,7 @@ mod tests {
         ] {
             let mut polling = Polling::default();
             polling.restart(true);
-            assert_eq!(change(&mut polling, true, Stretch::default(), visits), expected, "{visits}");
+            assert_eq!(change(&mut polling, true, BusyPeriod::default(), visits), expected, "{visits}");
         }
         let mut polling = Polling::default();
         polling.restart(true);

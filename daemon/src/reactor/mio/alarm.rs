@@ -40,9 +40,9 @@ impl Alarm {
 
     /// It went off.
     #[cfg_attr(not(target_os = "linux"), expect(clippy::unused_self, reason = "there is nothing to go off"))]
-    pub(crate) fn rang(&mut self) {
+    pub(crate) fn expired(&mut self) {
         #[cfg(target_os = "linux")]
-        self.0.rang();
+        self.0.expired();
     }
 }
 
@@ -91,7 +91,7 @@ mod timer {
             set
         }
 
-        pub(crate) fn rang(&mut self) {
+        pub(crate) fn expired(&mut self) {
             self.set_to = None;
         }
     }
@@ -109,7 +109,7 @@ mod tests {
         let mut events = Events::with_capacity(4);
         let timeout = alarm.prepare(clock, Wait::Until(at_ns));
         poll.poll(&mut events, timeout).unwrap();
-        events.iter().filter(|event| event.token() == ALARM).for_each(|_| alarm.rang());
+        events.iter().filter(|event| event.token() == ALARM).for_each(|_| alarm.expired());
         (clock.mono_ns(), events.iter().count())
     }
 

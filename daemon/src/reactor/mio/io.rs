@@ -90,7 +90,7 @@ impl Io for MioIo {
                 continue;
             }
             if event.token() == ALARM {
-                self.alarm.rang();
+                self.alarm.expired();
                 continue;
             }
             events.push(Event::Ready {
@@ -145,7 +145,7 @@ impl Io for MioIo {
         if max == 1 && !socket.has_control() {
             let ring = exchange.ring_mut();
             let room = ring.len().min(slot);
-            let meta = socket.recv_lone(ring.get_mut(..room).unwrap_or_default())?;
+            let meta = socket.recv_single(ring.get_mut(..room).unwrap_or_default())?;
             push(exchange, &meta, 0, slot);
             return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
         }

@@ -2,7 +2,7 @@
 
 use super::coalesce::{self, MAX_OUTPUTS, Run};
 use crate::exchange::{Output, OwnedOutput};
-use crate::limits::{Limits, SEGMENTS_OFF};
+use crate::limits::{Limits, SEGMENTS_OFF_NS};
 use crate::metrics::DropReason;
 use crate::reactor::due::Delayed;
 use crate::reactor::errno::{OnSend, on_send, refuses_segments};
@@ -197,7 +197,7 @@ impl<I: Io> Transmitter<'_, I> {
                         log::warn!(
                             "{listener}: the device does not send segmented messages; trying again in a minute"
                         );
-                        listener.no_segments_until = self.now_ns.saturating_add(SEGMENTS_OFF);
+                        listener.no_segments_until = self.now_ns.saturating_add(SEGMENTS_OFF_NS);
                     }
                     return self.send_pieces(listener, outputs, run);
                 }

@@ -2,7 +2,7 @@
 //!
 //! Which of them costs least depends on the traffic and on the machine: to fall asleep and be woken costs two
 //! microseconds here and thirty on a virtual machine there. So it is measured, as a cpuidle governor of the kernel
-//! does for a CPU: now and then another way gets a short trial beside the usual one, and the processor time a message
+//! does for a CPU: now and then another strategy gets a short trial beside the usual one, and the processor time a message
 //! costs decides, unless a rest would slow the stream down. The only promise that needs no trial is kept by the rule of
 //! `FRUITLESS`: where nothing comes, the loop sleeps.
 
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::reactor::io::nanos;
 use std::time::Duration;
 
-/// Epochs, each a stretch of turns that is measured, of a trial, the usual way and the other in turn: so many that the
+/// Epochs, each a stretch of turns that is measured, of a trial, the usual strategy and the other in turn: so many that the
 /// noise of a shared machine does not decide.
 const TRIAL: u32 = 8;
 /// Epochs until the first trial, doubled with each that changed nothing: what trials cost gets lost in the noise.
@@ -28,9 +28,9 @@ const PAUSE_NS: u64 = 2_000_000;
 /// Looks of this length in a row that found nothing, after which the loop sleeps.
 const FRUITLESS: u32 = 8;
 
-/// A way of waiting.
+/// A strategy of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Strategy {
     Sleep,
     /// Look again and again for a while, then sleep.
     Spin,
@@ -39,7 +39,7 @@ enum Way {
 }
 
 /// What may be tried, in this order.
-const WAYS: [Way; 3] = [Way::Sleep, Way::Spin, Way::Rest];
+const STRATEGIES: [Strategy; 3] = [Strategy::Sleep, Strategy::Spin, Strategy::Rest];
 
 /// Decides after each turn.
 #[derive(Debug)]
@@ -51,12 +51,12 @@ pub(crate) struct Governor {
     epoch_turns: u32,
     moderation: Moderation,
     /// The best so far.
-    usual: Way,
+    usual: Strategy,
     /// What is done now: the usual, or what is tried.
-    now: Way,
+    current: Strategy,
     epoch: Epoch,
     trial: Option<Trial>,
-    /// Which of [`WAYS`] is tried next.
+    /// Which of [`STRATEGIES`] is tried next.
     next: usize,
     /// Epochs until the next trial, and how many there were before the last.
     left: u32,
@@ -94,7 +94,7 @@ struct Cost {
 
 #[derive(Clone, Copy, Debug)]
 struct Trial {
-    way: Way,
+    strategy: Strategy,
     usual: Cost,
     tried: Cost,
     epochs: u32,
@@ -102,7 +102,7 @@ struct Trial {
 
 /// When a turn ran: monotonic ns.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ran {
+pub(crate) struct TurnTiming {
     /// After its wait.
     pub(crate) from_ns: u64,
     /// After its visits.
@@ -116,14 +116,14 @@ impl Governor {
     pub(crate) fn new(limits: &Limits, rests: bool) -> Self {
         let always_ns = limits.spin.map(nanos).filter(|ns| *ns > 0);
         let rest = if rests && always_ns.is_none() { limits.moderation } else { Duration::ZERO };
-        let usual = if always_ns.is_some() { Way::Spin } else { Way::Sleep };
+        let usual = if always_ns.is_some() { Strategy::Spin } else { Strategy::Sleep };
         Self {
             always_ns,
             may_spin: limits.spin.is_none(),
             epoch_turns: limits.epoch_turns.max(1),
             moderation: Moderation::new(rest, limits.visit_datagrams),
             usual,
-            now: usual,
+            current: usual,
             epoch: Epoch::default(),
             trial: None,
             next: 0,
@@ -138,7 +138,7 @@ impl Governor {
     #[inline]
     pub(crate) fn spins(&self, now_ns: u64) -> bool {
         let span_ns = self.always_ns.unwrap_or(SPIN_NS);
-        self.now == Way::Spin && self.done_ns > 0 && self.gap_ns(now_ns) < span_ns
+        self.current == Strategy::Spin && self.done_ns > 0 && self.gap_ns(now_ns) < span_ns
     }
 
     /// How long before `now_ns` the last turn ended that found something.
@@ -150,20 +150,25 @@ impl Governor {
     /// Whether a stream is rested for; then it is not looked at twice in one visit.
     #[inline]
     pub(crate) fn rests(&self) -> bool {
-        self.now == Way::Rest && self.moderation.is_on()
+        self.current == Strategy::Rest && self.moderation.is_on()
     }
 
     /// After a turn that found something: how long to rest before the next look, if at all. `cpu_ns` is the processor
     /// time this thread has used; it is asked for rarely.
     #[inline]
-    pub(crate) fn after(&mut self, found: Found, ran: Ran, cpu_ns: impl FnOnce() -> u64) -> Option<Duration> {
-        let gap_ns = self.gap_ns(ran.from_ns);
-        let first = std::mem::replace(&mut self.done_ns, ran.to_ns) == 0;
+    pub(crate) fn after(
+        &mut self,
+        found: Found,
+        timing: TurnTiming,
+        cpu_ns: impl FnOnce() -> u64,
+    ) -> Option<Duration> {
+        let gap_ns = self.gap_ns(timing.from_ns);
+        let first = std::mem::replace(&mut self.done_ns, timing.to_ns) == 0;
         if self.always_ns.is_some() {
             return None;
         }
-        if ran.waited && !first {
-            let soon_ns = if self.now == Way::Spin { SPIN_NS } else { SLEPT_NS };
+        if timing.waited && !first {
+            let soon_ns = if self.current == Strategy::Spin { SPIN_NS } else { SLEPT_NS };
             let near = gap_ns < soon_ns;
             self.epoch.waits += 1;
             self.epoch.near += u32::from(near);
@@ -173,19 +178,19 @@ impl Governor {
         self.epoch.turns += 1;
         self.epoch.messages += found.messages as u64;
         self.epoch.streams += u32::from(found.stream && found.visits == 1);
-        if self.now == Way::Spin && self.fruitless >= FRUITLESS {
+        if self.current == Strategy::Spin && self.fruitless >= FRUITLESS {
             self.sleep_again();
         } else if self.epoch.turns >= self.epoch_turns {
-            self.end_epoch(ran.to_ns, cpu_ns());
+            self.end_epoch(timing.to_ns, cpu_ns());
         }
-        if self.now == Way::Rest { self.moderation.after(found) } else { None }
+        if self.current == Strategy::Rest { self.moderation.after(found) } else { None }
     }
 
     /// What comes does not come soon any more.
     #[cold]
     fn sleep_again(&mut self) {
-        (self.usual, self.trial, self.epoch) = (Way::Sleep, None, Epoch::default());
-        self.go(Way::Sleep);
+        (self.usual, self.trial, self.epoch) = (Strategy::Sleep, None, Epoch::default());
+        self.go(Strategy::Sleep);
         self.wait_longer();
     }
 
@@ -194,36 +199,39 @@ impl Governor {
         let begun = Epoch { start: Some((ns, cpu_ns)), ..Epoch::default() };
         let ended = std::mem::replace(&mut self.epoch, begun);
         let Some((start_ns, start_cpu_ns)) = ended.start else { return };
-        if (self.now, self.usual) == (Way::Spin, Way::Spin) && ended.waits_often() && !ended.is_near() {
+        if (self.current, self.usual) == (Strategy::Spin, Strategy::Spin)
+            && ended.waits_often()
+            && !ended.is_near()
+        {
             return self.sleep_again();
         }
         let ns = ns.saturating_sub(start_ns).saturating_sub(ended.idle_ns);
         let cpu_ns = cpu_ns.saturating_sub(start_cpu_ns);
         let cost = Cost { ns, cpu_ns, messages: ended.messages };
         if let Some(mut trial) = self.trial.take() {
-            let tried = self.now == trial.way;
+            let tried = self.current == trial.strategy;
             if tried { &mut trial.tried } else { &mut trial.usual }.add(cost);
             trial.epochs += 1;
             if trial.epochs == TRIAL {
                 self.decide(&trial);
             } else {
-                self.go(if tried { self.usual } else { trial.way });
+                self.go(if tried { self.usual } else { trial.strategy });
                 self.trial = Some(trial);
             }
             return;
         }
         self.left = self.left.saturating_sub(1);
         if self.left == 0
-            && let Some(way) = self.challenger(&ended)
+            && let Some(strategy) = self.challenger(&ended)
         {
-            self.trial = Some(Trial { way, usual: cost, tried: Cost::default(), epochs: 1 });
-            self.go(way);
+            self.trial = Some(Trial { strategy, usual: cost, tried: Cost::default(), epochs: 1 });
+            self.go(strategy);
         }
     }
 
     /// Changes what is done now.
-    fn go(&mut self, way: Way) {
-        self.now = way;
+    fn go(&mut self, strategy: Strategy) {
+        self.current = strategy;
         // What was learnt of the waits before says nothing of these.
         self.fruitless = 0;
         self.moderation.did_not_rest();
@@ -234,34 +242,34 @@ impl Governor {
         self.moderation.did_not_rest();
     }
 
-    /// Another way that may be worth a trial after such an epoch.
-    fn challenger(&mut self, ended: &Epoch) -> Option<Way> {
-        let eligible = |way: Way| match way {
-            Way::Sleep => true,
-            Way::Spin => self.may_spin && ended.waits_often() && ended.is_near(),
-            Way::Rest => self.moderation.is_allowed() && ended.streams >= ended.turns.div_ceil(2),
+    /// Another strategy that may be worth a trial after such an epoch.
+    fn challenger(&mut self, ended: &Epoch) -> Option<Strategy> {
+        let eligible = |strategy: Strategy| match strategy {
+            Strategy::Sleep => true,
+            Strategy::Spin => self.may_spin && ended.waits_often() && ended.is_near(),
+            Strategy::Rest => self.moderation.is_allowed() && ended.streams >= ended.turns.div_ceil(2),
         };
-        let at = (0..WAYS.len())
-            .map(|n| (self.next + n) % WAYS.len())
-            .find(|at| WAYS.get(*at).is_some_and(|way| *way != self.usual && eligible(*way)))?;
+        let at = (0..STRATEGIES.len()).map(|n| (self.next + n) % STRATEGIES.len()).find(|at| {
+            STRATEGIES.get(*at).is_some_and(|strategy| *strategy != self.usual && eligible(*strategy))
+        })?;
         self.next = at + 1;
-        WAYS.get(at).copied()
+        STRATEGIES.get(at).copied()
     }
 
     fn decide(&mut self, trial: &Trial) {
-        let slows = trial.way == Way::Rest && trial.tried.is_slower_than(trial.usual);
-        let slowed = self.usual == Way::Rest && trial.usual.is_slower_than(trial.tried);
+        let slows = trial.strategy == Strategy::Rest && trial.tried.is_slower_than(trial.usual);
+        let slowed = self.usual == Strategy::Rest && trial.usual.is_slower_than(trial.tried);
         if slowed || (trial.tried.is_less_than(trial.usual) && !slows) {
             log::debug!(
                 "{:?} costs {} ns a message and {:?} {} ns{}: {0:?} from now on",
-                trial.way,
+                trial.strategy,
                 trial.tried.of_one(),
                 self.usual,
                 trial.usual.of_one(),
                 if slowed { ", but slows it down" } else { "" }
             );
-            self.usual = trial.way;
-            // Not from the beginning: between ways that are alike, chance decides.
+            self.usual = trial.strategy;
+            // Not from the beginning: between strategies that are alike, chance decides.
             self.pause = (self.pause / 2).max(FIRST_PAUSE);
             self.left = self.pause;
         } else {

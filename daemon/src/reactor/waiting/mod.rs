@@ -10,6 +10,6 @@ mod governor;
 mod moderation;
 mod wait;
 
-pub(crate) use governor::Ran;
+pub(crate) use governor::TurnTiming;
 pub(crate) use moderation::Found;
 pub(crate) use wait::Waiting;

@@ -1,18 +1,18 @@
 //! The one thing the loop asks about waiting.
 
-use super::governor::{Governor, Ran};
+use super::governor::{Governor, TurnTiming};
 use super::moderation::Found;
 use crate::limits::Limits;
 use crate::reactor::due::ReadyList;
 use crate::reactor::io::{Io, Token};
-use crate::reactor::listener::{Listener, Stretch};
+use crate::reactor::listener::{BusyPeriod, Listener};
 use std::time::Duration;
 
 /// Learns from every turn, and says how to wait for the next.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     governor: Governor,
-    stretch: Stretch,
+    busy_period: BusyPeriod,
     /// The listener whose stream the last turn rested for.
     rested_for: Option<Token>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// `rests` says whether the I/O can rest at all.
     pub(crate) fn new(limits: &Limits, rests: bool) -> Self {
-        Self { governor: Governor::new(limits, rests), stretch: Stretch::default(), rested_for: None }
+        Self { governor: Governor::new(limits, rests), busy_period: BusyPeriod::default(), rested_for: None }
     }
 
     /// Ends a rest: the listener it was for, which nothing watches and which is to be visited now.
@@ -43,16 +43,21 @@ impl Waiting {
 
     /// How long the loop has been busy.
     #[inline]
-    pub(crate) fn stretch(&self) -> Stretch {
-        self.stretch
+    pub(crate) fn busy_period(&self) -> BusyPeriod {
+        self.busy_period
     }
 
     /// After a turn that found something: how long to rest before the next look, if at all. `cpu_ns` is the processor
     /// time this thread has used; it is asked for rarely.
     #[inline]
-    pub(crate) fn after(&mut self, found: Found, ran: Ran, cpu_ns: impl FnOnce() -> u64) -> Option<Duration> {
-        self.stretch.note(self.governor.gap_ns(ran.from_ns), found.visits);
-        self.governor.after(found, ran, cpu_ns)
+    pub(crate) fn after(
+        &mut self,
+        found: Found,
+        timing: TurnTiming,
+        cpu_ns: impl FnOnce() -> u64,
+    ) -> Option<Duration> {
+        self.busy_period.note(self.governor.gap_ns(timing.from_ns), found.visits);
+        self.governor.after(found, timing, cpu_ns)
     }
 
     /// Lets more of the stream of `listener` gather for `span`, while every other listener is watched. It does not where
