@@ -1,16 +1,16 @@
 //! One bound UDP address with its handler: a slot of the slab, and what belongs to it.
 //!
 //! ```text
-//! slot     the fields, those of every visit first
-//! slots    where the slots lie, for the memory of the next visits
-//! watch    who brings the listener back: an event, the next turn, or a timer
-//! transitions  from one of these to another
-//! polling  when it is worth while to visit it every turn instead of watching it
-//! pace     how the next visit receives
-//! fault    a broken handler: how long until it is made again
-//! backlog  what the socket did not take
-//! seed     the seed of its handler
-//! report   what it counted, for whoever asks
+//! slot         the fields, those of every visit first
+//! slots        where the slots lie, to prefetch those of the next visits
+//! watch        what brings the listener back: an event, the next turn, or a timer
+//! transitions  from one state of `watch` to another
+//! polling      when it is cheaper to visit it every turn than to watch it
+//! pace         how the next visit receives
+//! fault        a broken handler: how long until it is made again
+//! backlog      datagrams that the socket did not take
+//! seed         the seed of its handler
+//! report       what it counted
 //! ```
 
 mod backlog;

@@ -1,33 +1,36 @@
-//! Busy listeners are polled instead of watched, as network drivers do with busy devices (NAPI).
+//! When the loop polls a listener instead of watching it, as network drivers do with busy devices (NAPI).
 //!
-//! A watched socket is dear under load: the kernel walks its wait queue at every arrival and again at every datagram
-//! that has left, and epoll asks it twice whether it is ready. With one datagram a visit that is a quarter of all. So a
-//! listener that had something at every visit for a while leaves the epoll instance and is simply visited every turn.
-//! When too many visits find nothing it is watched again, and what came meanwhile raises an event at once.
+//! Watching a busy socket is expensive. The kernel walks the socket's wait queue for every datagram that arrives and
+//! for every datagram that has left, and epoll asks the socket twice whether it is ready. Where a visit finds one
+//! datagram, that is a quarter of its cost. So the loop takes a listener out of epoll once its visits have found
+//! something for a while, and then visits it every turn. When too many visits find nothing, it watches the listener
+//! again; a datagram that came in between raises an event at once.
 
-/// Turns in a row, with hardly a wait between, that make the loop busy.
+/// Turns in a row, with hardly a wait between them, after which the loop counts as busy.
 const BUSY_TURNS: u8 = 8;
-/// Visits in a row that found something, before a listener of a busy loop is polled: leaving epoll and coming back
-/// costs as much as two or three visits save.
+/// Visits in a row that must find something before a busy loop polls a listener. Leaving epoll and coming back costs as
+/// much as two or three visits save.
 const WORTH: u8 = 4;
-/// Credit of a polled listener: a visit that finds nothing takes one, a visit that finds something gives two. So the
-/// loop looks for some microseconds longer than there is something, and at a third of visits in vain it pays no more.
+/// Most credit of a polled listener, and its credit at the beginning. A visit that finds nothing takes one, a visit
+/// that finds something gives two; without credit the listener is watched again. So polling ends some microseconds
+/// after the last datagram, or when fewer than a third of the visits find something.
 const CREDIT: u8 = 8;
 /// The longest wait between two turns of a busy loop, ns.
 const WAIT_NS: u64 = 2000;
-/// What a wait takes for each listener it has to tell of, ns.
+/// What a wait takes longer for each listener that becomes ready, ns.
 const EVENT_NS: u64 = 1000;
 
-/// How long the loop has been busy.
+/// Turns of the loop with hardly a wait between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BusyPeriod {
-    /// Tells stretches apart, for a while.
+    /// Tells a busy period from the one before; wraps around.
     number: u16,
+    /// Turns so far, [`BUSY_TURNS`] at most.
     turns: u8,
 }
 
 impl BusyPeriod {
-    /// A turn found something `gap_ns` after the one before, and visited so many listeners.
+    /// Notes a turn that found something, `gap_ns` after the turn before, and visited `visits` listeners.
     #[inline]
     pub(crate) fn note(&mut self, gap_ns: u64, visits: usize) {
         if gap_ns <= WAIT_NS + visits as u64 * EVENT_NS {
@@ -41,30 +44,30 @@ impl BusyPeriod {
 /// Whether it is worth while to poll a listener.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Polling {
-    /// Visits in a row that found something, or what is left when it is polled.
+    /// Of a watched listener: visits in a row that found something. Of a polled one: what is left of [`CREDIT`].
     credit: u8,
-    /// The busy_period they were in.
+    /// Number of the busy period of those visits.
     busy_period: u16,
 }
 
 /// What follows from a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Nothing.
+    /// Nothing changes.
     GoOn,
-    /// It is worth while to poll it.
+    /// The listener is worth polling.
     Poll,
-    /// It is not any more.
+    /// The listener is not worth polling any more.
     Watch,
 }
 
 impl Polling {
-    /// It is polled from now on, or not.
+    /// Starts anew, because the listener is polled from now on, or watched.
     pub(crate) fn restart(&mut self, is_polled: bool) {
         self.credit = if is_polled { CREDIT } else { 0 };
     }
 
-    /// Learns from a visit of a listener that is polled or not.
+    /// Learns from a visit that `found` something or not. Returns what follows for the listener.
     #[inline]
     pub(crate) fn after(&mut self, is_polled: bool, found: bool, busy_period: BusyPeriod) -> Change {
         if is_polled {
@@ -88,7 +91,8 @@ mod tests {
         busy_period
     }
 
-    /// What follows from visits that found something (`+`) or nothing (`-`), until there is a change.
+    /// The first change that follows from visits that found something (`+`) or nothing (`-`), and after how many
+    /// visits.
     fn change(
         polling: &mut Polling,
         is_polled: bool,

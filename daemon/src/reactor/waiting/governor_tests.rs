@@ -1,12 +1,13 @@
-//! What the governor decides on machines of which every cost is known.
+//! What the governor decides on simulated machines with known costs.
 
 use super::*;
 
-/// A peer with a few datagrams in flight, on a machine where a message costs so many ns in each strategy of waiting.
+/// A peer with a few datagrams in flight, on a machine with a known cost of a message for each strategy.
 struct Run {
     governor: Governor,
     now_ns: u64,
     cpu_ns: u64,
+    /// Processor time of a message for each strategy, ns.
     costs: [u64; 3],
     stream: bool,
     /// What a rest adds to the time of a turn, ns.
@@ -19,7 +20,7 @@ impl Run {
         Self { governor, now_ns: 1, cpu_ns: 7, costs, stream: false, rest_ns: 0 }
     }
 
-    /// So many turns, each after a gap; returns how many of them began in each of the strategies.
+    /// Runs `turns`, each after a gap. Returns how many of them began with each strategy.
     fn turns(&mut self, turns: u32, gap_ns: u64) -> [u32; 3] {
         let mut strategies = [0; 3];
         for _ in 0..turns {

@@ -1,9 +1,9 @@
 //! How the loop waits for more.
 //!
 //! ```text
-//! wait        what the loop asks: sleep, look again, or rest
-//! governor    measures which of them costs least
-//! moderation  when to rest for a stream
+//! wait        the questions of the loop: does it look again, and how long does it rest
+//! governor    measures which strategy costs least: sleep, spin or rest
+//! moderation  when a rest for a stream is worth it
 //! ```
 
 mod governor;
