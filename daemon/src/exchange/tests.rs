@@ -1,4 +1,4 @@
-//! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
+//! Tests of the shared memory from the host's side. The tests write the entries that a handler would write.
 #![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
 
 use super::address::{from_pp_addr, to_pp_addr};
@@ -198,7 +198,7 @@ fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
     }
 }
 
-/// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
+/// Plays a handler that fills both entries and flushes, three times. The third flush finds the share used up.
 fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
     let mut flushes = Vec::new();
     e.lend(batch, |b, shared| {
