@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use crate::address::RawAddress;
 use crate::control::{self, SendControl};
-use crate::lone::send_to;
 use crate::recv::Calls;
+use crate::single::send_to;
 use crate::sys::{self, Header};
 use crate::{SendMessage, UdpSocket};
 
