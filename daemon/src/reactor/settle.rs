@@ -199,6 +199,7 @@ fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
         let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
+        // An output that answers several datagrams is one reply to each of them, with an equal share of the bytes.
         let mut replies = exchange.outputs().flatten().filter(answers).flat_map(|o| {
             let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
             std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)

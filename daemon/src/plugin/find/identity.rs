@@ -67,7 +67,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Checks that the file is a complete shared library for this machine, by its ELF (elf(5)) or Mach-O headers.
+/// Checks that the file is a complete shared library for this machine, by its ELF (`elf(5)`) or Mach-O headers.
 fn check_container(file: &[u8]) -> Result<(), Cause> {
     let kind = FileKind::parse(file).map_err(|_| Cause::NotALibrary("no ELF or Mach-O header"))?;
     match kind {

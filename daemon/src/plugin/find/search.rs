@@ -55,8 +55,9 @@ impl SearchPath {
         let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
         let newest =
             || self.build.iter().rev().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
-        first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice())).ok_or_else(|| {
-            let searched: Vec<PathBuf> = self.all().cloned().collect();
+        let found = first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice()));
+        found.ok_or_else(|| {
+            let searched = self.all().cloned().collect();
             let nearest = self.nearest(reference);
             Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, nearest } }
         })

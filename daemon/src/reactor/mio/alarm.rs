@@ -1,7 +1,7 @@
 //! The deadline of a wait.
 //!
 //! If every wait had a timeout, the kernel would start and cancel a timer each time; for a single datagram that is
-//! 300 ns, measured. So on Linux the deadline lies in a `timerfd` (timerfd_create(2)), which is set only when the next
+//! 300 ns, measured. So on Linux the deadline lies in a `timerfd_create(2)` timer, which is set only when the next
 //! deadline has changed. It is also exact to the nanosecond, while the timeouts of mio are whole milliseconds.
 
 use super::clock::Clock;
@@ -57,7 +57,7 @@ mod timer {
     use std::io;
     use std::os::fd::{AsRawFd, OwnedFd};
 
-    /// A `timerfd` that mio watches edge-triggered: each expiry raises one event, and nobody has to read the
+    /// A `timerfd` that mio watches edge-triggered: each expiry raises one event without a read of the
     /// descriptor.
     #[derive(Debug)]
     pub(crate) struct Timer {

@@ -33,7 +33,7 @@ impl Clock {
         monotonic_ns().saturating_sub(self.start_ns).max(1)
     }
 
-    /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of clock_gettime(2)), ns.
+    /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of `clock_gettime(2)`), ns.
     pub(crate) fn system_ns(&self, mono_ns: u64) -> u64 {
         self.start_ns.saturating_add(mono_ns)
     }

@@ -22,7 +22,7 @@ impl Rest {
         use std::num::NonZeroU64;
 
         if !std::mem::replace(&mut self.exact, true) {
-            // By default the kernel may end a wait up to 50 us late (PR_SET_TIMERSLACK of prctl(2)).
+            // By default the kernel may end a wait up to 50 us late (PR_SET_TIMERSLACK of `prctl(2)`).
             set_current_timer_slack(NonZeroU64::new(1)).unwrap_or(());
         }
         polyport_net::epoll::wait(poll, span);

@@ -31,7 +31,7 @@ const PAUSE_NS: u64 = 2_000_000;
 /// Waits in a row that are too long for spinning, after which the loop sleeps.
 const FRUITLESS: u32 = 8;
 
-/// What the loop does between two turns when nobody is ready.
+/// What the loop does between two turns when no listener is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strategy {
     /// Sleep until an event.

@@ -63,7 +63,8 @@ fn the_cheapest_way_wins_and_trials_of_the_others_are_rare() {
 fn a_rest_that_slows_a_stream_down_is_not_taken_however_cheap_it_is() {
     for (rest_ns, taken) in [(1000, true), (2000, false)] {
         let mut run = Run::new([2000, 2000, 500], Limits::default());
-        (run.stream, run.rest_ns) = (true, rest_ns);
+        run.stream = true;
+        run.rest_ns = rest_ns;
         run.turns(LONG, 10_000);
         assert_eq!(run.governor.usual == Strategy::Rest, taken, "{rest_ns}");
     }
@@ -96,7 +97,8 @@ fn the_trial_of_a_rest_does_not_end_spinning() {
 #[test]
 fn a_pause_of_the_traffic_is_nobodys_time() {
     let mut run = Run::new([2000, 2000, 500], Limits::default());
-    (run.stream, run.rest_ns) = (true, 2000);
+    run.stream = true;
+    run.rest_ns = 2000;
     for _ in 0..LONG / 100 {
         run.turns(99, 10_000);
         run.turns(1, PAUSE_NS + 1);
