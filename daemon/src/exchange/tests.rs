@@ -173,7 +173,7 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
 
 #[test]
 fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
-    // More rounds than arena chunks: entries that lie in the ring use none of them.
+    // There are more rounds than arena chunks: entries that lie in the ring need no chunk.
     for tx_total in 1..12 {
         let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
         assert!(e.push(arrived(0, 1)));

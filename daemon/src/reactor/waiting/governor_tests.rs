@@ -85,7 +85,7 @@ fn a_rest_that_begins_to_slow_the_stream_down_ends() {
 fn the_trial_of_a_rest_does_not_end_spinning() {
     let mut run = Run::new([2000, 1500, 1000], Limits::default());
     run.stream = true;
-    // Longer than anything that spinning waits for, and slower.
+    // A rest is longer than any wait for which the loop spins, and slows the stream down.
     run.rest_ns = 2 * SLEPT_NS;
     run.turns(LONG, 10_000);
     for _ in 0..1000 {
@@ -129,7 +129,7 @@ fn what_does_not_come_soon_is_not_looked_for() {
     );
     run.turns(LONG, 10_000);
     assert_eq!(run.governor.current, Strategy::Spin, "it may come back");
-    // Every other wait is long: never eight in a row, but too many.
+    // Every other wait is long: there are never eight in a row, but too many in all.
     (0..256).for_each(|n| assert_eq!(run.turns(1, [10_000, 90_000][n % 2]).iter().sum::<u32>(), 1));
     let spun: u32 =
         (0..10_000).map(|n| run.turns(1, [10_000, 90_000, 90_000][n % 3])[Strategy::Spin as usize]).sum();
