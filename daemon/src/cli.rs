@@ -1,12 +1,14 @@
 //! The command line: what was typed, and what is done about it.
 
-use crate::apply;
-use crate::config::{self, Problems, Reading};
-use clap::{Args, Parser, Subcommand};
-use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
+
+use crate::apply;
+use crate::config::{self, Problems, Reading};
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
@@ -173,8 +175,9 @@ fn print_problems(problems: &Problems) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

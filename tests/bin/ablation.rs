@@ -6,12 +6,13 @@
 //!     --variant 'no one=target/release/polyport-ablation --without one'
 //! ```
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use polyport::reactor::Shortcuts;
 use polyport::{apply, config};
 use polyport_terminal::{Exit, complain};
-use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -1,15 +1,17 @@
 //! Binding: exact, all or nothing, and loud when it cannot be.
 
-use crate::polyport;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
 #[cfg(target_os = "linux")]
 use polyport_tests::network::{Network, WIRE};
 use polyport_tests::process::Process;
 use polyport_tests::tool::{root, skip};
 use polyport_tests::{Client, ports};
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
+
+use crate::polyport;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

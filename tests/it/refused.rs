@@ -3,13 +3,15 @@
 //!
 //! Every attempt asks for a port that the test itself holds: a daemon that opened it first would say so.
 
-use crate::polyport;
-use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
-use polyport_tests::tool::{make_pipe, root};
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
+use polyport_tests::tool::{make_pipe, root};
+
+use crate::polyport;
 
 const CONFIG: i32 = 78;
 

@@ -1,8 +1,9 @@
 //! R8: answers that a slow link does not take wait in a bounded backlog, and beyond it are dropped and counted.
 
+use std::time::Duration;
+
 use polyport_tests::Client;
 use polyport_tests::network::{Network, WIRE};
-use std::time::Duration;
 
 const REQUESTS: usize = 6000;
 /// So many fit the receive buffer at once.

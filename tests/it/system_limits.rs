@@ -1,9 +1,11 @@
 //! Limits of the system: what cannot be had is refused with the number that is needed, or reported.
 
-use crate::polyport;
+use std::net::{IpAddr, Ipv4Addr};
+
 use polyport_tests::tool::tool;
 use polyport_tests::{Launch, ports};
-use std::net::{IpAddr, Ipv4Addr};
+
+use crate::polyport;
 
 /// R37: a plan that needs more descriptors than there may be never starts by halves.
 #[test]

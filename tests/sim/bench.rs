@@ -1,18 +1,20 @@
 //! A reactor on a world, with listeners served by the real plugins.
 
-use crate::faults::{Faults, Profile};
-use crate::oracle::{Oracle, socket};
-use crate::peers::{payload, peer};
-use crate::world::{Datagram, SocketId, World};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
 use polyport::config;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
 use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+
+use crate::faults::{Faults, Profile};
+use crate::oracle::{Oracle, socket};
+use crate::peers::{payload, peer};
+use crate::world::{Datagram, SocketId, World};
 
 /// Which plugin serves a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

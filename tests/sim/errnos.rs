@@ -1,9 +1,10 @@
 //! Every line of the errno table, partial sends, and a socket that has no room.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::faults::{RECEIVE_ERRORS, SEND_ERRORS};
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::{RECEIVE_ERRORS, SEND_ERRORS};
 
 #[test]
 fn every_errno_of_a_send_costs_its_own_datagram_and_no_other() {

@@ -1,11 +1,12 @@
 //! Budget, rounds, batches, deadlines: who gets the loop, and when.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::faults::Profile;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 use polyport::reactor::{Event, Token};
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::Profile;
 
 #[test]
 fn batches_of_exactly_the_ring_are_drained() {

@@ -1,13 +1,15 @@
 //! What a handler that panics, refuses or overdoes it costs: its own listener, and only for a while (I4).
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::world::SocketId;
-use polyport::exchange::ExchangeLimits;
-use polyport::metrics::DropReason;
-use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use polyport::exchange::ExchangeLimits;
+use polyport::metrics::DropReason;
+use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;

@@ -3,12 +3,14 @@
 
 mod calls;
 
-use crate::faults::{Faults, Script};
-use crate::journal::Journal;
-use polyport::reactor::{Event, Token};
-use rand::RngExt;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+
+use polyport::reactor::{Event, Token};
+use rand::RngExt;
+
+use crate::faults::{Faults, Script};
+use crate::journal::Journal;
 
 /// A handle of a socket: an index into the world's.
 #[derive(Clone, Copy, Debug)]

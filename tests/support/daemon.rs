@@ -1,12 +1,14 @@
 //! A program that serves.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
 use crate::client::Client;
 use crate::process::Process;
 use crate::served::Served;
-use rustix::process::Signal;
-use std::net::SocketAddr;
-use std::path::Path;
-use tempfile::TempDir;
 
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! Libraries: those that were built, changed copies of them, and those made from C.
 
-use crate::tool::tool;
-use polyport_abi::{IDENT_SIZE, MAGIC};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use polyport_abi::{IDENT_SIZE, MAGIC};
+
+use crate::tool::tool;
 
 /// The library of the package `polyport-NAME`, built beside the running test.
 #[must_use]

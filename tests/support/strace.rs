@@ -1,12 +1,14 @@
 //! `strace(1)` on a running daemon: which system calls it makes, and what it does when they fail.
 
-use crate::daemon::Daemon;
-use crate::process::Process;
-use crate::tool::{skip, tool};
-use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
+use crate::process::Process;
+use crate::tool::{skip, tool};
 
 /// A tracer. Dropping it lets the daemon go.
 #[derive(Debug)]

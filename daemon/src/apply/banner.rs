@@ -1,5 +1,9 @@
 //! What a person reads: the table at the start, the equation at the end.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
 use super::steps::Place;
@@ -7,9 +11,6 @@ use crate::config::{Bind, Listen, Plan, RawValue};
 use crate::metrics::Counters;
 use crate::plugin::OptionSpec;
 use crate::reactor::{MioIo, Reactor};
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One line of the table: a bind address or range of an entry.
 #[derive(Debug)]

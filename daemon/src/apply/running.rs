@@ -1,5 +1,11 @@
 //! A plan on a reactor, and the way to the next plan.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use polyport_terminal::Interrupt;
+
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
 use super::sockets::{self, Bound};
@@ -7,10 +13,6 @@ use super::steps::{Address, Place, Steps, addresses};
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
 use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Token};
-use polyport_terminal::Interrupt;
-use std::collections::HashSet;
-use std::rc::Rc;
-use std::sync::Arc;
 
 /// A reactor that serves a plan.
 #[derive(Debug)]

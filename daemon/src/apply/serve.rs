@@ -1,13 +1,15 @@
 //! Serving a plan until somebody asks to stop.
 
+use std::path::PathBuf;
+
+use polyport_terminal::{Exit, say};
+
 use super::banner;
 use super::prepare::prepare;
 use super::refused::Refused;
 use super::running::Running;
 use crate::config::Reading;
 use crate::reactor::{Flow, Shortcuts};
-use polyport_terminal::{Exit, say};
-use std::path::PathBuf;
 
 /// Serves a plan until a signal asks to stop.
 ///

@@ -1,15 +1,17 @@
 //! Binding: every address of a plan with its groups, or none.
 
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use polyport_terminal::Exit;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::groups;
 use super::refused::Refused;
 use super::steps::{Address, Place};
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
-use polyport_terminal::Exit;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 
 /// One bound socket.
 #[derive(Debug)]

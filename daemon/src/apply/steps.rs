@@ -1,8 +1,9 @@
 //! What has to be done to get from one plan to another.
 
-use crate::config::{Bind, Listen, Plan};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+
+use crate::config::{Bind, Listen, Plan};
 
 /// A bind address or range of a plan: `plan.listen[entry].bind[bind]`. Small, since every listener keeps one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(super) fn addresses(plan: &Plan) -> impl Iterator<Item = Address> {
 pub(super) struct Steps {
     /// Served as before, though its place in the new plan may be another one.
     pub(super) keep: Vec<(usize, Place)>,
-    /// The same address, served otherwise.
+    /// Addresses that both plans serve, each in another way.
     pub(super) change: Vec<(usize, Address)>,
     /// New addresses.
     pub(super) add: Vec<Address>,

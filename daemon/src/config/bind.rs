@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::problem::{code, quoted};
 use polyport_value::{Host, host_and_port, port_number};
+
+use super::problem::{code, quoted};
 
 /// The questions that only the system can answer, as arguments so that tests do not depend on the
 /// machine.

@@ -45,11 +45,15 @@ mod spec;
 mod tests;
 mod tree;
 
-use crate::limits::Limits;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::limits::Limits;
+use listener::Draft;
+use read::Reader;
+use tree::{Entry, Value};
 
 pub use bind::Names;
 pub use listener::SPEC_SETTINGS;
@@ -58,10 +62,6 @@ pub use plan::{
     Bind, Join, Listen, MAX_LISTENERS, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings,
 };
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
-
-use listener::Draft;
-use read::Reader;
-use tree::{Entry, Value};
 
 /// Bytes of a configuration file: room for [`MAX_LISTENERS`] tables of 256 bytes, and an end for a path
 /// that never ends, such as `/dev/zero`.

@@ -1,7 +1,8 @@
 //! Socket addresses in the layout of the plugin ABI.
 
-use polyport_abi::pp_addr;
 use std::net::{SocketAddr, SocketAddrV6};
+
+use polyport_abi::pp_addr;
 
 /// Converts a socket address to the layout of the plugin ABI.
 pub(crate) fn to_pp_addr(addr: SocketAddr) -> pp_addr {

@@ -1,11 +1,13 @@
 //! The memory of a call as a whole, lent to one handler after the other.
 
+use std::net::SocketAddr;
+use std::ptr;
+
+use polyport_abi::pp_batch;
+
 use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
 use super::{Arrived, ExchangeLimits, Outputs, Queued};
-use polyport_abi::pp_batch;
-use std::net::SocketAddr;
-use std::ptr;
 
 /// The memory that host and handler share during a call: receive buffers, descriptors, send entries and scratch memory.
 /// A reactor has one, and lends it to one handler after the other.

@@ -1,12 +1,14 @@
 //! The answers that a handler queued, checked entry by entry. Entries that echo a train become one output.
 #![expect(unsafe_code, reason = "a queued entry may point into the handler's own memory")]
 
+use std::net::SocketAddr;
+use std::slice;
+
+use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
+
 use super::address::from_pp_addr;
 use super::received::Received;
 use super::{Arrived, ReplySource};
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
-use std::net::SocketAddr;
-use std::slice;
 
 /// Something that a handler wants to send: a datagram, or a train of equal datagrams.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +217,8 @@ impl Received {
         let ecn = tx.ecn & 3;
         if tx.flags == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
-            let (to, from) = (message.peer, message.reply_from);
+            let to = message.peer;
+            let from = message.reply_from;
             return Ok(Output { answers, payload, to, from, at_ns, segment, ecn });
         }
         let (to, from) = route(tx, Some(message))?;
@@ -281,9 +284,15 @@ pub(super) fn only_answer<'a>(
     } else {
         return None;
     };
-    let answers = Answers { first: 0, count: 1 };
-    let (to, from) = (message.peer, message.reply_from);
-    Some(Output { answers, payload, to, from, at_ns: tx.at_ns, segment: 0, ecn: tx.ecn & 3 })
+    Some(Output {
+        answers: Answers { first: 0, count: 1 },
+        payload,
+        to: message.peer,
+        from: message.reply_from,
+        at_ns: tx.at_ns,
+        segment: 0,
+        ecn: tx.ecn & 3,
+    })
 }
 
 /// Largest payload that can be sent to an address, bytes.

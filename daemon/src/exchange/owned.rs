@@ -1,7 +1,8 @@
 //! A datagram that outlives the call in which it was queued.
 
-use super::{Answers, Output, ReplySource};
 use std::net::SocketAddr;
+
+use super::{Answers, Output, ReplySource};
 
 /// A datagram in the host's own memory. It leaves later, even if the handler that queued it is gone by then.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! The receiving half of an exchange: the ring, and the descriptors that a handler sees.
 
-use super::address::to_pp_addr;
-use super::memory::Memory;
-use super::{Arrived, ExchangeLimits};
+use std::net::SocketAddr;
+use std::ptr;
+
 use polyport_abi::{
     RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_dgram,
 };
-use std::net::SocketAddr;
-use std::ptr;
+
+use super::address::to_pp_addr;
+use super::memory::Memory;
+use super::{Arrived, ExchangeLimits};
 
 /// The receiving half of an exchange.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! The sending half of an exchange: the send ring, the arena, and the entries that earlier flushes of a call parked.
 
+use std::ptr;
+
+use polyport_abi::{NO_RX, pp_batch, pp_tx};
+
 use super::ExchangeLimits;
 use super::memory::Memory;
 use super::received::{NO_ADDR, narrow};
-use polyport_abi::{NO_RX, pp_batch, pp_tx};
-use std::ptr;
 
 /// The sending half of an exchange.
 #[derive(Debug)]

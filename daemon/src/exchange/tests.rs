@@ -1,12 +1,14 @@
 //! Tests of the shared memory from the host's side. The tests write the entries that a handler would write.
 #![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
 
+use std::net::IpAddr;
+use std::ptr;
+
+use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_batch, pp_tx};
+
 use super::address::{from_pp_addr, to_pp_addr};
 use super::send_queue::EMPTY_TX;
 use super::*;
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_batch, pp_tx};
-use std::net::IpAddr;
-use std::ptr;
 
 pub(super) const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
@@ -193,7 +195,7 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
 
 #[test]
 fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
-    // More rounds than arena chunks: entries that lie in the ring use none of them.
+    // There are more rounds than arena chunks: entries that lie in the ring need no chunk.
     for tx_total in 1..12 {
         let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
         assert!(e.push(arrived(0, 1)));

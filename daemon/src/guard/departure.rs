@@ -1,8 +1,9 @@
 //! Whether a datagram of a handler leaves.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::OwnAddresses;
 use crate::metrics::DropReason;
-use std::net::{IpAddr, SocketAddr};
 
 /// A datagram on its way out.
 #[derive(Clone, Copy, Debug)]

@@ -31,7 +31,11 @@ impl OwnAddresses {
             *word |= bit;
         }
         match self.find(local.port(), local.ip()) {
-            Ok(at) => self.bound.get_mut(at).into_iter().for_each(|(.., shared)| *shared += 1),
+            Ok(at) => {
+                if let Some((.., shared)) = self.bound.get_mut(at) {
+                    *shared += 1;
+                }
+            }
             Err(at) => self.bound.insert(at, (local.port(), local.ip(), 1)),
         }
     }

@@ -1,7 +1,8 @@
 //! Whether a received datagram reaches the handler, by its source.
 
-use crate::metrics::DropReason;
 use std::net::SocketAddr;
+
+use crate::metrics::DropReason;
 
 /// Decides whether a datagram from `peer` reaches the handler.
 ///

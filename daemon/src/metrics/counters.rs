@@ -1,8 +1,9 @@
 //! The counters of a listener, and the two equations that must hold for them.
 
-use super::{DropReason, Stage};
 use std::fmt;
 use std::ops::AddAssign;
+
+use super::{DropReason, Stage};
 
 /// The counts of one listener since it was bound. They are plain numbers, because one thread owns them. The counts of
 /// every datagram come first, in one cache line.

@@ -1,5 +1,9 @@
 //! The reactor, a value with one owner thread, and what a visit works with.
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use slab::Slab;
+
 use super::due::{Delayed, ReadyList, Timers};
 use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
@@ -10,9 +14,6 @@ use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::OwnAddresses;
 use crate::limits::Limits;
 use crate::plugin::TimerRequest;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use slab::Slab;
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! What each errno of a socket call means for the loop: one table, with one decision in each line. No errno ends the
 //! process. `polyport-net` repeats calls after `EINTR`, and has other calls where the system gives `ENOSYS`.
 
-use crate::metrics::DropReason;
 use std::io;
+
+use crate::metrics::DropReason;
 
 /// What to do after a failed receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

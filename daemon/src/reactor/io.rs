@@ -1,10 +1,11 @@
 //! What the loop needs from the world: sockets, readiness, and the time.
 
-use crate::exchange::{Exchange, ReplySource};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
+
+use crate::exchange::{Exchange, ReplySource};
 
 /// The I/O a reactor runs on. Calls do not block, [`Io::poll`] excepted.
 pub trait Io {

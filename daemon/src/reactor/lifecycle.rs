@@ -6,6 +6,8 @@
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
+use rand::RngExt;
+
 use super::core::{Core, Reactor};
 use super::due::Timer;
 use super::io::{Io, Token, nanos};
@@ -13,7 +15,6 @@ use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Servic
 use super::probe;
 use crate::metrics::DropReason;
 use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
-use rand::RngExt;
 
 impl<I: Io> Reactor<I> {
     /// Makes the handler of a listener and starts to watch its socket. The listener serves from the next turn on.

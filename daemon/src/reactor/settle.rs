@@ -4,6 +4,11 @@
 //! There are three ways to settle, two of them shortcuts for what echoing handlers queue most. All three ask
 //! [`may_leave`], the only place that asks the guard.
 
+use std::net::SocketAddr;
+
+use arrayvec::ArrayVec;
+use polyport_terminal::Escaped;
+
 use super::core::Core;
 use super::due::Delayed;
 use super::io::Io;
@@ -13,9 +18,6 @@ use crate::exchange::{Answers, Echoes, Exchange, Output, OutputError, Outputs, Q
 use crate::guard::{self, OwnAddresses};
 use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
-use arrayvec::ArrayVec;
-use polyport_terminal::Escaped;
-use std::net::SocketAddr;
 
 impl<I: Io> Core<I> {
     /// Sends, delays or drops the datagrams the handler queued, and counts an outcome for each it was shown.
@@ -199,6 +201,7 @@ fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
         let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
+        // An output that answers several datagrams is one reply to each of them, with an equal share of the bytes.
         let mut replies = exchange.outputs().flatten().filter(answers).flat_map(|o| {
             let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
             std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)

@@ -1,5 +1,10 @@
 //! One turn of the loop: wait, visit the listeners that are ready, and do what is due.
 
+use std::io;
+use std::time::Duration;
+
+use slab::Slab;
+
 use super::core::{Core, Reactor};
 use super::due::Timer;
 use super::io::{Event, Io, Token, Wait};
@@ -7,9 +12,6 @@ use super::listener::{Change, HOT_BYTES, Listener, Slots};
 use super::send::Transmitter;
 use super::visit::Visit;
 use super::waiting::{Found, TurnTiming};
-use slab::Slab;
-use std::io;
-use std::time::Duration;
 
 /// Whether the caller goes on with the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +53,10 @@ impl<I: Io> Reactor<I> {
         let events_were_none = events.is_empty();
         let slots = self.core.shortcuts.prefetch.then(|| Slots::of(&self.listeners));
         for (number, event) in events.iter().enumerate() {
-            if let Some(Event::Ready { token, .. }) = events.get(number + PREFETCH_DISTANCE) {
-                slots.iter().for_each(|slots| slots.prefetch(token.index, HOT_BYTES));
+            if let Some(slots) = &slots
+                && let Some(Event::Ready { token, .. }) = events.get(number + PREFETCH_DISTANCE)
+            {
+                slots.prefetch(token.index, HOT_BYTES);
             }
             match *event {
                 Event::Stop => stop = true,
@@ -89,17 +93,7 @@ impl<I: Io> Reactor<I> {
         }
         // 4. Learn from the time the turn took, and rest if that is worth it.
         if let Some(last) = visited {
-            let from_ns = self.core.now.mono_ns;
-            let to_ns = self.core.io.now().mono_ns;
-            self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
-            if found.messages > 0 {
-                let Core { waiting, io, .. } = &mut self.core;
-                if let Some(span) =
-                    waiting.after(found, TurnTiming { from_ns, to_ns, waited }, || io.cpu_ns())
-                {
-                    self.rest(span, last, to_ns);
-                }
-            }
+            self.learn(found, last, waited);
         }
         // 5. Do what is due.
         self.timers();
@@ -113,6 +107,22 @@ impl<I: Io> Reactor<I> {
         } else {
             Flow::Continue
         })
+    }
+
+    /// Learns from the time that the visits of a turn took, and rests if that is worth it. `last` is the listener that
+    /// was visited last.
+    #[inline]
+    fn learn(&mut self, found: Found, last: Token, waited: bool) {
+        let from_ns = self.core.now.mono_ns;
+        let to_ns = self.core.io.now().mono_ns;
+        self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
+        if found.messages > 0 {
+            let Core { waiting, io, .. } = &mut self.core;
+            let timing = TurnTiming { from_ns, to_ns, waited };
+            if let Some(span) = waiting.after(found, timing, || io.cpu_ns()) {
+                self.rest(span, last, to_ns);
+            }
+        }
     }
 
     /// Looks for slow handlers. If a slow turn made one visit, that listener is the slow one. If it made more, the next

@@ -53,9 +53,10 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
+    use polyport_protocol::{Decoder, Integrity, Role};
+
     use super::*;
     use crate::key::generator;
-    use polyport_protocol::{Decoder, Integrity, Role};
 
     #[test]
     fn events_are_valid_however_they_are_greased_and_sealed() {

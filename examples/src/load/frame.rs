@@ -84,8 +84,9 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use polyport_protocol::{Decoder, Integrity, Role};
+
+    use super::*;
 
     fn shapes() -> Vec<Shape> {
         let keys = [None, Some(Key::siphash(1, [3; 16])), Some(Key::hmac_sha256(2, &[3; 32]).unwrap())];

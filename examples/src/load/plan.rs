@@ -103,8 +103,9 @@ const fn scramble(seed: u64, index: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn rates_are_read_as_people_write_them() {

@@ -1,7 +1,8 @@
 //! Configuration: declared by the plugin, parsed and checked by the host.
 
-use crate::pp_addr;
 use core::ffi::c_char;
+
+use crate::pp_addr;
 
 /// Option type: `true` or `false`; `pp_val::i` is 1 or 0.
 pub const OPT_BOOL: u32 = 1;

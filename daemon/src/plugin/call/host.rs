@@ -1,18 +1,20 @@
 //! The five functions a plugin may call. Each returns a result for any argument, and none unwinds.
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
-use super::record::{Record, TimerRequest};
-use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
-    pp_host,
-};
-use polyport_terminal::Escaped;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
+
+use polyport_abi::{
+    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
+    pp_host,
+};
+use polyport_terminal::Escaped;
+
+use super::record::{Record, TimerRequest};
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
 const MAX_LINE: usize = 4096;

@@ -1,18 +1,20 @@
 //! A handler: one instance of a plugin serving one listener.
 #![expect(unsafe_code, reason = "calls a plugin's functions")]
 
-use super::host::{HOST, log_level, size_u32};
-use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, Record, TimerRequest};
-use crate::exchange::{Exchange, to_pp_addr};
-use crate::plugin::load::{Plugin, Values};
-use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
-use polyport_terminal::Escaped;
 use std::ffi::{CString, c_void};
 use std::net::SocketAddr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
+use polyport_terminal::Escaped;
+
+use super::host::{HOST, log_level, size_u32};
+use super::prefetch::{CACHE_LINE, prefetch};
+use super::record::{Cells, Record, TimerRequest};
+use crate::exchange::{Exchange, to_pp_addr};
+use crate::plugin::load::{Plugin, Values};
 
 /// Why the host makes an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

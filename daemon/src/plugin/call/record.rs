@@ -3,13 +3,14 @@
 //! The host never frees a record, because a thread of the plugin may still log after `destroy`. It then finds a record
 //! that is marked as gone.
 
-use crate::exchange::Exchange;
 use std::cell::Cell as StdCell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::exchange::Exchange;
 
 /// Most timer calls that a handler may make in one call; further ones get an error.
 const MAX_TIMER_REQUESTS: usize = 1024;

@@ -1,9 +1,11 @@
 //! The identity of a library, read from its bytes before any of its code runs (I8).
 
-use super::refusal::Cause;
+use std::fmt;
+
 use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
 use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC};
-use std::fmt;
+
+use super::refusal::Cause;
 
 /// What a plugin says of itself. A value of this type exists only if this polyport may load the plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Checks that the file is a complete shared library for this machine, by its ELF (elf(5)) or Mach-O headers.
+/// Checks that the file is a complete shared library for this machine, by its ELF (`elf(5)`) or Mach-O headers.
 fn check_container(file: &[u8]) -> Result<(), Cause> {
     let kind = FileKind::parse(file).map_err(|_| Cause::NotALibrary("no ELF or Mach-O header"))?;
     match kind {
@@ -156,13 +158,15 @@ fn text<const N: usize>(bytes: [u8; N]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn the_offsets_are_those_of_the_struct() {
-        use polyport_abi::pp_ident;
         use std::mem::offset_of;
+
+        use polyport_abi::pp_ident;
         let offsets = [
             (offset_of!(pp_ident, abi_major), 16),
             (offset_of!(pp_ident, abi_minor), 18),
@@ -209,14 +213,14 @@ mod tests {
         let mut elf = vec![0_u8; program_header + usize::from(PROGRAM_HEADER)];
         let fields: [(usize, &[u8]); 10] = [
             (0, &[0x7F, b'E', b'L', b'F', 2, 2 - little, 1]),
-            (16, &3_u16.to_ne_bytes()), // ET_DYN
+            (16, &3_u16.to_ne_bytes()), // `ET_DYN`, a shared object.
             (18, &machine.to_ne_bytes()),
             (20, &1_u32.to_ne_bytes()),
             (32, &u64::from(HEADER).to_ne_bytes()),
             (52, &HEADER.to_ne_bytes()),
             (54, &PROGRAM_HEADER.to_ne_bytes()),
             (56, &1_u16.to_ne_bytes()),
-            (program_header, &1_u32.to_ne_bytes()), // PT_LOAD, from offset 0 on
+            (program_header, &1_u32.to_ne_bytes()), // `PT_LOAD`, from offset 0 on.
             (program_header + 32, &len.to_ne_bytes()),
         ];
         for (at, bytes) in fields {

@@ -1,11 +1,12 @@
 //! The directories in which plugins are looked up.
 
-use super::refusal::{Cause, Refusal};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use super::refusal::{Cause, Refusal};
 
 /// The directories in which a plugin's name is looked up, in this order: those of `--plugin-dir`, of
 /// `POLYPORT_PLUGIN_PATH` and of `plugin_dirs` in the configuration, then that of the executable with its `deps`, then
@@ -55,8 +56,9 @@ impl SearchPath {
         let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
         let newest =
             || self.build.iter().rev().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
-        first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice())).ok_or_else(|| {
-            let searched: Vec<PathBuf> = self.all().cloned().collect();
+        let found = first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice()));
+        found.ok_or_else(|| {
+            let searched = self.all().cloned().collect();
             let nearest = self.nearest(reference);
             Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, nearest } }
         })

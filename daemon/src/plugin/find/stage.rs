@@ -1,6 +1,6 @@
 //! A private copy of a library, which is loaded instead of the user's file.
 //!
-//! The dynamic linker (dlopen(3)) knows a library by path and inode. It would take a rebuilt file for the one that is
+//! The dynamic linker (`dlopen(3)`) knows a library by path and inode. It would take a rebuilt file for the one that is
 //! loaded already, and a file that is overwritten in place would change under the running code. So the daemon writes
 //! the bytes that it has checked under a name that was never used, and loads that copy. The copy stays until the
 //! process ends, because backtraces read symbols from it.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// First part of the name of a stage, which is `polyport-PID.NUMBER`.
 const PREFIX: &str = "polyport-";
-/// Name of the file in a stage that its process keeps locked (flock(2)) while it lives.
+/// Name of the file in a stage that its process keeps locked (`flock(2)`) while it lives.
 const LOCK: &str = "lock";
 
 /// A directory with private copies of libraries. It belongs to this process and is removed when the stage is dropped.
@@ -111,7 +111,7 @@ pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsStr
         .collect()
 }
 
-/// Whether nothing in the file system of `dir` can be executed (`ST_NOEXEC` of statvfs(3)).
+/// Whether nothing in the file system of `dir` can be executed (`ST_NOEXEC` of `statvfs(3)`).
 fn is_noexec(dir: &Path) -> io::Result<bool> {
     // Only Linux has the flag. Elsewhere the error of the dynamic linker must tell the user.
     #[cfg(target_os = "linux")]
@@ -163,8 +163,9 @@ fn remove_dead(parent: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn names_are_never_used_twice_and_go_with_the_stage() {

@@ -1,14 +1,6 @@
 //! Loads a library: from a file to a table of functions that may be called.
 #![expect(unsafe_code, reason = "opens libraries and reads what they export")]
 
-use super::option::{OptionSpec, OptionType};
-use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
-    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
-    pp_opt, pp_plugin,
-};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::fs::File;
@@ -19,8 +11,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{ptr, slice};
 
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use polyport_abi::{
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
+    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
+    pp_opt, pp_plugin,
+};
+
+use super::option::{OptionSpec, OptionType};
+use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
+
 /// A plugin that is loaded. It is never unloaded, because thread-local destructors and leaked references of a Rust
-/// library would outlive a dlclose(3).
+/// library would outlive a `dlclose(3)`.
 #[derive(Debug)]
 pub struct Plugin {
     /// The user's file, not the private copy.
@@ -173,8 +175,8 @@ fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
     }
     if privileged {
         let dir = path.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
-        let dir = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
-        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir) {
+        let dir_mode = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
+        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir_mode) {
             return Err(Cause::WorldWritable(what));
         }
     }
@@ -184,18 +186,18 @@ fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
 }
 
 /// What lets any user replace the code of a plugin: the file itself, or a directory in which users may rename the files
-/// of others. Both arguments are modes of inode(7).
-fn writable_by_anybody(file: u32, dir: u32) -> Option<&'static str> {
-    if file & 0o002 != 0 {
+/// of others. Both arguments are modes of `inode(7)`.
+fn writable_by_anybody(file_mode: u32, dir_mode: u32) -> Option<&'static str> {
+    if file_mode & 0o002 != 0 {
         Some("this file")
-    } else if dir & 0o1002 == 0o002 {
+    } else if dir_mode & 0o1002 == 0o002 {
         Some("its directory")
     } else {
         None
     }
 }
 
-/// The error of the dynamic linker (dlerror(3)) without the path of the private copy, which tells the user nothing.
+/// The error of the dynamic linker (`dlerror(3)`) without the path of the private copy, which tells the user nothing.
 fn linker_text(error: &libloading::Error, staged: &Path) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -299,8 +301,9 @@ fn text(pointer: *const c_char) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs::{self, Permissions};
+
+    use super::*;
 
     #[test]
     fn as_root_neither_the_file_nor_its_directory_may_be_writable_by_anybody() {

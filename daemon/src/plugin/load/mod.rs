@@ -1,7 +1,7 @@
 //! From a private copy of a library to a plugin whose options can be checked.
 //!
 //! ```text
-//! library   dlopen(3) of the copy -> Plugin: options and functions  [unsafe]
+//! library   dlopen of the copy -> Plugin: options and functions     [unsafe]
 //! option    declared options + what the configuration says -> Values
 //! ```
 

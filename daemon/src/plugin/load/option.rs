@@ -1,12 +1,13 @@
 //! Options: checks the values of the configuration against the options that a plugin declares.
 
+use std::ffi::CString;
+use std::net::SocketAddr;
+
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE,
     OPT_STRING, pp_addr, pp_val, pp_value,
 };
 use polyport_value as value;
-use std::ffi::CString;
-use std::net::SocketAddr;
 
 /// The type of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]

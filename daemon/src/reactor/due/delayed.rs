@@ -1,8 +1,9 @@
 //! Datagrams that leave later. The host owns their bytes, so they outlive the handler that queued them.
 
+use std::collections::BTreeMap;
+
 use crate::exchange::{Output, OwnedOutput};
 use crate::reactor::io::Token;
-use std::collections::BTreeMap;
 
 /// Most buffers of sent datagrams that are kept for the next ones; more would hold memory after a burst.
 const SPARE_BUFFERS: usize = 1024;

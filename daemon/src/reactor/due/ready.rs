@@ -1,7 +1,8 @@
 //! The ready list: which listener is visited next. Round robin, each listener at most once.
 
-use crate::reactor::io::Token;
 use std::collections::VecDeque;
+
+use crate::reactor::io::Token;
 
 /// Listeners that may have datagrams waiting, in the order they became ready.
 #[derive(Debug, Default)]

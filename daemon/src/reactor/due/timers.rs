@@ -1,7 +1,8 @@
 //! Timers of the handlers and of the loop itself, ordered by deadline.
 
-use crate::reactor::io::Token;
 use std::collections::BTreeMap;
+
+use crate::reactor::io::Token;
 
 /// What a timer is for. The order of the variants matters: see [`FIRST_HANDLER`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,8 @@
 //! Datagrams that a socket did not take: kept in order, bounded, sent when the socket has room again.
 
-use crate::exchange::OwnedOutput;
 use std::collections::VecDeque;
+
+use crate::exchange::OwnedOutput;
 
 /// The datagrams of one listener that wait for room in its socket. Most listeners never have one, so the queue lies
 /// behind a pointer.

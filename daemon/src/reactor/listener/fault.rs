@@ -1,8 +1,9 @@
 //! Restarts of a broken handler: how long the loop waits before it makes the handler again, and when it gives up.
 
+use std::time::Duration;
+
 use crate::limits::{FAULT_WINDOW, FAULTS_TO_FAIL, HEALTHY_AFTER, RESTART_FIRST, RESTART_LONGEST};
 use crate::reactor::io::nanos;
-use std::time::Duration;
 
 /// The breaks of one listener's handler.
 #[derive(Clone, Debug, Default)]

@@ -44,7 +44,7 @@ impl BusyPeriod {
 /// Whether it is worth while to poll a listener.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Polling {
-    /// Of a watched listener: visits in a row that found something. Of a polled one: what is left of [`CREDIT`].
+    /// Visits in a row that found something; if the listener is polled, what is left of [`CREDIT`].
     credit: u8,
     /// Number of the busy period of those visits.
     busy_period: u16,

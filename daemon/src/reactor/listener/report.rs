@@ -1,12 +1,13 @@
 //! What the reactor tells the caller about a listener.
 
-use crate::metrics::Counters;
-use crate::plugin::CreateError;
-use crate::reactor::io::Token;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use crate::metrics::Counters;
+use crate::plugin::CreateError;
+use crate::reactor::io::Token;
 
 /// What one listener counted.
 #[derive(Clone, Debug)]

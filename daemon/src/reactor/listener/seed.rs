@@ -1,7 +1,8 @@
 //! The seed of a handler.
 
-use siphasher::sip::SipHasher24;
 use std::net::SocketAddr;
+
+use siphasher::sip::SipHasher24;
 
 /// The seed of a handler, made from the reactor's seed and the listener's name and address, so that it does not depend
 /// on the order of the configuration. The hash is keyed: the random numbers of one handler tell nothing about those of

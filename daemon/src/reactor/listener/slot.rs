@@ -1,5 +1,10 @@
 //! One bound UDP address with its handler: a slot of the slab.
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use super::backlog::Backlog;
 use super::fault::FaultHistory;
 use super::pace::Pace;
@@ -9,10 +14,6 @@ use super::watch::Watch;
 use crate::metrics::Counters;
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
-use std::fmt;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
 
 /// What the daemon does when a handler breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,9 +192,10 @@ impl<S> fmt::Display for Listener<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
     use crate::reactor::mio::Socket;
-    use std::mem::offset_of;
 
     #[test]
     fn what_every_visit_touches_lies_in_the_lines_that_are_fetched() {

@@ -1,8 +1,10 @@
 //! Prefetching the slots of the next visits while the current one waits for the kernel.
 
-use crate::plugin::prefetch;
-use slab::Slab;
 use std::ptr;
+
+use slab::Slab;
+
+use crate::plugin::prefetch;
 
 /// The address of the first slot of a slab. The slab itself would look into a slot to see whether it is in use, and
 /// would wait for just the memory that is to be prefetched. So addresses are computed instead.

@@ -1,14 +1,16 @@
 //! The deadline of a wait.
 //!
 //! If every wait had a timeout, the kernel would start and cancel a timer each time; for a single datagram that is
-//! 300 ns, measured. So on Linux the deadline lies in a `timerfd` (timerfd_create(2)), which is set only when the next
+//! 300 ns, measured. So on Linux the deadline lies in a `timerfd_create(2)` timer, which is set only when the next
 //! deadline has changed. It is also exact to the nanosecond, while the timeouts of mio are whole milliseconds.
+
+use std::io;
+use std::time::Duration;
+
+use mio::{Poll, Token};
 
 use super::clock::Clock;
 use crate::reactor::io::Wait;
-use mio::{Poll, Token};
-use std::io;
-use std::time::Duration;
 
 /// Ends a wait at the next deadline.
 #[derive(Debug)]
@@ -48,16 +50,17 @@ impl Alarm {
 
 #[cfg(target_os = "linux")]
 mod timer {
+    use std::io;
+    use std::os::fd::{AsRawFd, OwnedFd};
+
     use mio::unix::SourceFd;
     use mio::{Interest, Poll, Token};
     use rustix::time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
     };
-    use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd};
 
-    /// A `timerfd` that mio watches edge-triggered: each expiry raises one event, and nobody has to read the
+    /// A `timerfd` that mio watches edge-triggered: each expiry raises one event without a read of the
     /// descriptor.
     #[derive(Debug)]
     pub(crate) struct Timer {
@@ -102,8 +105,9 @@ mod timer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use mio::Events;
+
+    use super::*;
 
     const ALARM: Token = Token(7);
 

@@ -1,8 +1,10 @@
 //! The only place of the daemon that reads the time.
 
-use crate::reactor::io::Now;
-use polyport_net::monotonic_ns;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use polyport_net::monotonic_ns;
+
+use crate::reactor::io::Now;
 
 /// The monotonic clock, counted from the start of the daemon, and the wall clock beside it.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl Clock {
         monotonic_ns().saturating_sub(self.start_ns).max(1)
     }
 
-    /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of clock_gettime(2)), ns.
+    /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of `clock_gettime(2)`), ns.
     pub(crate) fn system_ns(&self, mono_ns: u64) -> u64 {
         self.start_ns.saturating_add(mono_ns)
     }

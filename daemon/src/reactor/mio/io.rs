@@ -1,16 +1,18 @@
 //! The production I/O: mio for readiness, `polyport-net` for datagrams, and the system's clocks.
 
+use std::io::{self, Read};
+use std::time::Duration;
+
+use mio::net::UnixStream;
+use mio::{Events, Poll};
+use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
+
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::readiness;
 use super::rest::Rest;
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use crate::reactor::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
-use mio::net::UnixStream;
-use mio::{Events, Poll};
-use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
-use std::io::{self, Read};
-use std::time::Duration;
 
 /// Most events taken from the kernel in one call.
 const EVENTS: usize = 1024;

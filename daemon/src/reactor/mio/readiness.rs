@@ -1,13 +1,15 @@
-//! How sockets are watched: level-triggered on Linux (epoll(7)), edge-triggered by mio elsewhere.
+//! How sockets are watched: level-triggered on Linux (`epoll(7)`), edge-triggered by mio elsewhere.
 //!
-//! mio registers sockets edge-triggered. Then a listener with one datagram needs a second receive call to learn that
-//! there is no other, a third of what the datagram costs in all. So on Linux the sockets are added to mio's epoll
-//! instance level-triggered: datagrams that still wait after a single receive raise an event by themselves.
+//! The mio crate registers sockets edge-triggered. Then a listener with one datagram needs a second receive call to
+//! learn that there is no other, a third of what the datagram costs in all. So on Linux the sockets are added to mio's
+//! epoll instance level-triggered: datagrams that still wait after a single receive raise an event by themselves.
 
-use crate::reactor::io::Interest;
+use std::io;
+
 use mio::Poll;
 use polyport_net::UdpSocket;
-use std::io;
+
+use crate::reactor::io::Interest;
 
 /// Whether datagrams that still wait raise an event by themselves.
 pub(crate) const LEVEL_TRIGGERED: bool = cfg!(target_os = "linux");

@@ -1,7 +1,8 @@
 //! Waits of microseconds, by `ppoll(2)`: the timeout of `epoll_wait(2)` is in milliseconds.
 
-use mio::Poll;
 use std::time::Duration;
+
+use mio::Poll;
 
 /// Lets one thread rest.
 #[derive(Debug, Default)]
@@ -18,11 +19,12 @@ impl Rest {
     /// Sleeps for that long, or until `poll` has an event.
     #[cfg(target_os = "linux")]
     pub(crate) fn rest(&mut self, poll: &Poll, span: Duration) {
-        use rustix::thread::set_current_timer_slack;
         use std::num::NonZeroU64;
 
+        use rustix::thread::set_current_timer_slack;
+
         if !std::mem::replace(&mut self.exact, true) {
-            // By default the kernel may end a wait up to 50 us late (PR_SET_TIMERSLACK of prctl(2)).
+            // By default the kernel may end a wait up to 50 us late (PR_SET_TIMERSLACK of `prctl(2)`).
             set_current_timer_slack(NonZeroU64::new(1)).unwrap_or(());
         }
         polyport_net::epoll::wait(poll, span);

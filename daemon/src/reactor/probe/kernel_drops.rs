@@ -5,9 +5,10 @@
 //! datagram with a wrong checksum is dropped without an event. A slow sweep over all listeners finds such drops, and so
 //! does the last look at the end of the service.
 
+use slab::Slab;
+
 use crate::reactor::io::Io;
 use crate::reactor::listener::Listener;
-use slab::Slab;
 
 /// Time from the first visit to the look at the sockets, ns.
 const PERIOD_NS: u64 = 1_000_000_000;

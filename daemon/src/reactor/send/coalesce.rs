@@ -1,11 +1,13 @@
 //! Runs of equal datagrams to one peer become one message (`UDP_SEGMENT` of `udp(7)`), so that the kernel's work for a
 //! message is done once for the run.
 
-use crate::exchange::Output;
-use crate::reactor::io::Message;
-use arrayvec::ArrayVec;
 use std::io::IoSlice;
 use std::num::NonZeroU16;
+
+use arrayvec::ArrayVec;
+
+use crate::exchange::Output;
+use crate::reactor::io::Message;
 
 /// Most outputs that are sent together, and so the most messages of one send call.
 pub(crate) const MAX_OUTPUTS: usize = 64;
@@ -85,9 +87,10 @@ pub(crate) fn messages<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::exchange::{Answers, ReplySource};
-    use std::net::SocketAddr;
 
     fn output(payload: &[u8], port: u16) -> Output<'_> {
         let to = SocketAddr::from(([192, 0, 2, 1], port));

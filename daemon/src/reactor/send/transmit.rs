@@ -1,5 +1,9 @@
 //! Sends messages to the kernel. What the socket does not take waits in the listener's backlog, in order.
 
+use std::io::IoSlice;
+
+use arrayvec::ArrayVec;
+
 use super::coalesce::{self, MAX_OUTPUTS, Run};
 use crate::exchange::{Output, OwnedOutput};
 use crate::limits::{Limits, SEGMENTS_OFF_NS};
@@ -8,8 +12,6 @@ use crate::reactor::due::Delayed;
 use crate::reactor::errno::{OnSend, on_send, refuses_segments};
 use crate::reactor::io::{Interest, Io, Message};
 use crate::reactor::listener::{BacklogLimits, Listener};
-use arrayvec::ArrayVec;
-use std::io::IoSlice;
 
 /// What sending needs of the reactor. The messages lie in other parts of it, which stay borrowed meanwhile.
 pub(crate) struct Transmitter<'a, I> {

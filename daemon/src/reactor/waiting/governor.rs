@@ -7,10 +7,11 @@
 //!
 //! One rule needs no trial: after `FRUITLESS` waits in a row that were too long for spinning, the loop sleeps.
 
+use std::time::Duration;
+
 use super::moderation::{Found, Moderation};
 use crate::limits::Limits;
 use crate::reactor::io::nanos;
-use std::time::Duration;
 
 /// Epochs of a trial. The usual strategy and the other take turns, so that the noise of a shared machine affects both.
 const TRIAL: u32 = 8;
@@ -31,7 +32,7 @@ const PAUSE_NS: u64 = 2_000_000;
 /// Waits in a row that are too long for spinning, after which the loop sleeps.
 const FRUITLESS: u32 = 8;
 
-/// What the loop does between two turns when nobody is ready.
+/// What the loop does between two turns when no listener is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strategy {
     /// Sleep until an event.

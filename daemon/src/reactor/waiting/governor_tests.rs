@@ -63,7 +63,8 @@ fn the_cheapest_way_wins_and_trials_of_the_others_are_rare() {
 fn a_rest_that_slows_a_stream_down_is_not_taken_however_cheap_it_is() {
     for (rest_ns, taken) in [(1000, true), (2000, false)] {
         let mut run = Run::new([2000, 2000, 500], Limits::default());
-        (run.stream, run.rest_ns) = (true, rest_ns);
+        run.stream = true;
+        run.rest_ns = rest_ns;
         run.turns(LONG, 10_000);
         assert_eq!(run.governor.usual == Strategy::Rest, taken, "{rest_ns}");
     }
@@ -84,7 +85,7 @@ fn a_rest_that_begins_to_slow_the_stream_down_ends() {
 fn the_trial_of_a_rest_does_not_end_spinning() {
     let mut run = Run::new([2000, 1500, 1000], Limits::default());
     run.stream = true;
-    // Longer than anything that spinning waits for, and slower.
+    // A rest is longer than any wait for which the loop spins, and slows the stream down.
     run.rest_ns = 2 * SLEPT_NS;
     run.turns(LONG, 10_000);
     for _ in 0..1000 {
@@ -96,7 +97,8 @@ fn the_trial_of_a_rest_does_not_end_spinning() {
 #[test]
 fn a_pause_of_the_traffic_is_nobodys_time() {
     let mut run = Run::new([2000, 2000, 500], Limits::default());
-    (run.stream, run.rest_ns) = (true, 2000);
+    run.stream = true;
+    run.rest_ns = 2000;
     for _ in 0..LONG / 100 {
         run.turns(99, 10_000);
         run.turns(1, PAUSE_NS + 1);
@@ -127,7 +129,7 @@ fn what_does_not_come_soon_is_not_looked_for() {
     );
     run.turns(LONG, 10_000);
     assert_eq!(run.governor.current, Strategy::Spin, "it may come back");
-    // Every other wait is long: never eight in a row, but too many.
+    // Every other wait is long: there are never eight in a row, but too many in all.
     (0..256).for_each(|n| assert_eq!(run.turns(1, [10_000, 90_000][n % 2]).iter().sum::<u32>(), 1));
     let spun: u32 =
         (0..10_000).map(|n| run.turns(1, [10_000, 90_000, 90_000][n % 3])[Strategy::Spin as usize]).sum();

@@ -1,12 +1,13 @@
 //! What the loop asks about waiting: governor, busy period and rest behind one face.
 
+use std::time::Duration;
+
 use super::governor::{Governor, TurnTiming};
 use super::moderation::Found;
 use crate::limits::Limits;
 use crate::reactor::due::ReadyList;
 use crate::reactor::io::{Io, Token};
 use crate::reactor::listener::{BusyPeriod, Listener};
-use std::time::Duration;
 
 /// Learns from every turn that found something, and says how the loop waits for the next.
 #[derive(Debug)]

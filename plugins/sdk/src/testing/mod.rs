@@ -17,18 +17,20 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use host::Memory;
-pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use polyport_abi as abi;
+use polyport_abi::{pp_dgram, pp_tx};
 
 use crate::route::MAX_PAYLOAD;
 use crate::{Config as _, Handler, Level};
-use core::marker::PhantomData;
-use core::time::Duration;
 use options::{Parsed, parse_all};
-use polyport_abi as abi;
-use polyport_abi::{pp_dgram, pp_tx};
-use std::collections::BTreeMap;
 use table::{BatchParameters, Making, Refusal, Session};
+
+pub use host::Memory;
+pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
 
 /// The seed of [`Harness::new`].
 pub const SEED: u64 = 42;

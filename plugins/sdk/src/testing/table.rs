@@ -2,17 +2,19 @@
 //! miniature.
 #![expect(unsafe_code, reason = "the test kit is the other side of the plugin boundary")]
 
-use super::host::Fake;
-use super::options::{Parsed, Value};
-use crate::route::to_abi;
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_void};
 use core::net::SocketAddr;
+use std::rc::Rc;
+
 use polyport_abi as abi;
 use polyport_abi::{
     pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_host, pp_plugin, pp_val, pp_value,
 };
-use std::rc::Rc;
+
+use super::host::Fake;
+use super::options::{Parsed, Value};
+use crate::route::to_abi;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
