@@ -10,12 +10,10 @@
 //! queued      what kind of answers they are: one, the batch as it came, or anything
 //! call        all of it together, lent to one call after the other
 //! memory      bytes that both sides reach through pointers                              [unsafe]
-//! address     socket addresses in the layout of the plugin ABI
 //! ```
 //!
 //! One [`Exchange`] belongs to a reactor and serves all its listeners, one call after the other.
 
-mod address;
 mod arrival;
 mod call;
 mod limits;
@@ -26,7 +24,6 @@ mod queued;
 mod received;
 mod send_queue;
 
-pub(crate) use address::to_pp_addr;
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::Exchange;
 pub use limits::ExchangeLimits;

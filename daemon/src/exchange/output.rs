@@ -6,7 +6,6 @@ use std::slice;
 
 use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
 
-use super::address::from_pp_addr;
 use super::received::Received;
 use super::{Arrived, ReplySource};
 
@@ -316,12 +315,12 @@ pub(super) fn is_echo(tx: &pp_tx) -> bool {
 #[inline]
 fn route(tx: &pp_tx, answered: Option<&Arrived>) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {
     let to = if tx.flags & TX_TO != 0 {
-        from_pp_addr(&tx.to).ok_or(OutputError::NoDestination)?
+        tx.to.socket_addr().ok_or(OutputError::NoDestination)?
     } else {
         answered.ok_or(OutputError::NoDestination)?.peer
     };
     let from = if tx.flags & TX_FROM != 0 {
-        from_pp_addr(&tx.from).map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
+        tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
     } else {
         answered.and_then(|a| a.reply_from)
     };

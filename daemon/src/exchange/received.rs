@@ -7,7 +7,6 @@ use polyport_abi::{
     RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_dgram,
 };
 
-use super::address::to_pp_addr;
 use super::memory::Memory;
 use super::{Arrived, ExchangeLimits};
 
@@ -72,7 +71,7 @@ impl Received {
     #[inline]
     pub(super) fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
         self.now_ns = now_ns;
-        self.bound = to_pp_addr(bound);
+        self.bound = pp_addr::from(bound);
         self.shown = 0;
         self.to = 0;
         self.messages.clear();
@@ -205,8 +204,8 @@ fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound
     dgram.data = data;
     dgram.len = narrow(a.len);
     dgram.cap = narrow(a.cap);
-    dgram.peer = to_pp_addr(a.peer);
-    dgram.local = a.destination.map_or(*bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port)));
+    dgram.peer = pp_addr::from(a.peer);
+    dgram.local = a.destination.map_or(*bound, |ip| pp_addr::from(SocketAddr::new(ip, bound.port)));
     dgram.rx_ns = now_ns;
     dgram.ifindex = a.ifindex;
     dgram.ecn = a.ecn;

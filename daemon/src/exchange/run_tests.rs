@@ -1,8 +1,9 @@
 //! Tests of entries that cover several datagrams, and of the shortcuts: both must give what single entries give.
 
+use std::net::SocketAddr;
 use std::ptr;
 
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
+use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_addr, pp_tx};
 
 use super::tests::{BOUND, SMALL, arrived, echo, set};
 use super::*;
@@ -60,7 +61,7 @@ fn a_run_says_the_same_as_single_entries() {
 #[test]
 fn a_run_takes_its_moment_its_destination_and_its_mark_along() {
     let mut e = exchange();
-    let to = to_pp_addr("198.51.100.1:9".parse().unwrap());
+    let to = pp_addr::from("198.51.100.1:9".parse::<SocketAddr>().unwrap());
     let entry = pp_tx { run: 1, at_ns: 7, ecn: 1, flags: TX_TO, to, ..echo(0, 4) };
     set(&mut e, &[entry]);
     let seen: Vec<_> = e.outputs().map(Result::unwrap).map(|o| (o.to.to_string(), o.at_ns, o.ecn)).collect();
@@ -108,7 +109,7 @@ fn a_whole_batch_may_go_back_however_few_entries_there_are() {
 #[test]
 fn the_short_way_says_what_the_long_one_does_or_nothing() {
     let foreign = [1_u8; 8];
-    let from = to_pp_addr("203.0.113.9:0".parse().unwrap());
+    let from = pp_addr::from("203.0.113.9:0".parse::<SocketAddr>().unwrap());
     let mut taken = 0;
     for len in [0, 3, 4, 5, 65_507, 65_508] {
         for data in [ptr::null(), foreign.as_ptr()] {

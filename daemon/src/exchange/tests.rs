@@ -1,12 +1,11 @@
 //! Tests of the shared memory from the host's side. The tests write the entries that a handler would write.
 #![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_batch, pp_tx};
+use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_addr, pp_batch, pp_tx};
 
-use super::address::{from_pp_addr, to_pp_addr};
 use super::send_queue::EMPTY_TX;
 use super::*;
 
@@ -113,7 +112,7 @@ fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
     let mut e = Exchange::new(SMALL);
     assert!(e.push(Arrived { reply_from: Some(asked), ..arrived(0, 1) }));
     e.present();
-    let from = to_pp_addr("203.0.113.9:0".parse().unwrap());
+    let from = pp_addr::from("203.0.113.9:0".parse::<SocketAddr>().unwrap());
     set(&mut e, &[pp_tx { rx: 0, ..EMPTY_TX }, pp_tx { rx: 0, flags: TX_FROM, from, ..EMPTY_TX }]);
     let out: Vec<_> = e.outputs().map(|o| o.unwrap().from.unwrap()).collect();
     assert_eq!(out[0], asked);
@@ -124,7 +123,7 @@ fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
 fn a_descriptor_the_handler_scribbled_over_does_not_move_the_reply() {
     let mut e = exchange(&[b"one"]);
     e.received.rx[0].data = ptr::null_mut();
-    e.received.rx[0].peer = to_pp_addr("203.0.113.9:9".parse().unwrap());
+    e.received.rx[0].peer = pp_addr::from("203.0.113.9:9".parse::<SocketAddr>().unwrap());
     set(&mut e, &[pp_tx { rx: 0, len: 3, ..EMPTY_TX }]);
     let out = e.outputs().next().unwrap().unwrap();
     assert_eq!((out.payload, out.to), (&b"one"[..], arrived(0, 0).peer));
@@ -188,7 +187,7 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
         .rx
         .iter()
         .take(2)
-        .map(|d| (from_pp_addr(&d.local).unwrap().to_string(), d.flags, d.rx_ns))
+        .map(|d| (d.local.socket_addr().unwrap().to_string(), d.flags, d.rx_ns))
         .collect();
     assert_eq!(seen, [(BOUND.to_owned(), 0, 7), ("239.1.2.3:1062".to_owned(), RX_HAS_LOCAL, 7)]);
 }

@@ -1,8 +1,8 @@
 //! The polyport plugin interface, ABI 1, as `#[repr(C)]` types.
 //!
 //! This crate is the Rust twin of `include/polyport_plugin.h`; a test compiles a C program against the
-//! header and compares every size, offset and constant with this crate. It holds types and constants
-//! only: what the two sides may do with them is written in `plugins/ABI.md`, and the safe interface for
+//! header and compares every size, offset and constant with this crate. It holds types and constants,
+//! and how an address becomes one of Rust's own: what the two sides may do with them is written in `plugins/ABI.md`, and the safe interface for
 //! plugin authors is the crate `polyport-plugin`.
 //!
 //! ```text

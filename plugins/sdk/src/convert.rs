@@ -12,7 +12,7 @@ use core::sync::atomic::AtomicU64;
 use polyport_abi as abi;
 use polyport_abi::{pp_batch, pp_create, pp_ctx, pp_dgram, pp_host, pp_value};
 
-use crate::route::{MAX_PAYLOAD, Route, fill, from_abi, is_plain_echo};
+use crate::route::{MAX_PAYLOAD, Route, fill, is_plain_echo};
 use crate::text::text;
 use crate::value::Value;
 
@@ -102,7 +102,7 @@ impl Created<'_> {
             now_ns: c.now_ns,
             // SAFETY: NUL-terminated or NULL, valid during `create`.
             listener: unsafe { text(c.listener) },
-            local: from_abi(&c.local),
+            local: c.local.socket_addr(),
             state,
             // SAFETY: the host passes `n_values` values.
             values: unsafe { values(c.values, c.n_values) },
@@ -143,7 +143,7 @@ fn value<'a>(v: &pp_value) -> Value<'a> {
         abi::OPT_ENUM => Value::Choice(int),
         abi::OPT_STRING => text().map_or(Value::Unknown(v.kind), Value::Text),
         abi::OPT_JSON => text().map_or(Value::Unknown(v.kind), Value::Json),
-        abi::OPT_ADDR => from_abi(&v.addr).map_or(Value::Unknown(v.kind), Value::Addr),
+        abi::OPT_ADDR => v.addr.socket_addr().map_or(Value::Unknown(v.kind), Value::Addr),
         other => Value::Unknown(other),
     }
 }

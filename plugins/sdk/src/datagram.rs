@@ -6,7 +6,7 @@ use core::time::Duration;
 use polyport_abi as abi;
 
 use crate::convert::{RawBatch, Slot};
-use crate::route::{Route, from_abi};
+use crate::route::Route;
 
 /// One received datagram.
 ///
@@ -117,13 +117,13 @@ impl<'a> Datagram<'a> {
     /// Who sent it.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.0.with(|d| from_abi(&d.peer)).unwrap_or(NOBODY)
+        self.0.with(|d| d.peer.socket_addr()).unwrap_or(NOBODY)
     }
 
     /// The address it was sent to if [`has_local`](Self::has_local), else the listener's.
     #[must_use]
     pub fn local(&self) -> SocketAddr {
-        self.0.with(|d| from_abi(&d.local)).unwrap_or(NOBODY)
+        self.0.with(|d| d.local.socket_addr()).unwrap_or(NOBODY)
     }
 
     /// Whether [`local`](Self::local) is the address this very datagram was sent to.

@@ -1,38 +1,12 @@
-//! Addresses as they cross the boundary, and the head of a datagram to send.
+//! The head of a datagram to send: where it goes, and when.
 
-use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::net::SocketAddr;
 
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_tx};
 
 /// Largest payload of a UDP datagram over IPv4, bytes: 65,535 less 20 of IP and 8 of UDP (RFC 768).
 pub(crate) const MAX_PAYLOAD: usize = 65_507;
-
-pub(crate) fn to_abi(address: SocketAddr) -> pp_addr {
-    let mut out = pp_addr { port: address.port(), ..pp_addr::default() };
-    match address {
-        SocketAddr::V4(v4) => {
-            out.family = 4;
-            out.ip[..4].copy_from_slice(&v4.ip().octets());
-        }
-        SocketAddr::V6(v6) => {
-            out.family = 6;
-            out.ip = v6.ip().octets();
-            out.scope = v6.scope_id();
-        }
-    }
-    out
-}
-
-/// `None` for "no address" and for a family this crate does not know.
-pub(crate) fn from_abi(a: &pp_addr) -> Option<SocketAddr> {
-    let [b0, b1, b2, b3, ..] = a.ip;
-    match a.family {
-        4 => Some(SocketAddrV4::new(Ipv4Addr::new(b0, b1, b2, b3), a.port).into()),
-        6 => Some(SocketAddrV6::new(Ipv6Addr::from(a.ip), a.port, 0, a.scope).into()),
-        _ => None,
-    }
-}
 
 /// Where a datagram goes and when.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +43,10 @@ pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     (tx.segment, tx.ecn, tx.flags, tx.run) = (0, 0, 0, 0);
     if let Some(to) = route.to {
         tx.flags |= abi::TX_TO;
-        tx.to = to_abi(to);
+        tx.to = pp_addr::from(to);
     }
     if let Some(from) = route.from {
         tx.flags |= abi::TX_FROM;
-        tx.from = to_abi(from);
+        tx.from = pp_addr::from(from);
     }
 }

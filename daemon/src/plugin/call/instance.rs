@@ -7,13 +7,15 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
+use polyport_abi::{
+    ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
+};
 use polyport_terminal::Escaped;
 
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Record, TimerRequest};
-use crate::exchange::{Exchange, to_pp_addr};
+use crate::exchange::Exchange;
 use crate::plugin::load::{Plugin, Values};
 
 /// Why the host makes an instance.
@@ -113,7 +115,7 @@ impl Instance {
             seed: spec.seed,
             now_ns: spec.now_ns,
             listener: listener.as_ptr(),
-            local: to_pp_addr(spec.local),
+            local: pp_addr::from(spec.local),
         };
         let mut error = blank_error();
         record.cells.set(cells);

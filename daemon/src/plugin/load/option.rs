@@ -331,5 +331,5 @@ fn float(kind: u32, f: f64) -> pp_value {
 }
 
 fn address(addr: SocketAddr) -> pp_value {
-    pp_value { kind: OPT_ADDR, len: 0, v: pp_val { i: 0 }, addr: crate::exchange::to_pp_addr(addr) }
+    pp_value { kind: OPT_ADDR, len: 0, v: pp_val { i: 0 }, addr: pp_addr::from(addr) }
 }

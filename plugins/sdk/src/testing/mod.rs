@@ -330,8 +330,8 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
     let to = if has_to { Some(tx.to) } else { answered.map(|d| d.peer) };
     let from = if has_from { Some(tx.from) } else { answered.map(|d| d.local) };
     Some(Sent {
-        to: crate::route::from_abi(&to?)?,
-        from: from.and_then(|from| crate::route::from_abi(&from)).unwrap_or(LOCAL),
+        to: to?.socket_addr()?,
+        from: from.and_then(|from| from.socket_addr()).unwrap_or(LOCAL),
         at_ns: tx.at_ns.max(now_ns),
         payload: table::payload(&tx),
         rx: answered.map(|_| tx.rx as usize),

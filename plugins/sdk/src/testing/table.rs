@@ -14,7 +14,6 @@ use polyport_abi::{
 
 use super::host::Fake;
 use super::options::{Parsed, Value};
-use crate::route::to_abi;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl Session {
             seed: making.seed,
             now_ns: making.now_ns,
             listener: c"test".as_ptr(),
-            local: to_abi(making.local),
+            local: pp_addr::from(making.local),
         };
         let mut error = empty_error();
         let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
@@ -227,7 +226,7 @@ fn raw_values(values: &[Parsed]) -> (Vec<pp_value>, Vec<Vec<u8>>) {
             Value::Missing => raw.kind = 0,
             Value::Int(i) => raw.v.i = *i,
             Value::Float(f) => raw.v.f = *f,
-            Value::Addr(addr) => raw.addr = to_abi(*addr),
+            Value::Addr(addr) => raw.addr = pp_addr::from(*addr),
             Value::Text(text) => {
                 raw.len = u32::try_from(text.len()).unwrap_or(0);
                 let text = [text.as_bytes(), b"\0"].concat();
