@@ -120,6 +120,40 @@ fn what_waits_is_dropped_with_its_reason_and_its_room_is_free_again() {
 }
 
 #[test]
+fn what_the_kernel_dropped_since_the_last_look_is_counted_at_the_end() {
+    let mut bench = Bench::new(&Setup::default());
+    let ends = ["198.51.100.1:8", "198.51.100.1:9"].map(|local| {
+        let local = local.parse().unwrap();
+        let (socket, token) = bench.listen(&Bind { local, capacity: 3, ..Bind::default() });
+        bench.burst(socket, 0, 1, 10);
+        (socket, token)
+    });
+    // Far too early for the sampler.
+    bench.turn().unwrap();
+    let dropped = ends.map(|(at, _)| bench.world().journal.ledgers[at.0].kernel_drops);
+    let [(_, removed), (stopped, _)] = ends;
+    assert_eq!((dropped, bench.counters(stopped).kernel_drops), ([7, 7], 0));
+    assert_eq!(remove(&mut bench, removed).unwrap().kernel_drops, 7);
+    bench.reactor.stop();
+    assert_eq!(bench.counters(stopped).kernel_drops, 7);
+}
+
+#[test]
+fn nothing_delayed_leaves_after_the_end_of_service() {
+    let (mut bench, [(late, _), _]) = two_that_wait();
+    bench.reactor.stop();
+    let counters = bench.counters(late);
+    assert_eq!((counters.dropped(DropReason::Stopping), counters.sent), (3, 0));
+    for _ in 0..1000 {
+        bench.turn().unwrap();
+        if std::mem::take(&mut bench.world().idle) {
+            break;
+        }
+    }
+    assert_eq!((bench.answered(late).len(), bench.counters(late).sent), (0, 0));
+}
+
+#[test]
 fn nothing_reaches_the_next_owner_of_a_slot() {
     let mut bench = Bench::new(&Setup::default());
     let ticks = [("tick", "5ms".to_owned())];

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use polyport::exchange::ExchangeLimits;
+use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
 
@@ -125,6 +126,23 @@ fn answers_beyond_a_handlers_share_are_refused_and_counted() {
     let counters = bench.counters(moody);
     assert_eq!((counters.queued, counters.sent), (300, 100));
     assert_eq!(counters.dropped(DropReason::NoRoom), 200);
+}
+
+#[test]
+fn timers_beyond_a_handlers_limit_are_refused_and_counted() {
+    let ticks = [("tick", "5ms".to_owned())];
+    for (handler_timers, options, expected) in
+        [(0, &[][..], (3, 0)), (0, &ticks[..], (4, 0)), (1, &[], (0, 3))]
+    {
+        let limits = Limits { handler_timers, ..Limits::default() };
+        let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
+        let (moody, _) = bench.listen(&Bind { options, ..MOODY });
+        // Each is answered by a timer.
+        (0..3).for_each(|n| bench.command(moody, n * MS, 1, 6));
+        bench.settle();
+        let counters = bench.counters(moody);
+        assert_eq!((counters.timers_refused, counters.sent), expected, "{handler_timers} {options:?}");
+    }
 }
 
 #[test]

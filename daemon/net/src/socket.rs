@@ -82,6 +82,9 @@ impl UdpSocket {
         apply(&inner, &addr, options).map_err(|(name, error)| {
             io::Error::new(error.kind(), format!("inherited socket {addr}: {name}: {error}"))
         })?;
+        // A new socket has neither; whoever had this one may have turned on what is not asked for.
+        inner.set_reuse_address(options.reuse_addr)?;
+        inner.set_broadcast(options.broadcast)?;
         let asked = Asked::new(options);
         // Whoever made it may have asked for control data, trains included.
         let control = AtomicBool::new(true);

@@ -133,8 +133,12 @@ mod tests {
     fn a_failure_names_listener_group_interface_and_cause() {
         let (text, failed) = joined("'239.255.77.1 from 127.0.0.9 on 999999'");
         assert_eq!(failed, 1);
-        for part in ["listener `listener`", "239.255.77.1 from 127.0.0.9 on 999999", "this group", "ip link"]
-        {
+        for part in [
+            "listener `listener`",
+            "cannot join 239.255.77.1 from 127.0.0.9 on 999999:",
+            "this group",
+            "ip link",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -125,3 +125,49 @@ pub(super) const EMPTY_TX: pp_tx = pp_tx {
     from: NO_ADDR,
     reserved: [0; 2],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::tests::{SMALL, blank_batch};
+
+    #[test]
+    fn a_flush_takes_a_new_chunk_only_after_one_that_was_used() {
+        let mut queue = SendQueue::new(&ExchangeLimits { tx_total: 100, ..SMALL });
+        let mut batch = blank_batch();
+        // The same again after `clear`: a call has all chunks, whatever the one before it used.
+        for _ in 0..2 {
+            queue.clear();
+            queue.lend(&mut batch);
+            let first = batch.arena;
+            assert!(queue.park(&mut batch));
+            assert_eq!(batch.arena, first, "nothing of it was used");
+            for _ in 1..SMALL.arena_chunks {
+                let before = batch.arena;
+                batch.arena_len = 1;
+                assert!(queue.park(&mut batch));
+                assert_ne!(batch.arena, before);
+                assert_eq!(batch.arena_len, 0);
+            }
+            batch.arena_len = 1;
+            assert!(!queue.park(&mut batch), "that was the last");
+            batch.arena_len = 0;
+            assert!(queue.park(&mut batch), "who needs no chunk can go on");
+        }
+    }
+
+    /// The call after it may break, and then nothing is taken back.
+    #[test]
+    fn what_was_queued_is_forgotten() {
+        let mut queue = SendQueue::new(&SMALL);
+        let mut batch = blank_batch();
+        queue.lend(&mut batch);
+        (batch.tx_len, batch.refused) = (1, 3);
+        assert!(queue.park(&mut batch));
+        batch.tx_len = 1;
+        queue.take_back(&batch);
+        assert_eq!((queue.lists().map(<[pp_tx]>::len), queue.refused()), ([1, 1], 3));
+        queue.clear();
+        assert_eq!((queue.lists().map(<[pp_tx]>::len), queue.refused()), ([0, 0], 0));
+    }
+}

@@ -161,6 +161,41 @@ fn messages_are_presented_in_batches_and_no_train_is_torn() {
     }
     let batches: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
     assert_eq!(batches, [2, 4, 2]);
+    let mut e = Exchange::new(ExchangeLimits { rx: 8, present: 2, ..SMALL });
+    for a in [train, arrived(0, 1), arrived(0, 1), arrived(0, 1)] {
+        assert!(e.push(a));
+    }
+    let batches: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
+    assert_eq!(batches, [4, 2, 1], "a train that has more than a call takes is shown alone");
+}
+
+/// The kernel's word for a segment may be there without a train.
+#[test]
+fn a_message_of_one_segment_goes_back_as_a_datagram() {
+    for segment in [9, 20] {
+        let mut e = Exchange::new(SMALL);
+        assert!(e.push(Arrived { segment, ..arrived(0, 9) }));
+        e.present();
+        set(&mut e, &[echo(0, 9)]);
+        let Queued::One(output) = e.queued() else { panic!("{:?}", e.queued()) };
+        assert_eq!((output.segment, output.datagrams()), (0, 1));
+        assert_eq!(e.messages()[0].segment, 0);
+    }
+}
+
+/// A handler that says nothing about a datagram says nothing, whatever was said about the one before it.
+#[test]
+fn a_verdict_is_forgotten_with_its_datagram() {
+    let mut e = exchange(&[b"one", b"two"]);
+    e.received.rx.iter_mut().for_each(|d| d.verdict = polyport_abi::VERDICT_DISCARD);
+    assert!(e.discarded(0) && e.discarded(1));
+    for messages in [1, 2] {
+        e.clear(0, BOUND.parse().unwrap());
+        (0..messages).for_each(|_| assert!(e.push(arrived(0, 1))));
+        e.present();
+        assert!(!e.discarded(0) && !e.discarded(messages - 1), "{messages}");
+        e.received.rx.iter_mut().for_each(|d| d.verdict = polyport_abi::VERDICT_DISCARD);
+    }
 }
 
 #[test]
@@ -242,7 +277,7 @@ fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
     flushes
 }
 
-fn blank_batch() -> pp_batch {
+pub(super) fn blank_batch() -> pp_batch {
     pp_batch {
         size: 96,
         rx_len: 0,
@@ -285,6 +320,10 @@ fn a_train_is_seen_as_datagrams_that_share_a_buffer() {
         [(10, 10), (10, 10), (5, 5)]
     );
     assert_eq!(e.payload(2), [20, 21, 22, 23, 24]);
+    // What the handler is shown lies where the host says.
+    let first = e.received.rx[0].data.addr();
+    assert_eq!(first, e.received.ring.at(80).addr());
+    assert_eq!([1, 2].map(|n: usize| e.received.rx[n].data.addr() - first), [10, 20]);
     assert_eq!(e.peer(2), Some(arrived(0, 0).peer));
     assert_eq!(e.peer(3), None);
 }

@@ -129,6 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn who_stays_is_ours_whatever_goes() {
+        // Neighbours in the list on both sides, and a port that differs by the bits of a word.
+        let there = ["127.0.0.1:5", "127.0.0.1:7", "[::1]:7", "127.0.0.1:9", "127.0.0.1:71"];
+        for gone in there {
+            let mut own = own(&there);
+            own.remove(gone.parse().unwrap());
+            for to in there {
+                assert_eq!(own.contains(to.parse().unwrap(), None), to != gone, "{to} without {gone}");
+            }
+        }
+    }
+
+    #[test]
     fn a_wildcard_is_reached_at_loopback_and_at_the_address_that_was_asked() {
         let own = own(&["0.0.0.0:7"]);
         let asked = "192.0.2.1".parse().ok();

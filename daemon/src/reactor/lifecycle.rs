@@ -50,7 +50,6 @@ impl<I: Io> Reactor<I> {
         core.timers.cancel_all(token);
         core.own.remove(listener.local);
         listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
-        listener.delayed = 0;
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
         if let Err(error) = core.io.unregister(&mut listener.socket) {
             log::debug!("{listener}: cannot be taken out of the watch: {error}");
