@@ -25,7 +25,7 @@ fn plan(listen: &[String]) -> Prepared {
     }
 }
 
-/// The same of a configuration file.
+/// The plan of a configuration file.
 fn file(text: &str) -> Prepared {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("polyport.toml");
@@ -153,7 +153,7 @@ fn a_socket_is_set_up_as_its_plan_says_and_a_refused_plan_leaves_it_as_it_was() 
 }
 
 /// What the kernel dropped before a change is counted by the listener that was there.
-#[cfg(target_os = "linux")] // which tells what it dropped
+#[cfg(target_os = "linux")] // Only Linux tells what it dropped.
 #[test]
 fn a_new_handler_counts_no_kernel_drops_of_the_one_before() {
     let (mut running, locals) = start(&listen(&["echo,recv_buffer=4096"], &[]));
