@@ -162,6 +162,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_table_says_how_long_it_is() {
+        assert_eq!(HOST.0.size as usize, size_of::<pp_host>());
+    }
+
+    #[test]
+    fn the_levels_of_both_sides_have_the_same_numbers() {
+        let levels = [LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE];
+        for (abi, ours) in levels.into_iter().zip(log::Level::iter()) {
+            assert_eq!((level(abi), abi), (ours, ours as i32));
+        }
+        assert_eq!((level(i32::MIN), level(i32::MAX)), (log::Level::Error, log::Level::Trace));
+        // There is no logger in these tests, so nobody else minds.
+        log::set_max_level(log::LevelFilter::Debug);
+        assert_eq!(log_level(), LOG_DEBUG as u32);
+    }
+
+    #[test]
     fn every_function_survives_nonsense() {
         let null = ptr::null_mut();
         // SAFETY: NULL everywhere is what is tested.
