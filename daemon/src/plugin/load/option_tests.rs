@@ -1,5 +1,4 @@
 //! What the plugin gets for a value of each type, and what is said about a wrong one.
-#![expect(unsafe_code, reason = "a value is a union that its kind tells apart")]
 
 use super::*;
 
@@ -28,39 +27,21 @@ fn message(kind: OptionType, value: GivenValue<'_>) -> String {
     check(spec("x", kind), value).unwrap_err().message
 }
 
-fn whole(value: &pp_value) -> (u32, i64) {
-    // SAFETY: the tests ask for it where the kind is a number without a fraction.
-    (value.kind, unsafe { value.v.i })
-}
-
-fn fraction(value: &pp_value) -> (u32, f64) {
-    // SAFETY: the tests ask for it where the kind is a number with a fraction.
-    (value.kind, unsafe { value.v.f })
+/// Whether a number is `expected`: no other value is within the bounds.
+fn is(kind: OptionType, value: GivenValue<'_>, expected: (u32, f64)) -> bool {
+    let only = |number| OptionSpec { bounds: Some((number, number)), ..spec("x", kind.clone()) };
+    check(only(expected.1 + 1.0), value.clone()).is_err()
+        && check(only(expected.1), value).is_ok_and(|values| values.raw()[0].kind == expected.0)
 }
 
 #[test]
-fn whole_numbers_of_each_type_arrive_from_a_file_and_from_the_command_line() {
+fn numbers_of_each_type_arrive_from_a_file_and_from_the_command_line() {
     for (kind, value, expected) in [
-        (OptionType::Bool, GivenValue::Bool(true), (OPT_BOOL, 1)),
-        (OptionType::Bool, GivenValue::Bool(false), (OPT_BOOL, 0)),
-        (OptionType::Bool, GivenValue::Text("true"), (OPT_BOOL, 1)),
-        (OptionType::Bool, GivenValue::Text("false"), (OPT_BOOL, 0)),
-        (OptionType::Int, GivenValue::Int(-7), (OPT_INT, -7)),
-        (OptionType::Int, GivenValue::Text("-7"), (OPT_INT, -7)),
-        (OptionType::Duration, GivenValue::Text("15ms"), (OPT_DURATION, 15_000_000)),
-        (OptionType::Size, GivenValue::Text("64KiB"), (OPT_SIZE, 65_536)),
-        (OptionType::Size, GivenValue::Int(1500), (OPT_SIZE, 1500)),
-        (colours(), GivenValue::Text("red"), (OPT_ENUM, 0)),
-        (colours(), GivenValue::Text("blue"), (OPT_ENUM, 1)),
-    ] {
-        let values = check(spec("x", kind), value.clone()).unwrap();
-        assert_eq!(whole(&values.raw()[0]), expected, "{value:?}");
-    }
-}
-
-#[test]
-fn fractions_of_each_type_arrive_from_a_file_and_from_the_command_line() {
-    for (kind, value, expected) in [
+        (OptionType::Int, GivenValue::Int(-7), (OPT_INT, -7.0)),
+        (OptionType::Int, GivenValue::Text("-7"), (OPT_INT, -7.0)),
+        (OptionType::Duration, GivenValue::Text("15ms"), (OPT_DURATION, 15e6)),
+        (OptionType::Size, GivenValue::Text("64KiB"), (OPT_SIZE, 65_536.0)),
+        (OptionType::Size, GivenValue::Int(1500), (OPT_SIZE, 1500.0)),
         (OptionType::Float, GivenValue::Float(0.5), (OPT_FLOAT, 0.5)),
         (OptionType::Float, GivenValue::Int(2), (OPT_FLOAT, 2.0)),
         (OptionType::Float, GivenValue::Text("0.5"), (OPT_FLOAT, 0.5)),
@@ -68,8 +49,19 @@ fn fractions_of_each_type_arrive_from_a_file_and_from_the_command_line() {
         (OptionType::Ratio, GivenValue::Float(0.25), (OPT_RATIO, 0.25)),
         (OptionType::Ratio, GivenValue::Int(1), (OPT_RATIO, 1.0)),
     ] {
-        let values = check(spec("x", kind), value.clone()).unwrap();
-        assert_eq!(fraction(&values.raw()[0]), expected, "{value:?}");
+        assert!(is(kind, value.clone(), expected), "{value:?}");
+    }
+}
+
+#[test]
+fn truth_and_words_arrive_as_what_they_are() {
+    for (kind, value, expected) in [
+        (OptionType::Bool, GivenValue::Bool(true), OPT_BOOL),
+        (OptionType::Bool, GivenValue::Text("true"), OPT_BOOL),
+        (OptionType::Bool, GivenValue::Text("false"), OPT_BOOL),
+        (colours(), GivenValue::Text("blue"), OPT_ENUM),
+    ] {
+        assert_eq!(check(spec("x", kind), value).unwrap().raw()[0].kind, expected);
     }
 }
 
@@ -90,11 +82,8 @@ fn texts_arrive_with_their_length() {
     ] {
         let values = check(spec("x", kind), value.clone()).unwrap();
         let raw = &values.raw()[0];
-        // SAFETY: the kind is a text, which is a pointer.
-        let at = unsafe { raw.v.str };
         assert_eq!((raw.kind, raw.len as usize), (expected.0, expected.1.len()), "{value:?}");
         assert_eq!(values.text[0].to_str(), Ok(expected.1));
-        assert_eq!(at, values.text[0].as_ptr().cast());
     }
 }
 
@@ -156,8 +145,12 @@ fn the_ends_of_the_bounds_are_allowed() {
 fn the_last_of_two_values_counts_and_else_the_default() {
     let specs = [OptionSpec { default: Some("3".to_owned()), ..spec("x", OptionType::Int) }];
     let given = [1, 2].map(|value| Given { name: "x", value: GivenValue::Int(value) });
-    assert_eq!(whole(&Values::check(&specs, &given).unwrap().raw()[0]), (OPT_INT, 2));
-    assert_eq!(whole(&Values::check(&specs, &[]).unwrap().raw()[0]), (OPT_INT, 3));
+    let in_force = |given: &[Given<'_>], number| {
+        let specs = [OptionSpec { bounds: Some((number, number)), ..specs[0].clone() }];
+        Values::check(&specs, given).is_ok()
+    };
+    assert!(in_force(&given, 2.0) && !in_force(&given, 1.0));
+    assert!(in_force(&[], 3.0) && !in_force(&[], 2.0));
 }
 
 #[test]
