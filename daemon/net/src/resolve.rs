@@ -156,5 +156,7 @@ mod tests {
         // a space is in no host name, so no resolver is asked over the network
         let host = text("no such host:53");
         assert!(host.contains("host `no such host` unknown"), "{host}");
+        assert!(resolve("no such host:53").unwrap_err().source().is_some());
+        assert!(resolve("localhost").unwrap_err().source().is_none());
     }
 }
