@@ -34,6 +34,7 @@ pub fn modify(
             result => result,
         };
     }
+    // Another fault would meet the second call as well: the guard only saves that call.
     match control(epoll, socket, libc::EPOLL_CTL_MOD, wanted, data) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
             control(epoll, socket, libc::EPOLL_CTL_ADD, wanted, data)

@@ -126,6 +126,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the wait is what is tested")]
     fn a_reader_that_hangs_is_waited_for_once() {
         let (_reader, writer) = pipe().unwrap();
         let mut full = hasty(writer.try_clone().unwrap());

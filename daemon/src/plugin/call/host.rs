@@ -160,6 +160,8 @@ impl fmt::Display for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::call::record::Cells;
+    use polyport_abi::COUNTER;
 
     #[test]
     fn the_table_says_how_long_it_is() {
@@ -176,6 +178,30 @@ mod tests {
         // There is no logger in these tests, so nobody else minds.
         log::set_max_level(log::LevelFilter::Debug);
         assert_eq!(log_level(), LOG_DEBUG as u32);
+    }
+
+    #[test]
+    fn a_living_record_is_served_and_a_dead_one_is_not() {
+        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
+        let mut cells = Cells::default();
+        record.cells.set(&raw mut cells);
+        // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
+        let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
+        record.cells.set(ptr::null_mut());
+        // SAFETY: as above; the time for metrics is over.
+        let late = unsafe { metric(ctx, COUNTER, c"b_total".as_ptr(), ptr::null()) };
+        assert_ne!(cell, late);
+        let names: Vec<_> = cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect();
+        assert_eq!(names, [("a_total", 0)]);
+        // SAFETY: as above.
+        assert_eq!(unsafe { timer(ctx, 7, 8, 9) }, OK);
+        record.alive.store(false, Relaxed);
+        // SAFETY: as above.
+        assert_eq!(unsafe { timer(ctx, 1, 2, 3) }, UNSUPPORTED);
+        let mut timers = Vec::new();
+        record.take_timers(&mut timers);
+        assert_eq!(timers, [TimerRequest { token: 7, at_ns: 8, every_ns: 9 }]);
     }
 
     #[test]

@@ -28,10 +28,10 @@ fn message(kind: OptionType, value: GivenValue<'_>) -> String {
 }
 
 /// Whether a number is `expected`: no other value is within the bounds.
-fn is(kind: OptionType, value: GivenValue<'_>, expected: (u32, f64)) -> bool {
+fn is(kind: &OptionType, value: &GivenValue<'_>, expected: (u32, f64)) -> bool {
     let only = |number| OptionSpec { bounds: Some((number, number)), ..spec("x", kind.clone()) };
     check(only(expected.1 + 1.0), value.clone()).is_err()
-        && check(only(expected.1), value).is_ok_and(|values| values.raw()[0].kind == expected.0)
+        && check(only(expected.1), value.clone()).is_ok_and(|values| values.raw()[0].kind == expected.0)
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn numbers_of_each_type_arrive_from_a_file_and_from_the_command_line() {
         (OptionType::Ratio, GivenValue::Float(0.25), (OPT_RATIO, 0.25)),
         (OptionType::Ratio, GivenValue::Int(1), (OPT_RATIO, 1.0)),
     ] {
-        assert!(is(kind, value.clone(), expected), "{value:?}");
+        assert!(is(&kind, &value, expected), "{value:?}");
     }
 }
 
