@@ -122,6 +122,7 @@ fn split(target: &str) -> Result<(&str, &str), ResolveError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn addresses_need_no_resolver() {
@@ -139,6 +140,22 @@ mod tests {
         assert_eq!(unique, loopback, "no repeats");
         let domain = resolve("127.0.0.1:domain").unwrap();
         assert_eq!(domain, ["127.0.0.1:53".parse().unwrap()]);
+    }
+
+    /// Which services have no UDP port differs from system to system, so its own list is asked.
+    #[test]
+    fn a_service_of_tcp_alone_is_unknown() {
+        let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+        let names = |protocol: &str| -> BTreeSet<&str> {
+            let lines = services.lines().filter_map(|line| line.split('#').next());
+            let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let own = words.filter(|words| words.get(1).is_some_and(|port| port.ends_with(protocol)));
+            own.flatten().filter(|word| !word.contains('/')).collect()
+        };
+        if let Some(name) = names("/tcp").difference(&names("/udp")).next() {
+            let error = resolve(&format!("127.0.0.1:{name}")).unwrap_err();
+            assert!(matches!(error, ResolveError::ServiceUnknown { .. }), "{error}");
+        }
     }
 
     #[test]
