@@ -1,12 +1,14 @@
 //! The command line: what was typed, and what is done about it.
 
-use crate::apply;
-use crate::config::{self, Problems, Reading};
-use clap::{Args, Parser, Subcommand};
-use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
+
+use crate::apply;
+use crate::config::{self, Problems, Reading};
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
@@ -108,7 +110,7 @@ fn check_plan(args: &Check) -> Exit {
     match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
         Ok(prepared) => {
             if !args.json {
-                say(format_args!("ok: {}", apply::extent(&prepared.plan)));
+                say(format_args!("ok: {}", apply::scope(&prepared.plan)));
             }
             Exit::Ok
         }
@@ -173,8 +175,9 @@ fn print_problems(problems: &Problems) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -1,4 +1,4 @@
-//! polyport hosts UDP services: one process and one reactor thread own any number of UDP ports, and each
+//! The daemon hosts UDP services: one process and one reactor thread own any number of UDP ports, and each
 //! port is served by a handler, an instance of a plugin loaded at run time.
 //!
 //! ```text

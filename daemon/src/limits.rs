@@ -1,60 +1,63 @@
-//! How much of everything: the limits of the loop, each with its default and the reason for it. A leaf: the
-//! configuration sets them, the reactor keeps them, and neither knows the other.
+//! The limits of the loop, each with its default and the reason for it. The configuration sets them and the reactor
+//! keeps to them; neither uses the other, and this module uses neither.
 
 use std::time::Duration;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Bounds of the reactor's work and memory. Reaching one is counted.
+/// Bounds of the reactor's work and memory. What a full bound drops is counted.
 ///
-/// A configuration sets those it has a key for; the others are what they are.
+/// The configuration has a key for most of them, in its section `[limits]`. Those with the remark "No key" keep their
+/// default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Datagrams a listener may take in one visit, 1 to 1024 (recvmmsg(2) takes no more); a train that the
-    /// kernel joined counts once. Default 64:
-    /// the cost of the system call is spread thin, and no other listener waits long.
+    /// Most datagrams that a listener takes in one visit, 1 to 1024, which is all that `recvmmsg(2)` takes. A train
+    /// that the kernel joined counts once. Default 64: the system call costs little for each of so many, and no other
+    /// listener waits long.
     pub visit_datagrams: usize,
-    /// Bytes a listener may take in one visit, 64 KiB (one datagram of the largest size) to 16 MiB.
+    /// Most bytes that a listener takes in one visit, 64 KiB (one datagram of the largest size) to 16 MiB.
     /// Default 256 KiB: trains of large datagrams end a visit before 64 of them fill the cache.
     pub visit_bytes: usize,
-    /// Datagrams of all visits before timers and commands get their turn, `visit_datagrams` to
-    /// 1,048,576. Default 2048: timers and commands wait for no more than 32 full visits.
+    /// Most datagrams that all visits of a turn take, before timers fire, `visit_datagrams` to 1,048,576. Default 2048:
+    /// timers wait for no more than 32 full visits.
     pub turn_datagrams: usize,
-    /// Datagrams that wait for a later send, all listeners together, up to 16,777,216; 0 allows none.
-    /// Default 65536: 100 ms at 650,000 a second.
+    /// Most delayed datagrams, of all listeners together, up to 16,777,216; 0 allows none. Default 65536: 100 ms at
+    /// 650,000 datagrams a second.
     pub delayed_datagrams: usize,
-    /// Bytes of these, up to 64 GiB. Default 64 MiB: 1 KiB for each of the default number.
+    /// Most payload bytes of delayed datagrams, up to 64 GiB. Default 64 MiB: 1 KiB for each of the default number.
     pub delayed_bytes: usize,
-    /// Replies one listener keeps while its socket takes no more, up to 65536; 0 drops them at once.
-    /// Default 64: one visit's replies; more only adds delay.
+    /// Most datagrams that one listener keeps in its backlog while its socket takes no more, up to 65536; 0 drops them
+    /// at once. Default 64: the replies of one visit; more only adds delay.
     pub backlog_datagrams: usize,
-    /// Bytes of these, a listener, up to 64 MiB. Default 256 KiB: the bytes of one visit.
+    /// Most payload bytes of one listener's backlog, up to 64 MiB. Default 256 KiB: the bytes of one visit.
     pub backlog_bytes: usize,
-    /// Bytes of these, all listeners together, `backlog_bytes` to 64 GiB. Default 64 MiB: 256 listeners
-    /// may be stuck at once; with 50,000 the bound a listener alone would allow 12 GiB.
+    /// Most payload bytes of all backlogs together, `backlog_bytes` to 64 GiB. Default 64 MiB: 256 listeners may have a
+    /// full backlog at once. With 50,000 listeners the bound of each alone would allow 12 GiB.
     pub backlog_total_bytes: usize,
-    /// A call of a handler that takes longer counts as slow, 100 us to 60 s. Default 10 ms: every other
-    /// listener waits this long.
+    /// A handler call that takes longer counts as slow, 100 us to 60 s. Default 10 ms: every other listener waits this
+    /// long.
     pub slow_batch: Duration,
-    /// How long the loop looks for more without sleeping after it found something, up to 10 ms; 0 never looks. With
-    /// 50 us a single request in flight is answered without a wake-up, at the price of a whole core while there is
-    /// traffic. Default "auto", here `None`: up to 50 us, and only while that takes less of the processor than to
-    /// fall asleep and be woken, which the loop measures.
+    /// How long the loop looks again without sleeping after it found something, up to 10 ms; 0 never looks again. With
+    /// 50 us a single request in flight is answered without a wake-up, but the loop takes a full CPU while there is
+    /// traffic. Default "auto", here `None`: up to 50 us, and only while the loop measures that this takes less
+    /// processor time than a sleep and its wake-up.
     pub spin: Option<Duration>,
     /// How long the loop rests before it looks again at a stream of one peer's equal datagrams, up to 1 ms; 0 never
     /// rests. Default 200 us: a stream of more than 125,000 datagrams a second is then served in dozens instead of
-    /// handfuls, where the loop has measured that this takes less of the processor and does not slow the stream down,
-    /// and replies to it come so much later at the most. What comes to another listener ends the rest; while `spin`
-    /// is set to a duration there is none.
+    /// handfuls, and replies to it come at most so much later. The loop rests only while it measures that this takes
+    /// less processor time and does not slow the stream down. A datagram for another listener ends a rest. If `spin` is
+    /// a duration other than 0, there are no rests.
     pub moderation: Duration,
-    /// Turns that found something, of which one measurement is made: what is cheaper, to sleep, to look again, or to
-    /// rest; at least 1. No key. Default 128: some milliseconds of a busy loop, over which two clock reads are nothing.
+    /// Turns that found something and are measured together, at least 1; by these the loop learns whether it is cheaper
+    /// to sleep, to look again, or to rest. No key. Default 128: some milliseconds of a busy loop, in which two clock
+    /// reads cost next to nothing.
     pub epoch_turns: u32,
-    /// Timers that may fire in a turn, and as many delayed datagrams that may leave in it. No key. Default 1024: as
-    /// long as the visits of half a full turn.
+    /// Most timers that fire in a turn, and most delayed datagrams that leave in it. No key. Default 1024: that takes
+    /// as long as the visits of half a full turn.
     pub turn_timers: usize,
-    /// Timers one handler may have armed. No key. Default 1024: a handler that wants more keeps its own list behind one.
+    /// Most timers that one handler has armed. No key. Default 1024: a handler that wants more keeps its own list
+    /// behind one timer.
     pub handler_timers: usize,
 }
 
@@ -79,21 +82,22 @@ impl Default for Limits {
     }
 }
 
-/// Receive errors in a row after which a visit ends: an error that does not go away must not keep the loop.
+/// Receive errors in a row after which a visit ends, because an error that does not go away must not keep the loop
+/// busy.
 pub(crate) const RECEIVE_ERRORS_IN_A_ROW: u32 = 16;
 
-/// A socket whose device refused a segmented message sends plain ones for so many nanoseconds.
-pub(crate) const SEGMENTS_OFF: u64 = 60_000_000_000;
+/// How long a socket sends plain messages after its device refused a segmented one, ns.
+pub(crate) const SEGMENTS_OFF_NS: u64 = 60_000_000_000;
 
-/// A handler that broke is made again after this long, doubled with each break.
+/// The wait before a broken handler is made again the first time; each break doubles it.
 pub(crate) const RESTART_FIRST: Duration = Duration::from_millis(100);
-/// The longest such wait.
+/// The longest wait before a broken handler is made again.
 pub(crate) const RESTART_LONGEST: Duration = Duration::from_secs(30);
 /// Breaks within [`FAULT_WINDOW`] after which a handler is not made again.
 pub(crate) const FAULTS_TO_FAIL: u32 = 5;
-/// See [`FAULTS_TO_FAIL`].
+/// How long a break counts towards [`FAULTS_TO_FAIL`].
 pub(crate) const FAULT_WINDOW: Duration = Duration::from_secs(600);
-/// A handler that served this long without a break starts again with the shortest wait.
+/// A handler that has served this long without a break starts again with [`RESTART_FIRST`].
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// A socket that gives only errors is looked at again after this long.
+/// How long a socket that gives only errors is not watched.
 pub(crate) const RESUME_AFTER: Duration = Duration::from_millis(10);

@@ -42,7 +42,7 @@ pub fn one(target: &str, family: Family) -> Result<SocketAddr, ExitError> {
 /// looked up once for each part of the list.
 ///
 /// # Errors
-/// As [`one`]; and if a range runs backwards or is too long.
+/// What [`one`] says of the host or of a port; a range runs backwards or is too long.
 pub fn many(target: &str, family: Family) -> Result<Vec<SocketAddr>, ExitError> {
     let Some((host, ports)) = target.rsplit_once(':') else {
         // The resolver says in its own words what is missing.

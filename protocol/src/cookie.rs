@@ -21,7 +21,7 @@ const COOKIE_VERSION: u8 = 1;
 /// The 16 octets of the COOKIE option; opaque to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cookie(
-    /// As on the wire.
+    /// The octets as they are on the wire.
     pub [u8; 16],
 );
 

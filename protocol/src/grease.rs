@@ -50,9 +50,10 @@ impl Sprinkle {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+
+    use super::*;
 
     #[test]
     fn one_frame_in_sixteen_and_every_second_flag() {

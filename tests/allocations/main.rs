@@ -3,6 +3,14 @@
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+    use std::thread;
+
     use polyport::exchange::ExchangeLimits;
     use polyport::limits::Limits;
     use polyport::metrics::{Counters, DropReason};
@@ -11,13 +19,6 @@ mod tests {
     use polyport_counting_alloc::CountingAlloc;
     use polyport_net::SocketOptions;
     use polyport_tests::DEADLINE;
-    use std::io::Write;
-    use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-    use std::os::unix::net::UnixStream;
-    use std::rc::Rc;
-    use std::sync::Arc;
-    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-    use std::thread;
 
     #[global_allocator]
     static ALLOCATOR: CountingAlloc = CountingAlloc;
@@ -49,7 +50,16 @@ mod tests {
                 let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
                 let on_fault = OnFault::Drop;
                 reactor
-                    .add(ListenerSpec { name, local, socket, plugin, values, on_fault, kernel_drops_seen: 0 })
+                    .add(ListenerSpec {
+                        name,
+                        local,
+                        socket,
+                        plugin,
+                        values,
+                        on_fault,
+                        kernel_drops_seen: 0,
+                        tag: 0,
+                    })
                     .unwrap();
                 SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()))
             };
@@ -166,13 +176,15 @@ mod tests {
     /// Only there does a kernel join datagrams into trains.
     #[cfg(target_os = "linux")]
     mod trains {
-        use super::{Bench, expect_no_allocation};
-        use polyport::reactor::Socket;
-        use polyport_net::{RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, wait_readable};
-        use polyport_tests::DEADLINE;
         use std::io::IoSlice;
         use std::net::Ipv4Addr;
         use std::num::NonZeroU16;
+
+        use polyport::reactor::Socket;
+        use polyport_net::{RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, wait_readable};
+        use polyport_tests::DEADLINE;
+
+        use super::{Bench, expect_no_allocation};
 
         #[test]
         fn trains_allocate_nothing() {

@@ -1,4 +1,4 @@
-//! polyport without some of the ways that only save time, to measure what each of them is worth:
+//! The daemon without some of the ways that only save time, to measure what each of them is worth:
 //!
 //! ```text
 //! cargo build --release --workspace
@@ -6,12 +6,13 @@
 //!     --variant 'no one=target/release/polyport-ablation --without one'
 //! ```
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use polyport::reactor::Shortcuts;
 use polyport::{apply, config};
 use polyport_terminal::{Exit, complain};
-use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -4,17 +4,18 @@
 //! The lines of the C program are made from the same list as the Rust ones, so a field cannot be forgotten on
 //! one side only; that none is forgotten on both is seen by adding up the sizes.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::mem::offset_of;
+use std::path::Path;
+use std::process::Command;
+
 use polyport_abi as abi;
 use polyport_abi::{
     pp_addr, pp_batch, pp_create, pp_dgram, pp_error, pp_host, pp_ident, pp_opt, pp_plugin, pp_tx, pp_value,
 };
 use polyport_tests::plugins::{compile, fixture};
 use polyport_tests::process::Process;
-use std::collections::BTreeSet;
-use std::fs;
-use std::mem::offset_of;
-use std::path::Path;
-use std::process::Command;
 
 /// The lines of the C program that print one struct, and what it has to print.
 #[derive(Default)]

@@ -1,10 +1,12 @@
 //! R1: every datagram is accounted for, from the socket that sends it to the one that gets the answer.
 
-use crate::polyport;
-use polyport_tests::kernel::{lost_on_loopback, udp_queue};
-use polyport_tests::{DEADLINE, Daemon, scale};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+
+use polyport_tests::kernel::{lost_on_loopback, udp_queue};
+use polyport_tests::{DEADLINE, Daemon, scale};
+
+use crate::polyport;
 
 /// Sent without waiting for anything.
 const FLOOD: u32 = 100_000;

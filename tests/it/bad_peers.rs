@@ -1,8 +1,9 @@
 //! R14: peers that cannot be reached, in the middle of a batch of answers: each costs its own datagrams.
 
+use std::net::SocketAddr;
+
 use polyport_tests::network::Network;
 use polyport_tests::{Client, Daemon};
-use std::net::SocketAddr;
 
 /// Peers that ask twice each, in two rounds: a batch of 32.
 const PEERS: usize = 16;

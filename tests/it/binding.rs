@@ -1,20 +1,22 @@
 //! Binding: exact, all or nothing, and loud when it cannot be.
 
-use crate::polyport;
-#[cfg(target_os = "linux")]
-use polyport_tests::network::{Network, WIRE};
-use polyport_tests::process::Process;
-use polyport_tests::tool::{root, skip};
-use polyport_tests::{Client, ports};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
+#[cfg(target_os = "linux")]
+use polyport_tests::network::{Network, WIRE};
+use polyport_tests::process::Process;
+use polyport_tests::tool::{root, skip};
+use polyport_tests::{Client, ports};
+
+use crate::polyport;
+
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// R23: a connected socket takes answers only from the address it asked.
-#[cfg(target_os = "linux")] // the whole of 127.0.0.0/8 is on the loopback interface only there
+#[cfg(target_os = "linux")] // The whole of 127.0.0.0/8 is on the loopback interface only there.
 #[test]
 fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
     let daemon = polyport().listen("0.0.0.0:0=echo").serve();

@@ -1,10 +1,12 @@
 //! Handlers that break cost only their own listener (I4, R47): they panic, call themselves broken, or refuse
 //! to be made again.
 
-use crate::polyport;
+use std::time::Duration;
+
 use polyport_tests::plugins::{built, compile_c, fixture, spec};
 use polyport_tests::{Client, Launch};
-use std::time::Duration;
+
+use crate::polyport;
 
 /// Longest wait for a handler to be made again in these tests, seconds; the backoff itself takes 0.1 to 1 s.
 const BACK: usize = 20;

@@ -1,10 +1,11 @@
 //! From one plan to the next while everything that both have goes on (I5).
 
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
 use polyport::apply::{Changed, Prepared, Running, prepare};
 use polyport::config;
 use polyport_tests::client::Client;
-use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
 /// How long an answer may take: whatever wakes the loop up is there before it is asked to turn.
 const SOON: Duration = Duration::from_secs(10);

@@ -1,8 +1,9 @@
 //! A configuration that is wrong: every mistake at its place, in words, before anything is served.
 
-use crate::polyport;
 use polyport_tests::Launch;
 use polyport_tests::plugins::{built, spec};
+
+use crate::polyport;
 
 const USAGE: i32 = 64;
 const CONFIG: i32 = 78;

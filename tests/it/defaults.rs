@@ -1,13 +1,15 @@
 //! What everybody meets first: the program without a configuration, textbook clients, and the way it stops.
 
-use crate::polyport;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+
 use polyport_tests::ports::{DefaultPorts, free_range};
 use polyport_tests::process::{Finished, Process};
 use polyport_tests::tool::tool;
 use polyport_tests::{Client, Daemon, plugins};
 use rustix::process::Signal;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
+
+use crate::polyport;
 
 #[test]
 fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from_outside() {

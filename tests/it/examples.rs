@@ -1,13 +1,15 @@
 //! The example plugins, built the way their first lines say, by a stranger's tools, and served.
 
-use crate::polyport;
-use polyport_tests::Daemon;
-use polyport_tests::plugins::{compile, repository, spec};
-use polyport_tests::process::Process;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use polyport_tests::Daemon;
+use polyport_tests::plugins::{compile, repository, spec};
+use polyport_tests::process::Process;
+
+use crate::polyport;
 
 #[test]
 fn the_example_in_c_is_built_by_its_own_first_lines_and_serves() {

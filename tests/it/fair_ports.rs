@@ -1,6 +1,10 @@
 //! Many listeners, one loop: none waits for more than its turn. R3, R4, R5.
 
-use crate::polyport;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use polyport_tests::plugins::{compile_c, fixture, spec};
 #[cfg(target_os = "linux")]
 use polyport_tests::strace::{Strace, Trace};
@@ -8,10 +12,8 @@ use polyport_tests::strace::{Strace, Trace};
 use polyport_tests::wait;
 use polyport_tests::{Client, DEADLINE, ports, scale};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+
+use crate::polyport;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Where no other test binds thousands of ports; elsewhere there is one loopback address only.

@@ -47,7 +47,7 @@ fn what_a_slow_link_does_not_take_is_not_sent_and_answers_keep_their_meaning() {
     assert!(count("not_sent_behind") > 0 && count("not_sent") == count("not_sent_behind"));
     assert_eq!(count("planned"), count("sent") + count("not_sent"));
     assert_eq!(served.received("slow", "received"), count("sent"), "all that left arrived");
-    // answers are slow on such a link: late, but known for what they are
+    // Answers are slow on such a link: late, but known for what they are.
     assert!(count("late") > 0);
     assert_eq!(count("received"), count("ok") + count("late"));
 }

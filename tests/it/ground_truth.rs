@@ -24,7 +24,7 @@ fn story(handler: &str, arguments: &str) -> Story {
     let daemon = polyport().listen(format!("127.0.0.1:0={handler},name=truth,recv_buffer=4MiB")).serve();
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyport-load-under-test"));
     command.arg(daemon.addresses()[0].to_string());
-    // handshake and warm-up would be in the books of a handler that does not know the flag W
+    // Handshake and warm-up would be in the books of a handler that does not know the flag W.
     command.args(["--rate", "1000/s", "--duration", "2s", "--warmup", "0s", "--no-handshake"]);
     command.args(["--json", "--quiet"]).args(arguments.split_ascii_whitespace());
     let finished = Process::spawn(&mut command).finish();
@@ -100,7 +100,7 @@ fn what_the_handler_corrupted_is_malformed_and_lost() {
     assert_eq!(story.count("malformed"), corrupted);
     assert_eq!(story.count("lost"), corrupted + story.vanished());
     assert_eq!(story.class("ok"), story.arrived() - corrupted);
-    // a flipped bit of magic, version or lengths is noticed before the checksum is looked at
+    // A flipped bit of magic, version or lengths is noticed before the checksum is looked at.
     let early = ["not_ours", "unknown_version", "bad_hlen", "bad_length", "trailing", "bad_option"];
     let early: u64 = early.map(|class| story.class(class)).iter().sum();
     assert_eq!(story.class("bad_checksum") + early, corrupted);
@@ -122,7 +122,7 @@ fn what_the_handler_delayed_beyond_the_timeout_is_late() {
 fn only_what_the_handler_held_back_is_reordered() {
     let story = story("lossy,reorder=5%,seed=7", "--raw-echo");
     assert_eq!((story.class("ok"), story.count("lost")), (story.arrived(), story.vanished()));
-    // what is held back at the end, or before a pause of this machine, is overtaken by nothing
+    // What is held back at the end, or before a pause of this machine, is overtaken by nothing.
     let (held, reordered) = (story.moved("reordered_total"), story.count("reordered"));
     assert!(reordered <= held && reordered > held / 2, "{reordered} of {held}");
     assert!(story.count("three_reordered") <= reordered);
@@ -138,7 +138,7 @@ fn all_at_once_every_number_agrees() {
     assert_eq!(story.count("received"), answered + duplicated);
     assert_eq!(story.class("ok"), answered - corrupted);
     assert_eq!(story.count("lost"), dropped + corrupted + story.vanished());
-    // a corrupted answer that is duplicated comes twice as malformed, and never as a duplicate
+    // A corrupted answer that is duplicated comes twice as malformed, and never as a duplicate.
     assert_eq!(story.count("malformed") + story.class("dup_down"), corrupted + duplicated);
     assert!((corrupted..=corrupted + duplicated).contains(&story.count("malformed")));
     for class in ["late", "error", "dup_up", "unknown_id", "stale_stream", "wrong_source", "wrong_kind"] {

@@ -1,10 +1,11 @@
 //! A handler that queues what no handler may queue: dropped and counted with the right reason, and nothing
 //! else is harmed (R49).
 
-use crate::polyport;
 use polyport_tests::Daemon;
 use polyport_tests::plugins::{compile_c, fixture, spec};
 use polyport_tests::served::Served;
+
+use crate::polyport;
 
 #[test]
 fn answers_to_datagrams_that_do_not_exist_are_dropped() {

@@ -1,11 +1,13 @@
 //! System calls that fail on a running daemon, by `strace -e inject`: R13, R15, R16, R17. The calls it uses:
 //! `recvfrom`, `recvmsg` and `recvmmsg`; `sendto`, `sendmsg` and `sendmmsg`.
 
-use crate::polyport;
+use std::time::Duration;
+
 use polyport_tests::strace::{Strace, Trace};
 use polyport_tests::wait;
 use polyport_tests::{Client, Daemon};
-use std::time::Duration;
+
+use crate::polyport;
 
 const RECEIVE: &str = "recvmmsg,recvmsg,recvfrom";
 const SEND: &str = "sendmmsg,sendmsg,sendto";

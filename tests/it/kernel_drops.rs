@@ -1,9 +1,11 @@
 //! R2: what the kernel drops before the daemon sees it is shown per listener, also when nothing follows.
 
-use crate::polyport;
+use std::net::UdpSocket;
+
 use polyport_tests::strace::Strace;
 use polyport_tests::wait;
-use std::net::UdpSocket;
+
+use crate::polyport;
 
 /// More than the smallest of queues holds.
 const BURST: usize = 2000;

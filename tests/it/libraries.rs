@@ -1,13 +1,15 @@
 //! Where plugins are found, and what becomes of their files while the daemon runs.
 
-use crate::polyport;
+use std::fs::{self, File};
+use std::path::Path;
+
 use polyport_tests::Launch;
 #[cfg(target_os = "linux")]
 use polyport_tests::mounts::without_exec;
 use polyport_tests::plugins::{Bytes, compile_c, fixture, spec};
 use polyport_tests::tool::make_pipe;
-use std::fs::{self, File};
-use std::path::Path;
+
+use crate::polyport;
 
 #[test]
 fn a_plugin_is_found_by_every_way_there_is_to_name_its_place() {

@@ -1,12 +1,13 @@
 //! Broadcast and multicast between two hosts: who hears what, who answers and from where, and what is recorded.
 
+use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+
 use polyport_tests::network::{Host, Network, WIRE};
 use polyport_tests::tool::tool;
 use polyport_tests::{Client, DEADLINE, Daemon};
 use rustix::net::netdevice::name_to_index;
-use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
-use std::path::Path;
-use std::process::Command;
 
 #[test]
 fn two_groups_on_one_port_never_mix() {

@@ -1,12 +1,14 @@
 //! What is written while it serves: nothing for a datagram by default, one escaped line for each when asked.
 
-use crate::polyport;
+use std::process::Command;
+use std::time::Duration;
+
 use polyport_tests::Daemon;
 use polyport_tests::plugins::{compile_c, fixture, repository, spec};
 use polyport_tests::process::Process;
 use polyport_tests::tool::{skip, tool};
-use std::process::Command;
-use std::time::Duration;
+
+use crate::polyport;
 
 #[test]
 fn at_the_default_level_datagrams_leave_no_line() {

@@ -1,9 +1,11 @@
 //! One forged datagram must not set two listeners talking to each other (R29).
 
-use crate::polyport;
-use polyport_tests::tool::{root, tool};
 use std::path::Path;
 use std::process::Command;
+
+use polyport_tests::tool::{root, tool};
+
+use crate::polyport;
 
 #[test]
 fn a_forged_datagram_between_two_listeners_ends_after_one_reply_that_is_dropped() {

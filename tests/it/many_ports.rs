@@ -1,13 +1,15 @@
 //! Many ports in one process: every one answers, and none costs anything while it is idle.
 
-use crate::polyport;
-use polyport_tests::{Client, DEADLINE, Daemon, ports, wait};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
+
+use polyport_tests::{Client, DEADLINE, Daemon, ports, wait};
+
+use crate::polyport;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

@@ -2,13 +2,15 @@
 //! shown where slots are small: in `polyport-net` (`tests/it/delivery.rs`) and in the simulation; the daemon's
 //! slots hold every datagram. R22, source port 0, is in `logs`.
 
-use crate::polyport;
+use std::net::{SocketAddr, UdpSocket};
+
 use polyport_tests::kernel::snmp;
 use polyport_tests::network::Network;
 use polyport_tests::plugins::repository;
 use polyport_tests::tool::tool;
 use polyport_tests::{Client, DEADLINE, scale, wait};
-use std::net::{SocketAddr, UdpSocket};
+
+use crate::polyport;
 
 /// R18: an empty datagram is a datagram.
 #[test]

@@ -2,11 +2,12 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::fmt::Debug;
+
 use polyport::plugin::{Given, GivenValue, OptionSpec, OptionType, Values};
 use polyport_plugin::testing::Harness;
 use polyport_plugin::{Batch, Error, Handler, Ratio, Setup, Size, config};
 use polyport_value::cases::{ADDRESSES, Case, DURATIONS, RATIOS, SIZES};
-use std::fmt::Debug;
 
 config! {
     /// One option of each type that has a grammar of its own.

@@ -3,13 +3,15 @@
 //!
 //! Every attempt asks for a port that the test itself holds: a daemon that opened it first would say so.
 
-use crate::polyport;
-use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
-use polyport_tests::tool::{make_pipe, root};
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
+use polyport_tests::tool::{make_pipe, root};
+
+use crate::polyport;
 
 const CONFIG: i32 = 78;
 
@@ -42,7 +44,7 @@ fn another_struct_layout_is_refused() {
 
 #[test]
 fn another_machine_is_refused() {
-    // e_machine of the ELF header (elf.h): AArch64 is 183, x86-64 is 62.
+    // `e_machine` of the ELF header (`elf.h`): AArch64 is 183, x86-64 is 62.
     let other: (u16, &str) = if cfg!(target_arch = "aarch64") { (62, "x86_64") } else { (183, "aarch64") };
     let words = format!("built for {}, this host is {}", other.1, std::env::consts::ARCH);
     spoilt(|echo| echo.with(18, &other.0.to_ne_bytes()), &[&words]);

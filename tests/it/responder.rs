@@ -1,13 +1,15 @@
 //! The responder against a client that was written from the specification alone, in another language.
 
-use crate::polyport;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
 use polyport_tests::plugins;
 use polyport_tests::ports::DefaultPorts;
 use polyport_tests::process::{Finished, Process};
 use polyport_tests::tool::tool;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
+
+use crate::polyport;
 
 const SECRET: &str = "101112131415161718191a1b1c1d1e1f";
 const SIP: &str = "000102030405060708090a0b0c0d0e0f";

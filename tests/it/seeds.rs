@@ -1,9 +1,11 @@
 //! Chance: a daemon that is given no seed takes one that no other has.
 
-use crate::polyport;
-use polyport_tests::{Client, ports};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+use polyport_tests::{Client, ports};
+
+use crate::polyport;
 
 /// An address that no other test uses, where there is more than one.
 const IP: IpAddr = if cfg!(target_os = "linux") {

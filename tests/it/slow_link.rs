@@ -1,8 +1,9 @@
 //! R8: answers that a slow link does not take wait in a bounded backlog, and beyond it are dropped and counted.
 
+use std::time::Duration;
+
 use polyport_tests::Client;
 use polyport_tests::network::{Network, WIRE};
-use std::time::Duration;
 
 const REQUESTS: usize = 6000;
 /// So many fit the receive buffer at once.
@@ -12,7 +13,7 @@ const SERVER: &str = "10.77.0.1:5000";
 
 #[test]
 fn answers_that_do_not_leave_are_kept_up_to_a_limit_and_then_counted() {
-    /// As much as one reply more for each listener's bookkeeping would be far beyond.
+    /// Growth that bookkeeping may cost; one reply more for each listener would be far beyond it.
     const MORE_KIB: u64 = 1024;
     let Some(network) = Network::new() else { return };
     // The qdisc holds more than the socket may have on the way: so the socket is what is full. A qdisc that is

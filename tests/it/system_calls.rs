@@ -1,11 +1,13 @@
 //! How many system calls a datagram costs, counted by `strace`: a limit that holds on the slowest machine.
 
-use crate::polyport;
+use std::io::IoSlice;
+use std::num::NonZeroU16;
+
 use polyport_tests::strace::{Strace, Trace};
 use polyport_tests::wait;
 use polyport_tests::{Client, Daemon};
-use std::io::IoSlice;
-use std::num::NonZeroU16;
+
+use crate::polyport;
 
 const RECEIVE: [&str; 3] = ["recvmmsg", "recvmsg", "recvfrom"];
 const SEND: [&str; 3] = ["sendmmsg", "sendmsg", "sendto"];

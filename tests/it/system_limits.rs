@@ -1,9 +1,11 @@
 //! Limits of the system: what cannot be had is refused with the number that is needed, or reported.
 
-use crate::polyport;
+use std::net::{IpAddr, Ipv4Addr};
+
 use polyport_tests::tool::tool;
 use polyport_tests::{Launch, ports};
-use std::net::{IpAddr, Ipv4Addr};
+
+use crate::polyport;
 
 /// R37: a plan that needs more descriptors than there may be never starts by halves.
 #[test]
@@ -42,7 +44,7 @@ fn a_smaller_receive_buffer_than_was_asked_for_is_reported_once_for_all_ports() 
     assert_eq!(finished.stderr.matches("recv_buffer").count(), 1, "{}", finished.stderr);
 }
 
-/// The same launch behind a command of the shell, and as root without a capability; none without the tool.
+/// Puts a launch behind a command of the shell, and as root takes a capability away; none without the tool.
 fn through_shell(mut launch: Launch, before: &str, capability: &str) -> Option<Launch> {
     let command = launch.command();
     let program = command.get_program().to_owned();

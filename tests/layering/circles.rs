@@ -9,10 +9,12 @@
 //!
 //! Not seen: calls of methods on a value whose type is not named. Test code does not count.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{MetadataCommand, TargetKind};
+
 use crate::modules::{Arrow, arrows, modules};
 use crate::scan::{files, root};
-use cargo_metadata::{MetadataCommand, TargetKind};
-use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn files_of_a_crate_name_each_other_in_one_direction() {

@@ -1,7 +1,8 @@
 //! Arrows between crates, and between the modules of the daemon: strictly down.
 
-use crate::scan::{code, files, line_of, root, words};
 use cargo_metadata::MetadataCommand;
+
+use crate::scan::{code, files, line_of, root, words};
 
 /// What each crate of the workspace may depend on. `*` is everything.
 const CRATES: &[(&str, &[&str])] = &[

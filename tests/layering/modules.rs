@@ -1,7 +1,8 @@
 //! The modules of a crate as its sources declare them, and which of them each one names.
 
-use crate::scan::{code, line_of};
 use std::collections::BTreeMap;
+
+use crate::scan::{code, line_of};
 
 /// A module, in a file of its own or inline.
 #[derive(Debug)]

@@ -36,10 +36,30 @@ pub(crate) fn files(extensions: &[&str]) -> Vec<(String, String)> {
 /// The text with comments and the insides of literals blanked out. Lines stay where they are.
 pub(crate) fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let identifier = out.ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        let skip = if rest.starts_with("//") {
+    let mut end = 0;
+    for (at, len) in no_code(text) {
+        out.push_str(&text[end..at]);
+        end = at + len;
+        out.extend(text[at..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+    }
+    out.push_str(&text[end..]);
+    out
+}
+
+/// The comments that go to the end of a line, documentation as well: where each begins, and its line.
+pub(crate) fn comments(text: &str) -> Vec<(usize, &str)> {
+    let comments = no_code(text).into_iter().filter(|(at, _)| text[*at..].starts_with("//"));
+    comments.map(|(at, len)| (at, &text[at..at + len])).collect()
+}
+
+/// Where comments and literals begin, and their lengths.
+fn no_code(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let identifier = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let len = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             block_comment(rest)
@@ -52,15 +72,12 @@ pub(crate) fn code(text: &str) -> String {
         } else {
             0
         };
-        if skip == 0 {
-            out.push(first);
-            rest = &rest[first.len_utf8()..];
-        } else {
-            out.extend(rest[..skip].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
-            rest = &rest[skip..];
+        if len > 0 {
+            found.push((at, len));
         }
+        at += if len > 0 { len } else { first.len_utf8() };
     }
-    out
+    found
 }
 
 /// Where in `code` the word stands by itself.
@@ -145,6 +162,12 @@ fn comments_and_literals_are_blanked_and_the_rest_stays() {
     for (text, expected) in cases {
         assert_eq!(code(text), expected, "{text}");
     }
+}
+
+#[test]
+fn comments_are_found_where_they_begin() {
+    let text = "//! a\nf(\"// no\"); // b\n/* // no */\n    /// c\nlet x = '/';";
+    assert_eq!(comments(text), [(0, "//! a"), (18, "// b"), (39, "/// c")]);
 }
 
 #[test]

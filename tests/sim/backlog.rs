@@ -1,9 +1,10 @@
 //! What a socket did not take, again and again: what a backlog holds is counted back when it leaves.
 
-use crate::bench::{Bench, Bind, Setup};
-use crate::world::SocketId;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
+
+use crate::bench::{Bench, Bind, Setup};
+use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;

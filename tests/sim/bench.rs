@@ -1,17 +1,20 @@
 //! A reactor on a world, with listeners served by the real plugins.
 
-use crate::faults::{Faults, Profile};
-use crate::oracle::{Oracle, socket};
-use crate::peers::{payload, peer};
-use crate::world::{Datagram, SocketId, World};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use polyport::config;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
 use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+
+use crate::faults::{Faults, Profile};
+use crate::oracle::{Oracle, socket};
+use crate::peers::{payload, peer};
+use crate::world::{Datagram, SocketId, World};
 
 /// Which plugin serves a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +89,7 @@ const MANY_TURNS: u32 = 200_000;
 /// waits before a handler is made again.
 const AFTERMATH_NS: u64 = 5_000_000_000;
 
-/// See the module.
+/// A reactor on a simulated world, with the oracle that watches both.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) reactor: Reactor<World>,
@@ -121,6 +124,7 @@ impl Bench {
             values,
             on_fault: bind.on_fault,
             kernel_drops_seen: 0,
+            tag: 0,
         };
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);
@@ -203,7 +207,7 @@ impl Bench {
         Err("the run does not end".to_owned())
     }
 
-    /// The same, for scenarios, which fail at once.
+    /// Turns until nothing moves any more; a scenario fails at once if something was lost.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
         let result = self.run();
@@ -260,4 +264,11 @@ impl Bench {
         let left = &self.world().journal.left;
         left.iter().filter(|(at, ..)| *at == of.0).filter_map(|(.., p)| crate::peers::number(p)).collect()
     }
+}
+
+#[test]
+fn the_simulation_has_the_limits_of_production() {
+    let simulated = Setup::default().limits;
+    assert_eq!(simulated, Limits::default());
+    assert_eq!(simulated, config::built_in().into_result().unwrap().limits);
 }

@@ -1,11 +1,12 @@
 //! Sockets whose descriptor turns out to be none, at each place that can meet it: their own listener ends, every
 //! datagram that waited has a reason, and nothing of it stays in the loop.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::world::SocketId;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;

@@ -1,15 +1,17 @@
 //! Listeners that are added and removed at random moments of a run, while others serve and things go wrong.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::oracle::{agree, socket};
-use crate::seeded;
-use crate::world::SocketId;
+use std::net::SocketAddr;
+
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason, Stage};
 use polyport::reactor::{OnFault, Removed, Token};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::net::SocketAddr;
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::oracle::{agree, socket};
+use crate::seeded;
+use crate::world::SocketId;
 
 /// Runs of an ordinary test.
 const SEEDS: u64 = 200;

@@ -1,9 +1,10 @@
 //! Every line of the errno table, partial sends, and a socket that has no room.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::faults::{RECEIVE_ERRORS, SEND_ERRORS};
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::{RECEIVE_ERRORS, SEND_ERRORS};
 
 #[test]
 fn every_errno_of_a_send_costs_its_own_datagram_and_no_other() {
@@ -29,7 +30,7 @@ fn no_errno_of_a_receive_strands_the_queue() {
             let mut bench = Bench::new(&Setup::default());
             let (echo, _) = bench.listen(&Bind::default());
             let errors = std::iter::repeat_n(Some(errno), in_a_row);
-            // one batch goes well, then the errors come with datagrams still queued and no new edge (R13)
+            // One batch goes well, then the errors come with datagrams still queued and no new edge (R13).
             bench.world().script(echo).receives.extend([None].into_iter().chain(errors));
             bench.burst(echo, 0, 1, 10);
             bench.settle();
@@ -50,7 +51,7 @@ fn an_error_that_stays_does_not_keep_the_loop_busy() {
         while bench.world().mono_ns() < start + 1_000_000_000 {
             bench.turn().unwrap();
         }
-        // a look every 10 ms, of 16 calls at most
+        // A look every 10 ms, of 16 calls at most.
         assert!(bench.counters(echo).receive_errors <= 100 * 16, "errno {errno}");
         assert!(bench.counters(echo).receive_errors >= 50, "errno {errno}");
     }
@@ -79,7 +80,7 @@ fn room_in_the_middle_of_a_turn_lets_nobody_overtake_the_backlog() {
     bench.world().fill(echo, 0);
     bench.burst(echo, 0, 1, 3);
     bench.turn().unwrap();
-    // the second burst is received while there is no room, and answered when there is
+    // The second burst is received while there is no room, and answered when there is.
     bench.world().orders.slow_ns = 2_000_000;
     bench.burst(echo, 1_000_000, 1, 3);
     bench.world().open(echo, 2_000_000, 100);
@@ -165,7 +166,7 @@ fn a_closed_descriptor_ends_its_own_listener_only() {
 
 #[test]
 fn a_descriptor_that_closes_while_answers_are_sent_drops_every_one_of_them() {
-    // 300 answers of one call: the socket breaks in the first of five sends
+    // 300 answers of one call: the socket breaks in the first of five sends.
     let mut bench = Bench::new(&Setup::default());
     let (moody, _) = bench.listen(&Bind { kind: Kind::Moody, ..Bind::default() });
     bench.world().script(moody).sends.extend([None, None, Some(libc::EBADF)]);

@@ -1,11 +1,12 @@
 //! Budget, rounds, batches, deadlines: who gets the loop, and when.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::faults::Profile;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 use polyport::reactor::{Event, Token};
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::Profile;
 
 #[test]
 fn batches_of_exactly_the_ring_are_drained() {
@@ -93,7 +94,7 @@ fn a_flood_delays_a_neighbour_by_one_visit() {
     for i in 0..20 {
         bench.burst(quiet, i * 20_000, 2, 1);
     }
-    // the journal watches I3
+    // The journal watches I3.
     bench.settle();
     assert_eq!((bench.answered(flooded).len(), bench.answered(quiet).len()), (2000, 20));
 }
@@ -173,7 +174,7 @@ fn a_slow_turn_is_not_added_to_a_deadline() {
         bench.turn().unwrap();
     }
     let waited = bench.world().mono_ns() - start;
-    // epoll may be 1 ms late, and calls take time
+    // A wait of epoll may be 1 ms late, and calls take time.
     assert!((20_000_000..21_500_000).contains(&waited), "{waited} ns");
 }
 

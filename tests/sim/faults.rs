@@ -1,9 +1,10 @@
 //! What goes wrong: by seed, or by a script that a scenario wrote.
 
+use std::collections::VecDeque;
+
 use polyport::metrics::DropReason;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::VecDeque;
 
 /// Every errno of a send that costs one datagram, and the reason it is dropped for; written down a second
 /// time, apart from the reactor's own table.

@@ -1,13 +1,15 @@
 //! What a handler that panics, refuses or overdoes it costs: its own listener, and only for a while (I4).
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::world::SocketId;
-use polyport::exchange::ExchangeLimits;
-use polyport::metrics::DropReason;
-use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use polyport::exchange::ExchangeLimits;
+use polyport::metrics::DropReason;
+use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;
@@ -90,7 +92,7 @@ fn the_daemon_stops_where_the_listener_says_so() {
 fn a_socket_that_waits_to_be_looked_at_again_survives_a_break() {
     let mut bench = Bench::new(&Setup::default());
     let (moody, _) = bench.listen(&MOODY);
-    // one batch, then an error with five datagrams queued; the timer breaks the handler before the next look
+    // One batch, then an error with five datagrams queued; the timer breaks the handler before the next look.
     bench.world().script(moody).receives.extend([None, Some(libc::ENOBUFS)]);
     bench.command(moody, 0, 1, PANIC_IN_TIMER);
     bench.burst(moody, 0, 1, 8);
@@ -172,6 +174,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         values,
         on_fault: OnFault::Drop,
         kernel_drops_seen: 0,
+        tag: 0,
     };
     assert!(matches!(bench.reactor.add(spec), Err(AddError::Register(_))));
     bench.turn().unwrap();

@@ -1,14 +1,16 @@
 //! What went in and what came out, checked while it happens. The first thing that is wrong is kept.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use polyport::exchange::ReplySource;
+use polyport::metrics::DropReason;
+use polyport::reactor::Message;
+
 use crate::faults::{SEGMENT_ERRORS, SEND_ERRORS};
 use crate::peers::{NUMBER, is_unsolicited, number};
 use crate::rare::Rare;
 use crate::world::Datagram;
-use polyport::exchange::ReplySource;
-use polyport::metrics::DropReason;
-use polyport::reactor::Message;
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A datagram that reached the reactor.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ const TRACE: usize = 60;
 /// `what`, socket, and two numbers.
 type Entry = (&'static str, usize, u64, u64);
 
-/// See the module.
+/// What went in and out, and what must hold of it.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) ledgers: Vec<Ledger>,

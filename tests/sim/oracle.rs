@@ -1,10 +1,11 @@
 //! The invariants: after every turn, and when nothing moves any more.
 
+use polyport::metrics::{Counters, DropReason};
+use polyport::reactor::Reactor;
+
 use crate::bench::Kind;
 use crate::journal::Ledger;
 use crate::world::World;
-use polyport::metrics::{Counters, DropReason};
-use polyport::reactor::Reactor;
 
 /// Turns without any progress after which the loop is said to spin: more than fit the 50 us that it may look for more,
 /// at a microsecond a turn.
@@ -123,7 +124,7 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
             ("every admitted datagram is queued once", admitted, c.queued + down),
             ("who got no answer was lost with a reason", silent, lost + down),
         ],
-        // copies may be lost while the other one leaves
+        // Copies may be lost while the other one leaves.
         Kind::Lossy => [
             (
                 "answered or dropped on purpose",

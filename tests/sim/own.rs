@@ -1,12 +1,14 @@
 //! Datagrams that pretend to come from one of our own listeners: an answer would come back, and never end (I6). The
 //! journal fails a run in which one leaves.
 
+use std::net::SocketAddr;
+
+use polyport::exchange::ExchangeLimits;
+use polyport::metrics::DropReason;
+
 use crate::bench::{ASKED, Bench, Bind, Kind, Setup};
 use crate::peers::LATER;
 use crate::world::SocketId;
-use polyport::exchange::ExchangeLimits;
-use polyport::metrics::DropReason;
-use std::net::SocketAddr;
 
 /// The other listener, which is asked nothing itself.
 const OTHER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ASKED), 8);

@@ -1,9 +1,11 @@
 //! The clients: numbered datagrams in bursts and trickles.
 
-use crate::world::Datagram;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use rand::RngExt;
 use rand::rngs::StdRng;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::world::Datagram;
 
 /// Bytes of the number a datagram begins with.
 pub(crate) const NUMBER: usize = 8;

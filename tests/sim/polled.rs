@@ -1,12 +1,14 @@
 //! Listeners that are so busy that they are visited every turn instead of being watched.
 
+use std::time::Duration;
+
+use polyport::limits::Limits;
+use polyport::metrics::DropReason;
+
 use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::handlers::PANIC;
 use crate::rare::Rare;
 use crate::world::SocketId;
-use polyport::limits::Limits;
-use polyport::metrics::DropReason;
-use std::time::Duration;
 
 /// Datagrams that make a listener busy: each arrives about when the one before has been served.
 const MANY: usize = 400;

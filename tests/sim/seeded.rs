@@ -1,20 +1,22 @@
 //! Random runs: what is configured, what is sent and what goes wrong all follow from one number.
 
-use crate::bench::{Bench, Bind, Kind, Setup};
-use crate::faults::Profile;
-use crate::peers::Load;
-use crate::rare::Rare;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::{OnFault, Shortcuts, Token};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
-use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+
+use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::faults::Profile;
+use crate::peers::Load;
+use crate::rare::Rare;
 
 /// Runs of an ordinary test; `POLYPORT_SEEDS` asks for more.
 const SEEDS: u64 = 1000;

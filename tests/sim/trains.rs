@@ -1,12 +1,13 @@
 //! Runs of equal datagrams: joined on the way in, sent as one on the way out, and what happens when the
 //! kernel does not want that.
 
-use crate::bench::{Bench, Bind, Setup};
-use crate::faults::SEND_ERRORS;
-use crate::peers::peer;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
+
+use crate::bench::{Bench, Bind, Setup};
+use crate::faults::SEND_ERRORS;
+use crate::peers::peer;
 
 /// Segmented sends, and memory for trains.
 fn bench(trains: bool) -> Bench {

@@ -1,10 +1,11 @@
 //! One visit: how much it takes, and when it ends.
 
+use polyport::exchange::ExchangeLimits;
+use polyport::limits::Limits;
+
 use crate::bench::{ASKED, Bench, Bind, Setup};
 use crate::peers::{lone_peer, payload};
 use crate::world::{Datagram, SocketId};
-use polyport::exchange::ExchangeLimits;
-use polyport::limits::Limits;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;

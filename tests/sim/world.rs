@@ -3,12 +3,14 @@
 
 mod calls;
 
-use crate::faults::{Faults, Script};
-use crate::journal::Journal;
-use polyport::reactor::{Event, Token};
-use rand::RngExt;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+
+use polyport::reactor::{Event, Token};
+use rand::RngExt;
+
+use crate::faults::{Faults, Script};
+use crate::journal::Journal;
 
 /// A handle of a socket: an index into the world's.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +73,7 @@ pub(crate) struct Orders {
     pub(crate) slow_ns: u64,
     /// The errno of every attempt to watch a socket for arrivals.
     pub(crate) register: Option<i32>,
-    /// The same for room to send.
+    /// The errno of every attempt to watch a socket for room to send.
     pub(crate) watch: Option<i32>,
     /// Segmented messages are taken.
     pub(crate) segments: bool,
@@ -276,7 +278,7 @@ impl World {
                     self.happen();
                 }
                 (_, Some(deadline)) => {
-                    // where there is no timerfd, milliseconds are rounded up
+                    // Where there is no timerfd, milliseconds are rounded up.
                     self.mono_ns = self.mono_ns.max(deadline) + self.faults.rng.random_range(0..1_000_000);
                     self.happen();
                     return;

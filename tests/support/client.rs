@@ -1,10 +1,11 @@
 //! A socket that asks, and waits no longer than a deadline.
 
-use crate::DEADLINE;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
+
+use crate::DEADLINE;
 
 /// A connected UDP socket: it takes answers from the address it asks and from no other.
 #[derive(Debug)]

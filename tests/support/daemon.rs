@@ -1,12 +1,14 @@
 //! A program that serves.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
 use crate::client::Client;
 use crate::process::Process;
 use crate::served::Served;
-use rustix::process::Signal;
-use std::net::SocketAddr;
-use std::path::Path;
-use tempfile::TempDir;
 
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Daemon {
         self.stop_by(Signal::INT)
     }
 
-    /// The same with another signal.
+    /// Ends it by a signal, and fails unless it ends well and everything adds up.
     #[must_use]
     #[track_caller]
     pub fn stop_by(self, signal: Signal) -> Served {

@@ -1,8 +1,9 @@
 //! What the kernel counted itself, from proc(5): receive queues and their drops, counters of UDP.
 
+use std::fs;
+
 use crate::daemon::Daemon;
 use crate::wait;
-use std::fs;
 
 /// The receive queue of a UDP socket: a line of `/proc/PID/net/udp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

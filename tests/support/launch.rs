@@ -1,12 +1,14 @@
 //! How the program is started: its arguments, its configuration, and nothing of the user's own settings.
 
-use crate::daemon::Daemon;
-use crate::process::{Finished, Process};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
 use tempfile::TempDir;
+
+use crate::daemon::Daemon;
+use crate::process::{Finished, Process};
 
 /// A program about to be started, with a directory of its own for its configuration and its staged plugins.
 #[derive(Debug)]

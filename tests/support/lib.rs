@@ -43,12 +43,12 @@ pub mod strace;
 pub mod tool;
 pub mod wait;
 
+use std::time::Duration;
+
 pub use client::Client;
 pub use daemon::Daemon;
 pub use launch::Launch;
 pub use process::Finished;
-
-use std::time::Duration;
 
 /// How much larger than usual the tests of load are: `POLYPORT_SCALE=10` sends the millions that an ordinary run is
 /// too short for.

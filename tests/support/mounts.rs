@@ -1,10 +1,11 @@
 //! A program that sees other file systems than the rest of the machine: a mount namespace made for it.
 
-use crate::launch::Launch;
-use crate::tool::{skip, tool};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
+
+use crate::launch::Launch;
+use crate::tool::{skip, tool};
 
 /// Mounts an empty file system over each directory before `--`, from which nothing can be run, and becomes the program
 /// behind it.

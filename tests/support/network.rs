@@ -1,8 +1,5 @@
 //! Hosts made for a test, and removed with it: network namespaces, two on one wire or one alone.
 
-use crate::launch::Launch;
-use crate::tool::{skip, tool};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -10,6 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::launch::Launch;
+use crate::tool::{skip, tool};
 
 /// Both have the interface [`WIRE`], two IPv4 and two IPv6 addresses on it, and a route to all groups.
 ///
@@ -78,7 +80,7 @@ impl Host {
     /// `program`, about to be started on this host.
     #[must_use]
     pub fn launch(&self, program: impl AsRef<OsStr>) -> Launch {
-        // ip(8) becomes the program: signals and exit codes are the program's own.
+        // The process of ip(8) becomes the program: signals and exit codes are the program's own.
         Launch::new(&self.ip).arg("netns").arg("exec").arg(&self.name).arg(program)
     }
 

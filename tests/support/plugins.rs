@@ -1,13 +1,15 @@
 //! Libraries: those that were built, changed copies of them, and those made from C.
 
-use crate::tool::tool;
-use polyport_abi::{IDENT_SIZE, MAGIC};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use polyport_abi::{IDENT_SIZE, MAGIC};
+
+use crate::tool::tool;
 
 /// The library of the package `polyport-NAME`, built beside the running test.
 #[must_use]
@@ -42,7 +44,7 @@ impl Bytes {
     #[must_use]
     #[track_caller]
     pub fn identity(&self) -> usize {
-        let size_at = 22; // offset of `ident_size` in `pp_ident`
+        let size_at = 22; // Offset of `ident_size` in `pp_ident`.
         let size = IDENT_SIZE.to_ne_bytes();
         let found: Vec<usize> = (0..self.0.len())
             .filter(|&at| self.0[at..].starts_with(&MAGIC) && self.0[at + size_at..].starts_with(&size))

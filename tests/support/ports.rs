@@ -1,11 +1,12 @@
 //! Ports: free ones, and a place where those of the default configuration are free.
 
-use crate::launch::Launch;
-#[cfg(target_os = "linux")]
-use crate::network::Host;
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
+
+use crate::launch::Launch;
+#[cfg(target_os = "linux")]
+use crate::network::Host;
 
 /// Below the range from which Linux (32768), macOS and the BSDs (49152) choose ports for port 0, so that no
 /// socket of another test takes one in between.

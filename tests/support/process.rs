@@ -1,12 +1,14 @@
 //! A child process whose output is read line by line, with a deadline on every wait.
 
-use crate::DEADLINE;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use crate::DEADLINE;
 
 /// A running child. Dropping it kills it, and nothing else.
 #[derive(Debug)]

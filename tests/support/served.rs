@@ -1,7 +1,8 @@
 //! What the daemon says when it stops: the equation of each listener, as numbers.
 
-use crate::process::Finished;
 use std::collections::BTreeMap;
+
+use crate::process::Finished;
 
 /// The end of a daemon that served.
 #[derive(Debug)]

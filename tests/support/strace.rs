@@ -1,12 +1,14 @@
 //! `strace(1)` on a running daemon: which system calls it makes, and what it does when they fail.
 
-use crate::daemon::Daemon;
-use crate::process::Process;
-use crate::tool::{skip, tool};
-use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
+use crate::process::Process;
+use crate::tool::{skip, tool};
 
 /// A tracer. Dropping it lets the daemon go.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Trace {
     /// Calls whose names are among `names`, or all.
     #[must_use]
     pub fn calls(&self, names: &[&str]) -> usize {
-        // "1234  recvmmsg(5, ..." and signals, exits: "1234  --- SIGCONT ..."
+        // "1234  recvmmsg(5, ..." and signals, exits: "1234  --- SIGCONT ...".
         let call = |line: &str| {
             let (name, _) = line.split_once(char::is_whitespace)?.1.trim_start().split_once('(')?;
             name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_').then(|| name.to_owned())
@@ -82,7 +84,7 @@ impl Trace {
         self.0.matches("(INJECTED)").count()
     }
 
-    /// As `strace` wrote it.
+    /// The lines as `strace` wrote them.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0

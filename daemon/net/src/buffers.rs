@@ -41,7 +41,7 @@ pub(crate) enum Direction {
 
 /// Asks for `size` bytes. Being granted less is no error here: [`Buffers`] reports it.
 pub(crate) fn ask(socket: &Socket, direction: Direction, size: usize) -> io::Result<()> {
-    // a size beyond the kernel's int would wrap to a negative, which it takes for the minimum
+    // A size beyond the kernel's int would wrap to a negative, which it takes for the minimum.
     let size = size.min(MAX_ASK);
     match direction {
         Direction::Recv => socket.set_recv_buffer_size(size)?,

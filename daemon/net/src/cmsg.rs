@@ -49,7 +49,7 @@ impl<'a> Iterator for Messages<'a> {
             kind: c_int::from_ne_bytes(array_at(self.rest, KIND)?),
             data: self.rest.get(DATA..len)?,
         };
-        // the last message may come without the padding that would follow it
+        // The last message may come without the padding that would follow it.
         self.rest = self.rest.get(space(message.data.len())..).unwrap_or_default();
         Some(message)
     }

@@ -12,7 +12,7 @@ pub(crate) fn dissolve(socket: &impl AsRawFd) -> io::Result<()> {
     let len = sys::fit(size_of::<libc::sockaddr>())?;
     // SAFETY: `nobody` is a live sockaddr of that length.
     match sys::check(unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, len) }) {
-        // macOS dissolves the association and then reports this
+        // On macOS the kernel dissolves the association and then reports this.
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && cfg!(target_vendor = "apple") => {
             Ok(())
         }

@@ -19,7 +19,7 @@ pub fn add(epoll: &impl AsRawFd, socket: &UdpSocket, data: u64) -> io::Result<()
 /// for nothing: then it is taken out.
 ///
 /// # Errors
-/// As of [`add`]. A socket that is not watched is no error.
+/// Those of `epoll_ctl(2)`, as for [`add`]. A socket that is not watched is no error.
 pub fn modify(
     epoll: &impl AsRawFd,
     socket: &UdpSocket,
@@ -64,9 +64,10 @@ fn control(epoll: &impl AsRawFd, socket: &UdpSocket, op: i32, events: u32, data:
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{FromRawFd, OwnedFd};
+
     use super::*;
     use crate::SocketOptions;
-    use std::os::fd::{FromRawFd, OwnedFd};
 
     /// What an instance has to tell, without waiting.
     fn events(epoll: &OwnedFd) -> Vec<(u64, u32)> {

@@ -27,14 +27,14 @@
 //! let server = UdpSocket::bind("127.0.0.1:0".parse()?, &options)?;
 //! let client = UdpSocket::bind("127.0.0.1:0".parse()?, &options)?;
 //!
-//! // two datagrams with one call
+//! // Two datagrams leave with one call.
 //! let to = server.local_addr()?;
 //! let (first, second) = ([IoSlice::new(b"one")], [IoSlice::new(b"t"), IoSlice::new(b"wo")]);
 //! let message = |parts| SendMessage { to, from: None, parts, segment: None, ecn: 0 };
 //! let sent = SendBatch::new(32).send(&client, &[message(&first), message(&second)])?;
 //! assert_eq!(sent, 2);
 //!
-//! // and received with one
+//! // They are received with one.
 //! let layout = SlotLayout::WHOLE;
 //! let mut memory = vec![0; layout.memory(32)];
 //! let mut batch = RecvBatch::new(32);
@@ -61,7 +61,6 @@ mod error_queue;
 mod group;
 mod interface;
 mod layout;
-mod lone;
 mod meta;
 mod offload;
 mod options;
@@ -69,6 +68,7 @@ mod path_mtu;
 mod recv;
 mod resolve;
 mod send;
+mod single;
 mod socket;
 mod sockopt;
 mod sys;

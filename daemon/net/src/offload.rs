@@ -38,7 +38,7 @@ impl UdpSocket {
 pub(crate) const CAN_SEGMENT: bool = cfg!(target_os = "linux");
 
 pub(crate) const LEVEL: libc::c_int = libc::IPPROTO_UDP;
-// the values of linux/udp.h; elsewhere never passed to the kernel
+// The values of linux/udp.h; elsewhere never passed to the kernel.
 pub(crate) const UDP_SEGMENT: libc::c_int = 103;
 pub(crate) const UDP_GRO: libc::c_int = 104;
 #[cfg(target_os = "linux")]

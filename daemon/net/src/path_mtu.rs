@@ -20,8 +20,9 @@ pub enum PathMtuDiscovery {
 
 #[cfg(target_os = "linux")]
 pub(crate) fn set_discovery(socket: &impl AsFd, ipv6: bool, mode: PathMtuDiscovery) -> io::Result<()> {
-    use PathMtuDiscovery::{Do, Dont, Omit, Probe, Want};
     use libc::{IPPROTO_IP, IPPROTO_IPV6};
+
+    use PathMtuDiscovery::{Do, Dont, Omit, Probe, Want};
     let (level, name, value) = match (ipv6, mode) {
         (false, Omit) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
         (false, Dont) => (IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),

@@ -210,7 +210,7 @@ impl std::fmt::Debug for RecvBatch {
 #[cfg(target_os = "linux")]
 fn recv_many(fd: RawFd, headers: &mut [Header]) -> io::Result<usize> {
     let (count, flags) = (sys::fit(headers.len())?, sys::fit(libc::MSG_DONTWAIT)?);
-    // no timeout: the kernel looks at it only after a datagram came (recvmmsg(2), BUGS)
+    // No timeout: the kernel looks at it only after a datagram came (recvmmsg(2), BUGS).
     // SAFETY: `headers` are `count` mmsghdr whose pointers lead to live, writable memory of the lengths they state: the
     // batch's own arrays, and the slots that `recv` has borrowed for the time of the call.
     sys::retry(|| unsafe {
@@ -223,7 +223,8 @@ fn recv_many(_: RawFd, _: &mut [Header]) -> io::Result<usize> {
     Err(sys::errno(libc::ENOSYS))
 }
 
-/// The same, one call a datagram; an error after the first is left for the next call to meet.
+/// Receives with one call a datagram, where recvmmsg(2) is missing or unwanted. An error after the first datagram is left
+/// for the next call to meet.
 fn recv_each(fd: RawFd, headers: &mut [Header]) -> io::Result<usize> {
     for (done, header) in headers.iter_mut().enumerate() {
         match recv_one(fd, header) {

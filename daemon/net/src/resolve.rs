@@ -37,7 +37,7 @@ pub fn resolve(target: &str) -> Result<Vec<SocketAddr>, ResolveError> {
         }
     })?;
     let mut addresses = Vec::new();
-    // entries of families other than IP are errors of the iterator, and no concern of ours
+    // Entries of families other than IP are errors of the iterator, and no concern of ours.
     for entry in found.flatten() {
         if !addresses.contains(&entry.sockaddr) {
             addresses.push(entry.sockaddr);
@@ -113,7 +113,7 @@ fn split(target: &str) -> Result<(&str, &str), ResolveError> {
     match (host, service) {
         ("", _) => Err(wrong("the host is missing")),
         (_, "") => Err(wrong("the port is missing")),
-        // a NUL cannot be passed on, and no name has one
+        // A NUL cannot be passed on, and no name has one.
         _ if target.contains('\0') => Err(wrong("it contains a NUL")),
         parts => Ok(parts),
     }
@@ -121,8 +121,9 @@ fn split(target: &str) -> Result<(&str, &str), ResolveError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[test]
     fn addresses_need_no_resolver() {
@@ -170,7 +171,7 @@ mod tests {
         assert!(text("local\0host:53").contains("NUL"));
         let service = text("127.0.0.1:no-such-service");
         assert!(service.contains("service `no-such-service` unknown"), "{service}");
-        // a space is in no host name, so no resolver is asked over the network
+        // A space is in no host name, so no resolver is asked over the network.
         let host = text("no such host:53");
         assert!(host.contains("host `no such host` unknown"), "{host}");
         assert!(resolve("no such host:53").unwrap_err().source().is_some());

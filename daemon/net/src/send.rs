@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use crate::address::RawAddress;
 use crate::control::{self, SendControl};
-use crate::lone::send_to;
 use crate::recv::Calls;
+use crate::single::send_to;
 use crate::sys::{self, Header};
 use crate::{SendMessage, UdpSocket};
 
@@ -65,10 +65,10 @@ impl SendBatch {
         self.send_iter(socket, messages.iter().copied())
     }
 
-    /// The same for messages that are made on the way: they need not be collected first.
+    /// Sends as [`Self::send`] does, for messages that are made on the way: they need not be collected first.
     ///
     /// # Errors
-    /// As of [`Self::send`].
+    /// Those of [`Self::send`].
     #[inline]
     pub fn send_iter<'a>(
         &mut self,
@@ -105,7 +105,8 @@ impl SendBatch {
         send_filled(fd, &mut self.headers[..filled])
     }
 
-    /// The same, one call a message; an error after the first is left for the next call to meet.
+    /// Sends with one call a message, where sendmmsg(2) is missing or unwanted. An error after the first message is left
+    /// for the next call to meet.
     fn send_each<'a>(
         &mut self,
         fd: RawFd,
@@ -141,7 +142,7 @@ impl SendBatch {
     fn fill(&mut self, index: usize, message: &SendMessage<'_>) -> io::Result<()> {
         let header = &mut self.headers[index].msg;
         header.msg_namelen = self.names[index].set(&message.to);
-        // IoSlice is documented to have the layout of iovec; sending only reads it
+        // IoSlice is documented to have the layout of iovec; sending only reads it.
         header.msg_iov = message.parts.as_ptr().cast::<libc::iovec>().cast_mut();
         header.msg_iovlen = sys::fit(message.parts.len())?;
         let control = &mut self.controls[index];

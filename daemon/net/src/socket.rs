@@ -44,7 +44,7 @@ impl UdpSocket {
     /// [`BindError`] says at which step; its text, what to do.
     pub fn bind(addr: SocketAddr, options: &SocketOptions) -> Result<Self, BindError> {
         let at = |step| move |source| BindError { addr, step, source };
-        // socket2 makes it close-on-exec
+        // `socket2` makes it close-on-exec.
         let inner = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
             .map_err(at(BindStep::Create))?;
         inner.set_nonblocking(true).map_err(at(BindStep::Option("O_NONBLOCK")))?;
@@ -277,13 +277,13 @@ fn recv_option(socket: &Socket, ipv6: bool, v4_name: libc::c_int, v6_name: libc:
 /// Linux delivers to a wildcard socket the groups that any socket of the host joined, unless told not to.
 #[cfg(target_os = "linux")]
 fn only_own_groups(socket: &Socket, ipv6: bool) -> io::Result<()> {
-    // linux/in6.h; libc lacks it for glibc
+    // `linux/in6.h`; libc lacks it for glibc.
     const IPV6_MULTICAST_ALL: libc::c_int = 29;
     if !ipv6 {
         return sockopt::set_int(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0);
     }
     match sockopt::set_int(socket, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0) {
-        // before Linux 4.20
+        // Before Linux 4.20.
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
         result => result,
     }

@@ -26,8 +26,9 @@ fn read(clock: libc::clockid_t) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{monotonic_ns, thread_cpu_ns};
     use std::time::{Duration, Instant};
+
+    use super::{monotonic_ns, thread_cpu_ns};
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the standard library's clock is the measure here")]

@@ -16,10 +16,11 @@ pub fn wait_readable(fd: &impl AsFd, timeout: Duration) -> io::Result<bool> {
     wait(fd, libc::POLLIN, timeout)
 }
 
-/// Waits up to `timeout` until a send would not block; otherwise as [`wait_readable`].
+/// Waits up to `timeout` until a send would not block; `false` if the time ran out. An error that is pending on the
+/// socket counts as writable: sending returns it. A fraction of a millisecond is rounded up.
 ///
 /// # Errors
-/// As [`wait_readable`].
+/// `Interrupted` if a signal came: what is left of the time is known to the caller, who has the clock.
 pub fn wait_writable(fd: &impl AsFd, timeout: Duration) -> io::Result<bool> {
     wait(fd, libc::POLLOUT, timeout)
 }

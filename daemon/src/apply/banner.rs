@@ -1,19 +1,21 @@
 //! What a person reads: the table at the start, the equation at the end.
 
-use super::prepare::{Entry, Prepared};
-use super::running::Running;
-use crate::config::{Bind, Listen, Plan, RawValue};
-use crate::metrics::Counters;
-use crate::plugin::OptionSpec;
-use crate::reactor::{MioIo, Reactor};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::prepare::{Entry, Prepared};
+use super::running::Running;
+use super::steps::Place;
+use crate::config::{Bind, Listen, Plan, RawValue};
+use crate::metrics::Counters;
+use crate::plugin::OptionSpec;
+use crate::reactor::{MioIo, Reactor};
+
 /// One line of the table: a bind address or range of an entry.
 #[derive(Debug)]
 struct Row {
-    entry: usize,
+    entry: u32,
     address: String,
     first: SocketAddr,
 }
@@ -22,8 +24,9 @@ struct Row {
 fn rows(running: &Running) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut last = None;
-    for (report, (_, place)) in running.reactor.reports().zip(running.served()) {
-        if last.replace((place.entry, place.bind)) == Some((place.entry, place.bind)) {
+    for report in running.reactor.reports() {
+        let place = Place::of_tag(report.tag);
+        if last.replace(place) == Some(place) {
             continue;
         }
         let bind = place.of(&running.prepared.plan).map(|(_, bind)| bind);
@@ -40,30 +43,30 @@ pub(super) fn table(running: &Running) -> String {
     let mut lines = vec![["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned)];
     let mut last = None;
     for row in &rows {
-        let Some(listen) = plan.listen.get(row.entry) else { continue };
+        let Some(listen) = plan.listen.get(row.entry as usize) else { continue };
         let first = last.replace(row.entry) != Some(row.entry);
         let name = if first { listen.name.clone() } else { String::new() };
-        let secrets = entries.get(row.entry).map(|entry| entry.plugin.options()).unwrap_or_default();
+        let secrets = entries.get(row.entry as usize).map(|entry| entry.plugin.options()).unwrap_or_default();
         let handler = if first { handler(listen, secrets) } else { String::new() };
-        lines.push([name, row.address.clone(), handler, attempt(listen, row.first)]);
+        lines.push([name, row.address.clone(), handler, example_command(listen, row.first)]);
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let (a, b, c) = (width(0), width(1), width(2));
-    let mut out = format!("polyport {}: {}\n\n", env!("CARGO_PKG_VERSION"), extent(plan));
-    for [name, address, handler, attempt] in &lines {
-        out.push_str(format!("  {name:a$}  {address:b$}  {handler:c$}  {attempt}").trim_end());
+    let mut out = format!("polyport {}: {}\n\n", env!("CARGO_PKG_VERSION"), scope(plan));
+    for [name, address, handler, example] in &lines {
+        out.push_str(format!("  {name:a$}  {address:b$}  {handler:c$}  {example}").trim_end());
         out.push('\n');
     }
     out.push('\n');
-    for (name, about) in abouts(entries) {
+    for (name, about) in descriptions(entries) {
         out.push_str(&format!("  {name}: {about}\n"));
     }
     out.push_str("\nserving; Ctrl-C stops");
     out
 }
 
-/// How much a plan serves, in words.
-pub(crate) fn extent(plan: &Plan) -> String {
+/// How many listeners and addresses a plan has, in words.
+pub(crate) fn scope(plan: &Plan) -> String {
     let (listeners, addresses) = (plan.listen.len(), plan.sockets());
     let listeners_noun = if listeners == 1 { "listener" } else { "listeners" };
     let addresses_noun = if addresses == 1 { "address" } else { "addresses" };
@@ -71,7 +74,7 @@ pub(crate) fn extent(plan: &Plan) -> String {
 }
 
 /// What was served, and that nothing is missing.
-pub(super) fn closing(reactor: &Reactor<MioIo>) -> String {
+pub(super) fn final_report(reactor: &Reactor<MioIo>) -> String {
     let mut order = Vec::new();
     let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
     for report in reactor.reports() {
@@ -142,18 +145,19 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
 }
 
 /// A command that anybody can paste.
-fn attempt(listen: &Listen, local: SocketAddr) -> String {
+fn example_command(listen: &Listen, local: SocketAddr) -> String {
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    match &listen.attempt {
+    match &listen.example {
         Some(command) => command.replace("{address}", &SocketAddr::new(ip, local.port()).to_string()),
         None => format!("echo hi | nc -u -w1 {ip} {}", local.port()),
     }
 }
 
-fn abouts(entries: &[Entry]) -> BTreeMap<&str, &str> {
+/// What each plugin says of itself, by its name.
+fn descriptions(entries: &[Entry]) -> BTreeMap<&str, &str> {
     entries.iter().map(|e| (&**e.plugin.name(), e.plugin.identity().about.as_str())).collect()
 }

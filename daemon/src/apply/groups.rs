@@ -1,9 +1,10 @@
 //! Joining: every group of a listener by every socket of it that can hear it.
 
-use crate::config::{Bind, Join, Listen, Problem};
-use crate::reactor::{Membership, Socket, interface_name};
 use std::io;
 use std::net::IpAddr;
+
+use crate::config::{Bind, Join, Listen, Problem};
+use crate::reactor::{Membership, Socket, interface_name};
 
 /// The groups of `listen` that a socket bound to `bind` hears.
 pub(super) fn heard(listen: &Listen, bind: &Bind) -> Vec<Membership> {

@@ -21,7 +21,7 @@ mod serve;
 mod sockets;
 mod steps;
 
-pub(crate) use banner::extent;
+pub(crate) use banner::scope;
 pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;
 pub use running::{Changed, Running};

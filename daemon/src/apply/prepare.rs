@@ -1,14 +1,15 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, Span, nearest,
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
 };
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::sync::Arc;
 
 /// What a `[[listen]]` table needs besides its sockets.
 #[derive(Debug)]

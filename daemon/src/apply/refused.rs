@@ -1,7 +1,8 @@
 //! Why nothing was started, or changed.
 
-use crate::config::{Plan, Problem, Problems};
 use polyport_terminal::Exit;
+
+use crate::config::{Plan, Problem, Problems};
 
 /// Everything is as it was before; these are the reasons.
 #[derive(Debug)]

@@ -1,17 +1,18 @@
 //! A plan on a reactor, and the way to the next plan.
 
-use super::prepare::{Prepared, refusal};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use polyport_terminal::Interrupt;
+
+use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
 use super::sockets::{self, Bound};
-use super::steps::{Place, Steps, places};
+use super::steps::{Address, Place, Steps, addresses};
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
 use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Token};
-use polyport_terminal::Interrupt;
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
 
 /// A reactor that serves a plan.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Running {
     /// Why nothing was started: every problem of one kind, not only the first.
     pub fn start(prepared: Prepared) -> Result<Self, Refused> {
         let plan = &prepared.plan;
-        let bound = sockets::bind(plan, places(plan), plan.sockets())?;
+        let bound = sockets::bind(plan, addresses(plan), plan.sockets())?;
         let exchange = ExchangeLimits::default();
         let io = Interrupt::stream().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
         let io =
@@ -66,35 +67,39 @@ impl Running {
     /// What cannot be done; then everything is served as before (I5). An address that cannot be bound while another
     /// of the old plan is, a wildcard's own for example, takes two changes.
     pub fn change(&mut self, next: Prepared) -> Result<Changed, Refused> {
-        let (tokens, served): (Vec<_>, Vec<_>) = self.served().into_iter().unzip();
+        let (tokens, served): (Vec<_>, Vec<_>) = self.served().unzip();
         let (old, new) = (&self.prepared.plan, &next.plan);
+        let reactor = &mut self.reactor;
         let steps = Steps::between(&served, old, new);
-        let mut bound = sockets::bind(new, steps.add.iter().copied(), served.len() + steps.add.len())?;
-        let mut undo = Vec::with_capacity(steps.change.len());
-        let result = steps.change.iter().try_for_each(|&(number, place)| {
-            let (Some(&token), Some(&was)) = (tokens.get(number), served.get(number)) else { return Ok(()) };
-            let Some(socket) = self.reactor.socket(token) else { return Ok(()) };
-            undo.push((token, was, place));
-            bound.push(sockets::take_over(socket, (old, was), (new, place))?);
-            Ok(())
-        });
-        let added = result.and_then(|()| add(&mut self.reactor, &next, bound));
-        if let Err(refused) = added {
-            for (token, was, place) in undo {
-                self.reactor.socket(token).into_iter().for_each(|socket| {
-                    sockets::give_back(socket, (new, place), (old, was));
-                });
+        let of_old = |number: usize| Some((*tokens.get(number)?, *served.get(number)?));
+        let changing: Vec<(Token, Address, Address)> = steps
+            .change
+            .iter()
+            .filter_map(|(number, to)| of_old(*number).map(|(token, was)| (token, was, *to)))
+            .collect();
+        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing) {
+            let before: HashSet<Token> = tokens.iter().copied().collect();
+            let added = reactor.reports().map(|report| report.token).filter(|token| !before.contains(token));
+            for token in added.collect::<Vec<_>>() {
+                drop(reactor.remove(token));
+            }
+            for (token, was, to) in changing {
+                if let Some(socket) = reactor.socket(token) {
+                    sockets::give_back(socket, (new, to), (old, was));
+                }
             }
             return Err(refused);
         }
-        for (token, was, place) in undo {
-            self.reactor.socket(token).into_iter().for_each(|socket| {
-                sockets::leave_groups(socket, (old, was), (new, place));
-            });
-            drop(self.reactor.remove(token));
+        for (token, was, to) in changing {
+            if let Some(removed) = reactor.remove(token) {
+                sockets::leave_groups(&removed.socket, (old, was.place), (new, to.place));
+            }
         }
-        for token in steps.remove.iter().filter_map(|number| tokens.get(*number)) {
-            drop(self.reactor.remove(*token));
+        for (token, _) in steps.remove.iter().filter_map(|number| of_old(*number)) {
+            drop(reactor.remove(token));
+        }
+        for (number, place) in &steps.keep {
+            tokens.get(*number).and_then(|token| reactor.set_tag(*token, place.tag())).unwrap_or(());
         }
         let changed = Changed {
             kept: steps.keep.len(),
@@ -107,38 +112,48 @@ impl Running {
         Ok(changed)
     }
 
-    /// Every listener with its place in the plan.
-    pub(super) fn served(&self) -> Vec<(Token, Place)> {
-        let plan = &self.prepared.plan;
-        let names = plan.listen.iter().enumerate().map(|(entry, listen)| (listen.name.as_str(), entry));
-        let entries: HashMap<&str, usize> = names.collect();
-        let place = |name: &str, local: SocketAddr| {
-            let entry = *entries.get(name)?;
-            let binds = &plan.listen.get(entry)?.bind;
-            let bind = binds.iter().position(|bind| bind.covers(local))?;
-            let address = binds.get(bind)?.asked_for(local);
-            Some(Place { entry, bind, address })
-        };
-        let reports = self.reactor.reports();
-        reports.filter_map(|report| Some((report.token, place(report.name, report.local)?))).collect()
+    /// Every listener with its address in the plan.
+    fn served(&self) -> impl Iterator<Item = (Token, Address)> {
+        self.reactor.reports().filter_map(|report| {
+            let place = Place::of_tag(report.tag);
+            let (_, bind) = place.of(&self.prepared.plan)?;
+            Some((report.token, Address { place, asked: bind.asked_for(report.local) }))
+        })
     }
 }
 
-/// Makes a handler for every socket, or for none.
+/// Serves new addresses, and addresses that are served already a second time.
+fn serve_also(
+    reactor: &mut Reactor<MioIo>,
+    next: &Prepared,
+    old: &Plan,
+    new: &[Address],
+    changing: &[(Token, Address, Address)],
+) -> Result<(), Refused> {
+    let total = reactor.reports().count() + new.len() + changing.len();
+    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total)?;
+    for (token, was, to) in changing {
+        if let Some(socket) = reactor.socket(*token) {
+            bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to))?);
+        }
+    }
+    add(reactor, next, bound)
+}
+
+/// Makes a handler for every socket. Where one is refused, those that were made before it stay.
 fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>) -> Result<(), Refused> {
     let Prepared { plan, entries, .. } = prepared;
     let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
-    let mut tokens = Vec::new();
     let mut problems = plan.problems();
-    let mut failed = None;
     // Handed over from its end, so that its memory is free for the handlers as they are made.
     bound.reverse();
     while let Some(Bound { place, local, socket, kernel_drops_seen }) = bound.pop() {
         if bound.len().is_multiple_of(FREE_EVERY) {
             bound.shrink_to_fit();
         }
-        let (Some(listen), Some(entry), Some(name)) =
-            (plan.listen.get(place.entry), entries.get(place.entry), names.get(place.entry))
+        let entry = place.entry as usize;
+        let (Some(listen), Some(Entry { plugin, values }), Some(name)) =
+            (plan.listen.get(entry), entries.get(entry), names.get(entry))
         else {
             continue;
         };
@@ -146,31 +161,24 @@ fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>)
             name: Arc::clone(name),
             local,
             socket,
-            plugin: Arc::clone(&entry.plugin),
-            values: Rc::clone(&entry.values),
+            plugin: Arc::clone(plugin),
+            values: Rc::clone(values),
             on_fault: match listen.on_fault {
                 config::OnFault::Drop => OnFault::Drop,
                 config::OnFault::Exit => OnFault::Exit,
             },
             kernel_drops_seen,
+            tag: place.tag(),
         });
         match added {
-            Ok(token) => {
-                tokens.push(token);
-                log::info!("listener {name} {local}: served by {}", entry.plugin.identity());
-            }
-            Err(AddError::Create(error)) => problems.push(refusal(listen, &entry.plugin, &error)),
+            Ok(_) => log::info!("listener {name} {local}: served by {}", plugin.identity()),
+            Err(AddError::Create(error)) => problems.push(refusal(listen, plugin, &error)),
             Err(AddError::Register(error)) => {
-                failed = Some(Refused::by_system(plan, &format!("listener {name} {local}: {error}")));
-                break;
+                return Err(Refused::by_system(plan, &format!("listener {name} {local}: {error}")));
             }
         }
     }
-    let refused = failed.or_else(|| (!problems.is_empty()).then(|| Refused::from(problems)));
-    if refused.is_some() {
-        tokens.into_iter().for_each(|token| drop(reactor.remove(token)));
-    }
-    refused.map_or(Ok(()), Err)
+    Ok(problems.into_result(())?)
 }
 
 /// What a reactor is told once, when it is made.

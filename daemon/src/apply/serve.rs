@@ -1,13 +1,15 @@
 //! Serving a plan until somebody asks to stop.
 
+use std::path::PathBuf;
+
+use polyport_terminal::{Exit, say};
+
 use super::banner;
 use super::prepare::prepare;
 use super::refused::Refused;
 use super::running::Running;
 use crate::config::Reading;
 use crate::reactor::{Flow, Shortcuts};
-use polyport_terminal::{Exit, say};
-use std::path::PathBuf;
 
 /// Serves a plan until a signal asks to stop.
 ///
@@ -21,7 +23,7 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused>
 /// them is worth.
 ///
 /// # Errors
-/// As of [`serve`].
+/// Why nothing was started: every problem of one kind, not only the first.
 pub fn serve_with(reading: Reading, plugin_dirs: &[PathBuf], shortcuts: Shortcuts) -> Result<Exit, Refused> {
     let mut running = Running::start(prepare(reading, plugin_dirs)?)?;
     running.reactor.set_shortcuts(shortcuts);
@@ -38,6 +40,6 @@ pub fn serve_with(reading: Reading, plugin_dirs: &[PathBuf], shortcuts: Shortcut
         }
     };
     running.reactor.stop();
-    say(banner::closing(&running.reactor).trim_end_matches('\n'));
+    say(banner::final_report(&running.reactor).trim_end_matches('\n'));
     Ok(exit)
 }

@@ -1,15 +1,17 @@
 //! Binding: every address of a plan with its groups, or none.
 
-use super::groups;
-use super::refused::Refused;
-use super::steps::Place;
-use crate::config::{Bind, Listen, Plan, Problem};
-use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
-use polyport_terminal::Exit;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+
+use polyport_terminal::Exit;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::groups;
+use super::refused::Refused;
+use super::steps::{Address, Place};
+use crate::config::{Bind, Listen, Plan, Problem};
+use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
 
 /// One bound socket.
 #[derive(Debug)]
@@ -25,20 +27,20 @@ pub(super) struct Bound {
 /// while they are read, and some reserve.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Binds these places of a plan; all failures are reported together, and then no socket is left open. `total` is how
+/// Binds these addresses of a plan; all failures are reported together, and then no socket is left open. `total` is how
 /// many sockets there will be in all.
 pub(super) fn bind(
     plan: &Plan,
-    places: impl Iterator<Item = Place>,
+    addresses: impl Iterator<Item = Address>,
     total: usize,
 ) -> Result<Vec<Bound>, Refused> {
     raise_descriptor_limit(plan, total)?;
-    let mut bound = Vec::with_capacity(places.size_hint().1.unwrap_or(total).min(total));
+    let mut bound = Vec::with_capacity(addresses.size_hint().1.unwrap_or(total).min(total));
     let mut problems = plan.problems();
     let (mut exit, mut clamped) = (None, None);
-    for place in places {
+    for Address { place, asked } in addresses {
         let Some((listen, bind)) = place.of(plan) else { continue };
-        match open(listen, place.address) {
+        match open(listen, asked) {
             Ok((socket, local)) => {
                 for problem in groups::join(listen, bind, &socket, &[]) {
                     exit = exit.or(Some(Exit::Os));
@@ -66,13 +68,14 @@ pub(super) fn bind(
 pub(super) fn take_over(
     socket: &Socket,
     (old, was): (&Plan, Place),
-    (new, place): (&Plan, Place),
+    (new, to): (&Plan, Address),
 ) -> Result<Bound, Refused> {
+    let place = to.place;
     let (Some((before, bound)), Some((listen, bind))) = (was.of(old), place.of(new)) else {
-        return Err(Refused::by_system(new, &format!("{} is in neither plan", place.address)));
+        return Err(Refused::by_system(new, &format!("{} is in neither plan", to.asked)));
     };
     let adopted = socket.as_fd().try_clone_to_owned();
-    let adopted = adopted.and_then(|fd| Socket::adopt(fd, &options(listen, place.address)));
+    let adopted = adopted.and_then(|fd| Socket::adopt(fd, &options(listen, to.asked)));
     let adopted = adopted.map_err(|error| {
         let mut problems = new.problems();
         let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
@@ -85,18 +88,18 @@ pub(super) fn take_over(
         found.into_iter().for_each(|problem| problems.push(problem));
         return Err(Refused { problems, exit: Exit::Os });
     }
-    let local = adopted.local_addr().unwrap_or(place.address);
+    let local = adopted.local_addr().unwrap_or(to.asked);
     // The listener that goes counts until it is removed; what comes between the two looks nobody counts.
     let kernel_drops_seen = adopted.drops().ok().flatten().unwrap_or(0);
     Ok(Bound { place, local, socket: adopted, kernel_drops_seen })
 }
 
 /// Undoes what [`take_over`] did for `place` to a socket that goes on as that of `was`.
-pub(super) fn give_back(socket: &Socket, (new, place): (&Plan, Place), (old, was): (&Plan, Place)) {
-    leave_groups(socket, (new, place), (old, was));
-    if let Some((listen, _)) = was.of(old)
+pub(super) fn give_back(socket: &Socket, (new, to): (&Plan, Address), (old, was): (&Plan, Address)) {
+    leave_groups(socket, (new, to.place), (old, was.place));
+    if let Some((listen, _)) = was.place.of(old)
         && let Ok(fd) = socket.as_fd().try_clone_to_owned()
-        && let Err(error) = Socket::adopt(fd, &options(listen, was.address))
+        && let Err(error) = Socket::adopt(fd, &options(listen, was.asked))
     {
         log::warn!("listener {}: its socket keeps settings of the refused plan: {error}", listen.name);
     }

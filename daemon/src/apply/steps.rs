@@ -1,71 +1,90 @@
 //! What has to be done to get from one plan to another.
 
-use crate::config::{Bind, Listen, Plan};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-/// One address of a plan: `plan.listen[entry].bind[bind]`, and which of its addresses.
+use crate::config::{Bind, Listen, Plan};
+
+/// A bind address or range of a plan: `plan.listen[entry].bind[bind]`. Small, since every listener keeps one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) entry: usize,
-    pub(super) bind: usize,
-    /// As the plan asks for it; port 0 is any.
-    pub(super) address: SocketAddr,
+    pub(super) entry: u32,
+    pub(super) bind: u32,
+}
+
+impl Place {
+    /// As the tag of a listener.
+    pub(super) fn tag(self) -> u64 {
+        u64::from(self.entry) << 32 | u64::from(self.bind)
+    }
+
+    /// Of the tag of a listener.
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of a tag")]
+    pub(super) fn of_tag(tag: u64) -> Self {
+        Self { entry: (tag >> 32) as u32, bind: tag as u32 }
+    }
+
+    /// What the plan says of it.
+    pub(super) fn of(self, plan: &Plan) -> Option<(&Listen, &Bind)> {
+        let listen = plan.listen.get(self.entry as usize)?;
+        Some((listen, listen.bind.get(self.bind as usize)?))
+    }
+}
+
+/// One address of a place, as the plan asks for it; port 0 is any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) place: Place,
+    pub(super) asked: SocketAddr,
 }
 
 /// Every address of a plan, in its order.
-pub(super) fn places(plan: &Plan) -> impl Iterator<Item = Place> {
-    plan.listen.iter().enumerate().flat_map(|(entry, listen)| {
-        listen.bind.iter().enumerate().flat_map(move |(bind, range)| {
-            range.addresses().map(move |address| Place { entry, bind, address })
+pub(super) fn addresses(plan: &Plan) -> impl Iterator<Item = Address> {
+    (0..).zip(&plan.listen).flat_map(|(entry, listen)| {
+        (0..).zip(&listen.bind).flat_map(move |(bind, range)| {
+            let place = Place { entry, bind };
+            range.addresses().map(move |asked| Address { place, asked })
         })
     })
 }
 
-impl Place {
-    /// What the plan says of it.
-    pub(super) fn of(self, plan: &Plan) -> Option<(&Listen, &Bind)> {
-        let listen = plan.listen.get(self.entry)?;
-        Some((listen, listen.bind.get(self.bind)?))
-    }
-}
-
-/// The difference of two plans. A place of the old plan comes with its number in the list that was given.
+/// The difference of two plans. An address of the old plan is the number it has in the list that was given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {
-    /// Served as before.
-    pub(super) keep: Vec<usize>,
-    /// The same address, served otherwise.
-    pub(super) change: Vec<(usize, Place)>,
+    /// Served as before, though its place in the new plan may be another one.
+    pub(super) keep: Vec<(usize, Place)>,
+    /// Addresses that both plans serve, each in another way.
+    pub(super) change: Vec<(usize, Address)>,
     /// New addresses.
-    pub(super) add: Vec<Place>,
+    pub(super) add: Vec<Address>,
     /// Addresses that are not served any more.
     pub(super) remove: Vec<usize>,
 }
 
 impl Steps {
-    /// From `served`, places of the plan `old`, to all places of the plan `new`.
-    pub(super) fn between(served: &[Place], old: &Plan, new: &Plan) -> Self {
+    /// From `served`, addresses of the plan `old`, to all addresses of the plan `new`.
+    pub(super) fn between(served: &[Address], old: &Plan, new: &Plan) -> Self {
         let mut steps = Self::default();
         let mut free: HashMap<SocketAddr, VecDeque<usize>> = HashMap::with_capacity(served.len());
-        for (number, place) in served.iter().enumerate() {
-            free.entry(place.address).or_default().push_back(number);
+        for (number, address) in served.iter().enumerate() {
+            free.entry(address.asked).or_default().push_back(number);
         }
-        // Several places can have one address: port 0, and addresses that are shared. Who stays comes first.
+        // Several listeners can have one address: port 0, and addresses that are shared. Who stays comes first.
         let mut others = Vec::new();
-        for place in places(new) {
-            let candidates = free.get_mut(&place.address);
-            let alike =
-                |number: &usize| served.get(*number).is_some_and(|was| is_same(*was, old, place, new));
-            match candidates.and_then(|all| all.remove(all.iter().position(alike)?)) {
-                Some(number) => steps.keep.push(number),
-                None => others.push(place),
+        for address in addresses(new) {
+            let is_alike = |number: &usize| {
+                served.get(*number).is_some_and(|was| is_same(was.place, old, address.place, new))
+            };
+            let candidates = free.get_mut(&address.asked);
+            match candidates.and_then(|all| all.remove(all.iter().position(is_alike)?)) {
+                Some(number) => steps.keep.push((number, address.place)),
+                None => others.push(address),
             }
         }
-        for place in others {
-            match free.get_mut(&place.address).and_then(VecDeque::pop_front) {
-                Some(number) => steps.change.push((number, place)),
-                None => steps.add.push(place),
+        for address in others {
+            match free.get_mut(&address.asked).and_then(VecDeque::pop_front) {
+                Some(number) => steps.change.push((number, address)),
+                None => steps.add.push(address),
             }
         }
         steps.remove = free.into_values().flatten().collect();
@@ -89,7 +108,7 @@ fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
 }
 
 /// Whether the socket of `was` is set up as `place` asks for.
-pub(super) fn has_same_socket(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
+fn has_same_socket(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
     let (Some((before, bound)), Some((after, bind))) = (was.of(old), place.of(new)) else { return false };
     let groups = |listen: &Listen, bind: &Bind| -> Vec<_> {
         let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
@@ -110,10 +129,11 @@ mod tests {
     /// Numbers kept, changed, added and removed between two lists of `--listen`.
     fn steps(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>, Vec<u16>, Vec<usize>) {
         let (old, new) = (plan(old), plan(new));
-        let served: Vec<_> = places(&old).collect();
+        let served: Vec<_> = addresses(&old).collect();
         let Steps { keep, change, add, remove } = Steps::between(&served, &old, &new);
+        let keep = keep.into_iter().map(|(number, _)| number).collect();
         let change = change.into_iter().map(|(number, _)| number).collect();
-        (keep, change, add.into_iter().map(|place| place.address.port()).collect(), remove)
+        (keep, change, add.into_iter().map(|address| address.asked.port()).collect(), remove)
     }
 
     #[test]
@@ -144,11 +164,25 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_the_same_whoever_serves_it() {
+    fn who_stays_learns_its_new_place() {
         let (old, new) =
-            (plan(&["127.0.0.1:7=echo"]), plan(&["127.0.0.1:7=lossy", "127.0.0.1:8=echo,share=true"]));
-        let (was, now): (Vec<_>, Vec<_>) = (places(&old).collect(), places(&new).collect());
-        assert!(has_same_socket(was[0], &old, now[0], &new));
-        assert!(!has_same_socket(was[0], &old, now[1], &new));
+            (plan(&["127.0.0.1:7=echo,name=a"]), plan(&["127.0.0.1:8=echo", "127.0.0.1:7=echo,name=a"]));
+        let served: Vec<_> = addresses(&old).collect();
+        let place = Place { entry: 1, bind: 0 };
+        assert_eq!(Steps::between(&served, &old, &new).keep, [(0, place)]);
+        assert_eq!(
+            Place::of_tag(Place { entry: 7, bind: u32::MAX }.tag()),
+            Place { entry: 7, bind: u32::MAX }
+        );
+    }
+
+    #[test]
+    fn another_way_to_set_up_a_socket_is_a_change() {
+        let old = ["0.0.0.0:7=listener,name=a"];
+        for more in ["recv_buffer=1MiB", "send_buffer=1MiB", "share=true", "broadcast=true", "join=239.1.2.3"]
+        {
+            let new = format!("0.0.0.0:7=listener,name=a,{more}");
+            assert_eq!(steps(&old, &[&new]), (vec![], vec![0], vec![], vec![]), "{more}");
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::problem::{code, quoted};
 use polyport_value::{Host, host_and_port, port_number};
+
+use super::problem::{code, quoted};
 
 /// The questions that only the system can answer, as arguments so that tests do not depend on the
 /// machine.
@@ -155,7 +156,7 @@ fn number(text: &str) -> Option<u16> {
 }
 
 fn service(name: &str, names: &Names) -> Result<u16, Refusal> {
-    // without a letter getaddrinfo would read a number its own way: `+53` is 53
+    // Without a letter getaddrinfo would read a number its own way: `+53` is 53.
     let letter = name.bytes().any(|byte| byte.is_ascii_alphabetic());
     let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
     if !legal || !letter {
@@ -190,7 +191,7 @@ fn refusal(label: impl Into<String>, help: impl Into<String>) -> Refusal {
     Refusal { code: code::BAD_BIND, label: label.into(), help: Some(help.into()) }
 }
 
-/// getaddrinfo(3) without a host: reads the services database and asks no name server.
+/// Asks getaddrinfo(3) without a host, which reads the services database and asks no name server.
 fn system_service(name: &str) -> Option<u16> {
     let hints = dns_lookup::AddrInfoHints {
         socktype: dns_lookup::SockType::DGram.into(),
@@ -200,8 +201,8 @@ fn system_service(name: &str) -> Option<u16> {
     answers.find_map(Result::ok).map(|answer| answer.sockaddr.port())
 }
 
-/// getaddrinfo(3) turns the zone of a link-local address into an interface index, without a name
-/// server since the host is a number.
+/// Asks getaddrinfo(3) which interface index the zone of a link-local address is. It needs no name server, since
+/// the host is a number.
 fn system_interface(name: &str) -> Option<u32> {
     let hints = dns_lookup::AddrInfoHints {
         socktype: dns_lookup::SockType::DGram.into(),
@@ -215,7 +216,7 @@ fn system_interface(name: &str) -> Option<u32> {
     })
 }
 
-/// getifaddrs(3). When it fails, no interface has the address; the system says more where it is used.
+/// Looks an address up in the list of getifaddrs(3). When it fails, no interface has the address; the system says more where it is used.
 fn system_interface_of(ip: IpAddr) -> Option<u32> {
     let interfaces = if_addrs::get_if_addrs().ok()?;
     interfaces.into_iter().find(|interface| interface.ip() == ip)?.index

@@ -145,7 +145,7 @@ fn name(drafts: Vec<Draft>) -> Vec<Listen> {
 }
 
 fn unused(base: &str, used: &mut HashSet<String>, next: &mut HashMap<String, usize>) -> String {
-    // the numbers go on where they ended, or naming thousands would take a square of the time
+    // The numbers go on where they ended, or naming thousands would take a square of the time.
     let number = next.entry(base.to_owned()).or_insert(1);
     loop {
         let suffix = if *number == 1 { String::new() } else { format!("-{number}") };

@@ -60,7 +60,7 @@ pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> Limits {
 }
 
 fn set(limits: &mut Limits, entry: &Entry, reader: &mut Reader<'_>) {
-    // a bad value is noted by the reader; what stands in the field no longer matters
+    // A bad value is noted by the reader; what stands in the field no longer matters.
     let store = |field: &mut usize, value: Option<usize>| *field = value.unwrap_or(*field);
     match entry.key.as_str() {
         "visit_datagrams" => store(&mut limits.visit_datagrams, reader.count(entry, &VISIT_DATAGRAMS)),

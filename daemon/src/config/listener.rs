@@ -41,7 +41,7 @@ pub(super) const MAX_NAME: usize = 63;
 
 /// What was read, good or not: the checks between listeners need the good parts of all of them.
 pub(super) struct Draft {
-    /// As given, with its place; `None` asks for one made from the plugin.
+    /// The name as given, with its place; `None` asks for one made from the plugin.
     pub(super) name: Option<(String, Span)>,
     /// Its `name` is still empty.
     pub(super) listen: Listen,
@@ -59,7 +59,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         join: Vec::new(),
         socket: SocketSettings::default(),
         on_fault: OnFault::default(),
-        attempt: None,
+        example: None,
         span: span.clone(),
     };
     let mut seen: Vec<&str> = Vec::new();
@@ -76,14 +76,14 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
-            "try" => listen.attempt = reader.text(entry).map(str::to_owned),
+            "try" => listen.example = reader.text(entry).map(str::to_owned),
             key => {
                 let help = format!(
                     "plugin options belong in options = {{ {} = ... }}; keys of [[listen]]: {}",
                     if bare(key) { key } else { "KEY" },
                     KEYS.join(", ")
                 );
-                // a mistyped key is not missing as well
+                // A mistyped key is not missing as well.
                 seen.extend(reader.unknown_key(entry, "in [[listen]]", &KEYS, help));
             }
         }

@@ -45,11 +45,15 @@ mod spec;
 mod tests;
 mod tree;
 
-use crate::limits::Limits;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::limits::Limits;
+use listener::Draft;
+use read::Reader;
+use tree::{Entry, Value};
 
 pub use bind::Names;
 pub use listener::SPEC_SETTINGS;
@@ -58,10 +62,6 @@ pub use plan::{
     Bind, Join, Listen, MAX_LISTENERS, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings,
 };
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
-
-use listener::Draft;
-use read::Reader;
-use tree::{Entry, Value};
 
 /// Bytes of a configuration file: room for [`MAX_LISTENERS`] tables of 256 bytes, and an end for a path
 /// that never ends, such as `/dev/zero`.
@@ -105,7 +105,7 @@ pub fn load(path: &Path) -> Reading {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            // the texts are equal up to the first bad byte
+            // The texts are equal up to the first bad byte.
             let start = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let span = Span { source: 0, range: start..start + char::REPLACEMENT_CHARACTER.len_utf8() };
@@ -122,8 +122,8 @@ pub fn parse(source: Source) -> Reading {
     parse_with(source, &base, &Names::system())
 }
 
-/// Like [`parse`], with the directory that relative paths start from and the system's answers as
-/// arguments.
+/// Reads a configuration from memory as [`parse`] does; the directory that relative paths start from and the
+/// system's answers are arguments.
 pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
     let mut reader = Reader { names, base, problems: Vec::new() };
     let mut plan = empty([source].into());
@@ -158,7 +158,7 @@ pub fn from_listen_args(args: &[String]) -> Reading {
     from_listen_args_with(args, &Names::system())
 }
 
-/// Like [`from_listen_args`], with the system's answers as an argument.
+/// Reads the values of all `--listen` options as [`from_listen_args`] does; the system's answers are an argument.
 pub fn from_listen_args_with(args: &[String], names: &Names) -> Reading {
     let mut reader = Reader { names, base: Path::new(""), problems: Vec::new() };
     let mut drafts = Vec::new();
@@ -195,7 +195,7 @@ fn unreadable(source: Source, problem: Problem) -> Reading {
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // one byte more than allowed shows that there is more
+    // One byte more than allowed shows that there is more.
     File::open(path)?.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(io::Error::other(format!("longer than {MAX_SOURCE_BYTES} bytes")));
@@ -239,7 +239,7 @@ fn read_seed(entry: &Entry, reader: &mut Reader<'_>) -> Option<u64> {
 fn read_listen(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Draft> {
     const EXPECTED: &str = "an array of tables, each headed [[listen]]";
     let Value::List(list) = &entry.value else {
-        // of [listen] the value's place is the header itself
+        // Of [listen] the value's place is the header itself.
         reader.wrong_type("listen", EXPECTED, &entry.value, &entry.value_span);
         return Vec::new();
     };

@@ -10,7 +10,7 @@ pub fn nearest<'a, I>(name: &str, candidates: I) -> Option<&'a str>
 where
     I: IntoIterator<Item = &'a str>,
 {
-    // the distance costs length times length: a text this long is no mistyped name
+    // The distance costs length times length: a text this long is no mistyped name.
     const LONGEST: usize = 64;
     if name.len() > LONGEST {
         return None;

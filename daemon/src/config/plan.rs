@@ -75,7 +75,7 @@ pub struct Listen {
     pub on_fault: OnFault,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
     /// sends plain text, which suits most handlers but none of a binary protocol.
-    pub attempt: Option<String>,
+    pub example: Option<String>,
     /// The header of the table, or the whole argument.
     pub span: Span,
 }
@@ -92,7 +92,7 @@ pub struct Bind {
     pub first: u16,
     /// Last port, included; never below `first`.
     pub last: u16,
-    /// As it was written.
+    /// The address or range as it was written.
     pub text: String,
     /// Where it was written.
     pub span: Span,
@@ -103,14 +103,6 @@ impl Bind {
     pub fn addresses(&self) -> impl ExactSizeIterator<Item = SocketAddr> + use<> {
         let (ip, scope_id) = (self.ip, self.scope_id);
         (self.first..=self.last).map(move |port| address(ip, port, scope_id))
-    }
-
-    /// Whether a socket bound to `local` is one of them.
-    #[must_use]
-    pub fn covers(&self, local: SocketAddr) -> bool {
-        let port = if self.first == 0 { 0 } else { local.port() };
-        (self.first..=self.last).contains(&port)
-            && address(self.ip, port, self.scope_id) == self.asked_for(local)
     }
 
     /// The address that a socket of this range was asked for, which is now bound to `local`: where the system chose a
@@ -147,7 +139,7 @@ pub struct Join {
     pub source: Option<IpAddr>,
     /// Interface index; 0 leaves the choice to the routing table.
     pub ifindex: u32,
-    /// As it was written.
+    /// The group and what belongs to it as it was written.
     pub text: String,
     /// Where it was written.
     pub span: Span,
@@ -165,7 +157,7 @@ impl Join {
 /// The plugin of a listener, as far as the text tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginRef {
-    /// As it was written.
+    /// The name or path as it was written.
     pub text: String,
     /// Where it was written.
     pub span: Span,
@@ -205,7 +197,7 @@ pub enum RawValue {
 pub struct SocketSettings {
     /// Bytes for `SO_RCVBUF` (socket(7)); the kernel doubles it for its bookkeeping.
     pub recv_buffer: Option<usize>,
-    /// Bytes for `SO_SNDBUF`, as above.
+    /// Bytes for `SO_SNDBUF` (socket(7)); the kernel doubles it for its bookkeeping.
     pub send_buffer: Option<usize>,
     /// `SO_REUSEADDR` (socket(7)): others that ask for it too may bind the same address and port. Each of them
     /// gets what is sent to a group or a broadcast address; unicast goes to the last one alone.

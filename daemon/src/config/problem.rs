@@ -137,7 +137,7 @@ impl Problems {
         if self.list.is_empty() {
             return Ok(value);
         }
-        // the passes over the file found them in another order; stable, so equal places keep theirs
+        // The passes over the file found them in another order; stable, so equal places keep theirs.
         self.list
             .sort_by_cached_key(|problem| problem.span.as_ref().map(|span| (span.source, span.range.start)));
         Err(self)
@@ -169,7 +169,7 @@ pub(super) fn hidden(sources: &[Source], places: &[Span]) -> Arc<[Source]> {
 /// reaches the terminal as a command, and long texts cut.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    const LONGEST: usize = 80; // characters: a title stays one line of a terminal
+    const LONGEST: usize = 80; // Characters: a title stays one line of a terminal.
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push_str("...");

@@ -4,11 +4,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use polyport_value as value;
+
 use super::bind::Names;
 use super::nearest::nearest;
 use super::problem::{Problem, Span, code, quoted};
 use super::tree::{Entry, Value};
-use polyport_value as value;
 
 /// What the readers of all tables share.
 pub(super) struct Reader<'a> {

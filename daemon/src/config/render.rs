@@ -52,7 +52,7 @@ impl Problems {
                 }
             }
             let place = problem.span.as_ref().and_then(place);
-            // by hand: a map would sort the keys, and people read these lines as well
+            // By hand: a map would sort the keys, and people read these lines as well.
             let fields = [
                 ("file", place.map(|(file, ..)| file).into()),
                 ("line", place.map(|(_, line, _)| line).into()),

@@ -27,7 +27,7 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         spec.entry(0..0, "plugin", Value::Text(plugin), range),
     ];
     let mut options = Vec::new();
-    // `at` is behind the last comma, or behind the end when there is no further one
+    // `at` is behind the last comma, or behind the end when there is no further one.
     while at <= text.len() {
         let piece = at..text[at..].find(',').map_or(text.len(), |comma| at + comma);
         let Some(equals) = text[piece.clone()].find('=') else {

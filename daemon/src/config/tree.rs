@@ -74,7 +74,7 @@ impl Walk<'_> {
                 Entry { key: key.into_inner().into_owned(), key_span, value, value_span }
             })
             .collect();
-        // the parser keeps keys sorted by name
+        // The parser keeps keys sorted by name.
         entries.sort_by_key(|entry| entry.key_span.range.start);
         entries
     }

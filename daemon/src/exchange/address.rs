@@ -1,9 +1,10 @@
-//! Socket addresses as they cross the boundary.
+//! Socket addresses in the layout of the plugin ABI.
 
-use polyport_abi::pp_addr;
 use std::net::{SocketAddr, SocketAddrV6};
 
-/// A socket address as it crosses the boundary.
+use polyport_abi::pp_addr;
+
+/// Converts a socket address to the layout of the plugin ABI.
 pub(crate) fn to_pp_addr(addr: SocketAddr) -> pp_addr {
     let mut out = pp_addr { port: addr.port(), ..pp_addr::default() };
     match addr {
@@ -21,6 +22,7 @@ pub(crate) fn to_pp_addr(addr: SocketAddr) -> pp_addr {
     out
 }
 
+/// Converts a socket address from the layout of the plugin ABI; none if the family is neither 4 nor 6.
 pub(super) fn from_pp_addr(addr: &pp_addr) -> Option<SocketAddr> {
     let [a, b, c, d, ..] = addr.ip;
     match addr.family {

@@ -1,43 +1,43 @@
-//! What arrived, in the host's own types.
+//! A received message in the host's own types.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// A message as the I/O received it: a datagram, or a train of equal ones back to back.
+/// A message as the I/O received it: a datagram, or a train of equal datagrams back to back (`UDP_GRO` of `udp(7)`).
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived {
-    /// Where its bytes begin in the ring.
+    /// Where its bytes begin in the ring, bytes.
     pub offset: usize,
     /// Bytes received.
     pub len: usize,
-    /// Bytes of a single datagram that may be overwritten.
+    /// Bytes a handler may overwrite from `offset` on, if the message is one datagram.
     pub cap: usize,
-    /// Size of the datagrams of a train, the last may be shorter; 0 is one datagram.
+    /// Bytes of each datagram of a train but the last, which may be shorter; 0 is one datagram.
     pub segment: usize,
     /// Who sent it.
     pub peer: SocketAddr,
-    /// The address it was sent to, where the socket tells.
+    /// The address it was sent to, if the socket tells.
     pub destination: Option<IpAddr>,
     /// The address a reply leaves from; none lets the kernel choose.
     pub reply_from: Option<ReplySource>,
-    /// Interface it arrived on, 0 unknown.
+    /// Index of the interface it arrived on; 0 is unknown.
     pub ifindex: u32,
-    /// ECN bits.
+    /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
-    /// TTL or hop limit, 0 unknown.
+    /// TTL or hop limit; 0 is unknown.
     pub hop_limit: u8,
-    /// What kind of arrival it was.
+    /// How it arrived.
     pub flags: ArrivalFlags,
 }
 
 impl Arrived {
-    /// How many datagrams it is.
+    /// How many datagrams the message has.
     #[inline]
     #[must_use]
     pub fn datagrams(&self) -> usize {
         if self.segment == 0 { 1 } else { self.len.div_ceil(self.segment) }
     }
 
-    /// Where its datagram number `place` begins in the ring, and its length.
+    /// Where datagram number `place` of the message begins in the ring, and its length, both in bytes.
     #[inline]
     pub(super) fn piece(&self, place: usize) -> (usize, usize) {
         if self.segment == 0 {
@@ -51,19 +51,19 @@ impl Arrived {
 /// How a datagram arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArrivalFlags {
-    /// Sent to a multicast group.
+    /// It was sent to a multicast group.
     pub multicast: bool,
-    /// Sent to a broadcast address.
+    /// It was sent to a broadcast address.
     pub broadcast: bool,
-    /// Longer than its slot.
+    /// It was longer than its slot, so its end is lost.
     pub truncated: bool,
 }
 
 /// A local address to send from, so that a reply comes from where the request went (R23).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplySource {
-    /// The unicast address; unspecified pins only the interface.
+    /// A unicast address, or the unspecified address to choose only the interface.
     pub ip: IpAddr,
-    /// The interface, 0 for any.
+    /// Index of the interface; 0 is any.
     pub ifindex: u32,
 }

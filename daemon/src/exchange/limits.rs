@@ -1,26 +1,27 @@
-//! How much of everything there is room for during a call.
+//! The sizes of the memory that host and handler share during a call.
 
-/// Sizes of the shared memory. All of it is reserved once; pages that are never touched cost nothing.
+/// Sizes of the memory that host and handler share. It is reserved at the start; pages that are never touched take no
+/// memory. Arena chunks after the first are made when a handler needs them.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeLimits {
-    /// Receive slots, datagrams or trains a receive call can take.
+    /// Receive slots: most messages of one receive call.
     pub slots: usize,
-    /// Bytes a slot takes from the kernel: 65,535 is more than any UDP datagram.
+    /// Bytes of a slot that a receive call may fill. The default of 65,535 is more than any UDP datagram.
     pub slot_len: usize,
-    /// Distance of two slots: not a power of two, or all slots would share one cache set.
+    /// Bytes from one slot to the next. Not a power of two, or all slots would share one cache set.
     pub stride: usize,
-    /// Descriptors in `rx`.
+    /// Descriptors in `pp_batch::rx`: most datagrams of one message.
     pub rx: usize,
-    /// Datagrams shown to the handler in one call, but for a message that has more: a full ring of trains would
-    /// be thousands, whose descriptors push their bytes out of the second-level cache.
+    /// Most datagrams presented to a handler in one call, unless a single message has more. A full ring of trains would
+    /// be thousands, whose descriptors would push the payload out of the second-level cache.
     pub present: usize,
-    /// Entries in `tx` between two flushes.
+    /// Most entries in `pp_batch::tx` between two flushes.
     pub tx: usize,
-    /// Entries one call may queue in all, flushes included.
+    /// Most entries that one call may queue in all, flushes included.
     pub tx_total: usize,
-    /// Bytes of an arena chunk; holds at least one full datagram.
+    /// Bytes of an arena chunk. A chunk holds at least one full datagram.
     pub arena: usize,
-    /// Chunks one call may use.
+    /// Most arena chunks that one call may use.
     pub arena_chunks: usize,
 }
 

@@ -1,16 +1,16 @@
-//! The memory both sides look at during a handler call, behind a safe face.
+//! The memory that the host and a handler share during a call, behind a safe interface.
 //!
 //! ```text
-//! limits      how much of everything there is room for
+//! limits      the sizes of that memory
 //! arrival     a received message, in the host's own types
 //! received    ring and rx: receive buffers, and one descriptor a datagram that points into them
 //! send_queue  tx and arena: the handler's answers, and scratch memory for them in chunks
 //! output      the answers, checked entry by entry                                       [unsafe]
 //! owned       an answer in the host's own memory, to leave later
-//! queued      what kind of answers they are: one, the whole batch back, or anything
+//! queued      what kind of answers they are: one, the batch as it came, or anything
 //! call        all of it together, lent to one call after the other
 //! memory      bytes that both sides reach through pointers                              [unsafe]
-//! address     socket addresses as they cross the boundary
+//! address     socket addresses in the layout of the plugin ABI
 //! ```
 //!
 //! One [`Exchange`] belongs to a reactor and serves all its listeners, one call after the other.

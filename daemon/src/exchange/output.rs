@@ -1,34 +1,36 @@
-//! What a handler queued, checked entry by entry; echoes of a whole train are seen as the one send they are.
+//! The answers that a handler queued, checked entry by entry. Entries that echo a train become one output.
 #![expect(unsafe_code, reason = "a queued entry may point into the handler's own memory")]
+
+use std::net::SocketAddr;
+use std::slice;
+
+use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
 
 use super::address::from_pp_addr;
 use super::received::Received;
 use super::{Arrived, ReplySource};
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
-use std::net::SocketAddr;
-use std::slice;
 
-/// Something a handler wants to send: a datagram, or a train of equal ones.
+/// Something that a handler wants to send: a datagram, or a train of equal datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     /// Which received datagrams it answers.
     pub answers: Answers,
-    /// Its bytes.
+    /// Payload of all its datagrams.
     pub payload: &'a [u8],
     /// Destination.
     pub to: SocketAddr,
-    /// Source.
+    /// Source; none lets the kernel choose.
     pub from: Option<ReplySource>,
-    /// Not before this moment, monotonic ns; 0 is now.
+    /// Earliest moment to send it, monotonic ns; 0 is now.
     pub at_ns: u64,
-    /// Cut into datagrams of this size, the last may be shorter; 0 is one datagram.
+    /// Bytes of each datagram but the last, which may be shorter; 0 is one datagram.
     pub segment: usize,
-    /// ECN bits.
+    /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
 }
 
 impl<'a> Output<'a> {
-    /// How many datagrams it is.
+    /// How many datagrams the output has.
     #[must_use]
     pub fn datagrams(&self) -> usize {
         if self.segment == 0 { 1 } else { self.payload.len().div_ceil(self.segment).max(1) }
@@ -37,8 +39,9 @@ impl<'a> Output<'a> {
     /// The datagrams one by one.
     pub fn split(&self) -> impl Iterator<Item = Output<'a>> + use<'a> {
         let size = if self.segment == 0 { usize::MAX } else { self.segment };
-        let (payload, head) = (self.payload, Output { payload: &[], segment: 0, ..*self });
-        // An empty datagram is one datagram, which `chunks` would not give.
+        let payload = self.payload;
+        let head = Output { payload: &[], segment: 0, ..*self };
+        // `chunks` gives nothing for an empty payload, but that is one datagram.
         let empty = payload.is_empty().then_some(payload);
         payload.chunks(size).chain(empty).map(move |payload| Output { payload, ..head })
     }
@@ -47,87 +50,101 @@ impl<'a> Output<'a> {
 /// Received datagrams that one output answers: `count` of them from index `first` on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Index of the first.
+    /// Index of the first datagram.
     pub first: usize,
     /// How many; 0 for an output that answers none.
     pub count: usize,
 }
 
-/// A send entry that makes no sense.
+/// Why a send entry is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputError {
-    /// An index or a length outside what was received, or a flag this host does not know.
+    /// An index or a length is outside the received datagrams, or this host does not know a flag.
     Bad,
-    /// Longer than a datagram.
+    /// A datagram is longer than UDP allows.
     TooLong,
-    /// No destination.
+    /// There is no destination, or its family is neither 4 nor 6.
     NoDestination,
 }
 
-/// The entries of a call, in order.
+/// The answers of one call, in order.
 #[derive(Debug)]
 pub struct Outputs<'a> {
     received: &'a Received,
-    /// What `flush` parked, then the ring.
+    /// The entries that `flush` parked, then those in the ring; without those that have been checked.
     lists: [&'a [pp_tx]; 2],
-    /// What is left of an entry with a run.
-    rest: Option<Rest<'a>>,
-    /// Datagrams that the runs of this call may still stand for.
+    /// The rest of the last run, if it covers more messages.
+    pending: Option<PendingRun<'a>>,
+    /// Datagrams that the runs of this call may still cover.
     allowance: usize,
 }
 
-/// Datagrams that the entries a call may queue can stand for on average: as many as one of them can be when it is a
-/// segmented message. Beyond that a handler would keep the loop for seconds.
+/// Datagrams that an entry may cover on average: as many as one segmented message has at most. With more, a handler
+/// could keep the loop for seconds.
 const RUN_MEAN: usize = 64;
 
-/// The received datagrams that an entry answers and that no output has answered yet.
+/// A run: received datagrams in a row that one entry answers, or several entries that echo one train.
 #[derive(Clone, Copy, Debug)]
-struct Rest<'a> {
+struct PendingRun<'a> {
+    /// The entry that says how they are answered.
     entry: &'a pp_tx,
+    /// Index of the first datagram that has no output yet.
     first: usize,
+    /// How many datagrams have no output yet.
     count: usize,
-    /// Number of the message the first of them came in, and its place there.
+    /// Number of the message with the first of them.
     message: usize,
+    /// Which datagram of that message it is.
     place: usize,
 }
 
 impl<'a> Outputs<'a> {
-    /// The entries of `lists`, of which one call may queue `most`.
+    /// The answers in `lists`. `most` is how many entries a call may queue.
     pub(super) fn new(received: &'a Received, lists: [&'a [pp_tx]; 2], most: usize) -> Self {
-        // A whole batch may always go back, however few entries a call may queue.
+        // All presented datagrams may always go back, however few entries a call may queue.
         let allowance = (most * RUN_MEAN).max(received.shown);
-        Self { received, lists, rest: None, allowance }
+        Self { received, lists, pending: None, allowance }
     }
 
-    /// The part of a run that came in one message: a datagram, or a train.
+    /// The output for the part of a run that came in one message. The rest of the run becomes pending.
     #[inline(always)]
-    fn part_of_run(&mut self, run: Rest<'a>) -> Result<Output<'a>, OutputError> {
+    fn part_of_run(&mut self, run: PendingRun<'a>) -> Result<Output<'a>, OutputError> {
         let message = self.received.messages.get(run.message).ok_or(OutputError::Bad)?;
         let here = if message.segment == 0 { 1 } else { message.datagrams() - run.place };
         let count = here.min(run.count);
         if count < run.count {
-            let (first, count) = (run.first + count, run.count - count);
-            self.rest = Some(Rest { first, count, message: run.message + 1, place: 0, ..run });
+            self.pending = Some(PendingRun {
+                first: run.first + count,
+                count: run.count - count,
+                message: run.message + 1,
+                place: 0,
+                ..run
+            });
         }
         self.received.echo(run.entry, message, run.place, Answers { first: run.first, count })
     }
 
-    /// What `count` entries, or one with a run, answer: the received datagrams from that of `entry` on.
-    fn begin_run(&self, entry: &'a pp_tx, count: usize) -> Option<Rest<'a>> {
+    /// A run of `count` datagrams that begins with the one `entry` answers; none if there is no such datagram.
+    fn begin_run(&self, entry: &'a pp_tx, count: usize) -> Option<PendingRun<'a>> {
         let first = entry.rx as usize;
         let rx = self.received.datagram(first)?;
-        Some(Rest { entry, first, count, message: rx.number, place: rx.place })
+        Some(PendingRun { entry, first, count, message: rx.number, place: rx.place })
     }
 
-    /// The run of an entry that says it has one.
+    /// The first output of an entry with a run (`pp_tx::run`). Such an entry may only send back received datagrams, in
+    /// their full length.
     fn own_run(&mut self, entry: &'a pp_tx) -> Result<Output<'a>, OutputError> {
-        let (first, count) = (entry.rx as usize, usize::from(entry.run) + 1);
-        let whole = self.received.datagram(first).is_some_and(|rx| rx.len == entry.len as usize);
+        let first = entry.rx as usize;
+        let count = usize::from(entry.run) + 1;
+        let full_length = self.received.datagram(first).is_some_and(|rx| rx.len == entry.len as usize);
         let plain = entry.data.is_null() && entry.segment == 0 && entry.flags & !(TX_TO | TX_FROM) == 0;
         let inside = first + count <= self.received.shown;
-        let left = self.allowance.checked_sub(count).filter(|_| whole && plain && inside);
-        let run = left.and_then(|_| self.begin_run(entry, count)).ok_or(OutputError::Bad)?;
-        self.allowance -= count;
+        if !(full_length && plain && inside) {
+            return Err(OutputError::Bad);
+        }
+        let allowance = self.allowance.checked_sub(count).ok_or(OutputError::Bad)?;
+        let run = self.begin_run(entry, count).ok_or(OutputError::Bad)?;
+        self.allowance = allowance;
         self.part_of_run(run)
     }
 }
@@ -137,7 +154,7 @@ impl<'a> Iterator for Outputs<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(run) = self.rest.take() {
+        if let Some(run) = self.pending.take() {
             return Some(self.part_of_run(run));
         }
         if self.lists[0].is_empty() {
@@ -158,8 +175,8 @@ impl<'a> Iterator for Outputs<'a> {
 }
 
 impl Received {
-    /// How many entries at the head of `list` echo consecutive datagrams of one received train, unchanged in
-    /// length; 1 when it is anything else.
+    /// How many entries at the head of `list` echo consecutive datagrams of one received train in their full length.
+    /// For all other entries 1.
     #[inline]
     fn train_run(&self, list: &[pp_tx]) -> usize {
         let Some((first, more)) = list.split_first().filter(|(tx, more)| !more.is_empty() && is_echo(tx))
@@ -179,7 +196,7 @@ impl Received {
         1 + (first.rx + 1..).zip(more).zip(pieces).take_while(same).count()
     }
 
-    /// Received bytes on their way back: one datagram, or several of one train as the train they came in.
+    /// Sends received bytes back: one datagram of `message`, or several as a train, from number `place` on.
     #[inline(always)]
     fn echo(
         &self,
@@ -192,13 +209,16 @@ impl Received {
         let mut segment = 0;
         if answers.count > 1 {
             let (last, last_len) = message.piece(place + answers.count - 1);
-            (len, segment) = (last + last_len - offset, message.segment);
+            len = last + last_len - offset;
+            segment = message.segment;
         }
         let payload = self.ring.slice(offset, len);
-        let (at_ns, ecn) = (tx.at_ns, tx.ecn & 3);
+        let at_ns = tx.at_ns;
+        let ecn = tx.ecn & 3;
         if tx.flags == 0 {
-            // A received datagram is never longer than one that can be sent.
-            let (to, from) = (message.peer, message.reply_from);
+            // The length needs no check: no received datagram is longer than one that can be sent.
+            let to = message.peer;
+            let from = message.reply_from;
             return Ok(Output { answers, payload, to, from, at_ns, segment, ecn });
         }
         let (to, from) = route(tx, Some(message))?;
@@ -209,8 +229,9 @@ impl Received {
         Ok(Output { answers, payload, to, from, at_ns, segment, ecn })
     }
 
+    /// Checks an entry that stands for itself, and returns its output.
     fn check(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
-        // A flag of a later minor asks for something that would not be done.
+        // A flag of a later ABI minor asks for something that this host would not do.
         if tx.flags & !(TX_TO | TX_FROM) != 0 {
             return Err(OutputError::Bad);
         }
@@ -243,8 +264,8 @@ impl Received {
     }
 }
 
-/// What [`Received::check`] says of the entry `tx` that answers the only datagram, `message`, with one datagram to its
-/// sender; none for any other entry.
+/// The output that [`Received::check`] would give, if the entry `tx` answers the only presented datagram, `message`,
+/// with one datagram to its sender. None for any other entry.
 #[inline(always)]
 pub(super) fn only_answer<'a>(
     received: &'a Received,
@@ -263,27 +284,35 @@ pub(super) fn only_answer<'a>(
     } else {
         return None;
     };
-    let answers = Answers { first: 0, count: 1 };
-    let (to, from) = (message.peer, message.reply_from);
-    Some(Output { answers, payload, to, from, at_ns: tx.at_ns, segment: 0, ecn: tx.ecn & 3 })
+    Some(Output {
+        answers: Answers { first: 0, count: 1 },
+        payload,
+        to: message.peer,
+        from: message.reply_from,
+        at_ns: tx.at_ns,
+        segment: 0,
+        ecn: tx.ecn & 3,
+    })
 }
 
-/// Largest payload that can be sent to an address.
+/// Largest payload that can be sent to an address, bytes.
 #[inline]
 fn most(to: SocketAddr) -> usize {
     if to.is_ipv4() { MAX_V4 } else { MAX_V6 }
 }
 
-/// Largest UDP payload over IPv4: 65,535 less the IP and UDP headers.
+/// Largest UDP payload over IPv4, bytes: 65,535 less 20 of the IP header and 8 of the UDP header (RFC 791, RFC 768).
 const MAX_V4: usize = 65_507;
-/// Largest UDP payload over IPv6 without jumbograms.
+/// Largest UDP payload over IPv6 without jumbograms, bytes: 65,535 less 8 of the UDP header (RFC 8200).
 const MAX_V6: usize = 65_527;
-/// Whether an entry sends a received datagram back at once.
+
+/// Whether an entry sends a received datagram back to its sender, at once and unmarked.
 #[inline]
 pub(super) fn is_echo(tx: &pp_tx) -> bool {
     tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
 }
 
+/// Destination and source of an entry: its own, or those of the datagram it answers.
 #[inline]
 fn route(tx: &pp_tx, answered: Option<&Arrived>) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {
     let to = if tx.flags & TX_TO != 0 {

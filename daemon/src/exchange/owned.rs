@@ -1,23 +1,24 @@
-//! An output that outlives its call.
+//! A datagram that outlives the call in which it was queued.
 
-use super::{Answers, Output, ReplySource};
 use std::net::SocketAddr;
 
-/// A datagram in the host's own memory: it leaves later, whatever became of the handler that queued it.
+use super::{Answers, Output, ReplySource};
+
+/// A datagram in the host's own memory. It leaves later, even if the handler that queued it is gone by then.
 #[derive(Debug)]
 pub struct OwnedOutput {
     /// Destination.
     pub to: SocketAddr,
     /// Source; none lets the kernel choose.
     pub from: Option<ReplySource>,
-    /// ECN bits.
+    /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
 
 impl OwnedOutput {
-    /// Copies one datagram that a handler queued into `buffer`, whose memory is used again.
+    /// Copies an output that is one datagram into `buffer`, whose old content is lost.
     #[must_use]
     pub fn copy(output: &Output<'_>, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
@@ -25,7 +26,7 @@ impl OwnedOutput {
         Self { to: output.to, from: output.from, ecn: output.ecn, payload: buffer }
     }
 
-    /// As an output that answers nothing, to be sent now.
+    /// The datagram as an output that is sent now and answers no received datagram.
     #[must_use]
     pub fn as_output(&self) -> Output<'_> {
         Output {

@@ -1,24 +1,24 @@
-//! What kind of answers a handler queued.
+//! What kind of answers a handler queued: the simple kinds need less work.
 
 use super::output::{is_echo, only_answer};
 use super::received::Received;
 use super::send_queue::SendQueue;
 use super::{Answers, Arrived, Output, Outputs};
 
-/// The answers of a call. The first two kinds are what echoing handlers queue most; they say the same as
-/// [`super::Exchange::outputs`] would, with less work.
+/// The answers of a call, by kind. The first two kinds are what echoing handlers queue most. They give what
+/// [`super::Exchange::outputs`] would give, with less work.
 #[derive(Debug)]
 pub enum Queued<'a> {
-    /// One datagram was shown, and one answer to its sender may leave at once.
+    /// One datagram was presented, and a single answer to its sender leaves at once.
     One(Output<'a>),
-    /// Every datagram goes back as it came, at once.
+    /// All presented datagrams go back as they came, at once.
     Echo(Echoes<'a>),
-    /// Anything else.
+    /// The answers are of any other kind, or there are none.
     Mixed(Outputs<'a>),
 }
 
 impl<'a> Queued<'a> {
-    /// None for anything but the two simple kinds.
+    /// The answers in `queue`, if they are of a simple kind.
     #[inline(always)]
     pub(super) fn of(received: &'a Received, queue: &'a SendQueue) -> Option<Self> {
         let tx = queue.only()?;
@@ -37,12 +37,12 @@ impl<'a> Queued<'a> {
     }
 }
 
-/// A whole batch on its way back, message by message.
+/// The presented messages on their way back to their senders.
 #[derive(Clone, Copy, Debug)]
 pub struct Echoes<'a>(&'a Received);
 
 impl<'a> Echoes<'a> {
-    /// Each message as its own answer, in order.
+    /// Each message as an output that sends it back, in order.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = Output<'a>> {
         self.0.shown_messages().map(move |(message, first)| self.returned(message, first))

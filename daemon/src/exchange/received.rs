@@ -1,13 +1,15 @@
-//! What was received: the ring, and the descriptors that a handler is shown of it.
+//! The receiving half of an exchange: the ring, and the descriptors that a handler sees.
+
+use std::net::SocketAddr;
+use std::ptr;
+
+use polyport_abi::{
+    RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_dgram,
+};
 
 use super::address::to_pp_addr;
 use super::memory::Memory;
 use super::{Arrived, ExchangeLimits};
-use polyport_abi::{
-    RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_dgram,
-};
-use std::net::SocketAddr;
-use std::ptr;
 
 /// The receiving half of an exchange.
 #[derive(Debug)]
@@ -16,30 +18,36 @@ pub(super) struct Received {
     /// Descriptors, the first `shown` of them in use.
     pub(super) rx: Vec<pp_dgram>,
     pub(super) shown: usize,
-    /// Which message each datagram came in: the host's own books, since a handler may scribble over its
+    /// The message each datagram came in. The host keeps this to itself, because a handler may overwrite its
     /// descriptors.
     index: Vec<u16>,
     pub(super) messages: Vec<Arrived>,
-    /// The number of the first datagram of each message that is shown in this call.
+    /// Index of the first datagram of each message that is shown in this call.
     firsts: Vec<usize>,
-    /// The first message that is shown in this call, and the first that is left for the next.
+    /// Number of the first message that is shown in this call.
     from: usize,
+    /// Number of the first message that is left for the next call.
     to: usize,
-    /// Most datagrams of a call, but for a message that has more.
+    /// Most datagrams of a call, unless a single message has more.
     most: usize,
+    /// When the messages arrived, monotonic ns.
     now_ns: u64,
-    /// The address of the listener.
+    /// The address the listener is bound to.
     bound: pp_addr,
 }
 
-/// A received datagram in the host's own books.
+/// A received datagram as the host knows it, whatever the handler wrote to its descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rx<'a> {
+    /// Where its bytes begin in the ring, bytes.
     pub(super) offset: usize,
+    /// Its length, bytes.
     pub(super) len: usize,
-    /// The message it came in, its number, and which datagram of it this is.
+    /// The message it came in.
     pub(super) message: &'a Arrived,
+    /// Number of that message.
     pub(super) number: usize,
+    /// Which datagram of that message it is.
     pub(super) place: usize,
 }
 
@@ -60,11 +68,13 @@ impl Received {
         }
     }
 
-    /// Forgets all messages. What is pushed from now on arrived at `now_ns` at a listener bound to `bound`.
+    /// Forgets all messages. Those pushed from now on arrived at `now_ns` at a listener bound to `bound`.
     #[inline]
     pub(super) fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
-        (self.now_ns, self.bound) = (now_ns, to_pp_addr(bound));
-        (self.shown, self.to) = (0, 0);
+        self.now_ns = now_ns;
+        self.bound = to_pp_addr(bound);
+        self.shown = 0;
+        self.to = 0;
         self.messages.clear();
     }
 
@@ -74,7 +84,8 @@ impl Received {
         self.now_ns
     }
 
-    /// See [`super::Exchange::push`].
+    /// Adds a received message. Returns false if it has more datagrams than there are descriptors, or does not lie in
+    /// the ring.
     #[inline]
     pub(super) fn push(&mut self, mut a: Arrived) -> bool {
         let train = a.segment > 0 && a.segment < a.len;
@@ -90,11 +101,13 @@ impl Received {
         fits
     }
 
-    /// See [`super::Exchange::present`].
+    /// Describes the next messages to the handler. Returns how many datagrams they are; 0 when no message is left.
     #[inline]
     pub(super) fn present(&mut self) -> usize {
         self.firsts.clear();
-        (self.shown, self.from) = (0, self.to);
+        self.shown = 0;
+        self.from = self.to;
+        // A single datagram takes a short way, because most visits of a sparse listener find one.
         if let ([a], [dgram, ..], [number, ..], 0) =
             (&self.messages[..], &mut self.rx[..], &mut self.index[..], self.to)
             && a.segment == 0
@@ -102,13 +115,14 @@ impl Received {
             describe(dgram, a, self.ring.at(a.offset), self.now_ns, &self.bound);
             *number = 0;
             self.firsts.push(0);
-            (self.shown, self.to) = (1, 1);
+            self.shown = 1;
+            self.to = 1;
             return 1;
         }
         self.present_more()
     }
 
-    /// Shows more than one datagram: whole messages, as many as a call takes.
+    /// Describes as many complete messages as a call takes, at least one.
     fn present_more(&mut self) -> usize {
         while let Some(a) = self.messages.get(self.to) {
             let n = a.datagrams();
@@ -117,7 +131,8 @@ impl Received {
             }
             let free = self.rx.get_mut(self.shown..self.shown + n).unwrap_or_default();
             let own = self.index.get_mut(self.shown..self.shown + n).unwrap_or_default();
-            let (number, data) = (u16::try_from(self.to).unwrap_or(u16::MAX), self.ring.at(a.offset));
+            let number = u16::try_from(self.to).unwrap_or(u16::MAX);
+            let data = self.ring.at(a.offset);
             if let ([one], [own]) = (&mut *free, &mut *own) {
                 describe(one, a, data, self.now_ns, &self.bound);
                 *own = number;
@@ -132,7 +147,7 @@ impl Received {
         self.shown
     }
 
-    /// The messages that are shown in this call, each with the number of its first datagram.
+    /// The messages that are shown in this call, each with the index of its first datagram.
     #[inline]
     pub(super) fn shown_messages(&self) -> impl Iterator<Item = (&Arrived, usize)> {
         let messages = self.messages.get(self.from..self.to).unwrap_or_default();
@@ -145,7 +160,7 @@ impl Received {
         self.messages.get(self.from)
     }
 
-    /// A datagram the handler has been shown.
+    /// A datagram that is shown in this call; none if there is no such index.
     #[inline]
     pub(super) fn datagram(&self, index: usize) -> Option<Rx<'_>> {
         let number = usize::from(*self.index.get(..self.shown)?.get(index)?);
@@ -155,18 +170,19 @@ impl Received {
         Some(Rx { offset, len, message, number, place })
     }
 
-    /// Whether the handler dropped that datagram on purpose.
+    /// Whether the handler dropped a datagram on purpose.
     pub(super) fn is_discarded(&self, index: usize) -> bool {
         self.rx.get(index).is_some_and(|d| d.verdict == VERDICT_DISCARD)
     }
 }
 
-/// Fills in the descriptors of a train: those of its datagrams differ in where the bytes are.
+/// Fills in the descriptors of a train. They differ in the address of their bytes, and the last in its length.
 fn cut(train: &mut [pp_dgram], a: &Arrived, mut data: *mut u8, now_ns: u64, bound: &pp_addr) {
     let Some((first, more)) = train.split_first_mut() else { return };
     describe(first, a, data, now_ns, bound);
-    (first.len, first.cap) = (narrow(a.segment), narrow(a.segment));
-    // Whole copies with one field changed: in bulk, what a datagram costs here is counted in instructions.
+    first.len = narrow(a.segment);
+    first.cap = narrow(a.segment);
+    // To copy a descriptor and change one field takes fewer instructions than to fill in every field.
     let head = *first;
     for dgram in &mut *more {
         data = data.wrapping_add(a.segment);
@@ -175,7 +191,8 @@ fn cut(train: &mut [pp_dgram], a: &Arrived, mut data: *mut u8, now_ns: u64, boun
     }
     if let Some(last) = more.last_mut() {
         let len = narrow(a.len - (a.datagrams() - 1) * a.segment);
-        (last.len, last.cap) = (len, len);
+        last.len = len;
+        last.cap = len;
     }
 }
 
@@ -185,19 +202,26 @@ fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound
     let multicast = if a.flags.multicast { RX_MULTICAST } else { 0 };
     let broadcast = if a.flags.broadcast { RX_BROADCAST } else { 0 };
     let has_local = if a.destination.is_some() { RX_HAS_LOCAL } else { 0 };
-    (dgram.data, dgram.len, dgram.cap) = (data, narrow(a.len), narrow(a.cap));
+    dgram.data = data;
+    dgram.len = narrow(a.len);
+    dgram.cap = narrow(a.cap);
     dgram.peer = to_pp_addr(a.peer);
     dgram.local = a.destination.map_or(*bound, |ip| to_pp_addr(SocketAddr::new(ip, bound.port)));
-    (dgram.rx_ns, dgram.ifindex, dgram.ecn) = (now_ns, a.ifindex, a.ecn);
-    (dgram.flags, dgram.hop_limit) = (multicast | broadcast | has_local, a.hop_limit);
-    (dgram.verdict, dgram.reserved) = (VERDICT_NONE, [0; 2]);
+    dgram.rx_ns = now_ns;
+    dgram.ifindex = a.ifindex;
+    dgram.ecn = a.ecn;
+    dgram.flags = multicast | broadcast | has_local;
+    dgram.hop_limit = a.hop_limit;
+    dgram.verdict = VERDICT_NONE;
+    dgram.reserved = [0; 2];
 }
 
-/// Offsets and lengths within the ring, which is far smaller than 4 GiB.
+/// Converts an offset, a length or a count of the shared memory, which is far smaller than 4 GiB.
 pub(super) fn narrow(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+/// No address: family 0.
 pub(super) const NO_ADDR: pp_addr = pp_addr { ip: [0; 16], port: 0, family: 0, reserved: 0, scope: 0 };
 
 const EMPTY_RX: pp_dgram = pp_dgram {

@@ -1,11 +1,13 @@
-//! Entries that stand for several datagrams, and the short way for one: both are what single entries are.
+//! Tests of entries that cover several datagrams, and of the shortcuts: both must give what single entries give.
+
+use std::ptr;
+
+use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
 
 use super::tests::{BOUND, SMALL, arrived, echo, set};
 use super::*;
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
-use std::ptr;
 
-/// A datagram, a train of three, two datagrams: numbers 0, 1 to 3, 4 and 5.
+/// An exchange with a datagram, a train of three, and two datagrams: indexes 0, 1 to 3, 4 and 5.
 fn exchange() -> Exchange {
     let mut e = Exchange::new(ExchangeLimits { rx: 16, tx: 16, tx_total: 32, present: 16, ..SMALL });
     e.ring_mut().iter_mut().zip((0..=255).cycle()).for_each(|(byte, n)| *byte = n);
@@ -17,7 +19,7 @@ fn exchange() -> Exchange {
     e
 }
 
-/// First answered, how many, bytes, size of a segment.
+/// The shape of each output: index of the first datagram it answers, how many it answers, its bytes, its segment size.
 fn outputs(e: &Exchange) -> Vec<Result<(usize, usize, usize, usize), OutputError>> {
     let shape = |o: Output<'_>| (o.answers.first, o.answers.count, o.payload.len(), o.segment);
     e.outputs().map(|output| output.map(shape)).collect()
@@ -90,7 +92,7 @@ fn runs_stand_for_no_more_than_a_call_may_queue() {
     let mut e = exchange();
     e.limits.tx_total = 1;
     set(&mut e, &vec![pp_tx { run: 5, ..echo(0, 4) }; 12]);
-    // Ten runs of six are 60 of 64.
+    // Ten runs of six datagrams are 60 of the 64 allowed, so an eleventh does not fit.
     let all = outputs(&e);
     assert_eq!((all.len(), all.iter().filter(|o| o.is_ok()).count()), (10 * 4 + 2, 10 * 4));
 }

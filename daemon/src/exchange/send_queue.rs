@@ -1,21 +1,26 @@
-//! What a handler queues: the send ring, the arena, and what earlier flushes of the same call parked.
+//! The sending half of an exchange: the send ring, the arena, and the entries that earlier flushes of a call parked.
+
+use std::ptr;
+
+use polyport_abi::{NO_RX, pp_batch, pp_tx};
 
 use super::ExchangeLimits;
 use super::memory::Memory;
 use super::received::{NO_ADDR, narrow};
-use polyport_abi::{NO_RX, pp_batch, pp_tx};
-use std::ptr;
 
 /// The sending half of an exchange.
 #[derive(Debug)]
 pub(super) struct SendQueue {
+    /// The send ring, its first `tx_len` entries in use.
     pub(super) tx: Vec<pp_tx>,
     pub(super) tx_len: usize,
+    /// Entries that flushes of this call moved out of the ring, in order.
     parked: Vec<pp_tx>,
+    /// The chunks made so far; one more is made when a call needs it.
     arena: Vec<Memory>,
-    /// The chunk of the arena that is lent out.
+    /// Number of the chunk that is lent to the handler.
     arena_at: usize,
-    /// Datagrams the handler found no room for.
+    /// Datagrams that the handler had no room to queue.
     refused: u32,
     limits: ExchangeLimits,
 }
@@ -33,7 +38,7 @@ impl SendQueue {
         }
     }
 
-    /// Forgets everything.
+    /// Forgets the entries of the last call.
     #[inline]
     pub(super) fn clear(&mut self) {
         self.tx_len = 0;
@@ -42,19 +47,20 @@ impl SendQueue {
         self.refused = 0;
     }
 
-    /// What `flush` parked, then the ring.
+    /// The entries that `flush` parked, then those in the ring.
     #[inline]
     pub(super) fn lists(&self) -> [&[pp_tx]; 2] {
         [&self.parked, self.tx.get(..self.tx_len).unwrap_or_default()]
     }
 
-    /// The entry, if exactly one was queued and nothing was refused.
+    /// The entry, if the handler queued exactly one and had room for all its answers.
     #[inline(always)]
     pub(super) fn only(&self) -> Option<&pp_tx> {
         let alone = self.tx_len == 1 && self.parked.is_empty() && self.refused == 0;
         self.tx.first().filter(|_| alone)
     }
 
+    /// Datagrams that the handler had no room to queue.
     pub(super) fn refused(&self) -> u32 {
         self.refused
     }
@@ -62,20 +68,23 @@ impl SendQueue {
     /// Fills in the sending half of a batch that is lent to a handler.
     #[inline]
     pub(super) fn lend(&mut self, batch: &mut pp_batch) {
-        (batch.tx, batch.tx_len, batch.tx_cap) = (self.tx.as_mut_ptr(), 0, narrow(self.room()));
+        batch.tx = self.tx.as_mut_ptr();
+        batch.tx_len = 0;
+        batch.tx_cap = narrow(self.room());
         batch.arena = self.arena.first().map_or(ptr::null_mut(), |m| m.at(0));
-        (batch.arena_len, batch.arena_cap, batch.refused) = (0, narrow(self.limits.arena), 0);
+        batch.arena_len = 0;
+        batch.arena_cap = narrow(self.limits.arena);
+        batch.refused = 0;
     }
 
-    /// Takes back what the handler wrote.
+    /// Takes over what the handler wrote to its batch, and bounds it.
     #[inline]
     pub(super) fn take_back(&mut self, batch: &pp_batch) {
         self.tx_len = (batch.tx_len as usize).min(self.room());
         self.refused = batch.refused;
     }
 
-    /// The host's side of `flush`: parks what is queued and hands out the next chunk. False when the call
-    /// has used up its share.
+    /// Parks the queued entries and hands out the next arena chunk. Returns false when the call has used up its share.
     pub(super) fn park(&mut self, batch: &mut pp_batch) -> bool {
         let queued = (batch.tx_len as usize).min(self.room());
         let last_chunk = batch.arena_len > 0 && self.arena_at + 1 == self.limits.arena_chunks;
@@ -96,12 +105,13 @@ impl SendQueue {
         true
     }
 
-    /// Entries that `tx` may take until the next flush: the share of the call bounds the last round.
+    /// Entries that the ring may take until the next flush: all of it, or what is left of the share of the call.
     fn room(&self) -> usize {
         self.tx.len().min(self.limits.tx_total.saturating_sub(self.parked.len()))
     }
 }
 
+/// An entry that sends nothing and answers no datagram.
 pub(super) const EMPTY_TX: pp_tx = pp_tx {
     data: ptr::null(),
     len: 0,

@@ -1,12 +1,14 @@
-//! The memory of a call, seen from the host's side; the handler's side is played by raw entries.
+//! Tests of the shared memory from the host's side. The tests write the entries that a handler would write.
 #![expect(unsafe_code, reason = "plays a handler, which writes through pointers")]
+
+use std::net::IpAddr;
+use std::ptr;
+
+use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_batch, pp_tx};
 
 use super::address::{from_pp_addr, to_pp_addr};
 use super::send_queue::EMPTY_TX;
 use super::*;
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_batch, pp_tx};
-use std::net::IpAddr;
-use std::ptr;
 
 pub(super) const SMALL: ExchangeLimits = ExchangeLimits {
     slots: 4,
@@ -152,14 +154,14 @@ fn retain_drops_messages_before_they_are_presented() {
 }
 
 #[test]
-fn messages_are_presented_in_portions_and_no_train_is_torn() {
+fn messages_are_presented_in_batches_and_no_train_is_torn() {
     let mut e = Exchange::new(ExchangeLimits { present: 3, ..SMALL });
     let train = Arrived { segment: 3, cap: 64, ..arrived(80, 12) };
     for a in [arrived(0, 1), arrived(0, 1), train, arrived(0, 1), arrived(0, 1)] {
         assert!(e.push(a));
     }
-    let portions: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
-    assert_eq!(portions, [2, 4, 2]);
+    let batches: Vec<_> = std::iter::from_fn(|| Some(e.present()).filter(|n| *n > 0)).collect();
+    assert_eq!(batches, [2, 4, 2]);
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn a_datagram_was_sent_to_the_port_of_the_listener() {
 
 #[test]
 fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
-    // More rounds than arena chunks: entries that lie in the ring use none of them.
+    // There are more rounds than arena chunks: entries that lie in the ring need no chunk.
     for tx_total in 1..12 {
         let mut e = Exchange::new(ExchangeLimits { tx_total, ..SMALL });
         assert!(e.push(arrived(0, 1)));
@@ -218,7 +220,7 @@ fn the_share_of_a_call_holds_flushes_included_and_needs_no_arena() {
     }
 }
 
-/// A handler that fills both entries and flushes, three times; the third flush finds the share used up.
+/// Plays a handler that fills both entries and flushes, three times. The third flush finds the share used up.
 fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
     let mut flushes = Vec::new();
     e.lend(batch, |b, shared| {

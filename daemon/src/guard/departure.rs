@@ -1,8 +1,9 @@
-//! What may leave because of a handler.
+//! Whether a datagram of a handler leaves.
+
+use std::net::{IpAddr, SocketAddr};
 
 use super::OwnAddresses;
 use crate::metrics::DropReason;
-use std::net::{IpAddr, SocketAddr};
 
 /// A datagram on its way out.
 #[derive(Clone, Copy, Debug)]
@@ -11,17 +12,18 @@ pub struct Departure {
     pub local: SocketAddr,
     /// Destination.
     pub to: SocketAddr,
-    /// The address it leaves from, where that is known.
+    /// The address it leaves from; none if the kernel chooses.
     pub from: Option<IpAddr>,
-    /// It answers a datagram. What answers none is sent by the handler's own will, and may go to another listener.
+    /// Whether it answers a received datagram. A handler may send other datagrams to our own listeners, because these
+    /// do not make a loop of replies.
     pub is_answer: bool,
 }
 
-/// Decides whether it leaves.
+/// Decides whether a datagram leaves.
 ///
 /// # Errors
-/// The reason to drop it: it would come back to us, or the kernel would refuse it anyway, which is told here without
-/// the call.
+/// The reason to drop it: a reply would come back to one of our own listeners, or the kernel would refuse the
+/// destination anyway, so the call is saved.
 #[inline]
 pub fn depart(own: &OwnAddresses, departure: &Departure) -> Result<(), DropReason> {
     if departure.is_answer && own.contains(departure.to, departure.from) {

@@ -1,14 +1,14 @@
-//! Replies to ourselves: two handlers that answer each other never stop, and one forged datagram is enough to
-//! start them (R29, invariant I6).
+//! Replies to our own listeners: two handlers that answer each other never stop, and one datagram with a forged source
+//! is enough to start them (R29, invariant I6).
 
 use std::net::{IpAddr, SocketAddr};
 
 /// The addresses the daemon's own listeners are bound to.
 #[derive(Debug)]
 pub struct OwnAddresses {
-    /// One bit a port: nearly every reply goes to a port that is none of ours, and that is seen here.
+    /// One bit for each port that is bound. Nearly every reply goes to a port without its bit, and needs no other look.
     ports: Vec<u64>,
-    /// In order, each with how many listeners share it.
+    /// Port and address in order, each with the number of listeners that share them.
     bound: Vec<(u16, IpAddr, u16)>,
 }
 
@@ -19,24 +19,28 @@ impl Default for OwnAddresses {
 }
 
 impl OwnAddresses {
-    /// Makes room for so many listeners.
+    /// Makes room for so many more listeners.
     pub fn reserve(&mut self, listeners: usize) {
         self.bound.reserve_exact(listeners);
     }
 
-    /// A listener is bound to `local`.
+    /// Notes that a listener is bound to `local`.
     pub fn add(&mut self, local: SocketAddr) {
         let (word, bit) = place(local.port());
         if let Some(word) = self.ports.get_mut(word) {
             *word |= bit;
         }
         match self.find(local.port(), local.ip()) {
-            Ok(at) => self.bound.get_mut(at).into_iter().for_each(|(.., shared)| *shared += 1),
+            Ok(at) => {
+                if let Some((.., shared)) = self.bound.get_mut(at) {
+                    *shared += 1;
+                }
+            }
             Err(at) => self.bound.insert(at, (local.port(), local.ip(), 1)),
         }
     }
 
-    /// A listener is not bound to `local` any more.
+    /// Notes that a listener is not bound to `local` any more.
     pub fn remove(&mut self, local: SocketAddr) {
         let Ok(at) = self.find(local.port(), local.ip()) else { return };
         let Some((.., shared)) = self.bound.get_mut(at) else { return };
@@ -53,9 +57,9 @@ impl OwnAddresses {
         }
     }
 
-    /// Whether a datagram to `to` would come back to one of the listeners: its exact address, or a loopback
-    /// address and a listener that is bound to every address. `asked` is the local address the reply leaves
-    /// from, which is ours as well.
+    /// Whether a datagram to `to` would come back to one of the listeners. That is so if a listener is bound to just
+    /// this address. It is also so if a listener is bound to every address, and `to` is a loopback address or equals
+    /// `asked`, the local address that the reply leaves from.
     #[inline]
     #[must_use]
     pub fn contains(&self, to: SocketAddr, asked: Option<IpAddr>) -> bool {
@@ -74,12 +78,13 @@ impl OwnAddresses {
         is_bound(to.ip()) || (here && is_bound(unspecified))
     }
 
-    /// Where an address is in the list, or would have to be.
+    /// Where an address is in the list; the error is the place where it belongs.
     fn find(&self, port: u16, ip: IpAddr) -> Result<usize, usize> {
         self.bound.binary_search_by(|entry| (entry.0, entry.1).cmp(&(port, ip)))
     }
 }
 
+/// The word of a port in the set of ports, and its bit there.
 fn place(port: u16) -> (usize, u64) {
     (usize::from(port / 64), 1 << (port % 64))
 }

@@ -1,9 +1,10 @@
-//! Who may talk to a listener, and what may leave because of a handler. Pure decisions over addresses.
+//! Which datagrams reach a handler, and which leave because of one. The guard decides by addresses alone: it has no I/O
+//! and no clock.
 //!
 //! ```text
-//! source     the admission of a datagram by its source
-//! departure  what may leave
-//! loops      the addresses of our own listeners
+//! source     whether a received datagram reaches the handler
+//! departure  whether a datagram of a handler leaves
+//! loops      the addresses of our own listeners, which no reply may go to
 //! ```
 
 mod departure;

@@ -1,13 +1,14 @@
-//! The admission of a datagram by its source.
+//! Whether a received datagram reaches the handler, by its source.
+
+use std::net::SocketAddr;
 
 use crate::metrics::DropReason;
-use std::net::SocketAddr;
 
 /// Decides whether a datagram from `peer` reaches the handler.
 ///
 /// # Errors
-/// The reason to drop it. Source port 0 (RFC 768: "no reply is expected") cannot be answered, and is what a
-/// forger sends who wants an error storm (R22).
+/// The reason to drop it. A datagram with source port 0 cannot be answered (RFC 768: 0 stands for no port), and forged
+/// ones could provoke a storm of send errors (R22).
 #[inline]
 pub fn admit(peer: SocketAddr) -> Result<(), DropReason> {
     if peer.port() == 0 { Err(DropReason::SourcePortZero) } else { Ok(()) }

@@ -1,37 +1,38 @@
-//! What one listener counted, and the two equations that must hold.
+//! The counters of a listener, and the two equations that must hold for them.
 
-use super::{DropReason, Stage};
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Counts of one listener since it was bound. Plain numbers: one thread owns them. Those of every datagram
-/// come first, in one cache line.
+use super::{DropReason, Stage};
+
+/// The counts of one listener since it was bound. They are plain numbers, because one thread owns them. The counts of
+/// every datagram come first, in one cache line.
 ///
-/// The closing report of the daemon shows the equations, and what else went wrong. The simulation compares what it can
-/// count itself, datagrams, bytes and errors, with its own books after every turn; some have no other reader.
+/// The closing report of the daemon shows the equations and what went wrong. The simulation counts datagrams, bytes and
+/// errors itself and compares after every turn; some counts have no other reader.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Datagrams taken from the socket.
     pub received: u64,
-    /// Their payload bytes, of a truncated one those that were taken. Read by the simulation.
+    /// Payload bytes taken from the socket; of a truncated datagram only those that were taken. Read by the simulation.
     pub received_bytes: u64,
     /// Received datagrams that at least one valid send entry answers.
     pub replied: u64,
-    /// Received datagrams the handler took without an answer.
+    /// Received datagrams that the handler took without an answer.
     pub consumed: u64,
-    /// Datagrams the handler queued for sending.
+    /// Datagrams that the handler queued for sending.
     pub queued: u64,
     /// Datagrams handed to the kernel.
     pub sent: u64,
-    /// Their payload bytes. Read by the simulation.
+    /// Payload bytes handed to the kernel. Read by the simulation.
     pub sent_bytes: u64,
-    /// Segmented messages the kernel refused; their datagrams were sent one by one. Read by the simulation.
+    /// Segmented messages that the kernel refused. Their datagrams were sent one by one. Read by the simulation.
     pub segments_refused: u64,
-    /// Receive calls that failed with an error worth counting. Read by the simulation.
+    /// Receive calls that failed with an error other than `EAGAIN`. Read by the simulation.
     pub receive_errors: u64,
-    /// Datagrams the kernel dropped before anybody could take them: the receive queue was full, or a checksum
-    /// was wrong. Sampled, not part of the equations. In the closing report.
+    /// Datagrams that the kernel dropped before the loop could take them: the receive queue was full, or a checksum was
+    /// wrong. Sampled, not part of the equations. In the closing report.
     pub kernel_drops: u64,
     /// Handler calls that broke the handler. In the closing report.
     pub faults: u64,
@@ -39,7 +40,7 @@ pub struct Counters {
     pub handler_errors: u64,
     /// Handler calls that took longer than `slow_batch`. In the closing report.
     pub slow_calls: u64,
-    /// Timers a handler asked for beyond its limit. The first is logged.
+    /// Timers that were refused because the handler had too many armed. The first is logged.
     pub timers_refused: u64,
     /// Handlers created after the first one. In the closing report.
     pub restarts: u64,
@@ -59,19 +60,19 @@ impl Counters {
         }
     }
 
-    /// How often `reason` struck.
+    /// Datagrams that were dropped for `reason`.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// All drops of a stage.
+    /// Datagrams that were dropped in a stage, for any reason.
     #[must_use]
     pub fn dropped_in(&self, stage: Stage) -> u64 {
         DropReason::ALL.iter().filter(|r| r.stage() == stage).map(|r| self.dropped(*r)).sum()
     }
 
-    /// The conservation equations (invariant I1), given the datagrams that still wait to be sent.
+    /// The conservation equations (invariant I1). `waiting` is how many datagrams still wait to be sent.
     #[must_use]
     pub fn conservation(&self, waiting: u64) -> Conservation {
         Conservation { counters: *self, waiting }
@@ -101,8 +102,8 @@ impl AddAssign<&Self> for Counters {
     }
 }
 
-/// I1 as an equation that prints itself: every datagram that came in, and every one a handler gave out, is
-/// accounted for.
+/// The conservation equations of one listener (invariant I1): every datagram that came in, and every datagram that a
+/// handler queued, has an outcome. Prints itself with the numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Conservation {
     counters: Counters,
@@ -143,6 +144,7 @@ impl fmt::Display for Conservation {
     }
 }
 
+/// Writes the reasons of the drops of a stage in parentheses, if there are any.
 fn reasons(f: &mut fmt::Formatter<'_>, counters: &Counters, stage: Stage) -> fmt::Result {
     let mut first = true;
     for reason in DropReason::ALL.iter().filter(|r| r.stage() == stage) {

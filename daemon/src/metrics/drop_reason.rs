@@ -1,19 +1,19 @@
-//! Why a datagram went nowhere: one enum for counters, logs, reports and tests.
+//! Why a datagram was dropped: one enum for counters, logs, reports and tests.
 
 use std::fmt;
 
-/// Where a datagram is lost: on its way to the handler, or on its way out.
+/// Where a datagram is dropped: on its way in, or on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// A received datagram that got no answer; part of invariant I1.
+    /// A received datagram is dropped before or by the handler.
     Receive,
-    /// A datagram a handler wanted to send.
+    /// A datagram that a handler queued is dropped.
     Send,
 }
 
 macro_rules! reasons {
     ($($variant:ident, $stage:ident, $name:literal, $text:literal;)*) => {
-        /// The reason of a drop. Each has a counter of its own in [`super::Counters`].
+        /// Why a datagram is dropped. Each reason has a counter of its own in [`super::Counters`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum DropReason {
@@ -23,22 +23,22 @@ macro_rules! reasons {
         impl DropReason {
             /// Every reason, in the order of the counters.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-            /// How many there are.
+            /// Number of reasons.
             pub const COUNT: usize = Self::ALL.len();
 
-            /// Stable `snake_case` name, for metrics and scripts.
+            /// The name of the reason for metrics and scripts, in `snake_case`. It does not change between versions.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// A sentence for people.
+            /// The reason in words, for people.
             #[must_use]
             pub fn text(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// Where it happens.
+            /// The stage at which datagrams are dropped for this reason.
             #[must_use]
             pub fn stage(self) -> Stage {
                 match self { $(Self::$variant => Stage::$stage,)* }

@@ -1,4 +1,4 @@
-//! Counters, the reasons of drops, and the conservation check. A leaf: knows nothing of sockets or plugins.
+//! Counters, the reasons of drops, and the check that nothing is lost. This module uses no other module of the daemon.
 
 mod counters;
 mod drop_reason;

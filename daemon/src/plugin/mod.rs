@@ -1,12 +1,12 @@
-//! The plugin boundary: find a library, check it before it runs, load it, and call its instances.
+//! The plugin boundary: finds a library, checks it before any of its code runs, loads it, and calls its instances.
 //!
 //! ```text
-//! find   a name -> a file whose identity was read from its bytes, staged; nothing has run yet (I8)
-//! load   the staged file -> Plugin, with the options it declares
+//! find   a name -> a private copy of the file, after its identity was read from its bytes; nothing has run yet (I8)
+//! load   the private copy -> Plugin, with the options it declares
 //! call   Plugin + checked options -> instances, and the calls in both directions
 //! ```
 //!
-//! What both sides of a call look at is [`crate::exchange`]. The contract is written in `plugins/ABI.md`.
+//! The memory that both sides of a call share is [`crate::exchange`]. `plugins/ABI.md` is the contract.
 
 mod call;
 mod find;

@@ -1,4 +1,8 @@
-//! The reactor: a value with one owner thread, and what a visit works with.
+//! The reactor, a value with one owner thread, and what a visit works with.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use slab::Slab;
 
 use super::due::{Delayed, ReadyList, Timers};
 use super::io::{Event, Io, Now, Token, nanos};
@@ -10,15 +14,12 @@ use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::OwnAddresses;
 use crate::limits::Limits;
 use crate::plugin::TimerRequest;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use slab::Slab;
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]
 pub struct Reactor<I: Io> {
     pub(super) listeners: Slab<Listener<I::Socket>>,
-    /// Of the listener that was added last.
+    /// Generation of the listener that was added last.
     pub(super) generation: u32,
     pub(super) ready: ReadyList,
     pub(super) sampler: Sampler,
@@ -34,36 +35,40 @@ pub(super) struct Core<I> {
     pub(super) shortcuts: Shortcuts,
     pub(super) timers: Timers,
     pub(super) delayed: Delayed,
-    /// Where no reply may go.
+    /// The addresses of the listeners, to which no reply may go.
     pub(super) own: OwnAddresses,
-    /// Bytes of all backlogs.
+    /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
+    /// The time of the current turn.
     pub(super) now: Now,
-    /// Feeds every handler.
+    /// The seed from which the seed of every handler is made.
     pub(super) seed: u64,
+    /// Randomness of the loop itself: the jitter of restarts.
     pub(super) rng: StdRng,
+    /// Memory for the timer calls of one handler call, used again by the next.
     pub(super) timer_requests: Vec<TimerRequest>,
-    /// A handler broke whose listener says `on_fault = "exit"`.
+    /// A handler broke, and its listener has `on_fault = "exit"`.
     pub(super) fatal: bool,
     pub(super) slow: SlowWatch,
     pub(super) waiting: Waiting,
+    /// Memory for the events of one turn, used again by the next.
     pub(super) events: Vec<Event>,
 }
 
-/// Ways of the loop that only save time: with any of them left out it does the same. Tests compare the two, and
-/// benchmarks measure what each is worth.
+/// Shortcuts of the loop, which only save time: without them the loop does the same. Tests compare the two, and
+/// benchmarks measure what each shortcut is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortcuts {
-    /// The one answer to one datagram is settled and sent without lists.
+    /// A single answer to a single datagram is settled and sent without lists.
     pub one: bool,
-    /// A whole batch that goes back is settled without looking at entries one by one.
+    /// A batch that goes back as it came is settled without a look at each entry.
     pub echo: bool,
-    /// The memory of the next visits is fetched while one waits for the kernel.
+    /// The memory of the next visits is prefetched while a visit waits for the kernel.
     pub prefetch: bool,
 }
 
 impl Shortcuts {
-    /// The long way everywhere.
+    /// No shortcut at all.
     pub const NONE: Self = Self { one: false, echo: false, prefetch: false };
 }
 
@@ -106,46 +111,52 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Bytes of a listener's slot; what a listener takes beyond is its handler and what the host knows of that.
+    /// Bytes of a listener's slot. A listener takes more memory for its handler and the host's record of it.
     pub const SLOT_BYTES: usize = size_of::<Listener<I::Socket>>();
 
-    /// Makes room for so many listeners: growing on the way would leave gaps.
+    /// Makes room for so many listeners at once. Growing step by step would leave gaps in the heap.
     pub fn reserve(&mut self, listeners: usize) {
         self.listeners.reserve_exact(listeners);
         self.core.own.reserve(listeners);
         self.sampler.reserve(listeners);
     }
 
-    /// Takes or leaves the ways that only save time; all are taken unless this says otherwise.
+    /// Chooses the shortcuts that the loop takes; without this call it takes all.
     pub fn set_shortcuts(&mut self, shortcuts: Shortcuts) {
         self.core.shortcuts = shortcuts;
     }
 
-    /// The socket of a listener.
+    /// The socket of a listener; none if the listener was removed.
     #[must_use]
     pub fn socket(&self, token: Token) -> Option<&I::Socket> {
         let listener = self.listeners.get(token.index as usize)?;
         (listener.token == token).then_some(&listener.socket)
     }
 
-    /// The I/O, for tests that play the world.
+    /// Gives a listener another tag; none if there is no such listener.
+    pub fn set_tag(&mut self, token: Token, tag: u64) -> Option<()> {
+        let listener = self.listeners.get_mut(token.index as usize)?;
+        (listener.token == token).then(|| listener.tag = tag)
+    }
+
+    /// The I/O of the reactor, for tests that simulate the network.
     pub fn io_mut(&mut self) -> &mut I {
         &mut self.core.io
     }
 
-    /// What every listener counted.
+    /// A report of every listener: what it has counted so far.
     pub fn reports(&self) -> impl Iterator<Item = ListenerReport<'_>> {
         self.listeners.iter().map(|(_, listener)| listener.report())
     }
 
-    /// I1 for every listener.
+    /// Whether the conservation equations (invariant I1) hold for every listener.
     pub(super) fn conserves(&self) -> bool {
         self.listeners.iter().all(|(_, l)| l.counters.conservation(l.waiting()).holds())
     }
 }
 
 impl<I: Io> Core<I> {
-    /// The sending half.
+    /// The part of the core that sending needs.
     #[inline]
     pub(super) fn transmitter(&mut self) -> Transmitter<'_, I> {
         let Self { io, limits, backlog_bytes, now, .. } = self;

@@ -1,46 +1,47 @@
-//! What each errno of a socket call means for the loop: one table, one decision a line. None of them ends
-//! the process. `EINTR` and `ENOSYS` are settled in `polyport-net`.
+//! What each errno of a socket call means for the loop: one table, with one decision in each line. No errno ends the
+//! process. `polyport-net` repeats calls after `EINTR`, and has other calls where the system gives `ENOSYS`.
+
+use std::io;
 
 use crate::metrics::DropReason;
-use std::io;
 
 /// What to do after a failed receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnReceive {
-    /// Nothing waits; an event will come.
+    /// End the visit: no datagram waits, and an event will tell when one does.
     Drained,
-    /// An error was taken from the socket; try again, a bounded number of times.
+    /// Try again, a bounded number of times: the call has taken an error from the socket.
     Again,
-    /// Leave the listener on the ready list for the next turn.
-    Later,
-    /// The socket is unusable: our own bug.
+    /// Stop watching the socket for 10 ms, and visit the listener then.
+    Pause,
+    /// Close the listener: the descriptor is invalid, which is a bug of the daemon.
     Broken,
 }
 
-/// What to do after a failed send, with its first message.
+/// What to do after a failed send with its first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnSend {
-    /// Keep the messages and wait for room.
+    /// Keep the messages and wait for room in the socket.
     Backlog,
-    /// Drop this one, go on with the next.
+    /// Drop this message, and go on with the next.
     Drop(DropReason),
-    /// The socket is unusable: our own bug.
+    /// Close the listener: the descriptor is invalid, which is a bug of the daemon.
     Broken,
 }
 
-/// The decision for a receive.
+/// Decides what a visit does after a receive failed with `error` (`recvmsg(2)`, `udp(7)`, `ip(7)`).
 pub(super) fn on_receive(error: &io::Error) -> OnReceive {
     match error.raw_os_error().unwrap_or(0) {
         libc::EAGAIN => OnReceive::Drained,
-        libc::ENOBUFS | libc::ENOMEM => OnReceive::Later,
+        libc::ENOBUFS | libc::ENOMEM => OnReceive::Pause,
         libc::EBADF | libc::ENOTSOCK => OnReceive::Broken,
-        // ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN, ENONET, EPROTO and whatever else an
-        // ICMP message turns into: reported once, about some earlier datagram.
+        // An ICMP message about an earlier datagram turns into ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN,
+        // ENETDOWN, ENONET, EPROTO and others. The kernel reports each once.
         _ => OnReceive::Again,
     }
 }
 
-/// The decision for a send.
+/// Decides what becomes of the first message after a send failed with `error` (`sendmsg(2)`, `udp(7)`, `ip(7)`).
 pub(super) fn on_send(error: &io::Error) -> OnSend {
     match error.raw_os_error().unwrap_or(0) {
         libc::EAGAIN => OnSend::Backlog,
@@ -50,7 +51,7 @@ pub(super) fn on_send(error: &io::Error) -> OnSend {
         }
         libc::EPERM | libc::EACCES => OnSend::Drop(DropReason::Forbidden),
         libc::EMSGSIZE => OnSend::Drop(DropReason::TooBig),
-        // Port 0, a source address that is gone, a blackhole route: this message's fault, not the socket's.
+        // Port 0, a source address that is gone, a blackhole route: the message is at fault, not the socket.
         libc::EINVAL => OnSend::Drop(DropReason::Invalid),
         libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO => OnSend::Drop(DropReason::AddressGone),
         libc::EAFNOSUPPORT | libc::EDESTADDRREQ => OnSend::Drop(DropReason::NoDestination),
@@ -60,9 +61,10 @@ pub(super) fn on_send(error: &io::Error) -> OnSend {
     }
 }
 
-/// Whether a failed send of a segmented message says something about segmenting: then its datagrams are sent
-/// one by one. `EIO`: the device has no checksum offload. `EMSGSIZE`: a segment is larger than the path's MTU.
-/// `EINVAL`: also what older kernels say to that, and to a source address that is gone.
+/// Whether a segmented message may have failed because it is segmented. If so, its datagrams are sent one by one.
+///
+/// `EIO` says that the device has no checksum offload, `EMSGSIZE` that a segment is larger than the path's MTU. Older
+/// kernels give `EINVAL` for the latter, and all give it for a source address that is gone.
 pub(super) fn refuses_segments(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -84,7 +86,7 @@ mod tests {
         }
     }
 
-    /// The table a second time, so that no line of it changes unseen: errnos of `sendmsg(2)`, `udp(7)` and `ip(7)`.
+    /// Repeats the table, so that no line of it changes unseen: errnos of `sendmsg(2)`, `udp(7)` and `ip(7)`.
     #[test]
     fn every_errno_of_a_send_has_its_reason() {
         for (reason, errnos) in [
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn an_error_of_a_receive_is_waited_for_or_taken_and_forgotten() {
         for (action, errnos) in [
-            (OnReceive::Later, &[libc::ENOBUFS, libc::ENOMEM][..]),
+            (OnReceive::Pause, &[libc::ENOBUFS, libc::ENOMEM][..]),
             (OnReceive::Again, &[libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETDOWN, libc::EPROTO]),
         ] {
             for errno in errnos {

@@ -1,66 +1,72 @@
 //! What the loop needs from the world: sockets, readiness, and the time.
 
-use crate::exchange::{Exchange, ReplySource};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
+
+use crate::exchange::{Exchange, ReplySource};
 
 /// The I/O a reactor runs on. Calls do not block, [`Io::poll`] excepted.
 pub trait Io {
     /// A bound UDP socket.
     type Socket;
 
-    /// The time. Read once a turn, and once more at the end of one that did something.
+    /// The time. The loop reads it once a turn, and once more at the end of a turn that did something.
     fn now(&mut self) -> Now;
 
-    /// Processor time this thread has used, ns; read rarely, since it is a system call.
+    /// Processor time that this thread has used, ns. The loop asks rarely, because it is a system call.
     fn cpu_ns(&mut self) -> u64;
 
-    /// Waits until something is ready, no longer than `wait` says. Events may be spurious or stale. True when there may
-    /// be more of them than one call tells.
+    /// Waits until a socket is ready, no longer than `wait` says, and appends to `events`. An event may be spurious or
+    /// stale. Returns true when more events may be there than one call gives.
     ///
     /// # Errors
-    /// Only what makes waiting impossible; an interrupted wait is no events.
+    /// Only what makes waiting impossible, such as `EBADF` of `epoll_wait(2)`. An interrupted wait gives no events and
+    /// no error.
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool>;
 
-    /// Whether [`Self::rest`] is exact to some microseconds; where it is not, the loop never rests.
+    /// Whether [`Self::rest`] is exact to some microseconds. If not, the loop never rests.
     fn can_rest(&self) -> bool;
 
-    /// Waits for so long, less than a second, or until a watched socket is ready; may end early.
+    /// Waits for `span`, which is less than a second, or until a watched socket is ready. May end early.
     fn rest(&mut self, span: Duration);
 
     /// Starts to watch a socket for arrivals.
     ///
     /// # Errors
-    /// As of the mechanism below.
+    /// The errno of `epoll_ctl(2)` or `kevent(2)`.
     fn register(&mut self, socket: &mut Self::Socket, token: Token) -> io::Result<()>;
 
-    /// Changes what a socket is watched for. What is possible already at that moment raises an event too.
+    /// Changes what a socket is watched for. A socket that is ready for it already raises an event too.
     ///
     /// # Errors
-    /// As of the mechanism below.
+    /// The errno of `epoll_ctl(2)` or `kevent(2)`.
     fn watch(&mut self, socket: &mut Self::Socket, token: Token, interest: Interest) -> io::Result<()>;
 
-    /// Forgets a socket that is about to be closed: it raises no event any more.
+    /// Stops watching a socket that is about to be closed, so that it raises no event any more.
     ///
     /// # Errors
-    /// As of the mechanism below.
+    /// The errno of `epoll_ctl(2)` or `kevent(2)`.
     fn unregister(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Whether the system takes [`Message::segment`]. It says nothing of the device, which may refuse one.
+    /// Whether the system takes [`Message::segment`] (`UDP_SEGMENT` of `udp(7)`). The device may still refuse a
+    /// segmented message.
     fn can_segment(&mut self, socket: &Self::Socket) -> bool;
 
-    /// Lets the kernel join the datagrams of a peer into trains, or not; false where it cannot.
+    /// Lets the kernel join datagrams of one peer into trains (`UDP_GRO` of `udp(7)`), or not. Returns false where the
+    /// system cannot.
     fn set_trains(&mut self, socket: &mut Self::Socket, on: bool) -> bool;
 
-    /// Datagrams the kernel dropped at this socket since it was made, where it tells; modulo 2^32.
+    /// Datagrams that the kernel has dropped at this socket since it was made, modulo 2^32; none where it does not
+    /// tell.
     fn kernel_drops(&mut self, socket: &Self::Socket) -> Option<u32>;
 
-    /// Receives at most `max` datagrams into the ring of `exchange` and describes them there.
+    /// Receives at most `max` messages into the ring of `exchange` and describes them there.
     ///
     /// # Errors
-    /// The errno of the call; `WouldBlock` when nothing waits. Interrupted calls are repeated below.
+    /// The errno of `recvmmsg(2)` or `recvfrom(2)`; `WouldBlock` when no datagram waits. The implementation repeats
+    /// interrupted calls.
     fn receive(
         &mut self,
         socket: &mut Self::Socket,
@@ -68,56 +74,56 @@ pub trait Io {
         max: usize,
     ) -> io::Result<Received>;
 
-    /// Sends messages in order: `Ok(n)` says that the first `n >= 1` left.
+    /// Sends messages in order. `Ok(n)` says that the first `n` have left, at least one.
     ///
     /// # Errors
-    /// The errno of the first message; none left.
+    /// The errno of `sendmmsg(2)` or `sendto(2)` for the first message; then none has left.
     fn send(&mut self, socket: &mut Self::Socket, messages: &[Message<'_>]) -> io::Result<usize>;
 }
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Not at all.
+    /// Do not wait.
     No,
-    /// Until this moment, monotonic ns.
+    /// Wait until this moment, monotonic ns.
     Until(u64),
-    /// Until something happens.
+    /// Wait until there is an event.
     Forever,
 }
 
 /// The two clocks of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Monotonic nanoseconds; the only clock that drives timers.
+    /// Monotonic nanoseconds. Only this clock drives timers.
     pub mono_ns: u64,
     /// `mono_ns + wall_offset_ns` is Unix time in nanoseconds.
     pub wall_offset_ns: i64,
 }
 
-/// Names a listener in an event: slot and generation, so that an event for a slot that has a new owner is
-/// known to be stale.
+/// The name of a listener in an event: slot and generation. The generation shows that an event is stale, because the
+/// slot has a new owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
     /// Index into the slab.
     pub index: u32,
-    /// Which owner of that slot.
+    /// Number of the owner of that slot, counted over all listeners; wraps around.
     pub generation: u32,
 }
 
-/// Something happened.
+/// What [`Io::poll`] waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A socket may be read (errors count as readable, so that they are taken) or written.
+    /// A socket may be read or written. Errors count as readable, so that a receive call takes them.
     Ready {
-        /// Whose.
+        /// The listener of the socket.
         token: Token,
         /// Datagrams or errors may wait.
         readable: bool,
         /// There may be room to send.
         writable: bool,
     },
-    /// Somebody asked the process to stop.
+    /// A signal or the caller asks the loop to stop.
     Stop,
 }
 
@@ -131,11 +137,11 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Arrivals only: the usual.
+    /// Arrivals only, for a listener without a backlog.
     pub const READ: Self = Self { readable: true, writable: false };
-    /// Both, while something waits to be sent.
+    /// Arrivals and room to send, for a listener with a backlog.
     pub const READ_WRITE: Self = Self { readable: true, writable: true };
-    /// Nothing, while the socket gives only errors.
+    /// Nothing, for a listener that is polled, or whose socket gives only errors.
     pub const NOTHING: Self = Self { readable: false, writable: false };
 }
 
@@ -144,27 +150,26 @@ impl Interest {
 pub struct Received {
     /// Messages taken from the socket; a train counts once.
     pub messages: usize,
-    /// The listener need not be visited again before an event names it: either nothing waits, or what waits
-    /// raises one.
+    /// No further visit is needed before the next event: no datagram waits, or those that wait raise an event.
     pub drained: bool,
 }
 
-/// One send: a datagram, or a train of equal ones.
+/// One message to send: a datagram, or a train of equal datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// Destination.
     pub to: &'a SocketAddr,
     /// Source; none lets the kernel choose.
     pub from: Option<&'a ReplySource>,
-    /// The bytes, gathered in order.
+    /// The payload in parts, which are sent one after the other.
     pub parts: &'a [IoSlice<'a>],
-    /// Cut into datagrams of this size; none is one datagram.
+    /// Size of the datagrams the payload is cut into, bytes; the last may be shorter. None is one datagram.
     pub segment: Option<NonZeroU16>,
-    /// ECN bits.
+    /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
 }
 
-/// A span in the nanoseconds of the monotonic clock; more than 584 years are as many as there are.
+/// A duration in nanoseconds, 584 years at most.
 pub(crate) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,8 @@
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
+use rand::RngExt;
+
 use super::core::{Core, Reactor};
 use super::due::Timer;
 use super::io::{Io, Token, nanos};
@@ -13,14 +15,12 @@ use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Servic
 use super::probe;
 use crate::metrics::DropReason;
 use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
-use rand::RngExt;
 
 impl<I: Io> Reactor<I> {
-    /// Makes the handler of a listener and starts to watch its socket. Nothing is served before the next
-    /// turn.
+    /// Makes the handler of a listener and starts to watch its socket. The listener serves from the next turn on.
     ///
     /// # Errors
-    /// The plugin's refusal, or why the socket cannot be watched; the listener is gone then.
+    /// The plugin's refusal, or why the socket cannot be watched; then the listener and its socket are dropped.
     pub fn add(&mut self, spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
         self.generation = self.generation.wrapping_add(1);
         let slot = self.listeners.vacant_entry();
@@ -38,9 +38,9 @@ impl<I: Io> Reactor<I> {
         Ok(token)
     }
 
-    /// Takes a listener out: its handler is destroyed, what still waits to be sent is dropped with that reason, and
-    /// nothing of it is left but what it counted and its socket, which the caller may close or bind a listener to
-    /// again. None if there is no such listener.
+    /// Removes a listener: destroys its handler, and drops the datagrams that still wait to be sent, as
+    /// [`DropReason::ListenerGone`]. Returns what it has counted and its socket, which the caller may close or give to
+    /// a new listener. None if there is no such listener.
     pub fn remove(&mut self, token: Token) -> Option<Removed<I::Socket>> {
         let index = token.index as usize;
         let is_there = self.listeners.get(index).is_some_and(|listener| listener.token == token);
@@ -58,7 +58,7 @@ impl<I: Io> Reactor<I> {
         Some(listener.into_removed())
     }
 
-    /// Ends service: what still waits to be sent is dropped with that reason.
+    /// Ends the service: drops the datagrams that still wait to be sent, as [`DropReason::Stopping`].
     pub fn stop(&mut self) {
         self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
@@ -70,7 +70,7 @@ impl<I: Io> Reactor<I> {
 }
 
 impl<I: Io> Core<I> {
-    /// Makes a handler for a listener; no other is there at that time.
+    /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let spec = InstanceSpec {
             listener: &listener.name,
@@ -87,7 +87,8 @@ impl<I: Io> Core<I> {
         Ok(())
     }
 
-    /// Applies the timer calls a handler made, up to its limit. Returns how many were beyond it.
+    /// Applies the timer calls that a handler made. Returns how many were refused, because it has too many timers
+    /// armed.
     pub(super) fn apply_timers(&mut self, token: Token, instance: &Instance) -> u64 {
         let limit = self.limits.handler_timers;
         let mut refused = 0;
@@ -103,7 +104,7 @@ impl<I: Io> Core<I> {
         refused
     }
 
-    /// Makes a broken handler again.
+    /// Makes the handler of a listener again, if it is down.
     pub(super) fn restart(&mut self, listener: &mut Listener<I::Socket>) {
         if !matches!(listener.service, Service::Down) {
             return;
@@ -120,7 +121,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Takes a broken handler down and plans what follows.
+    /// Destroys a broken handler, and decides whether and when it is made again.
     #[cold]
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
@@ -147,8 +148,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Ends the service of a listener whose socket is unusable. Not before the answers of its handler are
-    /// settled: they may lie in the handler's memory.
+    /// Ends the service of a listener whose socket is unusable. The caller settles the answers of its handler before
+    /// that, because they may lie in the handler's memory.
     #[inline]
     pub(super) fn close_if_broken(&mut self, listener: &mut Listener<I::Socket>) {
         if listener.broken {
@@ -164,6 +165,7 @@ impl<I: Io> Core<I> {
         self.drop_backlog(listener, DropReason::SocketBroken);
     }
 
+    /// Drops the datagrams of a backlog and counts them under `reason`.
     fn drop_backlog(&mut self, listener: &mut Listener<I::Socket>, reason: DropReason) {
         while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
             listener.counters.drop_one(reason);

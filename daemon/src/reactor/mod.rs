@@ -5,14 +5,14 @@
 //! visit      receive -> admit -> handler -> settle, for one listener
 //! settle     what the handler queued -> sent now, delayed, or dropped with a reason; the one way out
 //! lifecycle  listeners come and go, handlers break and are made again
-//! core       the reactor and what a visit works with
+//! core       the reactor, and what a visit works with
 //! io         what the loop needs from the world
 //! errno      what each error of a socket call means
 //! waiting/   how the loop waits for more
 //! listener/  one bound address with its handler: a slot of the slab
-//! send/      messages -> kernel; what it does not take waits in a bounded backlog
-//! due/       whose turn it is, and what is due
-//! probe/     looks at what the hot path does not show
+//! send/      messages -> kernel; what the socket does not take waits in a bounded backlog
+//! due/       the ready list, the timers and the delayed datagrams
+//! probe/     rare looks at what the hot path does not show
 //! mio/       the production I/O
 //! ```
 //!

@@ -1,8 +1,13 @@
-//! Settling a handler call: every received datagram gets an outcome, every queued one a destination, a
-//! delay, or a reason why it is dropped.
+//! Settling a handler call: every received datagram gets an outcome, and every queued datagram is sent, delayed, or
+//! dropped with a reason.
 //!
-//! What a handler queued takes one of three ways from here, two of them short; all of them lead through
+//! There are three ways to settle, two of them shortcuts for what echoing handlers queue most. All three ask
 //! [`may_leave`], the only place that asks the guard.
+
+use std::net::SocketAddr;
+
+use arrayvec::ArrayVec;
+use polyport_terminal::Escaped;
 
 use super::core::Core;
 use super::due::Delayed;
@@ -13,12 +18,9 @@ use crate::exchange::{Answers, Echoes, Exchange, Output, OutputError, Outputs, Q
 use crate::guard::{self, OwnAddresses};
 use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
-use arrayvec::ArrayVec;
-use polyport_terminal::Escaped;
-use std::net::SocketAddr;
 
 impl<I: Io> Core<I> {
-    /// Sends, delays or drops what the handler queued, and accounts for what it got.
+    /// Sends, delays or drops the datagrams the handler queued, and counts an outcome for each it was shown.
     #[inline]
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
@@ -32,13 +34,13 @@ impl<I: Io> Core<I> {
             mixed @ Queued::Mixed(_) => mixed,
         };
         match queued {
-            Queued::One(output) => one(listener, own, transmitter, &output),
+            Queued::One(output) => settle_one(listener, own, transmitter, &output),
             Queued::Echo(echoes) => {
                 listener.counters.replied += exchange.datagrams() as u64;
-                echo(listener, own, transmitter, echoes);
+                settle_echo(listener, own, transmitter, echoes);
             }
             Queued::Mixed(outputs) => {
-                let replied = mixed(listener, own, transmitter, delayed, outputs);
+                let replied = settle_mixed(listener, own, transmitter, delayed, outputs);
                 account(&mut listener.counters, exchange, &replied);
             }
         }
@@ -48,8 +50,8 @@ impl<I: Io> Core<I> {
     }
 }
 
-/// Where every datagram passes that leaves because of a handler, whichever way it takes: counts what is queued, and
-/// drops what the guard does not let out.
+/// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses. Every
+/// datagram that leaves because of a handler passes here.
 #[inline]
 fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<'_>) -> bool {
     let datagrams = output.datagrams() as u64;
@@ -69,10 +71,10 @@ fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<
     }
 }
 
-/// The one answer to one datagram. Most visits of a sparse listener are this, and what they cost is code that has to
-/// be fetched: so this way is short.
+/// Settles a single answer to a single datagram, which most visits of a sparse listener end in. There the time goes
+/// into fetching code, so this way has little of it.
 #[inline]
-fn one<I: Io>(
+fn settle_one<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
@@ -84,9 +86,9 @@ fn one<I: Io>(
     }
 }
 
-/// A batch that goes back as it came.
+/// Settles a batch that goes back as it came.
 #[inline(never)]
-fn echo<I: Io>(
+fn settle_echo<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
@@ -95,15 +97,15 @@ fn echo<I: Io>(
     let mut batch = ArrayVec::new();
     for output in echoes.iter() {
         if may_leave(listener, own, &output) {
-            gather(listener, &mut transmitter, &mut batch, output);
+            add_to_batch(listener, &mut transmitter, &mut batch, output);
         }
     }
     transmitter.transmit(listener, &batch);
 }
 
-/// Whatever the handler queued. Returns which datagrams it answers.
+/// Settles anything a handler can queue. Returns which datagrams it answers.
 #[inline(never)]
-fn mixed<I: Io>(
+fn settle_mixed<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
@@ -127,16 +129,16 @@ fn mixed<I: Io>(
         if output.at_ns > transmitter.now_ns {
             delay(listener, delayed, transmitter.limits, &output);
         } else {
-            gather(listener, &mut transmitter, &mut batch, output);
+            add_to_batch(listener, &mut transmitter, &mut batch, output);
         }
     }
     transmitter.transmit(listener, &batch);
     replied
 }
 
-/// Adds to a batch; a full one is sent before.
+/// Adds an output to a batch. A full batch is sent before.
 #[inline]
-fn gather<'o, I: Io>(
+fn add_to_batch<'o, I: Io>(
     listener: &mut Listener<I::Socket>,
     transmitter: &mut Transmitter<'_, I>,
     batch: &mut ArrayVec<Output<'o>, MAX_OUTPUTS>,
@@ -149,6 +151,7 @@ fn gather<'o, I: Io>(
     batch.push(output);
 }
 
+/// Queues the datagrams of an output for later, or drops those that exceed the limits.
 fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) {
     for datagram in output.split() {
         if delayed.push(listener.token, &datagram, limits.delayed_datagrams, limits.delayed_bytes) {
@@ -159,7 +162,8 @@ fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, 
     }
 }
 
-/// I1: what became of the datagrams that were received, and of those the handler found no room for.
+/// Counts the outcome of every datagram that was received, and the datagrams the handler found no room for (invariant
+/// I1).
 fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
     let refused = u64::from(exchange.refused());
     counters.queued += refused;
@@ -176,6 +180,7 @@ fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
     counters.consumed += total - answered - discarded;
 }
 
+/// Counts an invalid entry as queued and dropped, and logs the first of each kind.
 fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
     let reason = match error {
         OutputError::Bad => DropReason::BadTx,
@@ -189,13 +194,14 @@ fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
     listener.counters.drop_one(reason);
 }
 
-/// One line a datagram, for the person who watches.
+/// Logs a line for each received datagram: who sent it, its bytes, and its outcome.
 fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
     for rx in 0..exchange.datagrams() {
         let Some(peer) = exchange.peer(rx) else { continue };
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
         let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
+        // An output that answers several datagrams is one reply to each of them, with an equal share of the bytes.
         let mut replies = exchange.outputs().flatten().filter(answers).flat_map(|o| {
             let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
             std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)
@@ -218,13 +224,15 @@ fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
 /// Payload bytes shown in a trace line.
 const TRACE_BYTES: usize = 512;
 
-/// One bit a received datagram; room for as many as an exchange holds.
+/// A set of received datagrams, one bit for each; room for all descriptors of an exchange.
 #[derive(Debug, Default)]
 struct Marks([u64; 32]);
 
 impl Marks {
+    /// Adds a range of datagrams, a word at a time.
     fn set(&mut self, answers: Answers) {
-        let (mut at, end) = (answers.first, answers.first + answers.count);
+        let mut at = answers.first;
+        let end = answers.first + answers.count;
         while at < end {
             let Some(word) = self.0.get_mut(at / 64) else { return };
             let n = (64 - at % 64).min(end - at);
@@ -237,7 +245,7 @@ impl Marks {
         self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
-    /// How many of the first `datagrams`.
+    /// How many of the first `datagrams` are in the set.
     fn count(&self, datagrams: usize) -> u64 {
         self.0.iter().take(datagrams.div_ceil(64)).map(|word| u64::from(word.count_ones())).sum()
     }

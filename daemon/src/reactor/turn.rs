@@ -1,4 +1,9 @@
-//! One turn of the loop: wait, visit who is ready, and do what is due.
+//! One turn of the loop: wait, visit the listeners that are ready, and do what is due.
+
+use std::io;
+use std::time::Duration;
+
+use slab::Slab;
 
 use super::core::{Core, Reactor};
 use super::due::Timer;
@@ -6,32 +11,30 @@ use super::io::{Event, Io, Token, Wait};
 use super::listener::{Change, HOT_BYTES, Listener, Slots};
 use super::send::Transmitter;
 use super::visit::Visit;
-use super::waiting::{Found, Ran};
-use slab::Slab;
-use std::io;
-use std::time::Duration;
+use super::waiting::{Found, TurnTiming};
 
-/// Whether to go on.
+/// Whether the caller goes on with the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Call [`Reactor::turn`] again.
     Continue,
-    /// Somebody asked to stop.
+    /// The loop was asked to stop.
     Stop,
-    /// A handler broke, and its listener says that the daemon shall exit then.
+    /// A handler broke, and its listener has `on_fault = "exit"`.
     Fatal,
 }
 
-/// How far ahead of an event the slot of another is fetched.
-const EVENTS_AHEAD: usize = 4;
+/// The slot of an event is prefetched while the event so many places before it is handled.
+const PREFETCH_DISTANCE: usize = 4;
 
 impl<I: Io> Reactor<I> {
-    /// One turn of the loop.
+    /// Runs one turn of the loop: waits, visits ready listeners while the budget lasts, then fires timers and sends
+    /// delayed datagrams.
     ///
     /// # Errors
-    /// Only when waiting itself fails.
+    /// The error of [`Io::poll`], when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
-        // 1. Wait, unless somebody is still ready.
+        // 1. Wait, unless a listener is still ready.
         let waited = self.ready.is_empty();
         let rested_for = self.core.waiting.end_rest();
         let busy = !waited || rested_for.is_some() || self.core.waiting.spins(self.core.now.mono_ns);
@@ -39,19 +42,21 @@ impl<I: Io> Reactor<I> {
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
         let mut more = self.core.io.poll(wait, &mut events)?;
-        // Who is ready comes on the list before anybody is visited twice, however many they are.
+        // All ready listeners get on the list, however many, before any of them is visited twice.
         while more && waited && events.len() < self.listeners.len() {
             let before = events.len();
             more = self.core.io.poll(Wait::No, &mut events)? && events.len() > before;
         }
         self.core.now = self.core.io.now();
-        // 2. Events to the ready list.
+        // 2. Put the listeners of the events on the ready list.
         let mut stop = false;
         let events_were_none = events.is_empty();
         let slots = self.core.shortcuts.prefetch.then(|| Slots::of(&self.listeners));
         for (number, event) in events.iter().enumerate() {
-            if let Some(Event::Ready { token, .. }) = events.get(number + EVENTS_AHEAD) {
-                slots.iter().for_each(|slots| slots.prefetch(token.index, HOT_BYTES));
+            if let Some(slots) = &slots
+                && let Some(Event::Ready { token, .. }) = events.get(number + PREFETCH_DISTANCE)
+            {
+                slots.prefetch(token.index, HOT_BYTES);
             }
             match *event {
                 Event::Stop => stop = true,
@@ -59,18 +64,18 @@ impl<I: Io> Reactor<I> {
             }
         }
         self.core.events = events;
-        // Behind those that ended the rest.
+        // The listener of the rest comes behind those whose events ended the rest.
         if let Some(token) = rested_for
             && let Some(listener) = current(&mut self.listeners, token)
         {
             self.ready.push(token, &mut listener.ready);
         }
-        // 3. Visits, round robin, while the budget lasts.
+        // 3. Visit listeners, round robin, while the budget lasts.
         let mut budget = self.core.limits.turn_datagrams;
         let mut found = Found { visits: 0, messages: 0, stream: false, more: false };
         let mut visited = None;
         for _ in 0..self.ready.len() {
-            // A token must not leave the list without a visit: no event would bring it back.
+            // A listener must not leave the list without a visit: no event would bring it back.
             if budget == 0 {
                 break;
             }
@@ -86,18 +91,11 @@ impl<I: Io> Reactor<I> {
             found.more |= visit.more;
             visited = Some(token);
         }
-        // 4. What the turn took, and how to wait for the next.
+        // 4. Learn from the time the turn took, and rest if that is worth it.
         if let Some(last) = visited {
-            let (from_ns, to_ns) = (self.core.now.mono_ns, self.core.io.now().mono_ns);
-            self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
-            if found.messages > 0 {
-                let Core { waiting, io, .. } = &mut self.core;
-                if let Some(span) = waiting.after(found, Ran { from_ns, to_ns, waited }, || io.cpu_ns()) {
-                    self.rest(span, last, to_ns);
-                }
-            }
+            self.learn(found, last, waited);
         }
-        // 5. What is due.
+        // 5. Do what is due.
         self.timers();
         let Self { sampler, core, listeners, .. } = self;
         sampler.run(&mut core.io, listeners, core.now.mono_ns);
@@ -111,7 +109,24 @@ impl<I: Io> Reactor<I> {
         })
     }
 
-    /// A slow turn with one visit names its listener; after one with more, calls are timed.
+    /// Learns from the time that the visits of a turn took, and rests if that is worth it. `last` is the listener that
+    /// was visited last.
+    #[inline]
+    fn learn(&mut self, found: Found, last: Token, waited: bool) {
+        let from_ns = self.core.now.mono_ns;
+        let to_ns = self.core.io.now().mono_ns;
+        self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
+        if found.messages > 0 {
+            let Core { waiting, io, .. } = &mut self.core;
+            let timing = TurnTiming { from_ns, to_ns, waited };
+            if let Some(span) = waiting.after(found, timing, || io.cpu_ns()) {
+                self.rest(span, last, to_ns);
+            }
+        }
+    }
+
+    /// Looks for slow handlers. If a slow turn made one visit, that listener is the slow one. If it made more, the next
+    /// calls are timed.
     fn look_for_slow_visits(&mut self, visits: usize, last: Token, took_ns: u64) {
         let timed_already = self.core.slow.is_timing();
         if self.core.slow.is_slow(took_ns)
@@ -123,7 +138,7 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Rests for the stream that the last visit found, until something is due at the latest.
+    /// Rests for the stream that the last visit found. The next deadline ends the rest.
     fn rest(&mut self, span: Duration, last: Token, now_ns: u64) {
         let span = match self.next_deadline() {
             Wait::Until(at_ns) => span.min(Duration::from_nanos(at_ns.saturating_sub(now_ns))),
@@ -136,13 +151,15 @@ impl<I: Io> Reactor<I> {
         }
     }
 
+    /// A wait until the next timer, delayed datagram or look at kernel drops.
     fn next_deadline(&self) -> Wait {
         let deadlines = [self.core.timers.next(), self.core.delayed.next(), self.sampler.next()];
         deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
     }
 
+    /// Handles the event of a socket: sends its backlog, and puts the listener on the ready list.
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
-        // Of a broken one nothing is left that an event could change: this only saves a visit that finds that out.
+        // An event changes nothing about a broken listener, so this saves a visit.
         let Some(listener) = current(&mut self.listeners, token).filter(|l| !l.broken) else { return };
         if writable && !listener.backlog.is_empty() {
             self.core.transmitter().flush_backlog(listener);
@@ -153,25 +170,26 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// Fetches the memory of the next visits while this one waits for the kernel: first the slot, a visit later
-    /// what it points to.
+    /// Prefetches the memory of the next two visits while the current one waits for the kernel: the slot of the second,
+    /// and what the slot of the first points to.
     #[inline]
     fn prefetch_next(&self, slots: &Slots<Listener<I::Socket>>) {
-        if let Some(after_next) = self.ready.ahead(1) {
+        if let Some(after_next) = self.ready.peek(1) {
             slots.prefetch(after_next.index, HOT_BYTES);
         }
-        if let Some(next) = self.ready.ahead(0).and_then(|next| self.listeners.get(next.index as usize)) {
+        if let Some(next) = self.ready.peek(0).and_then(|next| self.listeners.get(next.index as usize)) {
             next.prefetch_handler();
         }
     }
 
+    /// Visits a listener, and decides what brings it back.
     fn visit(&mut self, token: Token) -> Visit {
         let Some(listener) = current(&mut self.listeners, token) else { return Visit::default() };
         listener.ready = false;
         self.sampler.note_visit(token.index, &mut listener.marked, self.core.now.mono_ns);
         let visit = self.core.visit(listener);
         let Core { io, timers, now, waiting, .. } = &mut self.core;
-        match listener.polling.after(listener.is_polled(), visit.messages > 0, waiting.stretch()) {
+        match listener.polling.after(listener.is_polled(), visit.messages > 0, waiting.busy_period()) {
             Change::GoOn => {}
             Change::Poll => listener.poll(io),
             Change::Watch => listener.resume(io, timers, now.mono_ns),
@@ -182,6 +200,7 @@ impl<I: Io> Reactor<I> {
         visit
     }
 
+    /// Fires timers and sends delayed datagrams that are due, a bounded number of each.
     fn timers(&mut self) {
         let mut left = self.core.limits.turn_timers;
         while left > 0 {
@@ -191,7 +210,7 @@ impl<I: Io> Reactor<I> {
             match timer {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
                 Timer::Resume => {
-                    // Also one that cannot be watched: until it can, it is served now and then.
+                    // A listener that the kernel does not watch is visited too, so that it is served now and then.
                     let Core { io, timers, now, .. } = &mut self.core;
                     listener.resume(io, timers, now.mono_ns);
                     self.ready.push(token, &mut listener.ready);
@@ -199,7 +218,7 @@ impl<I: Io> Reactor<I> {
                 Timer::Restart => self.core.restart(listener),
             }
         }
-        // A share of its own: timers that are always due must not keep the delayed datagrams.
+        // Delayed datagrams have a share of their own: timers that are always due must not hold them up.
         let mut left = self.core.limits.turn_timers;
         while left > 0 {
             let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };

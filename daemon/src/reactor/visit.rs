@@ -1,4 +1,4 @@
-//! A visit: one listener's turn. Receive, admit, hand to the handler, settle.
+//! A visit serves one listener: receive, admit, hand to the handler, settle.
 
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
@@ -13,19 +13,22 @@ use crate::plugin::{Call, Outcome};
 /// What a visit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Visit {
-    /// Messages taken; a train counts once, since it costs the kernel and the loop about as much as a
-    /// datagram.
+    /// Messages taken. A train counts once, because it costs the kernel and the loop about as much as one datagram.
     pub(super) messages: usize,
-    /// Something may still wait: back to the end of the ready list.
+    /// More datagrams may wait, so the listener goes back to the end of the ready list.
     pub(super) more: bool,
-    /// Some of it came from one peer in a row.
+    /// A receive call brought equal datagrams of one peer in a row.
     pub(super) stream: bool,
 }
 
 impl<I: Io> Core<I> {
-    /// Serves one listener until it is drained or has had its share.
+    /// Serves one listener until its socket is drained or the visit has had its share.
     pub(super) fn visit(&mut self, listener: &mut Listener<I::Socket>) -> Visit {
-        let (mut messages, mut bytes, mut errors, mut second_look, mut stream) = (0, 0, 0, false, false);
+        let mut messages = 0;
+        let mut bytes = 0;
+        let mut errors = 0;
+        let mut second_look = false;
+        let mut stream = false;
         loop {
             if listener.broken {
                 return Visit { messages, more: false, stream };
@@ -71,7 +74,7 @@ impl<I: Io> Core<I> {
                             return Visit { messages, more: false, stream };
                         }
                         OnReceive::Again if errors < RECEIVE_ERRORS_IN_A_ROW => {}
-                        OnReceive::Again | OnReceive::Later => {
+                        OnReceive::Again | OnReceive::Pause => {
                             listener.pause(&mut self.io, &mut self.timers, self.now.mono_ns);
                             return Visit { messages, more: false, stream: false };
                         }
@@ -88,7 +91,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// A handler's timer fired.
+    /// Calls the handler because its timer `token` fired, and settles the call.
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
         let call = self.call(listener);
         let Service::Running(instance) = &mut listener.service else { return };
@@ -109,6 +112,7 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Hands the `n` datagrams that are presented to the handler, and settles the call.
     fn serve_presented(&mut self, listener: &mut Listener<I::Socket>, n: u64) {
         let call = self.call(listener);
         let Service::Running(instance) = &mut listener.service else {
@@ -129,7 +133,7 @@ impl<I: Io> Core<I> {
         self.after_call(listener, outcome, "on_batch");
     }
 
-    /// Counts a slow call, and says so now and then.
+    /// Counts a slow call, and logs a line about it at most every ten seconds.
     pub(super) fn note_slow(&mut self, listener: &mut Listener<I::Socket>, took_ns: u64) {
         listener.counters.slow_calls += 1;
         if self.slow.may_log(self.now.mono_ns) {
@@ -150,7 +154,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Counts what arrived, and drops what the handler shall not see.
+    /// Counts the messages that arrived, and drops those that the handler must not see.
     fn admit(&mut self, listener: &mut Listener<I::Socket>) {
         let counters = &mut listener.counters;
         let mut refused = false;
@@ -168,6 +172,7 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Settles a handler call by its outcome, and applies the timers it asked for.
     #[inline]
     fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
         if self.exchange.take_timers_asked()
@@ -183,8 +188,7 @@ impl<I: Io> Core<I> {
                 self.settle(listener);
             }
             Outcome::Broken => {
-                // Nobody reads them, and the next call forgets them too: but some may point into the memory of the
-                // handler, which is about to be freed.
+                // The answers may point into the memory of the handler, which is about to be freed.
                 self.exchange.discard_outputs();
                 let n = self.exchange.datagrams();
                 log::error!(
@@ -205,7 +209,7 @@ impl<I: Io> Core<I> {
     }
 }
 
-/// Whether the handler sees a datagram.
+/// Decides whether the handler sees a message; the error is the reason to drop it.
 fn admission(arrived: &Arrived) -> Result<(), DropReason> {
     if arrived.flags.truncated {
         return Err(DropReason::Truncated);

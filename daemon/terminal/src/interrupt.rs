@@ -1,12 +1,14 @@
 //! Ctrl-C and `kill`: the first signal asks the program to end with what it knows, the second one ends it at once.
 
-use crate::exit::Exit;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+
+use crate::exit::Exit;
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
@@ -66,9 +68,10 @@ impl Interrupt {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Read;
     use std::time::Duration;
+
+    use super::*;
 
     #[test]
     fn whoever_is_asked_to_end_is_told() {

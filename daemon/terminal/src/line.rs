@@ -1,8 +1,9 @@
 //! Lines for a person. A reader that has gone (`| head`) is no fault: the next line meets it again.
 
-use crate::style::Style;
 use std::fmt::Display;
 use std::io::{self, Write};
+
+use crate::style::Style;
 
 /// Prints a line, or several, to standard output: what was asked for.
 pub fn say(line: impl Display) {

@@ -3,10 +3,11 @@
 //! The thread that serves writes the log as well. A collector that hangs fills its pipe, and a write that waits for it
 //! would stop the whole program, its signals included. So a line that finds no room is left out, and counted.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// What a pipe that is ready takes at once, bytes (`pipe(7)`); a stream socket that is ready takes more (`unix(7)`).
 const AT_ONCE: usize = libc::PIPE_BUF;
@@ -88,9 +89,10 @@ impl<F: AsFd + Write> Write for PatientWriter<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::{Read, pipe};
     use std::time::{Duration, Instant};
+
+    use super::*;
 
     /// A writer that waits for nobody.
     fn hasty<F: AsFd + Write>(to: F) -> PatientWriter<F> {

@@ -4,11 +4,12 @@
 //! colours go to a terminal, unless `NO_COLOR` or `CLICOLOR=0` is set or `TERM` is `dumb` or missing;
 //! `CLICOLOR_FORCE` asks for them everywhere.
 
+use std::fmt::Display;
+use std::io;
+
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::AnsiColor;
-use std::fmt::Display;
-use std::io;
 
 /// Colours for one of the two outputs.
 #[derive(Clone, Copy, Debug)]

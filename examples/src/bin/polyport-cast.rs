@@ -88,7 +88,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
-    // `requires` of clap stays silent when an option that conflicts with --listen is given as well
+    // `requires` of clap stays silent when an option that conflicts with --listen is given as well.
     if !cli.listen && (cli.source.is_some() || cli.span.is_some()) {
         return Err(ExitError::usage("--source and --for are of use with --listen only"));
     }
@@ -100,7 +100,7 @@ fn run(cli: Cli) -> Outcome {
 }
 
 fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
-    // TTL 1 keeps a group on the link; a broadcast address cannot leave it, and 0 means the system's default there
+    // TTL 1 keeps a group on the link. A broadcast address cannot leave it; 0 means the system's default there.
     let ttl = cli.ttl.unwrap_or_else(|| to.ip().is_multicast().into());
     let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, from: cli.from })?;
     let sealer = if cli.ppt {

@@ -14,7 +14,7 @@ use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
 use polyport_tools::outcome::{self, ExitError, Outcome};
-use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Progress, Raw, RawConfig};
+use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::{millis, positive_duration};
 
@@ -94,8 +94,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome {
     let peer = target::one(&cli.target, cli.family)?;
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
-    let progress = Progress::new(cli.quiet);
-    let socket = open(peer, connected, progress)?;
+    let reporter = Reporter::new(cli.quiet);
+    let socket = open(peer, connected, reporter)?;
     if cli.promiscuous {
         remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
     }
@@ -111,7 +111,7 @@ fn run(cli: Cli) -> Outcome {
                 format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
             return Err(ExitError::new(Exit::BadInput, long));
         }
-        let mut client = Raw::new(RawConfig { target: peer, text, bounds }, progress);
+        let mut client = Raw::new(RawConfig { target: peer, text, bounds }, reporter);
         let end = driver.run(&mut client)?;
         let foreign = client.foreign();
         if foreign > 0 && !cli.quiet {
@@ -131,7 +131,7 @@ fn run(cli: Cli) -> Outcome {
     let request =
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
     let config = PptConfig { machine, bounds };
-    let mut client = Ppt::new(config, request, progress, generator(cli.seed), clock.now())?;
+    let mut client = Ppt::new(config, request, reporter, generator(cli.seed), clock.now())?;
     let end = driver.run(&mut client)?;
     let rejects: Vec<String> =
         client.rejects().iter().map(|(reject, count)| format!("{reject} {count}")).collect();
@@ -142,13 +142,13 @@ fn run(cli: Cli) -> Outcome {
 }
 
 /// A socket that has no address of its own until it needs one, so that the user sees when it gets it.
-fn open(peer: SocketAddr, connected: bool, progress: Progress) -> Result<UdpSocket, ExitError> {
+fn open(peer: SocketAddr, connected: bool, reporter: Reporter) -> Result<UdpSocket, ExitError> {
     let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default())?;
     // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another.
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
-    progress.before(&socket);
+    reporter.before(&socket);
     if connected {
         socket.connect(peer).map_err(|error| ExitError::io(&format!("connect to {peer}"), &error))?;
     }

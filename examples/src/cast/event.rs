@@ -41,7 +41,7 @@ impl Sealer {
             Grease::Never => (false, false),
         };
         header.flags = if flag { Flags::GROUP | Flags::GREASE } else { Flags::GROUP };
-        // [P-19]: 0x0A, 0x1A, ... 0x7A
+        // [P-19]: 0x0A, 0x1A, ... 0x7A.
         let number = (self.rng.random::<u8>() & 0x70) | 0x0A;
         let mut encoder = Encoder::new(buffer, &header);
         if option {
@@ -53,9 +53,10 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
+    use polyport_protocol::{Decoder, Integrity, Role};
+
     use super::*;
     use crate::key::generator;
-    use polyport_protocol::{Decoder, Integrity, Role};
 
     #[test]
     fn events_are_valid_however_they_are_greased_and_sealed() {

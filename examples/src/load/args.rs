@@ -145,8 +145,9 @@ fn span(name: &str, span: Duration) -> Result<Nanos, ExitError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use polyport_terminal::Exit;
+
+    use super::*;
 
     fn config(line: &str) -> Result<Config, Exit> {
         let args =

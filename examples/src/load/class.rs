@@ -154,8 +154,9 @@ impl ClassCounts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[test]
     fn every_class_has_its_own_counter_and_name() {

@@ -54,8 +54,9 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use polyport_protocol::SECOND;
+
+    use super::*;
 
     #[test]
     fn both_notations_are_read() {

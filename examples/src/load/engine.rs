@@ -7,12 +7,12 @@ use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::{Exit, Interrupt};
 
 use super::config::Config;
-use super::exchange::Exchange;
 use super::handshake::{self, Greeting};
 use super::ledger::NotSent;
 use super::pacing::{self, Pacing};
 use super::progress::Progress;
 use super::summary::Summary;
+use super::transceiver::Transceiver;
 use crate::clock::Clock;
 use crate::outcome::ExitError;
 
@@ -36,7 +36,7 @@ pub fn run(
         config,
         clock,
         interrupt,
-        exchange: Exchange::new(config, clock)?,
+        transceiver: Transceiver::new(config, clock)?,
         progress: Progress::new(quiet, interval, clock.now()),
         next_sweep: 0,
     };
@@ -71,7 +71,7 @@ struct Run<'c> {
     config: &'c Config,
     clock: Clock,
     interrupt: &'c Interrupt,
-    exchange: Exchange<'c>,
+    transceiver: Transceiver<'c>,
     progress: Progress,
     next_sweep: Nanos,
 }
@@ -81,7 +81,7 @@ impl Run<'_> {
     fn prepare(&mut self) -> Result<Option<Nanos>, ExitError> {
         if self.config.handshake {
             let greeting =
-                handshake::greet(&mut self.exchange, self.clock, self.config.timeout, self.interrupt)?;
+                handshake::greet(&mut self.transceiver, self.clock, self.config.timeout, self.interrupt)?;
             if greeting == Greeting::Interrupted {
                 return Ok(None);
             }
@@ -104,12 +104,12 @@ impl Run<'_> {
         loop {
             if self.interrupt.is_set() {
                 for _ in backlog.drain(..).filter(|_| !practice) {
-                    self.exchange.ledger.skip(NotSent::Aborted);
+                    self.transceiver.ledger.skip(NotSent::Aborted);
                 }
                 return Ok(true);
             }
-            let blocked = self.exchange.send_due(&mut pacer, &mut backlog, practice);
-            let received = self.exchange.receive()?;
+            let blocked = self.transceiver.send_due(&mut pacer, &mut backlog, practice);
+            let received = self.transceiver.receive()?;
             self.look_around(phase);
             let Some(next) = backlog.front().copied().or_else(|| pacer.peek()) else { return Ok(false) };
             if !received && (blocked || next.planned > self.clock.now()) {
@@ -126,9 +126,9 @@ impl Run<'_> {
             if self.interrupt.is_set() {
                 return Ok(true);
             }
-            let received = self.exchange.receive()?;
+            let received = self.transceiver.receive()?;
             self.look_around(Phase::Drain);
-            let Exchange { last_sent, longest, ref ledger, .. } = self.exchange;
+            let Transceiver { last_sent, longest, ref ledger, .. } = self.transceiver;
             let end = self.config.drain.end(last_sent, longest, ledger.in_flight() > 0);
             if end.is_some_and(|end| end <= self.clock.now()) {
                 return Ok(false);
@@ -143,26 +143,26 @@ impl Run<'_> {
     fn look_around(&mut self, phase: Phase) {
         let now = self.clock.now();
         if now >= self.next_sweep {
-            self.exchange.ledger.expire(now);
+            self.transceiver.ledger.expire(now);
             self.next_sweep = now + SWEEP;
         }
-        self.progress.tick(now, phase.name(), &self.exchange.ledger);
+        self.progress.tick(now, phase.name(), &self.transceiver.ledger);
     }
 
     fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), ExitError> {
         let deadline = due.min(self.next_sweep).min(self.progress.next());
         let now = self.clock.now();
         pacing
-            .wait(self.exchange.outboxes(), now, deadline, blocked)
+            .wait(self.transceiver.outboxes(), now, deadline, blocked)
             .map_err(|error| ExitError::io("wait", &error))
     }
 
     fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Summary, ExitError> {
         let now = self.clock.now();
         self.progress.clear();
-        self.exchange.ledger.finish(now, aborted);
-        let local = self.exchange.local().map_err(|error| ExitError::io("ask the socket", &error))?;
-        let summary = Summary::new(&self.exchange.ledger, &self.exchange.latencies, local)
+        self.transceiver.ledger.finish(now, aborted);
+        let local = self.transceiver.local().map_err(|error| ExitError::io("ask the socket", &error))?;
+        let summary = Summary::new(&self.transceiver.ledger, &self.transceiver.latencies, local)
             .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
         let took = end.saturating_sub(start);
         Ok(Summary { took, drained: now.saturating_sub(end), aborted, ..summary })

@@ -46,7 +46,7 @@ impl Shape {
     #[must_use]
     pub fn least(&self) -> usize {
         let room = if self.statistics { self.room().wire_len() } else { 0 };
-        // AUTH: number, length, key id, tag, two pad octets
+        // AUTH: number, length, key id, tag, two pad octets.
         let auth = self.key.as_ref().map_or(0, |key| key.tag_len() + 8);
         HEADER_LEN + room + auth + self.payload.len()
     }
@@ -84,8 +84,9 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use polyport_protocol::{Decoder, Integrity, Role};
+
+    use super::*;
 
     fn shapes() -> Vec<Shape> {
         let keys = [None, Some(Key::siphash(1, [3; 16])), Some(Key::hmac_sha256(2, &[3; 32]).unwrap())];

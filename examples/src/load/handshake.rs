@@ -3,8 +3,8 @@
 use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::{Exit, Interrupt};
 
-use super::exchange::Exchange;
 use super::pacing::Pacing;
+use super::transceiver::Transceiver;
 use crate::clock::Clock;
 use crate::outcome::ExitError;
 
@@ -36,7 +36,7 @@ pub enum Greeting {
 /// # Errors
 /// [`Exit::NoReply`] with the targets that did not answer within `timeout` after the last try.
 pub fn greet(
-    exchange: &mut Exchange<'_>,
+    transceiver: &mut Transceiver<'_>,
     clock: Clock,
     timeout: Nanos,
     interrupt: &Interrupt,
@@ -44,30 +44,30 @@ pub fn greet(
     let mut next = clock.now();
     for tries in 1..=TRIES {
         let round = next;
-        for target in 0..exchange.ledger.targets().len() {
-            if exchange.ledger.has_answered(target) {
+        for target in 0..transceiver.ledger.targets().len() {
+            if transceiver.ledger.has_answered(target) {
                 continue;
             }
-            if listen(exchange, clock, next, interrupt)? {
+            if listen(transceiver, clock, next, interrupt)? {
                 return Ok(Greeting::Interrupted);
             }
-            exchange.send_practice(target);
+            transceiver.send_practice(target);
             next = clock.now().max(next) + BETWEEN_TARGETS;
         }
         let wait = if tries == TRIES { timeout.max(BETWEEN_TRIES) } else { BETWEEN_TRIES };
         let end = if tries == TRIES { next + wait } else { next.max(round + wait) };
         while clock.now() < end {
-            if silent(exchange).next().is_none() {
+            if silent(transceiver).next().is_none() {
                 return Ok(Greeting::Answered);
             }
-            if listen(exchange, clock, end.min(clock.now() + GLANCE), interrupt)? {
+            if listen(transceiver, clock, end.min(clock.now() + GLANCE), interrupt)? {
                 return Ok(Greeting::Interrupted);
             }
         }
         next = end;
     }
-    let missing = silent(exchange).count();
-    if missing == 0 { Ok(Greeting::Answered) } else { Err(nobody(exchange, missing)) }
+    let missing = silent(transceiver).count();
+    if missing == 0 { Ok(Greeting::Answered) } else { Err(nobody(transceiver, missing)) }
 }
 
 /// How often it is looked whether all have answered.
@@ -75,7 +75,7 @@ const GLANCE: Nanos = MILLISECOND;
 
 /// Receives until `end`; whether the user wants the end.
 fn listen(
-    exchange: &mut Exchange<'_>,
+    transceiver: &mut Transceiver<'_>,
     clock: Clock,
     end: Nanos,
     interrupt: &Interrupt,
@@ -84,36 +84,36 @@ fn listen(
         if interrupt.is_set() {
             return Ok(true);
         }
-        let received = exchange.receive()?;
+        let received = transceiver.receive()?;
         let now = clock.now();
         if now >= end {
             return Ok(false);
         }
         if !received {
             Pacing::Sleep
-                .wait(exchange.outboxes(), now, end, false)
+                .wait(transceiver.outboxes(), now, end, false)
                 .map_err(|error| ExitError::io("wait", &error))?;
         }
     }
 }
 
-fn silent<'e>(exchange: &'e Exchange<'_>) -> impl Iterator<Item = usize> + 'e {
-    (0..exchange.ledger.targets().len()).filter(|target| !exchange.ledger.has_answered(*target))
+fn silent<'t>(transceiver: &'t Transceiver<'_>) -> impl Iterator<Item = usize> + 't {
+    (0..transceiver.ledger.targets().len()).filter(|target| !transceiver.ledger.has_answered(*target))
 }
 
-fn nobody(exchange: &Exchange<'_>, missing: usize) -> ExitError {
-    let targets = exchange.ledger.targets();
+fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
+    let targets = transceiver.ledger.targets();
     let mut names: Vec<String> =
-        silent(exchange).take(MOST_NAMED).map(|target| targets[target].to_string()).collect();
+        silent(transceiver).take(MOST_NAMED).map(|target| targets[target].to_string()).collect();
     if missing > MOST_NAMED {
         names.push("...".to_owned());
     }
-    let cause = match exchange.refusal() {
+    let cause = match transceiver.refusal() {
         Some(refusal) => format!(" (cannot {refusal})"),
         None => String::new(),
     };
     // What came instead is the best hint.
-    let heard: Vec<String> = exchange
+    let heard: Vec<String> = transceiver
         .ledger
         .classes()
         .rows()

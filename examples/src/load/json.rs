@@ -296,9 +296,10 @@ impl PortReport {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::load::config::example;
-    use serde_json::{Value, json};
 
     #[test]
     fn every_class_and_every_count_has_a_field_even_if_zero() {

@@ -13,12 +13,12 @@ use std::net::SocketAddr;
 use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, Nanos};
 
 use super::class::{Class, ClassCounts};
-use super::stream::{Outcome, Reply, Rstat, Stream, Tally};
+use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
 /// Why a planned datagram was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// As many as allowed were waiting for their answers.
+    /// The limit of datagrams that wait for their answers was reached.
     InFlight,
     /// It could not leave within the timeout after its planned time: this machine is too slow for the rate, or
     /// the send buffer stayed full.
@@ -101,9 +101,9 @@ pub struct Ledger {
     counts: ClassCounts,
 }
 
-/// How a received datagram was taken.
+/// What a received datagram turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Received {
     /// Its class.
     pub class: Class,
     /// The target whose datagram it answers, plan and departure of that datagram; for first answers only, and not
@@ -209,17 +209,17 @@ impl Ledger {
         decoded: Result<&Frame<'_>, DecodeError>,
         source: SocketAddr,
         arrival: Nanos,
-    ) -> Verdict {
-        let verdict = match decoded {
+    ) -> Received {
+        let received = match decoded {
             Ok(frame) => self.judge(frame, source, arrival),
-            Err(error) => Verdict { class: Class::Malformed(error), first: None },
+            Err(error) => Received { class: Class::Malformed(error), first: None },
         };
         // A datagram that did not come from a target is counted under its source, whatever it says.
-        let stranger = verdict.first.is_none() && self.sorted.binary_search(&source).is_err();
-        let verdict = if stranger { Verdict { class: Class::WrongSource, ..verdict } } else { verdict };
+        let stranger = received.first.is_none() && self.sorted.binary_search(&source).is_err();
+        let received = if stranger { Received { class: Class::WrongSource, ..received } } else { received };
         self.received += 1;
-        self.counts.count(verdict.class);
-        verdict
+        self.counts.count(received.class);
+        received
     }
 
     /// Marks what is timed out at `now`.
@@ -313,22 +313,22 @@ impl Ledger {
         }
     }
 
-    fn judge(&mut self, frame: &Frame<'_>, source: SocketAddr, arrival: Nanos) -> Verdict {
-        let verdict = |class| Verdict { class, first: None };
+    fn judge(&mut self, frame: &Frame<'_>, source: SocketAddr, arrival: Nanos) -> Received {
+        let no_answer = |class| Received { class, first: None };
         let header = frame.header();
-        let Some(lane) = self.lane(header.stream_id) else { return verdict(Class::StaleStream) };
+        let Some(lane) = self.lane(header.stream_id) else { return no_answer(Class::StaleStream) };
         if self.config.targets[lane.target] != source {
-            return verdict(Class::WrongSource);
+            return no_answer(Class::WrongSource);
         }
         let error = match header.kind {
             Kind::Response | Kind::Request => None,
             Kind::Error => Some(header.code),
             Kind::Version | Kind::Event | Kind::Probe | Kind::ProbeAck | Kind::Private(_) => {
-                return verdict(Class::WrongKind);
+                return no_answer(Class::WrongKind);
             }
         };
         if header.attempt != 0 {
-            return verdict(Class::UnknownId);
+            return no_answer(Class::UnknownId);
         }
         let reply = Reply {
             seq: header.seq,
@@ -337,13 +337,13 @@ impl Ledger {
             error,
             rstat: rstat(frame),
         };
-        let Outcome { class, first } = self.with(lane, |stream| stream.receive(&reply, arrival));
+        let Classified { class, first } = self.with(lane, |stream| stream.receive(&reply, arrival));
         if lane.index as usize >= self.config.targets.len() {
-            Verdict { class, first: first.map(|(planned, sent)| (lane.target, planned, sent)) }
+            Received { class, first: first.map(|(planned, sent)| (lane.target, planned, sent)) }
         } else if class == Class::UnknownId {
-            verdict(class)
+            no_answer(class)
         } else {
-            verdict(Class::WarmUp)
+            no_answer(Class::WarmUp)
         }
     }
 

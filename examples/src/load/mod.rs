@@ -3,7 +3,7 @@
 //! ```text
 //!   args -> config -> plan (when, to whom) --+
 //!                                            v
-//!   handshake -> warm-up -> load -> drain:  exchange -- outbox --> sockets
+//!   handshake -> warm-up -> load -> drain:  transceiver -- outbox --> sockets
 //!                                            |   ^
 //!                     ledger (stream, ring) <+   +---- datagrams, decoded
 //!                     histogram             <+
@@ -23,7 +23,6 @@ pub mod class;
 pub mod config;
 pub mod drain;
 pub mod engine;
-pub mod exchange;
 pub mod frame;
 pub mod handshake;
 pub mod histogram;
@@ -39,6 +38,7 @@ pub mod ring;
 pub mod stream;
 pub mod summary;
 pub mod threshold;
+pub mod transceiver;
 pub mod unit;
 
 use polyport_terminal::{Exit, Style, remark, say};

@@ -117,9 +117,10 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use polyport_net::SocketOptions;
+
     use super::*;
     use crate::load::ledger::{Ledger, LedgerConfig};
-    use polyport_net::SocketOptions;
 
     #[test]
     fn one_refused_datagram_stops_no_other_and_each_is_told_once() {

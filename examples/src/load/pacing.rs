@@ -80,10 +80,11 @@ fn timespec(span: Nanos) -> Timespec {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::clock::Clock;
     use polyport_net::{SocketOptions, UdpSocket};
     use polyport_protocol::MILLISECOND;
+
+    use super::*;
+    use crate::clock::Clock;
 
     fn outbox() -> Outbox {
         let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();

@@ -10,9 +10,9 @@ use crate::clock::nanos;
 /// Datagrams a time, as `50000/s`, `1.5k/s` or `30/m` say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// This many datagrams
+    /// Datagrams in each period.
     pub count: u64,
-    /// in this time, evenly spaced.
+    /// Nanoseconds over which they are spaced evenly.
     pub period: Nanos,
 }
 
@@ -103,8 +103,9 @@ const fn scramble(seed: u64, index: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn rates_are_read_as_people_write_them() {

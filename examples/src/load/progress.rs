@@ -110,9 +110,10 @@ fn cut(line: &str, columns: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use polyport_protocol::SECOND;
+
     use super::*;
     use crate::load::config::example;
-    use polyport_protocol::SECOND;
 
     fn ledger() -> Ledger {
         let mut ledger = Ledger::new(example(vec!["127.0.0.1:7".parse().unwrap()]).books(0, 0));

@@ -48,7 +48,7 @@ pub struct Rstat {
 
 /// How the books took an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Classified {
     /// The class of the datagram.
     pub class: Class,
     /// Plan and departure of the datagram it answers, for first answers only.
@@ -189,8 +189,8 @@ impl Stream {
     }
 
     /// Enters an answer that arrived at `arrival`.
-    pub fn receive(&mut self, reply: &Reply, arrival: Nanos) -> Outcome {
-        let unknown = Outcome { class: Class::UnknownId, first: None };
+    pub fn receive(&mut self, reply: &Reply, arrival: Nanos) -> Classified {
+        let unknown = Classified { class: Class::UnknownId, first: None };
         let deadline = reply.sent.saturating_add(self.timeout);
         let Some(entry) = self.ring.get_mut(reply.seq) else { return unknown };
         if entry.request_id != reply.request_id || entry.sent != reply.sent {
@@ -213,7 +213,7 @@ impl Stream {
         if let Some(rstat) = reply.rstat {
             self.look_through(reply.seq, rstat.window);
         }
-        Outcome { class, first: (before != State::Answered).then_some((planned, reply.sent)) }
+        Classified { class, first: (before != State::Answered).then_some((planned, reply.sent)) }
     }
 
     /// Marks what is timed out at `now`. Times of sending never fall, so it stops at the first that is not.

@@ -35,9 +35,9 @@ fn an_answer_within_the_timeout_is_ok_and_tells_plan_and_departure() {
     send(&mut stream, 0, 10);
     assert_eq!(
         stream.receive(&reply(0, 10), 10 + TIMEOUT),
-        Outcome { class: Class::Ok, first: Some((9, 10)) }
+        Classified { class: Class::Ok, first: Some((9, 10)) }
     );
-    assert_eq!(stream.receive(&reply(0, 10), 20), Outcome { class: Class::DupDown, first: None });
+    assert_eq!(stream.receive(&reply(0, 10), 20), Classified { class: Class::DupDown, first: None });
     let tally = stream.tally();
     assert_eq!((tally.sent, tally.ok, tally.dup_down, tally.open), (1, 1, 1, 0));
 }
@@ -97,7 +97,7 @@ fn duplicates_are_told_apart_by_the_responders_number() {
 fn windows_tell_the_direction_of_loss() {
     let mut stream = stream();
     (0..6).for_each(|seq| send(&mut stream, seq, 0));
-    // 4 is answered: 3 and 1 were seen by the responder, 2 and 0 were not; 5 is behind the window
+    // 4 is answered: 3 and 1 were seen by the responder, 2 and 0 were not; 5 is behind the window.
     stream.receive(&with_rstat(4, 0, 0, 0b1_0011 | 1 << 3), 1);
     stream.finish(2, false);
     let tally = stream.tally();

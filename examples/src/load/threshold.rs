@@ -253,10 +253,11 @@ fn wrong(text: &str, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use polyport_protocol::MILLISECOND;
+
     use super::*;
     use crate::load::histogram::TotalLatency;
     use crate::load::stream::Tally;
-    use polyport_protocol::MILLISECOND;
 
     fn summary() -> Summary {
         let mut latency = TotalLatency::total().unwrap();

@@ -132,8 +132,9 @@ fn cut_of(whole: &[u8], part: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use polyport_protocol::Code;
+
+    use super::*;
 
     fn probe(len: usize, key: Option<&Key>) -> Vec<u8> {
         let header = Header::new(Kind::Probe, 7, 8, 9, 10);

@@ -1,8 +1,9 @@
 //! The finding as text and as JSON.
 
+use serde_json::Value;
+
 use super::*;
 use crate::mtu::json::MtuReport;
-use serde_json::Value;
 
 fn json(finding: &Finding) -> Value {
     serde_json::to_value(MtuReport::new(finding)).unwrap()

@@ -3,12 +3,12 @@
 mod answered;
 mod bounds;
 mod ppt;
-mod progress;
 mod raw;
+mod reporter;
 mod unsent;
 
 pub use answered::Answered;
 pub use bounds::Bounds;
 pub use ppt::{Ppt, PptConfig};
-pub use progress::Progress;
 pub use raw::{Raw, RawConfig};
+pub use reporter::Reporter;

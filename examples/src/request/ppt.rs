@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 
 use super::answered::Answered;
 use super::bounds::Bounds;
-use super::progress::Progress;
+use super::reporter::Reporter;
 use super::unsent::{refused, unsent};
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
@@ -34,7 +34,7 @@ pub struct PptConfig<'a> {
 pub struct Ppt<'a> {
     config: PptConfig<'a>,
     machine: RequestClient<'a, StdRng, 1>,
-    progress: Progress,
+    reporter: Reporter,
     sent: u8,
     sent_at: Nanos,
     /// Request id on the wire.
@@ -54,7 +54,7 @@ impl<'a> Ppt<'a> {
     pub fn new(
         config: PptConfig<'a>,
         request: Request<'a>,
-        progress: Progress,
+        reporter: Reporter,
         rng: StdRng,
         now: Nanos,
     ) -> Result<Self, ExitError> {
@@ -63,7 +63,7 @@ impl<'a> Ppt<'a> {
         Ok(Self {
             config,
             machine,
-            progress,
+            reporter,
             sent: 0,
             sent_at: now,
             id: None,
@@ -125,7 +125,7 @@ impl Client for Ppt<'_> {
 
     fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
         let until = self.poll_timeout().unwrap_or(self.sent_at);
-        self.progress.sent(socket, until.saturating_sub(self.sent_at));
+        self.reporter.sent(socket, until.saturating_sub(self.sent_at));
         Ok(())
     }
 

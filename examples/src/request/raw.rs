@@ -9,7 +9,7 @@ use polyport_terminal::Exit;
 
 use super::answered::Answered;
 use super::bounds::Bounds;
-use super::progress::Progress;
+use super::reporter::Reporter;
 use super::unsent::unsent;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
@@ -30,7 +30,7 @@ pub struct RawConfig<'a> {
 pub struct Raw<'a> {
     config: RawConfig<'a>,
     schedule: Textbook,
-    progress: Progress,
+    reporter: Reporter,
     sent: u8,
     sent_at: Nanos,
     wait: Nanos,
@@ -44,11 +44,11 @@ pub struct Raw<'a> {
 impl<'a> Raw<'a> {
     /// Asks at once.
     #[must_use]
-    pub const fn new(config: RawConfig<'a>, progress: Progress) -> Self {
+    pub const fn new(config: RawConfig<'a>, reporter: Reporter) -> Self {
         Self {
             config,
             schedule: Textbook::new(),
-            progress,
+            reporter,
             sent: 0,
             sent_at: 0,
             wait: 0,
@@ -96,7 +96,7 @@ impl Client for Raw<'_> {
     }
 
     fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
-        self.progress.sent(socket, self.wait);
+        self.reporter.sent(socket, self.wait);
         Ok(())
     }
 

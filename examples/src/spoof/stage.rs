@@ -27,7 +27,7 @@ pub struct Setting {
     pub grease: Grease,
 }
 
-type Client<'k> = RequestClient<'k, StdRng, 4>;
+type Victim<'k> = RequestClient<'k, StdRng, 4>;
 
 /// A datagram on loopback is there when the send returns; this is for systems that think otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,13 +46,14 @@ pub fn play(case: Case, guard: Guard, setting: Setting, rng: &mut StdRng) -> Res
     let config = RequestConfig { key, grease: setting.grease, ..RequestConfig::new(stage.server_address) };
     let mut old = None;
     if case == Case::EarlierRun {
-        let mut earlier = Client::new(config, StdRng::from_rng(rng));
+        let mut earlier = Victim::new(config, StdRng::from_rng(rng));
         let (request, _) = stage.ask(&mut earlier, 0, key)?;
         let reply = genuine(&request, key).map_err(unwritten)?;
-        stage.deliver(&[Reply { genuine: true, from_server: true, datagram: reply.clone() }], |_, _| ())?;
+        stage
+            .deliver(&[Delivery { genuine: true, from_server: true, datagram: reply.clone() }], |_, _| ())?;
         old = Some(reply);
     }
-    let mut client = Client::new(config, StdRng::from_rng(rng));
+    let mut client = Victim::new(config, StdRng::from_rng(rng));
     let mut now = 0;
     if case == Case::Late {
         let (request, _) = stage.ask(&mut client, now, key)?;
@@ -62,10 +63,10 @@ pub fn play(case: Case, guard: Guard, setting: Setting, rng: &mut StdRng) -> Res
     let (request, datagram) = stage.ask(&mut client, now, key)?;
     let forged = forged(case, &request, &datagram, old.as_deref(), key).map_err(unwritten)?;
     let genuine = genuine(&request, key).map_err(unwritten)?;
-    let mut replies: Vec<Reply> = forged.into_iter().map(Reply::from).collect();
+    let mut replies: Vec<Delivery> = forged.into_iter().map(Delivery::from).collect();
     // The copy of a reply follows it; all other forgers are first.
     let place = if case == Case::Twice { 0 } else { replies.len() };
-    replies.insert(place, Reply { genuine: true, from_server: true, datagram: genuine });
+    replies.insert(place, Delivery { genuine: true, from_server: true, datagram: genuine });
     now += MILLISECOND;
     let mut cell = Cell {
         forged: replies.iter().filter(|reply| !reply.genuine).count(),
@@ -82,7 +83,7 @@ pub fn play(case: Case, guard: Guard, setting: Setting, rng: &mut StdRng) -> Res
 }
 
 /// Whether the machine takes the datagram for an answer, or lets it move it in any way.
-fn takes(client: &mut Client<'_>, now: Nanos, from: SocketAddr, datagram: &[u8]) -> bool {
+fn takes(client: &mut Victim<'_>, now: Nanos, from: SocketAddr, datagram: &[u8]) -> bool {
     match client.handle_input(now, from, datagram, false) {
         Input::Answer(_) | Input::Retry(_) | Input::UnknownVersion(..) => true,
         Input::Rejected(_) => false,
@@ -90,13 +91,13 @@ fn takes(client: &mut Client<'_>, now: Nanos, from: SocketAddr, datagram: &[u8])
 }
 
 /// A datagram for the client.
-struct Reply {
+struct Delivery {
     genuine: bool,
     from_server: bool,
     datagram: Vec<u8>,
 }
 
-impl From<Forged> for Reply {
+impl From<Forged> for Delivery {
     fn from(forged: Forged) -> Self {
         Self { genuine: false, from_server: forged.from_server, datagram: forged.datagram }
     }
@@ -142,7 +143,7 @@ impl Stage {
     /// One request on its way to the server: as the server reads it, and as it lay in the datagram.
     fn ask(
         &mut self,
-        client: &mut Client<'_>,
+        client: &mut Victim<'_>,
         now: Nanos,
         key: Option<&Key>,
     ) -> Result<(Header, Vec<u8>), ExitError> {
@@ -155,7 +156,7 @@ impl Stage {
     }
 
     /// Sends what is due, and lets the server receive it.
-    fn transmit(&mut self, client: &mut Client<'_>, now: Nanos) -> Result<Option<Vec<u8>>, ExitError> {
+    fn transmit(&mut self, client: &mut Victim<'_>, now: Nanos) -> Result<Option<Vec<u8>>, ExitError> {
         let mut buffer = vec![0; LONGEST];
         let Some(transmit) = client.poll_transmit(now, &mut buffer) else { return Ok(None) };
         buffer.truncate(transmit.len);
@@ -165,7 +166,7 @@ impl Stage {
     }
 
     /// Lets the time run until the request has failed; when that was.
-    fn give_up(&mut self, client: &mut Client<'_>) -> Result<Nanos, ExitError> {
+    fn give_up(&mut self, client: &mut Victim<'_>) -> Result<Nanos, ExitError> {
         while let Some(now) = client.poll_timeout() {
             client.handle_timeout(now);
             if client.poll_failure().is_some() {
@@ -179,8 +180,8 @@ impl Stage {
     /// Sends all replies, and shows the client those that reach its socket, each with its source.
     fn deliver(
         &mut self,
-        replies: &[Reply],
-        mut show: impl FnMut(&Reply, SocketAddr),
+        replies: &[Delivery],
+        mut show: impl FnMut(&Delivery, SocketAddr),
     ) -> Result<(), ExitError> {
         for reply in replies {
             let socket = if reply.from_server { &self.server } else { &self.forger };

@@ -1,8 +1,9 @@
 //! Every case against every client; what is safe and what is counted.
 
+use polyport_protocol::Grease;
+
 use super::*;
 use crate::key::generator;
-use polyport_protocol::Grease;
 
 fn cell(case: Case, guard: Guard, own: &str, seed: u64) -> Cell {
     let setting = Setting { own: own.parse().unwrap(), grease: Grease::Always };

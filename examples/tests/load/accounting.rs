@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use polyport_protocol::{Code, Key};
 
-use crate::server::{Exchange, Server};
+use crate::server::{Request, Server};
 use crate::tester::{expect, expect_classes, measure, run};
 
 #[test]
 fn an_echo_answers_everything() {
-    let server = Server::start(|exchange| exchange.send(exchange.datagram));
+    let server = Server::start(|request| request.send(request.datagram));
     let result = measure(server.address, "--raw-echo --size 300");
     expect_classes(&result, &[("ok", 200)]);
     expect(
@@ -28,7 +28,7 @@ fn an_echo_answers_everything() {
 
 #[test]
 fn handshake_and_warm_up_are_not_counted() {
-    let server = Server::start(|exchange| exchange.send(&exchange.response()));
+    let server = Server::start(|request| request.send(&request.response()));
     let line = format!("{} --rate 1000/s -d 200ms --warmup 100ms --json -q", server.address);
     let ran = run(&line);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -42,14 +42,14 @@ fn handshake_and_warm_up_are_not_counted() {
 #[test]
 fn loss_has_a_direction() {
     let (mut window, mut rseq) = (0_u64, 0);
-    let server = Server::start(move |exchange| {
+    let server = Server::start(move |request| {
         window <<= 1;
-        if exchange.number % 10 == 0 {
+        if request.number % 10 == 0 {
             return;
         }
         window |= 1;
-        if exchange.number % 10 != 5 {
-            exchange.send(&exchange.reply(Code::OK, Some((rseq, window)), |_| ()));
+        if request.number % 10 != 5 {
+            request.send(&request.reply(Code::OK, Some((rseq, window)), |_| ()));
             rseq += 1;
         }
     });
@@ -61,9 +61,9 @@ fn loss_has_a_direction() {
 
 #[test]
 fn without_rstat_the_direction_of_loss_is_unknown() {
-    let server = Server::start(|exchange| {
-        if exchange.number % 4 != 0 {
-            exchange.send(&exchange.response());
+    let server = Server::start(|request| {
+        if request.number % 4 != 0 {
+            request.send(&request.response());
         }
     });
     let result = measure(server.address, "--streams 3");
@@ -73,19 +73,19 @@ fn without_rstat_the_direction_of_loss_is_unknown() {
 #[test]
 fn duplicates_have_a_direction_and_hide_no_loss() {
     let mut rseq = 0;
-    let server = Server::start(move |exchange| {
+    let server = Server::start(move |request| {
         let mut next = || {
             rseq += 1;
             Some((rseq, 1))
         };
-        let reply = exchange.reply(Code::OK, next(), |_| ());
-        match exchange.number % 10 {
+        let reply = request.reply(Code::OK, next(), |_| ());
+        match request.number % 10 {
             0 => return,
-            1 => exchange.send(&reply),
-            2 => exchange.send(&exchange.reply(Code::OK, next(), |_| ())),
+            1 => request.send(&reply),
+            2 => request.send(&request.reply(Code::OK, next(), |_| ())),
             _ => {}
         }
-        exchange.send(&reply);
+        request.send(&reply);
     });
     let result = measure(server.address, "");
     expect_classes(&result, &[("ok", 180), ("dup_up", 20), ("dup_down", 20)]);
@@ -96,15 +96,15 @@ fn duplicates_have_a_direction_and_hide_no_loss() {
 fn reordering_is_that_of_rfc_4737() {
     // Of each ten, 0 comes after 1 (reordered), 4 after 7 (by three).
     let mut held: Vec<Vec<u8>> = Vec::new();
-    let server = Server::start(move |exchange| {
-        let reply = exchange.response();
-        match exchange.number % 10 {
+    let server = Server::start(move |request| {
+        let reply = request.response();
+        match request.number % 10 {
             0 | 4 => held.push(reply),
             1 | 7 => {
-                exchange.send(&reply);
-                held.drain(..).for_each(|reply| exchange.send(&reply));
+                request.send(&reply);
+                held.drain(..).for_each(|reply| request.send(&reply));
             }
-            _ => exchange.send(&reply),
+            _ => request.send(&reply),
         }
     });
     let result = measure(server.address, "");
@@ -112,34 +112,34 @@ fn reordering_is_that_of_rfc_4737() {
 }
 
 /// One more datagram for each way to be wrong, before the good answer.
-fn noise(exchange: &Exchange<'_>, stranger: &UdpSocket) {
-    let good = exchange.response();
+fn noise(request: &Request<'_>, stranger: &UdpSocket) {
+    let good = request.response();
     let changed = |at: usize, octet: u8| {
         let mut datagram = good.clone();
         datagram[at] = octet;
         datagram
     };
-    exchange.send(b"");
-    exchange.send(&good[..43]);
-    exchange.send(&changed(0, 0xFF));
-    exchange.send(&changed(4, 9));
-    exchange.send(&changed(7, 200));
-    exchange.send(&changed(good.len() - 1, 0xAA));
-    exchange.send(&[&good[..], b"tail"].concat());
-    exchange.send(exchange.datagram);
-    exchange.send(&exchange.reply(Code::OK, None, |header| header.stream_id ^= 1 << 31));
-    exchange.send(&exchange.reply(Code::OK, None, |header| header.request_id ^= 1));
-    exchange.send(&exchange.reply(Code::OK, None, |header| header.timestamp ^= 1));
-    exchange.send(&vec![0; 5000]);
-    exchange.send_from(stranger, &good);
-    exchange.send_from(stranger, b"hello");
-    exchange.send(&good);
+    request.send(b"");
+    request.send(&good[..43]);
+    request.send(&changed(0, 0xFF));
+    request.send(&changed(4, 9));
+    request.send(&changed(7, 200));
+    request.send(&changed(good.len() - 1, 0xAA));
+    request.send(&[&good[..], b"tail"].concat());
+    request.send(request.datagram);
+    request.send(&request.reply(Code::OK, None, |header| header.stream_id ^= 1 << 31));
+    request.send(&request.reply(Code::OK, None, |header| header.request_id ^= 1));
+    request.send(&request.reply(Code::OK, None, |header| header.timestamp ^= 1));
+    request.send(&vec![0; 5000]);
+    request.send_from(stranger, &good);
+    request.send_from(stranger, b"hello");
+    request.send(&good);
 }
 
 #[test]
 fn every_datagram_has_its_class() {
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let server = Server::start(move |exchange| noise(exchange, &stranger));
+    let server = Server::start(move |request| noise(request, &stranger));
     let result = measure(server.address, "");
     let twice = |name| (name, 400);
     let once = |name| (name, 200);
@@ -165,12 +165,12 @@ fn every_datagram_has_its_class() {
 
 #[test]
 fn late_is_not_lost() {
-    let server = Server::start(|exchange| {
-        let reply = exchange.response();
-        match exchange.number % 4 {
-            0 => exchange.send_later(Duration::from_millis(1200), &reply),
+    let server = Server::start(|request| {
+        let reply = request.response();
+        match request.number % 4 {
+            0 => request.send_later(Duration::from_millis(1200), &reply),
             1 => {}
-            _ => exchange.send(&reply),
+            _ => request.send(&reply),
         }
     });
     let result = measure(server.address, "--timeout 500ms --drain 3s");
@@ -180,13 +180,13 @@ fn late_is_not_lost() {
 
 #[test]
 fn errors_are_answers_with_a_code() {
-    let server = Server::start(|exchange| {
-        let code = match exchange.number % 4 {
+    let server = Server::start(|request| {
+        let code = match request.number % 4 {
             0 => Code::BUSY,
             1 => Code(200),
             _ => Code::OK,
         };
-        exchange.send(&exchange.reply(code, None, |_| ()));
+        request.send(&request.reply(code, None, |_| ()));
     });
     let result = measure(server.address, "");
     expect_classes(&result, &[("ok", 100), ("error", 100)]);
@@ -196,10 +196,10 @@ fn errors_are_answers_with_a_code() {
 
 #[test]
 fn every_port_has_its_row_and_both_families_their_socket() {
-    let good = || Server::start(|exchange| exchange.send(&exchange.response()));
+    let good = || Server::start(|request| request.send(&request.response()));
     let (first, second) = (good(), good());
     let mute = Server::start(|_| ());
-    let v6 = Server::on("[::1]:0", |exchange| exchange.send(&exchange.response()));
+    let v6 = Server::on("[::1]:0", |request| request.send(&request.response()));
     let targets = format!("127.0.0.1:{},{},{} {}", first.port(), second.port(), mute.port(), v6.address);
     let result = measure(targets, "");
     let ports = result["ports"].as_array().unwrap();
@@ -213,7 +213,7 @@ fn every_port_has_its_row_and_both_families_their_socket() {
 
 #[test]
 fn random_turns_repeat_by_seed() {
-    let servers = [0; 3].map(|_| Server::start(|exchange| exchange.send(&exchange.response())));
+    let servers = [0; 3].map(|_| Server::start(|request| request.send(&request.response())));
     let targets = servers.each_ref().map(|server| server.address.to_string()).join(" ");
     let shares = |seed: u64| {
         let result = measure(&targets, &format!("--distribution random --seed {seed}"));
@@ -234,9 +234,9 @@ fn sealed_frames_want_sealed_answers() {
     let key = Key::siphash(1, [0x42; 16]);
     let file = std::env::temp_dir().join(format!("polyport-load-key-{}", std::process::id()));
     std::fs::write(&file, "42".repeat(16)).unwrap();
-    let server = Server::start(move |exchange| {
-        let mut reply = exchange.sealed(&key);
-        match exchange.number % 4 {
+    let server = Server::start(move |request| {
+        let mut reply = request.sealed(&key);
+        match request.number % 4 {
             0 => *reply.last_mut().unwrap() ^= 1,
             1 => {
                 let last = reply.len() - 3;
@@ -244,7 +244,7 @@ fn sealed_frames_want_sealed_answers() {
             }
             _ => {}
         }
-        exchange.send(&reply);
+        request.send(&reply);
     });
     let result = measure(server.address, &format!("--key-file {}", file.display()));
     std::fs::remove_file(&file).unwrap();

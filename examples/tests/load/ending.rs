@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::tester::{Ran, command, expect, measure, run};
 
 fn good() -> Server {
-    Server::start(|exchange| exchange.send(&exchange.response()))
+    Server::start(|request| request.send(&request.response()))
 }
 
 /// A port of loopback on which nobody listens.
@@ -41,7 +41,7 @@ fn a_closed_port_is_named_before_the_load() {
 
 #[test]
 fn an_echo_without_raw_echo_is_told_so() {
-    let server = Server::start(|exchange| exchange.send(exchange.datagram));
+    let server = Server::start(|request| request.send(request.datagram));
     let ran = run(&format!("{} --timeout 100ms -q", server.address));
     assert_eq!(ran.code, 69);
     assert!(ran.stderr.contains("received: wrong_direction 5;"), "{}", ran.stderr);
@@ -57,9 +57,9 @@ fn without_handshake_a_closed_port_is_all_loss() {
 
 #[test]
 fn thresholds_decide_the_exit_code() {
-    let server = Server::start(|exchange| {
-        if exchange.number % 10 != 0 {
-            exchange.send(&exchange.response());
+    let server = Server::start(|request| {
+        if request.number % 10 != 0 {
+            request.send(&request.response());
         }
     });
     let line = |more: &str| {
@@ -78,9 +78,9 @@ fn thresholds_decide_the_exit_code() {
 
 #[test]
 fn ctrl_c_prints_what_is_known() {
-    let server = Server::start(|exchange| {
-        if exchange.number % 2 == 0 {
-            exchange.send(&exchange.response());
+    let server = Server::start(|request| {
+        if request.number % 2 == 0 {
+            request.send(&request.response());
         }
     });
     let line =

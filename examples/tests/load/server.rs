@@ -20,7 +20,7 @@ pub(crate) struct Server {
 }
 
 /// One datagram, and how to answer it.
-pub(crate) struct Exchange<'s> {
+pub(crate) struct Request<'s> {
     /// How many counted requests came before; warm-up and handshake do not count.
     pub(crate) number: u64,
     pub(crate) datagram: &'s [u8],
@@ -35,11 +35,11 @@ const GLANCE: Duration = Duration::from_millis(1);
 
 impl Server {
     /// Serves each datagram by `answer`. Handshake and warm-up are answered as well as it does the rest.
-    pub(crate) fn start(answer: impl FnMut(&mut Exchange<'_>) + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl FnMut(&mut Request<'_>) + Send + 'static) -> Self {
         Self::on("127.0.0.1:0", answer)
     }
 
-    pub(crate) fn on(bind: &str, answer: impl FnMut(&mut Exchange<'_>) + Send + 'static) -> Self {
+    pub(crate) fn on(bind: &str, answer: impl FnMut(&mut Request<'_>) + Send + 'static) -> Self {
         let socket = UdpSocket::bind(bind).unwrap();
         socket.set_read_timeout(Some(GLANCE)).unwrap();
         let (address, stop) = (socket.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
@@ -62,14 +62,14 @@ impl Drop for Server {
     }
 }
 
-fn serve(socket: &UdpSocket, stop: &AtomicBool, mut answer: impl FnMut(&mut Exchange<'_>)) {
+fn serve(socket: &UdpSocket, stop: &AtomicBool, mut answer: impl FnMut(&mut Request<'_>)) {
     let (clock, mut buffer, mut later, mut number) = (Clock::start(), vec![0; 65_536], Vec::new(), 0);
     while !stop.load(Ordering::Relaxed) {
         match socket.recv_from(&mut buffer) {
             Ok((len, from)) => {
                 let datagram = &buffer[..len];
                 let now = clock.now();
-                answer(&mut Exchange { number, datagram, socket, from, later: &mut later, now });
+                answer(&mut Request { number, datagram, socket, from, later: &mut later, now });
                 let practice = Flags::from_octet(datagram[6]).contains(Flags::WARM_UP);
                 number += u64::from(!practice);
             }
@@ -86,7 +86,7 @@ fn serve(socket: &UdpSocket, stop: &AtomicBool, mut answer: impl FnMut(&mut Exch
     }
 }
 
-impl Exchange<'_> {
+impl Request<'_> {
     /// Sends these octets back.
     pub(crate) fn send(&self, datagram: &[u8]) {
         self.socket.send_to(datagram, self.from).unwrap();

@@ -1,9 +1,10 @@
 //! What the host offers to a plugin: its functions, and the batch of one call. Each names the other, so they are
 //! in one file.
 
-use crate::{pp_dgram, pp_tx};
 use core::ffi::{c_char, c_void};
 use core::marker::PhantomData;
+
+use crate::{pp_dgram, pp_tx};
 
 /// The host's handle of one instance; opaque to the plugin.
 #[repr(C)]

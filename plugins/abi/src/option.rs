@@ -1,7 +1,8 @@
 //! Configuration: declared by the plugin, parsed and checked by the host.
 
-use crate::pp_addr;
 use core::ffi::c_char;
+
+use crate::pp_addr;
 
 /// Option type: `true` or `false`; `pp_val::i` is 1 or 0.
 pub const OPT_BOOL: u32 = 1;
@@ -62,11 +63,11 @@ unsafe impl Sync for pp_opt {}
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union pp_val {
-    /// bool, int, duration, size, enum.
+    /// Of `OPT_BOOL`, `OPT_INT`, `OPT_DURATION`, `OPT_SIZE` and `OPT_ENUM`.
     pub i: i64,
-    /// float, ratio.
+    /// Of `OPT_FLOAT` and `OPT_RATIO`.
     pub f: f64,
-    /// string, json.
+    /// Of `OPT_STRING` and `OPT_JSON`.
     pub str: *const u8,
 }
 

@@ -1,7 +1,8 @@
 //! What a library exports.
 
-use crate::{pp_addr, pp_batch, pp_ctx, pp_error, pp_host, pp_ident, pp_opt, pp_value};
 use core::ffi::{c_char, c_void};
+
+use crate::{pp_addr, pp_batch, pp_ctx, pp_error, pp_host, pp_ident, pp_opt, pp_value};
 
 /// `pp_create::why`: the daemon starts or the listener is new.
 pub const WHY_START: u32 = 0;

@@ -4,8 +4,9 @@
 //! the symbol that the host looks for, so what they share is here.
 #![forbid(unsafe_code)]
 
-use polyport_plugin::choices;
 use std::io::Write;
+
+use polyport_plugin::choices;
 
 choices! {
     /// What an answer says.

@@ -6,11 +6,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub use polyport_echo_reply::Reply;
-
 use polyport_echo_reply::{LENGTH_TEXT, tell_length};
 use polyport_plugin::config;
 use polyport_plugin::prelude::*;
+
+pub use polyport_echo_reply::Reply;
 
 config! {
     /// Options of the plugin.

@@ -1,7 +1,8 @@
 //! Through the exported table, as the daemon calls it.
 
-use super::Echo;
 use polyport_plugin::testing::{Harness, Memory, Outcome};
+
+use super::Echo;
 
 const PEER: &str = "192.0.2.1:5000";
 /// Largest payload of a UDP datagram over IPv4, bytes.

@@ -1,5 +1,10 @@
 //! Packets as the blocks of a pcapng file (draft-ietf-opsawg-pcapng), in memory.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::{
@@ -7,10 +12,6 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness, PcapResult};
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
-use std::time::Duration;
 
 /// Bytes that [`Capture::packet`] writes at most besides the packet: the block of a new interface, with a name of at most
 /// 15 bytes, and head, padding and foot of the packet's own.

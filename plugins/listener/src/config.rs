@@ -1,8 +1,9 @@
 //! The options of the plugin.
 
-use polyport_plugin::{Error, Size, choices, config};
 use std::path::Path;
 use std::time::Duration;
+
+use polyport_plugin::{Error, Size, choices, config};
 
 choices! {
     /// What is kept of each datagram.

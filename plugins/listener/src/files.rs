@@ -1,10 +1,11 @@
 //! A file that is put aside when it is full, and a new one begun.
 
-use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Bytes collected before a write: a few of the largest datagrams, or hundreds of small ones.
 const BUFFER: usize = 256 << 10;
@@ -152,8 +153,9 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     fn names(dir: &Path) -> Vec<(String, Vec<u8>)> {
         let mut names: Vec<_> = fs::read_dir(dir)

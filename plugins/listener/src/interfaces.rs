@@ -23,7 +23,7 @@ impl Interfaces {
     }
 }
 
-/// netdevice(7), which answers from the kernel's memory at once.
+/// Asks netdevice(7), which answers from the kernel's memory at once.
 #[cfg(target_os = "linux")]
 fn ask(index: u32) -> Option<String> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};

@@ -31,16 +31,18 @@ mod packet;
 mod recorder;
 pub mod senders;
 
-pub use config::{ListenerConfig, Record};
-pub use senders::Senders;
+use std::time::Duration;
+
+use polyport_plugin::prelude::*;
+use polyport_plugin::{Log, Rng, Why, later};
 
 use interfaces::Interfaces;
 use line::{Cast, Line};
 use packet::Heard;
-use polyport_plugin::prelude::*;
-use polyport_plugin::{Log, Rng, Why, later};
 use recorder::{Outcome, Recorder};
-use std::time::Duration;
+
+pub use config::{ListenerConfig, Record};
+pub use senders::Senders;
 
 /// How long a recorded datagram may wait for the next one before it is handed to the system.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
 //! A datagram as one line of the log.
 
-use polyport_plugin::Datagram;
 use std::fmt::{self, Write};
+
+use polyport_plugin::Datagram;
 
 /// To whom a datagram was addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 //! and checksums are those of the datagram; TTL is where it is known and else [`UNKNOWN_HOPS`]; identification,
 //! flow label and options are not there.
 
-use etherparse::{IpEcn, IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, ip_number};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use etherparse::{IpEcn, IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, ip_number};
 
 /// What stands for an unknown TTL or hop limit: the recommended one of RFC 1700.
 const UNKNOWN_HOPS: u8 = 64;
@@ -62,8 +63,9 @@ fn ip_header(heard: &Heard<'_>) -> Option<IpHeaders> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
+
+    use super::*;
 
     fn packet(peer: &str, local: &str, payload: &[u8]) -> Vec<u8> {
         let (peer, local) = (peer.parse().unwrap(), local.parse().unwrap());

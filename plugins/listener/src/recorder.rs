@@ -1,11 +1,13 @@
 //! Datagrams into a pcapng file, until it cannot be written.
 
+use std::io;
+use std::path::Path;
+
+use pcap_file::PcapError;
+
 use crate::capture::{Capture, PACKET_OVERHEAD};
 use crate::files::Files;
 use crate::packet::{Heard, build};
-use pcap_file::PcapError;
-use std::io;
-use std::path::Path;
 
 /// Writes what is heard. After the first error it is over: a disk that is full stays so for a while, and half a block in
 /// the middle would spoil the file.

@@ -1,9 +1,10 @@
 //! Who sent how much: a table of bounded size.
 
-use lru::LruCache;
 use std::fmt;
 use std::hash::RandomState;
 use std::net::SocketAddr;
+
+use lru::LruCache;
 
 /// Most senders remembered. One takes less than 200 bytes, so a flood from forged addresses costs 13 MB at most.
 pub const MAX_SENDERS: usize = 65_536;

@@ -1,13 +1,15 @@
 //! Through the exported table, as the daemon calls it.
 
-use super::Listener;
-use pcap_file::pcapng::{Block, PcapNgReader};
-use polyport_plugin::Level;
-use polyport_plugin::testing::{Harness, Incoming, LOCAL, START_NS, START_WALL_NS};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
+
+use pcap_file::pcapng::{Block, PcapNgReader};
+use polyport_plugin::Level;
+use polyport_plugin::testing::{Harness, Incoming, LOCAL, START_NS, START_WALL_NS};
+
+use super::Listener;
 
 const ALICE: &str = "192.0.2.1:5000";
 const BOB: &str = "[2001:db8::1]:6000";

@@ -4,10 +4,12 @@
 //! decision). So a run repeats exactly whatever other peers do and however datagrams fall into batches,
 //! and turning one option on does not shift the decisions of another.
 
-use crate::config::LossyConfig;
-use polyport_plugin::{Ratio, mix, up_to};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use polyport_plugin::{Ratio, mix, up_to};
+
+use crate::config::LossyConfig;
 
 /// How much longer an answer picked by `reorder` waits. Answers of the same peer that are due within this
 /// time overtake it. Ten milliseconds is far above the 1 ms of the host's timer, so that it does happen,

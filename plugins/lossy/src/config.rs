@@ -1,9 +1,10 @@
 //! The options of the plugin.
 
-pub use polyport_echo_reply::Reply;
+use std::time::Duration;
 
 use polyport_plugin::{Ratio, config};
-use std::time::Duration;
+
+pub use polyport_echo_reply::Reply;
 
 config! {
     /// Options of the plugin. Ratios are shares of the datagrams of each peer.

@@ -25,13 +25,14 @@ pub mod channel;
 pub mod config;
 pub mod peers;
 
-pub use config::{LossyConfig, Reply};
-
-use channel::{Answer, Fate, decide, flip};
-use peers::Peers;
 use polyport_echo_reply::{LENGTH_TEXT, tell_length};
 use polyport_plugin::prelude::*;
 use polyport_plugin::{Datagram, later};
+
+use channel::{Answer, Fate, decide, flip};
+use peers::Peers;
+
+pub use config::{LossyConfig, Reply};
 
 /// The handler of one listener.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! How many datagrams each peer has sent: a table of bounded size.
 
-use lru::LruCache;
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+
+use lru::LruCache;
 
 /// Most peers remembered. One takes less than 200 bytes, so a flood from spoofed addresses costs 13 MB at
 /// most; and a listener with more than 65,536 peers at once is not one that measures single peers.

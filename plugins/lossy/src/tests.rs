@@ -1,10 +1,12 @@
 //! Through the exported table, as the daemon calls it.
 
-use super::Lossy;
-use polyport_plugin::Level;
-use polyport_plugin::testing::{Harness, Incoming, Outcome, START_NS, Sent};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use polyport_plugin::Level;
+use polyport_plugin::testing::{Harness, Incoming, Outcome, START_NS, Sent};
+
+use super::Lossy;
 
 const ALICE: &str = "192.0.2.1:5000";
 const BOB: &str = "[2001:db8::1]:6000";

@@ -142,9 +142,11 @@ impl<T, const LANES: usize> Arena<T, LANES> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         /// Two lanes against two queues: one links every value, the other every second one.

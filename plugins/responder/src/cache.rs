@@ -12,10 +12,12 @@
 //! oldest that is done, and an empty chain is a cache full of work in progress. A handler works on one
 //! request at a time: there, one entry at most is in progress, and only within a call.
 
-use crate::arena::{Arena, Chain};
-use polyport_protocol::Code;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+
+use polyport_protocol::Code;
+
+use crate::arena::{Arena, Chain};
 
 /// Lane of the chain of all entries that are done, in the order they were done.
 const ALL: usize = 0;

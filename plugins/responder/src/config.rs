@@ -1,11 +1,13 @@
 //! The options of the plugin, and what they mean together.
 
-use crate::cache::Limits;
-use crate::service::Service;
-use polyport_plugin::{Error, Size, choices, config};
-use polyport_protocol::{Integrity, Key};
 use std::fmt;
 use std::time::Duration;
+
+use polyport_plugin::{Error, Size, choices, config};
+use polyport_protocol::{Integrity, Key};
+
+use crate::cache::Limits;
+use crate::service::Service;
 
 choices! {
     /// How frames are sealed.

@@ -1,9 +1,11 @@
 //! What the responder counts.
 
-use crate::cache::Tally;
+use std::ffi::CString;
+
 use polyport_plugin::{Counter, Gauge, Setup};
 use polyport_protocol::DecodeError;
-use std::ffi::CString;
+
+use crate::cache::Tally;
 
 macro_rules! counters {
     ($($field:ident: $help:literal;)*) => {

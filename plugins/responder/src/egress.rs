@@ -1,16 +1,18 @@
 //! The way out: every reply leaves through here, where the rules on length, cookies, groups and errors are kept.
 
+use std::net::SocketAddr;
+
+use polyport_plugin::{Datagram, Rng, later};
+use polyport_protocol::{
+    Code, CookieScope, CookieSecrets, CookieState, Flags, FrameOption, Header, Kind, VERSION, version_reply,
+};
+
 use crate::bucket::Bucket;
 use crate::config::{Group, ProbeAck, Settings};
 use crate::counters::Counters;
 use crate::loops::may_answer;
 use crate::reply::Reply;
 use crate::streams::{Seen, StreamKey, Streams};
-use polyport_plugin::{Datagram, Rng, later};
-use polyport_protocol::{
-    Code, CookieScope, CookieSecrets, CookieState, Flags, FrameOption, Header, Kind, VERSION, version_reply,
-};
-use std::net::SocketAddr;
 
 /// Octets of a COOKIE option.
 const COOKIE_LEN: usize = 20;

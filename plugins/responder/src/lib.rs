@@ -49,21 +49,23 @@ pub mod reply;
 pub mod service;
 pub mod streams;
 
-pub use config::{ResponderConfig, Settings};
+use std::fmt;
+use std::hash::Hasher;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use polyport_plugin::Rng;
+use polyport_plugin::prelude::*;
+use polyport_protocol::{Code, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
+use siphasher::sip::SipHasher24;
 
 use bucket::Bucket;
 use cache::{Lookup, ReplyCache, RequestKey};
 use config::Group;
 use counters::Counters;
 use egress::{BatchContext, Egress, Received};
-use polyport_plugin::Rng;
-use polyport_plugin::prelude::*;
-use polyport_protocol::{Code, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
-use siphasher::sip::SipHasher24;
-use std::fmt;
-use std::hash::Hasher;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use streams::{Streams, Windows};
+
+pub use config::{ResponderConfig, Settings};
 
 /// The handler of one listener.
 #[derive(Debug)]

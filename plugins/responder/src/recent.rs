@@ -1,8 +1,9 @@
 //! A map of bounded size that forgets what was not asked for longest.
 
-use lru::LruCache;
 use std::hash::{Hash, RandomState};
 use std::num::NonZeroUsize;
+
+use lru::LruCache;
 
 /// A map with a limit. Every operation takes constant time, and memory is allocated as entries come.
 #[derive(Debug)]
@@ -43,8 +44,9 @@ impl<K: Eq + Hash, V> Recent<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use polyport_counting_alloc::{CountingAlloc, allocations, live_bytes};
+
+    use super::*;
 
     #[global_allocator]
     static ALLOCATOR: CountingAlloc = CountingAlloc;

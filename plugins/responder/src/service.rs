@@ -1,8 +1,9 @@
 //! What the responder does for a request: the services, as functions of payload and time.
 
+use std::io::Write;
+
 use polyport_plugin::choices;
 use polyport_protocol::Code;
-use std::io::Write;
 
 /// `sum`: a word of the payload is not a decimal integer.
 pub const NOT_A_NUMBER: Code = Code(128);

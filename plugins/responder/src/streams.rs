@@ -1,9 +1,11 @@
 //! What is known of streams: statistics for RSTAT ([P-70]) and replay windows ([P-62]), both in tables of
 //! bounded size.
 
-use crate::recent::Recent;
-use polyport_protocol::{ReplayWindow, WindowError};
 use std::net::SocketAddr;
+
+use polyport_protocol::{ReplayWindow, WindowError};
+
+use crate::recent::Recent;
 
 /// Most streams with statistics. One takes less than 200 bytes, so a flood of invented streams costs 13 MB.
 pub const MAX_STREAMS: usize = 65_536;

@@ -8,9 +8,10 @@ mod replies;
 mod sealed;
 mod sources;
 
-use crate::Responder;
 use polyport_plugin::testing::{Harness, Outcome};
 use polyport_protocol::{Code, Cookie, Decoder, Encoder, Flags, Frame, FrameOption, Header, Key, Kind, Role};
+
+use crate::Responder;
 
 const PEER: &str = "192.0.2.1:40000";
 const OTHER: &str = "192.0.2.2:40000";

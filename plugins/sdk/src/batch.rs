@@ -1,12 +1,13 @@
 //! The datagrams of one turn, and the place for the answers.
 
+use core::fmt::Display;
+use core::net::SocketAddr;
+use core::time::Duration;
+
 use crate::context::{Level, log, set_timer};
 use crate::convert::{RawBatch, Slots};
 use crate::datagram::{Datagram, copy};
 use crate::route::Route;
-use core::fmt::Display;
-use core::net::SocketAddr;
-use core::time::Duration;
 
 /// What [`on_batch`](crate::Handler::on_batch) and [`on_timer`](crate::Handler::on_timer) get. Everything
 /// queued here leaves when the call returns; after a panic nothing of it does.

@@ -1,12 +1,15 @@
 //! Options: declared by the plugin as a struct, parsed and checked by the host.
 
-use crate::error::Error;
-pub use crate::opt::Opt;
-pub use crate::value::Value;
 use core::ffi::CStr;
 use core::net::SocketAddr;
 use core::time::Duration;
+
 use polyport_abi as abi;
+
+use crate::error::Error;
+
+pub use crate::opt::Opt;
+pub use crate::value::Value;
 
 /// The configuration of a plugin: `()`, or a struct made by [`config!`](crate::config).
 pub trait Config: Sized + 'static {

@@ -1,14 +1,16 @@
 //! What a plugin may ask of the host while it is being made.
 
-use crate::convert::{Created, HostRef};
-use crate::line::line;
-use crate::metric::{Counter, Gauge};
-use crate::time::nanos;
 use core::ffi::CStr;
 use core::fmt::Display;
 use core::net::SocketAddr;
 use core::time::Duration;
+
 use polyport_abi as abi;
+
+use crate::convert::{Created, HostRef};
+use crate::line::line;
+use crate::metric::{Counter, Gauge};
+use crate::time::nanos;
 
 /// Severity of a log line, most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,16 +3,18 @@
 //! What makes each view valid is written in `plugins/ABI.md`.
 #![expect(unsafe_code, reason = "the plugin boundary: pointers of the host become borrowed views here")]
 
-use crate::route::{MAX_PAYLOAD, Route, fill, from_abi, is_plain_echo};
-use crate::text::text;
-use crate::value::Value;
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicU64;
+
 use polyport_abi as abi;
 use polyport_abi::{pp_batch, pp_create, pp_ctx, pp_dgram, pp_host, pp_value};
+
+use crate::route::{MAX_PAYLOAD, Route, fill, from_abi, is_plain_echo};
+use crate::text::text;
+use crate::value::Value;
 
 /// The host's functions together with the handle of one instance.
 #[derive(Clone, Copy, Debug)]

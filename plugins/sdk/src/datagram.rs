@@ -1,10 +1,12 @@
 //! One received datagram, and what may be done with it.
 
-use crate::convert::{RawBatch, Slot};
-use crate::route::{Route, from_abi};
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
+
 use polyport_abi as abi;
+
+use crate::convert::{RawBatch, Slot};
+use crate::route::{Route, from_abi};
 
 /// One received datagram.
 ///

@@ -1,7 +1,8 @@
 //! Why a plugin refuses.
 
-use crate::line::line;
 use core::fmt::Display;
+
+use crate::line::line;
 
 /// Why a plugin refused. Anything that can be displayed becomes one with `?` or `.into()`.
 #[derive(Debug)]

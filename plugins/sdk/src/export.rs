@@ -4,6 +4,12 @@
 //! into the host.
 #![expect(unsafe_code, reason = "the plugin boundary: the host's calls arrive here as raw pointers")]
 
+use core::ffi::c_void;
+use core::ptr;
+
+use polyport_abi as abi;
+use polyport_abi::{pp_batch, pp_create, pp_error, pp_ident, pp_plugin, pp_value};
+
 use crate::batch::Batch;
 use crate::config::Config as _;
 use crate::context::{Level, Log, Setup};
@@ -12,10 +18,6 @@ use crate::error::Error;
 use crate::guard::caught;
 use crate::handler::Handler;
 use crate::value::Value;
-use core::ffi::c_void;
-use core::ptr;
-use polyport_abi as abi;
-use polyport_abi::{pp_batch, pp_create, pp_error, pp_ident, pp_plugin, pp_value};
 
 /// What `create` returns to the host.
 struct Instance<H> {

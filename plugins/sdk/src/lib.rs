@@ -24,7 +24,7 @@
 //!
 //! export_plugin!(Echo, "Sends every datagram back to its sender");
 //!
-//! // and this is its test:
+//! // And this is its test:
 //! let mut harness = polyport_plugin::testing::Harness::<Echo>::new(&[]);
 //! harness.send("192.0.2.1:5000", b"hello");
 //! assert_eq!(harness.sent()[0].payload, b"hello");

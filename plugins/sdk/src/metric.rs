@@ -1,7 +1,8 @@
 //! Numbers the host exports: adding is a load and a store, no call.
 
-use crate::convert::CellRef;
 use core::sync::atomic::Ordering::Relaxed;
+
+use crate::convert::CellRef;
 
 /// A number that only grows. Keep it in the handler: the host takes the cell back with the instance.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! One option as the plugin declares it: an entry of the table that the host reads.
 #![expect(unsafe_code, reason = "the plugin boundary: the entry holds its texts as pointers")]
 
-use crate::text::text;
 use core::ffi::CStr;
 use core::ptr;
+
 use polyport_abi::pp_opt;
+
+use crate::text::text;
 
 /// One declared option. Made by [`crate::config!`]; its strings are literals, which is what makes the
 /// pointers inside valid for ever.

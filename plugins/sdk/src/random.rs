@@ -1,9 +1,10 @@
 //! Randomness that repeats: splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
 //! Generators, 2014), the same numbers on every host and the same as `pp_random` in C.
 
+use core::time::Duration;
+
 use crate::config::Ratio;
 use crate::time::nanos;
-use core::time::Duration;
 
 /// The golden ratio in 64 bits: the step of the generator.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;

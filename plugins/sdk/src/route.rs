@@ -1,6 +1,7 @@
 //! Addresses as they cross the boundary, and the head of a datagram to send.
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_tx};
 

@@ -1,7 +1,8 @@
 //! Lengths of time: `15ms`, `1m 30s`.
 
-use humantime::DurationError;
 use std::time::Duration;
+
+use humantime::DurationError;
 
 /// A length of time with its unit: `50us`, `15ms`, `1.5s`, `2m`, `1h`, `1m 30s`. Resolution 1 ns.
 ///

@@ -14,7 +14,7 @@ pub fn ratio(text: &str) -> Result<f64, String> {
         .map(|value| value / scale)
         .map_err(|_| "expected a ratio such as 2.5% or 0.025".to_owned())?;
     if (0.0..=1.0).contains(&value) {
-        return Ok(value.abs()); // -0.0 is 0.0
+        return Ok(value.abs()); // -0.0 becomes 0.0.
     }
     Err("expected a ratio from 0% to 100%, such as 2.5% or 0.025".to_owned())
 }

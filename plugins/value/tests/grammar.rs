@@ -2,11 +2,12 @@
 
 #![cfg(test)]
 
+use std::fmt::Debug;
+use std::time::Duration;
+
 use polyport_value::cases::{ADDRESSES, Case, DURATIONS, RATES, RATIOS, SIZES};
 use polyport_value::{address, duration, rate, ratio, size};
 use proptest::prelude::*;
-use std::fmt::Debug;
-use std::time::Duration;
 
 /// The law of plugins, which has the grammar in words.
 const ABI: &str = include_str!("../../ABI.md");

@@ -79,9 +79,10 @@ fn below<R: Rng>(limit: Nanos, rng: &mut R) -> Nanos {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+
+    use super::*;
 
     #[test]
     fn timers_double_within_their_band_up_to_the_cap() {

@@ -57,7 +57,7 @@ impl Pacer {
     #[must_use]
     pub fn due(&self, now: Nanos) -> u64 {
         let Some(elapsed) = now.checked_sub(self.start) else { return 0 };
-        // planned(i) <= now  <=>  i * period < (elapsed + 1) * count; the number of such i is the quotient
+        // Slot i is planned by now if `i * period < (elapsed + 1) * count`: the number of such slots is the quotient
         // rounded up.
         let reach = u128::from(elapsed).saturating_add(1).saturating_mul(u128::from(self.count));
         let passed = u64::try_from(reach.div_ceil(u128::from(self.period))).unwrap_or(u64::MAX);

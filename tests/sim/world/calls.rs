@@ -1,12 +1,14 @@
 //! The calls the reactor makes: receive, send, poll, and how each of them fails.
 
-use super::{Datagram, ROOM, SocketId, Step, WALL, World};
-use crate::rare::Rare;
+use std::io;
+use std::time::Duration;
+
 use polyport::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
-use std::io;
-use std::time::Duration;
+
+use super::{Datagram, ROOM, SocketId, Step, WALL, World};
+use crate::rare::Rare;
 
 impl Io for World {
     type Socket = SocketId;
@@ -85,7 +87,7 @@ impl Io for World {
         }
         self.sockets[socket.0].readable = interest.readable;
         self.sockets[socket.0].writable = interest.writable;
-        // EPOLL_CTL_MOD looks at the socket at once
+        // EPOLL_CTL_MOD looks at the socket at once.
         if self.is_ready(socket.0) {
             self.wake(socket.0);
         }

@@ -63,7 +63,7 @@ fn buffers_report_what_was_asked_and_got() {
     assert_eq!(default.asked, None);
     assert!(default.got > 0 && !default.clamped());
 
-    // no privilege gets more than the kernel's int can hold
+    // No privilege gets more than the kernel's int can hold.
     let absurd = SocketOptions { recv_buffer: Some(usize::MAX), ..SocketOptions::default() };
     let recv = bind_with(V4, &absurd).buffers().unwrap().recv;
     assert!(recv.got >= 4096 && recv.clamped(), "{recv:?}");
@@ -158,7 +158,7 @@ fn every_discovery_mode_is_taken_at_bind_and_later() {
             assert_eq!(socket.path_mtu().unwrap_err().raw_os_error(), Some(libc::ENOTCONN));
             socket.connect(address(&socket)).unwrap();
             let lo: usize = std::fs::read_to_string("/sys/class/net/lo/mtu").unwrap().trim().parse().unwrap();
-            // an IPv4 packet has 16 bits for its length
+            // An IPv4 packet has 16 bits for its length.
             let longest = if socket.is_ipv6() { lo } else { lo.min(65_535) };
             assert_eq!(socket.path_mtu().unwrap(), longest);
         }

@@ -118,7 +118,7 @@ fn one_call_takes_all_that_waits() {
             receiver.batch.use_single_calls();
         }
         let parts = [IoSlice::new(b"x")];
-        // the kernel may put a delivery off, so that not all wait yet when the first wakes us; not every time
+        // The kernel may put a delivery off, so that not all wait yet when the first wakes us. Not every time.
         let whole = (0..100).any(|_| {
             assert_eq!(send.send(&client, &[plain(address(&server), &parts); 8]).unwrap(), 8);
             let first = receiver.batch(&server, 32).len();
@@ -210,7 +210,7 @@ fn drops_are_counted_exactly() {
     let mut receiver = Receiver::default();
     let mut received = 0;
     let mut drops = 0;
-    // both are final at once unless the kernel put the delivery off
+    // Both are final at once unless the kernel put the delivery off.
     for _ in 0..100 {
         received += receiver.now(&server, 32).map_or(0, |batch| batch.len());
         drops = usize::try_from(server.drops().unwrap().unwrap()).unwrap();

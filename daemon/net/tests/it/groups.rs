@@ -127,7 +127,7 @@ fn member(link: &str, group: &str, source: Option<&str>) -> Membership {
 fn sender(link: &Link) -> UdpSocket {
     let socket = bind(link.sender);
     socket.set_multicast_interface(interface_index(link.name).unwrap()).unwrap();
-    // not past this host
+    // Not past this host.
     socket.set_multicast_hops(0).unwrap();
     socket.set_multicast_loop(true).unwrap();
     socket

@@ -81,7 +81,7 @@ fn a_source_that_cannot_be_is_one_messages_error() {
     let parts = [IoSlice::new(b"x")];
     let good = plain(address(&server), &parts);
     let from = |ip: &str| SendMessage { from: Some(Source { ip: ip.parse().unwrap(), ifindex: 0 }), ..good };
-    // no route leads from an address that is not ours; a family that is not the socket's the crate itself refuses
+    // No route leads from an address that is not ours. The crate itself refuses a family that is not the socket's.
     for (bad, errno) in [("192.0.2.77", libc::ENETUNREACH), ("::1", libc::EINVAL)] {
         let mut send = SendBatch::new(8);
         let failed = send_all(&mut send, &client, &[good, from(bad), good, from("127.0.0.9")]);

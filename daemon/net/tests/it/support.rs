@@ -59,7 +59,7 @@ pub(crate) fn is_in_namespace(test: &str) -> bool {
         unshare.args(rights).arg("--net").args(command).env(MARK, "1");
         unshare.output().expect("these tests need unshare(1) and ip(8)")
     };
-    // root may do it directly, others as root of a user namespace
+    // Root may do it directly, others as root of a user namespace.
     let rights: &[&str] = if unshare(&[], &["true"]).status.success() { &[] } else { &["--map-root-user"] };
     let binary = std::env::current_exe().unwrap();
     let output = unshare(rights, &["sh", "-c", SETUP, binary.to_str().unwrap(), test]);

@@ -46,7 +46,7 @@ fn a_train_arrives_in_one_slot_where_gro_is_on() {
         let (meta, received) = Receiver::default().one(&server);
         assert_eq!((meta.len, meta.segment), (3500, Some(1000)));
         assert!(!meta.truncated && received == payload);
-        // a lone datagram is no train
+        // A single datagram is no train.
         assert_eq!(send_train(&client, &server, &payload[..1000]).unwrap(), 1);
         assert_eq!(Receiver::default().one(&server).0.segment, None);
         server.set_gro(false).unwrap();
@@ -60,10 +60,10 @@ fn a_train_arrives_in_one_slot_where_gro_is_on() {
 fn the_longest_train_passes_and_mixes_with_plain_messages() {
     let (server, client) = (bind(V4), bind(V4));
     let train = vec![1; 1000 * MAX_SEGMENTS];
-    let (train, lone) = ([IoSlice::new(&train)], [IoSlice::new(b"lone")]);
+    let (train, single) = ([IoSlice::new(&train)], [IoSlice::new(b"lone")]);
     let to = address(&server);
     let train = SendMessage { segment: Some(SEGMENT), ..plain(to, &train) };
-    assert_eq!(SendBatch::new(4).send(&client, &[plain(to, &lone), train, plain(to, &lone)]).unwrap(), 3);
+    assert_eq!(SendBatch::new(4).send(&client, &[plain(to, &single), train, plain(to, &single)]).unwrap(), 3);
     let mut expected = vec![1000; MAX_SEGMENTS];
     expected.insert(0, 4);
     expected.push(4);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::{MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
-use super::{addresses, codes, names, toml};
+use super::{LISTEN, addresses, codes, names, specs, toml};
 use crate::limits::Limits;
 
 #[test]
@@ -12,6 +12,15 @@ fn an_empty_text_is_an_empty_plan() {
     let plan = toml("").unwrap();
     assert!(plan.listen.is_empty() && plan.plugin_dirs.is_empty());
     assert_eq!((plan.seed, &plan.limits, plan.sockets()), (None, &Limits::default(), 0));
+}
+
+#[test]
+fn a_plan_that_sets_no_limit_has_the_default_ones() {
+    let plans = [built_in().into_result(), toml(LISTEN), specs(&["127.0.0.1:7=echo"])];
+    for plan in plans {
+        let plan = plan.unwrap();
+        assert_eq!((plan.limits, plan.listen.is_empty()), (Limits::default(), false));
+    }
 }
 
 #[test]
@@ -78,7 +87,7 @@ fn every_key_arrives() {
         SocketSettings { recv_buffer: Some(4 << 20), send_buffer: Some(65_536), ..SocketSettings::default() };
     assert_eq!(listen.socket, socket);
     assert_eq!(listen.on_fault, OnFault::Exit);
-    assert_eq!(listen.attempt.as_deref(), Some("ask {address}"));
+    assert_eq!(listen.example.as_deref(), Some("ask {address}"));
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "[::1]:53"]);
     assert_eq!(listen.bind[1].text, "[::1]:domain");
     assert_eq!(&plan.sources()[0].text[listen.bind[1].span.range.clone()], "\"[::1]:domain\"");

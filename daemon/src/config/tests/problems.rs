@@ -324,7 +324,7 @@ plugin = 'echo'
 
 #[test]
 fn an_overlap_behind_a_small_range_is_found() {
-    // sorted by first port, 10-12 lies between the two that overlap at 50
+    // Sorted by first port, 10-12 lies between the two that overlap at 50.
     let text = "[[listen]]\nplugin = 'x'\nbind = ['[::1]:1-60', '[::1]:10-12', '[::1]:50']\n";
     assert_eq!(codes(&toml(text).unwrap_err()), ["duplicate-bind", "duplicate-bind"]);
 }

@@ -59,16 +59,16 @@ fn every_argument_is_checked_and_against_the_others() {
     ])
     .unwrap_err();
     let expected = [
-        "syntax", // 2 has no value
+        "syntax", // The `2` has no value.
         "duplicate-bind",
         "duplicate-name",
         "duplicate-key",
-        "syntax", // ,,
-        "syntax", // =3
-        "syntax", // , at the end
-        "syntax", // echo
+        "syntax", // The text `,,`.
+        "syntax", // The text `=3`.
+        "syntax", // The comma at the end.
+        "syntax", // The text `echo`.
         "bad-bind",
-        "bad-value", // no plugin
+        "bad-value", // No plugin.
     ];
     assert_eq!(codes(&problems), expected);
     let places = [0, 1, 1, 1, 1, 1, 1, 2, 3, 3];

@@ -1,12 +1,6 @@
-//! The five functions a plugin may call. Each is total: any argument gives an answer, none unwinds.
+//! The five functions a plugin may call. Each returns a result for any argument, and none unwinds.
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
-use super::record::{Record, TimerRequest};
-use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
-    pp_host,
-};
-use polyport_terminal::Escaped;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -14,10 +8,18 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
 
-/// Longest log line a plugin can write, bytes; the rest is cut.
+use polyport_abi::{
+    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
+    pp_host,
+};
+use polyport_terminal::Escaped;
+
+use super::record::{Record, TimerRequest};
+
+/// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
 const MAX_LINE: usize = 4096;
 
-/// The table every instance gets.
+/// The table of functions that every instance gets.
 pub(super) static HOST: Host = Host(pp_host {
     size: size_u32::<pp_host>(),
     abi_minor: ABI_MINOR as u32,
@@ -43,18 +45,18 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => c"unknown",
 };
 
-/// `sizeof(T)` as the ABI writes it.
+/// `sizeof(T)` in the type that the ABI has for it.
 #[expect(clippy::cast_possible_truncation, reason = "the structs of the ABI are below 1 KiB")]
 pub(super) const fn size_u32<T>() -> u32 {
     size_of::<T>() as u32
 }
 
-/// The highest ABI level that is kept.
+/// The highest log level that is not thrown away, as a number of the ABI.
 pub(super) fn log_level() -> u32 {
     log::max_level() as u32
 }
 
-/// The level of the log facade that an ABI level stands for.
+/// The level of the `log` crate for a log level of the ABI.
 fn level(abi: i32) -> log::Level {
     match abi {
         i32::MIN..=LOG_ERROR => log::Level::Error,
@@ -65,6 +67,7 @@ fn level(abi: i32) -> log::Level {
     }
 }
 
+/// Does `pp_host::log`: writes a line to the log, unless its level is off or the instance has written too many.
 unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: usize) {
     guarded((), || {
         let level = level(abi_level);
@@ -83,13 +86,15 @@ unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: 
     });
 }
 
+/// Does `pp_host::metric`: gives the cell of that name, made if there is none. Only `create` may call it.
 unsafe extern "C" fn metric(
     ctx: *mut pp_ctx,
     kind: u32,
     name: *const c_char,
     help: *const c_char,
 ) -> *mut u64 {
-    /// Where a plugin counts that asks at the wrong time: never NULL, never shown.
+    /// The cell of a plugin that asks at the wrong time or without a name, so that the result is never NULL. Nobody
+    /// reads it.
     static NOWHERE: AtomicU64 = AtomicU64::new(0);
     guarded(NOWHERE.as_ptr(), || {
         let cells = record(ctx).map_or(ptr::null_mut(), |record| record.cells.get());
@@ -110,6 +115,7 @@ unsafe extern "C" fn metric(
     })
 }
 
+/// Does `pp_host::timer`: notes the call, which the reactor applies after the handler has returned.
 unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u64) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
@@ -124,6 +130,7 @@ unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u
     })
 }
 
+/// Does `pp_host::flush`: parks what the running call has queued, and empties its send ring and arena.
 unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
     guarded(ERROR, || {
         let exchange = record(ctx).map_or(ptr::null_mut(), |record| record.exchange.get());
@@ -135,18 +142,19 @@ unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
     })
 }
 
+/// Does `pp_host::extension`: there are no extensions yet.
 unsafe extern "C" fn extension(_ctx: *mut pp_ctx, _id: *const c_char) -> *const c_void {
     ptr::null()
 }
 
-/// The living record behind a handle.
+/// The record behind a handle; none for NULL, and none if the instance has been destroyed.
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
     // SAFETY: a handle is the address of a record, and records are never freed.
     let record = unsafe { ctx.cast::<Record>().as_ref() }?;
     record.alive.load(Relaxed).then_some(record)
 }
 
-/// A panic must not unwind into a plugin: its caller gets `fallback`.
+/// Runs `body`. If it panics, the result is `fallback`, because a panic must not unwind into a plugin.
 fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }
@@ -159,9 +167,10 @@ impl fmt::Display for Record {
 
 #[cfg(test)]
 mod tests {
+    use polyport_abi::COUNTER;
+
     use super::*;
     use crate::plugin::call::record::Cells;
-    use polyport_abi::COUNTER;
 
     #[test]
     fn the_table_says_how_long_it_is() {

@@ -1,20 +1,22 @@
 //! A handler: one instance of a plugin serving one listener.
 #![expect(unsafe_code, reason = "calls a plugin's functions")]
 
-use super::host::{HOST, log_level, size_u32};
-use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, Record, TimerRequest};
-use crate::exchange::{Exchange, to_pp_addr};
-use crate::plugin::load::{Plugin, Values};
-use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
-use polyport_terminal::Escaped;
 use std::ffi::{CString, c_void};
 use std::net::SocketAddr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Why an instance is made.
+use polyport_abi::{ERROR, OK, WHY_RESTART, WHY_START, pp_batch, pp_create, pp_ctx, pp_error, pp_host};
+use polyport_terminal::Escaped;
+
+use super::host::{HOST, log_level, size_u32};
+use super::prefetch::{CACHE_LINE, prefetch};
+use super::record::{Cells, Record, TimerRequest};
+use crate::exchange::{Exchange, to_pp_addr};
+use crate::plugin::load::{Plugin, Values};
+
+/// Why the host makes an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The daemon starts, or the listener is new.
@@ -23,16 +25,16 @@ pub enum Why {
     Restart,
 }
 
-/// What an instance is told at its birth.
+/// What a plugin is told when it makes an instance.
 #[derive(Clone, Debug)]
 pub struct InstanceSpec<'a> {
     /// Name of the listener in the configuration.
     pub listener: &'a Arc<str>,
-    /// The bound address.
+    /// The address the listener is bound to.
     pub local: SocketAddr,
     /// The checked options.
     pub values: &'a Values,
-    /// Seed for everything the handler draws.
+    /// Seed for all random numbers of the handler.
     pub seed: u64,
     /// The time, monotonic ns.
     pub now_ns: u64,
@@ -40,28 +42,28 @@ pub struct InstanceSpec<'a> {
     pub why: Why,
 }
 
-/// A plugin refused to make an instance.
+/// Why a plugin refused to make an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateError {
-    /// Index of the option at fault.
+    /// Index of the option that the plugin blames, if any.
     pub option: Option<usize>,
-    /// The plugin's words.
+    /// The plugin's own words.
     pub message: String,
 }
 
 /// How a handler call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Well; its answers are in the exchange.
+    /// The call ended well, and its answers are in the exchange.
     Served,
-    /// With an error; the instance goes on and its answers count.
+    /// The call returned an error. The instance goes on, and its answers count.
     Failed,
-    /// The instance is broken and is never called again; its answers are void.
+    /// The instance is broken. Its answers do not count, and it must not be called again.
     Broken,
 }
 
 impl Plugin {
-    /// Asks the plugin whether it would take these options, without side effects.
+    /// Asks the plugin whether it would make an instance with these options. The question has no side effects.
     ///
     /// # Errors
     /// The plugin's own words, and the option it blames.
@@ -75,7 +77,7 @@ impl Plugin {
     }
 }
 
-/// A living instance. Dropping it destroys it.
+/// A handler: an instance of a plugin. Dropping it destroys it.
 #[derive(Debug)]
 pub struct Instance {
     plugin: Arc<Plugin>,
@@ -84,7 +86,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes an instance; `cells` are the metric cells of its listener.
+    /// Makes an instance. `cells` are the metric cells of its listener, to which it may add.
     ///
     /// # Errors
     /// The plugin's own words, and the option it blames.
@@ -127,24 +129,25 @@ impl Instance {
         }
     }
 
-    /// Fetches what the next call will touch: the host's record of the instance, and the beginning of the
-    /// handler's own memory.
+    /// Prefetches what the next call will touch: the host's record of the instance, and the beginning of the handler's
+    /// own memory.
     #[inline]
     pub fn prefetch(&self) {
         prefetch(self.record, CACHE_LINE);
         prefetch(self.this.as_ptr(), CACHE_LINE);
     }
 
-    /// Hands the datagrams of `exchange` to the handler.
+    /// Hands the presented datagrams of `exchange` to the handler.
     pub fn on_batch(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
-        let (this, on_batch) = (self.this, self.plugin.functions().on_batch);
+        let this = self.this;
+        let on_batch = self.plugin.functions().on_batch;
         self.call(exchange, call, |batch| {
             // SAFETY: a function of a checked table, on the instance it made; the batch outlives the call.
             unsafe { on_batch(this.as_ptr(), batch) }
         })
     }
 
-    /// Tells the handler that a timer fired.
+    /// Tells the handler that its timer `token` fired. A plugin without `on_timer` is not called.
     pub fn on_timer(&mut self, exchange: &mut Exchange, call: Call, token: u64) -> Outcome {
         let Some(on_timer) = self.plugin.functions().on_timer else { return Outcome::Served };
         let this = self.this;
@@ -154,7 +157,7 @@ impl Instance {
         })
     }
 
-    /// Takes the timer calls the handler made since the last time.
+    /// Moves the timer calls that the handler has made since the last time into `into`.
     pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
         self.record.take_timers(into);
     }
@@ -189,14 +192,14 @@ impl Drop for Instance {
     }
 }
 
-/// What a handler call is told.
+/// What a handler is told in each call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// The time of the turn, monotonic ns.
     pub now_ns: u64,
     /// `now_ns + wall_offset_ns` is Unix time in ns.
     pub wall_offset_ns: i64,
-    /// Largest payload the socket can send, bytes.
+    /// Largest payload of one datagram that the socket can send, bytes.
     pub max_payload: u32,
 }
 
@@ -224,6 +227,7 @@ impl Call {
     }
 }
 
+/// The handle of an instance, by which a plugin calls the host.
 fn handle(record: &'static Record) -> *mut pp_ctx {
     ptr::from_ref(record).cast_mut().cast()
 }
@@ -236,6 +240,7 @@ fn blank_error() -> pp_error {
     pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] }
 }
 
+/// The refusal in `error`, with its text made safe to print.
 fn refused(error: &pp_error) -> CreateError {
     let end = error.msg.iter().position(|&b| b == 0).unwrap_or(error.msg.len());
     let said = Escaped(error.msg.get(..end).unwrap_or_default()).to_string();

@@ -1,10 +1,10 @@
-//! Instances of a plugin, and the calls in both directions. Foreign code runs below this folder only.
+//! Instances of a plugin, and the calls in both directions. Only this folder calls functions of a plugin.
 //!
 //! ```text
 //! instance   one handler serving one listener                       [unsafe]
 //! host       the functions a plugin may call                        [unsafe]
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
-//! prefetch   a word to the CPU about memory needed soon             [unsafe]
+//! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
 mod host;

@@ -1,12 +1,12 @@
-//! A word to the CPU about memory that will be needed: with a thousand busy listeners each of them is cold, and
-//! the system calls of one visit are time enough to fetch the next one's.
+//! A hint to the CPU about memory that will be needed soon. With a thousand busy listeners none of them is in the
+//! cache, and the system calls of one visit take long enough to fetch the memory of the next.
 #![expect(unsafe_code, reason = "prefetching takes a pointer")]
 
-/// Bytes fetched together by every CPU this runs on.
+/// Bytes of a cache line, on x86-64 and most other CPUs.
 pub(crate) const CACHE_LINE: usize = 64;
 
-/// Asks for the first `bytes` of what lies at `at`. It changes nothing but time, and does nothing where there is
-/// no such instruction.
+/// Prefetches the first `bytes` at the address `at`, which may be any address. Does nothing on a CPU for which the
+/// standard library has no such instruction.
 #[inline]
 pub(crate) fn prefetch<T>(at: *const T, bytes: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -1,9 +1,8 @@
-//! What the host knows of one instance: the thing a plugin's `pp_ctx` points to.
+//! What the host knows of one instance: the record that a plugin's `pp_ctx` points to.
 //!
-//! Everything a plugin registers is owned here and ends with the instance. A record itself is never freed:
-//! a plugin's own thread may still log after `destroy`, and then finds a record that says "gone".
+//! The host never frees a record, because a thread of the plugin may still log after `destroy`. It then finds a record
+//! that is marked as gone.
 
-use crate::exchange::Exchange;
 use std::cell::Cell as StdCell;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,45 +10,47 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// Timer calls one handler call may make; a plugin that wants more is told so.
+use crate::exchange::Exchange;
+
+/// Most timer calls that a handler may make in one call; further ones get an error.
 const MAX_TIMER_REQUESTS: usize = 1024;
-/// Log lines an instance may write a second, debug and trace apart: a flood of datagrams must not become a
-/// flood of lines.
+/// Most log lines that an instance may write a second, those of debug and trace apart. A flood of datagrams must not
+/// become a flood of lines.
 pub(super) const LOG_LINES_PER_SECOND: u32 = 50;
 
-/// A call of `pp_host::timer`, applied after the handler has returned.
+/// A call of `pp_host::timer`. The reactor applies it after the handler has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerRequest {
-    /// The plugin's token.
+    /// The handler's own number for the timer.
     pub token: u64,
-    /// When, monotonic ns; 0 cancels.
+    /// When the timer fires, monotonic ns; 0 cancels it.
     pub at_ns: u64,
-    /// Period in ns; 0 is once.
+    /// Period of the timer, ns; 0 fires once.
     pub every_ns: u64,
 }
 
-/// One metric cell of a handler.
+/// A metric of a handler: one number that the plugin writes and the host reads.
 #[derive(Debug)]
 pub struct Cell {
-    /// `snake_case` name with a unit.
+    /// Name with a unit, in `snake_case`.
     pub name: String,
     /// One line of help.
     pub help: String,
-    /// `COUNTER` or `GAUGE`.
+    /// `COUNTER` or `GAUGE` of the plugin ABI.
     pub kind: u32,
     value: Box<AtomicU64>,
 }
 
 impl Cell {
-    /// The value now.
+    /// The current value.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.value.load(Relaxed)
     }
 }
 
-/// The metric cells of one listener, kept by name: they outlive the instances that count in them, so a
-/// counter does not jump back to zero at a restart.
+/// The metric cells of one listener, by name. They outlive the instances that count in them, so that a counter does not
+/// start at zero again after a restart.
 #[derive(Debug, Default)]
 pub struct Cells(Vec<Cell>);
 
@@ -59,7 +60,7 @@ impl Cells {
         self.0.iter()
     }
 
-    /// The cell of that name, made if there is none.
+    /// The value of the cell `name`, made if there is none. The pointer stays valid as long as the listener.
     pub(super) fn cell(&mut self, kind: u32, name: &str, help: &str) -> *mut u64 {
         let at = self.0.iter().position(|c| c.name == name).unwrap_or_else(|| {
             let (name, help) = (name.to_owned(), help.to_owned());
@@ -70,23 +71,24 @@ impl Cells {
     }
 }
 
-/// The host's side of one instance. What every call touches comes first, in one cache line; the rest is kept small,
-/// since there is one for each of tens of thousands of ports.
+/// What the host knows of one instance. The fields of every call come first, in one cache line. The rest is small,
+/// because there may be tens of thousands of instances.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Record {
-    /// Set while a handler call runs, for `flush`.
+    /// The exchange that is lent to the handler while a call runs, for `flush`; NULL otherwise.
     pub(super) exchange: StdCell<*mut Exchange>,
     timers: TimerCalls,
     pub(super) limiter: LogLimiter,
-    /// False after `destroy`: late calls from a plugin's own threads are ignored.
+    /// False after `destroy`. Late calls from a plugin's own threads are then ignored.
     pub(super) alive: AtomicBool,
-    /// Set while `create` runs, the only time metrics may be asked for.
+    /// The cells of the listener while `create` runs, the only time a plugin may ask for metrics; NULL otherwise.
     pub(super) cells: StdCell<*mut Cells>,
-    /// Name in the configuration.
+    /// Name of the listener in the configuration.
     pub(super) listener: Arc<str>,
     /// Name of the plugin.
     pub(super) plugin: Arc<str>,
+    /// The address the listener is bound to.
     pub(super) local: SocketAddr,
 }
 
@@ -104,7 +106,7 @@ impl Record {
         }
     }
 
-    /// Notes a timer call; false when there were too many.
+    /// Notes a timer call. Returns false when there are [`MAX_TIMER_REQUESTS`] already.
     pub(super) fn push_timer(&self, request: TimerRequest) -> bool {
         self.timers.push(request)
     }
@@ -115,7 +117,7 @@ impl Record {
     }
 }
 
-/// Timer calls that are not applied yet. Most handlers never make one: then it is a pointer.
+/// Timer calls that are not applied yet. Most handlers never make one, so the list lies behind a pointer.
 #[derive(Default)]
 #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every record")]
 struct TimerCalls(StdCell<Option<Box<Vec<TimerRequest>>>>);
@@ -145,7 +147,7 @@ impl fmt::Debug for TimerCalls {
     }
 }
 
-/// Lets so many lines a second through and counts the rest. Seconds are those of the reactor's clock.
+/// Lets [`LOG_LINES_PER_SECOND`] lines a second through, and counts the rest. Seconds are those of the reactor's clock.
 #[derive(Debug, Default)]
 pub(super) struct LogLimiter {
     now_ns: AtomicU64,
@@ -155,12 +157,13 @@ pub(super) struct LogLimiter {
 }
 
 impl LogLimiter {
-    /// The reactor tells the time before each call.
+    /// Sets the time, monotonic ns. The host does so before each handler call.
     pub(super) fn set_now(&self, now_ns: u64) {
         self.now_ns.store(now_ns, Relaxed);
     }
 
-    /// `Some(n)`: write the line, and say that `n` lines were left out before it.
+    /// Decides about a line. `Some(n)` lets it through, and says that `n` lines were left out before it; `None` leaves
+    /// it out.
     pub(super) fn admit(&self) -> Option<u32> {
         let now = u32::try_from(self.now_ns.load(Relaxed) / 1_000_000_000).unwrap_or(u32::MAX);
         if self.window_s.swap(now, Relaxed) != now {

@@ -1,22 +1,24 @@
 //! The identity of a library, read from its bytes before any of its code runs (I8).
 
-use super::refusal::Cause;
-use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
-use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC};
 use std::fmt;
 
-/// What a plugin says of itself; proof that this polyport may load it.
+use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
+use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC};
+
+use super::refusal::Cause;
+
+/// What a plugin says of itself. A value of this type exists only if this polyport may load the plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Name of the plugin.
     pub name: String,
-    /// Its version.
+    /// Version of the plugin.
     pub version: String,
-    /// What built it.
+    /// Compiler that built the plugin, and its version.
     pub toolchain: String,
-    /// One line about it.
+    /// One line about the plugin.
     pub about: String,
-    /// ABI minor it was built with.
+    /// Minor version of the ABI that the plugin was built with.
     pub abi_minor: u16,
     flags: u32,
 }
@@ -25,12 +27,15 @@ impl Identity {
     /// Finds and checks the identity in the bytes of a library file.
     ///
     /// # Errors
-    /// What differs, in words.
+    /// Why this polyport must not load the library.
     pub fn read(file: &[u8]) -> Result<Self, Cause> {
         check_container(file)?;
         let raw = Raw::find(file)?;
-        let (name, version) = (text(raw.field::<40>(32)), text(raw.field::<24>(72)));
-        let (major, minor, min_host_minor) = (raw.u16(16), raw.u16(18), raw.u16(20));
+        let name = text(raw.field::<40>(32));
+        let version = text(raw.field::<24>(72));
+        let major = raw.u16(16);
+        let minor = raw.u16(18);
+        let min_host_minor = raw.u16(20);
         if major != ABI_MAJOR {
             return Err(Cause::OtherMajor { name, version, major, minor });
         }
@@ -40,17 +45,18 @@ impl Identity {
         if raw.u32(24) != LAYOUT {
             return Err(Cause::OtherLayout { name, version, layout: raw.u32(24) });
         }
-        let (toolchain, about) = (text(raw.field::<56>(96)), text(raw.field::<104>(152)));
+        let toolchain = text(raw.field::<56>(96));
+        let about = text(raw.field::<104>(152));
         Ok(Self { name, version, toolchain, about, abi_minor: minor, flags: raw.u32(28) })
     }
 
-    /// Whether a panic in the plugin would stop the daemon.
+    /// Whether a panic in the plugin would abort the daemon.
     #[must_use]
     pub fn aborts_on_panic(&self) -> bool {
         self.flags & F_PANIC_ABORT != 0
     }
 
-    /// Whether it is an unoptimised build.
+    /// Whether the plugin was built without optimisation.
     #[must_use]
     pub fn is_debug_build(&self) -> bool {
         self.flags & F_DEBUG != 0
@@ -63,6 +69,7 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Checks that the file is a complete shared library for this machine, by its ELF (`elf(5)`) or Mach-O headers.
 fn check_container(file: &[u8]) -> Result<(), Cause> {
     let kind = FileKind::parse(file).map_err(|_| Cause::NotALibrary("no ELF or Mach-O header"))?;
     match kind {
@@ -90,6 +97,7 @@ fn check_container(file: &[u8]) -> Result<(), Cause> {
     if complete { Ok(()) } else { Err(truncated) }
 }
 
+/// The architecture this daemon was built for.
 const HOST: Architecture = if cfg!(target_arch = "x86_64") {
     Architecture::X86_64
 } else if cfg!(target_arch = "aarch64") {
@@ -104,11 +112,13 @@ fn host_name() -> &'static str {
     std::env::consts::ARCH
 }
 
-/// The 256 bytes as they lie in the file. Every plugin is built for this machine, so its byte order holds.
+/// The 256 bytes of a `pp_ident` as they lie in the file, in the byte order of this machine, which the plugin was built
+/// for.
 struct Raw<'a>(&'a [u8; IDENT_SIZE as usize]);
 
 impl<'a> Raw<'a> {
-    /// The magic may also stand in an error text, so a candidate counts only with the right `ident_size`.
+    /// Finds the only identity in a file. The magic may also be part of an error text, so a candidate counts only with
+    /// the right `ident_size`.
     fn find(file: &'a [u8]) -> Result<Self, Cause> {
         let mut found = None;
         let mut count = 0;
@@ -140,7 +150,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Bounded and lossy: the text may lack its NUL, its UTF-8, or its manners (P41).
+/// Text up to the first NUL, safe to print: what is not UTF-8 is replaced, and control characters are escaped (P41).
 fn text<const N: usize>(bytes: [u8; N]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(N);
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).escape_debug().collect()
@@ -148,13 +158,15 @@ fn text<const N: usize>(bytes: [u8; N]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn the_offsets_are_those_of_the_struct() {
-        use polyport_abi::pp_ident;
         use std::mem::offset_of;
+
+        use polyport_abi::pp_ident;
         let offsets = [
             (offset_of!(pp_ident, abi_major), 16),
             (offset_of!(pp_ident, abi_minor), 18),
@@ -201,14 +213,14 @@ mod tests {
         let mut elf = vec![0_u8; program_header + usize::from(PROGRAM_HEADER)];
         let fields: [(usize, &[u8]); 10] = [
             (0, &[0x7F, b'E', b'L', b'F', 2, 2 - little, 1]),
-            (16, &3_u16.to_ne_bytes()), // ET_DYN
+            (16, &3_u16.to_ne_bytes()), // `ET_DYN`, a shared object.
             (18, &machine.to_ne_bytes()),
             (20, &1_u32.to_ne_bytes()),
             (32, &u64::from(HEADER).to_ne_bytes()),
             (52, &HEADER.to_ne_bytes()),
             (54, &PROGRAM_HEADER.to_ne_bytes()),
             (56, &1_u16.to_ne_bytes()),
-            (program_header, &1_u32.to_ne_bytes()), // PT_LOAD, from offset 0 on
+            (program_header, &1_u32.to_ne_bytes()), // `PT_LOAD`, from offset 0 on.
             (program_header + 32, &len.to_ne_bytes()),
         ];
         for (at, bytes) in fields {

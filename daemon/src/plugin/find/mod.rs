@@ -1,9 +1,9 @@
-//! From a name to bytes that may be loaded; nothing of a plugin runs here (I8).
+//! From the name of a plugin to a file that may be loaded. No code of a plugin runs here (I8).
 //!
 //! ```text
 //! search     a name or a path -> a file
 //! identity   the file's bytes -> Identity, or a refusal
-//! stage      a private copy under a name that was never used before
+//! stage      the bytes -> a private copy under a name that was never used before
 //! refusal    why a plugin is not loaded, in words
 //! ```
 

@@ -4,16 +4,16 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// A library that was refused, or could not be found.
+/// Why a plugin was not loaded, and which.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The file, or the name that was looked for.
+    /// The file, or the name if no file was found.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub cause: Cause,
 }
 
-/// What is wrong with a library. Each variant's text ends with what to do where that is not plain.
+/// What is wrong with a library. Its text says what differs, and what to do about it where that is not plain.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what each variant and field is")]
 pub enum Cause {

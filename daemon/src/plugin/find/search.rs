@@ -1,24 +1,28 @@
-//! Where plugins are looked for.
+//! The directories in which plugins are looked up.
 
-use super::refusal::{Cause, Refusal};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The directories a plugin's name is looked up in, in this order: `--plugin-dir`, `POLYPORT_PLUGIN_PATH`,
-/// `plugin_dirs` of the configuration, beside the executable and its `deps`, `../lib/polyport`.
+use super::refusal::{Cause, Refusal};
+
+/// The directories in which a plugin's name is looked up, in this order: those of `--plugin-dir`, of
+/// `POLYPORT_PLUGIN_PATH` and of `plugin_dirs` in the configuration, then that of the executable with its `deps`, then
+/// `../lib/polyport`.
 #[derive(Clone, Debug, Default)]
 pub struct SearchPath {
+    /// The directories that the user has given.
     dirs: Vec<PathBuf>,
-    /// Beside the executable and its `deps`: one step of the search, see [`SearchPath::find`].
+    /// The directory of the executable and its `deps`, which are one step of [`SearchPath::find`].
     build: Vec<PathBuf>,
+    /// `../lib/polyport` of the executable's directory.
     installed: Option<PathBuf>,
 }
 
 impl SearchPath {
-    /// `path_variable` is the value of `POLYPORT_PLUGIN_PATH`, separated like `PATH`.
+    /// A search path. `path_variable` is the value of `POLYPORT_PLUGIN_PATH`, with the separators of `PATH`.
     #[must_use]
     pub fn new(
         command_line: &[PathBuf],
@@ -37,11 +41,11 @@ impl SearchPath {
         }
     }
 
-    /// Finds the file of a plugin. A reference with a slash or a library suffix is a path; anything else is
-    /// a name: `echo` is found as `libpolyport_echo.so`, `libecho.so` or `echo.so`.
+    /// Finds the file of a plugin. A reference with a slash or a library suffix is a path. Anything else is a name:
+    /// `echo` is found as `libpolyport_echo.so`, `libecho.so` or `echo.so`.
     ///
-    /// Of a file beside the executable and one in its `deps` the newer is taken: a build tree holds both,
-    /// and only one of them may be of the last build.
+    /// If there is a file beside the executable and another in its `deps`, the newer is taken, because a build tree has
+    /// both, and one of them may be of an earlier build.
     ///
     /// # Errors
     /// The directories that were searched, and the plugin with the nearest name.
@@ -52,17 +56,20 @@ impl SearchPath {
         let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
         let newest =
             || self.build.iter().rev().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
-        first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice())).ok_or_else(|| {
-            let searched: Vec<PathBuf> = self.all().cloned().collect();
+        let found = first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice()));
+        found.ok_or_else(|| {
+            let searched = self.all().cloned().collect();
             let nearest = self.nearest(reference);
             Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, nearest } }
         })
     }
 
+    /// Every directory, in order.
     fn all(&self) -> impl Iterator<Item = &PathBuf> {
         self.dirs.iter().chain(&self.build).chain(&self.installed)
     }
 
+    /// The plugin with the most similar name, if at most two letters differ.
     fn nearest(&self, reference: &str) -> Option<String> {
         self.all()
             .filter_map(|dir| fs::read_dir(dir).ok())
@@ -77,6 +84,7 @@ impl SearchPath {
     }
 }
 
+/// The file of a plugin in one directory.
 fn in_dir(dir: &Path, name: &str) -> Option<PathBuf> {
     let stem = name.replace('-', "_");
     [

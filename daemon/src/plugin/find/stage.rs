@@ -1,33 +1,35 @@
-//! The private copy that is mapped instead of the user's file.
+//! A private copy of a library, which is loaded instead of the user's file.
 //!
-//! The dynamic linker knows a library by path and inode: a rebuilt file of the same name would be taken for
-//! the old one, and a file overwritten in place would change under the running code. So the bytes that were
-//! checked are written under a name that was never used, and that copy is opened. It stays until the
-//! process ends, because backtraces read the symbols from it.
+//! The dynamic linker (`dlopen(3)`) knows a library by path and inode. It would take a rebuilt file for the one that is
+//! loaded already, and a file that is overwritten in place would change under the running code. So the daemon writes
+//! the bytes that it has checked under a name that was never used, and loads that copy. The copy stays until the
+//! process ends, because backtraces read symbols from it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Our directories below a runtime directory are called `polyport-PID.NUMBER`.
+/// First part of the name of a stage, which is `polyport-PID.NUMBER`.
 const PREFIX: &str = "polyport-";
-/// Held locked by the owner for as long as it lives.
+/// Name of the file in a stage that its process keeps locked (`flock(2)`) while it lives.
 const LOCK: &str = "lock";
 
-/// A directory of staged libraries, owned by this process and removed with it.
+/// A directory with private copies of libraries. It belongs to this process and is removed when the stage is dropped.
 #[derive(Debug)]
 pub(in crate::plugin) struct Stage {
     dir: PathBuf,
     lock: File,
+    /// Copies made so far; the number makes each name new.
     next: u32,
 }
 
 impl Stage {
-    /// Makes a stage in the first of `candidates` that takes one, and removes what dead processes left.
+    /// Makes a stage in the first of `candidates` where that is possible and safe, and removes those of dead processes
+    /// there.
     ///
     /// # Errors
-    /// Every candidate with its error.
+    /// Every candidate with the reason why it was passed over.
     pub(in crate::plugin) fn open(
         candidates: &[PathBuf],
         pid: u32,
@@ -42,10 +44,11 @@ impl Stage {
         Err(tried)
     }
 
-    /// Writes `bytes` under a fresh name.
+    /// Writes `bytes` to a new file, and returns its path. `name` becomes part of the file name, which helps a reader
+    /// of backtraces.
     ///
     /// # Errors
-    /// As of creating and writing a file.
+    /// The errno of `open(2)` or `write(2)`.
     pub(in crate::plugin) fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let clean: String =
             name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
@@ -56,6 +59,7 @@ impl Stage {
         Ok(path)
     }
 
+    /// Makes a stage in the directory `parent`.
     fn open_in(parent: &Path, pid: u32) -> io::Result<Self> {
         if is_noexec(parent)? {
             return Err(io::Error::other("mounted noexec"));
@@ -64,14 +68,14 @@ impl Stage {
             return Err(io::Error::other(why));
         }
         remove_dead(parent);
-        // A process has one loader, a test process may have several: the number keeps them apart.
+        // The number is for test processes, which have several loaders.
         for attempt in 0..u32::MAX {
             let dir = parent.join(format!("{PREFIX}{pid}.{attempt}"));
             match fs::DirBuilder::new().mode(0o700).create(&dir) {
                 Ok(()) => {
                     let lock = File::create(dir.join(LOCK))?;
-                    // Another process may take the directory for a dead one in the moment before the lock is
-                    // held; it then removes it, and this one tries the next name.
+                    // Until the lock is held, another process may take the stage for a dead one and remove it. Then the
+                    // next name is tried.
                     if lock.try_lock().is_ok() && dir.join(LOCK).exists() {
                         return Ok(Self { dir, lock, next: 0 });
                     }
@@ -86,18 +90,19 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // Nobody is left to hear of a failure; the next start removes what stays behind.
+        // A failure has no consequence: the next start removes what is left.
         fs::remove_dir_all(&self.dir).ok();
         self.lock.unlock().ok();
     }
 }
 
-/// The places a stage may be made in, best first. `var` reads an environment variable.
+/// The directories in which a stage may be made, best first. `var` reads an environment variable.
 #[must_use]
 pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
     let named = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let run = PathBuf::from("/run/polyport");
-    // `/run/polyport` is made by the service manager, or here when we may: for us alone to write to, whatever the umask.
+    // The service manager makes `/run/polyport`; without one, the daemon does if it may. Its mode lets only the owner
+    // write, whatever the umask.
     fs::DirBuilder::new().mode(0o755).create(&run).ok();
     [named("RUNTIME_DIRECTORY"), Some(run), named("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())]
         .into_iter()
@@ -106,28 +111,30 @@ pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsStr
         .collect()
 }
 
+/// Whether nothing in the file system of `dir` can be executed (`ST_NOEXEC` of `statvfs(3)`).
 fn is_noexec(dir: &Path) -> io::Result<bool> {
-    // Only Linux has the flag in statvfs; elsewhere the linker's own text has to do.
+    // Only Linux has the flag. Elsewhere the error of the dynamic linker must tell the user.
     #[cfg(target_os = "linux")]
     return Ok(rustix::fs::statvfs(dir)?.f_flag.bits() & 8 != 0);
     #[cfg(not(target_os = "linux"))]
     return fs::metadata(dir).map(|_| false);
 }
 
-/// Why another user could swap what lies in `dir` between writing and opening it, if one could: whoever may rename the
-/// stage may put a directory of his own in its place, and runs code with our rights.
+/// Why another user could swap a copy in `dir` before it is loaded; none if no other user could. A user who may rename
+/// the stage can put a directory of their own in its place, and so run code with the rights of the daemon.
 fn untrusted(dir: &Path) -> io::Result<Option<&'static str>> {
     let metadata = fs::metadata(dir)?;
     let me = rustix::process::geteuid().as_raw();
     if ![0, me].contains(&metadata.uid()) {
         return Ok(Some("owned by another user, who could replace what is loaded from it"));
     }
-    let (others_write, sticky) = (metadata.mode() & 0o022 != 0, metadata.mode() & 0o1000 != 0);
+    let others_write = metadata.mode() & 0o022 != 0;
+    let sticky = metadata.mode() & 0o1000 != 0;
     Ok((others_write && !sticky)
         .then_some("others may rename what lies in it; take the right away, or set the sticky bit"))
 }
 
-/// Whether a directory entry is called as a stage is: what else begins alike belongs to somebody.
+/// Whether a directory entry has a complete name of a stage. Other names that begin alike are not ours to remove.
 fn is_stage(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     name.strip_prefix(PREFIX)
@@ -135,16 +142,17 @@ fn is_stage(name: &str) -> bool {
         .is_some_and(|(pid, attempt)| number(pid) && number(attempt))
 }
 
-/// A stage is dead when its lock is free: the kernel drops a lock with its process, however that ended.
+/// Removes the stages of dead processes. A stage is dead if its lock is free, because the kernel releases a lock when
+/// its process ends, however that happens.
 fn remove_dead(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     let me = rustix::process::geteuid().as_raw();
     let ours = entries.flatten().filter(|e| {
-        // Of the entry itself, not of what a symbolic link leads to.
+        // `metadata` of an entry does not follow a symbolic link.
         e.metadata().is_ok_and(|m| m.is_dir() && m.uid() == me) && is_stage(&e.file_name().to_string_lossy())
     });
     for dir in ours.map(|e| e.path()) {
-        // The owner may have put anything there: a pipe must not hold the start up.
+        // The lock may be anything: opening a pipe would wait for a writer without `O_NONBLOCK`.
         if let Ok(lock) = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(dir.join(LOCK))
             && lock.try_lock().is_ok()
         {
@@ -155,8 +163,9 @@ fn remove_dead(parent: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn names_are_never_used_twice_and_go_with_the_stage() {

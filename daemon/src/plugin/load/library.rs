@@ -1,14 +1,6 @@
-//! Loading: from a file to a table of functions that may be called.
+//! Loads a library: from a file to a table of functions that may be called.
 #![expect(unsafe_code, reason = "opens libraries and reads what they export")]
 
-use super::option::{OptionSpec, OptionType};
-use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
-    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
-    pp_opt, pp_plugin,
-};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::fs::File;
@@ -19,11 +11,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{ptr, slice};
 
-/// One loaded generation of a plugin. It is never unloaded: thread-local destructors and leaked references
-/// of a Rust library outlive any `dlclose`.
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use polyport_abi::{
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
+    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
+    pp_opt, pp_plugin,
+};
+
+use super::option::{OptionSpec, OptionType};
+use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
+
+/// A plugin that is loaded. It is never unloaded, because thread-local destructors and leaked references of a Rust
+/// library would outlive a `dlclose(3)`.
 #[derive(Debug)]
 pub struct Plugin {
-    /// The user's file.
+    /// The user's file, not the private copy.
     path: PathBuf,
     identity: Identity,
     name: Arc<str>,
@@ -32,7 +34,7 @@ pub struct Plugin {
     _library: ManuallyDrop<Library>,
 }
 
-/// The functions the host calls; the required ones are known to be there.
+/// The functions of a plugin that the host calls. The required ones are never NULL.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::plugin) struct Functions {
     pub(in crate::plugin) create: create_fn,
@@ -43,25 +45,25 @@ pub(in crate::plugin) struct Functions {
 }
 
 impl Plugin {
-    /// What it says of itself.
+    /// What the plugin says of itself.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Its name.
+    /// Name of the plugin.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// The file it came from.
+    /// The user's file that the plugin was loaded from.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The options it declares.
+    /// The options that the plugin declares.
     #[must_use]
     pub fn options(&self) -> &[OptionSpec] {
         &self.options
@@ -77,15 +79,19 @@ impl Plugin {
 pub struct Loader {
     search: SearchPath,
     stage_candidates: Vec<PathBuf>,
+    /// Made when the first plugin is loaded.
     stage: Option<Stage>,
+    /// Plugins by the canonical path of the user's file.
     loaded: BTreeMap<PathBuf, Arc<Plugin>>,
+    /// Addresses of the tables of all plugins.
     tables: Vec<usize>,
+    /// The daemon runs as root.
     privileged: bool,
 }
 
 impl Loader {
-    /// A loader that looks in `search`, and stages in a runtime directory named by the environment, which
-    /// `var` reads.
+    /// A loader that looks plugins up in `search`. It keeps its private copies in a runtime directory that the
+    /// environment names; `var` reads a variable of the environment.
     #[must_use]
     pub fn new(search: SearchPath, var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
         Self {
@@ -98,10 +104,10 @@ impl Loader {
         }
     }
 
-    /// The plugin of that name or path, loaded if it is not yet.
+    /// The plugin with this name or path. It is loaded on the first call for its file.
     ///
     /// # Errors
-    /// What is wrong with the file, in words. Nothing of it has run unless the dynamic linker accepted it.
+    /// What is wrong with the file. No code of it has run, unless the dynamic linker accepted it.
     pub fn load(&mut self, reference: &str) -> Result<Arc<Plugin>, Refusal> {
         let path = self.search.find(reference)?;
         let key = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -114,6 +120,7 @@ impl Loader {
         Ok(plugin)
     }
 
+    /// Checks, copies and loads a file.
     fn open(&mut self, path: &Path) -> Result<Plugin, Cause> {
         let bytes = read(path, self.privileged)?;
         let identity = Identity::read(&bytes)?;
@@ -142,6 +149,7 @@ impl Loader {
         })
     }
 
+    /// Writes a private copy, and returns its path.
     fn stage(&mut self, identity: &Identity, bytes: &[u8]) -> Result<PathBuf, Cause> {
         if self.stage.is_none() {
             let opened = Stage::open(&self.stage_candidates, std::process::id());
@@ -156,9 +164,9 @@ impl Loader {
     }
 }
 
-/// The bytes of a library file. Only a regular file has an end that can be waited for.
+/// Reads a library file. It must be a regular file, because reading a pipe or a device may never end.
 fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
-    // Without the flag, opening a pipe waits until somebody writes to it.
+    // Without `O_NONBLOCK`, opening a pipe would wait for a writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let mut file = file.map_err(Cause::Unreadable)?;
     let metadata = file.metadata().map_err(Cause::Unreadable)?;
@@ -167,8 +175,8 @@ fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
     }
     if privileged {
         let dir = path.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
-        let dir = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
-        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir) {
+        let dir_mode = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
+        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir_mode) {
             return Err(Cause::WorldWritable(what));
         }
     }
@@ -177,19 +185,19 @@ fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
     Ok(bytes)
 }
 
-/// What lets anybody put other code in the place of a plugin: the file itself, or a directory where files of others may be
-/// renamed.
-fn writable_by_anybody(file: u32, dir: u32) -> Option<&'static str> {
-    if file & 0o002 != 0 {
+/// What lets any user replace the code of a plugin: the file itself, or a directory in which users may rename the files
+/// of others. Both arguments are modes of `inode(7)`.
+fn writable_by_anybody(file_mode: u32, dir_mode: u32) -> Option<&'static str> {
+    if file_mode & 0o002 != 0 {
         Some("this file")
-    } else if dir & 0o1002 == 0o002 {
+    } else if dir_mode & 0o1002 == 0o002 {
         Some("its directory")
     } else {
         None
     }
 }
 
-/// The linker names the staged file, which tells the user nothing.
+/// The error of the dynamic linker (`dlerror(3)`) without the path of the private copy, which tells the user nothing.
 fn linker_text(error: &libloading::Error, staged: &Path) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -206,7 +214,7 @@ fn linker_text(error: &libloading::Error, staged: &Path) -> String {
     text
 }
 
-/// Copies as much of the table as both sides know; what the plugin lacks is NULL.
+/// Copies as much of a plugin's table as both sides know. Functions that an older plugin does not have are NULL.
 fn copy_table(table: *const pp_plugin) -> Result<pp_plugin, Cause> {
     let needed = offset_of!(pp_plugin, on_timer);
     // SAFETY: the exported table begins with a `pp_ident` and its size, whatever its minor version.
@@ -223,6 +231,7 @@ fn copy_table(table: *const pp_plugin) -> Result<pp_plugin, Cause> {
     Ok(unsafe { own.assume_init() })
 }
 
+/// The functions in a table.
 fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
     Ok(Functions {
         create: table.create.ok_or(Cause::MissingFunction("create"))?,
@@ -233,9 +242,10 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
     })
 }
 
-/// More options than anybody can read; a larger number is garbage.
+/// Most options of a plugin. A larger number is taken for garbage.
 const MAX_OPTIONS: usize = 256;
 
+/// The options that a plugin declares in its table.
 fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
     let n = usize::try_from(table.n_options).unwrap_or(usize::MAX);
     if n == 0 {
@@ -249,6 +259,7 @@ fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
     declared.iter().map(option).collect()
 }
 
+/// One declared option in the host's own types.
 fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
     let name = text(o.name).ok_or_else(|| Cause::BadOptionTable("an option without a name".into()))?;
     let kind = match o.kind {
@@ -279,6 +290,7 @@ fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
     })
 }
 
+/// A copy of a C string; none for NULL. What is not UTF-8 is replaced.
 fn text(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;

@@ -1,9 +1,11 @@
 //! Files that may not be loaded, and the tables that libraries export.
 
-use super::*;
-use polyport_abi::{IDENT_SIZE, LAYOUT, MAGIC, pp_batch, pp_create, pp_error, pp_ident};
 use std::ffi::c_void;
 use std::fs::{self, Permissions};
+
+use polyport_abi::{IDENT_SIZE, LAYOUT, MAGIC, pp_batch, pp_create, pp_error, pp_ident};
+
+use super::*;
 
 #[test]
 fn as_root_neither_the_file_nor_its_directory_may_be_writable_by_anybody() {

@@ -1,4 +1,4 @@
-//! From a staged file to a plugin whose options can be checked.
+//! From a private copy of a library to a plugin whose options can be checked.
 //!
 //! ```text
 //! library   dlopen of the copy -> Plugin: options and functions     [unsafe]

@@ -1,76 +1,77 @@
-//! Options: what a plugin declares, against what the configuration gives.
+//! Options: checks the values of the configuration against the options that a plugin declares.
+
+use std::ffi::CString;
+use std::net::SocketAddr;
 
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE,
     OPT_STRING, pp_addr, pp_val, pp_value,
 };
 use polyport_value as value;
-use std::ffi::CString;
-use std::net::SocketAddr;
 
-/// What a value may be.
+/// The type of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionType {
     /// `true` or `false`.
     Bool,
     /// A signed 64-bit integer.
     Int,
-    /// A number.
+    /// A finite 64-bit floating-point number.
     Float,
-    /// `"2.5%"` or `0.025`.
+    /// A share, such as `"2.5%"` or `0.025`.
     Ratio,
-    /// `"15ms"`.
+    /// A duration with a unit, such as `"15ms"`.
     Duration,
-    /// `"64KiB"`.
+    /// A number of bytes, such as `"64KiB"`.
     Size,
-    /// Text.
+    /// A text without NUL.
     String,
     /// One of these words.
     Enum(Vec<String>),
-    /// `"[::1]:53"`.
+    /// A socket address, such as `"[::1]:53"`.
     Addr,
-    /// Anything.
+    /// Any value; the plugin gets it as JSON text.
     Json,
 }
 
-/// One option a plugin declares.
+/// An option that a plugin declares.
 #[derive(Clone, Debug)]
 pub struct OptionSpec {
     /// Name in the configuration.
     pub name: String,
     /// One line of help.
     pub help: String,
-    /// Default, as it would be written.
+    /// Default, as a user would write it.
     pub default: Option<String>,
-    /// Type.
+    /// Type of the value.
     pub kind: OptionType,
-    /// Smallest and largest value, in the unit of the value.
+    /// Smallest and largest value: ns for a duration, bytes for a size.
     pub bounds: Option<(f64, f64)>,
-    /// Must be given.
+    /// The option must be given.
     pub required: bool,
-    /// Never printed.
+    /// The value is never printed.
     pub secret: bool,
 }
 
 /// An option as the configuration gives it.
 #[derive(Clone, Debug)]
 pub struct Given<'a> {
-    /// Its name.
+    /// Name of the option.
     pub name: &'a str,
-    /// Its value.
+    /// Value of the option.
     pub value: GivenValue<'a>,
 }
 
 /// A value as the configuration gives it: typed in a file, always text on the command line.
 #[derive(Clone, Debug)]
 pub enum GivenValue<'a> {
-    /// `true`
+    /// A boolean, such as `true`.
     Bool(bool),
-    /// `7`
+    /// An integer, such as `7`.
     Int(i64),
-    /// `0.5`
+    /// A number with a fraction, such as `0.5`.
     Float(f64),
-    /// `"7"`, which a numeric option reads as 7.
+    /// A text, such as `"7"`, which a numeric option reads as 7.
     Text(&'a str),
     /// An array or a table, as JSON text.
     Json(String),
@@ -79,29 +80,30 @@ pub enum GivenValue<'a> {
 /// What is wrong with an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionProblem {
-    /// Index into what was given; none for a missing option.
+    /// Index of the option among those that were given; none for a missing option.
     pub given: Option<usize>,
     /// Whether the name is at fault, not the value.
     pub in_name: bool,
     /// What is wrong.
     pub message: String,
-    /// What to do.
+    /// What to do about it.
     pub help: Option<String>,
 }
 
-/// Checked values in the order of the options, and the memory their text lives in.
+/// Checked values in the order of the declared options, in the layout of the plugin ABI.
 #[derive(Debug, Default)]
 pub struct Values {
+    /// Points only into `text`, whose heap blocks do not move while `Values` lives.
     raw: Vec<pp_value>,
+    /// The memory of all text values.
     text: Vec<CString>,
 }
 
-// `raw` points only into `text`, whose heap blocks stay where they are while `Values` lives.
 impl Values {
     /// Checks `given` against `specs` and fills in the defaults.
     ///
     /// # Errors
-    /// Everything that is wrong, not only the first.
+    /// Every problem, not only the first.
     pub fn check(specs: &[OptionSpec], given: &[Given<'_>]) -> Result<Self, Vec<OptionProblem>> {
         let mut values = Self::default();
         let mut problems: Vec<_> =
@@ -121,7 +123,7 @@ impl Values {
             match read {
                 Ok(value) => values.raw.push(value),
                 Err(message) => {
-                    // The message shows the value.
+                    // The message may show the value, so that of a secret option is replaced.
                     let secret = spec.secret && at.is_some();
                     let message = if secret { format!("expected {}", spec.kind.noun()) } else { message };
                     let help = Some(format!("{} = {}: {}", spec.name, spec.kind.example(), spec.help));
@@ -132,12 +134,13 @@ impl Values {
         if problems.is_empty() { Ok(values) } else { Err(problems) }
     }
 
-    /// The values as the plugin gets them.
+    /// The values in the layout of the plugin ABI.
     #[must_use]
     pub fn raw(&self) -> &[pp_value] {
         &self.raw
     }
 
+    /// Reads one value as the type of its option.
     fn read(&mut self, spec: &OptionSpec, given: &GivenValue<'_>) -> Result<pp_value, String> {
         let expected =
             |given: &GivenValue<'_>| format!("expected {}, got {}", spec.kind.noun(), given.noun());
@@ -179,6 +182,7 @@ impl Values {
         Ok(value)
     }
 
+    /// A value that points to its own copy of `text`.
     fn text(&mut self, kind: u32, text: &str) -> Result<pp_value, String> {
         let owned = CString::new(text).map_err(|_| "a NUL character is not possible here".to_owned())?;
         let len = u32::try_from(text.len()).map_err(|_| "longer than 4 GiB".to_owned())?;
@@ -189,7 +193,7 @@ impl Values {
 }
 
 impl OptionType {
-    /// What a value of this type looks like.
+    /// An example of a value of this type, as a user would write it.
     #[must_use]
     pub fn example(&self) -> String {
         match self {
@@ -206,6 +210,7 @@ impl OptionType {
         }
     }
 
+    /// The type in words, for messages.
     fn noun(&self) -> &'static str {
         match self {
             Self::Bool => "true or false",
@@ -223,6 +228,7 @@ impl OptionType {
 }
 
 impl GivenValue<'_> {
+    /// The value in words, for messages.
     fn noun(&self) -> String {
         match self {
             Self::Bool(b) => format!("{b}"),
@@ -233,6 +239,7 @@ impl GivenValue<'_> {
         }
     }
 
+    /// The value as text.
     fn plain(&self) -> String {
         match self {
             Self::Bool(b) => b.to_string(),
@@ -243,6 +250,7 @@ impl GivenValue<'_> {
         }
     }
 
+    /// The value as a finite number, if it is one.
     fn number(&self) -> Option<f64> {
         match self {
             Self::Int(_) | Self::Float(_) | Self::Text(_) => {
@@ -253,6 +261,7 @@ impl GivenValue<'_> {
     }
 }
 
+/// The problem with an option that the plugin does not declare; none if it does.
 fn unknown(specs: &[OptionSpec], given: usize, name: &str) -> Option<OptionProblem> {
     if specs.iter().any(|spec| spec.name == name) {
         return None;
@@ -298,7 +307,7 @@ fn choice(choices: &[String], text: &str) -> Result<pp_value, String> {
     index.map(|i| int(OPT_ENUM, i)).ok_or_else(|| format!("{text:?} is none of {}", choices.join(", ")))
 }
 
-/// Text of a JSON option on the command line may be JSON already; anything else becomes a JSON string.
+/// The JSON text for a text value: the text itself if it looks like JSON, otherwise a JSON string.
 fn json_text(text: &str) -> String {
     let starts_json = text.starts_with(['{', '[', '"']) || text.parse::<f64>().is_ok();
     if starts_json || ["true", "false", "null"].contains(&text) {
@@ -308,6 +317,7 @@ fn json_text(text: &str) -> String {
     }
 }
 
+/// The value of an option that is not given and has no default.
 fn absent() -> pp_value {
     pp_value { kind: 0, len: 0, v: pp_val { i: 0 }, addr: pp_addr::default() }
 }

@@ -1,25 +1,29 @@
-//! Datagrams that leave later: the host owns their bytes, so they survive the handler that wanted them.
+//! Datagrams that leave later. The host owns their bytes, so they outlive the handler that queued them.
+
+use std::collections::BTreeMap;
 
 use crate::exchange::{Output, OwnedOutput};
 use crate::reactor::io::Token;
-use std::collections::BTreeMap;
 
-/// Buffers of sent datagrams kept for the next ones; more would hold memory after a burst.
+/// Most buffers of sent datagrams that are kept for the next ones; more would hold memory after a burst.
 const SPARE_BUFFERS: usize = 1024;
-/// A larger buffer is given back.
+/// Largest buffer that is kept, bytes.
 const SPARE_BYTES: usize = 2048;
 
-/// Delayed datagrams by the moment they are due; ties leave in the order they came.
+/// Delayed datagrams by the moment they are due. Datagrams of the same moment leave in the order they were queued.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
+    /// Every datagram by its moment, monotonic ns, and its sequence number.
     queue: BTreeMap<(u64, u64), (Token, OwnedOutput)>,
+    /// Payload bytes of all datagrams.
     bytes: usize,
     sequence: u64,
+    /// Buffers to use again.
     spare: Vec<Vec<u8>>,
 }
 
 impl Delayed {
-    /// Queues a copy; false when a limit is reached.
+    /// Queues a copy of `output`. Returns false when that would exceed `datagrams` or payload `bytes` of all listeners.
     pub(crate) fn push(
         &mut self,
         listener: Token,
@@ -37,12 +41,12 @@ impl Delayed {
         true
     }
 
-    /// The next moment something is due.
+    /// The moment the next datagram is due, monotonic ns.
     pub(crate) fn next(&self) -> Option<u64> {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes one that is due, if it belongs to `listener` where one is given.
+    /// Takes the next datagram if it is due. If `listener` is given, the datagram must also belong to it.
     pub(crate) fn pop_due(&mut self, now_ns: u64, listener: Option<Token>) -> Option<(Token, OwnedOutput)> {
         let entry = self.queue.first_entry()?;
         if entry.key().0 > now_ns || listener.is_some_and(|l| l != entry.get().0) {
@@ -53,9 +57,11 @@ impl Delayed {
         Some((token, owned))
     }
 
-    /// Forgets those of one listener, and returns how many there were. It looks at all of them.
+    /// Forgets the datagrams of one listener, and returns how many there were. Takes time in proportion to all
+    /// datagrams.
     pub(crate) fn remove(&mut self, listener: Token) -> u64 {
-        let (mut removed, mut bytes) = (0, 0);
+        let mut removed = 0;
+        let mut bytes = 0;
         self.queue.retain(|_, (token, owned)| {
             let stays = *token != listener;
             if !stays {
@@ -68,13 +74,13 @@ impl Delayed {
         removed
     }
 
-    /// Forgets everything, for the end of the run.
+    /// Forgets every datagram, at the end of the service.
     pub(crate) fn clear(&mut self) {
         self.bytes = 0;
         self.queue.clear();
     }
 
-    /// Gives a buffer back.
+    /// Keeps the buffer of a datagram that was sent, to use it again.
     pub(crate) fn recycle(&mut self, owned: OwnedOutput) {
         if self.spare.len() < SPARE_BUFFERS && owned.payload.capacity() <= SPARE_BYTES {
             self.spare.push(owned.payload);

@@ -1,4 +1,4 @@
-//! Whose turn it is, and what is due: the ready list, deadlines, and datagrams that leave later.
+//! What the loop does next: the ready list, the timers, and the datagrams that leave later.
 
 mod delayed;
 mod ready;

@@ -1,14 +1,15 @@
-//! The ready list: whose turn it is. Round robin, each listener at most once.
+//! The ready list: which listener is visited next. Round robin, each listener at most once.
+
+use std::collections::VecDeque;
 
 use crate::reactor::io::Token;
-use std::collections::VecDeque;
 
 /// Listeners that may have datagrams waiting, in the order they became ready.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyList(VecDeque<Token>);
 
 impl ReadyList {
-    /// Appends a listener; `queued` is its own mark that it is on the list.
+    /// Appends a listener, unless it is on the list already. `queued` is the listener's own flag for that.
     pub(crate) fn push(&mut self, token: Token, queued: &mut bool) {
         if !*queued {
             *queued = true;
@@ -16,14 +17,14 @@ impl ReadyList {
         }
     }
 
-    /// Takes the first; the caller clears its mark.
+    /// Takes the first listener off the list. The caller clears the listener's flag.
     pub(crate) fn pop(&mut self) -> Option<Token> {
         self.0.pop_front()
     }
 
-    /// The one that will be taken after `n` others.
+    /// The listener that will be taken after `n` others.
     #[inline]
-    pub(crate) fn ahead(&self, n: usize) -> Option<Token> {
+    pub(crate) fn peek(&self, n: usize) -> Option<Token> {
         self.0.get(n).copied()
     }
 

@@ -1,9 +1,10 @@
-//! Deadlines of handlers and of the loop itself, in order.
+//! Timers of the handlers and of the loop itself, ordered by deadline.
 
-use crate::reactor::io::Token;
 use std::collections::BTreeMap;
 
-/// What is due.
+use crate::reactor::io::Token;
+
+/// What a timer is for. The order of the variants matters: see [`FIRST_HANDLER`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A handler's own timer.
@@ -17,14 +18,18 @@ pub(crate) enum Timer {
     Restart,
 }
 
-/// The handler's timers lie between these two, those of the loop behind them.
+/// The first timer of a handler in the order of [`Timer`]. A handler's timers lie between this and [`LAST_HANDLER`],
+/// and the loop's own timers for the listener behind them.
 const FIRST_HANDLER: Timer = Timer::Handler { token: 0 };
+/// The last timer of a handler in the order of [`Timer`].
 const LAST_HANDLER: Timer = Timer::Handler { token: u64::MAX };
 
 /// Timers by deadline. Ties fire in the order they were armed, so that a run repeats.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
+    /// Every timer by its deadline, monotonic ns, and its sequence number.
     queue: BTreeMap<(u64, u64), Entry>,
+    /// The key in `queue` of every timer.
     armed: BTreeMap<(Token, Timer), (u64, u64)>,
     sequence: u64,
 }
@@ -37,7 +42,8 @@ struct Entry {
 }
 
 impl Timers {
-    /// Arms a timer, or moves it; `at_ns == 0` cancels it.
+    /// Arms a timer for the moment `at_ns`, or moves it there; 0 cancels it. It fires again every `every_ns`; 0 is
+    /// once.
     pub(crate) fn arm(&mut self, listener: Token, timer: Timer, at_ns: u64, every_ns: u64) {
         if let Some(old) = self.armed.remove(&(listener, timer)) {
             self.queue.remove(&old);
@@ -55,8 +61,8 @@ impl Timers {
         self.cancel(listener, Timer::Restart);
     }
 
-    /// Cancels the timers of a listener's handler. Those of the loop stay: a socket that waits to be looked
-    /// at again has nothing else that would bring it back.
+    /// Cancels the timers of a listener's handler. The loop's own timers stay, because nothing else brings back a
+    /// listener that is paused.
     pub(crate) fn cancel_handler(&mut self, listener: Token) {
         self.cancel(listener, LAST_HANDLER);
     }
@@ -71,19 +77,20 @@ impl Timers {
         }
     }
 
-    /// Whether a handler may arm its timer `token` and not exceed `limit`: moving one is always possible.
+    /// Whether a handler may arm its timer `token` without exceeding `limit`. It may always move one.
     pub(crate) fn has_room(&self, listener: Token, token: u64, limit: usize) -> bool {
         let own = (listener, FIRST_HANDLER)..=(listener, LAST_HANDLER);
         self.armed.contains_key(&(listener, Timer::Handler { token }))
             || self.armed.range(own).count() < limit
     }
 
-    /// The next deadline.
+    /// The next deadline, monotonic ns.
     pub(crate) fn next(&self) -> Option<u64> {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes one timer that is due. A periodic one is armed again, from now on if it is behind.
+    /// Takes one timer that is due. A periodic timer is armed again for the first of its moments after `now_ns`, so
+    /// that one that is behind fires once and keeps its phase.
     pub(crate) fn pop_due(&mut self, now_ns: u64) -> Option<(Token, Timer)> {
         let (&(at, _), _) = self.queue.first_key_value().filter(|((at, _), _)| *at <= now_ns)?;
         let (_, Entry { listener, timer, every_ns }) = self.queue.pop_first()?;

@@ -1,14 +1,16 @@
-//! What a socket did not take: kept in order, bounded, sent when there is room again.
+//! Datagrams that a socket did not take: kept in order, bounded, sent when the socket has room again.
 
-use crate::exchange::OwnedOutput;
 use std::collections::VecDeque;
 
-/// The datagrams of one listener that wait for room. Most listeners never have one: then it is a pointer.
+use crate::exchange::OwnedOutput;
+
+/// The datagrams of one listener that wait for room in its socket. Most listeners never have one, so the queue lies
+/// behind a pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog(Option<Box<Waiting>>);
+pub(crate) struct Backlog(Option<Box<Queue>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     queue: VecDeque<OwnedOutput>,
     bytes: usize,
 }
@@ -23,7 +25,10 @@ impl Backlog {
         self.0.as_ref().map_or(0, |waiting| waiting.queue.len())
     }
 
-    /// Appends; gives the datagram back when a limit is reached. `total` counts the bytes of all backlogs.
+    /// Appends a datagram. `total` counts the bytes of all backlogs.
+    ///
+    /// # Errors
+    /// The datagram itself, when a limit is reached.
     pub(crate) fn push(
         &mut self,
         owned: OwnedOutput,
@@ -44,12 +49,12 @@ impl Backlog {
         Ok(())
     }
 
-    /// The first ones.
+    /// The datagrams, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &OwnedOutput> {
         self.0.iter().flat_map(|waiting| &waiting.queue)
     }
 
-    /// Removes the first one.
+    /// Removes the oldest datagram, and takes its bytes off `total`.
     pub(crate) fn pop(&mut self, total: &mut usize) -> Option<OwnedOutput> {
         let waiting = self.0.as_mut()?;
         let owned = waiting.queue.pop_front()?;
@@ -59,11 +64,14 @@ impl Backlog {
     }
 }
 
-/// How much may wait.
+/// How much may wait in backlogs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BacklogLimits {
+    /// Datagrams of one listener.
     pub(crate) datagrams: usize,
+    /// Payload bytes of one listener.
     pub(crate) bytes: usize,
+    /// Payload bytes of all listeners.
     pub(crate) total_bytes: usize,
 }
 

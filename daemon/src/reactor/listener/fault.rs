@@ -1,28 +1,31 @@
-//! A handler that broke: how long until it is made again, and when it is given up.
+//! Restarts of a broken handler: how long the loop waits before it makes the handler again, and when it gives up.
+
+use std::time::Duration;
 
 use crate::limits::{FAULT_WINDOW, FAULTS_TO_FAIL, HEALTHY_AFTER, RESTART_FIRST, RESTART_LONGEST};
 use crate::reactor::io::nanos;
-use std::time::Duration;
 
 /// The breaks of one listener's handler.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultHistory {
-    /// Moments of the breaks within the window, oldest first.
+    /// Moments of the breaks within [`FAULT_WINDOW`], monotonic ns, oldest first.
     recent: Vec<u64>,
+    /// The wait before the last restart, ns, without the random part.
     last_wait_ns: u64,
 }
 
 /// What follows a break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Make it again after this long.
+    /// Make the handler again after this long.
     Restart(Duration),
-    /// It broke too often.
+    /// Do not make the handler again: it broke too often.
     Fail,
 }
 
 impl FaultHistory {
-    /// Notes a break now; `chance` is uniform in 0..1 and spreads the restarts of many listeners by +-20 %.
+    /// Notes a break at `now_ns` and decides what follows. `chance` is uniform in 0..1 and spreads the restarts of many
+    /// listeners by 20 % either way.
     pub(crate) fn note(&mut self, now_ns: u64, chance: f64) -> Verdict {
         let healthy = self.recent.last().is_none_or(|last| {
             now_ns.saturating_sub(*last).saturating_sub(self.last_wait_ns) >= nanos(HEALTHY_AFTER)

@@ -1,16 +1,16 @@
 //! One bound UDP address with its handler: a slot of the slab, and what belongs to it.
 //!
 //! ```text
-//! slot     the fields, those of every visit first
-//! slots    where the slots lie, for the memory of the next visits
-//! watch    who brings the listener back: an event, the next turn, or a timer
-//! transitions  from one of these to another
-//! polling  when it is worth while to visit it every turn instead of watching it
-//! pace     how the next visit receives
-//! fault    a broken handler: how long until it is made again
-//! backlog  what the socket did not take
-//! seed     the seed of its handler
-//! report   what it counted, for whoever asks
+//! slot         the fields, those of every visit first
+//! slots        where the slots lie, to prefetch those of the next visits
+//! watch        what brings the listener back: an event, the next turn, or a timer
+//! transitions  from one state of `watch` to another
+//! polling      when it is cheaper to visit it every turn than to watch it
+//! pace         how the next visit receives
+//! fault        a broken handler: how long until it is made again
+//! backlog      datagrams that the socket did not take
+//! seed         the seed of its handler
+//! report       what it counted
 //! ```
 
 mod backlog;
@@ -27,7 +27,7 @@ mod watch;
 pub(crate) use backlog::BacklogLimits;
 pub(crate) use fault::Verdict;
 pub(crate) use pace::{Advice, is_stream};
-pub(crate) use polling::{Change, Stretch};
+pub(crate) use polling::{BusyPeriod, Change};
 pub use report::{AddError, ListenerReport, Removed};
 pub(crate) use seed::instance_seed;
 pub(crate) use slot::{HOT_BYTES, Listener, Service};

@@ -1,41 +1,41 @@
-//! How a listener receives: a batch call for one datagram costs more than a single call, and a single call
-//! for each of many costs more than a batch.
+//! How a listener receives: one datagram a call, or a batch. A batch call for one datagram costs more than a single
+//! receive, and a single receive for each of many datagrams costs more than a batch.
 
 use crate::exchange::Arrived;
 
-/// Messages asked for in a batch.
+/// Most messages a visit asks for in one batch.
 const BATCH: usize = 64;
-/// Batches in a row that brought one message at most, before a listener receives singly.
-const LONELY_BATCHES: u8 = 2;
-/// Single receives before a batch is tried again, doubled with each try that was not worth it: the extra
-/// cost of a batch is spread over as many datagrams, and a burst waits for as many turns at the most.
-const FIRST_SINGLES: u8 = 8;
-/// The most such receives.
-const MOST_SINGLES: u8 = 64;
-/// Second looks in a row that found nothing, before they are made rarely: a look costs a third of what the wait
-/// costs that it saves.
+/// Batches in a row that bring at most one message, after which a listener receives singly.
+const SPARSE_BATCHES: u8 = 2;
+/// Single receives before the next batch, doubled with each batch that was not worth it. The extra cost of a batch is
+/// spread over so many datagrams, and a burst waits for so many turns at most.
+const FIRST_SINGLE_RECEIVES: u8 = 8;
+/// Most single receives before the next batch.
+const MOST_SINGLE_RECEIVES: u8 = 64;
+/// Second looks in a row that find nothing, after which second looks become rare. A look costs a third of the wait that
+/// it saves.
 const FRUITLESS_LOOKS: u8 = 2;
-/// Batches until a rare look.
+/// Batches between two such rare looks.
 const LOOK_EVERY: u8 = 32;
-/// Equal datagrams of one peer in one batch that make trains worth while.
+/// Equal datagrams of one peer in one batch for which trains are worth it.
 const BULK: usize = 16;
 
-/// What a listener learnt from its last receives.
+/// What a listener has learnt from its last receives.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
-    /// Batches in a row that were not worth it.
-    lonely: u8,
-    /// Single receives left.
-    singles: u8,
-    /// How many there were last.
-    last_singles: u8,
+    /// Batches in a row that brought at most one message.
+    sparse_batches: u8,
+    /// Single receives until the next batch.
+    single_receives: u8,
+    /// Single receives between the last two batches.
+    last_single_receives: u8,
     /// Bytes of the largest message of the last batch.
     message_bytes: u32,
-    /// Trains were asked for.
+    /// The kernel has been asked to join datagrams into trains.
     trains: bool,
-    /// Looks in a row for more than a batch brought, that found nothing.
+    /// Second looks in a row that found nothing.
     fruitless: u8,
-    /// Batches since the last look.
+    /// Batches since the last second look.
     unlooked: u8,
 }
 
@@ -49,34 +49,35 @@ pub(crate) enum Advice {
 }
 
 impl Pace {
-    /// How many messages to ask for, when so many bytes are left of the visit: trains are long, and what was
-    /// asked for is taken.
+    /// How many messages to ask for when the visit may take so many more `bytes`. All messages of a call are taken, and
+    /// a train is long, so the largest message of the last batch bounds the number.
     #[inline]
     pub(crate) fn next(self, bytes: usize) -> usize {
-        if self.singles > 0 {
+        if self.single_receives > 0 {
             1
         } else {
             bytes.div_ceil((self.message_bytes as usize).max(1)).clamp(1, BATCH)
         }
     }
 
-    /// Learns from what came when `asked` messages were asked for.
+    /// Learns from a receive call that asked for `asked` messages.
     #[inline]
     pub(crate) fn learn(&mut self, asked: usize, messages: &[Arrived]) -> Advice {
         if asked == 1 {
-            self.singles = self.singles.saturating_sub(1);
+            self.single_receives = self.single_receives.saturating_sub(1);
             return Advice::GoOn;
         }
         if messages.len() <= 1 && messages.iter().all(|m| m.segment == 0) {
-            self.lonely = (self.lonely + 1).min(LONELY_BATCHES);
-            if self.lonely == LONELY_BATCHES {
-                let doubled = self.last_singles.saturating_mul(2);
-                self.last_singles = doubled.clamp(FIRST_SINGLES, MOST_SINGLES);
-                self.singles = self.last_singles;
+            self.sparse_batches = (self.sparse_batches + 1).min(SPARSE_BATCHES);
+            if self.sparse_batches == SPARSE_BATCHES {
+                let doubled = self.last_single_receives.saturating_mul(2);
+                self.last_single_receives = doubled.clamp(FIRST_SINGLE_RECEIVES, MOST_SINGLE_RECEIVES);
+                self.single_receives = self.last_single_receives;
             }
             return Advice::GoOn;
         }
-        (self.lonely, self.last_singles) = (0, 0);
+        self.sparse_batches = 0;
+        self.last_single_receives = 0;
         let longest = messages.iter().map(|m| m.len).max().unwrap_or(0);
         self.message_bytes = u32::try_from(longest).unwrap_or(u32::MAX);
         if !self.trains && is_bulk(messages) {
@@ -88,8 +89,8 @@ impl Pace {
 }
 
 impl Pace {
-    /// Whether to look once more after so many messages that emptied the queue: while the next come as fast as these
-    /// were served, that saves the wait between. A message alone has none that follow it.
+    /// Whether the visit receives once more after `messages` that emptied the queue. If more have arrived by then, that
+    /// saves a wait. After a single message none is expected to follow so soon.
     #[inline]
     pub(crate) fn looks_again(&mut self, messages: usize) -> bool {
         if messages < 2 {
@@ -103,14 +104,14 @@ impl Pace {
         looks
     }
 
-    /// What came of it.
+    /// Notes whether the second look found something.
     #[inline]
     pub(crate) fn looked(&mut self, found: bool) {
         self.fruitless = if found { 0 } else { (self.fruitless + 1).min(FRUITLESS_LOOKS) };
     }
 }
 
-/// Whether equal datagrams of one peer came in a row, as far as the first two and the last two tell.
+/// Whether the messages are equal datagrams of one peer in a row. Only the first two and the last two are compared.
 #[inline]
 pub(crate) fn is_stream(messages: &[Arrived]) -> bool {
     let alike = |a: &Arrived, b: &Arrived| (a.segment, a.len, a.peer) == (0, b.len, b.peer);
@@ -122,6 +123,7 @@ pub(crate) fn is_stream(messages: &[Arrived]) -> bool {
     }
 }
 
+/// Whether the batch begins with [`BULK`] equal datagrams of one peer.
 fn is_bulk(messages: &[Arrived]) -> bool {
     let Some((first, rest)) = messages.split_first() else { return false };
     rest.len() + 1 >= BULK && rest.iter().take(BULK - 1).all(|m| m.peer == first.peer && m.len == first.len)
@@ -156,16 +158,16 @@ mod tests {
             asked.push(pace.next(9999));
             pace.learn(pace.next(9999), &[message(1)]);
         }
-        // Two in the beginning, then after 8, 16, 32, 64 and 64 single ones.
+        // There are two batches in the beginning, and one after 8, 16, 32, 64 and 64 single receives.
         assert_eq!(asked.iter().filter(|n| **n == BATCH).count(), 2 + 5);
         assert_eq!(asked[..3], [BATCH, BATCH, 1]);
     }
 
     #[test]
     fn a_batch_that_is_worth_it_ends_single_receives() {
-        let mut pace = Pace { lonely: LONELY_BATCHES, ..Pace::default() };
+        let mut pace = Pace { sparse_batches: SPARSE_BATCHES, ..Pace::default() };
         pace.learn(BATCH, &[message(1), message(2)]);
-        assert_eq!((pace.next(9999), pace.lonely), (BATCH, 0));
+        assert_eq!((pace.next(9999), pace.sparse_batches), (BATCH, 0));
     }
 
     #[test]

@@ -1,33 +1,36 @@
-//! What the reactor says of a listener to whoever owns it.
+//! What the reactor tells the caller about a listener.
 
-use crate::metrics::Counters;
-use crate::plugin::CreateError;
-use crate::reactor::io::Token;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::metrics::Counters;
+use crate::plugin::CreateError;
+use crate::reactor::io::Token;
+
 /// What one listener counted.
 #[derive(Clone, Debug)]
 pub struct ListenerReport<'a> {
-    /// Names it to the reactor.
+    /// The name of the listener to the reactor.
     pub token: Token,
+    /// What its owner said of it.
+    pub tag: u64,
     /// Name in the configuration.
     pub name: &'a Arc<str>,
     /// The bound address.
     pub local: SocketAddr,
     /// Name of the plugin.
     pub plugin: &'a Arc<str>,
-    /// The loop's counts.
+    /// What the loop has counted.
     pub counters: &'a Counters,
     /// Datagrams that wait to be sent: delayed ones and those of the backlog.
     pub waiting: u64,
-    /// The handler's own cells.
+    /// The metric cells of the handler: name and value.
     pub cells: Vec<(&'a str, u64)>,
 }
 
-/// What is left of a listener that was taken out.
+/// What is left of a listener that was removed.
 #[derive(Debug)]
 pub struct Removed<S> {
     /// Name in the configuration.
@@ -36,15 +39,15 @@ pub struct Removed<S> {
     pub local: SocketAddr,
     /// Name of the plugin.
     pub plugin: Arc<str>,
-    /// Its socket, which nothing watches any more. Dropping it gives the address back.
+    /// Its socket, which nothing watches any more. Dropping it frees the address.
     pub socket: S,
-    /// The loop's counts.
+    /// What the loop has counted.
     pub counters: Counters,
-    /// The handler's own cells.
+    /// The metric cells of the handler: name and last value.
     pub cells: Vec<(String, u64)>,
 }
 
-/// A listener that could not be added.
+/// Why a listener could not be added.
 #[derive(Debug)]
 pub enum AddError {
     /// The plugin refused to make a handler.

@@ -1,10 +1,12 @@
 //! The seed of a handler.
 
-use siphasher::sip::SipHasher24;
 use std::net::SocketAddr;
 
-/// Of the reactor's seed and the listener's name and address, so that it does not depend on the order of the
-/// configuration. Keyed: who learns what one handler draws learns nothing of the others.
+use siphasher::sip::SipHasher24;
+
+/// The seed of a handler, made from the reactor's seed and the listener's name and address, so that it does not depend
+/// on the order of the configuration. The hash is keyed: the random numbers of one handler tell nothing about those of
+/// another.
 pub(crate) fn instance_seed(seed: u64, name: &str, local: SocketAddr) -> u64 {
     SipHasher24::new_with_keys(seed, 0).hash(format!("{name} {local}").as_bytes())
 }

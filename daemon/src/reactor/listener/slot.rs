@@ -1,5 +1,10 @@
 //! One bound UDP address with its handler: a slot of the slab.
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use super::backlog::Backlog;
 use super::fault::FaultHistory;
 use super::pace::Pace;
@@ -9,12 +14,8 @@ use super::watch::Watch;
 use crate::metrics::Counters;
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
-use std::fmt;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
 
-/// What becomes of the daemon when a handler breaks.
+/// What the daemon does when a handler breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFault {
     /// Datagrams are read, dropped and counted until the handler has been made again.
@@ -24,7 +25,7 @@ pub enum OnFault {
     Exit,
 }
 
-/// A listener to be.
+/// What [`crate::reactor::Reactor::add`] needs to make a listener.
 #[derive(Debug)]
 pub struct ListenerSpec<S> {
     /// Name in the configuration, shared by all addresses of an entry.
@@ -37,39 +38,42 @@ pub struct ListenerSpec<S> {
     pub plugin: Arc<Plugin>,
     /// Its checked options.
     pub values: Rc<Values>,
-    /// What happens when the handler breaks.
+    /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
-    /// Drops of the kernel at this socket that somebody has counted already; modulo 2^32.
+    /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
+    /// Comes back in reports; means nothing to the reactor.
+    pub tag: u64,
 }
 
 /// The state of a listener's handler.
 #[derive(Debug)]
 pub(crate) enum Service {
+    /// The handler serves datagrams.
     Running(Instance),
-    /// Broken; a timer makes it again.
+    /// The handler broke, and a timer makes it again.
     Down,
-    /// Broke too often, or its socket is unusable.
+    /// The handler broke too often, or the socket is unusable.
     Failed,
 }
 
-/// The fields of every visit come first, in whole cache lines: with a thousand busy listeners each of them is
-/// cold, and its lines are what a visit waits for.
+/// One bound UDP address with its handler. The fields of every visit come first and fill cache lines: with a thousand
+/// busy listeners none of them is in the cache, and a visit waits for each line.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Listener<S> {
     pub(crate) token: Token,
-    /// On the ready list.
+    /// The listener is on the ready list.
     pub(crate) ready: bool,
-    /// The socket turned out to be unusable: no call on it makes sense any more.
+    /// The socket is unusable, so no call on it makes sense any more.
     pub(crate) broken: bool,
-    /// To change what it is watched for failed last: logged once in a row.
+    /// The last change of what the socket is watched for failed; only the first of such failures in a row is logged.
     pub(crate) watch_failed: bool,
-    /// The sampler knows of its traffic.
+    /// The sampler of kernel drops knows that the listener was visited.
     pub(crate) marked: bool,
-    /// Who brings it back.
+    /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
-    /// Whether it would be better to poll it, or to watch it.
+    /// Whether it is cheaper to poll the listener or to watch it.
     pub(crate) polling: Polling,
     /// How the next visit receives.
     pub(crate) pace: Pace,
@@ -78,18 +82,20 @@ pub(crate) struct Listener<S> {
     pub(crate) local: SocketAddr,
     pub(crate) backlog: Backlog,
     pub(crate) counters: Counters,
-    /// Plain messages only before this moment, monotonic ns.
+    /// Until this moment no segmented message is sent, monotonic ns.
     pub(crate) no_segments_until: u64,
-    /// Its datagrams among the delayed ones.
+    /// Datagrams of this listener among the delayed ones.
     pub(crate) delayed: u64,
-    /// The kernel's count of drops when it was looked at last.
+    /// The kernel's count of drops when the sampler read it last, modulo 2^32.
     pub(crate) kernel_drops_seen: u32,
+    /// The owner's.
+    pub(crate) tag: u64,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) values: Rc<Values>,
     pub(crate) cells: Cells,
-    /// Made at the first break: most listeners never need it.
+    /// The breaks of the handler. Most handlers never break, so the history is made at the first break.
     pub(crate) faults: Option<Box<FaultHistory>>,
 }
 
@@ -97,7 +103,7 @@ pub(crate) struct Listener<S> {
 pub(crate) const HOT_BYTES: usize = 3 * CACHE_LINE;
 
 impl<S> Listener<S> {
-    /// One without a handler yet; `segments` says whether its socket takes segmented messages.
+    /// A listener without a handler. `segments` is whether its socket takes segmented messages.
     pub(crate) fn new(token: Token, spec: ListenerSpec<S>, segments: bool) -> Self {
         Self {
             token,
@@ -117,6 +123,7 @@ impl<S> Listener<S> {
             marked: false,
             watch_failed: false,
             kernel_drops_seen: spec.kernel_drops_seen,
+            tag: spec.tag,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),
@@ -125,10 +132,11 @@ impl<S> Listener<S> {
         }
     }
 
-    /// What it counted so far.
+    /// What the listener has counted so far.
     pub(crate) fn report(&self) -> ListenerReport<'_> {
         ListenerReport {
             token: self.token,
+            tag: self.tag,
             name: &self.name,
             local: self.local,
             plugin: self.plugin.name(),
@@ -138,16 +146,16 @@ impl<S> Listener<S> {
         }
     }
 
-    /// What is left of it when it is taken out; its handler is destroyed.
+    /// Destroys the handler, and returns what is left of the listener.
     pub(crate) fn into_removed(self) -> Removed<S> {
         let Self { name, local, socket, plugin, service, cells, counters, .. } = self;
-        // The handler first: its last words may be in the cells.
+        // The handler goes first, because `destroy` may still count in the cells.
         drop(service);
         let cells = cells.iter().map(|cell| (cell.name.clone(), cell.value())).collect();
         Removed { name, local, plugin: Arc::clone(plugin.name()), socket, counters, cells }
     }
 
-    /// Fetches what a visit touches beyond the slot, which must have been fetched before.
+    /// Prefetches what a visit touches outside the slot. The slot must be in the cache already.
     #[inline]
     pub(crate) fn prefetch_handler(&self) {
         if let Service::Running(instance) = &self.service {
@@ -155,7 +163,7 @@ impl<S> Listener<S> {
         }
     }
 
-    /// Counts timers beyond the limit; the first is logged.
+    /// Counts timers that were refused because the handler has `limit` armed already, and logs the first.
     pub(crate) fn note_refused_timers(&mut self, refused: u64, limit: usize) {
         if refused > 0 && self.counters.timers_refused == 0 {
             log::warn!(
@@ -184,9 +192,10 @@ impl<S> fmt::Display for Listener<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
     use crate::reactor::mio::Socket;
-    use std::mem::offset_of;
 
     #[test]
     fn what_every_visit_touches_lies_in_the_lines_that_are_fetched() {

@@ -1,18 +1,20 @@
-//! Memory of the next visits, asked for while this one waits for the kernel.
+//! Prefetching the slots of the next visits while the current one waits for the kernel.
 
-use crate::plugin::prefetch;
-use slab::Slab;
 use std::ptr;
 
-/// Where the slots of a slab lie. To look at a slot, if only to see whether it is in use, would wait for the very memory
-/// that is to be fetched; so its address is computed.
+use slab::Slab;
+
+use crate::plugin::prefetch;
+
+/// The address of the first slot of a slab. The slab itself would look into a slot to see whether it is in use, and
+/// would wait for just the memory that is to be prefetched. So addresses are computed instead.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     first: *const T,
 }
 
 impl<T> Slots<T> {
-    /// Those of `slab`, until it grows.
+    /// The slots of `slab`; valid until it grows.
     pub(crate) fn of(slab: &Slab<T>) -> Self {
         let first = slab.iter().next();
         Self { first: first.map_or(ptr::null(), |(index, value)| ptr::from_ref(value).wrapping_sub(index)) }
@@ -22,7 +24,7 @@ impl<T> Slots<T> {
         self.first.wrapping_add(index as usize)
     }
 
-    /// Asks for the first `bytes` of a slot.
+    /// Prefetches the first `bytes` of a slot.
     #[inline]
     pub(crate) fn prefetch(&self, index: u32, bytes: usize) {
         prefetch(self.at(index), bytes);
@@ -35,7 +37,7 @@ mod tests {
     use crate::reactor::listener::Listener;
     use crate::reactor::mio::Socket;
 
-    /// As a listener, it has values that it never takes, where the slab keeps that a slot is vacant.
+    /// A value with a niche, as a listener has one: the slab notes a vacant slot there.
     struct Slot {
         _niche: Box<u8>,
         _rest: [u64; 63],

@@ -1,4 +1,4 @@
-//! From one [`Watch`] to another. Nothing else changes what a socket is watched for.
+//! The transitions from one [`Watch`] to another. Nothing else changes what a socket is watched for.
 
 use super::slot::{Listener, Service};
 use super::watch::Watch;
@@ -7,7 +7,7 @@ use crate::reactor::due::{Timer, Timers};
 use crate::reactor::io::{Interest, Io, nanos};
 
 impl<S> Listener<S> {
-    /// Watches the socket for `interest`. False when that is not possible; then everything is as it was.
+    /// Watches the socket for `interest`. Returns false when the kernel refuses; then nothing has changed.
     pub(crate) fn watch_for<I: Io<Socket = S>>(&mut self, io: &mut I, interest: Interest) -> bool {
         match io.watch(&mut self.socket, self.token, interest) {
             Ok(()) => {
@@ -24,8 +24,8 @@ impl<S> Listener<S> {
         }
     }
 
-    /// Stops to watch a busy listener, which is visited every turn then. One that waits for room to send, or serves
-    /// nobody, needs its events.
+    /// Stops watching a busy listener, which every turn visits from then on. A listener with a backlog or without a
+    /// running handler stays watched, because it needs its events.
     #[cold]
     pub(crate) fn poll<I: Io<Socket = S>>(&mut self, io: &mut I) {
         let serves = matches!(self.service, Service::Running(_)) && self.backlog.is_empty();
@@ -34,7 +34,7 @@ impl<S> Listener<S> {
         }
     }
 
-    /// Watches a socket again that gave only errors, or was polled; when that is not possible, later.
+    /// Watches a socket again that was paused or polled. When the kernel refuses, a timer tries again later.
     pub(crate) fn resume<I: Io<Socket = S>>(&mut self, io: &mut I, timers: &mut Timers, now_ns: u64) {
         let interest = if self.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
         if !self.watch_for(io, interest) {
@@ -42,23 +42,23 @@ impl<S> Listener<S> {
         }
     }
 
-    /// The error did not go away, and no event will tell when it does: look again in a while, without
-    /// keeping the loop busy (R16).
+    /// Stops watching a socket that gives only errors. No event tells when that ends, so a timer brings the listener
+    /// back after [`RESUME_AFTER`]; meanwhile the errors do not keep the loop busy (R16).
     pub(crate) fn pause<I: Io<Socket = S>>(&mut self, io: &mut I, timers: &mut Timers, now_ns: u64) {
-        // Unwatched meanwhile: a socket that is ready to give errors would end every wait at once.
+        // A watched socket that has errors to give would end every wait at once.
         let unwatched = self.watch_for(io, Interest::NOTHING);
         self.set_watch(if unwatched { Watch::Paused } else { Watch::Unwatchable });
         timers.arm(self.token, Timer::Resume, now_ns.saturating_add(nanos(RESUME_AFTER)), 0);
     }
 
-    /// Nothing brings it back any more: its socket is unusable, or it is being removed.
+    /// Stops watching a socket for good, because it is unusable.
     pub(crate) fn forget<I: Io<Socket = S>>(&mut self, io: &mut I) {
-        // An unusable descriptor cannot be taken out of the watch either; it then raises nothing.
+        // The kernel may refuse that for an unusable descriptor, which raises no event anyway.
         io.watch(&mut self.socket, self.token, Interest::NOTHING).unwrap_or(());
         self.set_watch(Watch::Watched);
     }
 
-    /// Whether every turn visits it.
+    /// Whether every turn visits the listener.
     #[inline]
     pub(crate) fn is_polled(&self) -> bool {
         self.watch == Watch::Polled

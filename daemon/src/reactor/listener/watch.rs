@@ -1,4 +1,4 @@
-//! Who brings a listener back after a visit.
+//! What brings a listener back after a visit.
 //!
 //! ```text
 //!                 busy                      errors only
@@ -8,16 +8,16 @@
 //!                              '---- Unwatchable: its timer, until watching works
 //! ```
 
-/// Each state has exactly one thing that brings the listener back.
+/// How a socket is watched. In each state exactly one thing brings the listener back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Watch {
-    /// An event of its socket.
+    /// An event of the socket brings the listener back.
     #[default]
     Watched,
-    /// The next turn: nothing watches the socket, and it is never off the ready list.
+    /// The next turn brings the listener back: nothing watches the socket, and the listener stays on the ready list.
     Polled,
-    /// A timer: the socket gave only errors, and nothing watches it meanwhile.
+    /// A timer brings the listener back: the socket gave only errors, and nothing watches it meanwhile.
     Paused,
-    /// A timer too: the kernel refused to change what the socket is watched for.
+    /// A timer brings the listener back, because the kernel refused to change what the socket is watched for.
     Unwatchable,
 }

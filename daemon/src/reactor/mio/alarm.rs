@@ -1,21 +1,23 @@
-//! When a wait ends by itself.
+//! The deadline of a wait.
 //!
-//! A timeout handed to every wait starts and cancels a timer of the kernel each time: 300 ns of a datagram that
-//! comes alone, measured. On Linux the deadline lies in a `timerfd` instead, which is set only when another
-//! deadline is the next; it is also exact to the nanosecond, where mio's timeouts are whole milliseconds.
+//! If every wait had a timeout, the kernel would start and cancel a timer each time; for a single datagram that is
+//! 300 ns, measured. So on Linux the deadline lies in a `timerfd_create(2)` timer, which is set only when the next
+//! deadline has changed. It is also exact to the nanosecond, while the timeouts of mio are whole milliseconds.
 
-use super::clock::Clock;
-use crate::reactor::io::Wait;
-use mio::{Poll, Token};
 use std::io;
 use std::time::Duration;
 
-/// The next deadline.
+use mio::{Poll, Token};
+
+use super::clock::Clock;
+use crate::reactor::io::Wait;
+
+/// Ends a wait at the next deadline.
 #[derive(Debug)]
 pub(crate) struct Alarm(#[cfg(target_os = "linux")] timer::Timer);
 
 impl Alarm {
-    /// An alarm that raises an event with this token.
+    /// An alarm that raises an event with `token` in `poll`.
     pub(crate) fn new(poll: &Poll, token: Token) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         return Ok(Self(timer::Timer::new(poll, token)?));
@@ -26,7 +28,7 @@ impl Alarm {
         }
     }
 
-    /// Prepares a wait. The result is the timeout that is still needed.
+    /// Prepares a wait. Returns the timeout that the wait still needs.
     #[inline]
     pub(crate) fn prepare(&mut self, clock: &Clock, wait: Wait) -> Option<Duration> {
         match wait {
@@ -38,29 +40,32 @@ impl Alarm {
         }
     }
 
-    /// It went off.
+    /// Notes that the alarm has gone off.
     #[cfg_attr(not(target_os = "linux"), expect(clippy::unused_self, reason = "there is nothing to go off"))]
-    pub(crate) fn rang(&mut self) {
+    pub(crate) fn expired(&mut self) {
         #[cfg(target_os = "linux")]
-        self.0.rang();
+        self.0.expired();
     }
 }
 
 #[cfg(target_os = "linux")]
 mod timer {
+    use std::io;
+    use std::os::fd::{AsRawFd, OwnedFd};
+
     use mio::unix::SourceFd;
     use mio::{Interest, Poll, Token};
     use rustix::time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
     };
-    use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd};
 
-    /// A `timerfd`, watched for edges: an expiry is one, and setting it anew makes the next one possible.
+    /// A `timerfd` that mio watches edge-triggered: each expiry raises one event without a read of the
+    /// descriptor.
     #[derive(Debug)]
     pub(crate) struct Timer {
         fd: OwnedFd,
+        /// The moment it is set to, in ns of the system's monotonic clock.
         set_to: Option<u64>,
     }
 
@@ -72,15 +77,16 @@ mod timer {
             Ok(Self { fd, set_to: None })
         }
 
-        /// Goes off at that moment of the system's monotonic clock; false when that is not possible.
+        /// Sets the timer to `at_ns` of the system's monotonic clock. Returns false when the kernel refuses.
         #[inline]
         pub(crate) fn set(&mut self, at_ns: u64) -> bool {
             self.set_to == Some(at_ns) || self.set_anew(at_ns)
         }
 
         fn set_anew(&mut self, at_ns: u64) -> bool {
-            // A moment of 0 would switch it off.
-            let (seconds, nanos) = (at_ns / 1_000_000_000, at_ns % 1_000_000_000);
+            // The moment 0 would disarm the timer, so there is at least one nanosecond.
+            let seconds = at_ns / 1_000_000_000;
+            let nanos = at_ns % 1_000_000_000;
             let (Ok(tv_sec), Ok(tv_nsec)) = (seconds.try_into(), nanos.max(1).try_into()) else {
                 return false;
             };
@@ -91,7 +97,7 @@ mod timer {
             set
         }
 
-        pub(crate) fn rang(&mut self) {
+        pub(crate) fn expired(&mut self) {
             self.set_to = None;
         }
     }
@@ -99,17 +105,18 @@ mod timer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use mio::Events;
+
+    use super::*;
 
     const ALARM: Token = Token(7);
 
-    /// Waits until `at_ns`; the time then, and how many events there were.
+    /// Waits until `at_ns`. Returns the time after the wait, and how many events there were.
     fn wait(poll: &mut Poll, alarm: &mut Alarm, clock: &Clock, at_ns: u64) -> (u64, usize) {
         let mut events = Events::with_capacity(4);
         let timeout = alarm.prepare(clock, Wait::Until(at_ns));
         poll.poll(&mut events, timeout).unwrap();
-        events.iter().filter(|event| event.token() == ALARM).for_each(|_| alarm.rang());
+        events.iter().filter(|event| event.token() == ALARM).for_each(|_| alarm.expired());
         (clock.mono_ns(), events.iter().count())
     }
 
@@ -120,7 +127,7 @@ mod tests {
         for after_ns in [3_000_000, 1, 2_000_000] {
             let at_ns = clock.mono_ns() + after_ns;
             assert!(wait(&mut poll, &mut alarm, &clock, at_ns).0 >= at_ns);
-            // It has passed: no second wait for it.
+            // The deadline has passed, so a second wait for it ends at once.
             assert!(wait(&mut poll, &mut alarm, &clock, at_ns).0 >= at_ns);
         }
     }

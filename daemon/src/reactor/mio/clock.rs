@@ -1,43 +1,46 @@
-//! The one place of the daemon that reads the time.
+//! The only place of the daemon that reads the time.
 
-use crate::reactor::io::Now;
-use polyport_net::monotonic_ns;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The monotonic clock, from an arbitrary start, and the wall clock beside it.
+use polyport_net::monotonic_ns;
+
+use crate::reactor::io::Now;
+
+/// The monotonic clock, counted from the start of the daemon, and the wall clock beside it.
 #[derive(Debug)]
 pub struct Clock {
+    /// The system's monotonic clock when counting began, ns.
     start_ns: u64,
     wall_offset_ns: i64,
-    /// When the wall clock is looked at again.
+    /// When the wall clock is read again, monotonic ns.
     refresh_ns: u64,
 }
 
-/// The wall clock serves time stamps for people: a step of it is seen after this long, and a turn saves a
-/// read.
+/// How often the wall clock is read, ns. Only time stamps use it, so a turn saves a read, and a step of the wall clock
+/// is seen this much later.
 const REFRESH_NS: u64 = 100_000_000;
 
 impl Clock {
-    /// Starts counting.
+    /// A clock that starts counting now.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a clock that starts by default would hide that it does")]
     pub fn new() -> Self {
         Self { start_ns: monotonic_ns(), wall_offset_ns: 0, refresh_ns: 0 }
     }
 
-    /// Monotonic nanoseconds since the start, at least 1: 0 means "now" and "never" in the plugin ABI.
+    /// Monotonic nanoseconds since the start, at least 1, because 0 means "now" or "never" in the plugin ABI.
     #[inline]
     #[must_use]
     pub fn mono_ns(&self) -> u64 {
         monotonic_ns().saturating_sub(self.start_ns).max(1)
     }
 
-    /// The moment `mono_ns` as the system counts it.
+    /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of `clock_gettime(2)`), ns.
     pub(crate) fn system_ns(&self, mono_ns: u64) -> u64 {
         self.start_ns.saturating_add(mono_ns)
     }
 
-    /// Both clocks.
+    /// Reads both clocks. The offset of the wall clock may be 100 ms old.
     #[inline]
     pub fn now(&mut self) -> Now {
         let mono_ns = self.mono_ns();

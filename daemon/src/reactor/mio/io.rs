@@ -1,4 +1,11 @@
-//! The I/O of production: mio for readiness, `polyport-net` for datagrams, the system's clocks.
+//! The production I/O: mio for readiness, `polyport-net` for datagrams, and the system's clocks.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use mio::net::UnixStream;
+use mio::{Events, Poll};
+use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
 
 use super::alarm::Alarm;
 use super::clock::Clock;
@@ -6,22 +13,17 @@ use super::readiness;
 use super::rest::Rest;
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
 use crate::reactor::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
-use mio::net::UnixStream;
-use mio::{Events, Poll};
-use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
-use std::io::{self, Read};
-use std::time::Duration;
 
-/// Events taken from the kernel in one call.
+/// Most events taken from the kernel in one call.
 const EVENTS: usize = 1024;
-/// Messages given to the kernel in one call.
+/// Most messages given to the kernel in one call.
 const MESSAGES: usize = 64;
-/// No listener has this token: it would be number 2^32 - 1 of that generation.
+/// Token of the socket that stops the loop. A listener with this token would lie in slot 2^32 - 1.
 const STOP: mio::Token = mio::Token(usize::MAX);
-/// Nor this one.
+/// Token of the alarm. A listener with this token would lie in slot 2^32 - 2.
 const ALARM: mio::Token = mio::Token(usize::MAX - 1);
 
-/// The real world.
+/// The I/O of a daemon: real sockets and real time.
 #[derive(Debug)]
 pub struct MioIo {
     poll: Poll,
@@ -32,28 +34,26 @@ pub struct MioIo {
     alarm: Alarm,
     rest: Rest,
     stop: UnixStream,
-    /// What the kernel said of segmented messages when it was asked first.
+    /// Whether the kernel takes segmented messages, from the first socket that was asked.
     can_segment: Option<bool>,
 }
 
 impl MioIo {
-    /// `slots` is how many datagrams a receive call can take; a byte that arrives on `stop` asks the loop to
-    /// stop.
+    /// I/O whose receive calls take at most `slots` messages. A byte that arrives on `stop` asks the loop to stop.
     ///
     /// # Errors
-    /// As of making an epoll or kqueue instance.
+    /// The errno of `epoll_create(2)`, `kqueue(2)` or `timerfd_create(2)`, or of registering `stop`.
     pub fn new(clock: Clock, slots: usize, stop: std::os::unix::net::UnixStream) -> io::Result<Self> {
         let poll = Poll::new()?;
         stop.set_nonblocking(true)?;
         let mut stop = UnixStream::from_std(stop);
         poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
         let alarm = Alarm::new(&poll, ALARM)?;
-        let (receive, send) = (RecvBatch::new(slots), SendBatch::new(MESSAGES));
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            receive,
-            send,
+            receive: RecvBatch::new(slots),
+            send: SendBatch::new(MESSAGES),
             clock,
             alarm,
             rest: Rest::default(),
@@ -90,7 +90,7 @@ impl Io for MioIo {
                 continue;
             }
             if event.token() == ALARM {
-                self.alarm.rang();
+                self.alarm.expired();
                 continue;
             }
             events.push(Event::Ready {
@@ -140,12 +140,13 @@ impl Io for MioIo {
         exchange: &mut Exchange,
         max: usize,
     ) -> io::Result<Received> {
-        let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
+        let slot = exchange.limits().slot_len;
+        let stride = exchange.limits().stride;
         let layout = SlotLayout::new(slot, stride - slot);
         if max == 1 && !socket.has_control() {
             let ring = exchange.ring_mut();
             let room = ring.len().min(slot);
-            let meta = socket.recv_lone(ring.get_mut(..room).unwrap_or_default())?;
+            let meta = socket.recv_single(ring.get_mut(..room).unwrap_or_default())?;
             push(exchange, &meta, 0, slot);
             return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
         }
@@ -153,8 +154,8 @@ impl Io for MioIo {
         for (index, meta) in self.receive.metas().enumerate() {
             push(exchange, &meta, index * stride, slot);
         }
-        // Unconnected and without IP_RECVERR, a short batch means that the queue was empty. After a single
-        // receive nothing is known, and nothing has to be: what waits raises the next event.
+        // The sockets are unconnected and do not use IP_RECVERR, so a short batch means that the queue was empty. A
+        // single receive does not tell; but if sockets are level-triggered, datagrams that wait raise the next event.
         let drained = messages < max || (max == 1 && readiness::LEVEL_TRIGGERED);
         Ok(Received { messages, drained })
     }
@@ -164,6 +165,7 @@ impl Io for MioIo {
     }
 }
 
+/// The message as `polyport-net` takes it.
 #[inline]
 fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
     SendMessage {
@@ -175,7 +177,7 @@ fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
     }
 }
 
-/// Describes what lies in a slot: one datagram, or a train of them back to back.
+/// Describes the message in a slot to `exchange`: one datagram, or a train of datagrams back to back.
 #[inline(always)]
 fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
     let flags = ArrivalFlags {

@@ -3,9 +3,9 @@
 //! ```text
 //! io         sockets, readiness and time for the loop
 //! readiness  how sockets are watched
-//! alarm      when a wait ends by itself
+//! alarm      the deadline of a wait
 //! rest       waits of microseconds
-//! clock      the one place of the daemon that reads the time
+//! clock      the only place of the daemon that reads the time
 //! ```
 
 mod alarm;

@@ -1,25 +1,26 @@
-//! How sockets are watched.
+//! How sockets are watched: level-triggered on Linux (`epoll(7)`), edge-triggered by mio elsewhere.
 //!
-//! mio registers sources edge-triggered. Then a listener with one datagram needs a second receive call to
-//! learn that it was the only one, a third of what that datagram costs in all. So on Linux the sockets are
-//! added to mio's epoll instance level-triggered: after a single receive, what still waits raises an event
-//! by itself. mio does the waiting; elsewhere it does the registering too.
+//! The mio crate registers sockets edge-triggered. Then a listener with one datagram needs a second receive call to
+//! learn that there is no other, a third of what the datagram costs in all. So on Linux the sockets are added to mio's
+//! epoll instance level-triggered: datagrams that still wait after a single receive raise an event by themselves.
 
-use crate::reactor::io::Interest;
-use mio::Poll;
-use polyport_net::UdpSocket;
 use std::io;
 
-/// Whether datagrams that were left raise an event by themselves.
+use mio::Poll;
+use polyport_net::UdpSocket;
+
+use crate::reactor::io::Interest;
+
+/// Whether datagrams that still wait raise an event by themselves.
 pub(crate) const LEVEL_TRIGGERED: bool = cfg!(target_os = "linux");
 
-/// Starts to watch for arrivals.
+/// Starts to watch a socket for arrivals.
 #[cfg(target_os = "linux")]
 pub(crate) fn register(poll: &Poll, socket: &UdpSocket, token: mio::Token) -> io::Result<()> {
     polyport_net::epoll::add(poll, socket, token.0 as u64)
 }
 
-/// Changes what is watched for.
+/// Changes what a socket is watched for.
 #[cfg(target_os = "linux")]
 pub(crate) fn change(
     poll: &Poll,
@@ -30,7 +31,7 @@ pub(crate) fn change(
     polyport_net::epoll::modify(poll, socket, token.0 as u64, interest.readable, interest.writable)
 }
 
-/// Stops to watch a socket.
+/// Stops watching a socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn unregister(poll: &Poll, socket: &UdpSocket) -> io::Result<()> {
     polyport_net::epoll::modify(poll, socket, 0, false, false)
@@ -60,7 +61,7 @@ pub(crate) fn change(
     use std::os::fd::AsRawFd;
     let fd = socket.as_raw_fd();
     let mut source = mio::unix::SourceFd(&fd);
-    // Edge-triggered, a socket that gives only errors raises no event by itself.
+    // A socket that gives only errors may stay watched: edge-triggered, it raises no event by itself.
     let wanted = match (interest.readable, interest.writable) {
         (_, true) => mio::Interest::READABLE | mio::Interest::WRITABLE,
         (_, false) => mio::Interest::READABLE,

@@ -1,38 +1,42 @@
-//! Kernel drops, looked at off the hot path: a second after there was traffic, a slice of the listeners a turn.
+//! Kernel drops, read off the hot path: a second after there was traffic, a slice of the listeners in each turn.
 //!
-//! Looked at are the listeners that were visited, since a full queue has raised an event; one look is a system call
-//! of about half a microsecond, and 50,000 of them a second would be a fiftieth of the processor. What a socket drops
-//! without an event, a wrong checksum, is found by a slow sweep over all, and at the end.
+//! The sampler looks at the listeners that were visited, because a full receive queue has raised an event before. One
+//! look is a system call of about half a microsecond; 50,000 of them a second would take a fiftieth of a processor. A
+//! datagram with a wrong checksum is dropped without an event. A slow sweep over all listeners finds such drops, and so
+//! does the last look at the end of the service.
+
+use slab::Slab;
 
 use crate::reactor::io::Io;
 use crate::reactor::listener::Listener;
-use slab::Slab;
 
-/// How long after the first datagram the sockets are looked at, ns.
+/// Time from the first visit to the look at the sockets, ns.
 const PERIOD_NS: u64 = 1_000_000_000;
-/// Listeners looked at in a turn, so that it is not held up.
+/// Most visited listeners looked at in one turn, and most of the sweep.
 const SLICE: usize = 256;
 
-/// Where the look at the sockets is.
+/// Decides which sockets are looked at, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Sampler {
+    /// When the next look is due, monotonic ns; none when no listener was visited.
     due_ns: Option<u64>,
-    /// Slots that were visited since the look began.
+    /// Slots that were visited since the current look began.
     visited: Vec<u32>,
-    /// Slots that the look has still to come to.
+    /// Slots that the current look has not come to yet.
     looking: Vec<u32>,
     /// The next slot of the sweep.
     sweep: usize,
 }
 
 impl Sampler {
-    /// Makes room, so that no visit has to; the sweep may let a slice be noted twice.
+    /// Makes room for so many listeners, so that no visit allocates. The extra slice is for slots whose flag the sweep
+    /// has cleared: they may be noted twice.
     pub(crate) fn reserve(&mut self, listeners: usize) {
         self.visited.reserve_exact(listeners + SLICE);
         self.looking.reserve_exact(listeners + SLICE);
     }
 
-    /// A listener was visited; `marked` is its own mark that it is known already.
+    /// Notes that a listener was visited. `marked` is the listener's own flag that it is noted already.
     #[inline]
     pub(crate) fn note_visit(&mut self, slot: u32, marked: &mut bool, now_ns: u64) {
         if !*marked {
@@ -42,12 +46,12 @@ impl Sampler {
         }
     }
 
-    /// When the loop has to turn for it.
+    /// The moment of the next look, monotonic ns.
     pub(crate) fn next(&self) -> Option<u64> {
         self.due_ns
     }
 
-    /// Looks at a slice when it is time.
+    /// Looks at a slice of the sockets, if it is time.
     #[inline]
     pub(crate) fn run<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>, now_ns: u64) {
         if self.due_ns.is_some_and(|due| due <= now_ns) {
@@ -65,7 +69,7 @@ impl Sampler {
         });
     }
 
-    /// Gives `look` the slots whose turn it is, of so many in all.
+    /// Calls `look` with the slots of the next slice. `slots` is how many there are in all.
     fn slice(&mut self, slots: usize, now_ns: u64, mut look: impl FnMut(usize)) {
         if self.looking.is_empty() {
             std::mem::swap(&mut self.looking, &mut self.visited);
@@ -73,7 +77,7 @@ impl Sampler {
         let from = self.looking.len().saturating_sub(SLICE);
         self.looking.drain(from..).for_each(|slot| look(slot as usize));
         if self.looking.is_empty() {
-            // A mark that the sweep takes away is set again by the next visit.
+            // The sweep clears the flag of every slot it looks at; the next visit sets it again.
             let end = (self.sweep + SLICE).min(slots);
             (self.sweep..end).for_each(look);
             self.sweep = if end == slots { 0 } else { end };
@@ -82,7 +86,8 @@ impl Sampler {
     }
 }
 
-/// Reads one socket's count. The kernel's has 32 bits and wraps; ours does not.
+/// Reads the drop count of one socket and adds the difference to the last look. The kernel's count has 32 bits and
+/// wraps around; the listener's counter does not.
 pub(crate) fn look<I: Io>(io: &mut I, listener: &mut Listener<I::Socket>) {
     let Some(drops) = io.kernel_drops(&listener.socket) else { return };
     let fresh = drops.wrapping_sub(listener.kernel_drops_seen);
@@ -96,14 +101,14 @@ mod tests {
 
     const SLOTS: usize = 3 * SLICE;
 
-    /// Notes visits, of which each slot's first counts.
+    /// Notes visits; only the first visit of each slot counts.
     fn visit(sampler: &mut Sampler, marks: &mut [bool], slots: impl IntoIterator<Item = usize>, now_ns: u64) {
         for slot in slots {
             sampler.note_visit(u32::try_from(slot).unwrap(), &mut marks[slot], now_ns);
         }
     }
 
-    /// The slots looked at in a turn; without the sweep, which ends a look.
+    /// The slots that one turn looks at, without those of the sweep.
     fn turn(sampler: &mut Sampler, marks: &mut [bool], now_ns: u64) -> Vec<usize> {
         let (mut looked, visited) = (Vec::new(), sampler.looking.len().max(sampler.visited.len()).min(SLICE));
         if sampler.due_ns.is_some_and(|due| due <= now_ns) {

@@ -1,8 +1,8 @@
-//! Looks at what the hot path does not show, each of them rare enough to cost nothing.
+//! Looks at what the hot path does not show. Each look is rare enough to cost next to nothing.
 //!
 //! ```text
-//! kernel_drops  what sockets dropped before anybody could take it
-//! slow_calls    which handler keeps every listener waiting
+//! kernel_drops  datagrams that the kernel dropped at a socket before the loop could take them
+//! slow_calls    handlers that keep every other listener waiting
 //! ```
 
 mod kernel_drops;

@@ -1,22 +1,25 @@
-//! Which handler is slow: every listener waits while one handler works.
+//! Slow handlers: every listener waits while one handler works.
 //!
-//! Two clock reads around each call would cost as much as the call. So the time of a whole turn is looked
-//! at, and only after a slow one are calls timed for a while.
+//! Two clock reads around each call would cost as much as the call. So the loop measures whole turns, and times the
+//! calls themselves only for a while after a slow turn.
 
-/// Calls that are timed after a slow turn.
+/// Calls that are timed after a slow turn or a slow call.
 const TIMED_CALLS: u32 = 4096;
-/// A listener's slow calls are logged this often at most, ns.
+/// Shortest time between two log lines about slow calls, ns.
 const LOG_EVERY_NS: u64 = 10_000_000_000;
 
-/// Watches for calls that take too long.
+/// Finds calls that take too long.
 #[derive(Debug)]
 pub(crate) struct SlowWatch {
     threshold_ns: u64,
+    /// Calls that are still to be timed.
     timed: u32,
+    /// When the last line was logged, monotonic ns.
     logged_ns: Option<u64>,
 }
 
 impl SlowWatch {
+    /// A watch that calls slow whatever takes longer than `threshold_ns`.
     pub(crate) fn new(threshold_ns: u64) -> Self {
         Self { threshold_ns, timed: 0, logged_ns: None }
     }
@@ -26,7 +29,7 @@ impl SlowWatch {
         self.timed > 0
     }
 
-    /// Whether the next call is timed.
+    /// Whether the next call is timed; counts it.
     #[inline]
     pub(crate) fn times_call(&mut self) -> bool {
         let timed = self.timed > 0;
@@ -34,7 +37,7 @@ impl SlowWatch {
         timed
     }
 
-    /// Whether something that took so long was slow; then calls are timed from now on.
+    /// Whether `took_ns` is slow, for a turn or a call. If so, the next calls are timed.
     #[inline]
     pub(crate) fn is_slow(&mut self, took_ns: u64) -> bool {
         let slow = took_ns > self.threshold_ns;
@@ -44,7 +47,7 @@ impl SlowWatch {
         slow
     }
 
-    /// Whether to write a line about it now.
+    /// Whether a line about a slow call may be logged now.
     pub(crate) fn may_log(&mut self, now_ns: u64) -> bool {
         let may = self.logged_ns.is_none_or(|last| now_ns.saturating_sub(last) >= LOG_EVERY_NS);
         if may {

@@ -1,29 +1,32 @@
-//! Runs of equal datagrams to one peer become one message: the kernel's work for a message is paid once.
+//! Runs of equal datagrams to one peer become one message (`UDP_SEGMENT` of `udp(7)`), so that the kernel's work for a
+//! message is done once for the run.
 
-use crate::exchange::Output;
-use crate::reactor::io::Message;
-use arrayvec::ArrayVec;
 use std::io::IoSlice;
 use std::num::NonZeroU16;
 
-/// Outputs looked at together, and so the most messages of one send call.
+use arrayvec::ArrayVec;
+
+use crate::exchange::Output;
+use crate::reactor::io::Message;
+
+/// Most outputs that are sent together, and so the most messages of one send call.
 pub(crate) const MAX_OUTPUTS: usize = 64;
-/// Most datagrams of one message: what every kernel with `UDP_SEGMENT` takes.
+/// Most datagrams of one message. Every kernel with `UDP_SEGMENT` takes so many.
 const MAX_SEGMENTS: usize = 64;
-/// Most bytes of one message: a datagram over IPv4.
+/// Most payload bytes of one message: those of the largest datagram over IPv4.
 const MAX_BYTES: usize = 65_507;
-/// Largest datagram that is joined with others: one Ethernet frame. A larger one needs IP fragments, which
-/// the kernel does not make of a segmented message.
+/// Largest datagram that is joined with others, bytes: the payload of one Ethernet frame. A larger datagram needs IP
+/// fragments, which the kernel does not make of a segmented message.
 const MAX_SEGMENT: usize = 1472;
 
 /// Consecutive outputs that leave as one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// Outputs.
+    /// How many outputs the run has.
     pub(crate) outputs: usize,
-    /// Datagrams.
+    /// How many datagrams they are.
     pub(crate) datagrams: usize,
-    /// Size of each but the last; 0 for a single datagram.
+    /// Bytes of each datagram but the last, which may be shorter; 0 for a single datagram.
     pub(crate) segment: usize,
 }
 
@@ -65,7 +68,8 @@ pub(crate) fn fits(run: Run) -> bool {
     run.segment <= MAX_SEGMENT && run.datagrams <= MAX_SEGMENTS
 }
 
-/// Messages for the runs at the head of `outputs`; `parts` are their bytes, one part an output.
+/// Appends to `messages` one for each of the `runs` that `outputs` begin with. `parts` are the bytes, one part for each
+/// output.
 pub(crate) fn messages<'a>(
     outputs: &'a [Output<'a>],
     parts: &'a [IoSlice<'a>],
@@ -83,9 +87,10 @@ pub(crate) fn messages<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::exchange::{Answers, ReplySource};
-    use std::net::SocketAddr;
 
     fn output(payload: &[u8], port: u16) -> Output<'_> {
         let to = SocketAddr::from(([192, 0, 2, 1], port));

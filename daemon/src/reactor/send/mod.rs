@@ -1,8 +1,8 @@
-//! From outputs to the kernel.
+//! Sending: from the outputs of a handler to the kernel.
 //!
 //! ```text
 //! coalesce  runs of equal datagrams to one peer become one message
-//! transmit  messages -> kernel; what it does not take waits in the listener's backlog
+//! transmit  messages -> kernel; what the socket does not take waits in the listener's backlog
 //! ```
 
 mod coalesce;

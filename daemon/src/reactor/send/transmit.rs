@@ -1,45 +1,51 @@
-//! Messages to the kernel. What it does not take waits in the listener's backlog, in order.
+//! Sends messages to the kernel. What the socket does not take waits in the listener's backlog, in order.
+
+use std::io::IoSlice;
+
+use arrayvec::ArrayVec;
 
 use super::coalesce::{self, MAX_OUTPUTS, Run};
 use crate::exchange::{Output, OwnedOutput};
-use crate::limits::{Limits, SEGMENTS_OFF};
+use crate::limits::{Limits, SEGMENTS_OFF_NS};
 use crate::metrics::DropReason;
 use crate::reactor::due::Delayed;
 use crate::reactor::errno::{OnSend, on_send, refuses_segments};
 use crate::reactor::io::{Interest, Io, Message};
 use crate::reactor::listener::{BacklogLimits, Listener};
-use arrayvec::ArrayVec;
-use std::io::IoSlice;
 
-/// The sending half of the reactor, without the memory the messages lie in.
+/// What sending needs of the reactor. The messages lie in other parts of it, which stay borrowed meanwhile.
 pub(crate) struct Transmitter<'a, I> {
     pub(crate) io: &'a mut I,
     pub(crate) limits: &'a Limits,
+    /// Payload bytes of all backlogs.
     pub(crate) backlog_bytes: &'a mut usize,
+    /// The time of the turn, monotonic ns.
     pub(crate) now_ns: u64,
 }
 
-/// How far sending came: outputs that are done with, and datagrams of the one after them.
+/// How far sending came before the socket was full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
+    /// Outputs that were sent or dropped.
     outputs: usize,
+    /// Datagrams of the next outputs that were sent or dropped.
     datagrams: usize,
 }
 
-/// How one attempt ended.
+/// How one attempt to send ended.
 enum Attempt {
-    /// The first so many runs left.
+    /// The first so many runs have left.
     Sent(usize),
-    /// The first run is done with: it was dropped, or it left piece by piece.
+    /// The first run was dropped, or its datagrams were sent or dropped one by one.
     Settled,
-    /// No room; of the first run so many datagrams are done with.
+    /// The socket is full. So many datagrams of the first run were sent or dropped.
     Full(usize),
     /// The socket is unusable.
     Broken,
 }
 
 impl<I: Io> Transmitter<'_, I> {
-    /// Sends outputs in order, at most [`MAX_OUTPUTS`]; behind a backlog they queue up.
+    /// Sends outputs in order, at most [`MAX_OUTPUTS`]. If the listener has a backlog, they join it instead.
     pub(crate) fn transmit(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) {
         if outputs.is_empty() {
             return;
@@ -49,7 +55,7 @@ impl<I: Io> Transmitter<'_, I> {
         self.keep(listener, outputs, done);
     }
 
-    /// Puts what the socket did not take into the backlog.
+    /// Puts the outputs that the socket did not take into the backlog.
     fn keep(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>], done: Progress) {
         let rest = outputs.get(done.outputs..).unwrap_or_default();
         if rest.is_empty() {
@@ -64,14 +70,14 @@ impl<I: Io> Transmitter<'_, I> {
             }
         }
         if was_empty && !listener.backlog.is_empty() && !listener.watch_for(self.io, Interest::READ_WRITE) {
-            // Nobody would tell when there is room again.
+            // No event would tell when the socket has room again.
             while listener.backlog.pop(self.backlog_bytes).is_some() {
                 listener.counters.drop_one(DropReason::NoBuffers);
             }
         }
     }
 
-    /// Sends one datagram: what [`Self::transmit`] does, with less code to fetch.
+    /// Sends one datagram as [`Self::transmit`] would, with less code to fetch.
     #[inline]
     pub(crate) fn transmit_one(&mut self, listener: &mut Listener<I::Socket>, output: &Output<'_>) {
         let outputs = std::slice::from_ref(output);
@@ -89,7 +95,8 @@ impl<I: Io> Transmitter<'_, I> {
         }
     }
 
-    /// Sends a delayed datagram and those of the same listener that are due with it. Returns how many.
+    /// Sends the delayed datagram `first`, and those of the same listener that are due next. Returns how many there
+    /// were.
     pub(crate) fn transmit_due(
         &mut self,
         listener: &mut Listener<I::Socket>,
@@ -113,7 +120,7 @@ impl<I: Io> Transmitter<'_, I> {
         n
     }
 
-    /// The socket has room again: sends its backlog, as far as it goes.
+    /// Sends the backlog of a listener whose socket has room again, until the socket is full.
     pub(crate) fn flush_backlog(mut self, listener: &mut Listener<I::Socket>) {
         while !listener.backlog.is_empty() {
             let backlog = std::mem::take(&mut listener.backlog);
@@ -123,7 +130,7 @@ impl<I: Io> Transmitter<'_, I> {
             let done = self.send(listener, &outputs);
             drop(outputs);
             listener.backlog = backlog;
-            // Each output of a backlog is one datagram; those of a joined run count one by one.
+            // Each output of a backlog is one datagram, so outputs and datagrams of a run can be added.
             let taken = done.outputs + done.datagrams;
             for _ in 0..taken {
                 listener.backlog.pop(self.backlog_bytes);
@@ -137,11 +144,11 @@ impl<I: Io> Transmitter<'_, I> {
         }
     }
 
-    /// Sends until the socket is full; what fails costs itself only.
+    /// Sends outputs until the socket is full. A message that fails for another reason is dropped alone.
     fn send(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) -> Progress {
         let mut parts = ArrayVec::<IoSlice<'_>, MAX_OUTPUTS>::new();
         outputs.iter().take(MAX_OUTPUTS).for_each(|o| parts.push(IoSlice::new(o.payload)));
-        // Filled in place, here and below: what is returned by value is copied, kilobytes a call.
+        // The arrays are filled in place, here and below: a function that returned one would copy kilobytes.
         let mut runs = ArrayVec::<Run, MAX_OUTPUTS>::new();
         let mut at = 0;
         while let Some((rest, parts)) = outputs.get(at..).zip(parts.get(at..)).filter(|(r, _)| !r.is_empty())
@@ -161,7 +168,7 @@ impl<I: Io> Transmitter<'_, I> {
                 Attempt::Settled => at += outputs_of(1),
                 Attempt::Full(datagrams) => return Progress { outputs: at, datagrams },
                 Attempt::Broken => {
-                    // The handler stays until its answers are settled: some may lie in its memory.
+                    // The listener is closed later: answers that are not settled yet may lie in the handler's memory.
                     listener.broken = true;
                     let left = rest.iter().map(|o| o.datagrams() as u64).sum();
                     listener.counters.drop_many(DropReason::SocketBroken, left);
@@ -172,7 +179,7 @@ impl<I: Io> Transmitter<'_, I> {
         Progress { outputs: outputs.len(), datagrams: 0 }
     }
 
-    /// One call for as many runs as are plain, or fit a segmented message.
+    /// Sends `runs`, with which `outputs` begin, by one call.
     fn send_runs(
         &mut self,
         listener: &mut Listener<I::Socket>,
@@ -197,7 +204,7 @@ impl<I: Io> Transmitter<'_, I> {
                         log::warn!(
                             "{listener}: the device does not send segmented messages; trying again in a minute"
                         );
-                        listener.no_segments_until = self.now_ns.saturating_add(SEGMENTS_OFF);
+                        listener.no_segments_until = self.now_ns.saturating_add(SEGMENTS_OFF_NS);
                     }
                     return self.send_pieces(listener, outputs, run);
                 }
@@ -206,7 +213,7 @@ impl<I: Io> Transmitter<'_, I> {
         }
     }
 
-    /// The datagrams of a run one by one, for sockets and sizes that are not segmented.
+    /// Sends the datagrams of a run one by one, where the socket or their size does not allow a segmented message.
     fn send_pieces(
         &mut self,
         listener: &mut Listener<I::Socket>,
@@ -220,7 +227,7 @@ impl<I: Io> Transmitter<'_, I> {
                 Err(error) => match failed(listener, &error, std::slice::from_ref(&piece), 1) {
                     Attempt::Full(_) => return Attempt::Full(done),
                     Attempt::Broken => {
-                        // The pieces before this one are counted already; the caller counts whole outputs.
+                        // Only the rest of this run is counted here. The caller counts the outputs behind it.
                         let left = (run.datagrams - done) as u64;
                         listener.counters.drop_many(DropReason::SocketBroken, left);
                         listener.broken = true;
@@ -233,12 +240,17 @@ impl<I: Io> Transmitter<'_, I> {
         Attempt::Settled
     }
 
-    /// One datagram, counted when it has left.
+    /// Sends one datagram, and counts it if it has left.
     #[inline]
     fn send_piece(&mut self, listener: &mut Listener<I::Socket>, piece: &Output<'_>) -> std::io::Result<()> {
         let parts = [IoSlice::new(piece.payload)];
-        let (to, from) = (&piece.to, piece.from.as_ref());
-        let message = Message { to, from, parts: &parts, segment: None, ecn: piece.ecn };
+        let message = Message {
+            to: &piece.to,
+            from: piece.from.as_ref(),
+            parts: &parts,
+            segment: None,
+            ecn: piece.ecn,
+        };
         self.io.send(&mut listener.socket, std::slice::from_ref(&message))?;
         listener.counters.sent += 1;
         listener.counters.sent_bytes += piece.payload.len() as u64;
@@ -246,7 +258,8 @@ impl<I: Io> Transmitter<'_, I> {
     }
 }
 
-/// The runs at the head of `outputs` that one call can send; the first of them whatever it is.
+/// Fills `runs` with those that `outputs` begin with and one call can send. The first run is there even if no call can
+/// send it; then it is the only one.
 fn plan(outputs: &[Output<'_>], segments: bool, runs: &mut ArrayVec<Run, MAX_OUTPUTS>) {
     runs.clear();
     let mut rest = outputs;
@@ -267,7 +280,7 @@ fn plan(outputs: &[Output<'_>], segments: bool, runs: &mut ArrayVec<Run, MAX_OUT
     }
 }
 
-/// The first `datagrams` of `outputs` failed together.
+/// Decides what follows from the `error` of a send, and counts the first `datagrams` of `outputs` if they are dropped.
 fn failed<S>(
     listener: &mut Listener<S>,
     error: &std::io::Error,
@@ -296,6 +309,7 @@ fn backlog_limits(limits: &Limits) -> BacklogLimits {
     }
 }
 
+/// Payload bytes of a message.
 fn bytes(message: &Message<'_>) -> u64 {
     message.parts.iter().map(|part| part.len() as u64).sum()
 }

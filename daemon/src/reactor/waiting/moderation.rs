@@ -1,28 +1,29 @@
-//! When to let more of a stream arrive before it is looked at again.
+//! When the loop lets more of a stream arrive before it looks again.
 //!
-//! A peer that sends plain datagrams one after the other is chased by a loop that is faster than it: every visit
-//! finds a handful, and pays for a wake-up, a receive and a send call what a visit of dozens would. Network cards
-//! have the same trouble with interrupts and the same cure, interrupt moderation: while a stream lasts, rest a fraction
-//! of a millisecond between two looks. Only the stream is kept waiting: its socket is not watched meanwhile, and what
-//! comes to any other ends the rest.
+//! A stream is one peer that sends equal datagrams one after the other. A loop that is faster than that peer finds a
+//! few of them at every visit, and pays for a wake-up, a receive call and a send call each time. Network cards have the
+//! same problem with interrupts, and solve it by interrupt moderation. The loop does likewise: while a stream lasts, it
+//! rests for a fraction of a millisecond between two looks. Only the stream waits: nothing watches its socket during
+//! the rest, and a datagram for any other listener ends it.
 
 use std::time::Duration;
 
-/// Datagrams a visit has to find after a rest, however short, for the next one to be worth it.
+/// Datagrams a visit must find after a rest, however short, for the rest to be worth it.
 const WORTH: usize = 6;
-/// And one for each so many ns of the rest: a thin stream, or one that waits for its answers, must not be held up.
+/// A longer rest must bring one datagram for each so many ns. A thin stream, or one that waits for its answers, does
+/// not, and is not held up.
 const EACH_NS: usize = 8000;
-/// Rests in a row that were not worth it, before they are tried rarely.
+/// Rests in a row that were not worth it, after which the loop rests rarely.
 const FRUITLESS_RESTS: u8 = 2;
-/// Visits of a stream until a rare try.
+/// Visits of a stream between two such rare rests.
 const TRY_EVERY: u8 = 64;
 
-/// What a turn found.
+/// What the visits of one turn found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     /// Listeners that were visited.
     pub(crate) visits: usize,
-    /// Messages of all visits.
+    /// Messages of all visits; a train counts once.
     pub(crate) messages: usize,
     /// A visit found several equal datagrams of one peer in a row.
     pub(crate) stream: bool,
@@ -30,43 +31,45 @@ pub(crate) struct Found {
     pub(crate) more: bool,
 }
 
-/// Decides after each turn.
+/// Decides after each turn whether the loop rests before the next.
 #[derive(Debug)]
 pub(crate) struct Moderation {
+    /// Length of a rest; zero is never.
     rest: Duration,
-    /// Datagrams that make it worth it.
+    /// Messages a turn must find after a rest for the rest to be worth it.
     worth: usize,
     /// The turn that ended began with a rest.
     rested: bool,
+    /// Rests in a row that were not worth it.
     fruitless: u8,
     /// Visits of a stream since the last rest.
     unrested: u8,
 }
 
 impl Moderation {
-    /// Rests for so long; never, when that is zero. A visit can find `most` datagrams.
+    /// A moderation whose rests have the length `rest`; zero is never. A visit finds at most `most` messages.
     pub(crate) fn new(rest: Duration, most: usize) -> Self {
         let span_ns = usize::try_from(rest.as_nanos()).unwrap_or(usize::MAX);
         Self { rest, worth: WORTH.max(span_ns / EACH_NS).min(most), rested: false, fruitless: 0, unrested: 0 }
     }
 
-    /// The rest that was asked for last was not taken.
+    /// Notes that the loop did not take the rest that [`Self::after`] asked for, so that the next turn proves nothing.
     pub(crate) fn did_not_rest(&mut self) {
         self.rested = false;
     }
 
-    /// Whether it may rest at all.
+    /// Whether the loop may rest at all.
     pub(crate) fn is_allowed(&self) -> bool {
         !self.rest.is_zero()
     }
 
-    /// Whether a stream is rested for; then it is not looked at twice in one visit.
+    /// Whether the loop rests for a stream. If so, a visit does not look twice.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_allowed() && self.fruitless < FRUITLESS_RESTS
     }
 
-    /// How long to rest before the next look, if at all.
+    /// Learns from a turn that found something. Returns how long to rest before the next look, if at all.
     #[inline]
     pub(crate) fn after(&mut self, found: Found) -> Option<Duration> {
         if !self.is_allowed() {
@@ -76,7 +79,8 @@ impl Moderation {
             let worth = found.messages >= self.worth;
             self.fruitless = if worth { 0 } else { (self.fruitless + 1).min(FRUITLESS_RESTS) };
         }
-        // Who else is busy must not wait, and fills the time anyway.
+        // With other busy listeners there is no rest: they must not wait, and their visits let the stream arrive
+        // anyway.
         if found.visits != 1 || !found.stream || found.more {
             return None;
         }

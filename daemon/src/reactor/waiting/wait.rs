@@ -1,62 +1,68 @@
-//! The one thing the loop asks about waiting.
+//! What the loop asks about waiting: governor, busy period and rest behind one face.
 
-use super::governor::{Governor, Ran};
+use std::time::Duration;
+
+use super::governor::{Governor, TurnTiming};
 use super::moderation::Found;
 use crate::limits::Limits;
 use crate::reactor::due::ReadyList;
 use crate::reactor::io::{Io, Token};
-use crate::reactor::listener::{Listener, Stretch};
-use std::time::Duration;
+use crate::reactor::listener::{BusyPeriod, Listener};
 
-/// Learns from every turn, and says how to wait for the next.
+/// Learns from every turn that found something, and says how the loop waits for the next.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     governor: Governor,
-    stretch: Stretch,
-    /// The listener whose stream the last turn rested for.
+    busy_period: BusyPeriod,
+    /// The listener for whose stream the last turn rested.
     rested_for: Option<Token>,
 }
 
 impl Waiting {
-    /// `rests` says whether the I/O can rest at all.
+    /// State of a loop that has not run yet. `rests` is whether the I/O can rest at all.
     pub(crate) fn new(limits: &Limits, rests: bool) -> Self {
-        Self { governor: Governor::new(limits, rests), stretch: Stretch::default(), rested_for: None }
+        Self { governor: Governor::new(limits, rests), busy_period: BusyPeriod::default(), rested_for: None }
     }
 
-    /// Ends a rest: the listener it was for, which nothing watches and which is to be visited now.
+    /// Ends a rest. Returns the listener the rest was for: nothing watches it, so the caller must visit it.
     #[inline]
     pub(crate) fn end_rest(&mut self) -> Option<Token> {
         self.rested_for.take()
     }
 
-    /// Whether to look again instead of sleeping, at the moment `now_ns`.
+    /// Whether the loop looks again at the moment `now_ns` instead of sleeping.
     #[inline]
     pub(crate) fn spins(&self, now_ns: u64) -> bool {
         self.governor.spins(now_ns)
     }
 
-    /// Whether streams are rested for; then none is looked at twice in one visit.
+    /// Whether the loop rests for streams. If so, a visit does not look twice.
     #[inline]
     pub(crate) fn rests(&self) -> bool {
         self.governor.rests()
     }
 
-    /// How long the loop has been busy.
+    /// The current busy period of the loop.
     #[inline]
-    pub(crate) fn stretch(&self) -> Stretch {
-        self.stretch
+    pub(crate) fn busy_period(&self) -> BusyPeriod {
+        self.busy_period
     }
 
-    /// After a turn that found something: how long to rest before the next look, if at all. `cpu_ns` is the processor
-    /// time this thread has used; it is asked for rarely.
+    /// Learns from a turn that found something. Returns how long to rest before the next look, if at all. `cpu_ns`
+    /// gives the processor time of this thread; it is called rarely.
     #[inline]
-    pub(crate) fn after(&mut self, found: Found, ran: Ran, cpu_ns: impl FnOnce() -> u64) -> Option<Duration> {
-        self.stretch.note(self.governor.gap_ns(ran.from_ns), found.visits);
-        self.governor.after(found, ran, cpu_ns)
+    pub(crate) fn after(
+        &mut self,
+        found: Found,
+        timing: TurnTiming,
+        cpu_ns: impl FnOnce() -> u64,
+    ) -> Option<Duration> {
+        self.busy_period.note(self.governor.gap_ns(timing.from_ns), found.visits);
+        self.governor.after(found, timing, cpu_ns)
     }
 
-    /// Lets more of the stream of `listener` gather for `span`, while every other listener is watched. It does not where
-    /// somebody else is ready, or where the listener cannot be left unwatched.
+    /// Rests for `span`, so that more of the stream of `listener` arrives, while every other listener is watched. There
+    /// is no rest when another listener is ready, or when this one must stay watched.
     pub(crate) fn rest<I: Io>(
         &mut self,
         io: &mut I,
@@ -64,7 +70,7 @@ impl Waiting {
         listener: &mut Listener<I::Socket>,
         span: Duration,
     ) {
-        // More than the listener itself on the list: the budget of the turn did not reach somebody.
+        // With another listener on the list, the budget of the turn was too small for a visit of that one.
         if ready.len() <= usize::from(listener.ready) {
             if !listener.is_polled() {
                 listener.poll(io);
@@ -81,7 +87,7 @@ impl Waiting {
         self.did_not_rest();
     }
 
-    /// The rest that [`Self::after`] asked for was not taken.
+    /// Notes that the loop did not take the rest that [`Self::after`] asked for.
     pub(crate) fn did_not_rest(&mut self) {
         self.governor.did_not_rest();
     }

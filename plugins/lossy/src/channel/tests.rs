@@ -1,10 +1,12 @@
 //! The decisions: their shares, that they do not depend on each other, and what they are made of.
 
-use super::{Answer, Fate, REORDER_HOLD, decide, flip, key};
-use crate::config::{LossyConfig, Reply};
-use polyport_plugin::Ratio;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use polyport_plugin::Ratio;
+
+use super::{Answer, Fate, REORDER_HOLD, decide, flip, key};
+use crate::config::{LossyConfig, Reply};
 
 const SEED: u64 = 7;
 const RUN: u64 = 20_000;

@@ -1,9 +1,11 @@
 //! The table against an obvious one, and its bounds.
 
-use super::{MAX_PEERS, Peers, Seen};
+use std::net::{Ipv4Addr, SocketAddr};
+
 use polyport_counting_alloc::{CountingAlloc, allocations, live_bytes};
 use polyport_plugin::Rng;
-use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{MAX_PEERS, Peers, Seen};
 
 #[global_allocator]
 static ALLOCATOR: CountingAlloc = CountingAlloc;

@@ -1,7 +1,8 @@
 //! Every row of the lookup table, and the limits.
 
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 const LIMITS: Limits = Limits { entries: 4, bytes: 100, per_peer: 3, ttl_ns: 1000 };
 

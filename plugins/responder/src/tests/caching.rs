@@ -1,8 +1,10 @@
 //! At most once: duplicates, conflicts, and the limits of what is remembered.
 
-use super::*;
 use core::time::Duration;
+
 use polyport_plugin::testing::Incoming;
+
+use super::*;
 
 #[test]
 fn duplicates_get_the_reply_of_the_one_execution() {

@@ -1,11 +1,13 @@
 //! The project's own client, over a network that loses replies.
 
-use super::*;
 use core::time::Duration;
+
 use polyport_plugin::testing::LOCAL;
 use polyport_protocol::client::{Input, Request, RequestClient, RequestConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+
+use super::*;
 
 /// What the client ends with.
 #[derive(Debug, PartialEq)]

@@ -1,10 +1,12 @@
 //! Replies longer than their request: only for who has shown that the address is his.
 
-use super::*;
 use core::time::Duration;
+
 use polyport_plugin::abi;
 use polyport_plugin::testing::{Incoming, LOCAL, START_WALL_NS};
 use polyport_protocol::{CookieScope, CookieSecrets};
+
+use super::*;
 
 /// The text of `time` has 25 octets: 5 more than the 64 octets of this request allow.
 const WITH_ROOM: &[FrameOption<'_>] = &[FrameOption::Room(&[0; 16])];

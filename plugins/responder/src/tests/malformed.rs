@@ -1,10 +1,11 @@
 //! Every class of section 6 is counted under its name, and all but two are met with silence.
 
-use super::*;
 use polyport_plugin::abi;
 use polyport_plugin::testing::Incoming;
 use proptest::prelude::*;
 use serde_json::Value;
+
+use super::*;
 
 const VECTORS: &str = include_str!("../../../../protocol/vectors/vectors.jsonl");
 

@@ -1,7 +1,8 @@
 //! Requests, probes and events, and what their replies carry.
 
-use super::*;
 use polyport_plugin::testing::{START_NS, START_WALL_NS};
+
+use super::*;
 
 #[test]
 fn a_reply_echoes_this_very_copy_and_nothing_else() {

@@ -1,7 +1,8 @@
 //! Streams with a key: tags, replays, and options that make no sense.
 
-use super::*;
 use polyport_protocol::Integrity;
+
+use super::*;
 
 const SIP: &str = "000102030405060708090a0b0c0d0e0f";
 

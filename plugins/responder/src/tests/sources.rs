@@ -1,9 +1,11 @@
 //! Whom the responder answers: loops, groups, and the bucket of errors.
 
-use super::*;
 use core::time::Duration;
+
 use polyport_plugin::abi;
 use polyport_plugin::testing::{Incoming, LOCAL, START_NS};
+
+use super::*;
 
 fn sum(id: u64) -> Vec<u8> {
     request(id, id, b"x")

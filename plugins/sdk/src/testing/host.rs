@@ -1,10 +1,11 @@
 //! What the host in miniature remembers: time, cells, timers, lines, and the memory of the call that runs.
 
 use core::sync::atomic::AtomicU64;
-use polyport_abi as abi;
-use polyport_abi::{pp_addr, pp_tx};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use polyport_abi as abi;
+use polyport_abi::{pp_addr, pp_tx};
 
 /// Sizes of the memory one call gets. The defaults are small enough that a test of 100 answers flushes.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use polyport_abi as abi;
 use polyport_abi::pp_dgram;
 

@@ -17,18 +17,20 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use host::Memory;
-pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use polyport_abi as abi;
+use polyport_abi::{pp_dgram, pp_tx};
 
 use crate::route::MAX_PAYLOAD;
 use crate::{Config as _, Handler, Level};
-use core::marker::PhantomData;
-use core::time::Duration;
 use options::{Parsed, parse_all};
-use polyport_abi as abi;
-use polyport_abi::{pp_dgram, pp_tx};
-use std::collections::BTreeMap;
-use table::{Making, Refusal, Session, Turn};
+use table::{BatchParameters, Making, Refusal, Session};
+
+pub use host::Memory;
+pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
 
 /// The seed of [`Harness::new`].
 pub const SEED: u64 = 42;
@@ -201,13 +203,13 @@ impl<H: Handler> Harness<H> {
     }
 
     fn call(&mut self, rx: &mut [pp_dgram], token: Option<u64>) -> Outcome {
-        let turn = Turn {
+        let parameters = BatchParameters {
             now_ns: self.now_ns,
             wall_offset_ns: (START_WALL_NS - START_NS).cast_signed(),
             max_payload: self.max_payload,
             log_level: self.log_level as u32,
         };
-        let (code, refused) = self.session.turn(rx, token, turn);
+        let (code, refused) = self.session.call(rx, token, parameters);
         self.refused += u64::from(refused);
         let outcome = match code {
             abi::OK => Outcome::Done,

@@ -1,9 +1,11 @@
 //! Option texts, parsed as the daemon parses them from its configuration file. The grammar of ratios,
 //! durations, sizes and addresses is that of `polyport-value`, as the daemon's is.
 
-use crate::config::Opt;
 use core::net::SocketAddr;
+
 use polyport_abi as abi;
+
+use crate::config::Opt;
 
 /// One parsed value with the kind of its option.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,10 +107,11 @@ fn in_bounds(option: &Opt, parsed: &Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::testing::Harness;
     use crate::{Batch, Config as _, Error, Handler, Ratio, Setup, Size, choices, config};
-    use core::time::Duration;
 
     choices! { #[derive(Debug)] enum Colour { Red = "red", Green = "green" } }
     config! {

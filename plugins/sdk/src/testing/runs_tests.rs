@@ -1,8 +1,9 @@
 //! Echoes in a row share an entry of the ring; what is sent is the same as without.
 
+use core::net::SocketAddr;
+
 use super::{Harness, Memory, Outcome};
 use crate::prelude::*;
-use core::net::SocketAddr;
 
 /// Answers by the first byte.
 struct Mixed;

@@ -2,17 +2,19 @@
 //! miniature.
 #![expect(unsafe_code, reason = "the test kit is the other side of the plugin boundary")]
 
-use super::host::Fake;
-use super::options::{Parsed, Value};
-use crate::route::to_abi;
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_void};
 use core::net::SocketAddr;
+use std::rc::Rc;
+
 use polyport_abi as abi;
 use polyport_abi::{
     pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_host, pp_plugin, pp_val, pp_value,
 };
-use std::rc::Rc;
+
+use super::host::Fake;
+use super::options::{Parsed, Value};
+use crate::route::to_abi;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(super) struct Making<'a> {
 
 /// The batch of one call but for the memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct BatchParameters {
     pub(super) now_ns: u64,
     pub(super) wall_offset_ns: i64,
     pub(super) max_payload: u32,
@@ -110,7 +112,12 @@ impl Session {
 
     /// `on_batch`, or `on_timer` with a token. Returns the code and the number refused; what was queued is
     /// in `fake.call.taken`.
-    pub(super) fn turn(&self, rx: &mut [pp_dgram], token: Option<u64>, turn: Turn) -> (i32, u32) {
+    pub(super) fn call(
+        &self,
+        rx: &mut [pp_dgram],
+        token: Option<u64>,
+        parameters: BatchParameters,
+    ) -> (i32, u32) {
         // No borrow of `fake` may be alive while the plugin runs: it calls back.
         let (fresh, memory) = {
             let mut fake = self.fake.borrow_mut();
@@ -126,12 +133,12 @@ impl Session {
             arena: fresh.arena,
             arena_len: 0,
             arena_cap: u32::try_from(memory.arena_cap).unwrap_or(0),
-            now_ns: turn.now_ns,
-            wall_offset_ns: turn.wall_offset_ns,
+            now_ns: parameters.now_ns,
+            wall_offset_ns: parameters.wall_offset_ns,
             ctx: self.ctx(),
             host: Rc::as_ptr(&self.host),
-            max_payload: turn.max_payload,
-            log_level: turn.log_level,
+            max_payload: parameters.max_payload,
+            log_level: parameters.log_level,
             refused: 0,
             reserved: 0,
         };

@@ -1,9 +1,10 @@
 //! The SDK against the host in miniature: what a handler may rely on, call by call.
 
+use core::time::Duration;
+
 use super::{Harness, Incoming, LOCAL, Memory, Outcome, SEED, START_NS};
 use crate::prelude::*;
 use crate::{Log, Why, config};
-use core::time::Duration;
 
 const PEER: &str = "192.0.2.1:5000";
 const OTHER: &str = "[2001:db8::1]:6000";

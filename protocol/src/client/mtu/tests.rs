@@ -1,9 +1,10 @@
 //! The search over simulated paths, in virtual time and with fixed seeds.
 
-use super::*;
-use crate::{Code, EncodeError, MILLISECOND};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::{Code, EncodeError, MILLISECOND};
 
 const SERVER: &str = "192.0.2.1:7000";
 

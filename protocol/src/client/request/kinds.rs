@@ -101,7 +101,7 @@ pub enum Failure {
 /// Why a request was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// As many requests are outstanding as the machine has places.
+    /// Every place of the machine is taken by an outstanding request.
     Full,
 }
 

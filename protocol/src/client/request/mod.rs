@@ -7,8 +7,6 @@ mod kinds;
 #[cfg(test)]
 mod tests;
 
-pub use kinds::{Answer, Failure, Handle, Input, Request, RequestConfig, RequestError};
-
 use rand_core::Rng;
 
 use self::entry::{Entry, State};
@@ -19,6 +17,8 @@ use crate::auth::Integrity;
 use crate::cookie::Cookie;
 use crate::frame::{EncodeError, Encoder, Flags, Header, Kind};
 use crate::option::FrameOption;
+
+pub use kinds::{Answer, Failure, Handle, Input, Request, RequestConfig, RequestError};
 
 /// Content of the ROOM that makes a request as long as an ERROR with a COOKIE ([P-56]).
 const COOKIE_ROOM: [u8; 16] = [0; 16];

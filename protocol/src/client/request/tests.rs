@@ -1,11 +1,13 @@
 //! The machine against a scripted responder, in virtual time and with fixed seeds.
 
+use std::collections::BTreeMap;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use super::*;
 use crate::client::{Preset, Reject, TIMER_CAP};
 use crate::{Code, DecodeError, Decoder, Frame, Grease, Integrity, Key, MILLISECOND, Role, SECOND};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
 
 mod held;
 

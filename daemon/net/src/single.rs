@@ -14,9 +14,9 @@ impl UdpSocket {
     /// that [has them](Self::has_control), use [`crate::RecvBatch`].
     ///
     /// # Errors
-    /// As of [`crate::RecvBatch::recv`].
+    /// Those of [`crate::RecvBatch::recv`].
     #[inline]
-    pub fn recv_lone(&self, slot: &mut [u8]) -> io::Result<RecvMeta> {
+    pub fn recv_single(&self, slot: &mut [u8]) -> io::Result<RecvMeta> {
         let (fd, data, room) = (self.as_raw_fd(), slot.as_mut_ptr().cast(), slot.len());
         let mut name = RawAddress::new();
         let mut name_len = RawAddress::CAPACITY;

@@ -35,7 +35,7 @@ const LEAST_SLOT: usize = 2048;
 
 /// Everything a run works with.
 #[derive(Debug)]
-pub struct Exchange<'c> {
+pub struct Transceiver<'c> {
     /// The books.
     pub ledger: Ledger,
     /// The histograms.
@@ -58,7 +58,7 @@ pub struct Exchange<'c> {
     refusal: Option<String>,
 }
 
-impl<'c> Exchange<'c> {
+impl<'c> Transceiver<'c> {
     /// Binds the sockets and opens the books.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl<'c> Exchange<'c> {
             Some(key) => Integrity::Keys(std::slice::from_ref(key)),
             None => Integrity::Checksum,
         };
-        // [P-44]: what a raw echo sends back has R clear
+        // [P-44]: what a raw echo sends back has R clear.
         let role = if config.raw_echo { Role::Any } else { Role::Client };
         let first_stream_id = u32::try_from(rng.next_u64() >> 32).unwrap_or(0);
         let latencies = Latencies::new(config.targets.len())
@@ -158,9 +158,9 @@ impl<'c> Exchange<'c> {
             for (index, meta) in self.inbox.metas().enumerate() {
                 let datagram = self.layout.datagram(&self.memory, index, meta.len);
                 let decoded = self.decoder.decode_received(datagram, meta.truncated);
-                let verdict =
+                let received =
                     self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, arrival);
-                if let Some((target, planned, sent)) = verdict.first {
+                if let Some((target, planned, sent)) = received.first {
                     self.longest = self.longest.max(Some(arrival.saturating_sub(sent)));
                     self.latencies.answered(target, planned, sent, arrival);
                 }

@@ -8,12 +8,12 @@ use crate::text::seconds;
 
 /// Tells the user what goes on, while it goes on.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct Reporter {
     quiet: bool,
     told_address: bool,
 }
 
-impl Progress {
+impl Reporter {
     /// Says nothing if `quiet`.
     #[must_use]
     pub const fn new(quiet: bool) -> Self {
