@@ -54,12 +54,23 @@ fn a_missing_option_is_named_with_its_help() {
 #[test]
 fn what_the_plugin_itself_refuses_is_pointed_at_in_its_own_words() {
     let library = built("fixture-picky").display().to_string();
-    let launch = polyport().config(&format!(
-        "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"{library}\"\n\
-         options = {{ greeting = \"hi\", lucky = 13 }}\n"
-    ));
-    let path = path(&launch);
-    launch.refused(CONFIG).expect_stderr(&[&format!("{path}:4:38"), "13 brings bad luck", "this option"]);
+    let with = |launch: Launch, lucky: i64| {
+        launch.config(&format!(
+            "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"{library}\"\n\
+             options = {{ greeting = \"hi\", lucky = {lucky} }}\n"
+        ))
+    };
+    let check = || polyport().arg("check");
+    for (launch, lucky) in [(polyport(), 13), (check(), 13), (polyport(), 17)] {
+        let launch = with(launch, lucky);
+        let path = path(&launch);
+        let refused = launch.run();
+        refused.expect_code(CONFIG);
+        let words = format!("{lucky} brings bad luck");
+        refused.expect_stderr(&[&format!("{path}:4:38"), &words, "this option"]);
+    }
+    // No handler is made for a check.
+    with(check(), 17).run().expect_code(0);
 }
 
 #[test]

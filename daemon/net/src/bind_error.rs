@@ -94,12 +94,19 @@ mod tests {
                 .to_string()
         };
         assert!(text("127.0.0.1:53", BindStep::Bind, libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
-        assert!(!text("127.0.0.1:5300", BindStep::Bind, libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
+        assert!(text("127.0.0.1:1023", BindStep::Bind, libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
+        assert!(!text("127.0.0.1:1024", BindStep::Bind, libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
+        assert!(!text("127.0.0.1:53", BindStep::Create, libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
         assert!(text("127.0.0.1:53", BindStep::Bind, libc::EADDRINUSE).contains("ss -ulnp sport = 53"));
         assert!(text("192.0.2.1:53", BindStep::Bind, libc::EADDRNOTAVAIL).contains("192.0.2.1"));
         assert!(text("127.0.0.1:53", BindStep::Create, libc::EMFILE).contains("LimitNOFILE"));
+        assert!(text("127.0.0.1:53", BindStep::Create, libc::ENFILE).contains("fs.file-max"));
+        assert!(text("[::1]:53", BindStep::Create, libc::EAFNOSUPPORT).contains("no IPv6"));
         assert!(text("[fe80::1]:53", BindStep::Bind, libc::EINVAL).contains("interface"));
+        assert!(!text("127.0.0.1:53", BindStep::Bind, libc::EINVAL).contains("interface"));
         let unknown = text("127.0.0.1:9", BindStep::Option("SO_BROADCAST"), libc::EIO);
         assert!(unknown.starts_with("cannot open UDP 127.0.0.1:9: option SO_BROADCAST: "), "{unknown}");
+        assert!(text("127.0.0.1:9", BindStep::Create, libc::EIO).contains(": socket: "));
+        assert!(text("127.0.0.1:9", BindStep::Bind, libc::EIO).contains(": bind: "));
     }
 }

@@ -183,6 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_data_is_read_and_what_says_it_is_longer_is_not() {
+        const LONGEST: usize = 128 * 1024;
+        let mut bytes = vec![0; space(LONGEST) + 8];
+        let mut writer = Writer::new(&mut bytes);
+        assert!(writer.push(1, 2, &vec![7; LONGEST]));
+        let used = writer.used();
+        assert!(messages(&bytes[..used]).map(|message| message.data.len()).eq([LONGEST]));
+        write_length(&mut bytes[..DATA], DATA + LONGEST + 1);
+        assert_eq!(messages(&bytes).count(), 0);
+    }
+
+    #[test]
     fn a_full_buffer_takes_no_more() {
         let mut bytes = [0xAA; 40];
         let mut writer = Writer::new(&mut bytes);

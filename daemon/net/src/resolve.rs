@@ -121,6 +121,8 @@ fn split(target: &str) -> Result<(&str, &str), ResolveError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -141,6 +143,22 @@ mod tests {
         assert_eq!(domain, ["127.0.0.1:53".parse().unwrap()]);
     }
 
+    /// Which services have no UDP port differs from system to system, so its own list is asked.
+    #[test]
+    fn a_service_of_tcp_alone_is_unknown() {
+        let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+        let names = |protocol: &str| -> BTreeSet<&str> {
+            let lines = services.lines().filter_map(|line| line.split('#').next());
+            let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let own = words.filter(|words| words.get(1).is_some_and(|port| port.ends_with(protocol)));
+            own.flatten().filter(|word| !word.contains('/')).collect()
+        };
+        if let Some(name) = names("/tcp").difference(&names("/udp")).next() {
+            let error = resolve(&format!("127.0.0.1:{name}")).unwrap_err();
+            assert!(matches!(error, ResolveError::ServiceUnknown { .. }), "{error}");
+        }
+    }
+
     #[test]
     fn each_fault_is_named() {
         let text = |target: &str| resolve(target).unwrap_err().to_string();
@@ -156,5 +174,7 @@ mod tests {
         // A space is in no host name, so no resolver is asked over the network.
         let host = text("no such host:53");
         assert!(host.contains("host `no such host` unknown"), "{host}");
+        assert!(resolve("no such host:53").unwrap_err().source().is_some());
+        assert!(resolve("localhost").unwrap_err().source().is_none());
     }
 }

@@ -28,7 +28,7 @@ fn read(clock: libc::clockid_t) -> u64 {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::monotonic_ns;
+    use super::{monotonic_ns, thread_cpu_ns};
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the standard library's clock is the measure here")]
@@ -40,5 +40,15 @@ mod tests {
         let (least, last, most) = (inner.elapsed(), monotonic_ns(), outer.elapsed());
         let passed = Duration::from_nanos(last - first);
         assert!((least..=most).contains(&passed), "{least:?} <= {passed:?} <= {most:?}");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the standard library's clock is the measure here")]
+    fn the_clock_of_the_thread_goes_while_it_works() {
+        let (outer, start) = (Instant::now(), thread_cpu_ns());
+        let inner = Instant::now();
+        while inner.elapsed() < Duration::from_millis(2) {}
+        let worked = Duration::from_nanos(thread_cpu_ns() - start);
+        assert!(!worked.is_zero() && worked <= outer.elapsed(), "{worked:?}");
     }
 }

@@ -43,3 +43,14 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_gets_the_number() {
+        assert_eq!(ExitCode::from(Exit::Ok), ExitCode::SUCCESS);
+        assert_eq!(ExitCode::from(Exit::Threshold), ExitCode::from(99));
+    }
+}

@@ -65,3 +65,32 @@ impl Interrupt {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_asked_to_end_is_told() {
+        let interrupt = Interrupt::default();
+        let seen_elsewhere = interrupt.clone();
+        assert!(!interrupt.is_set());
+        seen_elsewhere.ask();
+        assert!(interrupt.is_set());
+    }
+
+    /// One signal in all: a second one would end the process of the tests.
+    #[test]
+    fn the_first_signal_asks_and_wakes() {
+        let interrupt = Interrupt::listen().unwrap();
+        let mut stream = Interrupt::stream().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert!(!interrupt.is_set());
+        low_level::raise(SIGTERM).unwrap();
+        assert!(interrupt.is_set());
+        stream.read_exact(&mut [0]).unwrap();
+    }
+}

@@ -90,6 +90,7 @@ impl<F: AsFd + Write> Write for PatientWriter<F> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, pipe};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -100,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_hangs_holds_nobody_and_hears_what_it_missed() {
-        for len in [100, AT_ONCE + 100] {
+        // The pipe of the third ends within a line: it takes 16 parts, a line has 3.
+        for len in [100, AT_ONCE + 100, 2 * AT_ONCE + 100] {
             let (mut reader, writer) = pipe().unwrap();
             let mut log = hasty(writer);
             let line = |number: u64| format!("{number:0len$}\n");
@@ -119,9 +121,29 @@ mod tests {
             let report = format!("\nwarn: {lost} lines of the log were left out: nobody read them in time\n");
             let (before, after) = text.split_once(&report).unwrap();
             assert_eq!(after, line(5000));
+            assert!(!before.ends_with('\n'), "only what is torn wants an end");
             let whole = before.lines().filter(|text| text.len() == len).count() as u64;
             assert_eq!(whole + lost, 5000);
         }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the wait is what is tested")]
+    fn a_reader_that_hangs_is_waited_for_once() {
+        let (_reader, writer) = pipe().unwrap();
+        let mut full = hasty(writer.try_clone().unwrap());
+        while full.lost == 0 {
+            full.write_all(&[b'x'; AT_ONCE]).unwrap();
+        }
+        let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        let mut log = PatientWriter { patience, ..PatientWriter::new(writer) };
+        let start = Instant::now();
+        log.write_all(b"in vain\n").unwrap();
+        assert!(log.lost == 1 && start.elapsed() >= Duration::from_millis(50));
+        for _ in 0..1000 {
+            log.write_all(b"at once\n").unwrap();
+        }
+        assert!(log.lost == 1001 && start.elapsed() < Duration::from_secs(20), "50 s if each had waited");
     }
 
     #[test]

@@ -79,8 +79,9 @@ mod tests {
 
     #[test]
     fn colours_are_all_or_nothing() {
-        assert_eq!(Style::PLAIN.red("x"), "x");
+        assert_eq!((Style::PLAIN.red("x").as_str(), Style::PLAIN.is_coloured()), ("x", false));
         let style = Style { coloured: true };
+        assert!(style.is_coloured());
         assert_eq!(style.red("x"), "\u{1b}[31mx\u{1b}[0m");
         assert_eq!(style.green("x"), "\u{1b}[32mx\u{1b}[0m");
         assert_eq!(style.yellow("x"), "\u{1b}[33mx\u{1b}[0m");

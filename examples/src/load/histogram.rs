@@ -183,6 +183,9 @@ mod tests {
             assert!(value >= exact && value - exact <= exact / 1000, "{value} for {exact}");
         }
         assert_eq!((read.count, read.beyond, read.min, read.max), (1000, 0, 1_000_000, 1_000_000_000));
+        let columns = read.columns();
+        assert_eq!(columns.map(|(name, _)| name), ["p50", "p90", "p99", "p99.9", "max"]);
+        assert_eq!(columns.map(|(_, value)| value), [read.p50, read.p90, read.p99, read.p99_9, read.max]);
     }
 
     #[test]

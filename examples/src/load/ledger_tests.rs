@@ -88,6 +88,35 @@ fn each_stream_finds_its_target_even_where_the_ids_wrap() {
 }
 
 #[test]
+fn any_answer_to_the_handshake_will_do() {
+    for (kind, code, arrival) in
+        [(Kind::Response, Code::OK, 6), (Kind::Response, Code::OK, 6 + TIMEOUT), (Kind::Error, Code::BUSY, 6)]
+    {
+        let mut ledger = ledger();
+        let lane = ledger.practice(1);
+        let request = send(&mut ledger, lane, true, 5).unwrap();
+        assert!(!ledger.has_answered(1));
+        let reply = answer(&request, kind, code, |_| ());
+        assert_eq!(receive(&mut ledger, &reply, 7, arrival), Class::WarmUp);
+        assert!(ledger.has_answered(1) && !ledger.has_answered(0), "{kind:?} at {arrival}");
+    }
+}
+
+#[test]
+fn an_imbalance_is_found_and_said() {
+    let mut ledger = ledger();
+    ledger.plan();
+    ledger.plan();
+    ledger.skip(NotSent::Refused);
+    let said = ledger.audit().unwrap_err().to_string();
+    assert_eq!(said, "the books do not balance: planned = sent + not sent is 2 = 1");
+    assert_eq!((ledger.planned(), ledger.not_sent()), (2, 1));
+    assert_eq!(NotSent::ALL.map(|reason| ledger.skipped(reason)), [0, 0, 1, 0]);
+    assert_eq!(NotSent::ALL.map(NotSent::name), ["in_flight", "behind", "refused", "aborted"]);
+    assert_eq!(ledger.targets(), [address(9), address(7)]);
+}
+
+#[test]
 fn every_way_to_be_wrong_has_its_class() {
     let mut ledger = ledger();
     let lane = ledger.measured(0, 0);

@@ -162,6 +162,48 @@ fn only_an_abort_leaves_something_pending() {
     }
 }
 
+#[test]
+fn a_sum_has_every_counter() {
+    let tally = Tally {
+        sent: 3,
+        ok: 4,
+        late: 5,
+        error: 6,
+        lost_up: 7,
+        lost_down: 8,
+        lost_unknown: 9,
+        pending: 10,
+        expired: 11,
+        open: 12,
+        dup_up: 13,
+        dup_down: 14,
+        reordered: 15,
+        three_reordered: 16,
+    };
+    assert_eq!((tally.lost(), tally.accounted()), (7 + 8 + 9, 4 + 5 + 6 + 24 + 10 + 11 + 12));
+    let mut sum = tally;
+    sum.add(&tally);
+    assert_eq!(
+        sum,
+        Tally {
+            sent: 6,
+            ok: 8,
+            late: 10,
+            error: 12,
+            lost_up: 14,
+            lost_down: 16,
+            lost_unknown: 18,
+            pending: 20,
+            expired: 22,
+            open: 24,
+            dup_up: 26,
+            dup_down: 28,
+            reordered: 30,
+            three_reordered: 32,
+        }
+    );
+}
+
 /// What may happen to a stream.
 #[derive(Clone, Debug)]
 enum Step {

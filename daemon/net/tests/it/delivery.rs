@@ -157,6 +157,22 @@ fn memory_bounds_the_batch() {
 }
 
 #[test]
+fn the_same_memory_may_be_cut_anew() {
+    let (server, client) = (bind(V4), bind(V4));
+    let (mut batch, mut memory) = (polyport_net::RecvBatch::new(4), vec![0; 16]);
+    let mut send = SendBatch::new(1);
+    for len in [4, 1, 8] {
+        let layout = SlotLayout::new(len, 1);
+        send_one(&mut send, &client, &server, b"abcdef");
+        assert!(wait_readable(&server, Duration::from_secs(10)).unwrap());
+        assert_eq!(batch.recv(&server, &mut memory, layout, 1).unwrap(), 1);
+        let meta = batch.meta(0);
+        assert_eq!((meta.len, meta.truncated), (len.min(6), len < 6));
+        assert_eq!(layout.datagram(&memory, 0, meta.len), &b"abcdef"[..meta.len]);
+    }
+}
+
+#[test]
 fn waiting_ends_with_a_datagram_or_with_the_time() {
     let (server, client) = (bind(V4), bind(V4));
     assert!(!wait_readable(&server, Duration::from_nanos(1)).unwrap());

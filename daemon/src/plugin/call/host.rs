@@ -167,7 +167,51 @@ impl fmt::Display for Record {
 
 #[cfg(test)]
 mod tests {
+    use polyport_abi::COUNTER;
+
     use super::*;
+    use crate::plugin::call::record::Cells;
+
+    #[test]
+    fn the_table_says_how_long_it_is() {
+        assert_eq!(HOST.0.size as usize, size_of::<pp_host>());
+    }
+
+    #[test]
+    fn the_levels_of_both_sides_have_the_same_numbers() {
+        let levels = [LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE];
+        for (abi, ours) in levels.into_iter().zip(log::Level::iter()) {
+            assert_eq!((level(abi), abi), (ours, ours as i32));
+        }
+        assert_eq!((level(i32::MIN), level(i32::MAX)), (log::Level::Error, log::Level::Trace));
+        // There is no logger in these tests, so nobody else minds.
+        log::set_max_level(log::LevelFilter::Debug);
+        assert_eq!(log_level(), LOG_DEBUG as u32);
+    }
+
+    #[test]
+    fn a_living_record_is_served_and_a_dead_one_is_not() {
+        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
+        let mut cells = Cells::default();
+        record.cells.set(&raw mut cells);
+        // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
+        let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
+        record.cells.set(ptr::null_mut());
+        // SAFETY: as above; the time for metrics is over.
+        let late = unsafe { metric(ctx, COUNTER, c"b_total".as_ptr(), ptr::null()) };
+        assert_ne!(cell, late);
+        let names: Vec<_> = cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect();
+        assert_eq!(names, [("a_total", 0)]);
+        // SAFETY: as above.
+        assert_eq!(unsafe { timer(ctx, 7, 8, 9) }, OK);
+        record.alive.store(false, Relaxed);
+        // SAFETY: as above.
+        assert_eq!(unsafe { timer(ctx, 1, 2, 3) }, UNSUPPORTED);
+        let mut timers = Vec::new();
+        record.take_timers(&mut timers);
+        assert_eq!(timers, [TimerRequest { token: 7, at_ns: 8, every_ns: 9 }]);
+    }
 
     #[test]
     fn every_function_survives_nonsense() {

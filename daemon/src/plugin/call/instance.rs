@@ -249,3 +249,29 @@ fn refused(error: &pp_error) -> CreateError {
     let message = if said.is_empty() { "the plugin refused without a word".to_owned() } else { said };
     CreateError { option: error.opt.checked_sub(1).and_then(|i| usize::try_from(i).ok()), message }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_quoted_up_to_its_end_in_one_line() {
+        let said = |opt: u32, text: &[u8]| {
+            let mut error = pp_error { opt, ..blank_error() };
+            error.msg[..text.len()].copy_from_slice(text);
+            let CreateError { option, message } = refused(&error);
+            (option, message)
+        };
+        assert_eq!(said(0, b""), (None, "the plugin refused without a word".to_owned()));
+        assert_eq!(said(1, b"no\nmore\0junk"), (Some(0), "no\\nmore".to_owned()));
+        assert_eq!(said(3, &[b'x'; 504]), (Some(2), "x".repeat(504)), "it may lack its NUL");
+    }
+
+    #[test]
+    fn a_call_is_told_its_time_and_its_limits() {
+        let batch = Call { now_ns: 1, wall_offset_ns: -2, max_payload: 3 }.batch(ptr::null_mut());
+        assert_eq!((batch.now_ns, batch.wall_offset_ns, batch.max_payload), (1, -2, 3));
+        assert_eq!((batch.size as usize, blank_error().size as usize), (size_of::<pp_batch>(), 512));
+        assert_eq!(batch.host, &raw const HOST.0);
+    }
+}

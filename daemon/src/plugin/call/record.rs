@@ -211,6 +211,8 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(cells.cell(1, "a_total", "A"), a);
         assert_eq!(cells.iter().count(), 2);
+        cells.0[1].value.store(7, Relaxed);
+        assert_eq!(cells.iter().map(Cell::value).collect::<Vec<_>>(), [0, 7]);
     }
 
     #[test]

@@ -241,6 +241,81 @@ mod tests {
         assert!(matches!(file(200), Cause::NoIdentity));
     }
 
+    /// A library with an identity, changed by `edit`, as its last bytes.
+    fn library(edit: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        const LEN: usize = 256 + IDENT_SIZE as usize;
+        let mut file = elf_that_says_it_ends_at(LEN as u64);
+        file.resize(LEN, 0);
+        let (_, identity) = file.split_at_mut(256);
+        let fields: [(usize, &[u8]); 10] = [
+            (0, &MAGIC),
+            (16, &ABI_MAJOR.to_ne_bytes()),
+            (18, &7_u16.to_ne_bytes()),
+            (20, &ABI_MINOR.to_ne_bytes()),
+            (22, &IDENT_SIZE.to_ne_bytes()),
+            (24, &LAYOUT.to_ne_bytes()),
+            (32, b"echo"),
+            (72, b"1.2.3"),
+            (96, b"rustc"),
+            (152, b"sends back"),
+        ];
+        for (at, bytes) in fields {
+            identity[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        edit(identity);
+        file
+    }
+
+    #[test]
+    fn all_that_a_plugin_says_of_itself_is_read() {
+        let read = |flags: u32| {
+            Identity::read(&library(|identity| identity[28..32].copy_from_slice(&flags.to_ne_bytes())))
+                .unwrap()
+        };
+        let echo = read(0);
+        assert_eq!((echo.to_string().as_str(), echo.abi_minor), ("echo 1.2.3", 7));
+        assert_eq!((echo.toolchain.as_str(), echo.about.as_str()), ("rustc", "sends back"));
+        for (flags, expected) in
+            [(0, (false, false)), (F_PANIC_ABORT, (true, false)), (F_DEBUG, (false, true)), (3, (true, true))]
+        {
+            assert_eq!((read(flags).aborts_on_panic(), read(flags).is_debug_build()), expected, "{flags}");
+        }
+    }
+
+    #[test]
+    fn each_number_that_differs_is_a_refusal_of_its_own() {
+        let refused = |at: usize, number: u16| {
+            let edit = |identity: &mut [u8]| identity[at..at + 2].copy_from_slice(&number.to_ne_bytes());
+            Identity::read(&library(edit)).unwrap_err()
+        };
+        assert!(matches!(refused(16, ABI_MAJOR + 1), Cause::OtherMajor { major: 2, minor: 7, .. }));
+        assert!(matches!(refused(20, ABI_MINOR + 1), Cause::NeedsNewerHost { minor: 1, .. }));
+        assert!(matches!(refused(24, 0), Cause::OtherLayout { .. }));
+        assert!(matches!(refused(22, IDENT_SIZE + 1), Cause::NoIdentity), "the magic may stand in a text");
+        let two = [library(|_| {}), library(|_| {})].concat();
+        assert!(matches!(Identity::read(&two), Err(Cause::ManyIdentities(2))));
+    }
+
+    #[test]
+    fn a_library_of_another_kind_or_machine_is_refused() {
+        let read = |at: usize, bytes: &[u8]| {
+            let mut file = library(|_| {});
+            file[at..at + bytes.len()].copy_from_slice(bytes);
+            Identity::read(&file).unwrap_err()
+        };
+        let sparc = 43_u16.to_ne_bytes();
+        assert!(
+            matches!(read(18, &sparc), Cause::OtherMachine { host, .. } if host == std::env::consts::ARCH)
+        );
+        assert!(
+            matches!(read(4, &[1]), Cause::OtherMachine { built_for, .. } if built_for == "a 32-bit machine")
+        );
+        let executable = 2_u16.to_ne_bytes();
+        assert!(matches!(read(16, &executable), Cause::NotALibrary(why) if why.contains("-shared")));
+        let universal = 0xCAFE_BABE_0000_0002_u64.to_be_bytes();
+        assert!(matches!(read(0, &universal), Cause::NotALibrary(why) if why.contains("lipo")));
+    }
+
     #[test]
     fn text_is_bounded_and_escaped() {
         assert_eq!(text(*b"abc\0zzz"), "abc");

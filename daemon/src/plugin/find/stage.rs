@@ -243,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_of_the_service_manager_comes_first_and_that_for_all_last() {
+        let root = tempfile::tempdir().unwrap();
+        let named = |variable: &str| {
+            candidates(|name| (name == variable).then(|| root.path().as_os_str().to_owned()))
+        };
+        let (first, last) = (named("RUNTIME_DIRECTORY"), candidates(|_| Some("".into())));
+        assert_eq!(first[1..], last);
+        assert_eq!(last.last(), Some(&std::env::temp_dir()));
+        assert!(first[0].is_dir() && !last.contains(&first[0]));
+    }
+
+    #[test]
     fn every_candidate_is_named_when_none_serves() {
         let tried =
             Stage::open(&[PathBuf::from("/nonexistent-a"), PathBuf::from("/nonexistent-b")], 1).unwrap_err();

@@ -300,33 +300,5 @@ fn text(pointer: *const c_char) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{self, Permissions};
-
-    use super::*;
-
-    #[test]
-    fn as_root_neither_the_file_nor_its_directory_may_be_writable_by_anybody() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("mine.so");
-        fs::write(&file, "bytes").unwrap();
-        let refused = |in_dir, of_file, privileged| {
-            fs::set_permissions(dir.path(), Permissions::from_mode(in_dir)).unwrap();
-            fs::set_permissions(&file, Permissions::from_mode(of_file)).unwrap();
-            match read(&file, privileged) {
-                Ok(bytes) => {
-                    assert_eq!(bytes, b"bytes");
-                    None
-                }
-                Err(cause) => Some(cause.to_string()),
-            }
-        };
-        assert!(refused(0o755, 0o646, true).unwrap().contains("write to this file"));
-        assert!(refused(0o777, 0o644, true).unwrap().contains("write to its directory"));
-        for (in_dir, of_file, privileged) in
-            [(0o755, 0o644, true), (0o1777, 0o644, true), (0o777, 0o666, false)]
-        {
-            assert_eq!(refused(in_dir, of_file, privileged), None, "{in_dir:o} {of_file:o}");
-        }
-    }
-}
+#[path = "library_tests.rs"]
+mod tests;

@@ -333,3 +333,7 @@ fn float(kind: u32, f: f64) -> pp_value {
 fn address(addr: SocketAddr) -> pp_value {
     pp_value { kind: OPT_ADDR, len: 0, v: pp_val { i: 0 }, addr: pp_addr::from(addr) }
 }
+
+#[cfg(test)]
+#[path = "option_tests.rs"]
+mod tests;
