@@ -66,6 +66,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1, help="of the order within a round")
     parser.add_argument("--also", type=lambda text: text.split(","), default=[], help="more loops of echo_loops.c")
     parser.add_argument("--variant", action="append", type=variant, default=[], metavar="NAME=PROGRAM")
+    parser.add_argument("--variants-only", action="store_true", help="without the C loops, for more rounds in less time")
     parser.add_argument("--markdown")
     return parser.parse_args()
 
@@ -83,7 +84,8 @@ def measure(shape, folder, options):
         groups = [["one port"], ["polyport"]]
     else:
         others = [name for name, _ in options.variant]
-        groups = [[*LOOPS, "epoll", "twin", *options.also, *others, "polyport"]]
+        loops = [] if options.variants_only else [*LOOPS, "epoll", "twin", *options.also]
+        groups = [[*loops, *others, "polyport"]]
     results = {name: [] for group in groups for name in group}
     order = random.Random(options.seed)
     for _ in range(options.sessions):
@@ -149,13 +151,13 @@ def row(shape, results):
     median = {name: statistics.median(values) for name, values in costs.items()}
     if shape == "spin":
         # A spinning loop buys rate with CPU time, so here the rates are compared.
-        best = max(LOOPS, key=lambda name: statistics.median(rates[name]))
+        best = max((name for name in [*LOOPS, "polyport"] if name in rates), key=lambda name: statistics.median(rates[name]))
         ratios = [ours / theirs for ours, theirs in zip(rates["polyport"], rates[best])]
     else:
-        best = min((name for name in LOOPS + ["one port"] if name in costs), key=median.get)
+        best = min((name for name in [*LOOPS, "one port"] if name in costs), key=median.get, default="polyport")
         ratios = [theirs / ours for ours, theirs in zip(costs["polyport"], costs[best])]
     twin = SHAPES[shape][3]
-    itself = [a / b for a, b in zip(costs[twin], costs["twin"])] if twin else []
+    itself = [a / b for a, b in zip(costs[twin], costs["twin"])] if "twin" in costs else []
     return shape, median, best, ratios, itself, lost, statistics.median(rates["polyport"]), variants(costs)
 
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use polyport::reactor::Shortcuts;
 use polyport::{apply, config};
-use polyport_terminal::{Exit, complain};
+use polyport_terminal::remark;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -37,23 +37,18 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Shortcut {
     One,
-    Echo,
     Prefetch,
 }
 
 fn main() -> ExitCode {
     let Arguments { without, command: Command::Run { config, .. } } = Arguments::parse();
     let takes = |shortcut| !without.contains(&shortcut);
-    let shortcuts = Shortcuts {
-        one: takes(Shortcut::One),
-        echo: takes(Shortcut::Echo),
-        prefetch: takes(Shortcut::Prefetch),
-    };
+    let shortcuts = Shortcuts { one: takes(Shortcut::One), prefetch: takes(Shortcut::Prefetch) };
     match apply::serve_with(config::load(&config), &[], shortcuts) {
         Ok(exit) => exit.into(),
         Err(refused) => {
-            complain(refused.problems.render(false));
-            Exit::Config.into()
+            remark(refused.problems.render(false).trim_end());
+            refused.exit.into()
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use polyport::apply::{Changed, Prepared, Running, prepare};
+use polyport::apply::{Changed, Prepared, Running, final_report, prepare};
 use polyport::config;
 #[cfg(target_os = "linux")]
 use polyport_terminal::Exit;
@@ -89,6 +89,9 @@ fn who_stays_is_not_touched_and_who_changes_keeps_what_waits_in_its_socket() {
     d.send(b"new");
     assert_eq!(turn_and_hear(&mut running, &d), b"new");
     UdpSocket::bind(locals[2]).expect("its address is free again");
+    let report = final_report(&running);
+    assert!(report.contains("\n  b  received 1 = replied 1"), "of the new handler: {report}");
+    assert!(report.contains("\n  c  received 0"), "who is gone is in the books: {report}");
     let nothing = change(&mut running, plan(&new));
     assert_eq!(nothing, Changed { kept: 3, ..Changed::default() });
 }

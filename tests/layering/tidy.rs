@@ -9,7 +9,6 @@ const MOST_LINES: usize = 500;
 const BOUNDARY: &[&str] = &[
     "exchange/memory",
     "exchange/output",
-    "exchange/run_tests",
     "exchange/tests",
     "plugin/call/host",
     "plugin/call/instance",

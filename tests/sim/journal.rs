@@ -1,6 +1,7 @@
 //! What went in and what came out, checked while it happens. The first thing that is wrong is kept.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use polyport::exchange::ReplySource;
@@ -98,6 +99,7 @@ pub(crate) struct Journal {
     tiny: BTreeMap<(usize, SocketAddr), u64>,
     trace: VecDeque<Entry>,
     hash: u64,
+    wire: DefaultHasher,
 }
 
 impl Journal {
@@ -108,6 +110,11 @@ impl Journal {
     /// The whole run in one number (I2).
     pub(crate) fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Every byte that left, and where to, in one number.
+    pub(crate) fn wire(&self) -> u64 {
+        self.wire.finish()
     }
 
     /// The end of the trace, one line an entry.
@@ -236,7 +243,10 @@ impl Journal {
     pub(crate) fn sent(&mut self, at: usize, message: &Message<'_>) {
         self.check_resume(at, message);
         self.ledgers[at].piece();
+        // A train and its datagrams one by one are the same on the wire.
         for payload in datagrams(message) {
+            let from = message.from.map(|source| (source.ip, source.ifindex));
+            (at, message.to, from, message.ecn, &payload).hash(&mut self.wire);
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
             self.ledgers[at].sent_bytes += u64::try_from(payload.len()).unwrap();

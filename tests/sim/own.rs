@@ -32,7 +32,7 @@ fn forged(bench: &mut Bench, to: SocketId, command: u8, n: usize) {
     (0..n).for_each(|_| bench.forge(to, 0, OTHER, ASKED.into(), command));
 }
 
-/// An echo of everything goes a way of its own through settling, one of a lone datagram another.
+/// An echo of everything goes a way of its own through settling, one of a single datagram another.
 #[test]
 fn a_batch_of_forged_datagrams_is_not_echoed() {
     for (trains, n) in [(false, 1), (false, 2), (false, 20), (true, 2), (true, 20)] {

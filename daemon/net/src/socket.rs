@@ -79,16 +79,32 @@ impl UdpSocket {
         }
         inner.set_nonblocking(true)?;
         inner.set_cloexec(true)?;
-        apply(&inner, &addr, options).map_err(|(name, error)| {
-            io::Error::new(error.kind(), format!("inherited socket {addr}: {name}: {error}"))
-        })?;
+        let named = |name| {
+            move |error: io::Error| {
+                io::Error::new(error.kind(), format!("inherited socket {addr}: {name}: {error}"))
+            }
+        };
+        apply(&inner, &addr, options).map_err(|(name, error)| named(name)(error))?;
         // A new socket has neither; whoever had this one may have turned on what is not asked for.
-        inner.set_reuse_address(options.reuse_addr)?;
-        inner.set_broadcast(options.broadcast)?;
+        inner.set_reuse_address(options.reuse_addr).map_err(named("SO_REUSEADDR"))?;
+        inner.set_broadcast(options.broadcast).map_err(named("SO_BROADCAST"))?;
         let asked = Asked::new(options);
         // Whoever made it may have asked for control data, trains included.
         let control = AtomicBool::new(true);
         Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
+    }
+
+    /// The socket once more, by a descriptor of its own, with other options as far as they still can be set. What
+    /// is set is set for both, and what waits to be received is taken by whoever asks first.
+    ///
+    /// # Errors
+    /// Those of `dup(2)` and of [`Self::adopt`].
+    pub fn duplicate(&self, options: &SocketOptions) -> io::Result<Self> {
+        let again = Self::adopt(self.as_fd().try_clone_to_owned()?, options)?;
+        let addr = again.local_addr()?;
+        // Unlike an inherited socket, this one is known: without control data it goes on with the cheaper call.
+        again.control.store(self.has_control() || wants_control(&addr, options), Relaxed);
+        Ok(again)
     }
 
     /// Whether a datagram may come with control data: where it arrived, how a train is cut, and the like.

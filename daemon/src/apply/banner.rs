@@ -10,7 +10,6 @@ use super::steps::Place;
 use crate::config::{Bind, Listen, Plan, RawValue};
 use crate::metrics::Counters;
 use crate::plugin::OptionSpec;
-use crate::reactor::{MioIo, Reactor};
 
 /// One line of the table: a bind address or range of an entry.
 #[derive(Debug)]
@@ -73,25 +72,16 @@ pub(crate) fn scope(plan: &Plan) -> String {
     format!("{listeners} {listeners_noun} on {addresses} {addresses_noun}")
 }
 
-/// What was served, and that nothing is missing.
-pub(super) fn final_report(reactor: &Reactor<MioIo>) -> String {
-    let mut order = Vec::new();
-    let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
-    for report in reactor.reports() {
-        let sum = sums.entry(report.name).or_insert_with(|| {
-            order.push(report.name);
-            Sum::default()
-        });
-        sum.counters += report.counters;
-        sum.waiting += report.waiting;
-        for (name, value) in report.cells {
-            *sum.cells.entry(name.to_owned()).or_default() += value;
-        }
+/// What was served, by listeners that are gone as well, and that nothing is missing.
+#[must_use]
+pub fn final_report(running: &Running) -> String {
+    let mut books = running.gone.clone();
+    for report in running.reactor.reports() {
+        books.add(report.name, report.counters, report.waiting, report.cells);
     }
-    let width = order.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = books.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut out = String::from("\nserved:\n");
-    for name in order {
-        let Some(sum) = sums.get(&**name) else { continue };
+    for (name, sum) in books.iter() {
         writeln!(out, "  {name:width$}  {}", sum.counters.conservation(sum.waiting)).unwrap_or(());
         if sum.counters.faults > 0 {
             let Counters { faults, restarts, .. } = sum.counters;
@@ -113,13 +103,6 @@ pub(super) fn final_report(reactor: &Reactor<MioIo>) -> String {
         }
     }
     out
-}
-
-#[derive(Debug, Default)]
-struct Sum {
-    counters: Counters,
-    waiting: u64,
-    cells: BTreeMap<String, u64>,
 }
 
 fn shown(bind: &Bind, first: SocketAddr) -> String {

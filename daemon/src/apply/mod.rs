@@ -9,10 +9,12 @@
 //! sockets   binding
 //! groups    joining
 //! banner    what a person reads at the start and at the end
+//! books     what was counted, summed by the names of the plan
 //! refused   why nothing was started or changed
 //! ```
 
 mod banner;
+mod books;
 mod groups;
 mod prepare;
 mod refused;
@@ -21,6 +23,7 @@ mod serve;
 mod sockets;
 mod steps;
 
+pub use banner::final_report;
 pub(crate) use banner::scope;
 pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;

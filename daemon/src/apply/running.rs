@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use polyport_terminal::Interrupt;
 
+use super::books::Books;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
 use super::sockets::{self, Bound};
 use super::steps::{Address, Place, Steps, addresses};
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
-use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Token};
+use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token};
 
 /// A reactor that serves a plan.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub struct Running {
     /// Serves the listeners. They are changed by [`Running::change`] alone.
     pub reactor: Reactor<MioIo>,
     pub(super) prepared: Prepared,
+    /// Earlier plans: listeners that were kept still run their plugins, whose staged copies go with the loader.
+    earlier: Vec<Prepared>,
+    /// What listeners counted that are gone.
+    pub(super) gone: Books,
 }
 
 /// What a change did, in addresses.
@@ -56,7 +61,7 @@ impl Running {
         let mut reactor = Reactor::new(io, plan.limits, exchange, seed);
         reactor.reserve(bound.len());
         add(&mut reactor, &prepared, bound)?;
-        Ok(Self { reactor, prepared })
+        Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default() })
     }
 
     /// Serves another plan from now on. Addresses that both plans serve in the same way are not touched; one that is
@@ -64,8 +69,9 @@ impl Running {
     /// handlers of such an address are there, so one that holds something for itself alone (a file, say) refuses.
     ///
     /// # Errors
-    /// What cannot be done; then everything is served as before (I5). An address that cannot be bound while another
-    /// of the old plan is, a wildcard's own for example, takes two changes.
+    /// What cannot be done; then everything is served as before (I5), though a socket for which the refused plan asked
+    /// larger buffers keeps them. An address that cannot be bound while another of the old plan is, a wildcard's own for
+    /// example, takes two changes.
     pub fn change(&mut self, next: Prepared) -> Result<Changed, Refused> {
         let (tokens, served): (Vec<_>, Vec<_>) = self.served().unzip();
         let (old, new) = (&self.prepared.plan, &next.plan);
@@ -93,10 +99,11 @@ impl Running {
         for (token, was, to) in changing {
             if let Some(removed) = reactor.remove(token) {
                 sockets::leave_groups(&removed.socket, (old, was.place), (new, to.place));
+                note_gone(&mut self.gone, &removed);
             }
         }
         for (token, _) in steps.remove.iter().filter_map(|number| of_old(*number)) {
-            drop(reactor.remove(token));
+            reactor.remove(token).iter().for_each(|removed| note_gone(&mut self.gone, removed));
         }
         for (number, place) in &steps.keep {
             tokens.get(*number).and_then(|token| reactor.set_tag(*token, place.tag())).unwrap_or(());
@@ -108,7 +115,7 @@ impl Running {
             removed: steps.remove.len(),
             after_restart: after_restart(old, new),
         };
-        self.prepared = next;
+        self.earlier.push(std::mem::replace(&mut self.prepared, next));
         Ok(changed)
     }
 
@@ -122,6 +129,11 @@ impl Running {
     }
 }
 
+fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
+    let cells = removed.cells.iter().map(|(name, value)| (name.as_str(), *value));
+    gone.add(&removed.name, &removed.counters, 0, cells);
+}
+
 /// Serves new addresses, and addresses that are served already a second time.
 fn serve_also(
     reactor: &mut Reactor<MioIo>,
@@ -131,6 +143,7 @@ fn serve_also(
     changing: &[(Token, Address, Address)],
 ) -> Result<(), Refused> {
     let total = reactor.reports().count() + new.len() + changing.len();
+    reactor.reserve(new.len() + changing.len());
     let mut bound = sockets::bind(&next.plan, new.iter().copied(), total)?;
     for (token, was, to) in changing {
         if let Some(socket) = reactor.socket(*token) {

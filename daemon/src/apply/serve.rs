@@ -40,6 +40,6 @@ pub fn serve_with(reading: Reading, plugin_dirs: &[PathBuf], shortcuts: Shortcut
         }
     };
     running.reactor.stop();
-    say(banner::final_report(&running.reactor).trim_end_matches('\n'));
+    say(banner::final_report(&running).trim_end_matches('\n'));
     Ok(exit)
 }

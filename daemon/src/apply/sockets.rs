@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 
 use polyport_terminal::Exit;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -74,9 +73,7 @@ pub(super) fn take_over(
     let (Some((before, bound)), Some((listen, bind))) = (was.of(old), place.of(new)) else {
         return Err(Refused::by_system(new, &format!("{} is in neither plan", to.asked)));
     };
-    let adopted = socket.as_fd().try_clone_to_owned();
-    let adopted = adopted.and_then(|fd| Socket::adopt(fd, &options(listen, to.asked)));
-    let adopted = adopted.map_err(|error| {
+    let adopted = socket.duplicate(&options(listen, to.asked)).map_err(|error| {
         let mut problems = new.problems();
         let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
         problems.push(Problem::new("bind", title).at(&bind.span, "this address"));
@@ -89,7 +86,7 @@ pub(super) fn take_over(
         return Err(Refused { problems, exit: Exit::Os });
     }
     let local = adopted.local_addr().unwrap_or(to.asked);
-    // The listener that goes counts until it is removed; what comes between the two looks nobody counts.
+    // The listener that goes counts until it is removed: the drops of the microseconds in between count twice.
     let kernel_drops_seen = adopted.drops().ok().flatten().unwrap_or(0);
     Ok(Bound { place, local, socket: adopted, kernel_drops_seen })
 }
@@ -98,8 +95,7 @@ pub(super) fn take_over(
 pub(super) fn give_back(socket: &Socket, (new, to): (&Plan, Address), (old, was): (&Plan, Address)) {
     leave_groups(socket, (new, to.place), (old, was.place));
     if let Some((listen, _)) = was.place.of(old)
-        && let Ok(fd) = socket.as_fd().try_clone_to_owned()
-        && let Err(error) = Socket::adopt(fd, &options(listen, was.asked))
+        && let Err(error) = socket.duplicate(&options(listen, was.asked))
     {
         log::warn!("listener {}: its socket keeps settings of the refused plan: {error}", listen.name);
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use crate::config::{Bind, Listen, Plan};
+use crate::config::{Bind, Listen, Plan, RawOption};
 
 /// A bind address or range of a plan: `plan.listen[entry].bind[bind]`. Small, since every listener keeps one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +97,21 @@ impl Steps {
 /// tried, makes no difference to it.
 fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
     let (Some((before, _)), Some((after, _))) = (was.of(old), place.of(new)) else { return false };
-    let options = |listen: &Listen| -> Vec<_> {
-        listen.options.iter().map(|option| (option.name.clone(), option.value.clone())).collect()
-    };
+    let is_equal = |(a, b): (&&RawOption, &&RawOption)| (&a.name, &a.value) == (&b.name, &b.value);
+    let (options, new_options) = (sorted(before), sorted(after));
     before.name == after.name
         && (&before.plugin.text, &before.plugin.path) == (&after.plugin.text, &after.plugin.path)
-        && options(before) == options(after)
+        && options.len() == new_options.len()
+        && options.iter().zip(&new_options).all(is_equal)
         && before.on_fault == after.on_fault
         && has_same_socket(was, old, place, new)
+}
+
+/// The options of a listener by name: their order says nothing.
+fn sorted(listen: &Listen) -> Vec<&RawOption> {
+    let mut options: Vec<_> = listen.options.iter().collect();
+    options.sort_by(|a, b| a.name.cmp(&b.name));
+    options
 }
 
 /// Whether the socket of `was` is set up as `place` asks for.
@@ -161,6 +168,12 @@ mod tests {
         let old = ["127.0.0.1:0=echo,name=a", "127.0.0.1:0=lossy,name=b"];
         let new = ["127.0.0.1:0=lossy,name=b", "127.0.0.1:0=lossy,name=c"];
         assert_eq!(steps(&old, &new), (vec![1], vec![0], vec![], vec![]));
+    }
+
+    #[test]
+    fn the_order_of_options_makes_no_difference() {
+        let (old, new) = (["127.0.0.1:7=lossy,drop=1%,seed=3"], ["127.0.0.1:7=lossy,seed=3,drop=1%"]);
+        assert_eq!(steps(&old, &new).0, [0]);
     }
 
     #[test]

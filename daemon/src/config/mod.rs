@@ -23,7 +23,7 @@
 //! broadcast = true                        # may send to a broadcast address (SO_BROADCAST)
 //! ```
 //!
-//! The module is a leaf: it knows no plugin's options, opens no socket and loads no library. Everything
+//! The module knows the grammar of values and the limits; it knows no plugin's options, opens no socket and loads no library. Everything
 //! wrong is found in one run and comes back as [`Problems`], each with its place in the text; later
 //! stages add theirs through [`Plan::problems`]. With a syntax error only syntax errors are reported.
 //!

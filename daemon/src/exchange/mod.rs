@@ -29,7 +29,7 @@ pub use call::Exchange;
 pub use limits::ExchangeLimits;
 pub use output::{Answers, Output, OutputError, Outputs};
 pub use owned::OwnedOutput;
-pub use queued::{Echoes, Queued};
+pub use queued::Queued;
 
 #[cfg(test)]
 mod run_tests;

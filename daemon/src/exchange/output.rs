@@ -307,7 +307,7 @@ const MAX_V6: usize = 65_527;
 
 /// Whether an entry sends a received datagram back to its sender, at once and unmarked.
 #[inline]
-pub(super) fn is_echo(tx: &pp_tx) -> bool {
+fn is_echo(tx: &pp_tx) -> bool {
     tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
 }
 

@@ -146,13 +146,6 @@ impl Received {
         self.shown
     }
 
-    /// The messages that are shown in this call, each with the index of its first datagram.
-    #[inline]
-    pub(super) fn shown_messages(&self) -> impl Iterator<Item = (&Arrived, usize)> {
-        let messages = self.messages.get(self.from..self.to).unwrap_or_default();
-        messages.iter().zip(self.firsts.iter().copied())
-    }
-
     /// The first message that is shown in this call.
     #[inline]
     pub(super) fn first_message(&self) -> Option<&Arrived> {

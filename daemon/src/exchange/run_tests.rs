@@ -140,38 +140,3 @@ fn the_short_way_says_what_the_long_one_does_or_nothing() {
     }
     assert_eq!(taken, 2 * (3 + 4), "plain and delayed, of every length that there is");
 }
-
-#[test]
-fn a_whole_batch_that_goes_back_is_what_its_entry_says() {
-    let shape = |o: Output<'_>| {
-        let bytes = (o.payload.as_ptr(), o.payload.len(), o.segment);
-        (o.answers, bytes, o.to, o.from, o.at_ns, o.ecn)
-    };
-    let whole = pp_tx { run: 5, ..echo(0, 4) };
-    let mut e = exchange();
-    set(&mut e, &[whole]);
-    let Queued::Echo(short) = e.queued() else { panic!("all of it goes back") };
-    let short: Vec<_> = short.iter().map(shape).collect();
-    let long: Vec<_> = e.outputs().map(|output| shape(output.unwrap())).collect();
-    assert_eq!(short, long);
-    assert_eq!(short.len(), 4);
-    let byte = [0];
-    for other in [
-        pp_tx { run: 4, ..whole },
-        pp_tx { run: 6, ..whole },
-        pp_tx { len: 3, ..whole },
-        pp_tx { at_ns: 1, ..whole },
-        pp_tx { ecn: 1, ..whole },
-        pp_tx { segment: 2, ..whole },
-        pp_tx { flags: TX_TO, ..whole },
-        pp_tx { data: byte.as_ptr(), ..whole },
-        pp_tx { run: 4, ..echo(1, 10) },
-    ] {
-        set(&mut e, &[other]);
-        assert!(matches!(e.queued(), Queued::Mixed(_)), "{other:?}");
-    }
-    set(&mut e, &[whole, whole]);
-    assert!(matches!(e.queued(), Queued::Mixed(_)), "twice");
-    set(&mut e, &[]);
-    assert!(matches!(e.queued(), Queued::Mixed(_)), "nothing");
-}

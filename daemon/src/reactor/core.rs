@@ -61,20 +61,18 @@ pub(super) struct Core<I> {
 pub struct Shortcuts {
     /// A single answer to a single datagram is settled and sent without lists.
     pub one: bool,
-    /// A batch that goes back as it came is settled without a look at each entry.
-    pub echo: bool,
     /// The memory of the next visits is prefetched while a visit waits for the kernel.
     pub prefetch: bool,
 }
 
 impl Shortcuts {
     /// No shortcut at all.
-    pub const NONE: Self = Self { one: false, echo: false, prefetch: false };
+    pub const NONE: Self = Self { one: false, prefetch: false };
 }
 
 impl Default for Shortcuts {
     fn default() -> Self {
-        Self { one: true, echo: true, prefetch: true }
+        Self { one: true, prefetch: true }
     }
 }
 

@@ -44,7 +44,7 @@ pub trait Io {
     /// The errno of `epoll_ctl(2)` or `kevent(2)`.
     fn watch(&mut self, socket: &mut Self::Socket, token: Token, interest: Interest) -> io::Result<()>;
 
-    /// Stops watching a socket that is about to be closed, so that it raises no event any more.
+    /// Stops watching a socket for good: it raises no event any more.
     ///
     /// # Errors
     /// The errno of `epoll_ctl(2)` or `kevent(2)`.
@@ -90,6 +90,16 @@ pub enum Wait {
     Until(u64),
     /// Wait until there is an event.
     Forever,
+}
+
+impl Wait {
+    /// A span from the moment `now_ns` on, cut short by the deadline of the wait.
+    pub(crate) fn at_most(self, span: Duration, now_ns: u64) -> Duration {
+        match self {
+            Self::Until(at_ns) => span.min(Duration::from_nanos(at_ns.saturating_sub(now_ns))),
+            Self::No | Self::Forever => span,
+        }
+    }
 }
 
 /// The two clocks of a turn.

@@ -1,8 +1,8 @@
 //! Settling a handler call: every received datagram gets an outcome, and every queued datagram is sent, delayed, or
 //! dropped with a reason.
 //!
-//! There are three ways to settle, two of them shortcuts for what echoing handlers queue most. All three ask
-//! [`may_leave`], the only place that asks the guard.
+//! There are two ways to settle, one of them a shortcut for the most frequent case. Both ask [`may_leave`], the only
+//! place that asks the guard.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use super::due::Delayed;
 use super::io::Io;
 use super::listener::Listener;
 use super::send::{MAX_OUTPUTS, Transmitter};
-use crate::exchange::{Answers, Echoes, Exchange, Output, OutputError, Outputs, Queued};
+use crate::exchange::{Answers, Exchange, Output, OutputError, Outputs, Queued};
 use crate::guard::{self, OwnAddresses};
 use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
@@ -29,16 +29,11 @@ impl<I: Io> Core<I> {
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         let queued = match exchange.queued() {
             Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
-            Queued::Echo(echoes) if shortcuts.echo && !traced => Queued::Echo(echoes),
-            Queued::One(_) | Queued::Echo(_) => Queued::Mixed(exchange.outputs()),
+            Queued::One(_) => Queued::Mixed(exchange.outputs()),
             mixed @ Queued::Mixed(_) => mixed,
         };
         match queued {
             Queued::One(output) => settle_one(listener, own, transmitter, &output),
-            Queued::Echo(echoes) => {
-                listener.counters.replied += exchange.datagrams() as u64;
-                settle_echo(listener, own, transmitter, echoes);
-            }
             Queued::Mixed(outputs) => {
                 let replied = settle_mixed(listener, own, transmitter, delayed, outputs);
                 account(&mut listener.counters, exchange, &replied);
@@ -51,7 +46,8 @@ impl<I: Io> Core<I> {
 }
 
 /// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses. Every
-/// datagram that leaves because of a handler passes here.
+/// datagram that leaves because of a handler passes here, once: what is delayed or waits for room is not asked for again,
+/// and may go to a listener that was added since; the answer to it is refused then.
 #[inline]
 fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<'_>) -> bool {
     let datagrams = output.datagrams() as u64;
@@ -84,23 +80,6 @@ fn settle_one<I: Io>(
     if may_leave(listener, own, output) {
         transmitter.transmit_one(listener, output);
     }
-}
-
-/// Settles a batch that goes back as it came.
-#[inline(never)]
-fn settle_echo<I: Io>(
-    listener: &mut Listener<I::Socket>,
-    own: &OwnAddresses,
-    mut transmitter: Transmitter<'_, I>,
-    echoes: Echoes<'_>,
-) {
-    let mut batch = ArrayVec::new();
-    for output in echoes.iter() {
-        if may_leave(listener, own, &output) {
-            add_to_batch(listener, &mut transmitter, &mut batch, output);
-        }
-    }
-    transmitter.transmit(listener, &batch);
 }
 
 /// Settles anything a handler can queue. Returns which datagrams it answers.

@@ -1,7 +1,6 @@
 //! One turn of the loop: wait, visit the listeners that are ready, and do what is due.
 
 use std::io;
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -120,7 +119,9 @@ impl<I: Io> Reactor<I> {
             let Core { waiting, io, .. } = &mut self.core;
             let timing = TurnTiming { from_ns, to_ns, waited };
             if let Some(span) = waiting.after(found, timing, || io.cpu_ns()) {
-                self.rest(span, last, to_ns);
+                let span = self.next_deadline().at_most(span, to_ns);
+                let Core { waiting, io, .. } = &mut self.core;
+                waiting.rest(io, &mut self.ready, current(&mut self.listeners, last), span);
             }
         }
     }
@@ -135,19 +136,6 @@ impl<I: Io> Reactor<I> {
             && let Some(listener) = current(&mut self.listeners, last)
         {
             self.core.note_slow(listener, took_ns);
-        }
-    }
-
-    /// Rests for the stream that the last visit found. The next deadline ends the rest.
-    fn rest(&mut self, span: Duration, last: Token, now_ns: u64) {
-        let span = match self.next_deadline() {
-            Wait::Until(at_ns) => span.min(Duration::from_nanos(at_ns.saturating_sub(now_ns))),
-            Wait::No | Wait::Forever => span,
-        };
-        let Core { waiting, io, .. } = &mut self.core;
-        match current(&mut self.listeners, last) {
-            Some(listener) => waiting.rest(io, &mut self.ready, listener, span),
-            None => waiting.did_not_rest(),
         }
     }
 

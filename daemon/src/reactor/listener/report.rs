@@ -14,7 +14,7 @@ use crate::reactor::io::Token;
 pub struct ListenerReport<'a> {
     /// The name of the listener to the reactor.
     pub token: Token,
-    /// What its owner said of it.
+    /// The number that its owner chose; the reactor does not read it.
     pub tag: u64,
     /// Name in the configuration.
     pub name: &'a Arc<str>,

@@ -88,7 +88,7 @@ pub(crate) struct Listener<S> {
     pub(crate) delayed: u64,
     /// The kernel's count of drops when the sampler read it last, modulo 2^32.
     pub(crate) kernel_drops_seen: u32,
-    /// The owner's.
+    /// A number that the owner chose.
     pub(crate) tag: u64,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,

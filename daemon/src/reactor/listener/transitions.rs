@@ -1,4 +1,5 @@
-//! The transitions from one [`Watch`] to another. Nothing else changes what a socket is watched for.
+//! The transitions from one [`Watch`] to another. Between adding and removing a listener, nothing else changes what its
+//! socket is watched for.
 
 use super::slot::{Listener, Service};
 use super::watch::Watch;
@@ -55,7 +56,7 @@ impl<S> Listener<S> {
     pub(crate) fn forget<I: Io<Socket = S>>(&mut self, io: &mut I) {
         // The kernel may refuse that for an unusable descriptor, which raises no event anyway.
         io.watch(&mut self.socket, self.token, Interest::NOTHING).unwrap_or(());
-        self.set_watch(Watch::Watched);
+        self.set_watch(Watch::Never);
     }
 
     /// Whether every turn visits the listener.

@@ -8,7 +8,8 @@
 //!                              '---- Unwatchable: its timer, until watching works
 //! ```
 
-/// How a socket is watched. In each state exactly one thing brings the listener back.
+/// How a socket is watched, and what brings the listener back. A timer that was armed before may still fire once more,
+/// which costs a visit in vain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// An event of the socket brings the listener back.
@@ -20,4 +21,6 @@ pub(crate) enum Watch {
     Paused,
     /// A timer brings the listener back, because the kernel refused to change what the socket is watched for.
     Unwatchable,
+    /// Nothing brings the listener back: its socket is unusable.
+    Never,
 }

@@ -62,16 +62,18 @@ impl Waiting {
     }
 
     /// Rests for `span`, so that more of the stream of `listener` arrives, while every other listener is watched. There
-    /// is no rest when another listener is ready, or when this one must stay watched.
+    /// is no rest when another listener is ready, when this one must stay watched, or when it is gone.
     pub(crate) fn rest<I: Io>(
         &mut self,
         io: &mut I,
         ready: &mut ReadyList,
-        listener: &mut Listener<I::Socket>,
+        listener: Option<&mut Listener<I::Socket>>,
         span: Duration,
     ) {
         // With another listener on the list, the budget of the turn was too small for a visit of that one.
-        if ready.len() <= usize::from(listener.ready) {
+        if let Some(listener) = listener
+            && ready.len() <= usize::from(listener.ready)
+        {
             if !listener.is_polled() {
                 listener.poll(io);
             }

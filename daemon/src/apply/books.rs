@@ -1,0 +1,49 @@
+//! What was counted, summed by the names of the configuration: all addresses of an entry in one line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::metrics::Counters;
+
+/// Sums in the order in which their names came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Books {
+    order: Vec<Arc<str>>,
+    sums: BTreeMap<Arc<str>, Sum>,
+}
+
+/// The sum of one name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum {
+    pub(super) counters: Counters,
+    /// Datagrams that wait to be sent.
+    pub(super) waiting: u64,
+    /// The handlers' own cells.
+    pub(super) cells: BTreeMap<String, u64>,
+}
+
+impl Books {
+    /// Adds what one listener counted.
+    pub(super) fn add<'a>(
+        &mut self,
+        name: &Arc<str>,
+        counters: &Counters,
+        waiting: u64,
+        cells: impl IntoIterator<Item = (&'a str, u64)>,
+    ) {
+        if !self.sums.contains_key(name) {
+            self.order.push(Arc::clone(name));
+        }
+        let sum = self.sums.entry(Arc::clone(name)).or_default();
+        sum.counters += counters;
+        sum.waiting += waiting;
+        for (cell, value) in cells {
+            *sum.cells.entry(cell.to_owned()).or_default() += value;
+        }
+    }
+
+    /// Every name with its sum.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Sum)> {
+        self.order.iter().filter_map(|name| Some((&**name, self.sums.get(name)?)))
+    }
+}
