@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::metrics::Counters;
+use crate::plugin::Cells;
 
 /// Sums in the order in which their names came.
 #[derive(Clone, Debug, Default)]
@@ -24,21 +25,15 @@ pub(super) struct Sum {
 
 impl Books {
     /// Adds what one listener counted.
-    pub(super) fn add<'a>(
-        &mut self,
-        name: &Arc<str>,
-        counters: &Counters,
-        waiting: u64,
-        cells: impl IntoIterator<Item = (&'a str, u64)>,
-    ) {
+    pub(super) fn add(&mut self, name: &Arc<str>, counters: &Counters, waiting: u64, cells: &Cells) {
         if !self.sums.contains_key(name) {
             self.order.push(Arc::clone(name));
         }
         let sum = self.sums.entry(Arc::clone(name)).or_default();
         sum.counters += counters;
         sum.waiting += waiting;
-        for (cell, value) in cells {
-            *sum.cells.entry(cell.to_owned()).or_default() += value;
+        for cell in cells.iter() {
+            *sum.cells.entry(cell.name.clone()).or_default() += cell.value();
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Prepared {
     pub plan: Plan,
     /// One for each `[[listen]]` table.
     pub entries: Vec<Entry>,
-    _loader: Loader,
+    pub(super) loader: Loader,
 }
 
 /// Loads every plugin of a plan and checks every option, also where the text itself has problems, so that one
@@ -58,7 +58,7 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Prepared, Pr
         }
     }
     plan.hide(&secrets, &mut problems);
-    problems.into_result(Prepared { plan, entries, _loader: loader })
+    problems.into_result(Prepared { plan, entries, loader })
 }
 
 /// A plugin's own refusal, shown at the option it blames.

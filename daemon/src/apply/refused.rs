@@ -22,8 +22,13 @@ impl From<Problems> for Refused {
 impl Refused {
     /// A refusal of the operating system that belongs to no place in the configuration.
     pub(super) fn by_system(plan: &Plan, title: &str) -> Self {
+        Self::at(plan, [Problem::new("system", title)])
+    }
+
+    /// Refusals of the operating system, each at its place in the configuration.
+    pub(super) fn at(plan: &Plan, found: impl IntoIterator<Item = Problem>) -> Self {
         let mut problems = plan.problems();
-        problems.push(Problem::new("system", title));
+        found.into_iter().for_each(|problem| problems.push(problem));
         Self { problems, exit: Exit::Os }
     }
 }

@@ -13,6 +13,7 @@ use super::sockets::{self, Bound};
 use super::steps::{Address, Place, Steps, addresses};
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
+use crate::plugin::Loader;
 use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token};
 
 /// A reactor that serves a plan.
@@ -21,8 +22,8 @@ pub struct Running {
     /// Serves the listeners. They are changed by [`Running::change`] alone.
     pub reactor: Reactor<MioIo>,
     pub(super) prepared: Prepared,
-    /// Earlier plans: listeners that were kept still run their plugins, whose staged copies go with the loader.
-    earlier: Vec<Prepared>,
+    /// Of earlier plans: listeners that were kept still run their plugins, whose staged copies go with the loader.
+    earlier: Vec<Loader>,
     /// What listeners counted that are gone.
     pub(super) gone: Books,
 }
@@ -115,7 +116,7 @@ impl Running {
             removed: steps.remove.len(),
             after_restart: after_restart(old, new),
         };
-        self.earlier.push(std::mem::replace(&mut self.prepared, next));
+        self.earlier.push(std::mem::replace(&mut self.prepared, next).loader);
         Ok(changed)
     }
 
@@ -130,8 +131,7 @@ impl Running {
 }
 
 fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
-    let cells = removed.cells.iter().map(|(name, value)| (name.as_str(), *value));
-    gone.add(&removed.name, &removed.counters, 0, cells);
+    gone.add(&removed.name, &removed.counters, 0, &removed.cells);
 }
 
 /// Serves new addresses, and addresses that are served already a second time.

@@ -74,16 +74,12 @@ pub(super) fn take_over(
         return Err(Refused::by_system(new, &format!("{} is in neither plan", to.asked)));
     };
     let adopted = socket.duplicate(&options(listen, to.asked)).map_err(|error| {
-        let mut problems = new.problems();
         let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
-        problems.push(Problem::new("bind", title).at(&bind.span, "this address"));
-        Refused { problems, exit: Exit::Os }
+        Refused::at(new, [Problem::new("bind", title).at(&bind.span, "this address")])
     })?;
     let found = groups::join(listen, bind, &adopted, &groups::heard(before, bound));
     if !found.is_empty() {
-        let mut problems = new.problems();
-        found.into_iter().for_each(|problem| problems.push(problem));
-        return Err(Refused { problems, exit: Exit::Os });
+        return Err(Refused::at(new, found));
     }
     let local = adopted.local_addr().unwrap_or(to.asked);
     // The listener that goes counts until it is removed: the drops of the microseconds in between count twice.

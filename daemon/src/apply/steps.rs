@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::config::{Bind, Listen, Plan, RawOption};
 
 /// A bind address or range of a plan: `plan.listen[entry].bind[bind]`. Small, since every listener keeps one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) entry: u32,
     pub(super) bind: u32,
@@ -71,9 +71,13 @@ impl Steps {
         }
         // Several listeners can have one address: port 0, and addresses that are shared. Who stays comes first.
         let mut others = Vec::new();
+        // The ports of a range are alike: one comparison for each pair of ranges.
+        let mut compared: HashMap<(Place, Place), bool> = HashMap::new();
         for address in addresses(new) {
             let is_alike = |number: &usize| {
-                served.get(*number).is_some_and(|was| is_same(was.place, old, address.place, new))
+                let Some(was) = served.get(*number) else { return false };
+                let pair = (was.place, address.place);
+                *compared.entry(pair).or_insert_with(|| is_same(pair.0, old, pair.1, new))
             };
             let candidates = free.get_mut(&address.asked);
             match candidates.and_then(|all| all.remove(all.iter().position(is_alike)?)) {

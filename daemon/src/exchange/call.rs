@@ -125,8 +125,8 @@ impl Exchange {
         Outputs::new(&self.received, self.queue.lists(), self.limits.tx_total)
     }
 
-    /// The answers that the handler queued in its last call, by kind. Most visits end in one of two simple kinds, which
-    /// need less code than [`Self::outputs`].
+    /// The answers that the handler queued in its last call, by kind. Most visits of a sparse listener end in the simple
+    /// kind, which needs less code than [`Self::outputs`].
     #[inline(always)]
     #[must_use]
     pub fn queued(&self) -> Queued<'_> {

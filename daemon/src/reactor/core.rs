@@ -127,14 +127,13 @@ impl<I: Io> Reactor<I> {
     /// The socket of a listener; none if the listener was removed.
     #[must_use]
     pub fn socket(&self, token: Token) -> Option<&I::Socket> {
-        let listener = self.listeners.get(token.index as usize)?;
-        (listener.token == token).then_some(&listener.socket)
+        let listener = self.listeners.get(token.index as usize).filter(|listener| listener.token == token)?;
+        Some(&listener.socket)
     }
 
     /// Gives a listener another tag; none if there is no such listener.
     pub fn set_tag(&mut self, token: Token, tag: u64) -> Option<()> {
-        let listener = self.listeners.get_mut(token.index as usize)?;
-        (listener.token == token).then(|| listener.tag = tag)
+        current(&mut self.listeners, token).map(|listener| listener.tag = tag)
     }
 
     /// The I/O of the reactor, for tests that simulate the network.
@@ -160,4 +159,9 @@ impl<I: Io> Core<I> {
         let Self { io, limits, backlog_bytes, now, .. } = self;
         Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns }
     }
+}
+
+/// The listener that a token names, unless its slot has a new owner.
+pub(super) fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
+    listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
 }

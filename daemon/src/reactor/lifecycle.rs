@@ -8,7 +8,7 @@
 
 use rand::RngExt;
 
-use super::core::{Core, Reactor};
+use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::io::{Io, Token, nanos};
 use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Verdict, instance_seed};
@@ -42,9 +42,8 @@ impl<I: Io> Reactor<I> {
     /// [`DropReason::ListenerGone`]. Returns what it has counted and its socket, which the caller may close or give to
     /// a new listener. None if there is no such listener.
     pub fn remove(&mut self, token: Token) -> Option<Removed<I::Socket>> {
-        let index = token.index as usize;
-        let is_there = self.listeners.get(index).is_some_and(|listener| listener.token == token);
-        let mut listener = is_there.then(|| self.listeners.remove(index))?;
+        current(&mut self.listeners, token)?;
+        let mut listener = self.listeners.remove(token.index as usize);
         let core = &mut self.core;
         probe::look(&mut core.io, &mut listener);
         core.timers.cancel_all(token);

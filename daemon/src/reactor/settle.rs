@@ -92,7 +92,7 @@ fn settle_mixed<I: Io>(
     outputs: Outputs<'_>,
 ) -> Marks {
     let mut replied = Marks::default();
-    let mut batch = ArrayVec::new();
+    let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
     for output in outputs {
         let output = match output {
             Ok(output) => output,
@@ -107,27 +107,16 @@ fn settle_mixed<I: Io>(
         }
         if output.at_ns > transmitter.now_ns {
             delay(listener, delayed, transmitter.limits, &output);
-        } else {
-            add_to_batch(listener, &mut transmitter, &mut batch, output);
+            continue;
         }
+        if batch.is_full() {
+            transmitter.transmit(listener, &batch);
+            batch.clear();
+        }
+        batch.push(output);
     }
     transmitter.transmit(listener, &batch);
     replied
-}
-
-/// Adds an output to a batch. A full batch is sent before.
-#[inline]
-fn add_to_batch<'o, I: Io>(
-    listener: &mut Listener<I::Socket>,
-    transmitter: &mut Transmitter<'_, I>,
-    batch: &mut ArrayVec<Output<'o>, MAX_OUTPUTS>,
-    output: Output<'o>,
-) {
-    if batch.is_full() {
-        transmitter.transmit(listener, batch);
-        batch.clear();
-    }
-    batch.push(output);
 }
 
 /// Queues the datagrams of an output for later, or drops those that exceed the limits.

@@ -2,9 +2,7 @@
 
 use std::io;
 
-use slab::Slab;
-
-use super::core::{Core, Reactor};
+use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::io::{Event, Io, Token, Wait};
 use super::listener::{Change, HOT_BYTES, Listener, Slots};
@@ -217,9 +215,4 @@ impl<I: Io> Reactor<I> {
             self.core.close_if_broken(listener);
         }
     }
-}
-
-/// The listener an event or a timer is for, unless its slot has a new owner.
-fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
-    listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
 }

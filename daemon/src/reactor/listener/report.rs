@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::metrics::Counters;
-use crate::plugin::CreateError;
+use crate::plugin::{Cells, CreateError};
 use crate::reactor::io::Token;
 
 /// What one listener counted.
@@ -26,8 +26,8 @@ pub struct ListenerReport<'a> {
     pub counters: &'a Counters,
     /// Datagrams that wait to be sent: delayed ones and those of the backlog.
     pub waiting: u64,
-    /// The metric cells of the handler: name and value.
-    pub cells: Vec<(&'a str, u64)>,
+    /// The metric cells of the handler.
+    pub cells: &'a Cells,
 }
 
 /// What is left of a listener that was removed.
@@ -37,14 +37,12 @@ pub struct Removed<S> {
     pub name: Arc<str>,
     /// The address it was bound to.
     pub local: SocketAddr,
-    /// Name of the plugin.
-    pub plugin: Arc<str>,
     /// Its socket, which nothing watches any more. Dropping it frees the address.
     pub socket: S,
     /// What the loop has counted.
     pub counters: Counters,
-    /// The metric cells of the handler: name and last value.
-    pub cells: Vec<(String, u64)>,
+    /// The metric cells of the handler, with their last values.
+    pub cells: Cells,
 }
 
 /// Why a listener could not be added.

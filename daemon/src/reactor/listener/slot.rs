@@ -142,17 +142,16 @@ impl<S> Listener<S> {
             plugin: self.plugin.name(),
             counters: &self.counters,
             waiting: self.waiting(),
-            cells: self.cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect(),
+            cells: &self.cells,
         }
     }
 
     /// Destroys the handler, and returns what is left of the listener.
     pub(crate) fn into_removed(self) -> Removed<S> {
-        let Self { name, local, socket, plugin, service, cells, counters, .. } = self;
+        let Self { name, local, socket, service, cells, counters, .. } = self;
         // The handler goes first, because `destroy` may still count in the cells.
         drop(service);
-        let cells = cells.iter().map(|cell| (cell.name.clone(), cell.value())).collect();
-        Removed { name, local, plugin: Arc::clone(plugin.name()), socket, counters, cells }
+        Removed { name, local, socket, counters, cells }
     }
 
     /// Prefetches what a visit touches outside the slot. The slot must be in the cache already.
