@@ -26,6 +26,8 @@ pub struct Output<'a> {
     pub segment: usize,
     /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
+    /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
+    pub answers_group: bool,
 }
 
 impl<'a> Output<'a> {
@@ -214,18 +216,19 @@ impl Received {
         let payload = self.ring.slice(offset, len);
         let at_ns = tx.at_ns;
         let ecn = tx.ecn & 3;
+        let answers_group = message.is_to_group();
         if tx.flags == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
             let to = message.peer;
             let from = message.reply_from;
-            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn });
+            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, answers_group });
         }
         let (to, from) = route(tx, Some(message))?;
         let longest = if segment == 0 { len } else { segment };
         if longest > most(to) {
             return Err(OutputError::TooLong);
         }
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn })
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, answers_group })
     }
 
     /// Checks an entry that stands for itself, and returns its output.
@@ -259,7 +262,8 @@ impl Received {
         let answers = answered.map_or_else(Answers::default, |_| Answers { first, count: 1 });
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
-        Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3 })
+        let answers_group = answered.is_some_and(|rx| rx.message.is_to_group());
+        Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3, answers_group })
     }
 }
 
@@ -291,6 +295,7 @@ pub(super) fn only_answer<'a>(
         at_ns: tx.at_ns,
         segment: 0,
         ecn: tx.ecn & 3,
+        answers_group: message.is_to_group(),
     })
 }
 
