@@ -102,7 +102,7 @@ fn hundreds_of_addresses_at_once_are_known_in_the_end() {
     (0..100).for_each(|last| here.ip(&["address", "add", &format!("10.78.0.{last}/32"), "dev", WIRE]));
     // What the last reading found.
     let total = |daemon: &Daemon| {
-        let lines =
+        let mut lines =
             daemon.process.stderr().lines().filter_map(|line| line.split_once(" addresses and ranges"));
         lines
             .next_back()
