@@ -23,9 +23,10 @@ pub struct Limits {
     /// timers wait for no more than 32 full visits.
     pub turn_datagrams: usize,
     /// Most delayed datagrams, of all listeners together, up to 16,777,216; 0 allows none. Default 65536: 100 ms at
-    /// 650,000 datagrams a second.
+    /// 650,000 datagrams a second. While others are active, no listener takes more than a quarter of it.
     pub delayed_datagrams: usize,
     /// Most payload bytes of delayed datagrams, up to 64 GiB. Default 64 MiB: 1 KiB for each of the default number.
+    /// While others are active, no listener takes more than a quarter of it.
     pub delayed_bytes: usize,
     /// Most datagrams that one listener keeps in its backlog while its socket takes no more, up to 65536; 0 drops them
     /// at once. Default 64: the replies of one visit; more only adds delay.

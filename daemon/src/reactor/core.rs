@@ -88,7 +88,7 @@ impl<I: Io> Reactor<I> {
             limits,
             shortcuts: Shortcuts::default(),
             timers: Timers::default(),
-            delayed: Delayed::default(),
+            delayed: Delayed::new(limits.delayed_datagrams, limits.delayed_bytes),
             own: OwnAddresses::default(),
             backlog_bytes: 0,
             now,
