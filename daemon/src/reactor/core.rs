@@ -1,5 +1,7 @@
 //! The reactor, a value with one owner thread, and what a visit works with.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
@@ -12,8 +14,8 @@ use super::send::Transmitter;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::OwnAddresses;
-use crate::limits::Limits;
-use crate::plugin::TimerRequest;
+use crate::limits::{HANDLER_BYTES, Limits};
+use crate::plugin::{HandlerBudget, TimerRequest};
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Core<I> {
     pub(super) delayed: Delayed,
     /// The addresses of the listeners, to which no reply may go.
     pub(super) own: OwnAddresses,
+    /// The memory that handlers may keep.
+    pub(super) budget: Arc<HandlerBudget>,
     /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     /// The time of the current turn.
@@ -90,6 +94,7 @@ impl<I: Io> Reactor<I> {
             timers: Timers::default(),
             delayed: Delayed::new(limits.delayed_datagrams, limits.delayed_bytes),
             own: OwnAddresses::default(),
+            budget: Arc::new(HandlerBudget::new(limits.handler_bytes.unwrap_or(HANDLER_BYTES) as u64)),
             backlog_bytes: 0,
             now,
             seed,

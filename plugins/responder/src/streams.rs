@@ -3,14 +3,19 @@
 
 use std::net::SocketAddr;
 
+use polyport_plugin::Reservation;
 use polyport_protocol::{ReplayWindow, WindowError};
 
 use crate::recent::Recent;
 
-/// Most streams with statistics. One takes less than 200 bytes, so a flood of invented streams costs 13 MB.
+/// Most streams with statistics, if the host grants as many: a flood of invented streams costs 14 MB.
 pub const MAX_STREAMS: usize = 65_536;
-/// Most replay windows. One takes less than 500 bytes, so they cost 8 MB; only a client with the key can make one.
+/// What a stream costs at worst, bytes: its node of the list, and its part of an index that has just been doubled.
+pub const STREAM_BYTES: usize = 208;
+/// Most replay windows, if the host grants as many: 8 MB. Only a client with the key can make one.
 pub const MAX_WINDOWS: usize = 16_384;
+/// What a replay window costs at worst, bytes.
+pub const WINDOW_BYTES: usize = 480;
 
 /// One run of one client, as the responder sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,11 +58,17 @@ struct Stream {
 
 impl Default for Streams {
     fn default() -> Self {
-        Self(Recent::with_limit(MAX_STREAMS))
+        Self::new(Reservation::default())
     }
 }
 
 impl Streams {
+    /// Room for [`MAX_STREAMS`], as far as the reservation grows.
+    #[must_use]
+    pub fn new(reservation: Reservation) -> Self {
+        Self(Recent::with_limit(MAX_STREAMS, STREAM_BYTES, reservation))
+    }
+
     /// Marks `seq` as seen, and counts it as a request if `counts`: events and warm-up frames do not.
     pub fn see(&mut self, key: StreamKey, seq: u64, counts: bool) -> Seen {
         let (stream, forgot) = self.0.entry(key, Stream::default);
@@ -115,11 +126,17 @@ pub struct Windows(Recent<WindowKey, Box<ReplayWindow>>);
 
 impl Default for Windows {
     fn default() -> Self {
-        Self(Recent::with_limit(MAX_WINDOWS))
+        Self::new(Reservation::default())
     }
 }
 
 impl Windows {
+    /// Room for [`MAX_WINDOWS`], as far as the reservation grows.
+    #[must_use]
+    pub fn new(reservation: Reservation) -> Self {
+        Self(Recent::with_limit(MAX_WINDOWS, WINDOW_BYTES, reservation))
+    }
+
     /// Accepts a frame whose tag was right, and says whether another stream was forgotten for it.
     ///
     /// # Errors

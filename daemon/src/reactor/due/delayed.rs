@@ -89,7 +89,8 @@ impl Delayed {
         let (held, held_bytes) =
             self.queues.get(&listener).map_or((0, 0), |queue| (queue.datagrams.len(), queue.bytes));
         let (after, after_bytes) = (held + 1, held_bytes.saturating_add(bytes));
-        let share = after <= self.max_datagrams.div_ceil(SHARES) && after_bytes <= self.max_bytes.div_ceil(SHARES);
+        let share =
+            after <= self.max_datagrams.div_ceil(SHARES) && after_bytes <= self.max_bytes.div_ceil(SHARES);
         // One datagram is within any share, however large it is.
         if others && held > 0 && !share {
             return false;
@@ -171,9 +172,8 @@ impl Delayed {
 
     fn others_are_active(&self, listener: Token, now_ns: u64) -> bool {
         let held = self.queues.get(&listener).map_or(0, |queue| queue.datagrams.len());
-        let wanted = |&(token, at_ns): &(Token, u64)| {
-            token != listener && now_ns.saturating_sub(at_ns) < ACTIVE_NS
-        };
+        let wanted =
+            |&(token, at_ns): &(Token, u64)| token != listener && now_ns.saturating_sub(at_ns) < ACTIVE_NS;
         self.datagrams > held || self.latest.iter().flatten().any(wanted)
     }
 
@@ -284,11 +284,14 @@ mod tests {
     #[test]
     fn the_datagrams_of_several_listeners_are_one_order() {
         let mut delayed = Delayed::new(99, 99);
-        for (listener, at, payload) in [(L, 30, b"d"), (M, 10, b"a"), (M, 30, b"e"), (L, 20, b"c"), (M, 20, b"b")] {
+        for (listener, at, payload) in
+            [(L, 30, b"d"), (M, 10, b"a"), (M, 30, b"e"), (L, 20, b"c"), (M, 20, b"b")]
+        {
             assert!(delayed.push(listener, &output(at, payload), 1));
         }
         assert!(delayed.pop_due(10, Some(L)).is_none(), "the next one is of another");
-        let order: Vec<_> = std::iter::from_fn(|| delayed.pop_due(40, None)).map(|(t, o)| (t, o.payload)).collect();
+        let order: Vec<_> =
+            std::iter::from_fn(|| delayed.pop_due(40, None)).map(|(t, o)| (t, o.payload)).collect();
         let expected: Vec<_> =
             [(M, b"a"), (L, b"c"), (M, b"b"), (L, b"d"), (M, b"e")].map(|(t, p)| (t, p.to_vec())).into();
         assert_eq!(order, expected);
@@ -379,7 +382,11 @@ mod tests {
             taken(&mut delayed, listener, 20_000, 10, 1);
         }
         for listener in all {
-            assert!(held(&delayed, listener) >= 10_000 / 20 / 2, "{listener:?}: {}", held(&delayed, listener));
+            assert!(
+                held(&delayed, listener) >= 10_000 / 20 / 2,
+                "{listener:?}: {}",
+                held(&delayed, listener)
+            );
         }
         assert_eq!(delayed.datagrams, 10_000);
     }

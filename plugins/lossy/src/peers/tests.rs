@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use polyport_counting_alloc::{CountingAlloc, allocations, live_bytes};
-use polyport_plugin::Rng;
+use polyport_plugin::{Reservation, Rng};
 
 use super::{MAX_PEERS, Peers, Seen};
 
@@ -36,7 +36,7 @@ impl Slow {
 fn the_table_agrees_with_a_list() {
     for limit in [1, 2, 3, 8] {
         let (mut table, mut slow, mut rng) =
-            (Peers::with_limit(limit), Slow::default(), Rng::new(limit as u64));
+            (Peers::with_limit(limit, Reservation::default()), Slow::default(), Rng::new(limit as u64));
         for _ in 0..2000 {
             let peer = peer(rng.next_u64() % 12);
             assert_eq!(table.count(peer), slow.count(peer, limit));
