@@ -52,6 +52,9 @@ mod many_ports;
 #[cfg(target_os = "linux")]
 mod odd_datagrams;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(test)]
 mod option_grammar;
 #[cfg(test)]
 mod refused;
