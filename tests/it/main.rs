@@ -50,10 +50,10 @@ mod loops;
 mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-mod odd_datagrams;
+mod memory;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-mod memory;
+mod odd_datagrams;
 #[cfg(test)]
 mod option_grammar;
 #[cfg(test)]

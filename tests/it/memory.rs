@@ -68,7 +68,11 @@ fn responders_in_little_memory_go_on_serving_under_a_forged_flood() {
             let reply = client.receive();
             let reply = Decoder::new(Role::Client).decode(&reply).unwrap();
             let (kind, asked) = (reply.header().kind, reply.header().request_id);
-            assert_eq!((kind, asked, reply.payload()), (Kind::Response, u64::from(id), &b"honest"[..]), "round {round}");
+            assert_eq!(
+                (kind, asked, reply.payload()),
+                (Kind::Response, u64::from(id), &b"honest"[..]),
+                "round {round}"
+            );
         }
     }
     let served = daemon.stop();

@@ -41,7 +41,7 @@ class Peer:
 
     def frame(self, kind=REQUEST, cookie=True, **fields):
         fields.setdefault("stream_id", self.stream_id)
-        if self.key and kind == REQUEST and cookie:
+        if self.key and kind == REQUEST and cookie and fields.get("version", 1) == 1:
             # [P-110]: a request with AUTH is executed with a COOKIE only.
             self.cookie = self.cookie or self.fetch_cookie()
             fields["options"] = option(COOKIE, self.cookie) + fields.get("options", b"")
@@ -261,7 +261,7 @@ def check_denied(peer):
         except OSError as error:
             print(f"SKIPPED source port {port}: {error}")
             continue
-        denied.send(denied.frame(payload=b"1"))
+        denied.send(denied.frame(cookie=False, payload=b"1"))
         denied.send(denied.frame(version=5, payload=bytes(8)).encode())
         peer.silence()
         denied.socket.setblocking(False)

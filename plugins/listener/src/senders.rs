@@ -198,7 +198,12 @@ impl fmt::Display for Summary<'_> {
 
 #[cfg(test)]
 mod tests {
+    use polyport_counting_alloc::{CountingAlloc, live_bytes};
+
     use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
 
     fn sender(number: u16) -> SocketAddr {
         SocketAddr::new([192, 0, 2, 1].into(), number)
@@ -265,9 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_costs_no_more_than_the_host_was_told() {
+        let (before, mut senders) = (live_bytes(), Senders::default());
+        let mut dearest = 0;
+        for number in 0..70_000_u32 {
+            let [_, a, b, c] = number.to_be_bytes();
+            senders.count(SocketAddr::new([10, a, b, c].into(), 7), 1);
+            let each = usize::try_from(live_bytes() - before).unwrap() / senders.len();
+            // The first few are free, and so is the list of the busiest.
+            dearest = dearest.max(if number < 100 { 0 } else { each });
+        }
+        // `malloc` adds 8 bytes to the node of a sender, and rounds it up.
+        assert!((SENDER_BYTES / 2..=SENDER_BYTES - 16).contains(&dearest), "{dearest} bytes");
+    }
+
+    #[test]
     fn a_place_among_the_busiest_is_filled_again() {
         let mut senders = Senders::with_limit(BUSIEST, Reservation::default());
-        for number in 1..=BUSIEST as u16 {
+        for number in 1..=u16::try_from(BUSIEST).unwrap() {
             (0..5).for_each(|_| assert!(!senders.count(sender(number), 1)));
         }
         assert!(senders.count(sender(99), 1), "one had to go");

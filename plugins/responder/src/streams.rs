@@ -156,6 +156,8 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
+    use polyport_counting_alloc::live_bytes;
+
     use super::*;
 
     const KEY: StreamKey = StreamKey {
@@ -202,6 +204,29 @@ mod tests {
         let mut windows = Windows::default();
         let forgotten = (0..20_000).filter(|n| windows.accept(1, *n, 0, 0) == Ok(true));
         assert_eq!(forgotten.count(), 20_000 - MAX_WINDOWS);
+    }
+
+    #[test]
+    fn streams_and_windows_cost_no_more_than_the_host_was_told() {
+        /// The dearest of all states of a table with more than so many entries.
+        fn dearest(most: u32, mut add: impl FnMut(u32)) -> usize {
+            let before = live_bytes();
+            let costs = (1..=most).map(|n| {
+                add(n);
+                usize::try_from(live_bytes() - before).unwrap() / n as usize
+            });
+            costs.skip(100).max().unwrap()
+        }
+        let mut streams = Streams::default();
+        let stream =
+            dearest(60_000, |n| assert!(!streams.see(StreamKey { stream_id: n, ..KEY }, 0, true).forgot));
+        let mut windows = Windows::default();
+        let window = dearest(16_000, |n| assert!(windows.accept(1, n, 0, 0).is_ok()));
+        // `malloc` adds 8 bytes to each block, and rounds it up; a window has two.
+        assert!((STREAM_BYTES / 2..=STREAM_BYTES - 16).contains(&stream), "{stream} bytes");
+        // A debug build keeps a model beside each window.
+        let told = cfg!(debug_assertions) || (WINDOW_BYTES / 2..=WINDOW_BYTES - 32).contains(&window);
+        assert!(told, "{window} bytes");
     }
 
     #[test]

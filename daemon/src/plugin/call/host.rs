@@ -202,9 +202,9 @@ impl fmt::Display for Record {
 
 #[cfg(test)]
 mod tests {
-    use polyport_abi::COUNTER;
-
     use std::sync::Arc;
+
+    use polyport_abi::COUNTER;
 
     use super::*;
     use crate::plugin::call::budget::HandlerBudget;

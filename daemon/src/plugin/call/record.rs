@@ -69,7 +69,7 @@ impl Cells {
         self.0.get(at).map_or(ptr::null_mut(), |cell| cell.value.as_ptr())
     }
 
-    /// The same, for the host's own use: it may outlive the listener.
+    /// The value of the cell `name`, made if there is none, for the host's own use: it may outlive the listener.
     pub(super) fn shared(&mut self, kind: u32, name: &str, help: &str) -> Arc<AtomicU64> {
         let at = self.index(kind, name, help);
         self.0.get(at).map(|cell| Arc::clone(&cell.value)).unwrap_or_default()
