@@ -23,9 +23,10 @@ pub struct Limits {
     /// timers wait for no more than 32 full visits.
     pub turn_datagrams: usize,
     /// Most delayed datagrams, of all listeners together, up to 16,777,216; 0 allows none. Default 65536: 100 ms at
-    /// 650,000 datagrams a second.
+    /// 650,000 datagrams a second. While others are active, no listener takes more than a quarter of it.
     pub delayed_datagrams: usize,
     /// Most payload bytes of delayed datagrams, up to 64 GiB. Default 64 MiB: 1 KiB for each of the default number.
+    /// While others are active, no listener takes more than a quarter of it.
     pub delayed_bytes: usize,
     /// Most datagrams that one listener keeps in its backlog while its socket takes no more, up to 65536; 0 drops them
     /// at once. Default 64: the replies of one visit; more only adds delay.
@@ -35,6 +36,11 @@ pub struct Limits {
     /// Most payload bytes of all backlogs together, `backlog_bytes` to 64 GiB. Default 64 MiB: 256 listeners may have a
     /// full backlog at once. With 50,000 listeners the bound of each alone would allow 12 GiB.
     pub backlog_total_bytes: usize,
+    /// Most bytes that handlers keep beyond a call, all of them together, as they declare it: tables of peers, replies
+    /// kept. 1 MiB to 1 TiB. Default "auto", here `None`: [`HANDLER_BYTES`], or a quarter of what the process may have
+    /// if that is less (`RLIMIT_AS`, `RLIMIT_DATA`, `memory.max` of its control group, the machine's memory). Half of it
+    /// is divided among the handlers that keep something, so that a flood of one costs the others nothing.
+    pub handler_bytes: Option<usize>,
     /// A handler call that takes longer counts as slow, 100 us to 60 s. Default 10 ms: every other listener waits this
     /// long.
     pub slow_batch: Duration,
@@ -72,6 +78,7 @@ impl Default for Limits {
             backlog_datagrams: 64,
             backlog_bytes: 256 * KIB,
             backlog_total_bytes: 64 * MIB,
+            handler_bytes: None,
             slow_batch: Duration::from_millis(10),
             spin: None,
             moderation: Duration::from_micros(200),
@@ -81,6 +88,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// Most bytes that handlers keep beyond a call if nothing else is said, 256 MiB: five responders that remember all they
+/// may, and a small part of the memory of any machine that is exposed to floods.
+pub const HANDLER_BYTES: usize = 256 * MIB;
 
 /// Receive errors in a row after which a visit ends, because an error that does not go away must not keep the loop
 /// busy.

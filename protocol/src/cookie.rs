@@ -30,6 +30,7 @@ pub struct Cookie(
 pub struct CookieSecrets {
     current: [u8; 16],
     previous: Option<[u8; 16]>,
+    not_before: Option<u32>,
 }
 
 /// Who a cookie is made for.
@@ -66,7 +67,7 @@ impl CookieSecrets {
     /// Starts with one secret from a generator of cryptographic strength.
     #[must_use]
     pub const fn new(secret: [u8; 16]) -> Self {
-        Self { current: secret, previous: None }
+        Self { current: secret, previous: None, not_before: None }
     }
 
     /// Makes new cookies with `secret` from now on; cookies of the secret before it stay valid until the next
@@ -74,6 +75,11 @@ impl CookieSecrets {
     pub const fn rotate(&mut self, secret: [u8; 16]) {
         self.previous = Some(self.current);
         self.current = secret;
+    }
+
+    /// Accepts no cookie that was made before `time`, Unix seconds modulo 2^32: when the responder started ([P-109]).
+    pub const fn set_not_before(&mut self, time: u32) {
+        self.not_before = Some(time);
     }
 
     /// A cookie for `scope`. `now` is Unix time in seconds modulo 2^32.
@@ -95,6 +101,10 @@ impl CookieSecrets {
             Some(age) if (COOKIE_MAX_AHEAD.saturating_neg()..=COOKIE_MAX_AGE).contains(&age) => age,
             Some(_) | None => return CookieState::Invalid,
         };
+        // Serial arithmetic: what cannot be compared was not made since then.
+        if self.not_before.is_some_and(|time| Serial(time).distance_to(made).is_none_or(|later| later < 0)) {
+            return CookieState::Invalid;
+        }
         let known = |secret: &[u8; 16]| bool::from(hash(secret, scope, *head).ct_eq(tag));
         if version != COOKIE_VERSION {
             CookieState::Invalid
@@ -135,6 +145,18 @@ mod tests {
 
     fn scope(peer: &str) -> CookieScope {
         CookieScope { peer: peer.parse().unwrap(), local_port: 7000, stream_id: 0xCAFE_F00D }
+    }
+
+    #[test]
+    fn a_cookie_from_before_the_start_proves_nothing() {
+        for now in [NOW, 5, u32::MAX - 5] {
+            let (mut secrets, scope) = (CookieSecrets::new([9; 16]), scope("192.0.2.1:40000"));
+            let made = |back: u32| CookieSecrets::new([9; 16]).make(&scope, now.wrapping_sub(back));
+            secrets.set_not_before(now.wrapping_sub(10));
+            assert_eq!(secrets.check(&made(10), &scope, now), CookieState::Valid);
+            assert_eq!(secrets.check(&made(11), &scope, now), CookieState::Invalid);
+            assert_eq!(secrets.check(&made(0), &scope, now), CookieState::Valid);
+        }
     }
 
     #[test]

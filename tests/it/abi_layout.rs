@@ -117,7 +117,10 @@ fn batch_structs(facts: &mut Facts) {
 }
 
 fn boundary_structs(facts: &mut Facts) {
-    fields!(facts, pp_host { size, abi_minor, name, version, log, metric, timer, flush, extension });
+    fields!(
+        facts,
+        pp_host { size, abi_minor, name, version, log, metric, timer, flush, extension, reserve, release }
+    );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
     fields!(facts, pp_value { kind as "type", len, v, addr });
     fields!(facts, pp_error { size, opt, msg });
@@ -136,7 +139,8 @@ fn boundary_structs(facts: &mut Facts) {
             seed,
             now_ns,
             listener,
-            local
+            local,
+            secret
         }
     );
     fields!(

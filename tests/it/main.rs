@@ -50,6 +50,9 @@ mod loops;
 mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod odd_datagrams;
 #[cfg(test)]
 mod option_grammar;

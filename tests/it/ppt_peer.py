@@ -37,12 +37,24 @@ class Peer:
         self.socket.bind(("", local_port))
         self.socket.settimeout(TIMEOUT)
         self.stream_id, self.next_seq = int.from_bytes(os.urandom(4), "big"), 0
+        self.cookie = None
 
-    def frame(self, kind=REQUEST, **fields):
+    def frame(self, kind=REQUEST, cookie=True, **fields):
         fields.setdefault("stream_id", self.stream_id)
+        if self.key and kind == REQUEST and cookie and fields.get("version", 1) == 1:
+            # [P-110]: a request with AUTH is executed with a COOKIE only.
+            self.cookie = self.cookie or self.fetch_cookie()
+            fields["options"] = option(COOKIE, self.cookie) + fields.get("options", b"")
         frame = Frame(kind, self.next_seq, **fields)
         self.next_seq += 1
         return frame
+
+    def fetch_cookie(self):
+        """Warm-up frames are counted on neither side."""
+        request = self.frame(cookie=False, flags=W)
+        refusal = self.ask(request, 44 + self.key.option_len() + 20)
+        expect((refusal.kind, refusal.code) == (ERROR, 18), f"kind {refusal.kind} code {refusal.code} without a COOKIE [P-110]")
+        return refusal.options[COOKIE]
 
     def send(self, frame):
         datagram = frame if isinstance(frame, bytes) else frame.encode(self.key)
@@ -67,7 +79,8 @@ class Peer:
         allowed = {REQUEST: (RESPONSE, ERROR), PROBE: (PROBE_ACK, ERROR)}[frame.kind]
         expect(reply.kind in allowed, f"kind {frame.kind} was answered by {reply.kind} [P-51]")
         expect(reply.flags & W == frame.flags & W, "W is not kept [P-98]")
-        limit = len(datagram) if limit is None else limit
+        if limit is None:
+            limit = 3 * len(datagram) if self.key and frame.kind == REQUEST else len(datagram)
         expect(len(reply.octets) <= limit, f"{len(reply.octets)} octets for {len(datagram)} [P-55]")
         expect((reply.kind == ERROR) == (reply.code != 0), f"kind {reply.kind} with code {reply.code}")
         return reply
@@ -127,7 +140,7 @@ def check_statistics(peer):
     silent = peer.ask(peer.padded(b"1", options=room))
     expect(silent.rstat() is None and silent.times() is None, "options nobody asked for")
     # A frame just long enough for its answer has no room for more.
-    if peer.service in ("echo", "upper"):
+    if peer.service in ("echo", "upper") and not peer.key:
         tight = peer.ask(peer.frame(payload=b"x", flags=S | T))
         expect(set(tight.options) <= {AUTH}, f"options {list(tight.options)} in a full reply [P-53]")
 
@@ -155,6 +168,8 @@ def check_duplicates(peer):
     expect((conflict.kind, conflict.code) == (ERROR, 20), f"kind {conflict.kind} code {conflict.code}")
     request.attempt, request.payload, request.padding = 5, b"10 20", 90
     expect(peer.ask(request).payload == first.payload, "padding is no content [P-68]")
+    if peer.key:
+        return
     request.attempt, request.stream_id = 6, peer.stream_id ^ 1
     expect(peer.ask(request).kind == RESPONSE, "another stream is another request [P-65]")
 
@@ -246,7 +261,7 @@ def check_denied(peer):
         except OSError as error:
             print(f"SKIPPED source port {port}: {error}")
             continue
-        denied.send(denied.frame(payload=b"1"))
+        denied.send(denied.frame(cookie=False, payload=b"1"))
         denied.send(denied.frame(version=5, payload=bytes(8)).encode())
         peer.silence()
         denied.socket.setblocking(False)
@@ -279,25 +294,27 @@ def check_authentication(peer):
 
 def check_cookies(peer, secret):
     """a reply longer than its request needs a COOKIE"""
+    if peer.key:
+        check_challenges(peer, secret)
+        return
     if peer.service != "time":
         bad = peer.padded(b"1", options=option(COOKIE, bytes(16)))
         peer.check_answer(peer.ask(bad), b"1")
         return
-    auth = peer.key.option_len() if peer.key else 0
     refusal = peer.ask(peer.frame())
     expect((refusal.kind, refusal.code) == (ERROR, 17), f"ERROR {refusal.code} without room for a COOKIE [P-56]")
     request = peer.frame(options=option(ROOM, bytes(16)))
     refusal = peer.ask(request)
     expect((refusal.kind, refusal.code) == (ERROR, 18), f"kind {refusal.kind} code {refusal.code} [P-56]")
-    expect(len(refusal.octets) == 64 + auth, f"a refusal of {len(refusal.octets)} octets")
+    expect(len(refusal.octets) == 64, f"a refusal of {len(refusal.octets)} octets")
     cookie = refusal.options[COOKIE]
     expect(cookie[:4] == b"\1\0\0\0", f"cookie {cookie.hex()} [P-57]")
     if secret:
         check_cookie_content(peer, cookie, secret)
     request.attempt, request.options = 1, option(COOKIE, cookie)
-    reply = peer.ask(request, 3 * (64 + auth))
+    reply = peer.ask(request, 3 * 64)
     peer.check_answer(reply, b"")
-    expect(len(reply.octets) > 64 + auth, "no longer than the request: nothing was shown")
+    expect(len(reply.octets) > 64, "no longer than the request: nothing was shown")
     wrong = peer.ask(peer.frame(options=option(COOKIE, bytes([cookie[0]]) + bytes(15))))
     expect((wrong.kind, wrong.code) == (ERROR, 19) and COOKIE in wrong.options, f"ERROR {wrong.code} for a bad COOKIE")
     stolen = Peer(peer.address, peer.key, peer.service)
@@ -305,6 +322,24 @@ def check_cookies(peer, secret):
     stolen.next_seq = peer.next_seq + 10
     refusal = stolen.ask(stolen.frame(options=option(COOKIE, cookie)))
     expect(refusal.code == 19, f"code {refusal.code} for the cookie of another port [P-57]")
+
+
+def check_challenges(peer, secret):
+    """with a key nothing is executed without a COOKIE of its own"""
+    peer = Peer(peer.address, peer.key, peer.service)
+    longest = 44 + peer.key.option_len() + 20
+    request = peer.frame(cookie=False, payload=b"1")
+    refusal = peer.ask(request, longest)
+    expect((refusal.kind, refusal.code) == (ERROR, 18), f"kind {refusal.kind} code {refusal.code} [P-110]")
+    expect(len(refusal.octets) == longest, f"a refusal of {len(refusal.octets)} octets")
+    if secret:
+        check_cookie_content(peer, refusal.options[COOKIE], secret)
+    request.attempt, request.options = 1, option(COOKIE, refusal.options[COOKIE])
+    peer.check_answer(peer.ask(request), b"1")
+    stolen = Peer(peer.address, peer.key, peer.service)
+    stolen.stream_id, stolen.next_seq = peer.stream_id, peer.next_seq + 10
+    refusal = stolen.ask(stolen.frame(cookie=False, options=option(COOKIE, refusal.options[COOKIE])), longest)
+    expect((refusal.code, COOKIE in refusal.options) == (19, True), f"code {refusal.code} for the cookie of another port")
 
 
 def check_cookie_content(peer, cookie, secret):

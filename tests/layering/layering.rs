@@ -10,7 +10,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tools", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
     ("polyport-echo", &["polyport-plugin", "polyport-echo-reply"]),
     ("polyport-lossy", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
-    ("polyport-listener", &["polyport-plugin"]),
+    ("polyport-listener", &["polyport-plugin", "polyport-counting-alloc"]),
     ("polyport-responder", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
     ("polyport-echo-reply", &["polyport-plugin"]),
     ("polyport-plugin", &["polyport-abi", "polyport-value"]),
@@ -45,7 +45,7 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "apply"]),
-    ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "reply"]),
+    ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "limits", "reply"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits", "reply"]),
     ("plugin", &["exchange"]),
     ("exchange", &[]),

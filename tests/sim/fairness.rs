@@ -146,6 +146,27 @@ fn delayed_datagrams_have_both_limits_and_share_them() {
     }
 }
 
+/// A flood whose answers wait for seconds filled the store; answers that wait for milliseconds still find room in it.
+#[test]
+fn who_filled_the_delayed_store_alone_gives_way() {
+    let limits = Limits { delayed_datagrams: 64, ..Limits::default() };
+    let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
+    let [(flooded, _), (quick, _), (other, _)] = ["4s", "20ms", "20ms"].map(|delay| {
+        let delay = [("delay", delay.to_owned())];
+        bench.listen(&Bind { kind: Kind::Lossy, options: &delay, ..Bind::default() })
+    });
+    bench.burst(flooded, 0, 1, 200);
+    for (round, socket) in [quick, other, quick, other].into_iter().enumerate() {
+        bench.burst(socket, 5_000_000 * (round as u64 + 1), 2, 8);
+    }
+    bench.settle();
+    assert_eq!((bench.answered(quick).len(), bench.answered(other).len()), (16, 16));
+    let dropped = |socket| bench.counters(socket).dropped(DropReason::DelayFull);
+    // Both quick ones reached their 16 at the same time: 32 of the 64 made room.
+    assert_eq!((dropped(flooded), dropped(quick), dropped(other)), (200 - 64 + 32, 0, 0));
+    assert_eq!(bench.answered(flooded).len(), 32);
+}
+
 #[test]
 fn delayed_datagrams_queue_up_behind_a_backlog() {
     let delay = [("delay", "5ms".to_owned())];

@@ -9,6 +9,7 @@
 //! sockets   binding
 //! groups    joining
 //! banner    what a person reads at the start and at the end
+//! memory    how much handlers may keep, where the plan does not say it
 //! books     what was counted, summed by the names of the plan
 //! refused   why nothing was started or changed
 //! ```
@@ -16,6 +17,7 @@
 mod banner;
 mod books;
 mod groups;
+mod memory;
 mod prepare;
 mod refused;
 mod running;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use polyport_terminal::Interrupt;
 
 use super::books::Books;
+use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
 use super::sockets::{self, Bound, Broadcasts};
@@ -59,8 +60,13 @@ impl Running {
         let io = Interrupt::stream().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
         let io =
             io.map_err(|error| Refused::by_system(plan, &format!("the event loop cannot be made: {error}")))?;
+        if let Some(seed) = plan.seed {
+            log::info!(
+                "seed = {seed}: the random numbers of handlers repeat; their secrets come from the system all the same"
+            );
+        }
         let seed = plan.seed.unwrap_or_else(rand::random);
-        let mut reactor = Reactor::new(io, plan.limits, exchange, seed);
+        let mut reactor = Reactor::new(io, memory::resolve(plan.limits), exchange, seed);
         reactor.reserve(bound.len());
         add(&mut reactor, &prepared, bound)?;
         Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default() })

@@ -20,15 +20,16 @@ const DELAYED_BYTES: RangeInclusive<usize> = 0..=64 * GIB;
 const BACKLOG_DATAGRAMS: RangeInclusive<usize> = 0..=65_536;
 const BACKLOG_BYTES: RangeInclusive<usize> = 0..=64 * MIB;
 const BACKLOG_TOTAL_BYTES: RangeInclusive<usize> = 0..=64 * GIB;
+const HANDLER_BYTES: RangeInclusive<usize> = MIB..=1024 * GIB;
 const SLOW_BATCH: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_secs(60);
 
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10);
-/// What `spin` may also be.
+/// What `spin` and `handler_bytes` may also be.
 const AUTO: &str = "auto";
 
 const MODERATION: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(1);
 
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "visit_datagrams",
     "visit_bytes",
     "turn_datagrams",
@@ -37,6 +38,7 @@ pub(super) const KEYS: [&str; 11] = [
     "backlog_datagrams",
     "backlog_bytes",
     "backlog_total_bytes",
+    "handler_bytes",
     "slow_batch",
     "spin",
     "moderation",
@@ -72,6 +74,12 @@ fn set(limits: &mut Limits, entry: &Entry, reader: &mut Reader<'_>) {
         "backlog_bytes" => store(&mut limits.backlog_bytes, reader.size(entry, &BACKLOG_BYTES)),
         "backlog_total_bytes" => {
             store(&mut limits.backlog_total_bytes, reader.size(entry, &BACKLOG_TOTAL_BYTES));
+        }
+        "handler_bytes" if matches!(&entry.value, Value::Text(text) if text == AUTO) => {
+            limits.handler_bytes = None;
+        }
+        "handler_bytes" => {
+            limits.handler_bytes = reader.size(entry, &HANDLER_BYTES).or(limits.handler_bytes);
         }
         "slow_batch" => {
             limits.slow_batch = reader.duration(entry, &SLOW_BATCH).unwrap_or(limits.slow_batch);

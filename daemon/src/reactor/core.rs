@@ -1,5 +1,7 @@
 //! The reactor, a value with one owner thread, and what a visit works with.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
@@ -12,8 +14,8 @@ use super::send::Transmitter;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::OwnAddresses;
-use crate::limits::Limits;
-use crate::plugin::TimerRequest;
+use crate::limits::{HANDLER_BYTES, Limits};
+use crate::plugin::{HandlerBudget, TimerRequest};
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(super) struct Core<I> {
     /// The addresses of the listeners and of the host, to which nothing may be sent.
     pub(super) own: OwnAddresses,
     pub(super) host: HostAddresses,
+    /// The memory that handlers may keep.
+    pub(super) budget: Arc<HandlerBudget>,
     /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     /// The time of the current turn.
@@ -91,9 +95,10 @@ impl<I: Io> Reactor<I> {
             limits,
             shortcuts: Shortcuts::default(),
             timers: Timers::default(),
-            delayed: Delayed::default(),
+            delayed: Delayed::new(limits.delayed_datagrams, limits.delayed_bytes),
             own,
             host,
+            budget: Arc::new(HandlerBudget::new(limits.handler_bytes.unwrap_or(HANDLER_BYTES) as u64)),
             backlog_bytes: 0,
             now,
             seed,

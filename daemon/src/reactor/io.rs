@@ -16,6 +16,12 @@ pub trait Io {
     /// The time. The loop reads it once a turn, and once more at the end of a turn that did something.
     fn now(&mut self) -> Now;
 
+    /// Bytes for the secrets of a handler: of the operating system, different each time.
+    ///
+    /// # Errors
+    /// The errno of `getrandom(2)`, which a system that has started does not give.
+    fn secret(&mut self) -> io::Result<[u8; 32]>;
+
     /// Processor time that this thread has used, ns. The loop asks rarely, because it is a system call.
     fn cpu_ns(&mut self) -> u64;
 

@@ -67,6 +67,11 @@ impl<I: Io> Reactor<I> {
     }
 }
 
+/// The system gave no random bytes: `getrandom(2)`.
+fn no_secret(error: &std::io::Error) -> CreateError {
+    CreateError { option: None, message: format!("the system gives no random bytes: {error}") }
+}
+
 impl<I: Io> Core<I> {
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
@@ -77,6 +82,8 @@ impl<I: Io> Core<I> {
             seed: instance_seed(self.seed, &listener.name, listener.local),
             now_ns: self.now.mono_ns,
             why,
+            secret: self.io.secret().map_err(|error| no_secret(&error))?,
+            budget: &self.budget,
         };
         let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells)?;
         let refused = self.apply_timers(listener.token, &instance);

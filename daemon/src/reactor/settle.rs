@@ -16,7 +16,6 @@ use super::listener::Listener;
 use super::send::{MAX_OUTPUTS, Transmitter};
 use crate::exchange::{Answers, Exchange, Output, OutputError, Outputs, Queued};
 use crate::guard::{self, OwnAddresses};
-use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
 
 impl<I: Io> Core<I> {
@@ -149,7 +148,7 @@ fn settle_mixed<I: Io>(
             continue;
         }
         if output.at_ns > transmitter.now_ns {
-            if !delay(listener, delayed, transmitter.limits, &output) {
+            if !delay(listener, delayed, &output, transmitter.now_ns) {
                 note(DropReason::DelayFull);
             }
             continue;
@@ -164,14 +163,14 @@ fn settle_mixed<I: Io>(
     replied
 }
 
-/// Queues the datagrams of an output for later, or drops those that exceed the limits. Returns whether none did.
-fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) -> bool {
+/// Queues the datagrams of an output for later, or drops those that exceed the share of the listener. Returns whether
+/// none did.
+fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, output: &Output<'_>, now_ns: u64) -> bool {
     let mut fits = true;
     for datagram in output.split() {
-        if delayed.push(listener.token, &datagram, limits.delayed_datagrams, limits.delayed_bytes) {
-            listener.delayed += 1;
-        } else {
-            listener.counters.drop_one(DropReason::DelayFull);
+        listener.delayed += 1;
+        if !delayed.push(listener.token, &datagram, now_ns) {
+            listener.drop_delayed(1);
             fits = false;
         }
     }

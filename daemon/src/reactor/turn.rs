@@ -95,6 +95,7 @@ impl<I: Io> Reactor<I> {
         }
         // 5. Do what is due.
         self.timers();
+        self.count_evicted();
         let Self { sampler, core, listeners, .. } = self;
         sampler.run(&mut core.io, listeners, core.now.mono_ns);
         core.host.run(&mut core.io, &mut core.own, core.now.mono_ns);
@@ -216,6 +217,15 @@ impl<I: Io> Reactor<I> {
             let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
             left = left.saturating_sub(transmitter.transmit_due(listener, delayed, first));
             self.core.close_if_broken(listener);
+        }
+    }
+
+    /// Counts the delayed datagrams that gave way to those of other listeners, at the listeners they belonged to.
+    fn count_evicted(&mut self) {
+        while let Some((token, n)) = self.core.delayed.pop_evicted() {
+            if let Some(listener) = current(&mut self.listeners, token) {
+                listener.drop_delayed(n);
+            }
         }
     }
 }

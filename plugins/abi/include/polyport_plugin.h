@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define PP_ABI_MAJOR 1u   /* also in the symbol name; a host loads only its own major    */
-#define PP_ABI_MINOR 0u   /* this header; a host with a lower minor may still load you   */
+#define PP_ABI_MINOR 1u   /* this header; a host with a lower minor may still load you   */
 #define PP_EXPORT __attribute__((visibility("default")))
 #define PP_HAS(p, field) \
     ((p)->size >= offsetof(__typeof__(*(p)), field) + sizeof((p)->field))
@@ -127,6 +127,13 @@ typedef struct pp_host {
     int32_t   (*flush)(pp_ctx *, pp_batch *);
     /* [any thread] Optional interfaces by name, e.g. "polyport.wake/1"; NULL when absent. */
     const void *(*extension)(pp_ctx *, const char *id);
+    /* Since 1.1. [first in create, then any thread] Asks for `bytes` more that the instance may
+     * keep beyond a call: PP_OK grants them, PP_ERROR does not. The first call belongs in create,
+     * with 0 bytes if need be; without it the answer is PP_UNSUPPORTED. All of it goes back to
+     * the host after destroy. Use pp_reserve and pp_release, which ask PP_HAS. */
+    int32_t   (*reserve)(pp_ctx *, uint64_t bytes);
+    /* Since 1.1. [any thread] Gives back `bytes` of what was granted. */
+    void      (*release)(pp_ctx *, uint64_t bytes);
 } pp_host;
 
 /* ---- one call's worth of work --------------------------------------------------------- */
@@ -199,6 +206,8 @@ typedef struct pp_create {
     uint64_t    now_ns;
     const char *listener;      /* name in the config                                         */
     pp_addr    local;         /* bound address                                              */
+    uint8_t    secret[32];    /* since 1.1: from the operating system, for keys and secrets;
+                                  the seed may be known to others                            */
 } pp_create;
 
 /* ---- what the library exports ---------------------------------------------------------- */
@@ -287,6 +296,15 @@ static inline int pp_send(pp_batch *b, const pp_addr *to, const void *data, uint
     t->data = (const uint8_t *)data; t->len = len; t->rx = PP_NO_RX; t->at_ns = 0;
     t->segment = 0; t->ecn = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
     return 1;
+}
+/* May the instance keep `bytes` more beyond a call? A host older than 1.1 has no budget: it may. */
+static inline int pp_reserve(const pp_host *h, pp_ctx *c, uint64_t bytes)
+{
+    return !PP_HAS(h, reserve) || h->reserve(c, bytes) == PP_OK;
+}
+static inline void pp_release(const pp_host *h, pp_ctx *c, uint64_t bytes)
+{
+    if (PP_HAS(h, release)) h->release(c, bytes);
 }
 /* Drops rx[i] on purpose: counted and logged as such. */
 static inline void pp_discard(pp_batch *b, uint32_t i) { b->rx[i].verdict = PP_VERDICT_DISCARD; }

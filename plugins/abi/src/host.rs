@@ -45,6 +45,13 @@ pub type flush_fn = unsafe extern "C" fn(*mut pp_ctx, *mut pp_batch) -> i32;
 /// `[any thread]` Optional interfaces by name; NULL when absent.
 pub type extension_fn = unsafe extern "C" fn(*mut pp_ctx, id: *const c_char) -> *const c_void;
 
+/// `[first in create, then any thread]` Asks for `bytes` more that the instance may keep beyond a call: `OK` grants
+/// them, `ERROR` does not. The first call belongs in `create`, with 0 bytes if need be, and opens the instance's
+/// account; without one the answer is `UNSUPPORTED`. The host takes everything back after `destroy`.
+pub type reserve_fn = unsafe extern "C" fn(*mut pp_ctx, bytes: u64) -> i32;
+/// `[any thread]` Gives back `bytes` of what was granted.
+pub type release_fn = unsafe extern "C" fn(*mut pp_ctx, bytes: u64);
+
 /// The host's function table. Grows only at its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +74,10 @@ pub struct pp_host {
     pub flush: flush_fn,
     /// See [`extension_fn`].
     pub extension: extension_fn,
+    /// Since 1.1, see [`reserve_fn`].
+    pub reserve: reserve_fn,
+    /// Since 1.1, see [`release_fn`].
+    pub release: release_fn,
 }
 
 /// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
@@ -109,4 +120,4 @@ pub struct pp_batch {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 64 && size_of::<pp_batch>() == 96);
+const _: () = assert!(size_of::<pp_host>() == 80 && size_of::<pp_batch>() == 96);

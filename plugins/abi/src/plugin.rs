@@ -42,6 +42,9 @@ pub struct pp_create {
     pub listener: *const c_char,
     /// The bound address.
     pub local: pp_addr,
+    /// Since 1.1: bytes of the operating system's generator, different for each instance. For keys and secrets: the
+    /// seed may be known to others.
+    pub secret: [u8; 32],
 }
 
 /// Returns the instance, or NULL after it has filled the error.
@@ -97,6 +100,6 @@ unsafe impl Sync for pp_plugin {}
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_create>() == 104 && size_of::<pp_plugin>() == 336);
+    assert!(size_of::<pp_create>() == 136 && size_of::<pp_plugin>() == 336);
     assert!(offset_of!(pp_plugin, size) == 256 && offset_of!(pp_plugin, create) == 272);
 };

@@ -124,10 +124,12 @@ impl Handler for Listener {
                     })?)
                 }
             };
+        let mut rng = Rng::new(setup.seed());
         if let Some(every) = config.report {
-            setup.timer(REPORT, every, every);
+            // Listeners that start together do not report together: the first report comes up to half a period earlier.
+            setup.timer(REPORT, every - rng.up_to(every / 2), every);
         }
-        let (rng, senders) = (Rng::new(setup.seed()), Senders::default());
+        let senders = Senders::new(setup.reservation());
         Ok(Self { config, senders, interfaces: Interfaces::default(), recorder, rng, counters })
     }
 

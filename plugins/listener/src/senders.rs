@@ -1,24 +1,39 @@
 //! Who sent how much: a table of bounded size.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::hash::RandomState;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use lru::LruCache;
+use polyport_plugin::{Places, Reservation};
 
-/// Most senders remembered. One takes less than 200 bytes, so a flood from forged addresses costs 13 MB at most.
+/// Most senders remembered, if the host grants as many. One takes less than [`SENDER_BYTES`], so a flood from forged
+/// addresses costs 11 MB at most.
 pub const MAX_SENDERS: usize = 65_536;
+
+/// What a sender costs at worst, bytes: its node of the list, and its part of an index that has just been doubled.
+pub const SENDER_BYTES: usize = 168;
 
 /// Senders named in a report: what a person takes in at a glance, and fits a line of the log.
 const BUSIEST: usize = 10;
 
 /// Counts by sender, which is an address and port. When it is full, the sender that has been silent for longest
 /// is forgotten.
+///
+/// A report looks at no more than the busiest, which are known at any time: with 65,536 senders, looking at all of them
+/// would hold up every other listener for milliseconds.
 #[derive(Debug)]
 pub struct Senders {
     /// The hasher is keyed at random, so nobody can choose addresses that collide.
     table: LruCache<SocketAddr, Sum, RandomState>,
-    limit: usize,
+    places: Places,
+    /// The busiest, in no order. A place of one that was forgotten stays empty until a sender is heard that has more
+    /// datagrams than `floor`.
+    busiest: Vec<SocketAddr>,
+    /// Datagrams of the least of the busiest when it was looked for last; 0 while there is room among them.
+    floor: u64,
     total: Sum,
     /// Since the last report.
     news: bool,
@@ -42,24 +57,78 @@ impl Sum {
 
 impl Default for Senders {
     fn default() -> Self {
-        Self::with_limit(MAX_SENDERS)
+        Self::new(Reservation::default())
     }
 }
 
 impl Senders {
-    /// Room for `limit` senders, at least 1. Allocates as they come.
+    /// Room for [`MAX_SENDERS`], as far as the reservation grows. Allocates as they come.
     #[must_use]
-    pub fn with_limit(limit: usize) -> Self {
-        let table = LruCache::unbounded_with_hasher(RandomState::new());
-        Self { table, limit: limit.max(1), total: Sum::default(), news: false }
+    pub fn new(reservation: Reservation) -> Self {
+        Self::with_limit(MAX_SENDERS, reservation)
+    }
+
+    /// Room for `limit` senders, at least 1, as far as the reservation grows.
+    #[must_use]
+    pub fn with_limit(limit: usize, reservation: Reservation) -> Self {
+        let mut table = LruCache::unbounded_with_hasher(RandomState::new());
+        let places = Places::new(reservation, SENDER_BYTES, limit);
+        table.resize(cap(&places));
+        Self { table, places, busiest: Vec::new(), floor: 0, total: Sum::default(), news: false }
     }
 
     /// Counts a datagram of `len` bytes. True: another sender was forgotten to make room.
     pub fn count(&mut self, sender: SocketAddr, len: usize) -> bool {
         self.news = true;
         self.total.add(len);
-        self.table.get_or_insert_mut(sender, Sum::default).add(len);
-        self.table.len() > self.limit && self.table.pop_lru().is_some()
+        let mut forgot = false;
+        let datagrams = if let Some(sum) = self.table.get_mut(&sender) {
+            sum.add(len);
+            sum.datagrams
+        } else {
+            if self.places.have_room(self.table.len()) {
+                self.table.resize(cap(&self.places));
+            }
+            let mut sum = Sum::default();
+            sum.add(len);
+            // A table that is full takes the memory of the sender it forgets.
+            if let Some((silent, _)) = self.table.push(sender, sum) {
+                self.forget(silent);
+                forgot = true;
+            }
+            sum.datagrams
+        };
+        if datagrams > self.floor {
+            self.rank(sender, datagrams);
+        }
+        forgot
+    }
+
+    /// Takes a sender that was forgotten out of the busiest.
+    fn forget(&mut self, silent: SocketAddr) {
+        if let Some(at) = self.busiest.iter().position(|sender| *sender == silent) {
+            self.busiest.swap_remove(at);
+            self.floor = 0;
+        }
+    }
+
+    /// Puts a sender that has more datagrams than the floor among the busiest, if it belongs there.
+    fn rank(&mut self, sender: SocketAddr, datagrams: u64) {
+        if self.busiest.contains(&sender) {
+            return;
+        }
+        if self.busiest.len() < BUSIEST {
+            self.busiest.push(sender);
+            return;
+        }
+        let counted = self.busiest.iter().map(|sender| self.get(*sender).unwrap_or_default().datagrams);
+        let Some((at, least)) = counted.enumerate().min_by_key(|(_, datagrams)| *datagrams) else { return };
+        self.floor = least;
+        if datagrams > least
+            && let Some(place) = self.busiest.get_mut(at)
+        {
+            *place = sender;
+        }
     }
 
     /// Senders remembered.
@@ -91,18 +160,18 @@ impl Senders {
         Summary(self)
     }
 
-    /// The busiest first; of equals, the one heard last.
+    /// The busiest first; of equals, the lower address.
     fn busiest(&self) -> Vec<(SocketAddr, Sum)> {
-        let mut best: Vec<(SocketAddr, Sum)> = Vec::with_capacity(BUSIEST + 1);
-        for (sender, sum) in &self.table {
-            let at = best.partition_point(|(_, other)| other.datagrams >= sum.datagrams);
-            if at < BUSIEST {
-                best.insert(at, (*sender, *sum));
-                best.truncate(BUSIEST);
-            }
-        }
+        let mut best: Vec<(SocketAddr, Sum)> =
+            self.busiest.iter().map(|sender| (*sender, self.get(*sender).unwrap_or_default())).collect();
+        best.sort_unstable_by_key(|(sender, sum)| (Reverse(sum.datagrams), *sender));
         best
     }
+}
+
+/// The places of a table as the map has them; there is always one.
+fn cap(places: &Places) -> NonZeroUsize {
+    NonZeroUsize::new(places.granted()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// One line: totals and the busiest senders.
@@ -129,7 +198,12 @@ impl fmt::Display for Summary<'_> {
 
 #[cfg(test)]
 mod tests {
+    use polyport_counting_alloc::{CountingAlloc, live_bytes};
+
     use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
 
     fn sender(number: u16) -> SocketAddr {
         SocketAddr::new([192, 0, 2, 1].into(), number)
@@ -137,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_silent_one_is_forgotten() {
-        let mut senders = Senders::with_limit(2);
+        let mut senders = Senders::with_limit(2, Reservation::default());
         assert!(
             !senders.count(sender(1), 10) && !senders.count(sender(2), 0) && !senders.count(sender(1), 5)
         );
@@ -158,6 +232,67 @@ mod tests {
         let start = "heard 210 datagrams with 420 bytes from 20 senders: 192.0.2.1:20 20 datagrams 40 bytes, \
                      192.0.2.1:19 19 datagrams 38 bytes, ";
         assert!(text.starts_with(start) && text.ends_with(", 192.0.2.1:11 11 datagrams 22 bytes"), "{text}");
+    }
+
+    /// Whatever order they come in, the ten are those that counting all of them would give.
+    #[test]
+    fn the_busiest_are_those_of_a_whole_count() {
+        let mut random = polyport_plugin::Rng::new(3);
+        for senders in [5, 11, 300_u64] {
+            let mut table = Senders::default();
+            for _ in 0..20_000 {
+                // The product of two makes some much busier than others.
+                let number = random.next_u64() % senders * (random.next_u64() % senders) / senders;
+                table.count(sender(u16::try_from(number).unwrap()), 1);
+            }
+            let mut all: Vec<u64> = table.table.iter().map(|(_, sum)| sum.datagrams).collect();
+            all.sort_unstable_by_key(|datagrams| Reverse(*datagrams));
+            all.truncate(BUSIEST);
+            let busiest: Vec<u64> = table.busiest().iter().map(|(_, sum)| sum.datagrams).collect();
+            assert_eq!(busiest, all, "{senders} senders");
+        }
+    }
+
+    /// A report of a full table looks at ten senders: they are all that it names, and all that it holds.
+    #[test]
+    fn a_report_does_not_look_at_all_senders() {
+        let mut senders = Senders::default();
+        for number in 0..3 * MAX_SENDERS as u64 {
+            let [_, _, _, _, _, a, b, c] = number.to_be_bytes();
+            senders.count(SocketAddr::new([10, a, b, c].into(), 7), 1);
+        }
+        assert_eq!(senders.len(), MAX_SENDERS);
+        assert!(senders.busiest.len() <= BUSIEST && senders.busiest.capacity() <= 2 * BUSIEST);
+        assert!(
+            senders.busiest.iter().all(|sender| senders.get(*sender).is_some()),
+            "the forgotten are not named"
+        );
+    }
+
+    #[test]
+    fn a_sender_costs_no_more_than_the_host_was_told() {
+        let (before, mut senders) = (live_bytes(), Senders::default());
+        let mut dearest = 0;
+        for number in 0..70_000_u32 {
+            let [_, a, b, c] = number.to_be_bytes();
+            senders.count(SocketAddr::new([10, a, b, c].into(), 7), 1);
+            let each = usize::try_from(live_bytes() - before).unwrap() / senders.len();
+            // The first few are free, and so is the list of the busiest.
+            dearest = dearest.max(if number < 100 { 0 } else { each });
+        }
+        // `malloc` adds 8 bytes to the node of a sender, and rounds it up.
+        assert!((SENDER_BYTES / 2..=SENDER_BYTES - 16).contains(&dearest), "{dearest} bytes");
+    }
+
+    #[test]
+    fn a_place_among_the_busiest_is_filled_again() {
+        let mut senders = Senders::with_limit(BUSIEST, Reservation::default());
+        for number in 1..=u16::try_from(BUSIEST).unwrap() {
+            (0..5).for_each(|_| assert!(!senders.count(sender(number), 1)));
+        }
+        assert!(senders.count(sender(99), 1), "one had to go");
+        assert_eq!(senders.busiest().len(), BUSIEST);
+        assert_eq!(senders.busiest().last().map(|(one, _)| *one), Some(sender(99)));
     }
 
     #[test]

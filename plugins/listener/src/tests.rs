@@ -249,3 +249,44 @@ fn a_reload_begins_a_file_and_a_second_listener_may_not() {
     assert_eq!(packets(&path).len(), 1);
     assert_eq!(packets(&dir.path().join("heard.1.pcapng")).len(), 1);
 }
+
+#[test]
+fn listeners_that_start_together_do_not_report_together() {
+    let mut firsts = BTreeSet::new();
+    for seed in 0..30 {
+        let mut h = Harness::<Listener>::with_seed(&[("report", "10s")], seed);
+        h.send(ALICE, b"heard");
+        let first = (1..=100).find(|_| {
+            h.advance(SECOND / 10);
+            !h.lines().is_empty()
+        });
+        let first = first.expect("a report within its period");
+        assert!(first >= 50, "not before half of it: {first}");
+        firsts.insert(first);
+        h.send(ALICE, b"heard again");
+        h.advance(SECOND * 99 / 10);
+        assert!(h.lines().is_empty());
+        h.advance(SECOND / 5);
+        assert_eq!(h.lines().len(), 1, "and from then on once a period");
+    }
+    assert!(firsts.len() > 10, "{firsts:?}");
+}
+
+#[test]
+fn a_listener_keeps_what_the_host_grants_and_names_those_that_are_left() {
+    let mut h = listener(&[("report", "10s")]);
+    h.set_budget(20_000);
+    for n in 0..2_000_u16 {
+        let [a, b] = n.to_be_bytes();
+        h.send(std::net::SocketAddr::from(([10, 0, a, b], 4000)), b"forged");
+        h.send(ALICE, b"honest");
+    }
+    assert!((10_000..=20_000).contains(&h.kept()) && h.reservations_refused() > 0, "{}", h.kept());
+    assert!(h.gauge("senders") <= 16 + 20_000 / 168);
+    h.advance(SECOND * 10);
+    let report = h.lines().pop().unwrap();
+    assert!(
+        report.contains("4000 datagrams") && report.contains(": 192.0.2.1:5000 2000 datagrams"),
+        "{report}"
+    );
+}

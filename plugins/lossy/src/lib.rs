@@ -94,7 +94,8 @@ impl Handler for Lossy {
 
     fn new(config: LossyConfig, setup: &mut Setup<'_>) -> Result<Self> {
         let counters = Counters::new(setup);
-        Ok(Self { config, instance_seed: setup.seed(), peers: Peers::default(), counters })
+        let peers = Peers::new(setup.reservation());
+        Ok(Self { config, instance_seed: setup.seed(), peers, counters })
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {

@@ -53,7 +53,7 @@ config! {
         auth: Auth = "off", "How frames are sealed; with a key, frames without a tag are dropped";
         key: Option<String> = none, "Shared key in hexadecimal digits", secret;
         key_id: u32 = 1, "Number of the key in frames";
-        cookie_secret: Option<String> = none, "Secret of 16 octets for cookies, in hexadecimal digits; without it the seed gives one", secret;
+        cookie_secret: Option<String> = none, "Secret of 16 octets for cookies, in hexadecimal digits; without it the operating system gives one", secret;
         unlimited_when_validated: bool = false, "With a valid cookie a reply may have any length, instead of three times that of the request";
         group: Group = "ignore", "Whether requests to a multicast or broadcast address are answered";
         group_leisure: Duration = "500ms", "Answers to a group are spread over this time", max = LONGEST_LEISURE_NS;
@@ -62,7 +62,7 @@ config! {
         cache_bytes: Size = "16MiB", "Payload of all replies kept at most", min = LEAST_BYTES, max = MOST_BYTES;
         cache_per_peer: u32 = 1024, "Replies kept for one address and port at most", min = 1, max = MOST_ENTRIES;
         cache_ttl: Duration = "120s", "Time a reply is kept", max = LONGEST_TTL_NS;
-        errors_per_second: u32 = 100, "ERROR and VERSION frames a second at most", max = 1_000_000;
+        errors_per_second: u32 = 100, "ERROR and VERSION frames a second at most, of each kind and to each prefix (/24, /56)", max = 1_000_000;
     }
 }
 
@@ -96,7 +96,7 @@ pub struct Settings {
     pub probe_ack: ProbeAck,
     /// What the reply cache may hold.
     pub cache: Limits,
-    /// How many ERROR and VERSION frames leave in a second.
+    /// How many ERROR and VERSION frames of each kind leave in a second to each prefix.
     pub errors_per_second: u32,
 }
 

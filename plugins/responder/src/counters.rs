@@ -62,9 +62,10 @@ counters! {
     cookies_valid: "Requests with a valid cookie";
     cookies_invalid: "Requests with a cookie that is not valid";
     cookies_sent: "Replies with a cookie";
+    challenged: "Requests with AUTH that were not executed because they had no COOKIE made since the start";
     replies_too_long: "Replies refused with ERROR 17, 18 or 19 because they were longer than the peer may get";
     options_left_out: "Options and error texts left out of replies for want of room";
-    errors_suppressed: "ERROR and VERSION frames not sent because `errors_per_second` was reached";
+    errors_suppressed: "ERROR and VERSION frames not sent because their prefix had reached `errors_per_second`";
     loop_denied: "Frames not answered because of their source address or port";
     group_ignored: "Requests to a group not answered";
     group_answered: "Requests to a group answered";

@@ -7,7 +7,7 @@ use polyport_protocol::{
     Code, CookieScope, CookieSecrets, CookieState, Flags, FrameOption, Header, Kind, VERSION, version_reply,
 };
 
-use crate::bucket::Bucket;
+use crate::bucket::{About, ErrorBuckets};
 use crate::config::{Group, ProbeAck, Settings};
 use crate::counters::Counters;
 use crate::loops::may_answer;
@@ -42,6 +42,14 @@ impl BatchContext {
     #[must_use]
     pub fn cookie_time(&self) -> u32 {
         u32::try_from((self.wall_ns / 1_000_000_000) & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// What [`cookie_time`](Self::cookie_time) was, or would have been by today's clock, at a moment of the monotonic
+    /// clock.
+    #[must_use]
+    pub fn cookie_time_of(&self, then_ns: u64) -> u32 {
+        let back = self.now_ns.saturating_sub(then_ns);
+        Self { wall_ns: self.wall_ns.saturating_sub(back), ..*self }.cookie_time()
     }
 
     /// Where a datagram was sent to. The kernel tells the address alone, so the port may be missing.
@@ -114,8 +122,8 @@ pub struct Egress {
     pub streams: Streams,
     /// Secrets of cookies.
     pub cookies: CookieSecrets,
-    /// How many ERROR and VERSION frames may still leave.
-    pub errors: Bucket,
+    /// How many ERROR and VERSION frames may still leave, by prefix.
+    pub errors: ErrorBuckets,
     /// Draws the delays of answers to groups, and the greased versions.
     pub rng: Rng,
 }
@@ -142,6 +150,15 @@ impl Egress {
                 self.error(received, Code::REPLY_TOO_LARGE, &[], None)
             }
         }
+    }
+
+    /// Asks for a COOKIE made since the start, because the tag of a request does not tell when it was made ([P-110]).
+    pub fn challenge(&mut self, received: &Received<'_, '_>) -> bool {
+        self.counters.challenged.add(1);
+        let cookie =
+            FrameOption::Cookie(self.cookies.make(&received.scope(), received.context.cookie_time()));
+        let code = if received.cookie.is_some() { Code::BAD_COOKIE } else { Code::COOKIE_REQUIRED };
+        self.error(received, code, &[], Some(cookie))
     }
 
     /// Answers a PROBE.
@@ -197,7 +214,7 @@ impl Egress {
         };
         let sent = !sent_to_group(datagram)
             && self.answerable(datagram, context)
-            && self.may_err(context.now_ns)
+            && self.may_err(datagram.peer(), About::Version, context.now_ns)
             && datagram.reply(frame);
         self.counters.versions.add(sent.into());
         sent
@@ -230,7 +247,12 @@ impl Egress {
             return false;
         }
         let header = received.header.reply(Kind::Error, code);
-        let (auth_len, limit) = (self.settings.auth_len(), self.limit(received));
+        let auth_len = self.settings.auth_len();
+        let mut limit = self.limit(received);
+        if auth_len > 0 && matches!(option, Some(FrameOption::Cookie(_))) {
+            // [P-110]: who has a key gets its COOKIE whether there is room for it or not.
+            limit = limit.max(polyport_protocol::HEADER_LEN + auth_len + COOKIE_LEN);
+        }
         let with_text = Reply::new(header, text, auth_len, limit);
         let Some(mut reply) = with_text.or_else(|| Reply::new(header, &[], auth_len, limit)) else {
             return false;
@@ -239,11 +261,15 @@ impl Egress {
         if let Some(option) = option {
             reply.option(option);
         }
-        self.may_err(received.context.now_ns) && self.send(received, reply)
+        let about = match option {
+            Some(FrameOption::Cookie(_)) => About::Cookie,
+            _ => About::Request,
+        };
+        self.may_err(received.datagram.peer(), about, received.context.now_ns) && self.send(received, reply)
     }
 
-    fn may_err(&mut self, now_ns: u64) -> bool {
-        let may = self.errors.take(now_ns);
+    fn may_err(&mut self, peer: SocketAddr, about: About, now_ns: u64) -> bool {
+        let may = self.errors.take(peer, about, now_ns);
         self.counters.errors_suppressed.add((!may).into());
         may
     }

@@ -33,7 +33,8 @@
 //! - A peer, for `cache_per_peer`, is one address and port.
 //! - The handler does not know the daemon's other addresses ([P-46]). A frame from another responder of the same
 //!   daemon has flag R and is dropped for that.
-//! - The secret of cookies survives a reload; the reply cache and the statistics survive a change of options but
+//! - The secret of cookies comes from the operating system, whatever the seed, unless `cookie_secret` gives it. It
+//!   survives a reload; the reply cache and the statistics survive a change of options but
 //!   not a new library.
 #![forbid(unsafe_code)]
 
@@ -58,8 +59,8 @@ use polyport_plugin::prelude::*;
 use polyport_protocol::{Code, CookieSecrets, DecodeError, Decoder, Flags, Frame, Kind, Role};
 use siphasher::sip::SipHasher24;
 
-use bucket::Bucket;
-use cache::{Lookup, ReplyCache, RequestKey};
+use bucket::ErrorBuckets;
+use cache::{Lookup, Peer, ReplyCache, RequestKey};
 use config::Group;
 use counters::Counters;
 use egress::{BatchContext, Egress, Received};
@@ -74,6 +75,9 @@ pub struct Responder {
     cache: ReplyCache,
     windows: Windows,
     listener: SocketAddr,
+    /// When cookies count from, nanoseconds of the monotonic clock: the start of the first of the instances that handed
+    /// this secret on.
+    since_ns: u64,
     /// Key of the digests in the cache.
     digest_key: Secret,
     /// Current secret of the cookies, for the successor.
@@ -82,16 +86,19 @@ pub struct Responder {
     scratch: Vec<u8>,
 }
 
-/// The streams of random numbers that the seed gives.
+/// What the secret bytes of the instance are drawn for.
 const COOKIES: u64 = 1;
 const DIGESTS: u64 = 2;
+const ERRORS: u64 = 4;
+/// What the seed is drawn for.
 const CHOICES: u64 = 3;
 
 /// A listener whose address is not known.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// Version of what [`Handler::save`] writes: the 16 octets of the secret of the cookies.
-const STATE_VERSION: u32 = 1;
+/// Version of what [`Handler::save`] writes: the 16 octets of the secret of the cookies, and in 8 octets, big-endian, the
+/// time from which they count.
+const STATE_VERSION: u32 = 2;
 
 impl Handler for Responder {
     type Config = ResponderConfig;
@@ -102,28 +109,33 @@ impl Handler for Responder {
 
     fn new(config: ResponderConfig, setup: &mut Setup<'_>) -> Result<Self> {
         let settings = Settings::new(&config)?;
-        let seed = setup.seed();
+        let entropy = setup.secret();
         let saved = setup.state().filter(|(version, _)| *version == STATE_VERSION);
-        let saved = saved.and_then(|(_, secret)| <[u8; 16]>::try_from(secret).ok());
-        let secret = config::cookie_secret(&config)?.or(saved).unwrap_or_else(|| draw(seed, COOKIES));
+        let (saved, since_ns) = saved.and_then(|(_, state)| read_state(state)).unzip();
+        let secret = config::cookie_secret(&config)?.or(saved).unwrap_or_else(|| draw(&entropy, COOKIES));
         let mut cookies = CookieSecrets::new(saved.unwrap_or(secret));
         if saved.is_some_and(|saved| saved != secret) {
             cookies.rotate(secret);
         }
         Ok(Self {
-            cache: ReplyCache::new(settings.cache),
-            windows: Windows::default(),
+            cache: ReplyCache::new(settings.cache, [setup.reservation(), setup.reservation()]),
+            windows: Windows::new(setup.reservation()),
+            since_ns: since_ns.filter(|since| *since <= setup.now_ns()).unwrap_or_else(|| setup.now_ns()),
             listener: setup.local().unwrap_or(NOWHERE),
-            digest_key: Secret(draw(seed, DIGESTS)),
+            digest_key: Secret(draw(&entropy, DIGESTS)),
             cookie_secret: Secret(secret),
             scratch: Vec::new(),
             egress: Egress {
-                errors: Bucket::new(settings.errors_per_second),
+                errors: ErrorBuckets::new(
+                    settings.errors_per_second,
+                    halves(draw(&entropy, ERRORS)),
+                    setup.reservation(),
+                ),
                 settings,
                 counters: Counters::new(setup),
-                streams: Streams::default(),
+                streams: Streams::new(setup.reservation()),
                 cookies,
-                rng: Rng::new(choices_seed(seed)),
+                rng: Rng::new(choices_seed(setup.seed())),
             },
         })
     }
@@ -135,6 +147,7 @@ impl Handler for Responder {
             max_payload: batch.max_payload(),
             listener: self.listener,
         };
+        self.egress.cookies.set_not_before(context.cookie_time_of(self.since_ns));
         for datagram in batch.datagrams() {
             if !self.serve(&datagram, &context) {
                 datagram.discard();
@@ -153,13 +166,14 @@ impl Handler for Responder {
             self.cookie_secret = Secret(secret);
         }
         self.cache.set_limits(settings.cache);
-        self.egress.errors = Bucket::new(settings.errors_per_second);
+        self.egress.errors.set_rate(settings.errors_per_second);
         self.egress.settings = settings;
         Ok(())
     }
 
     fn save(&self, out: &mut Vec<u8>) -> u32 {
         out.extend_from_slice(&self.cookie_secret.0);
+        out.extend_from_slice(&self.since_ns.to_be_bytes());
         STATE_VERSION
     }
 }
@@ -237,10 +251,16 @@ impl Responder {
             let code = self.execute(frame, received);
             return self.egress.respond(received, code, &self.scratch);
         }
+        let proves_address = received.cookie.is_some_and(polyport_protocol::CookieState::is_valid);
+        let has_key = self.egress.settings.key.is_some();
+        if has_key && !proves_address {
+            return self.egress.challenge(received);
+        }
+        let of = if proves_address { Peer::Proved } else { Peer::Unproved };
         let streams::StreamKey { peer, local_port, stream_id } = received.stream();
         let key = RequestKey { peer, local_port, stream_id, request_id: received.header.request_id };
         let digest = digest(&self.digest_key, frame);
-        match self.cache.begin(key, digest, received.context.now_ns) {
+        match self.cache.begin(key, digest, of, received.context.now_ns) {
             Lookup::New(ticket) => {
                 let code = self.execute(frame, received);
                 self.cache.finish(ticket, code, &self.scratch, received.context.now_ns);
@@ -284,11 +304,22 @@ fn digest(key: &Secret, frame: &Frame<'_>) -> u64 {
     hasher.finish()
 }
 
-/// 16 octets derived from the seed, different for each `stream`. Nobody can compute the seed from them: the delays of
-/// answers to a group show random numbers to everybody, and the seed gives the secret of the cookies as well.
-fn draw(seed: u64, stream: u64) -> [u8; 16] {
+/// What [`Handler::save`] wrote.
+fn read_state(state: &[u8]) -> Option<([u8; 16], u64)> {
+    let (secret, since) = state.split_first_chunk::<16>()?;
+    Some((*secret, u64::from_be_bytes(since.try_into().ok()?)))
+}
+
+/// 16 octets derived from others, different for each purpose. Nobody can compute the others from them: the delays of
+/// answers to a group show random numbers to everybody.
+fn draw(from: &[u8], purpose: u64) -> [u8; 16] {
+    let (low, high) = from.split_at_checked(from.len().min(16)).unwrap_or_default();
+    let mut key = [0; 16];
+    key.iter_mut().zip(low).for_each(|(to, octet)| *to = *octet);
     let half = |number: u8| {
-        let mut hasher = SipHasher24::new_with_keys(seed, stream);
+        let mut hasher = SipHasher24::new_with_key(&key);
+        hasher.write(high);
+        hasher.write(&purpose.to_be_bytes());
         hasher.write(&[number]);
         hasher.finish().to_be_bytes()
     };
@@ -299,9 +330,16 @@ fn draw(seed: u64, stream: u64) -> [u8; 16] {
     octets
 }
 
-/// The seed of the random numbers that peers can see.
+/// The seed of the random numbers that peers can see. Only they come from the seed of the configuration, which others
+/// may know: secrets never do.
 fn choices_seed(seed: u64) -> u64 {
-    u64::from_be_bytes(draw(seed, CHOICES).first_chunk().copied().unwrap_or_default())
+    halves(draw(&seed.to_be_bytes(), CHOICES)).0
+}
+
+fn halves(octets: [u8; 16]) -> (u64, u64) {
+    let whole = u128::from_be_bytes(octets);
+    #[expect(clippy::cast_possible_truncation, reason = "one half each")]
+    ((whole >> 64) as u64, whole as u64)
 }
 
 export_plugin!(Responder, "Answers PPT/1 requests: at most once, never longer than asked, with statistics");

@@ -3,14 +3,19 @@
 
 use std::net::SocketAddr;
 
+use polyport_plugin::Reservation;
 use polyport_protocol::{ReplayWindow, WindowError};
 
 use crate::recent::Recent;
 
-/// Most streams with statistics. One takes less than 200 bytes, so a flood of invented streams costs 13 MB.
+/// Most streams with statistics, if the host grants as many: a flood of invented streams costs 14 MB.
 pub const MAX_STREAMS: usize = 65_536;
-/// Most replay windows. One takes less than 500 bytes, so they cost 8 MB; only a client with the key can make one.
+/// What a stream costs at worst, bytes: its node of the list, and its part of an index that has just been doubled.
+pub const STREAM_BYTES: usize = 208;
+/// Most replay windows, if the host grants as many: 8 MB. Only a client with the key can make one.
 pub const MAX_WINDOWS: usize = 16_384;
+/// What a replay window costs at worst, bytes.
+pub const WINDOW_BYTES: usize = 480;
 
 /// One run of one client, as the responder sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,11 +58,17 @@ struct Stream {
 
 impl Default for Streams {
     fn default() -> Self {
-        Self(Recent::with_limit(MAX_STREAMS))
+        Self::new(Reservation::default())
     }
 }
 
 impl Streams {
+    /// Room for [`MAX_STREAMS`], as far as the reservation grows.
+    #[must_use]
+    pub fn new(reservation: Reservation) -> Self {
+        Self(Recent::with_limit(MAX_STREAMS, STREAM_BYTES, reservation))
+    }
+
     /// Marks `seq` as seen, and counts it as a request if `counts`: events and warm-up frames do not.
     pub fn see(&mut self, key: StreamKey, seq: u64, counts: bool) -> Seen {
         let (stream, forgot) = self.0.entry(key, Stream::default);
@@ -115,11 +126,17 @@ pub struct Windows(Recent<WindowKey, Box<ReplayWindow>>);
 
 impl Default for Windows {
     fn default() -> Self {
-        Self(Recent::with_limit(MAX_WINDOWS))
+        Self::new(Reservation::default())
     }
 }
 
 impl Windows {
+    /// Room for [`MAX_WINDOWS`], as far as the reservation grows.
+    #[must_use]
+    pub fn new(reservation: Reservation) -> Self {
+        Self(Recent::with_limit(MAX_WINDOWS, WINDOW_BYTES, reservation))
+    }
+
     /// Accepts a frame whose tag was right, and says whether another stream was forgotten for it.
     ///
     /// # Errors
@@ -139,6 +156,8 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
+    use polyport_counting_alloc::live_bytes;
+
     use super::*;
 
     const KEY: StreamKey = StreamKey {
@@ -185,6 +204,29 @@ mod tests {
         let mut windows = Windows::default();
         let forgotten = (0..20_000).filter(|n| windows.accept(1, *n, 0, 0) == Ok(true));
         assert_eq!(forgotten.count(), 20_000 - MAX_WINDOWS);
+    }
+
+    #[test]
+    fn streams_and_windows_cost_no_more_than_the_host_was_told() {
+        /// The dearest of all states of a table with more than so many entries.
+        fn dearest(most: u32, mut add: impl FnMut(u32)) -> usize {
+            let before = live_bytes();
+            let costs = (1..=most).map(|n| {
+                add(n);
+                usize::try_from(live_bytes() - before).unwrap() / n as usize
+            });
+            costs.skip(100).max().unwrap()
+        }
+        let mut streams = Streams::default();
+        let stream =
+            dearest(60_000, |n| assert!(!streams.see(StreamKey { stream_id: n, ..KEY }, 0, true).forgot));
+        let mut windows = Windows::default();
+        let window = dearest(16_000, |n| assert!(windows.accept(1, n, 0, 0).is_ok()));
+        // `malloc` adds 8 bytes to each block, and rounds it up; a window has two.
+        assert!((STREAM_BYTES / 2..=STREAM_BYTES - 16).contains(&stream), "{stream} bytes");
+        // A debug build keeps a model beside each window.
+        let told = cfg!(debug_assertions) || (WINDOW_BYTES / 2..=WINDOW_BYTES - 32).contains(&window);
+        assert!(told, "{window} bytes");
     }
 
     #[test]

@@ -4,12 +4,14 @@ use core::ffi::CStr;
 use core::fmt::Display;
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::hash::{BuildHasher, RandomState};
 
 use polyport_abi as abi;
 
-use crate::convert::{Created, HostRef};
+use crate::convert::{BudgetRef, Created, HostRef};
 use crate::line::line;
 use crate::metric::{Counter, Gauge};
+use crate::reservation::Reservation;
 use crate::time::nanos;
 
 /// Severity of a log line, most severe first.
@@ -77,6 +79,22 @@ impl<'a> Setup<'a> {
         self.created.seed
     }
 
+    /// Bytes for keys and secrets: from the operating system, different for each instance, and never from a seed, which
+    /// others may know. In tests the [`Harness`](crate::testing::Harness) decides about them.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 32] {
+        self.created.secret.unwrap_or_else(system_secret)
+    }
+
+    /// A reservation without a byte yet, of the budget of memory that all handlers share. May be asked for more than
+    /// once: for each table its own.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "opens the instance's account at the host")]
+    pub fn reservation(&mut self) -> Reservation {
+        // Opens the account; a refusal of nothing means nothing.
+        let _ = self.created.host.reserve(0);
+        Reservation::new(BudgetRef::new(self.created.host))
+    }
+
     /// What [`save`](crate::Handler::save) of the predecessor returned and wrote.
     #[must_use]
     pub const fn state(&self) -> Option<(u32, &'a [u8])> {
@@ -130,6 +148,15 @@ impl<'a> Log<'a> {
     pub fn log(&self, level: Level, message: impl Display) {
         log(*self.0, level, message);
     }
+}
+
+/// Secret bytes where the host gives none: the standard library keys its hashers by the operating system.
+fn system_secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    for (number, part) in secret.chunks_mut(8).enumerate() {
+        part.copy_from_slice(&RandomState::new().hash_one(number).to_ne_bytes());
+    }
+    secret
 }
 
 pub(crate) fn log(host: HostRef, level: Level, message: impl Display) {

@@ -5,6 +5,7 @@
 
 use core::ffi::CStr;
 use core::marker::PhantomData;
+use core::mem::{MaybeUninit, offset_of};
 use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicU64;
@@ -30,28 +31,79 @@ impl HostRef {
         Self { ctx, host }
     }
 
-    fn table(&self) -> &pp_host {
-        // SAFETY: `new` promises a host table that outlives this value.
-        unsafe { &*self.host }
-    }
-
     pub(crate) fn log(&self, level: i32, line: &[u8]) {
+        // SAFETY: `new` promises a host table, and every one has this field.
+        let log = unsafe { (*self.host).log };
         // SAFETY: `ctx` belongs to this table and the bytes are borrowed for the call.
-        unsafe { (self.table().log)(self.ctx, level, line.as_ptr(), line.len()) }
+        unsafe { log(self.ctx, level, line.as_ptr(), line.len()) }
     }
 
     pub(crate) fn metric(&self, kind: u32, name: &CStr, help: &CStr) -> CellRef {
+        // SAFETY: as in `log`.
+        let metric = unsafe { (*self.host).metric };
         // SAFETY: both strings are NUL-terminated and borrowed for the call; callers hold a `Setup`, so
         // this is inside `create`.
-        let cell = unsafe { (self.table().metric)(self.ctx, kind, name.as_ptr(), help.as_ptr()) };
+        let cell = unsafe { metric(self.ctx, kind, name.as_ptr(), help.as_ptr()) };
         // A host that breaks its promise and returns NULL costs the metric, not the process.
         let cell = NonNull::new(cell).unwrap_or_else(|| NonNull::from(Box::leak(Box::new(0_u64))));
         CellRef(cell.cast())
     }
 
+    /// Asks for `bytes` that the instance keeps. A host without a budget grants everything.
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        if !self.has_budget() {
+            return true;
+        }
+        // SAFETY: the table is long enough for this field.
+        let reserve = unsafe { (*self.host).reserve };
+        // SAFETY: `ctx` belongs to this table.
+        unsafe { reserve(self.ctx, bytes) == abi::OK }
+    }
+
+    /// Gives back `bytes` of what [`reserve`](Self::reserve) granted.
+    pub(crate) fn release(&self, bytes: u64) {
+        if self.has_budget() {
+            // SAFETY: the table is long enough for this field.
+            let release = unsafe { (*self.host).release };
+            // SAFETY: `ctx` belongs to this table.
+            unsafe { release(self.ctx, bytes) }
+        }
+    }
+
+    /// Whether the table is long enough to have `reserve` and `release`: hosts since 1.1.
+    fn has_budget(&self) -> bool {
+        // SAFETY: the size is the first field of every table, however short.
+        let size = unsafe { (*self.host).size };
+        size as usize >= offset_of!(pp_host, release) + size_of::<abi::release_fn>()
+    }
+
     pub(crate) fn timer(&self, token: u64, at_ns: u64, every_ns: u64) -> bool {
+        // SAFETY: as in `log`.
+        let timer = unsafe { (*self.host).timer };
         // SAFETY: `ctx` belongs to this table; `Setup` and `Batch` exist on the instance's thread only.
-        unsafe { (self.table().timer)(self.ctx, token, at_ns, every_ns) == abi::OK }
+        unsafe { timer(self.ctx, token, at_ns, every_ns) == abi::OK }
+    }
+}
+
+/// The host's books of what one instance keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BudgetRef(HostRef);
+
+// SAFETY: the host serves `reserve` and `release` on any thread, and the handler that owns this value is dropped
+// in `destroy`.
+unsafe impl Send for BudgetRef {}
+
+impl BudgetRef {
+    pub(crate) const fn new(host: HostRef) -> Self {
+        Self(host)
+    }
+
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        self.0.reserve(bytes)
+    }
+
+    pub(crate) fn release(&self, bytes: u64) {
+        self.0.release(bytes);
     }
 }
 
@@ -81,14 +133,26 @@ pub(crate) struct Created<'a> {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) state: Option<(u32, &'a [u8])>,
     pub(crate) values: Vec<Value<'a>>,
+    /// None from a host older than 1.1.
+    pub(crate) secret: Option<[u8; 32]>,
 }
 
 impl Created<'_> {
     /// # Safety
     /// `create` is the argument of the plugin's `create`; the view is dropped before that returns.
     pub(crate) unsafe fn new(create: *const pp_create) -> Self {
-        // SAFETY: the host passes a valid struct.
-        let c = unsafe { &*create };
+        // SAFETY: the size is the first field of every `pp_create`, however old the host is.
+        let size = unsafe { (*create).size } as usize;
+        let mut copy = MaybeUninit::<pp_create>::zeroed();
+        // SAFETY: the host's struct has `size` bytes, and no more than ours are copied.
+        unsafe {
+            create
+                .cast::<u8>()
+                .copy_to_nonoverlapping(copy.as_mut_ptr().cast(), size.min(size_of::<pp_create>()));
+        }
+        // SAFETY: plain numbers and pointers, for all of which zero is a value.
+        let c = unsafe { copy.assume_init() };
+        let secret = (size >= size_of::<pp_create>()).then_some(c.secret);
         let state = (!c.state.is_null()).then(|| {
             // SAFETY: the host passes `state_len` readable bytes.
             let bytes = unsafe { bytes(c.state, usize::try_from(c.state_len).unwrap_or(0)) };
@@ -106,6 +170,7 @@ impl Created<'_> {
             state,
             // SAFETY: the host passes `n_values` values.
             values: unsafe { values(c.values, c.n_values) },
+            secret,
         }
     }
 }
@@ -192,8 +257,10 @@ impl<'a> RawBatch<'a> {
 
     fn flush(self) -> bool {
         let host = self.host();
+        // SAFETY: as in `HostRef::log`.
+        let flush = unsafe { (*host.host).flush };
         // SAFETY: inside `on_batch` or `on_timer`, with no reference into the batch alive.
-        unsafe { (host.table().flush)(host.ctx, self.batch.as_ptr()) == abi::OK }
+        unsafe { flush(host.ctx, self.batch.as_ptr()) == abi::OK }
     }
 
     /// Queues `len` bytes at `data` (NULL: the bytes of `rx`). False, and counted, when there is no room.

@@ -40,6 +40,7 @@
 //! datagram           and the datagrams in it
 //! context          what it may ask of the host while it is made
 //! metric, random   counters and gauges; numbers that repeat
+//! reservation      what the handler keeps, in the host's books
 //! convert          raw pointers of the host become borrowed views                      [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
@@ -65,6 +66,7 @@ mod macros;
 mod metric;
 mod opt;
 mod random;
+mod reservation;
 mod route;
 pub mod testing;
 mod text;
@@ -79,6 +81,7 @@ pub use error::Error;
 pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
+pub use reservation::{Places, Reservation};
 pub use time::later;
 
 /// The tutorial's plugin compiles, too.

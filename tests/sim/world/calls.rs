@@ -23,6 +23,10 @@ impl Io for World {
         Now { mono_ns: self.mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 
+    fn secret(&mut self) -> io::Result<[u8; 32]> {
+        Ok(self.faults.rng.random())
+    }
+
     fn cpu_ns(&mut self) -> u64 {
         // Drawn, so that every way of waiting wins now and then.
         self.cpu_ns += self.faults.rng.random_range(0..1_000_000);

@@ -49,6 +49,7 @@ fn every_key_arrives() {
         backlog_datagrams = 1
         backlog_bytes = "64KiB"
         backlog_total_bytes = 65536
+        handler_bytes = "2MiB"
         slow_batch = "1.5ms"
         spin = "50us"
         moderation = "10us"
@@ -74,6 +75,7 @@ fn every_key_arrives() {
         backlog_datagrams: 1,
         backlog_bytes: 65_536,
         backlog_total_bytes: 65_536,
+        handler_bytes: Some(2 << 20),
         slow_batch: Duration::from_micros(1500),
         spin: Some(Duration::from_micros(50)),
         moderation: Duration::from_micros(10),

@@ -1,4 +1,4 @@
-//! The five functions a plugin may call. Each returns a result for any argument, and none unwinds.
+//! The functions a plugin may call. Each returns a result for any argument, and none unwinds.
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
 use std::ffi::{CStr, c_char, c_void};
@@ -30,6 +30,8 @@ pub(super) static HOST: Host = Host(pp_host {
     timer,
     flush,
     extension,
+    reserve,
+    release,
 });
 
 /// A table of function and string pointers, shared by all instances.
@@ -97,9 +99,9 @@ unsafe extern "C" fn metric(
     /// reads it.
     static NOWHERE: AtomicU64 = AtomicU64::new(0);
     guarded(NOWHERE.as_ptr(), || {
-        let cells = record(ctx).map_or(ptr::null_mut(), |record| record.cells.get());
-        // SAFETY: set only while `create` runs, by the frame below, which owns the cells exclusively.
-        let Some(cells) = (unsafe { cells.as_mut() }) else { return NOWHERE.as_ptr() };
+        let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
+        // SAFETY: set only while `create` runs, by the frame below, which owns it exclusively.
+        let Some(lent) = (unsafe { lent.as_mut() }) else { return NOWHERE.as_ptr() };
         if name.is_null() {
             return NOWHERE.as_ptr();
         }
@@ -111,7 +113,7 @@ unsafe extern "C" fn metric(
             // SAFETY: not NULL, and NUL-terminated by contract.
             unsafe { CStr::from_ptr(help) }
         };
-        cells.cell(kind, &name, &help.to_string_lossy())
+        lent.cells.cell(kind, &name, &help.to_string_lossy())
     })
 }
 
@@ -147,6 +149,39 @@ unsafe extern "C" fn extension(_ctx: *mut pp_ctx, _id: *const c_char) -> *const 
     ptr::null()
 }
 
+/// Does `pp_host::reserve`: grants bytes of the budget of all handlers. The first call, in `create`, opens the account.
+unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        // SAFETY: as in `metric`.
+        if let Some(lent) = unsafe { record.lent.get().as_mut() } {
+            record.account.get_or_init(|| Box::new(lent.open_account()));
+        }
+        let Some(account) = record.account.get() else { return UNSUPPORTED };
+        match account.reserve(bytes) {
+            Ok(()) => OK,
+            Err(first) => {
+                if first {
+                    log::warn!(
+                        "{record}: no more memory for what the handler keeps (`handler_bytes`): it does with what it \
+                         has; this is logged once"
+                    );
+                }
+                ERROR
+            }
+        }
+    })
+}
+
+/// Does `pp_host::release`: takes bytes back.
+unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
+    guarded((), || {
+        if let Some(account) = record(ctx).and_then(|record| record.account.get()) {
+            account.release(bytes);
+        }
+    });
+}
+
 /// The record behind a handle; none for NULL, and none if the instance has been destroyed.
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
     // SAFETY: a handle is the address of a record, and records are never freed.
@@ -167,10 +202,13 @@ impl fmt::Display for Record {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use polyport_abi::COUNTER;
 
     use super::*;
-    use crate::plugin::call::record::Cells;
+    use crate::plugin::call::budget::HandlerBudget;
+    use crate::plugin::call::record::{Cells, Lent};
 
     #[test]
     fn the_table_says_how_long_it_is() {
@@ -194,10 +232,12 @@ mod tests {
         let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
-        record.cells.set(&raw mut cells);
+        let budget = Arc::new(HandlerBudget::new(100));
+        let mut lent = Lent { cells: &mut cells, budget: &budget };
+        record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
         let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
-        record.cells.set(ptr::null_mut());
+        record.lent.set(ptr::null_mut());
         // SAFETY: as above; the time for metrics is over.
         let late = unsafe { metric(ctx, COUNTER, c"b_total".as_ptr(), ptr::null()) };
         assert_ne!(cell, late);
@@ -214,8 +254,38 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_opened_in_create_and_closed_with_the_instance() {
+        let budget = Arc::new(HandlerBudget::new(100));
+        let mut cells = Cells::default();
+        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let (late, record) = (new(), new());
+        let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
+        let mut lent = Lent { cells: &mut cells, budget: &budget };
+        record.lent.set((&raw mut lent).cast());
+        // SAFETY: `ctx` is a record that lives on.
+        assert_eq!(unsafe { reserve(ctx, 0) }, OK);
+        record.lent.set(ptr::null_mut());
+        for (ctx, bytes, code) in [(late_ctx, 0, UNSUPPORTED), (ctx, 60, OK), (ctx, 60, ERROR)] {
+            // SAFETY: as above.
+            assert_eq!(unsafe { reserve(ctx, bytes) }, code);
+        }
+        // SAFETY: as above.
+        unsafe { release(ctx, 10) };
+        assert_eq!(budget.held(), 50);
+        let shown: Vec<_> = cells.iter().map(|cell| (cell.name.as_str(), cell.value())).collect();
+        assert_eq!(shown, [("memory_held_bytes", 50), ("memory_refused_total", 1)]);
+        record.gone();
+        // SAFETY: as above.
+        assert_eq!((budget.held(), unsafe { reserve(ctx, 1) }), (0, UNSUPPORTED));
+    }
+
+    #[test]
     fn every_function_survives_nonsense() {
         let null = ptr::null_mut();
+        // SAFETY: as above.
+        assert_eq!(unsafe { reserve(null, 1) }, UNSUPPORTED);
+        // SAFETY: as above.
+        unsafe { release(null, u64::MAX) };
         // SAFETY: NULL everywhere is what is tested.
         unsafe { log(null, 99, ptr::null(), usize::MAX) };
         // SAFETY: as above.

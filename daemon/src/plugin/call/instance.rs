@@ -2,19 +2,20 @@
 #![expect(unsafe_code, reason = "calls a plugin's functions")]
 
 use std::ffi::{CString, c_void};
+use std::fmt;
 use std::net::SocketAddr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
     ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
 };
 use polyport_terminal::Escaped;
 
+use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, Record, TimerRequest};
+use super::record::{Cells, Lent, Record, TimerRequest};
 use crate::exchange::Exchange;
 use crate::plugin::load::{Plugin, Values};
 
@@ -28,7 +29,7 @@ pub enum Why {
 }
 
 /// What a plugin is told when it makes an instance.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InstanceSpec<'a> {
     /// Name of the listener in the configuration.
     pub listener: &'a Arc<str>,
@@ -42,6 +43,21 @@ pub struct InstanceSpec<'a> {
     pub now_ns: u64,
     /// Start or restart.
     pub why: Why,
+    /// Bytes for the secrets of the handler, from the operating system.
+    pub secret: [u8; 32],
+    /// The memory that all handlers may keep.
+    pub budget: &'a Arc<HandlerBudget>,
+}
+
+impl fmt::Debug for InstanceSpec<'_> {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstanceSpec")
+            .field("listener", self.listener)
+            .field("local", &self.local)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a plugin refused to make an instance.
@@ -116,16 +132,18 @@ impl Instance {
             now_ns: spec.now_ns,
             listener: listener.as_ptr(),
             local: pp_addr::from(spec.local),
+            secret: spec.secret,
         };
         let mut error = blank_error();
-        record.cells.set(cells);
+        let mut lent = Lent { cells, budget: spec.budget };
+        record.lent.set((&raw mut lent).cast());
         // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
         let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };
-        record.cells.set(ptr::null_mut());
+        record.lent.set(ptr::null_mut());
         match NonNull::new(this) {
             Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record }),
             None => {
-                record.alive.store(false, Relaxed);
+                record.gone();
                 Err(refused(&error))
             }
         }
@@ -190,7 +208,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // SAFETY: made by `create` of the same table, and destroyed only here.
         unsafe { (self.plugin.functions().destroy)(self.this.as_ptr()) };
-        self.record.alive.store(false, Relaxed);
+        self.record.gone();
     }
 }
 

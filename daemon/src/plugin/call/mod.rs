@@ -3,15 +3,18 @@
 //! ```text
 //! instance   one handler serving one listener                       [unsafe]
 //! host       the functions a plugin may call                        [unsafe]
+//! budget     how much memory the instances may keep, and how much they do
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
+mod budget;
 mod host;
 mod instance;
 mod prefetch;
 mod record;
 
+pub use budget::HandlerBudget;
 pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
 pub use record::{Cell, Cells, TimerRequest};

@@ -7,9 +7,12 @@ use std::cell::Cell as StdCell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
+use polyport_abi::{COUNTER, GAUGE};
+
+use super::budget::{Account, HandlerBudget};
 use crate::exchange::Exchange;
 
 /// Most timer calls that a handler may make in one call; further ones get an error.
@@ -38,7 +41,7 @@ pub struct Cell {
     pub help: String,
     /// `COUNTER` or `GAUGE` of the plugin ABI.
     pub kind: u32,
-    value: Box<AtomicU64>,
+    value: Arc<AtomicU64>,
 }
 
 impl Cell {
@@ -62,12 +65,41 @@ impl Cells {
 
     /// The value of the cell `name`, made if there is none. The pointer stays valid as long as the listener.
     pub(super) fn cell(&mut self, kind: u32, name: &str, help: &str) -> *mut u64 {
-        let at = self.0.iter().position(|c| c.name == name).unwrap_or_else(|| {
-            let (name, help) = (name.to_owned(), help.to_owned());
-            self.0.push(Cell { name, help, kind, value: Box::default() });
-            self.0.len() - 1
-        });
+        let at = self.index(kind, name, help);
         self.0.get(at).map_or(ptr::null_mut(), |cell| cell.value.as_ptr())
+    }
+
+    /// The value of the cell `name`, made if there is none, for the host's own use: it may outlive the listener.
+    pub(super) fn shared(&mut self, kind: u32, name: &str, help: &str) -> Arc<AtomicU64> {
+        let at = self.index(kind, name, help);
+        self.0.get(at).map(|cell| Arc::clone(&cell.value)).unwrap_or_default()
+    }
+
+    fn index(&mut self, kind: u32, name: &str, help: &str) -> usize {
+        self.0.iter().position(|c| c.name == name).unwrap_or_else(|| {
+            let (name, help) = (name.to_owned(), help.to_owned());
+            self.0.push(Cell { name, help, kind, value: Arc::default() });
+            self.0.len() - 1
+        })
+    }
+}
+
+/// What a plugin may ask for in `create` alone.
+#[derive(Debug)]
+pub(super) struct Lent<'a> {
+    /// The metric cells of the listener.
+    pub(super) cells: &'a mut Cells,
+    /// The memory that handlers may keep.
+    pub(super) budget: &'a Arc<HandlerBudget>,
+}
+
+impl Lent<'_> {
+    /// Opens the account of an instance; the cells of the listener show it.
+    pub(super) fn open_account(&mut self) -> Account {
+        let held = self.cells.shared(GAUGE, "memory_held_bytes", "Bytes the handler keeps, as it declared");
+        let refused =
+            self.cells.shared(COUNTER, "memory_refused_total", "Reservations of memory that were refused");
+        Account::open(self.budget, held, refused)
     }
 }
 
@@ -82,8 +114,10 @@ pub(super) struct Record {
     pub(super) limiter: LogLimiter,
     /// False after `destroy`. Late calls from a plugin's own threads are then ignored.
     pub(super) alive: AtomicBool,
-    /// The cells of the listener while `create` runs, the only time a plugin may ask for metrics; NULL otherwise.
-    pub(super) cells: StdCell<*mut Cells>,
+    /// What is lent to `create` while it runs; NULL otherwise.
+    pub(super) lent: StdCell<*mut Lent<'static>>,
+    /// What the instance keeps, if it said in `create` that it keeps something.
+    pub(super) account: OnceLock<Box<Account>>,
     /// Name of the listener in the configuration.
     pub(super) listener: Arc<str>,
     /// Name of the plugin.
@@ -100,9 +134,18 @@ impl Record {
             local,
             alive: AtomicBool::new(true),
             timers: TimerCalls::default(),
-            cells: StdCell::new(ptr::null_mut()),
+            lent: StdCell::new(ptr::null_mut()),
+            account: OnceLock::new(),
             exchange: StdCell::new(ptr::null_mut()),
             limiter: LogLimiter::default(),
+        }
+    }
+
+    /// The instance is gone: calls for it are ignored from now on, and what it kept is free.
+    pub(super) fn gone(&self) {
+        self.alive.store(false, Relaxed);
+        if let Some(account) = self.account.get() {
+            account.close();
         }
     }
 
@@ -185,8 +228,8 @@ mod tests {
     #[test]
     fn a_record_is_small() {
         assert!(
-            size_of::<Record>() <= 120,
-            "{} bytes: with malloc's own 8 it takes a block of 128",
+            size_of::<Record>() <= 136,
+            "{} bytes: with malloc's own 8 it takes a block of 144",
             size_of::<Record>()
         );
     }

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::polling::Polling;
 use super::report::{ListenerReport, Removed};
 use super::watch::Watch;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
 use crate::reply::ReplyPolicy;
@@ -176,6 +176,19 @@ impl<S> Listener<S> {
             );
         }
         self.counters.timers_refused += refused;
+    }
+
+    /// Drops `n` datagrams of this listener that were delayed, for want of room, and logs the first.
+    pub(crate) fn drop_delayed(&mut self, n: u64) {
+        if self.counters.dropped(DropReason::DelayFull) == 0 {
+            log::warn!(
+                "{self}: more datagrams wait for a later send than its part of `delayed_datagrams` and \
+                 `delayed_bytes` holds; the rest is dropped ({}); this is logged once",
+                DropReason::DelayFull.name()
+            );
+        }
+        self.delayed = self.delayed.saturating_sub(n);
+        self.counters.drop_many(DropReason::DelayFull, n);
     }
 
     /// Datagrams that wait to be sent.

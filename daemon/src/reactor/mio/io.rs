@@ -6,6 +6,8 @@ use std::time::Duration;
 use mio::net::UnixStream;
 use mio::{Events, Poll};
 use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
+use rand::TryRng;
+use rand::rngs::SysRng;
 
 use super::addresses::Addresses;
 use super::alarm::Alarm;
@@ -74,6 +76,12 @@ impl Io for MioIo {
 
     fn now(&mut self) -> Now {
         self.clock.now()
+    }
+
+    fn secret(&mut self) -> io::Result<[u8; 32]> {
+        let mut secret = [0; 32];
+        SysRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
+        Ok(secret)
     }
 
     fn cpu_ns(&mut self) -> u64 {

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use polyport_counting_alloc::{CountingAlloc, allocations, live_bytes};
-use polyport_plugin::Rng;
+use polyport_plugin::{Reservation, Rng};
 
-use super::{MAX_PEERS, Peers, Seen};
+use super::{MAX_PEERS, PEER_BYTES, Peers, Seen};
 
 #[global_allocator]
 static ALLOCATOR: CountingAlloc = CountingAlloc;
@@ -36,7 +36,7 @@ impl Slow {
 fn the_table_agrees_with_a_list() {
     for limit in [1, 2, 3, 8] {
         let (mut table, mut slow, mut rng) =
-            (Peers::with_limit(limit), Slow::default(), Rng::new(limit as u64));
+            (Peers::with_limit(limit, Reservation::default()), Slow::default(), Rng::new(limit as u64));
         for _ in 0..2000 {
             let peer = peer(rng.next_u64() % 12);
             assert_eq!(table.count(peer), slow.count(peer, limit));
@@ -66,4 +66,18 @@ fn a_million_spoofed_sources_cost_no_more_than_the_limit() {
     assert!((56 * MAX_PEERS..200 * MAX_PEERS).contains(&bytes), "{bytes}");
     // Numbered from 0 again.
     assert_eq!(table.count(peer(0)), Seen { number: 0, forgot: true });
+}
+
+#[test]
+fn a_peer_costs_no_more_than_the_host_was_told() {
+    let (before, mut table) = (live_bytes(), Peers::default());
+    let mut dearest = 0;
+    for n in 0..70_000 {
+        table.count(peer(n));
+        let each = usize::try_from(live_bytes() - before).unwrap() / table.len();
+        // The first few are free.
+        dearest = dearest.max(if n < 100 { 0 } else { each });
+    }
+    // `malloc` adds 8 bytes to the node of a peer, and rounds it up.
+    assert!((PEER_BYTES / 2..=PEER_BYTES - 16).contains(&dearest), "{dearest} bytes");
 }

@@ -140,3 +140,43 @@ fn a_flood_of_streams_is_answered_and_forgotten() {
     assert_eq!(h.counter("cache_evicted_entries_total"), 70_400 - 1000);
     assert_eq!(h.counter("executed_total"), 70_400);
 }
+
+/// A5: what the host grants is all that is kept, and who is honest is answered all the same.
+#[test]
+fn a_forged_flood_keeps_no_more_than_the_host_grants() {
+    const BUDGET: u64 = 200_000;
+    let mut h = responder(&[]);
+    h.set_budget(BUDGET);
+    for id in 0..3_000_u64 {
+        let forged = Header { stream_id: u32::try_from(id).unwrap(), ..header(10_000 + id, 1) };
+        let [a, b] = u16::try_from(id).unwrap().to_be_bytes();
+        h.send(std::net::SocketAddr::from(([10, 0, a, b], 4000)), &encode(&forged, &[], &[b'x'; 300], None));
+        h.sent();
+        if id % 100 == 0 {
+            assert_eq!(ask(&mut h, &request(id, id, b"honest")).payload, b"honest");
+            assert_eq!(ask(&mut h, &request(id, id, b"honest")).payload, b"honest", "and once more");
+        }
+    }
+    assert!((BUDGET / 2..=BUDGET).contains(&h.kept()), "{}", h.kept());
+    let evicted = h.counter("cache_evicted_entries_total") + h.counter("cache_evicted_bytes_total");
+    assert!(h.reservations_refused() > 0 && evicted > 2_000, "{evicted}");
+    assert!(h.gauge("cache_bytes") <= BUDGET);
+    assert_eq!((h.counter("duplicates_answered_total"), h.counter("cache_busy_total")), (30, 0));
+    h.restart().unwrap();
+    assert_eq!(h.kept(), 0, "what the instance kept went with it");
+}
+
+/// With nothing granted at all a responder still serves, and remembers the last few.
+#[test]
+fn without_any_grant_a_responder_serves() {
+    let mut h = responder(&[("service", "time")]);
+    h.set_budget(0);
+    let cookie = FrameOption::Cookie(
+        ask(&mut h, &encode(&header(1, 1), &[FrameOption::Room(&[0; 16])], b"", None)).cookie.unwrap(),
+    );
+    for id in 10..500 {
+        let first = ask(&mut h, &encode(&header(id, id), &[cookie], b"", None));
+        assert_eq!(ask(&mut h, &encode(&header(id, id), &[cookie], b"", None)).payload, first.payload);
+    }
+    assert_eq!(h.kept(), 0);
+}

@@ -124,13 +124,17 @@ fn a_validated_peer_gets_the_options_it_left_no_room_for() {
 }
 
 #[test]
-fn the_secret_comes_from_the_seed_and_survives_a_reload() {
+fn the_secret_never_comes_from_the_seed_and_survives_a_reload() {
     let cookie = |h: &mut Harness<Responder>| ask(h, &timed(1, WITH_ROOM)).cookie.unwrap();
     let options = &[("service", "time")];
     let (mut a, mut b) = (Harness::with_seed(options, 1), Harness::with_seed(options, 1));
     let first = cookie(&mut a);
     assert_eq!(first, cookie(&mut b));
-    assert_ne!(first, cookie(&mut Harness::with_seed(options, 2)));
+    assert_eq!(first, cookie(&mut Harness::with_seed(options, 2)), "whatever the seed");
+    // A15: who knows the seed of the configuration can make no cookie for another daemon.
+    b.set_secret([3; 32]);
+    b.restart().unwrap();
+    assert_ne!(first, cookie(&mut b));
     a.reload(options).unwrap();
     assert_eq!(ask(&mut a, &timed(2, &[FrameOption::Cookie(first)])).header.kind, Kind::Response);
     let configured = &[("service", "time"), ("cookie_secret", SECRET)];
@@ -146,8 +150,13 @@ fn the_secret_comes_from_the_seed_and_survives_a_reload() {
 
 /// What the mixing function of the random numbers gives can be turned back, and random numbers are seen by others.
 #[test]
-fn secrets_are_drawn_from_the_seed_one_way() {
-    let drawn: Vec<_> = [crate::COOKIES, crate::DIGESTS, crate::CHOICES].map(|s| crate::draw(7, s)).to_vec();
+fn what_is_drawn_cannot_be_turned_back() {
+    let purposes = [crate::COOKIES, crate::DIGESTS, crate::CHOICES, crate::ERRORS];
+    let drawn: Vec<_> = purposes.map(|s| crate::draw(&7_u64.to_be_bytes(), s)).to_vec();
+    let mut secret = [7; 32];
+    let of_all = crate::draw(&secret, crate::COOKIES);
+    secret[31] = 8;
+    assert_ne!(crate::draw(&secret, crate::COOKIES), of_all, "every octet counts");
     for (at, octets) in drawn.iter().enumerate() {
         assert_ne!(octets[..8], octets[8..]);
         assert!(!drawn[..at].contains(octets));
@@ -155,4 +164,41 @@ fn secrets_are_drawn_from_the_seed_one_way() {
     let reversible = polyport_plugin::mix(7, crate::CHOICES, 0);
     assert_ne!(crate::choices_seed(7), reversible);
     assert_ne!(drawn[0][..8], polyport_plugin::mix(7, crate::COOKIES, 0).to_be_bytes());
+}
+
+/// A9: what was captured before a restart proves nothing after it, though the secret is configured and the same.
+#[test]
+fn a_cookie_from_before_the_start_is_replaced() {
+    let mut h = responder(&[("service", "time"), ("cookie_secret", SECRET)]);
+    let before = FrameOption::Cookie(ask(&mut h, &timed(1, WITH_ROOM)).cookie.unwrap());
+    h.advance(Duration::from_secs(2));
+    assert_eq!(ask(&mut h, &timed(2, &[before])).header.kind, Kind::Response);
+    h.restart().unwrap();
+    let refusal = ask(&mut h, &timed(3, &[before]));
+    assert_eq!(refusal.code(), Code::BAD_COOKIE);
+    let fresh = FrameOption::Cookie(refusal.cookie.unwrap());
+    assert_eq!(ask(&mut h, &timed(3, &[fresh])).header.kind, Kind::Response);
+    h.advance(Duration::from_secs(2));
+    h.reload(&[("service", "time")]).unwrap();
+    assert_eq!(ask(&mut h, &timed(4, &[fresh])).header.kind, Kind::Response, "a reload hands the secret on");
+}
+
+/// A8: frames of an unknown version at 5,000 a second from the same net, and a client that needs a COOKIE.
+#[test]
+fn a_flood_of_errors_leaves_the_cookies() {
+    let mut h = responder(&[("service", "time")]);
+    let mut bad_version = [0; 52];
+    Encoder::new(&mut bad_version, &header(7, 7)).pad_to(52).finish().unwrap();
+    bad_version[4] = 5;
+    for id in 0..100 {
+        for _ in 0..50 {
+            h.send("192.0.2.77:4000", &bad_version);
+        }
+        h.advance(Duration::from_millis(10));
+        h.sent();
+        let refusal = ask(&mut h, &timed(id, WITH_ROOM));
+        assert_eq!(refusal.code(), Code::COOKIE_REQUIRED);
+    }
+    let (versions, suppressed) = (h.counter("versions_total"), h.counter("errors_suppressed_total"));
+    assert!((195..=205).contains(&versions) && versions + suppressed == 5000, "{versions} {suppressed}");
 }

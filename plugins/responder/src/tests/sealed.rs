@@ -16,6 +16,54 @@ fn sealed(h: &mut Harness<Responder>, peer: &str, datagram: &[u8]) -> Option<Ans
     answers(h, &Decoder::new(Role::Client).with_integrity(Integrity::Keys(&keys))).pop()
 }
 
+/// A COOKIE made since the start, which every request with AUTH needs that must not be executed twice ([P-110]).
+fn cookie(h: &mut Harness<Responder>, peer: &str, key: &Key) -> FrameOption<'static> {
+    let asks = encode(&Header { attempt: 200, ..header(9, 9) }, &[], b"", Some(key));
+    FrameOption::Cookie(sealed(h, peer, &asks).unwrap().cookie.unwrap())
+}
+
+/// A9: a frame that was captured and is sent again after a restart is asked for a COOKIE, and not executed.
+#[test]
+fn a_captured_frame_is_not_executed_after_a_restart() {
+    let secret = "101112131415161718191a1b1c1d1e1f";
+    for options in [
+        &[("auth", "siphash"), ("key", SIP)][..],
+        &[("auth", "siphash"), ("key", SIP), ("cookie_secret", secret)],
+    ] {
+        let mut h = responder(options);
+        let cookie = cookie(&mut h, PEER, &sip());
+        let captured = encode(&header(1, 1), &[cookie], b"pay 5", Some(&sip()));
+        assert_eq!(sealed(&mut h, PEER, &captured).unwrap().header.kind, Kind::Response);
+        h.advance(core::time::Duration::from_secs(2));
+        h.restart().unwrap();
+        let refusal = sealed(&mut h, PEER, &captured).unwrap();
+        assert_eq!((refusal.header.kind, refusal.code()), (Kind::Error, Code::BAD_COOKIE));
+        assert_eq!((h.counter("executed_total"), h.counter("challenged_total")), (1, 2));
+        // Its own sender goes on with the fresh one.
+        let again = Header { attempt: 1, ..header(1, 1) };
+        let fresh = FrameOption::Cookie(refusal.cookie.unwrap());
+        let answer = sealed(&mut h, PEER, &encode(&again, &[fresh], b"pay 5", Some(&sip()))).unwrap();
+        assert_eq!(answer.header.kind, Kind::Response);
+    }
+}
+
+#[test]
+fn what_may_be_executed_twice_needs_no_cookie() {
+    let mut h = responder(&[("auth", "siphash"), ("key", SIP)]);
+    let twice = flagged(header(1, 1), Flags::IDEMPOTENT);
+    assert_eq!(sealed(&mut h, PEER, &encode(&twice, &[], b"ping", Some(&sip()))).unwrap().payload, b"ping");
+    let probe = Header { kind: Kind::Probe, ..header(2, 2) };
+    assert_eq!(
+        sealed(&mut h, PEER, &encode(&probe, &[], b"", Some(&sip()))).unwrap().header.kind,
+        Kind::ProbeAck
+    );
+    let mut h = responder(&[("auth", "siphash"), ("key", SIP), ("idempotent", "true")]);
+    assert_eq!(
+        sealed(&mut h, PEER, &encode(&header(1, 1), &[], b"ping", Some(&sip()))).unwrap().payload,
+        b"ping"
+    );
+}
+
 #[test]
 fn a_sealed_request_gets_a_sealed_reply() {
     let hmac_key = "6b".repeat(32);
@@ -28,16 +76,19 @@ fn a_sealed_request_gets_a_sealed_reply() {
     ];
     for (options, key) in cases {
         let mut h = responder(&options);
-        let frame = encode(&header(1, 1), &[], b"ping", Some(&key));
+        let cookie = cookie(&mut h, PEER, &key);
+        let frame = encode(&header(1, 1), &[cookie], b"ping", Some(&key));
         let answer = sealed(&mut h, PEER, &frame).unwrap();
-        assert_eq!((answer.payload.as_slice(), answer.len), (&b"ping"[..], frame.len()));
+        assert_eq!((answer.payload.as_slice(), answer.len), (&b"ping"[..], frame.len() - 20));
     }
 }
 
 #[test]
 fn a_replay_is_dropped_and_a_retransmission_is_answered_from_the_cache() {
     let mut h = responder(&[("auth", "siphash"), ("key", SIP)]);
-    let frame = |attempt, seq| encode(&Header { attempt, ..header(seq, seq) }, &[], b"ping", Some(&sip()));
+    let cookie = cookie(&mut h, PEER, &sip());
+    let frame =
+        |attempt, seq| encode(&Header { attempt, ..header(seq, seq) }, &[cookie], b"ping", Some(&sip()));
     assert!(sealed(&mut h, PEER, &frame(0, 5000)).is_some());
     assert_eq!(sealed(&mut h, PEER, &frame(0, 5000)), None);
     assert_eq!(sealed(&mut h, OTHER, &frame(0, 5000)), None, "from elsewhere it is no newer");

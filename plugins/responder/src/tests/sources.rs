@@ -59,7 +59,7 @@ fn two_responders_fall_silent() {
 }
 
 #[test]
-fn errors_and_versions_share_a_bucket() {
+fn errors_and_versions_have_a_bucket_each_for_every_prefix() {
     let mut h = responder(&[("service", "sum"), ("errors_per_second", "5")]);
     let mut version_5 = sum(1000);
     version_5[4] = 5;
@@ -70,8 +70,9 @@ fn errors_and_versions_share_a_bucket() {
         h.send(PEER, &version_5);
         sent += h.sent().len();
     }
-    assert_eq!((sent, h.counter("errors_suppressed_total")), (5, 15));
-    assert_eq!(h.counter("errors_total") + h.counter("versions_total"), 5);
+    assert_eq!((sent, h.counter("errors_suppressed_total")), (10, 10));
+    assert_eq!((h.counter("errors_total"), h.counter("versions_total")), (5, 5));
+    assert!(try_ask(&mut h, "192.0.3.1:40000", &sum(20)).is_some(), "the tokens of another prefix");
     assert!(try_ask(&mut h, PEER, &request(50, 50, b"1")).is_some(), "a RESPONSE needs no token");
     h.advance(Duration::from_millis(200));
     assert!(try_ask(&mut h, PEER, &sum(51)).is_some());

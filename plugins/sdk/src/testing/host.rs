@@ -48,6 +48,48 @@ pub(super) struct Fake {
     pub(super) lines: Vec<(i32, String)>,
     pub(super) memory: Memory,
     pub(super) call: Call,
+    pub(super) kept: Kept,
+}
+
+/// The books of what the instances keep.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Bytes granted.
+    pub(super) bytes: u64,
+    /// Most bytes that may be granted.
+    pub(super) most: u64,
+    /// Requests refused.
+    pub(super) refused: u64,
+    /// An instance is being made: the time to ask first.
+    pub(super) making: bool,
+    /// An instance has asked then.
+    open: bool,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { bytes: 0, most: u64::MAX, refused: 0, making: false, open: false }
+    }
+}
+
+impl Kept {
+    /// Grants `bytes` if there are so many.
+    pub(super) fn reserve(&mut self, bytes: u64) -> i32 {
+        self.open |= self.making;
+        if !self.open {
+            return abi::UNSUPPORTED;
+        }
+        match self.bytes.checked_add(bytes).filter(|after| *after <= self.most || bytes == 0) {
+            Some(after) => {
+                self.bytes = after;
+                abi::OK
+            }
+            None => {
+                self.refused += 1;
+                abi::ERROR
+            }
+        }
+    }
 }
 
 /// The memory of one call. What was handed out stays until the next one.

@@ -34,6 +34,9 @@ pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
 
 /// The seed of [`Harness::new`].
 pub const SEED: u64 = 42;
+/// The bytes that instances get for their secrets, unless [`Harness::set_secret`] gave others. They do not depend on the
+/// seed.
+pub const SECRET: [u8; 32] = *b"nobody but the tests knows this.";
 /// When the harness starts, nanoseconds of its monotonic clock.
 pub const START_NS: u64 = 1_000_000_000_000;
 /// When the harness starts, Unix time in nanoseconds.
@@ -45,6 +48,7 @@ pub struct Harness<H> {
     session: Session,
     values: Vec<Parsed>,
     seed: u64,
+    secret: [u8; 32],
     now_ns: u64,
     log_level: Level,
     max_payload: u32,
@@ -87,6 +91,7 @@ impl<H: Handler> Harness<H> {
             session: Session::open(&crate::export::table::<H>("polyport-test", "0.0.0", "under test")),
             values: parse::<H>(options)?,
             seed,
+            secret: SECRET,
             now_ns: START_NS,
             log_level: Level::Trace,
             max_payload: 1472,
@@ -104,9 +109,9 @@ impl<H: Handler> Harness<H> {
     }
 
     fn make(&mut self, why: u32, state: Option<(u32, &[u8])>) -> Result<(), Refused> {
-        let (seed, now_ns, values) = (self.seed, self.now_ns, &self.values);
+        let (seed, secret, now_ns, values) = (self.seed, self.secret, self.now_ns, &self.values);
         let timers = std::mem::take(&mut self.session.fake.borrow_mut().timers);
-        let making = Making { why, seed, now_ns, local: LOCAL, values, state };
+        let making = Making { why, seed, now_ns, local: LOCAL, values, state, secret };
         let made = self.session.create(&making).map_err(refused::<H>);
         if made.is_err() {
             self.session.fake.borrow_mut().timers = timers;
@@ -307,6 +312,29 @@ impl<H: Handler> Harness<H> {
     /// The largest payload a batch tells the plugin from now on; 1472 bytes at first.
     pub const fn set_max_payload(&mut self, bytes: u32) {
         self.max_payload = bytes;
+    }
+
+    /// The secret of the instances made from now on: by [`restart`](Self::restart) or [`reload`](Self::reload).
+    pub const fn set_secret(&mut self, secret: [u8; 32]) {
+        self.secret = secret;
+    }
+
+    /// The bytes that instances may keep from now on, in all; at first there is no limit.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the host grants")]
+    pub fn set_budget(&mut self, bytes: u64) {
+        self.session.fake.borrow_mut().kept.most = bytes;
+    }
+
+    /// Bytes that the plugin has reserved.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.session.fake.borrow().kept.bytes
+    }
+
+    /// Reservations refused.
+    #[must_use]
+    pub fn reservations_refused(&self) -> u64 {
+        self.session.fake.borrow().kept.refused
     }
 
     /// The memory each call gets from now on.

@@ -33,6 +33,7 @@ pub(super) struct Making<'a> {
     pub(super) local: SocketAddr,
     pub(super) values: &'a [Parsed],
     pub(super) state: Option<(u32, &'a [u8])>,
+    pub(super) secret: [u8; 32],
 }
 
 /// The batch of one call but for the memory.
@@ -59,6 +60,8 @@ impl Session {
             timer,
             flush,
             extension,
+            reserve,
+            release,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
         Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
@@ -86,11 +89,14 @@ impl Session {
             now_ns: making.now_ns,
             listener: c"test".as_ptr(),
             local: pp_addr::from(making.local),
+            secret: making.secret,
         };
         let mut error = empty_error();
         let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
+        self.fake.borrow_mut().kept.making = true;
         // SAFETY: everything `create` points to lives until the call returns, `ctx` and `host` longer.
         let made = unsafe { function(&raw const create, &raw mut error) };
+        self.fake.borrow_mut().kept.making = false;
         if made.is_null() {
             return Err(refusal(&error));
         }
@@ -295,4 +301,15 @@ unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
 
 unsafe extern "C" fn extension(_: *mut pp_ctx, _: *const c_char) -> *const c_void {
     core::ptr::null()
+}
+
+unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().kept.reserve(bytes)
+}
+
+unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
+    // SAFETY: the plugin passes the handle it got.
+    let mut fake = unsafe { fake(ctx) }.borrow_mut();
+    fake.kept.bytes = fake.kept.bytes.saturating_sub(bytes);
 }
