@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
-use polyport_terminal::{Exit, Output, Style, complain, remark, say};
+use polyport_terminal::{Exit, Output, Style, complain, remark, say, survive_file_limit};
 
 use crate::apply;
 use crate::config::{self, Problems, Reading};
@@ -82,6 +82,8 @@ struct LogArgs {
 /// Runs the program on `args`, the first of which is its own name.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    // The system refuses that for no signal that can be caught.
+    survive_file_limit().unwrap_or(());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

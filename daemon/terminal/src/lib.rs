@@ -30,5 +30,5 @@ pub use interrupt::Interrupt;
 pub use line::{complain, remark, say};
 pub use output::Output;
 pub use patient::PatientWriter;
-pub use signals::{Asked, Signals};
+pub use signals::{Asked, Signals, survive_file_limit};
 pub use style::Style;

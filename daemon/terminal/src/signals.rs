@@ -61,8 +61,6 @@ impl Signals {
             flag::register(*signal, Arc::clone(flag))?;
             low_level::pipe::register(*signal, writer.try_clone()?)?;
         }
-        // The one who wrote hears of it by the error.
-        flag::register(SIGXFSZ, Arc::default())?;
         end.wake(&writer)?;
         Self::made(stream, end, meaningless)
     }
@@ -99,6 +97,15 @@ impl Signals {
         }
         asked
     }
+}
+
+/// Has a write beyond the limit of file sizes (`RLIMIT_FSIZE`) fail with `EFBIG` from now on, instead of ending the program:
+/// whoever wrote hears of it by the error.
+///
+/// # Errors
+/// Those of `sigaction(2)`.
+pub fn survive_file_limit() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 impl AsFd for Signals {
@@ -143,6 +150,7 @@ mod tests {
             wait(&signals);
             assert_eq!(signals.take(), Asked::default(), "told once");
         }
+        survive_file_limit().unwrap();
         low_level::raise(SIGXFSZ).unwrap();
         low_level::raise(SIGTERM).unwrap();
         wait(&signals);
