@@ -103,3 +103,45 @@ fn print(mut to: PatientWriter, line: &dyn Display) {
     // A patient writer takes everything.
     to.write_all(format!("{line}\n").as_bytes()).unwrap_or(());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that panics.
+    const CHILD: &str = "POLYPORT_TERMINAL_PANICS";
+
+    #[test]
+    fn a_panic_stands_behind_what_was_logged_before() {
+        if env::var_os(CHILD).is_some() {
+            let output = Output::start().unwrap();
+            output.print_panics();
+            output.say("a result");
+            for number in 0..5000 {
+                output.remark(format_args!("line {number}"));
+            }
+            panic!("the end");
+        }
+        let name = "output::tests::a_panic_stands_behind_what_was_logged_before";
+        let mut command = Command::new(env::current_exe().unwrap());
+        let child = command.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+        let (text, results) =
+            (String::from_utf8(child.stderr).unwrap(), String::from_utf8(child.stdout).unwrap());
+        let (before, after) = text.split_once("error: thread ").unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(before.lines().filter(|line| line.starts_with("line ")).count(), 5000, "{before}");
+        assert!(before.ends_with("line 4999\n") && after.contains("the end"), "{after}");
+        assert!(results.contains("a result\n"), "{results}");
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_written() {
+        let output = Output::start().unwrap();
+        output.remark("a line of a test");
+        output.serve();
+        output.finish();
+        assert_eq!(output.lost(), 0);
+    }
+}
