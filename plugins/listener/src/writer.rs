@@ -164,3 +164,108 @@ fn system(error: PcapError) -> io::Error {
         | PcapError::InvalidInterfaceId(_)) => io::Error::other(other),
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use pcap_file::pcapng::{Block, PcapNgReader};
+    use rustix::fs::OFlags;
+
+    use super::*;
+
+    fn batch(payloads: &[&[u8]]) -> Batch {
+        let mut batch = Batch::default();
+        for payload in payloads {
+            let (peer, local) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+            batch.push(&Heard { peer, local, ifindex: Some(1), ecn: 0, hop_limit: None, payload }, 7);
+        }
+        batch
+    }
+
+    fn reader(path: &Path) -> File {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        File::options().read(true).custom_flags(flags).open(path).unwrap()
+    }
+
+    /// What a pipe holds.
+    fn taken(mut from: &File) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap_err();
+        bytes
+    }
+
+    /// Kinds of the blocks: s(ection), i(nterface), p(acket).
+    fn blocks(bytes: &[u8]) -> String {
+        let mut reader = PcapNgReader::new(bytes).unwrap();
+        let mut kinds = String::from("s");
+        while let Some(block) = reader.next_block() {
+            kinds.push(match block.unwrap() {
+                Block::SectionHeader(_) => 's',
+                Block::InterfaceDescription(_) => 'i',
+                Block::EnhancedPacket(_) => 'p',
+                other @ (Block::Packet(_)
+                | Block::SimplePacket(_)
+                | Block::NameResolution(_)
+                | Block::InterfaceStatistics(_)
+                | Block::SystemdJournalExport(_)
+                | Block::Unknown(_)) => panic!("{other:?}"),
+            });
+        }
+        kinds
+    }
+
+    /// The next reader of a pipe has not seen how the section began.
+    #[test]
+    fn what_follows_a_failure_can_be_read_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let first = reader(&path);
+        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap();
+        let tally = writer.write(&batch(&[b"one", b"two"]), || true);
+        assert_eq!((tally.recorded, tally.failed, tally.works), (2, 0, true));
+        assert_eq!(blocks(&taken(&first)), "sipp");
+        drop(first);
+        for _ in 0..2 {
+            let tally = writer.write(&batch(&[b"to nobody"]), || true);
+            assert_eq!((tally.recorded, tally.failed, tally.works), (0, 1, false));
+            assert_eq!(tally.error.unwrap().kind(), io::ErrorKind::BrokenPipe);
+        }
+        let second = reader(&path);
+        let tally = writer.write(&batch(&[b"three"]), || true);
+        assert_eq!((tally.recorded, tally.failed, tally.works), (1, 0, true));
+        let tally = writer.write(&batch(&[b"four", b""]), || true);
+        assert_eq!((tally.recorded, tally.failed, tally.error.is_none()), (2, 0, true));
+        assert_eq!(blocks(&taken(&second)), "sippp");
+    }
+
+    /// Half a packet is in the pipe when its reader has had enough: it is not counted.
+    #[test]
+    fn only_whole_packets_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let _sleeps = reader(&path);
+        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap();
+        let long = vec![7; 30_000];
+        let tally = writer.write(&batch(&[&long, &long, &long]), || false);
+        // The pipe holds 64 KiB.
+        assert_eq!((tally.recorded, tally.failed, tally.works), (2, 1, false));
+        assert_eq!(tally.error.unwrap().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// A datagram that is too long is no reason to stop.
+    #[test]
+    fn what_fits_no_packet_is_counted_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap();
+        let tally = writer.write(&batch(&[b"one", &vec![0; 65_600], b"two"]), || true);
+        assert_eq!((tally.recorded, tally.failed, tally.works), (2, 1, true));
+        assert_eq!(blocks(&fs::read(&path).unwrap()), "sipp");
+    }
+}
