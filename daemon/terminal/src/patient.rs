@@ -428,6 +428,54 @@ mod tests {
         assert_eq!(log.lost(), 10);
     }
 
+    /// A disk that is full for a while.
+    struct Disk {
+        pipe: io::PipeWriter,
+        refusals: u32,
+    }
+
+    impl AsFd for Disk {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.pipe.as_fd()
+        }
+    }
+
+    impl Write for Disk {
+        /// The first part of a line still fits.
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.refusals {
+                0 => self.pipe.write(bytes),
+                4 => {
+                    self.refusals -= 1;
+                    self.pipe.write(bytes.get(..4).unwrap())
+                }
+                _ => {
+                    self.refusals -= 1;
+                    Err(ErrorKind::StorageFull.into())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_gets_room_again_hears_what_it_missed() {
+        let (reader, pipe) = pipe().unwrap();
+        let mut log = PatientWriter::new(Disk { pipe, refusals: 4 }, "lines", LIMIT).unwrap();
+        for number in 1..=5 {
+            log.write_all(format!("line {number}\n").as_bytes()).unwrap();
+            assert!(log.settle(LONG));
+        }
+        assert_eq!(log.lost(), 3);
+        drop(log);
+        let reason = io::Error::from(ErrorKind::StorageFull);
+        let expected = format!("line\nwarn: 3 lines were left out: {reason}\nline 4\nline 5\n");
+        assert_eq!(read_to_end(reader), expected);
+    }
+
     /// Another program may have made the open file non-blocking for everybody.
     #[test]
     fn a_pipe_that_does_not_block_is_waited_for_by_the_thread() {
