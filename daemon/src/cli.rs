@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
+use env_logger::{Target, WriteStyle};
+use polyport_terminal::{Exit, Output, Style, complain, remark, say, survive_file_limit};
 
 use crate::apply;
 use crate::config::{self, Problems, Reading};
@@ -81,6 +82,8 @@ struct LogArgs {
 /// Runs the program on `args`, the first of which is its own name.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    // The system refuses that for no signal that can be caught.
+    survive_file_limit().unwrap_or(());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -96,14 +99,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn serve(args: &Run) -> Exit {
-    init_log(&args.log);
-    match apply::serve(args.plan.read(), &args.plan.plugin_dir) {
+    let output = match Output::start() {
+        Ok(output) => output,
+        Err(error) => {
+            complain(format_args!("cannot start the threads that write the output: {error}"));
+            return Exit::Os;
+        }
+    };
+    output.print_panics();
+    init_log(&args.log, &output);
+    let exit = match apply::serve(args.plan.read(), &args.plan.plugin_dir, &output) {
         Ok(exit) => exit,
         Err(refused) => {
-            print_problems(&refused.problems);
+            output.remark(rendered(&refused.problems));
             refused.exit
         }
-    }
+    };
+    output.finish();
+    exit
 }
 
 fn check_plan(args: &Check) -> Exit {
@@ -118,7 +131,7 @@ fn check_plan(args: &Check) -> Exit {
             if args.json {
                 say(problems.to_json().trim_end_matches('\n'));
             } else {
-                print_problems(&problems);
+                remark(rendered(&problems));
             }
             Exit::Config
         }
@@ -142,7 +155,7 @@ impl PlanArgs {
     }
 }
 
-fn init_log(args: &LogArgs) {
+fn init_log(args: &LogArgs, output: &Output) {
     let level = match (args.quiet, args.verbose) {
         (true, _) => log::LevelFilter::Error,
         (false, 0) => log::LevelFilter::Info,
@@ -162,15 +175,15 @@ fn init_log(args: &LogArgs) {
             writeln!(out, "{} {level}: {}", out.timestamp_millis(), record.args())
         }
     });
-    if !terminal {
-        builder.target(env_logger::Target::Pipe(Box::new(PatientWriter::new(io::stderr()))));
-    }
+    // Of a pipe the logger does not know whether colours are welcome.
+    let colours = if Style::stderr().is_coloured() { WriteStyle::Always } else { WriteStyle::Never };
+    builder.write_style(colours).target(Target::Pipe(Box::new(output.log())));
     // Only a second logger in one process is refused, and the first one serves as well.
     builder.try_init().unwrap_or(());
 }
 
-fn print_problems(problems: &Problems) {
-    remark(problems.render(Style::stderr().is_coloured()).trim_end_matches('\n'));
+fn rendered(problems: &Problems) -> String {
+    problems.render(Style::stderr().is_coloured()).trim_end_matches('\n').to_owned()
 }
 
 #[cfg(test)]

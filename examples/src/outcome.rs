@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polyport_net::{BindError, ResolveError};
-use polyport_terminal::{Exit, Interrupt, complain};
+use polyport_terminal::{Exit, Interrupt, complain, survive_file_limit};
 
 /// An error for the user: one line that says what, where and what to do, and the code to end with.
 #[derive(Debug)]
@@ -89,6 +89,8 @@ pub fn interrupt() -> Result<Interrupt, ExitError> {
 ///
 /// Help and version end with 0, a wrong command line with 64 instead of clap's 2.
 pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
+    // The system refuses that for no signal that can be caught.
+    survive_file_limit().unwrap_or(());
     env_logger::Builder::from_env(env_logger::Env::new().filter("POLYPORT_LOG")).init();
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,

@@ -18,6 +18,7 @@ mod tests {
     use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, Socket};
     use polyport_counting_alloc::CountingAlloc;
     use polyport_net::SocketOptions;
+    use polyport_terminal::Signals;
     use polyport_tests::DEADLINE;
 
     #[global_allocator]
@@ -38,7 +39,8 @@ mod tests {
             let plugin = Loader::new(search, |name| std::env::var_os(name)).load("echo").unwrap();
             let exchange = ExchangeLimits::default();
             let (stop, stopped) = UnixStream::pair().unwrap();
-            let io = MioIo::new(Clock::new(), exchange.slots, stopped).unwrap();
+            let signals = Signals::from_stream(stopped).unwrap();
+            let io = MioIo::new(Clock::new(), exchange.slots, signals).unwrap();
             let mut reactor = Reactor::new(io, Limits::default(), exchange, 1);
             // As the daemon does: the second look at the drops of the kernel, which a busy machine lets come, would
             // allocate otherwise.

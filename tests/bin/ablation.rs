@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use polyport::reactor::Shortcuts;
 use polyport::{apply, config};
-use polyport_terminal::remark;
+use polyport_terminal::{Exit, Output, complain};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -44,11 +44,20 @@ fn main() -> ExitCode {
     let Arguments { without, command: Command::Run { config, .. } } = Arguments::parse();
     let takes = |shortcut| !without.contains(&shortcut);
     let shortcuts = Shortcuts { one: takes(Shortcut::One), prefetch: takes(Shortcut::Prefetch) };
-    match apply::serve_with(config::load(&config), &[], shortcuts) {
-        Ok(exit) => exit.into(),
-        Err(refused) => {
-            remark(refused.problems.render(false).trim_end());
-            refused.exit.into()
+    let output = match Output::start() {
+        Ok(output) => output,
+        Err(error) => {
+            complain(format_args!("cannot start the threads that write the output: {error}"));
+            return Exit::Os.into();
         }
-    }
+    };
+    let exit = match apply::serve_with(config::load(&config), &[], &output, shortcuts) {
+        Ok(exit) => exit,
+        Err(refused) => {
+            output.remark(refused.problems.render(false).trim_end());
+            refused.exit
+        }
+    };
+    output.finish();
+    exit.into()
 }

@@ -57,6 +57,12 @@ mod odd_datagrams;
 #[cfg(test)]
 mod option_grammar;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod output;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod recordings;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -65,6 +71,9 @@ mod reply_policy;
 mod responder;
 #[cfg(test)]
 mod seeds;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod signals;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod slow_link;

@@ -85,6 +85,10 @@ impl Launch {
         self.dir.path().join("run")
     }
 
+    pub(crate) fn into_parts(self) -> (Command, TempDir) {
+        (self.command, self.dir)
+    }
+
     /// What is started, for the settings that have no word here.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command

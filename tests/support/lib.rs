@@ -6,6 +6,7 @@
 //! daemon    a program that serves: its addresses, its signals, its end
 //! process   a child whose output is read with a deadline on every wait
 //! served    the equation it prints when it stops, as numbers
+//! bare      a process whose output the test reads itself, or not at all
 //! client    a socket that asks and waits no longer than a deadline
 //! mounts    directories from which nothing can be run
 //! network   hosts made for a test and removed with it, two on one wire or one alone
@@ -25,6 +26,7 @@
     reason = "a test that cannot go on says why and fails"
 )]
 
+pub mod bare;
 pub mod client;
 pub mod daemon;
 #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use polyport_terminal::Interrupt;
+use polyport_terminal::Signals;
 
 use super::books::Books;
 use super::memory;
@@ -57,7 +57,7 @@ impl Running {
         let plan = &prepared.plan;
         let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Broadcasts::default())?;
         let exchange = ExchangeLimits::default();
-        let io = Interrupt::stream().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
+        let io = Signals::listen().and_then(|signals| MioIo::new(Clock::new(), exchange.slots, signals));
         let io =
             io.map_err(|error| Refused::by_system(plan, &format!("the event loop cannot be made: {error}")))?;
         if let Some(seed) = plan.seed {

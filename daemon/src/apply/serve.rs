@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use polyport_terminal::{Exit, say};
+use polyport_terminal::{Exit, Output};
 
 use super::banner;
 use super::prepare::prepare;
@@ -11,12 +11,12 @@ use super::running::Running;
 use crate::config::Reading;
 use crate::reactor::{Flow, Shortcuts};
 
-/// Serves a plan until a signal asks to stop.
+/// Serves a plan until a signal asks to stop. No reader of `output` is waited for meanwhile.
 ///
 /// # Errors
 /// Why nothing was started: every problem of one kind, not only the first.
-pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused> {
-    serve_with(reading, plugin_dirs, Shortcuts::default())
+pub fn serve(reading: Reading, plugin_dirs: &[PathBuf], output: &Output) -> Result<Exit, Refused> {
+    serve_with(reading, plugin_dirs, output, Shortcuts::default())
 }
 
 /// Serves as [`serve`] does, with only these of the ways that save time: for benchmarks, which measure what each of
@@ -24,10 +24,16 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused>
 ///
 /// # Errors
 /// Why nothing was started: every problem of one kind, not only the first.
-pub fn serve_with(reading: Reading, plugin_dirs: &[PathBuf], shortcuts: Shortcuts) -> Result<Exit, Refused> {
+pub fn serve_with(
+    reading: Reading,
+    plugin_dirs: &[PathBuf],
+    output: &Output,
+    shortcuts: Shortcuts,
+) -> Result<Exit, Refused> {
     let mut running = Running::start(prepare(reading, plugin_dirs)?)?;
     running.reactor.set_shortcuts(shortcuts);
-    say(banner::table(&running));
+    output.say(banner::table(&running));
+    output.serve();
     let exit = loop {
         match running.reactor.turn() {
             Ok(Flow::Continue) => {}
@@ -40,6 +46,9 @@ pub fn serve_with(reading: Reading, plugin_dirs: &[PathBuf], shortcuts: Shortcut
         }
     };
     running.reactor.stop();
-    say(banner::final_report(&running).trim_end_matches('\n'));
+    output.say(banner::final_report(&running).trim_end_matches('\n'));
+    if output.lost() > 0 {
+        output.say(format_args!("  lines of the log left out {}", output.lost()));
+    }
     Ok(exit)
 }

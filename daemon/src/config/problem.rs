@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use polyport_terminal::Quoted;
+
 /// A text that settings were read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -165,16 +167,14 @@ pub(super) fn hidden(sources: &[Source], places: &[Span]) -> Arc<[Source]> {
     sources.into()
 }
 
-/// `text` in backquotes for a title or a label: control characters escaped, so that no text of a file
-/// reaches the terminal as a command, and long texts cut.
+/// `text` in backquotes for a title or a label: escaped, so that no text of a file reaches the terminal as a command or
+/// looks like ours, and long texts cut. Quotation marks of the other kinds are left alone.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 80; // Characters: a title stays one line of a terminal.
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
-    }
-    format!("`{}`", shown.replace("\\\"", "\"").replace("\\'", "'"))
+    let (end, cut) = text.char_indices().nth(LONGEST).map_or((text.len(), ""), |(end, _)| (end, "..."));
+    let shown = Quoted(text.get(..end).unwrap_or(text).as_bytes()).to_string();
+    format!("`{}{cut}`", shown.replace("\\\"", "\"").replace("\\'", "'"))
 }
 
 /// The stable names of the problems that `config` itself finds.

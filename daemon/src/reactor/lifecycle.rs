@@ -56,13 +56,15 @@ impl<I: Io> Reactor<I> {
         Some(listener.into_removed())
     }
 
-    /// Ends the service: drops the datagrams that still wait to be sent, as [`DropReason::Stopping`].
+    /// Ends the service: drops the datagrams that still wait to be sent, as [`DropReason::Stopping`], and destroys the
+    /// handlers, which may still count what they finish.
     pub fn stop(&mut self) {
         self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
             probe::look(&mut self.core.io, listener);
             listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             self.core.drop_backlog(listener, DropReason::Stopping);
+            listener.service = Service::Down;
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
-use polyport_terminal::Escaped;
+use polyport_terminal::Quoted;
 
 use super::core::Core;
 use super::due::Delayed;
@@ -241,7 +241,7 @@ fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal
         log::trace!(
             target: "polyport::datagram",
             "{name} {local}: {peer} says '{}{cut}': {verdict}{refused}",
-            Escaped(shown)
+            Quoted(shown)
         );
     }
 }

@@ -16,6 +16,8 @@ const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
+    /// One of the two signals has come, so the next one ends the process.
+    armed: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -32,20 +34,6 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Listens as [`Self::listen`] does, for a loop that waits on descriptors: the stream gets a byte for each signal.
-    ///
-    /// # Errors
-    /// Those of `socketpair(2)`, `dup(2)` and `sigaction(2)`.
-    pub fn stream() -> io::Result<UnixStream> {
-        let (reader, writer) = UnixStream::pair()?;
-        let interrupt = Self::default();
-        for signal in SIGNALS {
-            interrupt.register(signal)?;
-            low_level::pipe::register(signal, writer.try_clone()?)?;
-        }
-        Ok(reader)
-    }
-
     /// Whether a signal has come, or [`Self::ask`] was called.
     #[must_use]
     pub fn is_set(&self) -> bool {
@@ -57,20 +45,31 @@ impl Interrupt {
         self.flag.store(true, Ordering::Relaxed);
     }
 
+    /// Has each of these signals write a byte as well, after the flag was set.
+    pub(crate) fn wake(&self, writer: &UnixStream) -> io::Result<()> {
+        for signal in SIGNALS {
+            low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(())
+    }
+
+    /// What [`Self::is_set`] reads.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
+    }
+
     fn register(&self, signal: i32) -> io::Result<()> {
-        // The order matters: the shutdown looks at the flag before the first signal sets it.
+        // The order matters: the shutdown looks at its flag before the first signal sets it.
         let code = i32::from(Exit::Interrupted as u8);
-        flag::register_conditional_shutdown(signal, code, Arc::clone(&self.flag))?;
-        flag::register(signal, Arc::clone(&self.flag))?;
+        flag::register_conditional_shutdown(signal, code, Arc::clone(&self.armed))?;
+        flag::register(signal, Arc::clone(&self.armed))?;
+        flag::register(signal, self.flag())?;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -80,17 +79,5 @@ mod tests {
         assert!(!interrupt.is_set());
         seen_elsewhere.ask();
         assert!(interrupt.is_set());
-    }
-
-    /// One signal in all: a second one would end the process of the tests.
-    #[test]
-    fn the_first_signal_asks_and_wakes() {
-        let interrupt = Interrupt::listen().unwrap();
-        let mut stream = Interrupt::stream().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        assert!(!interrupt.is_set());
-        low_level::raise(SIGTERM).unwrap();
-        assert!(interrupt.is_set());
-        stream.read_exact(&mut [0]).unwrap();
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! exit        the code a program ends with
-//! line        lines to standard output and standard error
+//! line        lines to standard output and standard error, by whoever may wait for their reader
+//! output      the same for a program that serves and may not
 //! style       colours, where they are welcome
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
-//! patient     a log that waits for no reader
+//! signals     the same for a loop, and the signals that must not end it
+//! patient     a stream that a thread of its own writes
 //! ```
 //!
 //! Nothing here knows what polyport is for. Only [`Style`] looks at the environment.
@@ -17,12 +19,16 @@ mod escape;
 mod exit;
 mod interrupt;
 mod line;
+mod output;
 mod patient;
+mod signals;
 mod style;
 
-pub use escape::{Escaped, escape_payload};
+pub use escape::{Escaped, Quoted, escape_payload};
 pub use exit::Exit;
 pub use interrupt::Interrupt;
 pub use line::{complain, remark, say};
+pub use output::Output;
 pub use patient::PatientWriter;
+pub use signals::{Asked, Signals, survive_file_limit};
 pub use style::Style;

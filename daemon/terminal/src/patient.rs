@@ -1,85 +1,143 @@
-//! Where log lines go when it is no terminal: written without waiting for whoever reads them.
+//! A stream that a thread of its own writes, so that nobody else ever waits for its reader.
 //!
-//! The thread that serves writes the log as well. A collector that hangs fills its pipe, and a write that waits for it
-//! would stop the whole program, its signals included. So a line that finds no room is left out, and counted.
+//! ```text
+//! write -> queue of whole lines, bounded in bytes -> thread -> terminal, pipe, socket, file
+//! ```
+//!
+//! The thread that serves writes the log as well. A terminal, a pipe or a disk that takes nothing blocks `write(2)`, and
+//! `poll(2)` does not tell how much a terminal takes. `O_NONBLOCK` is no way out: it belongs to the open file, which the
+//! shell and its other programs share. So the only thread that touches the descriptor does nothing else.
 
-use std::io::{self, Write};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, poll};
 
-/// What a pipe that is ready takes at once, bytes (`pipe(7)`); a stream socket that is ready takes more (`unix(7)`).
-const AT_ONCE: usize = libc::PIPE_BUF;
+/// Lines are handed to the system in pieces of this size, bytes, which a pipe takes whole or not at all (`pipe(7)`).
+const PIECE: usize = libc::PIPE_BUF;
 
-/// How long a line may wait for a reader that is only slow. One that hangs costs this much in all.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-const NONE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// The unit in which patience is spent.
+const SLICE: Duration = Duration::from_millis(1);
+/// How often [`PatientWriter::settle`] looks whether the reader still reads.
+const LOOK: Duration = Duration::from_millis(100);
+/// [`PatientWriter::settle`] gives up a reader that took nothing in so many looks.
+const IDLE_LOOKS: u32 = 10;
 
-/// Writes log lines to a pipe, a socket or a file, and leaves out what nobody reads in time.
+/// Why lines are missing, where the system did not say anything else.
+const UNREAD: &str = "nobody read them in time";
+
+/// Writes lines to a stream by a thread of its own, and leaves out what finds no room in its queue.
 ///
-/// Each call of `write` takes a whole line, and always succeeds. A reader that is slow is waited for, 100 ms at most; once
-/// that was in vain, no line waits until one has gone through. The line that goes through first says how many are missing.
+/// Each call of `write` takes whole lines, and always succeeds. Where lines are missing, a line says how many. Once the queue
+/// was full, it takes nothing before half of it is free: then the gaps are few and long, and not one behind every line. The
+/// thread ends when the last clone is dropped and the queue is written.
+#[derive(Clone, Debug)]
+pub struct PatientWriter(Arc<Handle>);
+
 #[derive(Debug)]
-pub struct PatientWriter<F> {
-    to: F,
-    patience: Timespec,
-    /// Lines left out since the last that went through.
+struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is something to write, or nothing will come any more.
+    work: Condvar,
+    /// Something was written.
+    written: Condvar,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    /// Bytes of lines that are not written yet, those in the thread's hands among them. A gap counts as one.
+    waiting: usize,
+    /// Bytes that left the queue so far.
+    done: u64,
+    /// It was full, and is not half empty yet.
+    full: bool,
+    /// Lines left out so far.
     lost: u64,
-    /// The last line that went through lacks its end.
-    torn: bool,
+    /// How long writers may still wait for room, all together.
+    patience: Duration,
+    closed: bool,
 }
 
-impl<F: AsFd + Write> PatientWriter<F> {
-    /// A writer to `to`.
-    pub const fn new(to: F) -> Self {
-        Self { to, patience: PATIENCE, lost: 0, torn: false }
+#[derive(Debug)]
+enum Entry {
+    /// Whole lines, of [`PIECE`] bytes at most unless it is a single one.
+    Lines(Vec<u8>),
+    /// So many lines are missing here.
+    Gap(u64),
+}
+
+impl PatientWriter {
+    /// Starts the thread that writes to `to`. The queue holds `limit` bytes. `what` is missing where lines were left out, as
+    /// "lines of the log".
+    ///
+    /// # Errors
+    /// Those of `pthread_create(3)`.
+    pub fn new<F>(to: F, what: &'static str, limit: usize) -> io::Result<Self>
+    where
+        F: AsFd + Write + Send + 'static,
+    {
+        let (work, written) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { queue: Mutex::default(), work, written, limit });
+        let of_thread = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || Scribe { to, what, owed: 0, reason: None, torn: false }.run(&of_thread))?;
+        Ok(Self(Arc::new(Handle(shared))))
     }
 
-    /// False when there is no room for the whole of it. A reader that is gone takes everything.
-    fn put(&mut self, line: &[u8]) -> bool {
-        line.chunks(AT_ONCE).all(|part| {
-            let ready = self.is_ready();
-            if ready {
-                // An error is not logged for want of a log.
-                self.to.write_all(part).unwrap_or(());
-                self.torn = !part.ends_with(b"\n");
-            }
-            ready
-        })
+    /// Lets writers wait for room, so long in all from now on. Zero: a line that finds none is left out at once.
+    pub fn set_patience(&self, patience: Duration) {
+        self.shared().lock().patience = patience;
     }
 
-    fn is_ready(&self) -> bool {
-        let wait = if self.lost == 0 { self.patience } else { NONE };
-        let mut fds = [PollFd::new(&self.to, PollFlags::OUT)];
-        loop {
-            match poll(&mut fds, Some(&wait)) {
-                Err(Errno::INTR) => {}
-                // What cannot be polled is written to all the same.
-                result => return !matches!(result, Ok(0)),
-            }
+    /// Waits until everything is written, `longest` at most, and no longer than a second for a reader that takes nothing.
+    /// False if something still waits.
+    pub fn settle(&self, longest: Duration) -> bool {
+        let mut queue = self.shared().lock();
+        let (mut idle, mut left) = (0, longest);
+        while queue.waiting > 0 && idle < IDLE_LOOKS && !left.is_zero() {
+            let before = queue.done;
+            let look = LOOK.min(left);
+            left -= look;
+            queue = self.shared().wait_while(queue, look, |queue| queue.waiting > 0);
+            idle = if queue.done == before { idle + 1 } else { 0 };
         }
+        queue.waiting == 0
+    }
+
+    /// Lines left out so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared().lock().lost
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.0
     }
 }
 
-impl<F: AsFd + Write> Write for PatientWriter<F> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lost > 0 {
-            let end = if self.torn { "\n" } else { "" };
-            let report = format!(
-                "{end}warn: {} lines of the log were left out: nobody read them in time\n",
-                self.lost
-            );
-            if !self.put(report.as_bytes()) {
-                self.lost += 1;
-                return Ok(line.len());
-            }
-            self.lost = 0;
+impl Write for PatientWriter {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let shared = self.shared();
+        let mut queue = shared.lock();
+        while !queue.has_room(lines.len(), shared.limit) && !queue.patience.is_zero() {
+            // A slice counts whole, however soon there was room: so nobody has to read a clock.
+            queue.patience = queue.patience.saturating_sub(SLICE);
+            queue = shared.wait_while(queue, SLICE, |queue| !queue.has_room(lines.len(), shared.limit));
         }
-        if !self.put(line) {
-            self.lost = 1;
-        }
-        Ok(line.len())
+        queue.push(lines, shared.limit);
+        drop(queue);
+        shared.work.notify_one();
+        Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -87,76 +145,348 @@ impl<F: AsFd + Write> Write for PatientWriter<F> {
     }
 }
 
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_one();
+    }
+}
+
+impl Shared {
+    /// A thread that panicked has left the queue in order: nothing between locking and unlocking panics.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while<'a>(
+        &self,
+        queue: MutexGuard<'a, Queue>,
+        longest: Duration,
+        condition: impl FnMut(&mut Queue) -> bool,
+    ) -> MutexGuard<'a, Queue> {
+        let waited = self.written.wait_timeout_while(queue, longest, condition);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Queue {
+    /// An empty queue takes anything.
+    fn has_room(&mut self, len: usize, limit: usize) -> bool {
+        self.full = self.waiting > if self.full { limit / 2 } else { limit.saturating_sub(len) };
+        !self.full || self.waiting == 0
+    }
+
+    fn push(&mut self, lines: &[u8], limit: usize) {
+        if !self.has_room(lines.len(), limit) {
+            let missing = count(lines);
+            self.lost += missing;
+            match self.entries.back_mut() {
+                Some(Entry::Gap(before)) => *before += missing,
+                _ => {
+                    self.waiting += 1;
+                    self.entries.push_back(Entry::Gap(missing));
+                }
+            }
+            return;
+        }
+        self.waiting += lines.len();
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            match self.entries.back_mut() {
+                Some(Entry::Lines(piece)) if piece.len() + line.len() <= PIECE => piece.extend(line),
+                _ => self.entries.push_back(Entry::Lines(line.to_vec())),
+            }
+        }
+    }
+}
+
+/// The thread's side.
+struct Scribe<F> {
+    to: F,
+    what: &'static str,
+    /// Lines that are missing and not reported yet.
+    owed: u64,
+    /// Why, if the system said it.
+    reason: Option<io::Error>,
+    /// The last line that was written lacks its end.
+    torn: bool,
+}
+
+impl<F: AsFd + Write> Scribe<F> {
+    fn run(mut self, shared: &Shared) {
+        let mut queue = shared.lock();
+        loop {
+            let (lines, missing) = match queue.entries.pop_front() {
+                Some(Entry::Lines(lines)) => (lines, 0),
+                Some(Entry::Gap(missing)) => (Vec::new(), missing),
+                None if queue.closed => return,
+                None => {
+                    queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            drop(queue);
+            self.owed += missing;
+            let failed = self.put(&lines);
+            queue = shared.lock();
+            queue.lost += failed;
+            let taken = lines.len().max(1);
+            queue.waiting = queue.waiting.saturating_sub(taken);
+            queue.done += taken as u64;
+            shared.written.notify_all();
+        }
+    }
+
+    /// Writes lines, behind a line about those that are missing before them. Returns how many could not be written.
+    fn put(&mut self, lines: &[u8]) -> u64 {
+        let result = self.report().and_then(|()| self.write(lines));
+        let Err(error) = result else { return 0 };
+        // A reader that has gone takes everything.
+        if error.kind() == ErrorKind::BrokenPipe {
+            return 0;
+        }
+        let missing = count(lines);
+        self.owed += missing;
+        self.reason = Some(error);
+        missing
+    }
+
+    fn report(&mut self) -> io::Result<()> {
+        if self.owed == 0 {
+            return Ok(());
+        }
+        let end = if self.torn { "\n" } else { "" };
+        let (owed, what) = (self.owed, self.what);
+        let reason = self.reason.as_ref().map_or_else(|| UNREAD.to_owned(), ToString::to_string);
+        self.write(format!("{end}warn: {owed} {what} were left out: {reason}\n").as_bytes())?;
+        (self.owed, self.reason) = (0, None);
+        Ok(())
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.to.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    let (written, rest) = bytes.split_at_checked(n).unwrap_or((bytes, b""));
+                    self.torn = !written.ends_with(b"\n");
+                    bytes = rest;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Somebody else has set O_NONBLOCK for all who share the open file.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.to, PollFlags::OUT)];
+                    // An interrupted wait is followed by a write, which tells whether to wait on.
+                    poll(&mut fds, None).unwrap_or(0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lines in a text; what has no end is one as well.
+fn count(lines: &[u8]) -> u64 {
+    lines.split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, pipe};
-    use std::time::{Duration, Instant};
+    use std::fs::File;
+    use std::io::{PipeReader, Read, pipe};
+
+    use rustix::fs::OFlags;
 
     use super::*;
 
-    /// A writer that waits for nobody.
-    fn hasty<F: AsFd + Write>(to: F) -> PatientWriter<F> {
-        PatientWriter { patience: NONE, ..PatientWriter::new(to) }
+    const LIMIT: usize = 64 * 1024;
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn line(number: u64, len: usize) -> String {
+        format!("{number:0len$}\n")
+    }
+
+    fn read_to_end(mut reader: PipeReader) -> String {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Fails unless `text` has all lines up to `end` in order, but for those that it says are missing. Returns how often it
+    /// says so.
+    #[track_caller]
+    fn check(text: &str, end: u64, len: usize) -> usize {
+        let (mut next, mut reports) = (0, 0);
+        for found in text.split_inclusive('\n') {
+            if let Some(report) = found.strip_prefix("warn: ") {
+                let (number, rest) = report.split_once(' ').unwrap();
+                assert_eq!(rest, "lines of the log were left out: nobody read them in time\n");
+                next += number.parse::<u64>().unwrap();
+                reports += 1;
+            } else {
+                assert_eq!(found, line(next, len));
+                next += 1;
+            }
+        }
+        assert_eq!(next, end);
+        reports
     }
 
     #[test]
     fn a_reader_that_hangs_holds_nobody_and_hears_what_it_missed() {
-        // The pipe of the third ends within a line: it takes 16 parts, a line has 3.
-        for len in [100, AT_ONCE + 100, 2 * AT_ONCE + 100] {
-            let (mut reader, writer) = pipe().unwrap();
-            let mut log = hasty(writer);
-            let line = |number: u64| format!("{number:0len$}\n");
+        for len in [100, PIECE + 100, 2 * PIECE + 100] {
+            let (reader, writer) = pipe().unwrap();
+            let mut log = PatientWriter::new(writer, "lines of the log", LIMIT).unwrap();
             for number in 0..5000 {
-                log.write_all(line(number).as_bytes()).unwrap();
+                log.write_all(line(number, len).as_bytes()).unwrap();
             }
-            let lost = log.lost;
-            assert!((1..5000).contains(&lost), "{lost}");
-            // Room for the two lines to come, and no more is read than there is.
-            let mut text = vec![0; 32 * 1024];
-            reader.read_exact(&mut text).unwrap();
-            log.write_all(line(5000).as_bytes()).unwrap();
+            assert!((1..5000).contains(&log.lost()), "{}", log.lost());
+            assert!(!log.settle(Duration::from_millis(1)), "nobody reads");
+            let text = thread::spawn(move || read_to_end(reader));
+            assert!(log.settle(LONG), "somebody reads");
+            log.write_all(line(5000, len).as_bytes()).unwrap();
             drop(log);
-            reader.read_to_end(&mut text).unwrap();
-            let text = String::from_utf8(text).unwrap();
-            let report = format!("\nwarn: {lost} lines of the log were left out: nobody read them in time\n");
-            let (before, after) = text.split_once(&report).unwrap();
-            assert_eq!(after, line(5000));
-            assert!(!before.ends_with('\n'), "only what is torn wants an end");
-            let whole = before.lines().filter(|text| text.len() == len).count() as u64;
-            assert_eq!(whole + lost, 5000);
+            let text = text.join().unwrap();
+            assert!(check(&text, 5001, len) > 0 && text.ends_with(&line(5000, len)));
         }
     }
 
+    /// One gap behind every line would cost as much as the lines.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the wait is what is tested")]
-    fn a_reader_that_hangs_is_waited_for_once() {
+    fn a_reader_that_is_slow_is_given_long_pieces() {
+        let (mut reader, writer) = pipe().unwrap();
+        let mut log = PatientWriter::new(writer, "lines of the log", LIMIT).unwrap();
+        let mut text = Vec::new();
+        for number in 0..100_000 {
+            log.write_all(line(number, 100).as_bytes()).unwrap();
+            // Nine of ten are too many for it.
+            if number % 10 == 0 {
+                let mut piece = [0; 101];
+                reader.read_exact(&mut piece).unwrap();
+                text.extend(piece);
+            }
+        }
+        let rest = thread::spawn(move || read_to_end(reader));
+        drop(log);
+        let text = String::from_utf8(text).unwrap() + &rest.join().unwrap();
+        let reports = check(&text, 100_000, 100);
+        assert!((1..100).contains(&reports), "{reports}");
+    }
+
+    #[test]
+    fn who_has_patience_loses_nothing_to_a_reader_that_reads() {
+        let (reader, writer) = pipe().unwrap();
+        let mut log = PatientWriter::new(writer, "lines", LIMIT).unwrap();
+        log.set_patience(LONG);
+        let text = thread::spawn(move || read_to_end(reader));
+        for number in 0..50_000 {
+            log.write_all(line(number, 100).as_bytes()).unwrap();
+        }
+        assert_eq!(log.lost(), 0);
+        drop(log);
+        assert_eq!(text.join().unwrap().len(), 50_000 * 101);
+    }
+
+    #[test]
+    fn patience_ends() {
         let (_reader, writer) = pipe().unwrap();
-        let mut full = hasty(writer.try_clone().unwrap());
-        while full.lost == 0 {
-            full.write_all(&[b'x'; AT_ONCE]).unwrap();
+        let mut log = PatientWriter::new(writer, "lines", LIMIT).unwrap();
+        log.set_patience(SLICE * 5);
+        for number in 0..5000 {
+            log.write_all(line(number, 100).as_bytes()).unwrap();
         }
-        let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-        let mut log = PatientWriter { patience, ..PatientWriter::new(writer) };
-        let start = Instant::now();
-        log.write_all(b"in vain\n").unwrap();
-        assert!(log.lost == 1 && start.elapsed() >= Duration::from_millis(50));
-        for _ in 0..1000 {
-            log.write_all(b"at once\n").unwrap();
-        }
-        assert!(log.lost == 1001 && start.elapsed() < Duration::from_secs(20), "50 s if each had waited");
+        assert!(log.lost() > 0 && log.shared().lock().patience.is_zero());
     }
 
     #[test]
     fn a_reader_that_is_gone_and_a_file_are_no_reason_to_lose_count() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut log = hasty(writer);
+        let mut log = PatientWriter::new(writer, "lines", LIMIT).unwrap();
         log.write_all(b"to nobody\n").unwrap();
-        assert_eq!(log.lost, 0);
-        let mut log = hasty(tempfile::tempfile().unwrap());
+        assert!(log.settle(LONG));
+        assert_eq!(log.lost(), 0);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut log = PatientWriter::new(file.reopen().unwrap(), "lines", LIMIT).unwrap();
+        log.set_patience(LONG);
         for _ in 0..1000 {
             log.write_all(&[b'x'; 1000]).unwrap();
         }
-        assert_eq!((log.lost, log.to.metadata().unwrap().len()), (0, 1_000_000));
+        assert!(log.settle(LONG));
+        assert_eq!((log.lost(), file.as_file().metadata().unwrap().len()), (0, 1_000_000));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_counted() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut log = PatientWriter::new(full, "lines", LIMIT).unwrap();
+        for _ in 0..10 {
+            log.write_all(b"in vain\n").unwrap();
+        }
+        assert!(log.settle(LONG));
+        assert_eq!(log.lost(), 10);
+    }
+
+    /// A disk that is full for a while.
+    struct Disk {
+        pipe: io::PipeWriter,
+        refusals: u32,
+    }
+
+    impl AsFd for Disk {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.pipe.as_fd()
+        }
+    }
+
+    impl Write for Disk {
+        /// The first part of a line still fits.
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.refusals {
+                0 => self.pipe.write(bytes),
+                4 => {
+                    self.refusals -= 1;
+                    self.pipe.write(bytes.get(..4).unwrap())
+                }
+                _ => {
+                    self.refusals -= 1;
+                    Err(ErrorKind::StorageFull.into())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_gets_room_again_hears_what_it_missed() {
+        let (reader, pipe) = pipe().unwrap();
+        let mut log = PatientWriter::new(Disk { pipe, refusals: 4 }, "lines", LIMIT).unwrap();
+        for number in 1..=5 {
+            log.write_all(format!("line {number}\n").as_bytes()).unwrap();
+            assert!(log.settle(LONG));
+        }
+        assert_eq!(log.lost(), 3);
+        drop(log);
+        let reason = io::Error::from(ErrorKind::StorageFull);
+        let expected = format!("line\nwarn: 3 lines were left out: {reason}\nline 4\nline 5\n");
+        assert_eq!(read_to_end(reader), expected);
+    }
+
+    /// Another program may have made the open file non-blocking for everybody.
+    #[test]
+    fn a_pipe_that_does_not_block_is_waited_for_by_the_thread() {
+        let (reader, writer) = pipe().unwrap();
+        rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+        let mut log = PatientWriter::new(writer, "lines", 4 * LIMIT).unwrap();
+        for number in 0..2000 {
+            log.write_all(line(number, 100).as_bytes()).unwrap();
+        }
+        let text = thread::spawn(move || read_to_end(reader));
+        drop(log);
+        assert_eq!(text.join().unwrap(), (0..2000).map(|number| line(number, 100)).collect::<String>());
     }
 }

@@ -41,7 +41,7 @@ config! {
 const SMALLEST_FILE: u64 = 128 << 10;
 /// The time stamps of a file this size stay searchable in tools that load it whole.
 const LARGEST_FILE: u64 = 16 << 30;
-/// Each rotation renames all of them, on the thread that serves every listener.
+/// Each rotation renames all of them.
 const MAX_KEPT: u32 = 100;
 /// A byte takes up to six characters when it is escaped, and the host cuts a line at 4 KiB.
 const MAX_LOG_BYTES: u32 = 512;

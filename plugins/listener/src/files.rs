@@ -1,26 +1,32 @@
 //! A file that is put aside when it is full, and a new one begun.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, fstat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
 
-/// Bytes collected before a write: a few of the largest datagrams, or hundreds of small ones.
-const BUFFER: usize = 256 << 10;
+use crate::place::{Place, check_owner, file_type, refused};
 
-/// Who may read a recording: its owner, since it holds what others sent.
-const MODE: u32 = 0o600;
+/// How long a wait for the reader of a pipe lasts before the caller is asked whether to go on.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// `NAME`, and beside it `NAME.1`, the one before, to `NAME.keep`, the oldest (before the extension). What is no regular
-/// file, such as `/dev/null`, is never put aside.
+/// file, such as `/dev/null` or a pipe, is never put aside.
+///
+/// A file is made for its owner alone, and never through a link that somebody else has planted. One that is there already
+/// must be the user's own.
 #[derive(Debug)]
 pub(crate) struct Files {
-    path: PathBuf,
+    place: Place,
     limit: u64,
     keep: u32,
-    file: BufWriter<File>,
+    file: File,
+    regular: bool,
+    /// Bytes of the file that hold whole blocks.
     size: u64,
 }
 
@@ -28,134 +34,162 @@ impl Files {
     /// Puts aside what is there and begins a new file. `successor`: the file may belong to a predecessor that still writes
     /// it, and goes on to do so under its new name.
     pub(crate) fn open(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<Self> {
-        if let Some(state) = existing(path)? {
-            if state.in_use && !successor {
-                return Err(in_use());
+        let place = Place::find(path)?;
+        let (file, regular) = match existing(&place)? {
+            None => (begin(&place)?, true),
+            Some(Existing { file, regular: false, .. }) => (file, false),
+            Some(Existing { file, len, private, .. }) => {
+                let in_use = !lock(&file)?;
+                // Whoever may read a file can lock it, and says nothing by that.
+                if in_use && private && !successor {
+                    return Err(in_use_by_another());
+                }
+                if in_use || len > 0 {
+                    drop(file);
+                    place.put_aside(keep)?;
+                    (begin(&place)?, true)
+                } else {
+                    (file, true)
+                }
             }
-            if state.in_use || state.len > 0 {
-                put_aside(path, keep)?;
-            }
-        }
-        let file = BufWriter::with_capacity(BUFFER, begin(path)?);
-        Ok(Self { path: path.to_owned(), limit, keep, file, size: 0 })
+        };
+        Ok(Self { place, limit, keep, file, regular, size: 0 })
     }
 
     /// Whether `more` bytes would make it too large.
     pub(crate) fn is_full_with(&self, more: u64) -> bool {
-        self.size > 0 && self.size.saturating_add(more) > self.limit
+        self.size.saturating_add(more) > self.limit
+    }
+
+    /// Whether there is something in it. An empty file takes anything.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.size > 0
     }
 
     /// Puts the file aside and begins a new one.
     pub(crate) fn rotate(&mut self) -> io::Result<()> {
-        self.flush()?;
-        if !is_regular(self.file.get_ref()) {
-            self.size = 0;
-            return Ok(());
+        if self.regular {
+            self.place.put_aside(self.keep)?;
+            self.file = begin(&self.place)?;
         }
-        put_aside(&self.path, self.keep)?;
-        self.file = BufWriter::with_capacity(BUFFER, begin(&self.path)?);
         self.size = 0;
         Ok(())
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.size = self.size.saturating_add(bytes.len() as u64);
+    /// Writes blocks, and returns how many bytes have got there. A pipe is waited for while `goes_on` says so.
+    pub(crate) fn write(&mut self, blocks: &[u8], goes_on: impl Fn() -> bool) -> (usize, io::Result<()>) {
+        let mut done = 0;
+        while let Some(rest) = blocks.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.file.write(rest) {
+                Ok(0) => return (done, Err(ErrorKind::WriteZero.into())),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && goes_on() => {
+                    let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
+                    // An interrupted wait is followed by a write, which tells whether to wait on.
+                    poll(&mut fds, Some(&LOOK)).unwrap_or(0);
+                }
+                Err(error) => return (done, Err(error)),
+            }
+        }
+        (done, Ok(()))
+    }
+
+    /// The first `len` bytes of what was written last hold whole blocks. What lies behind them is cut off, where that is
+    /// possible.
+    pub(crate) fn keep_only(&mut self, len: u64) -> io::Result<()> {
+        self.size = self.size.saturating_add(len);
+        if self.regular {
+            self.file.set_len(self.size)?;
+            self.file.seek(SeekFrom::Start(self.size))?;
+        }
         Ok(())
     }
 
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-
-    /// Closes the file without writing what is still collected, which has failed before.
-    pub(crate) fn abandon(self) {
-        drop(self.file.into_parts());
+    /// All that was written last is whole blocks.
+    pub(crate) fn keep_all(&mut self, len: u64) {
+        self.size = self.size.saturating_add(len);
     }
 }
 
 struct Existing {
+    file: File,
+    regular: bool,
     len: u64,
-    in_use: bool,
+    /// Nobody else can open it, and therefore lock it.
+    private: bool,
 }
 
-/// What lies at `path`, if it is a regular file.
-fn existing(path: &Path) -> io::Result<Option<Existing>> {
-    let metadata = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
+/// What lies there, if it may be written.
+fn existing(place: &Place) -> io::Result<Option<Existing>> {
+    let file = match place.open() {
+        Ok(fd) => File::from(fd),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    if !metadata.is_file() {
-        return Ok(None);
+    let stat = fstat(&file)?;
+    let (mode, len) = (Mode::from_raw_mode(stat.st_mode), file.metadata()?.len());
+    let regular = match file_type(&stat) {
+        FileType::RegularFile => true,
+        FileType::Fifo | FileType::CharacterDevice => false,
+        FileType::Directory
+        | FileType::Symlink
+        | FileType::Socket
+        | FileType::BlockDevice
+        | FileType::Unknown => return Err(refused("it is neither a file nor a pipe nor a character device")),
+    };
+    if !regular {
+        check_owner(&stat, "a pipe or device")?;
+    } else if stat.st_uid != geteuid().as_raw() {
+        return Err(refused(&format!("the file that is there belongs to user {}", stat.st_uid)));
+    } else if mode.intersects(Mode::WGRP | Mode::WOTH) {
+        return Err(refused("others may write the file that is there; `chmod go-w` it, or remove it"));
+    } else if stat.st_nlink > 1 {
+        return Err(refused("the file that is there has another name as well"));
+    } else if place.is_descriptor() {
+        return Err(refused("it is an open file; give the name of the file itself"));
     }
-    // The lock goes with the descriptor, at the end of this function.
-    let in_use = match open(path)?.try_lock() {
-        Ok(()) => false,
-        Err(TryLockError::WouldBlock) => true,
-        Err(TryLockError::Error(error)) => return Err(error),
-    };
-    Ok(Some(Existing { len: metadata.len(), in_use }))
+    let private = !mode.intersects(Mode::RWXG | Mode::RWXO);
+    Ok(Some(Existing { file, regular, len, private }))
 }
 
 /// Locked, so that no second listener writes into it; the lock ends with the process at the latest.
-fn begin(path: &Path) -> io::Result<File> {
-    let file = open(path)?;
-    if is_regular(&file) {
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => in_use(),
-            TryLockError::Error(error) => error,
-        })?;
+fn begin(place: &Place) -> io::Result<File> {
+    let file = File::from(place.create()?);
+    if lock(&file)? { Ok(file) } else { Err(in_use_by_another()) }
+}
+
+/// False if somebody else has it locked.
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
-    Ok(file)
 }
 
-/// Never waits: a pipe without a reader is an error, not a listener that stands still.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).custom_flags(flags).open(path)
-}
-
-fn is_regular(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.is_file())
-}
-
-fn in_use() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::ResourceBusy,
-        "another listener writes it; give each address a file of its own",
-    )
-}
-
-/// Moves `NAME` to `NAME.1` and so on; the oldest is overwritten.
-fn put_aside(path: &Path, keep: u32) -> io::Result<()> {
-    if keep == 0 {
-        return fs::remove_file(path);
-    }
-    for number in (1..keep).rev() {
-        match fs::rename(numbered(path, number), numbered(path, number + 1)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
-        }
-    }
-    fs::rename(path, numbered(path, 1))
-}
-
-/// `dir/heard.pcapng` is `dir/heard.3.pcapng`.
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push(format!(".{number}"));
-    if let Some(extension) = path.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    path.with_file_name(name)
+fn in_use_by_another() -> io::Error {
+    io::Error::new(ErrorKind::ResourceBusy, "another listener writes it; give each address a file of its own")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
+
+    fn write(files: &mut Files, text: &str) {
+        let (written, result) = files.write(text.as_bytes(), || true);
+        result.unwrap();
+        files.keep_all(written as u64);
+    }
+
+    /// A file that another program made, of which the umask of this process says nothing.
+    fn made_before(path: &Path, mode: u32) {
+        fs::write(path, "before").unwrap();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
 
     fn names(dir: &Path) -> Vec<(String, Vec<u8>)> {
         let mut names: Vec<_> = fs::read_dir(dir)
@@ -177,12 +211,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut files = Files::open(&dir.path().join("a.b.pcapng"), 10, 2, false).unwrap();
         for text in ["one", "two", "three", "four"] {
-            assert!(!files.is_full_with(1000), "an empty file takes anything");
-            files.write(text.as_bytes()).unwrap();
-            assert!(files.is_full_with(8) && !files.is_full_with(5));
+            assert!(!files.is_begun());
+            write(&mut files, text);
+            assert!(files.is_begun() && files.is_full_with(8) && !files.is_full_with(5));
             files.rotate().unwrap();
         }
-        files.write(b"five").unwrap();
+        write(&mut files, "five");
         drop(files);
         assert_eq!(shown(dir.path()), "a.b.1.pcapng=four a.b.2.pcapng=three a.b.pcapng=five");
     }
@@ -191,9 +225,9 @@ mod tests {
     fn with_none_to_keep_the_old_one_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let mut files = Files::open(&dir.path().join("a"), 10, 0, false).unwrap();
-        files.write(b"one").unwrap();
+        write(&mut files, "one");
         files.rotate().unwrap();
-        files.write(b"two").unwrap();
+        write(&mut files, "two");
         drop(files);
         assert_eq!(shown(dir.path()), "a=two");
     }
@@ -202,7 +236,7 @@ mod tests {
     fn what_was_there_is_kept_and_an_empty_file_used() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.pcapng");
-        fs::write(&path, "before").unwrap();
+        made_before(&path, 0o644);
         drop(Files::open(&path, 10, 5, false).unwrap());
         drop(Files::open(&path, 10, 5, false).unwrap());
         assert_eq!(shown(dir.path()), "a.1.pcapng=before a.pcapng=");
@@ -216,8 +250,8 @@ mod tests {
         let error = Files::open(&path, 10, 5, false).unwrap_err();
         assert!(error.to_string().contains("another listener"), "{error}");
         let mut second = Files::open(&path, 10, 5, true).unwrap();
-        first.write(b"first").unwrap();
-        second.write(b"second").unwrap();
+        write(&mut first, "first");
+        write(&mut second, "second");
         drop((first, second));
         assert_eq!(shown(dir.path()), "a=second a.1=first");
     }
@@ -238,13 +272,13 @@ mod tests {
     fn what_is_no_file_stays_where_it_is_when_it_is_full() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("nowhere");
-        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        symlink("/dev/null", &path).unwrap();
         let mut files = Files::open(&path, 10, 5, false).unwrap();
         for _ in 0..2 {
-            files.write(b"ten bytes.").unwrap();
+            write(&mut files, "ten bytes.");
             assert!(files.is_full_with(1));
             files.rotate().unwrap();
-            assert!(!files.is_full_with(1000), "counted from the beginning again");
+            assert!(!files.is_begun(), "counted from the beginning again");
         }
         drop(files);
         let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -257,7 +291,77 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(
             Files::open(&dir.path().join("no/a"), 10, 5, false).unwrap_err().kind(),
-            io::ErrorKind::NotFound
+            ErrorKind::NotFound
         );
+    }
+
+    #[test]
+    fn a_file_that_others_have_a_hand_in_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let refused = |words: &str| {
+            let error = Files::open(&path, 10, 5, false).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+            assert_eq!(shown(dir.path()), "a=before");
+        };
+        for mode in [0o620, 0o602, 0o666] {
+            made_before(&path, mode);
+            refused("others may write the file");
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        if geteuid().is_root() {
+            chown(&path, Some(65_534), None).unwrap();
+            refused("belongs to user 65534");
+            chown(&path, Some(0), None).unwrap();
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = elsewhere.path().join("the same");
+        fs::hard_link(&path, &link).unwrap();
+        refused("another name");
+        fs::remove_file(link).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let error = Files::open(Path::new(&format!("/proc/self/fd/{number}")), 10, 5, false);
+        assert!(!cfg!(target_os = "linux") || error.unwrap_err().to_string().contains("the file itself"));
+        drop(Files::open(&path, 10, 5, false).unwrap());
+    }
+
+    /// Whoever may read a file can lock it.
+    #[test]
+    fn a_lock_on_a_file_that_others_may_read_holds_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        made_before(&path, 0o644);
+        let reader = File::open(&path).unwrap();
+        reader.lock().unwrap();
+        let mut files = Files::open(&path, 10, 5, false).unwrap();
+        write(&mut files, "new");
+        assert_eq!(shown(dir.path()), "a=new a.1=before");
+    }
+
+    /// Each failed attempt would push a recording out otherwise.
+    #[test]
+    fn what_was_put_aside_is_not_put_aside_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut files = Files::open(&path, 10, 2, false).unwrap();
+        write(&mut files, "one");
+        files.place.put_aside(2).unwrap();
+        files.place.put_aside(2).unwrap();
+        files.rotate().unwrap();
+        write(&mut files, "two");
+        assert_eq!(shown(dir.path()), "a=two a.1=one");
+    }
+
+    #[test]
+    fn half_a_block_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::open(&dir.path().join("a"), 10, 2, false).unwrap();
+        write(&mut files, "whole");
+        let (written, result) = files.write(b"half", || true);
+        result.unwrap();
+        files.keep_only(written as u64 - 2).unwrap();
+        write(&mut files, "!");
+        assert_eq!(shown(dir.path()), "a=wholeha!");
     }
 }

@@ -12,14 +12,16 @@
 //! ```text
 //! datagram -> senders                       how much from whom
 //!          -> line                          record = "log"
-//!          -> packet -> capture -> files    record = "pcapng"; the three together are the recorder
+//!          -> recorder                      record = "pcapng"
+//!
+//! recorder:   queued -> thread: packet -> capture -> files -> place
 //!          -> answer                        ack = true
 //! ```
 //!
-//! A file name is taken from the daemon's working directory. What is recorded is collected and handed to the system every
-//! second, which takes it into its page cache; so a file belongs on a local disk, not on a network that may stall. When
-//! writing fails, the daemon goes on and the recording ends. The file is rotated by renaming: what is at the name is
-//! always the newest.
+//! A file name is taken from the daemon's working directory. What is recorded is collected and written every second by a
+//! thread of its own: a disk that stalls costs datagrams of the recording, which are counted, and delays nobody. When writing
+//! fails, what comes meanwhile is counted, and each second is another attempt. The file is rotated by renaming: what is at
+//! the name is always the newest. Where a file may lie is decided in `place` and `files`.
 #![forbid(unsafe_code)]
 
 mod capture;
@@ -28,8 +30,12 @@ mod files;
 mod interfaces;
 mod line;
 mod packet;
+mod place;
+mod queued;
 mod recorder;
 pub mod senders;
+mod trouble;
+mod writer;
 
 use std::time::Duration;
 
@@ -39,7 +45,9 @@ use polyport_plugin::{Log, Rng, Why, later};
 use interfaces::Interfaces;
 use line::{Cast, Line};
 use packet::Heard;
-use recorder::{Outcome, Recorder};
+use recorder::Recorder;
+use trouble::Trouble;
+use writer::Tally;
 
 pub use config::{ListenerConfig, Record};
 pub use senders::Senders;
@@ -56,6 +64,7 @@ pub struct Listener {
     senders: Senders,
     interfaces: Interfaces,
     recorder: Option<Recorder>,
+    trouble: Trouble,
     rng: Rng,
     counters: Counters,
 }
@@ -72,6 +81,7 @@ struct Counters {
     acks: Counter,
     recorded: Counter,
     record_errors: Counter,
+    record_dropped: Counter,
 }
 
 impl Counters {
@@ -87,9 +97,11 @@ impl Counters {
                 .counter(c"senders_forgotten_total", c"Senders forgotten because the table was full"),
             acks: setup.counter(c"acks_total", c"Answers sent"),
             recorded: setup.counter(c"recorded_total", c"Datagrams written to the log or to a file"),
-            record_errors: setup.counter(
-                c"record_errors_total",
-                c"Datagrams that could not be recorded, and failures to write those before",
+            record_errors: setup
+                .counter(c"record_errors_total", c"Datagrams that could not be written to the file"),
+            record_dropped: setup.counter(
+                c"record_dropped_total",
+                c"Datagrams left out of the file because the disk was slower",
             ),
         }
     }
@@ -130,7 +142,8 @@ impl Handler for Listener {
             setup.timer(REPORT, every - rng.up_to(every / 2), every);
         }
         let senders = Senders::new(setup.reservation());
-        Ok(Self { config, senders, interfaces: Interfaces::default(), recorder, rng, counters })
+        let (interfaces, trouble) = (Interfaces::default(), Trouble::default());
+        Ok(Self { config, senders, interfaces, recorder, trouble, rng, counters })
     }
 
     fn check(config: &ListenerConfig) -> Result<()> {
@@ -154,9 +167,9 @@ impl Handler for Listener {
     fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
         match (token, self.recorder.as_mut()) {
             (FLUSH, Some(recorder)) => {
-                if let Err(error) = recorder.flush() {
-                    self.counters.record_errors.add(1);
-                    batch.log(Level::Error, self.over(&error));
+                let tally = recorder.tick();
+                if let Some((level, line)) = self.account(tally, 0) {
+                    batch.log(level, line);
                 }
             }
             (REPORT, _) => {
@@ -170,9 +183,10 @@ impl Handler for Listener {
 
     fn stop(&mut self, log: &Log<'_>) {
         log.log(Level::Debug, self.senders.summary());
-        if let Some(Err(error)) = self.recorder.as_mut().map(Recorder::flush) {
-            self.counters.record_errors.add(1);
-            log.log(Level::Error, self.over(&error));
+        if let Some((tally, late)) = self.recorder.as_mut().map(Recorder::finish)
+            && let Some((level, line)) = self.account(tally, late)
+        {
+            log.log(level, line);
         }
     }
 }
@@ -190,29 +204,27 @@ impl Listener {
                 let heard = Heard {
                     peer: datagram.peer(),
                     local: datagram.local(),
+                    ifindex: datagram.ifindex(),
                     ecn: datagram.ecn(),
                     hop_limit: datagram.hop_limit(),
                     payload: datagram.payload(),
                 };
-                let (index, name) =
-                    (datagram.ifindex().unwrap_or(0), self.interfaces.name(datagram.ifindex()));
-                match recorder.record(&heard, batch.wall_ns(), index, name) {
-                    Outcome::Recorded => self.counters.recorded.add(1),
-                    Outcome::Over => self.counters.record_errors.add(1),
-                    Outcome::Failed(error) => {
-                        self.counters.record_errors.add(1);
-                        batch.log(Level::Error, self.over(&error));
-                    }
+                if !recorder.record(&heard, batch.wall_ns()) {
+                    self.counters.record_dropped.add(1);
+                    self.trouble.note_dropped();
                 }
             }
             _ => {}
         }
     }
 
-    /// Said once: with the first error the recorder is over.
-    fn over(&self, error: &std::io::Error) -> String {
-        let file = self.config.file.as_deref().unwrap_or_default();
-        format!("{file} cannot be written, and nothing more is recorded until a reload: {error}")
+    /// Counts what became of recorded datagrams; `late` ones were not written in time. Returns what is worth a line.
+    fn account(&mut self, tally: Tally, late: u64) -> Option<(Level, String)> {
+        self.counters.recorded.add(tally.recorded);
+        self.counters.record_errors.add(tally.failed);
+        self.counters.record_dropped.add(late);
+        let line = self.trouble.line(tally, late)?;
+        Some((line.0, format!("{} {}", self.config.file.as_deref().unwrap_or_default(), line.1)))
     }
 
     fn answer(&mut self, datagram: &Datagram<'_>, now_ns: u64) {

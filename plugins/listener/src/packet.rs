@@ -16,6 +16,8 @@ const UNKNOWN_HOPS: u8 = 64;
 pub(crate) struct Heard<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// Number of the interface it came in by.
+    pub(crate) ifindex: Option<u32>,
     pub(crate) ecn: u8,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) payload: &'a [u8],
@@ -70,7 +72,7 @@ mod tests {
     fn packet(peer: &str, local: &str, payload: &[u8]) -> Vec<u8> {
         let (peer, local) = (peer.parse().unwrap(), local.parse().unwrap());
         let mut out = vec![1, 2, 3];
-        assert!(build(&Heard { peer, local, ecn: 2, hop_limit: Some(7), payload }, &mut out));
+        assert!(build(&Heard { peer, local, ifindex: None, ecn: 2, hop_limit: Some(7), payload }, &mut out));
         out
     }
 
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn what_ip_cannot_carry_is_refused() {
         let (peer, local) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap());
-        let heard = Heard { peer, local, ecn: 0, hop_limit: None, payload: &vec![0; 65_508] };
+        let heard = Heard { peer, local, ifindex: None, ecn: 0, hop_limit: None, payload: &vec![0; 65_508] };
         assert!(!build(&heard, &mut Vec::new()));
     }
 }

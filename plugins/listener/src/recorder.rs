@@ -1,101 +1,190 @@
-//! Datagrams into a pcapng file, until it cannot be written.
+//! Datagrams on their way into a file, by a thread of its own: whatever a disk or the reader of a pipe does, no datagram of
+//! any listener waits for it.
+//!
+//! ```text
+//! record -> collected -> hand_over -> handed -> thread: writer -> file
+//!                                               tally <-'
+//! ```
+//!
+//! Each of the three batches that exist, the collected one, the one handed over and the one in the thread's hands, is bounded.
+//! What finds no room is left out and counted.
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
-use pcap_file::PcapError;
+use crate::packet::Heard;
+use crate::queued::Batch;
+use crate::writer::{Tally, Writer};
 
-use crate::capture::{Capture, PACKET_OVERHEAD};
-use crate::files::Files;
-use crate::packet::{Heard, build};
+/// Bytes of a batch, its payloads and what is noted of them. Three batches exist, so 6 MiB may wait in all.
+const BATCH_BYTES: usize = 2 << 20;
+/// A batch of so many bytes is handed over at once. A smaller one waits for the next tick.
+const HAND_OVER_BYTES: usize = 64 << 10;
+/// How long the end waits for the disk.
+const AT_THE_END: Duration = Duration::from_secs(2);
+/// How often the thread looks for the reader of a pipe then, which is a second.
+const LOOKS_AT_THE_END: u32 = 20;
+/// Stack of the thread, bytes. It formats small blocks.
+const STACK: usize = 256 << 10;
 
-/// Writes what is heard. After the first error it is over: a disk that is full stays so for a while, and half a block in
-/// the middle would spoil the file.
+/// Writes what is heard. Ends, at the latest, when it is dropped: within two seconds, whatever the disk does.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    state: Option<State>,
-    packet: Vec<u8>,
+    collected: Batch,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A batch was handed over, or the end has come.
+    work: Condvar,
+    /// The thread has written everything.
+    done: Condvar,
+    ending: AtomicBool,
+}
+
+#[derive(Debug, Default)]
 struct State {
-    files: Files,
-    capture: Capture,
-}
-
-/// What became of a datagram.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is in the file, or will be when that is flushed.
-    Recorded,
-    /// This one could not be written, and no later one will be.
-    Failed(io::Error),
-    /// Recording has ended before.
-    Over,
+    handed: Batch,
+    /// The last batch, for which the thread had no time yet.
+    last: Batch,
+    /// Datagrams in the thread's hands.
+    held: u64,
+    tally: Tally,
+    finished: bool,
 }
 
 impl Recorder {
-    /// Begins a file at `path`; see [`Files::open`].
+    /// Begins a file at `path`, and the thread that writes it; see [`crate::files::Files::open`].
     pub(crate) fn open(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<Self> {
-        let capture = Capture::new().map_err(system)?;
-        let files = Files::open(path, limit, keep, successor)?;
-        Ok(Self { state: Some(State { files, capture }), packet: Vec::new() })
+        let writer = Writer::open(path, limit, keep, successor)?;
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        let name = "recorder".to_owned();
+        let thread = Builder::new().name(name).stack_size(STACK).spawn(move || of_thread.run(writer))?;
+        Ok(Self { collected: Batch::default(), shared, thread: Some(thread) })
     }
 
-    /// Records a datagram that came in at `unix_ns` by that interface; index 0 is not known.
-    pub(crate) fn record(&mut self, heard: &Heard<'_>, unix_ns: u64, index: u32, name: &str) -> Outcome {
-        let Some(state) = self.state.as_mut() else { return Outcome::Over };
-        let result = if build(heard, &mut self.packet) {
-            state.write(index, name, unix_ns, &self.packet)
-        } else {
-            Err(io::Error::other("a datagram does not fit into an IP packet"))
-        };
-        match result {
-            Ok(()) => Outcome::Recorded,
-            Err(error) => {
-                self.end();
-                Outcome::Failed(error)
+    /// Takes a datagram that came in at `unix_ns`. False: there is no room, because the disk is slower.
+    pub(crate) fn record(&mut self, heard: &Heard<'_>, unix_ns: u64) -> bool {
+        if self.collected.bytes() >= HAND_OVER_BYTES {
+            self.hand_over();
+        }
+        let fits = self.collected.bytes() + Batch::bytes_of(heard) <= BATCH_BYTES;
+        if fits {
+            self.collected.push(heard, unix_ns);
+        }
+        fits
+    }
+
+    /// Hands over what was collected, if the thread has taken the batch before, and returns what became of earlier ones.
+    pub(crate) fn tick(&mut self) -> Tally {
+        self.hand_over();
+        let mut tally =
+            self.shared.try_lock().map(|mut state| std::mem::take(&mut state.tally)).unwrap_or_default();
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            tally.error = Some(io::Error::other("the thread that writes has ended"));
+        }
+        tally
+    }
+
+    /// Writes what is left, and ends the thread. Returns what became of everything since the last tick, and how many
+    /// datagrams were not written in time.
+    pub(crate) fn finish(&mut self) -> (Tally, u64) {
+        let Some(thread) = self.thread.take() else { return (Tally::default(), 0) };
+        let mut state = self.shared.lock();
+        std::mem::swap(&mut state.last, &mut self.collected);
+        self.shared.ending.store(true, Ordering::Relaxed);
+        self.shared.work.notify_one();
+        let unfinished = |state: &mut State| !state.finished;
+        let waited = self.shared.done.wait_timeout_while(state, AT_THE_END, unfinished);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if state.finished {
+            let tally = std::mem::take(&mut state.tally);
+            drop(state);
+            // Whether it ended well is known.
+            thread.join().unwrap_or(());
+            return (tally, 0);
+        }
+        // It stays behind in the kernel. It has nothing but its file and the memory it shares with this value, and the library
+        // is never unloaded.
+        let late = state.held + state.handed.len() + state.last.len();
+        (std::mem::take(&mut state.tally), late)
+    }
+
+    /// Never waits: where the thread has the lock, or has not taken the batch before, there is a next time.
+    fn hand_over(&mut self) {
+        if self.collected.is_empty() {
+            return;
+        }
+        let Some(mut state) = self.shared.try_lock().filter(|state| state.handed.is_empty()) else { return };
+        std::mem::swap(&mut state.handed, &mut self.collected);
+        drop(state);
+        self.shared.work.notify_one();
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // After a panic nobody has called it.
+        drop(self.finish());
+    }
+}
+
+impl Shared {
+    fn run(&self, mut writer: Writer) {
+        let _end = OnEnd(self);
+        let mut batch = Batch::default();
+        let mut state = self.lock();
+        loop {
+            state.held = 0;
+            if state.handed.is_empty() {
+                let State { handed, last, .. } = &mut *state;
+                std::mem::swap(handed, last);
+            }
+            if !state.handed.is_empty() {
+                std::mem::swap(&mut batch, &mut state.handed);
+                state.held = batch.len();
+                drop(state);
+                let looks = Cell::new(LOOKS_AT_THE_END);
+                let goes_on = || {
+                    let ending = self.ending.load(Ordering::Relaxed);
+                    !ending || looks.replace(looks.get().saturating_sub(1)) > 0
+                };
+                let tally = writer.write(&batch, goes_on);
+                batch.clear();
+                state = self.lock();
+                state.tally.add(tally);
+            } else if self.ending.load(Ordering::Relaxed) {
+                return;
+            } else {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 
-    /// Hands all that was recorded to the system.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let Some(state) = self.state.as_mut() else { return Ok(()) };
-        let result = state.files.flush();
-        if result.is_err() {
-            self.end();
-        }
-        result
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&mut self) {
-        if let Some(state) = self.state.take() {
-            state.files.abandon();
-        }
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock().ok()
     }
 }
 
-impl State {
-    fn write(&mut self, index: u32, name: &str, unix_ns: u64, packet: &[u8]) -> io::Result<()> {
-        if self.files.is_full_with(packet.len() as u64 + PACKET_OVERHEAD) {
-            self.files.rotate()?;
-            self.capture = Capture::new().map_err(system)?;
-        }
-        self.capture.packet(index, name, unix_ns, packet).map_err(system)?;
-        let written = self.files.write(self.capture.bytes());
-        self.capture.clear();
-        written
-    }
-}
+/// Tells that the thread has ended, also by a panic.
+struct OnEnd<'a>(&'a Shared);
 
-fn system(error: PcapError) -> io::Error {
-    match error {
-        PcapError::IoError(error) => error,
-        other @ (PcapError::IncompleteBuffer
-        | PcapError::InvalidField(_)
-        | PcapError::Utf8Error(_)
-        | PcapError::FromUtf8Error(_)
-        | PcapError::InvalidInterfaceId(_)) => io::Error::other(other),
+impl Drop for OnEnd<'_> {
+    fn drop(&mut self) {
+        self.0.lock().finished = true;
+        self.0.done.notify_all();
     }
 }

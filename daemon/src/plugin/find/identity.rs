@@ -4,6 +4,7 @@ use std::fmt;
 
 use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
 use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC};
+use polyport_terminal::Escaped;
 
 use super::refusal::Cause;
 
@@ -150,10 +151,10 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Text up to the first NUL, safe to print: what is not UTF-8 is replaced, and control characters are escaped (P41).
+/// Text up to the first NUL, safe to print (P41).
 fn text<const N: usize>(bytes: [u8; N]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(N);
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).escape_debug().collect()
+    Escaped(bytes.get(..end).unwrap_or_default()).to_string()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! pace         how the next visit receives
 //! fault        a broken handler: how long until it is made again
 //! backlog      datagrams that the socket did not take
+//! repeats      log lines that a peer can provoke
 //! seed         the seed of its handler
 //! report       what it counted
 //! ```
@@ -17,6 +18,7 @@ mod backlog;
 mod fault;
 mod pace;
 mod polling;
+mod repeats;
 mod report;
 mod seed;
 mod slot;

@@ -9,6 +9,7 @@ use super::backlog::Backlog;
 use super::fault::FaultHistory;
 use super::pace::Pace;
 use super::polling::Polling;
+use super::repeats::Repeats;
 use super::report::{ListenerReport, Removed};
 use super::watch::Watch;
 use crate::metrics::{Counters, DropReason};
@@ -102,6 +103,8 @@ pub(crate) struct Listener<S> {
     pub(crate) cells: Cells,
     /// The breaks of the handler. Most handlers never break, so the history is made at the first break.
     pub(crate) faults: Option<Box<FaultHistory>>,
+    /// What was said about failed sends. Most listeners never have one.
+    pub(crate) failures: Option<Box<Repeats>>,
 }
 
 /// Bytes at the beginning of a listener that a visit touches.
@@ -135,6 +138,7 @@ impl<S> Listener<S> {
             polling: Polling::default(),
             pace: Pace::default(),
             faults: None,
+            failures: None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! The production I/O: mio for readiness, `polyport-net` for datagrams, and the system's clocks.
 
-use std::io::{self, Read};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use mio::net::UnixStream;
+use mio::unix::SourceFd;
 use mio::{Events, Poll};
 use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
+use polyport_terminal::Signals;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -22,8 +24,8 @@ use crate::reactor::io::{AddressReading, Event, Interest, Io, Message, Now, Rece
 const EVENTS: usize = 1024;
 /// Most messages given to the kernel in one call.
 const MESSAGES: usize = 64;
-/// Token of the socket that stops the loop. A listener with this token would lie in slot 2^32 - 1.
-const STOP: mio::Token = mio::Token(usize::MAX);
+/// Token of the signals. A listener with this token would lie in slot 2^32 - 1.
+const SIGNALS: mio::Token = mio::Token(usize::MAX);
 /// Token of the alarm. A listener with this token would lie in slot 2^32 - 2.
 const ALARM: mio::Token = mio::Token(usize::MAX - 1);
 /// Token of the socket that tells of addresses. A listener with this token would lie in slot 2^32 - 3.
@@ -39,22 +41,21 @@ pub struct MioIo {
     clock: Clock,
     alarm: Alarm,
     rest: Rest,
-    stop: UnixStream,
     addresses: Addresses,
+    signals: Signals,
     /// Whether the kernel takes segmented messages, from the first socket that was asked.
     can_segment: Option<bool>,
 }
 
 impl MioIo {
-    /// I/O whose receive calls take at most `slots` messages. A byte that arrives on `stop` asks the loop to stop.
+    /// I/O whose receive calls take at most `slots` messages. The loop stops when `signals` ask for it.
     ///
     /// # Errors
-    /// The errno of `epoll_create(2)`, `kqueue(2)` or `timerfd_create(2)`, or of registering `stop`.
-    pub fn new(clock: Clock, slots: usize, stop: std::os::unix::net::UnixStream) -> io::Result<Self> {
+    /// The errno of `epoll_create(2)`, `kqueue(2)` or `timerfd_create(2)`, or of registering `signals`.
+    pub fn new(clock: Clock, slots: usize, signals: Signals) -> io::Result<Self> {
         let poll = Poll::new()?;
-        stop.set_nonblocking(true)?;
-        let mut stop = UnixStream::from_std(stop);
-        poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
+        let descriptor = signals.as_fd().as_raw_fd();
+        poll.registry().register(&mut SourceFd(&descriptor), SIGNALS, mio::Interest::READABLE)?;
         let alarm = Alarm::new(&poll, ALARM)?;
         Ok(Self {
             events: Events::with_capacity(EVENTS),
@@ -65,7 +66,7 @@ impl MioIo {
             rest: Rest::default(),
             addresses: Addresses::watch(&poll, ADDRESSES),
             poll,
-            stop,
+            signals,
             can_segment: None,
         })
     }
@@ -97,10 +98,14 @@ impl Io for MioIo {
         let mut told = 0;
         for event in &self.events {
             told += 1;
-            if event.token() == STOP {
-                let mut bytes = [0; 64];
-                while self.stop.read(&mut bytes).is_ok_and(|n| n > 0) {}
-                events.push(Event::Stop);
+            if event.token() == SIGNALS {
+                let asked = self.signals.take();
+                if let Some(name) = asked.meaningless {
+                    log::warn!("{name} means nothing yet and is ignored");
+                }
+                if asked.end {
+                    events.push(Event::Stop);
+                }
                 continue;
             }
             if event.token() == ALARM {

@@ -84,7 +84,7 @@ impl<I: Io> Transmitter<'_, I> {
         if !listener.backlog.is_empty() {
             self.transmit(listener, outputs);
         } else if let Err(error) = self.send_piece(listener, output) {
-            match failed(listener, &error, outputs, 1) {
+            match failed(listener, self.now_ns, &error, outputs, 1) {
                 Attempt::Full(_) => self.keep(listener, outputs, Progress::default()),
                 Attempt::Broken => {
                     listener.counters.drop_one(DropReason::SocketBroken);
@@ -208,7 +208,7 @@ impl<I: Io> Transmitter<'_, I> {
                     }
                     return self.send_pieces(listener, outputs, run);
                 }
-                failed(listener, &error, outputs, run.datagrams)
+                failed(listener, self.now_ns, &error, outputs, run.datagrams)
             }
         }
     }
@@ -224,7 +224,7 @@ impl<I: Io> Transmitter<'_, I> {
         for (done, piece) in pieces.enumerate() {
             match self.send_piece(listener, &piece) {
                 Ok(()) => {}
-                Err(error) => match failed(listener, &error, std::slice::from_ref(&piece), 1) {
+                Err(error) => match failed(listener, self.now_ns, &error, std::slice::from_ref(&piece), 1) {
                     Attempt::Full(_) => return Attempt::Full(done),
                     Attempt::Broken => {
                         // Only the rest of this run is counted here. The caller counts the outputs behind it.
@@ -283,6 +283,7 @@ fn plan(outputs: &[Output<'_>], segments: bool, runs: &mut ArrayVec<Run, MAX_OUT
 /// Decides what follows from the `error` of a send, and counts the first `datagrams` of `outputs` if they are dropped.
 fn failed<S>(
     listener: &mut Listener<S>,
+    now_ns: u64,
     error: &std::io::Error,
     outputs: &[Output<'_>],
     datagrams: usize,
@@ -290,7 +291,9 @@ fn failed<S>(
     match on_send(error) {
         OnSend::Backlog => Attempt::Full(0),
         OnSend::Drop(reason) => {
-            log::debug!("{listener}: to {}: {error}", outputs.first().map_or(listener.local, |o| o.to));
+            if log::log_enabled!(log::Level::Debug) {
+                say_failed(listener, now_ns, reason, error, outputs);
+            }
             listener.counters.drop_many(reason, datagrams as u64);
             Attempt::Settled
         }
@@ -299,6 +302,21 @@ fn failed<S>(
             Attempt::Broken
         }
     }
+}
+
+/// Logs a failed send, once a second for each reason: peers decide how many there are.
+#[cold]
+fn say_failed<S>(
+    listener: &mut Listener<S>,
+    now_ns: u64,
+    reason: DropReason,
+    error: &std::io::Error,
+    outputs: &[Output<'_>],
+) {
+    let Some(more) = listener.failures.get_or_insert_default().note(reason, now_ns) else { return };
+    let to = outputs.first().map_or(listener.local, |output| output.to);
+    let more = if more > 0 { format!("; {more} more since the last such line") } else { String::new() };
+    log::debug!("{listener}: to {to}: {error}{more}");
 }
 
 fn backlog_limits(limits: &Limits) -> BacklogLimits {

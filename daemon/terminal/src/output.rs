@@ -1,0 +1,147 @@
+//! The two outputs of a program that serves and must not wait for whoever reads them.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic;
+use std::thread;
+use std::time::Duration;
+
+use crate::patient::PatientWriter;
+
+/// Bytes of log lines that wait for their reader: seconds of a slow one.
+const LOG_BYTES: usize = 1 << 20;
+/// Bytes of results that wait: a table of 50,000 listeners has a third of this.
+const RESULT_BYTES: usize = 16 << 20;
+
+/// How long log lines may wait for room before the program serves, all together. Nobody is served late for their sake, and a
+/// reader that reads at all gets each of the lines of a large plan.
+const BEFORE_SERVING: Duration = Duration::from_secs(2);
+/// How long one output waits for the other, so that what was written first also stands first.
+const ORDER: Duration = Duration::from_millis(100);
+/// How long the end of the program waits for a reader that reads.
+const AT_THE_END: Duration = Duration::from_secs(10);
+
+/// Standard output and standard error, each written by a thread of its own ([`PatientWriter`]).
+#[derive(Clone, Debug)]
+pub struct Output {
+    results: PatientWriter,
+    log: PatientWriter,
+}
+
+impl Output {
+    /// Starts the threads. From here on, nothing else of the program should write to the two descriptors.
+    ///
+    /// # Errors
+    /// Those of `dup(2)` and `pthread_create(3)`.
+    pub fn start() -> io::Result<Self> {
+        let results = PatientWriter::new(copy(io::stdout())?, "lines", RESULT_BYTES)?;
+        let log = PatientWriter::new(copy(io::stderr())?, "lines of the log", LOG_BYTES)?;
+        log.set_patience(BEFORE_SERVING);
+        Ok(Self { results, log })
+    }
+
+    /// Standard error, for a logger that writes whole lines.
+    #[must_use]
+    pub fn log(&self) -> PatientWriter {
+        self.log.clone()
+    }
+
+    /// Prints a line, or several, to standard output, behind what was logged before.
+    pub fn say(&self, line: impl Display) {
+        self.log.settle(ORDER);
+        print(self.results.clone(), &line);
+        self.results.settle(ORDER);
+    }
+
+    /// Prints a line, or several, to standard error.
+    pub fn remark(&self, line: impl Display) {
+        print(self.log.clone(), &line);
+    }
+
+    /// From now on nobody waits: what finds no room is left out and counted.
+    pub fn serve(&self) {
+        self.log.set_patience(Duration::ZERO);
+    }
+
+    /// Lines of the log that were left out.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.log.lost()
+    }
+
+    /// Waits until everything is written: a second for a reader that takes nothing, ten in all.
+    pub fn finish(&self) {
+        self.log.settle(AT_THE_END);
+        self.results.settle(AT_THE_END);
+    }
+
+    /// Prints panics behind the lines that were logged before, instead of past them, where a terminal that takes nothing would
+    /// hold the thread for ever.
+    pub fn print_panics(&self) {
+        let output = self.clone();
+        panic::set_hook(Box::new(move |panic| {
+            let thread = thread::current();
+            output.remark(format_args!("error: thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
+            let trace = Backtrace::capture();
+            if trace.status() == BacktraceStatus::Captured {
+                output.remark(trace);
+            }
+            output.log.settle(AT_THE_END);
+        }));
+    }
+}
+
+/// The standard library locks its own handles while it writes, and a thread that waits there would hold all others.
+fn copy(stream: impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+fn print(mut to: PatientWriter, line: &dyn Display) {
+    // A patient writer takes everything.
+    to.write_all(format!("{line}\n").as_bytes()).unwrap_or(());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that panics.
+    const CHILD: &str = "POLYPORT_TERMINAL_PANICS";
+
+    #[test]
+    fn a_panic_stands_behind_what_was_logged_before() {
+        if env::var_os(CHILD).is_some() {
+            let output = Output::start().unwrap();
+            output.print_panics();
+            output.say("a result");
+            for number in 0..5000 {
+                output.remark(format_args!("line {number}"));
+            }
+            panic!("the end");
+        }
+        let name = "output::tests::a_panic_stands_behind_what_was_logged_before";
+        let mut command = Command::new(env::current_exe().unwrap());
+        let child = command.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+        let (text, results) =
+            (String::from_utf8(child.stderr).unwrap(), String::from_utf8(child.stdout).unwrap());
+        let (before, after) = text.split_once("error: thread ").unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(before.lines().filter(|line| line.starts_with("line ")).count(), 5000, "{before}");
+        assert!(before.ends_with("line 4999\n") && after.contains("the end"), "{after}");
+        assert!(results.contains("a result\n"), "{results}");
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_written() {
+        let output = Output::start().unwrap();
+        output.remark("a line of a test");
+        output.serve();
+        output.finish();
+        assert_eq!(output.lost(), 0);
+    }
+}

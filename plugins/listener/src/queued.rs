@@ -1,0 +1,97 @@
+//! Datagrams that wait for the thread that writes them: payloads in one piece of memory, and what is known of each.
+
+use std::net::SocketAddr;
+
+use crate::packet::Heard;
+
+/// Memory that an empty batch keeps, bytes. What a burst took beyond it is given back.
+const KEPT: usize = 256 << 10;
+
+/// Datagrams in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    heads: Vec<Head>,
+    payloads: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    unix_ns: u64,
+    peer: SocketAddr,
+    local: SocketAddr,
+    ifindex: Option<u32>,
+    ecn: u8,
+    hop_limit: Option<u8>,
+    len: usize,
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, heard: &Heard<'_>, unix_ns: u64) {
+        let Heard { peer, local, ifindex, ecn, hop_limit, payload } = *heard;
+        self.heads.push(Head { unix_ns, peer, local, ifindex, ecn, hop_limit, len: payload.len() });
+        self.payloads.extend_from_slice(payload);
+    }
+
+    /// Each datagram with its moment, ns since 1970.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Heard<'_>, u64)> {
+        let mut rest = self.payloads.as_slice();
+        self.heads.iter().map(move |head| {
+            let Head { unix_ns, peer, local, ifindex, ecn, hop_limit, len } = *head;
+            let payload = rest.split_off(..len).unwrap_or_default();
+            (Heard { peer, local, ifindex, ecn, hop_limit, payload }, unix_ns)
+        })
+    }
+
+    /// Number of datagrams.
+    pub(crate) fn len(&self) -> u64 {
+        self.heads.len() as u64
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// Memory in use.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payloads.len() + self.heads.len() * size_of::<Head>()
+    }
+
+    /// Memory that a datagram needs.
+    pub(crate) fn bytes_of(heard: &Heard<'_>) -> usize {
+        heard.payload.len() + size_of::<Head>()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.heads.clear();
+        self.heads.shrink_to(KEPT / size_of::<Head>());
+        self.payloads.clear();
+        self.payloads.shrink_to(KEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_comes_out_in_order() {
+        let mut batch = Batch::default();
+        let long = vec![7; 60_000];
+        let payloads: [&[u8]; 4] = [b"one", b"", b"three", &long];
+        for (number, payload) in payloads.iter().enumerate() {
+            let (peer, local) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+            let heard = Heard { peer, local, ifindex: None, ecn: 0, hop_limit: None, payload };
+            let before = batch.bytes();
+            batch.push(&heard, number as u64);
+            assert_eq!(batch.bytes() - before, Batch::bytes_of(&heard));
+        }
+        let found: Vec<_> = batch.iter().map(|(heard, at)| (at, heard.payload.to_vec())).collect();
+        assert_eq!(
+            found,
+            payloads.iter().enumerate().map(|(n, p)| (n as u64, p.to_vec())).collect::<Vec<_>>()
+        );
+        assert_eq!(batch.len(), 4);
+        batch.clear();
+        assert!(batch.is_empty() && batch.bytes() == 0 && batch.iter().next().is_none());
+    }
+}

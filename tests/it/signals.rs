@@ -1,0 +1,100 @@
+//! Signals: which end the daemon in order, and which must not end it at all. R43 as far as there is no reload.
+
+use std::path::Path;
+
+use polyport_tests::plugins::repository;
+use polyport_tests::tool::tool;
+use polyport_tests::{Launch, wait};
+use rustix::process::Signal;
+
+use super::recordings::packets;
+use crate::polyport;
+
+const RECORDED: usize = 50;
+
+/// A daemon that echoes, and one that records into `file` beside it.
+fn recording(launch: Launch, file: &Path) -> Launch {
+    let record = format!("127.0.0.1:0=listener,ack=true,leisure=0s,record=pcapng,file={}", file.display());
+    launch.listen("127.0.0.1:0=echo").listen(record)
+}
+
+/// C10: a terminal that closes must not cost the books or the recording.
+#[test]
+fn sighup_ends_in_order_as_sigterm_does() {
+    for signal in [Signal::HUP, Signal::TERM] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("heard.pcapng");
+        let daemon = recording(polyport(), &file).serve();
+        let client = daemon.client(1);
+        (0..RECORDED).for_each(|_| assert_eq!(client.ask(b"hear me"), b"ack"));
+        let served = daemon.stop_by(signal);
+        assert_eq!(served.counted("listener", "recorded_total"), RECORDED as u64);
+        assert_eq!(packets(&file), RECORDED as u64);
+    }
+}
+
+/// Shells and service managers send several; only a second SIGINT or SIGTERM is impatient.
+#[test]
+fn more_sighups_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("heard.pcapng");
+    let daemon = recording(polyport(), &file).serve();
+    let client = daemon.client(1);
+    (0..RECORDED).for_each(|_| assert_eq!(client.ask(b"hear me"), b"ack"));
+    daemon.process.freeze();
+    for signal in [Signal::HUP, Signal::TERM, Signal::HUP, Signal::CONT] {
+        daemon.process.signal(signal);
+    }
+    let finished = daemon.process.finish();
+    finished.expect_code(0);
+    assert!(finished.stdout.contains("\nserved:\n"), "{}", finished.stdout);
+    assert_eq!(packets(&file), RECORDED as u64);
+}
+
+#[test]
+fn who_starts_it_with_sighup_ignored_keeps_it() {
+    let program = env!("CARGO_BIN_EXE_polyport-under-test");
+    let launch = polyport().replaced_by("sh").arg("-c").arg("trap '' HUP; exec \"$0\" \"$@\"").arg(program);
+    let daemon = launch.listen("127.0.0.1:0=echo").serve();
+    daemon.process.signal(Signal::HUP);
+    daemon.client(0).expect_echo(b"still here");
+    assert_eq!(daemon.stop().received("echo", "replied"), 1);
+}
+
+#[test]
+fn signals_that_mean_nothing_are_told_once_and_ignored() {
+    let mut daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    for (signal, name) in [(Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2"), (Signal::USR1, "SIGUSR1")] {
+        daemon.process.signal(signal);
+        daemon.process.wait_for_stderr(&format!("warn: {name} means nothing yet and is ignored\n"));
+    }
+    daemon.process.signal(Signal::PIPE);
+    daemon.process.signal(Signal::XFSZ);
+    daemon.client(0).expect_echo(b"still here");
+    let finished = daemon.stop().finished;
+    assert_eq!(finished.stderr.matches("means nothing yet").count(), 2, "{}", finished.stderr);
+}
+
+/// R43: each signal interrupts what it finds, and costs no datagram.
+#[test]
+fn a_storm_of_signals_costs_nothing() {
+    const SIGNALS: u32 = 10_000;
+    let Some(python) = tool("python3") else { return };
+    let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    let script = repository().join("tests/it/storm.py");
+    let mut storm = std::process::Command::new(python);
+    let mut storm = storm.arg(script).args([daemon.pid(), SIGNALS.to_string()]).spawn().unwrap();
+    let client = daemon.client(0);
+    let mut asked = 0;
+    wait::until("the end of the storm", || {
+        for _ in 0..100 {
+            client.expect_echo(b"in the storm");
+        }
+        asked += 100;
+        storm.try_wait().unwrap().is_some()
+    });
+    assert!(storm.wait().unwrap().success());
+    let served = daemon.stop();
+    assert_eq!(served.received("echo", "replied"), asked);
+    assert_eq!(served.finished.logged().len(), 3, "{}", served.finished.stderr);
+}
