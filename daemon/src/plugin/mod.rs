@@ -15,4 +15,4 @@ mod load;
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{Call, Cell, Cells, CreateError, Instance, InstanceSpec, Outcome, TimerRequest, Why};
 pub use find::{Cause, Identity, Refusal, SearchPath};
-pub use load::{Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};
+pub use load::{FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};
