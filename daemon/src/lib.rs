@@ -26,3 +26,4 @@ pub mod limits;
 pub mod metrics;
 pub mod plugin;
 pub mod reactor;
+pub mod sandbox;

@@ -58,6 +58,9 @@ mod refused;
 #[cfg(test)]
 mod responder;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -45,7 +45,7 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "apply"]),
-    ("apply", &["config", "exchange", "plugin", "reactor", "metrics"]),
+    ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "sandbox"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits"]),
     ("plugin", &["exchange"]),
     ("exchange", &[]),
@@ -53,6 +53,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("config", &["limits"]),
     ("limits", &[]),
     ("metrics", &[]),
+    ("sandbox", &[]),
 ];
 
 /// Crates that only some files of the daemon may name: the crate, the files, said as the start of a path.
@@ -60,6 +61,10 @@ const FENCED: &[(&str, &[&str])] = &[
     ("mio", &["daemon/src/reactor/mio/"]),
     ("polyport_net", &["daemon/src/reactor/mio/"]),
     ("polyport_abi", &["daemon/src/plugin/", "daemon/src/exchange/"]),
+    ("caps", &["daemon/src/sandbox/"]),
+    ("landlock", &["daemon/src/sandbox/"]),
+    ("nix", &["daemon/src/sandbox/"]),
+    ("seccompiler", &["daemon/src/sandbox/"]),
     ("polyport_plugin", &[]),
     ("polyport_protocol", &[]),
     ("polyport_echo", &[]),

@@ -25,7 +25,7 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Exit, Refused>
 /// # Errors
 /// Why nothing was started: every problem of one kind, not only the first.
 pub fn serve_with(reading: Reading, plugin_dirs: &[PathBuf], shortcuts: Shortcuts) -> Result<Exit, Refused> {
-    let mut running = Running::start(prepare(reading, plugin_dirs)?)?;
+    let mut running = Running::start_confined(prepare(reading, plugin_dirs)?)?;
     running.reactor.set_shortcuts(shortcuts);
     say(banner::table(&running));
     let exit = loop {
