@@ -438,7 +438,7 @@ fn whole_line(daemon: &Daemon) -> String {
     line.expect("a line about the sandbox").to_owned()
 }
 
-/// The same up to the number of Landlock's ABI, which is a matter of the kernel.
+/// What it says of itself, up to the number of Landlock's ABI, which is a matter of the kernel.
 #[track_caller]
 fn line(daemon: &Daemon) -> String {
     let line = whole_line(daemon);

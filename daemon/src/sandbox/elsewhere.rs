@@ -32,7 +32,11 @@ pub fn may_become(_: &Policy) -> Result<(), Refusal> {
 /// # Errors
 /// A layer is required.
 pub fn confine(policy: &Policy) -> Result<State, Refusal> {
+    if policy.is_off() {
+        return Ok(State::off());
+    }
     let mut state = State::off();
+    state.add("who started it");
     let layers = [
         (Part::Capabilities, "capabilities", policy.capabilities),
         (Part::Seccomp, "seccomp", policy.seccomp),
@@ -40,7 +44,7 @@ pub fn confine(policy: &Policy) -> Result<State, Refusal> {
     ];
     for (part, name, layer) in layers {
         match layer {
-            Layer::Off => {}
+            Layer::Off => state.not_wanted(name),
             Layer::IfPossible => state.missing(name, WHY),
             Layer::Required => return Err(Refusal::new(part, format!("{name} is on, and {WHY}"))),
         }

@@ -31,6 +31,9 @@ const SIOCSPGRP: u64 = 0x8902;
 /// `ioctl_console(2)`: pastes into the terminal, as `TIOCSTI` types into it.
 const TIOCLINUX: u64 = 0x541c;
 
+/// The instruction that ends a filter with a constant: `BPF_RET | BPF_K` of `bpf(4)` and `filter.h`.
+const RETURN: u16 = 0x06;
+
 /// Filters that are ready to be put into force.
 #[derive(Debug)]
 pub(super) struct Program([BpfProgram; 2]);
@@ -129,7 +132,6 @@ fn rule<const N: usize>(
 /// A call by the numbers of another architecture, such as `int 0x80`, is refused like any other: the library would have
 /// it end the process.
 fn refuse_foreign_calls(program: &mut BpfProgram) {
-    const RETURN: u16 = 0x06; // `BPF_RET | BPF_K`
     for instruction in program {
         if instruction.code == RETURN && instruction.k == SECCOMP_RET_KILL_PROCESS {
             instruction.k = SECCOMP_RET_ERRNO | EPERM.unsigned_abs();
@@ -138,82 +140,5 @@ fn refuse_foreign_calls(program: &mut BpfProgram) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_filter_is_run_for_the_calls_of_a_datagram() {
-        let rules = rules(false).unwrap();
-        let hot = [
-            libc::SYS_recvmmsg,
-            libc::SYS_sendmmsg,
-            libc::SYS_recvmsg,
-            libc::SYS_sendmsg,
-            libc::SYS_recvfrom,
-            libc::SYS_sendto,
-            libc::SYS_epoll_pwait,
-            libc::SYS_epoll_ctl,
-            libc::SYS_timerfd_settime,
-            libc::SYS_clock_gettime,
-        ];
-        for call in hot {
-            assert_eq!(rules.get(&call), Some(&Vec::new()), "{call} has conditions, or is not there");
-        }
-        #[cfg(target_arch = "x86_64")]
-        assert_eq!(rules.get(&libc::SYS_epoll_wait), Some(&Vec::new()));
-    }
-
-    #[test]
-    fn what_reaches_beyond_the_process_is_not_on_the_list() {
-        let rules = rules(true).unwrap();
-        let gone = [
-            libc::SYS_execve,
-            libc::SYS_execveat,
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_process_vm_writev,
-            libc::SYS_mount,
-            libc::SYS_umount2,
-            libc::SYS_unshare,
-            libc::SYS_setns,
-            libc::SYS_bpf,
-            libc::SYS_perf_event_open,
-            libc::SYS_io_uring_setup,
-            libc::SYS_userfaultfd,
-            libc::SYS_keyctl,
-            libc::SYS_fchmod,
-            libc::SYS_fchmodat,
-            libc::SYS_fchown,
-            libc::SYS_fchownat,
-            libc::SYS_setuid,
-            libc::SYS_setresuid,
-            libc::SYS_capset,
-            libc::SYS_pidfd_getfd,
-            libc::SYS_pidfd_send_signal,
-            libc::SYS_tkill,
-            libc::SYS_rt_sigqueueinfo,
-            libc::SYS_mknodat,
-            libc::SYS_symlinkat,
-            libc::SYS_setxattr,
-            libc::SYS_reboot,
-            libc::SYS_clock_settime,
-            libc::SYS_init_module,
-            libc::SYS_open_by_handle_at,
-        ];
-        for call in gone {
-            assert!(!rules.contains_key(&call), "{call}");
-        }
-    }
-
-    #[test]
-    fn nothing_ends_the_process_whatever_it_calls() {
-        let Program(programs) = program(false).unwrap();
-        for program in programs {
-            let kills =
-                |action| action == SECCOMP_RET_KILL_PROCESS || action == libc::SECCOMP_RET_KILL_THREAD;
-            assert!(!program.iter().any(|instruction| instruction.code == 0x06 && kills(instruction.k)));
-            // The limit of the kernel (`BPF_MAXINSNS`).
-            assert!(program.len() <= 4096);
-        }
-    }
-}
+#[path = "seccomp_tests.rs"]
+mod tests;
