@@ -5,6 +5,7 @@
 //! main -> cli      what was typed
 //!          |-> config    polyport.toml or --listen -> a checked plan, or problems with file:line:column
 //!          '-> apply     a plan, or the difference of two -> listeners added, changed, removed; served
+//!               |-> sandbox   what the process gives up before handlers are made
 //!               '-> reactor   the loop, generic over its I/O
 //!                    |-> plugin     the boundary: find, check before dlopen, load, call
 //!                    |    '-> exchange   the memory both sides see during a call
@@ -13,7 +14,7 @@
 //!                    '-> limits     how much of everything
 //! ```
 //!
-//! Arrows point down; `exchange`, `metrics` and `limits` are leaves, as are the crates `polyport-value` (what texts
+//! Arrows point down; `exchange`, `metrics`, `limits` and `sandbox` are leaves, as are the crates `polyport-value` (what texts
 //! mean), `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `exchange`, `plugin`
 //! and `polyport-net`, nowhere else.
 
