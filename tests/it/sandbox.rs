@@ -138,7 +138,7 @@ fn no_shipped_plugin_calls_what_is_refused() {
         .serve();
     let [echo, lossy, recorder] = [0, 1, 2].map(|row| daemon.client(row));
     echo.expect_echo(b"echo");
-    echo.expect_echo(&[7; 20_000]);
+    echo.expect_echo(&vec![7; 20_000]);
     echo.send_numbered(200);
     echo.expect_numbered(200);
     assert_eq!(lossy.ask(b"late"), b"late");
@@ -146,7 +146,7 @@ fn no_shipped_plugin_calls_what_is_refused() {
     daemon.client(4).send(b"no request");
     // More than a file holds: what is put aside is renamed.
     for _ in 0..12 {
-        assert_eq!(recorder.ask(&[1; 30_000]), b"ack");
+        assert_eq!(recorder.ask(&vec![1; 30_000]), b"ack");
     }
     drop(daemon.stop());
     let trace = fs::read_to_string(&log).unwrap();

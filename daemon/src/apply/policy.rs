@@ -30,10 +30,10 @@ pub(super) fn policy<'a>(
         for spec in options {
             match spec.file {
                 Some(FileUse::Reads) => {
-                    read.extend(value(listen, spec).map(PathBuf::from).filter(|path| path.exists()))
+                    read.extend(value(listen, spec).map(PathBuf::from).filter(|path| path.exists()));
                 }
                 Some(FileUse::Writes) => {
-                    write.extend(value(listen, spec).and_then(|path| written(Path::new(path))))
+                    write.extend(value(listen, spec).and_then(|path| written(Path::new(path))));
                 }
                 None => {}
             }

@@ -20,7 +20,7 @@ pub(super) fn read(entry: &Entry, sandbox: &mut Sandbox, reader: &mut Reader<'_>
         Value::Table(entries) => entries.iter().for_each(|entry| set(entry, "in [sandbox]", sandbox, reader)),
         Value::Text(text) if text == OFF => *sandbox = Sandbox::off(),
         Value::Text(_) => {
-            reader.bad_value("sandbox", &entry.value_span, "expected \"off\" or a table [sandbox]")
+            reader.bad_value("sandbox", &entry.value_span, "expected \"off\" or a table [sandbox]");
         }
         Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_) | Value::List(_) => {
             reader.wrong_type("sandbox", "\"off\" or a table [sandbox]", &entry.value, &entry.value_span);

@@ -21,8 +21,8 @@ use libc::{
     SYS_munlock, SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_pipe2, SYS_ppoll,
     SYS_prctl, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_pselect6, SYS_pwrite64, SYS_pwritev, SYS_pwritev2,
     SYS_read, SYS_readahead, SYS_readlinkat, SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
-    SYS_renameat, SYS_renameat2, SYS_restart_syscall, SYS_rseq, SYS_rt_sigaction, SYS_rt_sigpending,
-    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_rt_sigtimedwait, SYS_sched_get_priority_max,
+    SYS_renameat2, SYS_restart_syscall, SYS_rseq, SYS_rt_sigaction, SYS_rt_sigpending, SYS_rt_sigprocmask,
+    SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_rt_sigtimedwait, SYS_sched_get_priority_max,
     SYS_sched_get_priority_min, SYS_sched_getaffinity, SYS_sched_getparam, SYS_sched_getscheduler,
     SYS_sched_yield, SYS_sendfile, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_set_robust_list,
     SYS_set_tid_address, SYS_setitimer, SYS_setsockopt, SYS_shutdown, SYS_sigaltstack, SYS_signalfd4,
@@ -80,7 +80,6 @@ pub(super) const FILES: &[c_long] = &[
     SYS_getcwd,
     SYS_chdir,
     SYS_fchdir,
-    SYS_renameat,
     SYS_renameat2,
     SYS_unlinkat,
     SYS_mkdirat,
@@ -199,7 +198,7 @@ pub(super) const PROCESS: &[c_long] = &[
     SYS_uname,
 ];
 
-/// What newer architectures have no more: the same calls in their older forms.
+/// What newer architectures do not have: the same calls in their older forms.
 #[cfg(target_arch = "x86_64")]
 pub(super) const OLDER: &[c_long] = &[
     libc::SYS_open,
@@ -210,6 +209,7 @@ pub(super) const OLDER: &[c_long] = &[
     libc::SYS_getdents,
     libc::SYS_readlink,
     libc::SYS_rename,
+    libc::SYS_renameat,
     libc::SYS_unlink,
     libc::SYS_mkdir,
     libc::SYS_rmdir,
@@ -229,5 +229,7 @@ pub(super) const OLDER: &[c_long] = &[
     libc::SYS_getpgrp,
     libc::SYS_arch_prctl,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+pub(super) const OLDER: &[c_long] = &[libc::SYS_renameat];
+#[cfg(target_arch = "riscv64")]
 pub(super) const OLDER: &[c_long] = &[];

@@ -18,7 +18,10 @@
 //!
 //! Only Linux has these layers. Elsewhere nothing is given up, and that is said.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
+))]
 mod calls;
 #[cfg(target_os = "linux")]
 mod capabilities;
@@ -30,6 +33,10 @@ mod elsewhere;
 mod landlock;
 mod policy;
 #[cfg(target_os = "linux")]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")),
+    path = "no_seccomp.rs"
+)]
 mod seccomp;
 mod state;
 #[cfg(target_os = "linux")]

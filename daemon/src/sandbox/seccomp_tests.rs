@@ -14,7 +14,13 @@ struct Call {
 }
 
 /// `AUDIT_ARCH_*` of this machine, of `audit.h`.
-const HERE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+const HERE: u32 = if cfg!(target_arch = "x86_64") {
+    0xc000_003e
+} else if cfg!(target_arch = "aarch64") {
+    0xc000_00b7
+} else {
+    0xc000_00f3
+};
 const I386: u32 = 0x4000_0003;
 const REFUSED: u32 = SECCOMP_RET_ERRNO | EPERM.unsigned_abs();
 
