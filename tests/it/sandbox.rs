@@ -196,6 +196,11 @@ fn files_are_out_of_reach_but_for_those_that_somebody_named() {
         expect(&client, &deed("write", &format!("{name}/old")), writes);
         expect(&client, &deed("write", &format!("{name}/new")), writes);
         expect(&client, &deed("remove", &format!("{name}/old")), writes);
+        for word in ["mkdir", "rmdir"] {
+            // Where it may not, there is nothing to remove either, and Landlock is not asked.
+            let expected = if word == "rmdir" && writes != "ok" { "errno 2" } else { writes };
+            expect(&client, &deed(word, &format!("{name}/sub")), expected);
+        }
         assert_eq!(at(name).join("new").exists(), writes == "ok", "{name}");
         assert_eq!(at(name).join("old").exists(), writes != "ok", "{name}");
     }
@@ -242,6 +247,7 @@ fn each_layer_is_off_by_a_word() {
         ("capabilities=off", "; capabilities off (as configured)", "2", EACCES, "1"),
         ("seccomp=off", "; seccomp off (as configured)", "0", EACCES, "1"),
         ("landlock=off", "; landlock off (as configured)", "2", "ok", "1"),
+        ("landlock=off,seccomp=off", "; seccomp off (as configured)", "0", "ok", "1"),
         ("off", "off", "0", "ok", "0"),
     ] {
         let launch = polyport().listen(spec("127.0.0.1:0", &deeds)).arg("--sandbox").arg(word);
@@ -263,6 +269,27 @@ fn each_layer_is_off_by_a_word() {
     assert_eq!(whole_line(&file("sandbox = 'off'").serve()), "off");
     let daemon = file("sandbox.seccomp = 'off'").arg("--sandbox").arg("seccomp=on,landlock=off").serve();
     assert!(whole_line(&daemon).ends_with(", seccomp; landlock off (as configured)"));
+}
+
+/// Without the filter of system calls, Landlock stops what is a matter of files, of TCP and of other processes.
+#[test]
+fn landlock_alone_stops_programs_tcp_and_signals() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(deeds) = deeds(dir.path(), &[]) else { return };
+    let launch = polyport().listen(spec("127.0.0.1:0", &deeds)).arg("--sandbox").arg("seccomp=off");
+    let daemon = launch.serve();
+    let client = daemon.client(0);
+    expect(&client, "execve", EACCES);
+    let line = whole_line(&daemon);
+    let abi = line.split_once("landlock (ABI ").and_then(|(_, rest)| rest.split_once(')'));
+    let abi: u32 = abi.map_or(0, |(abi, _)| abi.parse().unwrap());
+    if abi < 6 {
+        return skip(&format!("this kernel does not know TCP and signals: {line}"));
+    }
+    expect(&client, "tcp 0", EACCES);
+    expect(&client, "udp 0", "ok");
+    // Of the same user: the test itself.
+    expect(&client, &format!("kill {}", std::process::id()), EPERM);
 }
 
 /// What a kernel lacks is said, and refused where it is demanded. A tracer plays that kernel.
@@ -308,6 +335,9 @@ fn a_thread_that_was_there_before_is_told_of() {
     if !served.finished.stdout.contains("(ABI 8)") {
         let told = "sandbox: landlock of other threads: 1 of them, started by plugins while they were loaded";
         served.finished.expect_stderr(&[told]);
+    }
+    if rustix::process::geteuid().is_root() {
+        served.finished.expect_stderr(&["sandbox: capabilities of other threads: 1 of them"]);
     }
 }
 

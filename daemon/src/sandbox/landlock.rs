@@ -56,10 +56,10 @@ const EVERYBODY_WRITES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
 /// To read a file, and to see what is in a directory.
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 
-/// To read and write a file; in a directory also to make files and directories, to rename them and to remove them. No
+/// To read and write a file; in a directory also to make files and directories, to rename them in their place and to remove them. No
 /// devices, pipes, sockets and symbolic links are made there, and nothing is run anywhere.
 const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
-    ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
+    ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir
 });
 
 /// Whether a ruleset is in force.
