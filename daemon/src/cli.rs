@@ -27,6 +27,7 @@ Examples:
   polyport run -c polyport.toml                           serve a configuration file
   polyport run --listen 127.0.0.1:7000=echo               serve one address
   polyport run --listen '127.0.0.1:7000-7099=lossy,drop=10%,delay=20ms,seed=7'
+  polyport run -c polyport.toml --sandbox user=nobody     bind as root, serve as nobody
   polyport check -c polyport.toml                         say everything that is wrong with a file
 
 Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
@@ -67,6 +68,9 @@ struct PlanArgs {
     /// Where to look for plugins first; repeatable
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
+    /// What is given up before serving: `off`, or for example `user=nobody,landlock=off`; repeatable
+    #[arg(long, value_name = "off|KEY=VALUE[,KEY=VALUE]...")]
+    sandbox: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -145,13 +149,14 @@ impl PlanArgs {
             let path = std::env::var_os("POLYPORT_CONFIG").filter(|path| !path.is_empty())?;
             Some(PathBuf::from(path))
         };
-        if !self.listen.is_empty() {
-            return config::from_listen_args(&self.listen);
-        }
-        match self.config.clone().or_else(from_environment) {
-            Some(path) => config::load(&path),
-            None => config::built_in(),
-        }
+        let reading = if !self.listen.is_empty() {
+            config::from_listen_args(&self.listen)
+        } else if let Some(path) = self.config.clone().or_else(from_environment) {
+            config::load(&path)
+        } else {
+            config::built_in()
+        };
+        config::with_sandbox_args(reading, &self.sandbox)
     }
 }
 

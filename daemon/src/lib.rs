@@ -5,6 +5,7 @@
 //! main -> cli      what was typed
 //!          |-> config    polyport.toml or --listen -> a checked plan, or problems with file:line:column
 //!          '-> apply     a plan, or the difference of two -> listeners added, changed, removed; served
+//!               |-> sandbox   what the process gives up before handlers are made
 //!               '-> reactor   the loop, generic over its I/O
 //!                    |-> plugin     the boundary: find, check before dlopen, load, call
 //!                    |    '-> exchange   the memory both sides see during a call
@@ -14,8 +15,8 @@
 //!                    '-> reply      what a listener may answer, and to whom
 //! ```
 //!
-//! Arrows point down; `exchange`, `metrics`, `limits` and `reply` are leaves, as are the crates `polyport-value` (what texts
-//! mean), `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `exchange`, `plugin`
+//! Arrows point down; `exchange`, `metrics`, `limits`, `reply` and `sandbox` are leaves, as are the crates
+//! `polyport-value` (what texts mean), `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `exchange`, `plugin`
 //! and `polyport-net`, nowhere else.
 
 pub mod apply;
@@ -28,3 +29,4 @@ pub mod metrics;
 pub mod plugin;
 pub mod reactor;
 pub mod reply;
+pub mod sandbox;

@@ -184,7 +184,18 @@ fn constants(facts: &mut Facts) {
     constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, NO_RX);
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);
-    constants!(facts, OPT_ADDR, OPT_JSON, OPT_REQUIRED, OPT_SECRET, WHY_START, WHY_RESTART, WHY_RELOAD);
+    constants!(
+        facts,
+        OPT_ADDR,
+        OPT_JSON,
+        OPT_REQUIRED,
+        OPT_SECRET,
+        OPT_READS,
+        OPT_WRITES,
+        WHY_START,
+        WHY_RESTART,
+        WHY_RELOAD
+    );
 }
 
 /// Every constant the header defines is in the list above: the other direction of forgetting.

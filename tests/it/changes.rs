@@ -123,10 +123,9 @@ fn a_change_that_fails_changes_nothing() {
 #[test]
 fn what_a_reactor_is_told_once_is_named() {
     let (mut running, _) = start(&["127.0.0.1:0=echo".to_owned()]);
-    let text =
-        "seed = 7\n[limits]\nslow_batch = \"20ms\"\n[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n";
+    let text = "seed = 7\nsandbox = \"off\"\n[limits]\nslow_batch = \"20ms\"\n[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n";
     let changed = change(&mut running, file(text));
-    assert_eq!((changed.kept, changed.after_restart), (1, vec!["limits", "seed"]));
+    assert_eq!((changed.kept, changed.after_restart), (1, vec!["limits", "seed", "sandbox"]));
 }
 
 #[test]

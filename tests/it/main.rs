@@ -70,6 +70,9 @@ mod reply_policy;
 #[cfg(test)]
 mod responder;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

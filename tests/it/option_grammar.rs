@@ -62,6 +62,7 @@ fn in_the_daemon(name: &str, kind: OptionType, text: &str, only: Option<f64>) ->
         bounds: only.map(|value| (value, value)),
         required: true,
         secret: false,
+        file: None,
     };
     let given = Given { name, value: GivenValue::Text(text) };
     Values::check(&[spec], &[given]).map_err(|mut problems| problems.remove(0).message)

@@ -45,7 +45,7 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "apply"]),
-    ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "limits", "reply"]),
+    ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "limits", "reply", "sandbox"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits", "reply"]),
     ("plugin", &["exchange"]),
     ("exchange", &[]),
@@ -54,6 +54,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("reply", &[]),
     ("metrics", &[]),
+    ("sandbox", &[]),
 ];
 
 /// Crates that only some files of the daemon may name: the crate, the files, said as the start of a path.
@@ -61,6 +62,10 @@ const FENCED: &[(&str, &[&str])] = &[
     ("mio", &["daemon/src/reactor/mio/"]),
     ("polyport_net", &["daemon/src/reactor/mio/"]),
     ("polyport_abi", &["daemon/src/plugin/", "daemon/src/exchange/"]),
+    ("caps", &["daemon/src/sandbox/"]),
+    ("landlock", &["daemon/src/sandbox/"]),
+    ("nix", &["daemon/src/sandbox/"]),
+    ("seccompiler", &["daemon/src/sandbox/"]),
     ("polyport_plugin", &[]),
     ("polyport_protocol", &[]),
     ("polyport_echo", &[]),

@@ -17,6 +17,7 @@ const TOPS: &[&str] = &[
     "plugins/",
     "protocol",
     "reactor/",
+    "sandbox/",
     "tests/",
 ];
 

@@ -52,6 +52,13 @@ impl Launch {
         self
     }
 
+    /// Adds several arguments.
+    #[must_use]
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
     /// Adds `--listen spec`.
     #[must_use]
     pub fn listen(self, spec: impl AsRef<OsStr>) -> Self {

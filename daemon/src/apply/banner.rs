@@ -60,6 +60,9 @@ pub(super) fn table(running: &Running) -> String {
     for (name, about) in descriptions(entries) {
         out.push_str(&format!("  {name}: {about}\n"));
     }
+    if let Some(sandbox) = &running.sandbox {
+        out.push_str(&format!("\nsandbox: {sandbox}\n"));
+    }
     out.push_str("\nserving; Ctrl-C stops");
     out
 }

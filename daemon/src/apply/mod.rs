@@ -6,6 +6,8 @@
 //! prepare   the plugins of a plan: loaded, and their options checked
 //! steps     two plans -> what stays, changes, comes and goes
 //! running   a plan on a reactor; taking the steps to the next plan
+//! policy    what the plan lets the process give up
+//! confine   the process gives it up, before handlers are made
 //! sockets   binding
 //! groups    joining
 //! banner    what a person reads at the start and at the end
@@ -16,8 +18,10 @@
 
 mod banner;
 mod books;
+mod confine;
 mod groups;
 mod memory;
+mod policy;
 mod prepare;
 mod refused;
 mod running;

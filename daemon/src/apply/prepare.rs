@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::policy;
 use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, spec_settings,
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
 };
+use crate::sandbox::Policy;
 
 /// What a `[[listen]]` table needs besides its sockets.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// One for each `[[listen]]` table.
     pub entries: Vec<Entry>,
+    /// What the process gives up before it serves the plan.
+    pub(super) policy: Policy,
     pub(super) loader: Loader,
 }
 
@@ -58,7 +62,12 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Prepared, Pr
         }
     }
     plan.hide(&secrets, &mut problems);
-    problems.into_result(Prepared { plan, entries, loader })
+    let policy =
+        policy::policy(&plan, entries.iter().map(|entry| entry.plugin.options())).unwrap_or_else(|found| {
+            found.into_iter().for_each(|problem| problems.push(problem));
+            Policy::default()
+        });
+    problems.into_result(Prepared { plan, entries, policy, loader })
 }
 
 /// A plugin's own refusal, shown at the option it blames.

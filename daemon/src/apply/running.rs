@@ -7,6 +7,7 @@ use std::sync::Arc;
 use polyport_terminal::Signals;
 
 use super::books::Books;
+use super::confine;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
@@ -17,6 +18,7 @@ use crate::exchange::ExchangeLimits;
 use crate::plugin::Loader;
 use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token};
 use crate::reply::ReplyPolicy;
+use crate::sandbox::State;
 
 /// A reactor that serves a plan.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Running {
     earlier: Vec<Loader>,
     /// What listeners counted that are gone.
     pub(super) gone: Books,
+    /// What the process has given up; `None`: nothing was to be.
+    pub(super) sandbox: Option<State>,
 }
 
 /// What a change did, in addresses.
@@ -54,6 +58,23 @@ impl Running {
     /// # Errors
     /// Why nothing was started: every problem of one kind, not only the first.
     pub fn start(prepared: Prepared) -> Result<Self, Refused> {
+        Self::begin(prepared, |_| Ok(None))
+    }
+
+    /// Starts as [`Running::start`] does, and gives up what the plan says before any handler is made. This concerns the
+    /// whole process, for good.
+    ///
+    /// # Errors
+    /// Why nothing was started. Part of what was to be given up may be gone.
+    pub fn start_confined(prepared: Prepared) -> Result<Self, Refused> {
+        confine::check(&prepared)?;
+        Self::begin(prepared, |prepared| confine::confine(prepared).map(Some))
+    }
+
+    fn begin(
+        mut prepared: Prepared,
+        give_up: impl FnOnce(&mut Prepared) -> Result<Option<State>, Refused>,
+    ) -> Result<Self, Refused> {
         let plan = &prepared.plan;
         let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Broadcasts::default())?;
         let exchange = ExchangeLimits::default();
@@ -68,8 +89,9 @@ impl Running {
         let seed = plan.seed.unwrap_or_else(rand::random);
         let mut reactor = Reactor::new(io, memory::resolve(plan.limits), exchange, seed);
         reactor.reserve(bound.len());
-        add(&mut reactor, &prepared, bound)?;
-        Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default() })
+        let sandbox = give_up(&mut prepared)?;
+        add(&mut reactor, &prepared, bound, sandbox.as_ref())?;
+        Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default(), sandbox })
     }
 
     /// Serves another plan from now on. Addresses that both plans serve in the same way are not touched; one that is
@@ -92,7 +114,8 @@ impl Running {
             .iter()
             .filter_map(|(number, to)| of_old(*number).map(|(token, was)| (token, was, *to)))
             .collect();
-        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing, &broadcasts) {
+        let sandbox = self.sandbox.as_ref();
+        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing, &broadcasts, sandbox) {
             let before: HashSet<Token> = tokens.iter().copied().collect();
             let added = reactor.reports().map(|report| report.token).filter(|token| !before.contains(token));
             for token in added.collect::<Vec<_>>() {
@@ -150,6 +173,7 @@ fn serve_also(
     new: &[Address],
     changing: &[(Token, Address, Address)],
     broadcasts: &Broadcasts,
+    sandbox: Option<&State>,
 ) -> Result<(), Refused> {
     let total = reactor.reports().count() + new.len() + changing.len();
     reactor.reserve(new.len() + changing.len());
@@ -159,11 +183,16 @@ fn serve_also(
             bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to), broadcasts)?);
         }
     }
-    add(reactor, next, bound)
+    add(reactor, next, bound, sandbox)
 }
 
 /// Makes a handler for every socket. Where one is refused, those that were made before it stay.
-fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>) -> Result<(), Refused> {
+fn add(
+    reactor: &mut Reactor<MioIo>,
+    prepared: &Prepared,
+    mut bound: Vec<Bound>,
+    sandbox: Option<&State>,
+) -> Result<(), Refused> {
     let Prepared { plan, entries, .. } = prepared;
     let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
     let replies: Vec<Rc<ReplyPolicy>> =
@@ -197,7 +226,14 @@ fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>)
         });
         match added {
             Ok(_) => log::info!("listener {name} {local}: served by {}", plugin.identity()),
-            Err(AddError::Create(error)) => problems.push(refusal(listen, plugin, &error)),
+            Err(AddError::Create(error)) => {
+                let refusal = refusal(listen, plugin, &error);
+                problems.push(match sandbox.filter(|state| **state != State::off()) {
+                    // What was allowed until then may not be any more, and plugins do not know why.
+                    Some(state) => refusal.help(format!("handlers are made in the sandbox: {state}")),
+                    None => refusal,
+                });
+            }
             Err(AddError::Register(error)) => {
                 return Err(Refused::by_system(plan, &format!("listener {name} {local}: {error}")));
             }
@@ -208,6 +244,10 @@ fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>)
 
 /// What a reactor is told once, when it is made.
 fn after_restart(old: &Plan, new: &Plan) -> Vec<&'static str> {
-    let keys = [("limits", old.limits != new.limits), ("seed", old.seed != new.seed)];
+    let keys = [
+        ("limits", old.limits != new.limits),
+        ("seed", old.seed != new.seed),
+        ("sandbox", old.sandbox != new.sandbox),
+    ];
     keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

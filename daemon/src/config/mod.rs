@@ -7,6 +7,10 @@
 //! [limits]
 //! visit_datagrams = 64
 //!
+//! [sandbox]                               # or sandbox = "off"
+//! user = "nobody"
+//! write = ["/var/log/polyport"]
+//!
 //! [[listen]]
 //! name = "far-away"                       # default: the plugin's name
 //! bind = ["127.0.0.1:7000-7099", "[::1]:7000", "127.0.0.1:domain"]
@@ -30,7 +34,8 @@
 //! stages add theirs through [`Plan::problems`]. With a syntax error only syntax errors are reported.
 //!
 //! The way of a text: `tree` (TOML) or `spec` (`--listen`) makes entries with places, `listener`
-//! (with `bind`, `join` and `reply`) and `limits` read them with the help of `read`, `check` compares the listeners with each other.
+//! (with `bind`, `join` and `reply`), `limits` and `sandbox` read them with the help of `read`, `check` compares the
+//! listeners with each other.
 
 mod bind;
 mod check;
@@ -43,6 +48,7 @@ mod problem;
 mod read;
 mod render;
 mod reply;
+mod sandbox;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -62,7 +68,8 @@ pub use bind::Names;
 pub use listener::spec_settings;
 pub use nearest::nearest;
 pub use plan::{
-    Bind, Join, Listen, MAX_LISTENERS, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings,
+    Bind, Granted, Join, Listen, MAX_LISTENERS, Named, OnFault, Plan, PluginRef, RawOption, RawValue,
+    Sandbox, SocketSettings, Switch,
 };
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
 
@@ -70,7 +77,7 @@ pub use problem::{Problem, Problems, Source, Span, code, quoted};
 /// that never ends, such as `/dev/zero`.
 pub const MAX_SOURCE_BYTES: usize = 16 << 20;
 
-const TOP_KEYS: [&str; 4] = ["plugin_dirs", "seed", "limits", "listen"];
+const TOP_KEYS: [&str; 5] = ["plugin_dirs", "seed", "limits", "sandbox", "listen"];
 
 /// What a text said, and what is wrong with it. The plan holds what could be read, so that the stages that
 /// follow can look for more problems in the same run; only [`Reading::into_result`] gives a plan to act on.
@@ -144,6 +151,7 @@ pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
             "plugin_dirs" => plan.plugin_dirs = read_plugin_dirs(entry, &mut reader),
             "seed" => plan.seed = read_seed(entry, &mut reader),
             "limits" => plan.limits = limits::read(entry, &mut reader),
+            "sandbox" => sandbox::read(entry, &mut plan.sandbox, &mut reader),
             "listen" => drafts = read_listen(entry, &mut reader),
             _ => {
                 let help = format!("valid keys: {}", TOP_KEYS.join(", "));
@@ -175,6 +183,23 @@ pub fn from_listen_args_with(args: &[String], names: &Names) -> Reading {
     finish(empty(sources), drafts, reader.problems)
 }
 
+/// Reads the values of all `--sandbox` options into a plan that was read before; what they say comes last. Each is `off`
+/// or `KEY=VALUE[,KEY=VALUE]...`, such as `user=nobody,landlock=off`; relative paths start at the working directory.
+#[must_use]
+pub fn with_sandbox_args(mut reading: Reading, args: &[String]) -> Reading {
+    let Reading { plan, problems } = &mut reading;
+    let mut sources = plan.sources.to_vec();
+    let mut reader = Reader { names: &Names::system(), base: Path::new(""), problems: Vec::new() };
+    for text in args {
+        sandbox::read_arg(text, sources.len(), &mut plan.sandbox, &mut reader);
+        sources.push(Source::new("--sandbox", text.as_str()));
+    }
+    plan.sources = sources.into();
+    problems.sources = Arc::clone(&plan.sources);
+    problems.list.append(&mut reader.problems);
+    reading
+}
+
 /// The configuration of a daemon that was started without any: `daemon/default.toml`.
 #[must_use]
 pub fn built_in() -> Reading {
@@ -182,7 +207,14 @@ pub fn built_in() -> Reading {
 }
 
 fn empty(sources: Arc<[Source]>) -> Plan {
-    Plan { listen: Vec::new(), plugin_dirs: Vec::new(), seed: None, limits: Limits::default(), sources }
+    Plan {
+        listen: Vec::new(),
+        plugin_dirs: Vec::new(),
+        seed: None,
+        limits: Limits::default(),
+        sandbox: Sandbox::default(),
+        sources,
+    }
 }
 
 fn finish(mut plan: Plan, drafts: Vec<Draft>, mut found: Vec<Problem>) -> Reading {

@@ -25,6 +25,8 @@ pub struct Plan {
     pub seed: Option<u64>,
     /// Bounds of the reactor's work and memory.
     pub limits: Limits,
+    /// What the process gives up before it serves.
+    pub sandbox: Sandbox,
     pub(super) sources: Arc<[Source]>,
 }
 
@@ -217,4 +219,87 @@ pub enum OnFault {
     Drop,
     /// The daemon ends with an error, for a supervisor to start it again.
     Exit,
+}
+
+/// What the process gives up. Names and paths are not compared with the system yet.
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    /// Who serves; `None` is who started it.
+    pub user: Option<Named>,
+    /// The group of who serves; `None` is that of `user`.
+    pub group: Option<Named>,
+    /// Whether capabilities are given up (capabilities(7)).
+    pub capabilities: Switch,
+    /// Whether system calls that nothing needs are refused (seccomp(2)).
+    pub seccomp: Switch,
+    /// Whether files that nothing needs are out of reach (landlock(7)).
+    pub landlock: Switch,
+    /// Plugins may open internet sockets of their own, TCP and UDP.
+    pub network: bool,
+    /// Files and directories that plugins may read.
+    pub read: Vec<Granted>,
+    /// Files and directories that plugins may write.
+    pub write: Vec<Granted>,
+}
+
+/// A layer of the sandbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// Nothing is given up.
+    Off,
+    /// What the system makes possible is given up, and what it does not is said.
+    #[default]
+    IfPossible,
+    /// The daemon does not start without it.
+    On,
+}
+
+/// A user or a group, by name or number.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// As it was written.
+    pub text: String,
+    /// Where.
+    pub span: Span,
+}
+
+/// A path that plugins may use.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Relative ones were joined to the directory of the configuration file.
+    pub path: PathBuf,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// What is meant; where it was written makes no difference.
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// What is meant; where it was written makes no difference.
+impl PartialEq for Granted {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Sandbox {
+    /// Gives nothing up.
+    #[must_use]
+    pub fn off() -> Self {
+        let (capabilities, seccomp, landlock) = (Switch::Off, Switch::Off, Switch::Off);
+        Self { capabilities, seccomp, landlock, ..Self::default() }
+    }
+}
+
+impl PartialEq for Sandbox {
+    fn eq(&self, other: &Self) -> bool {
+        let switches = |it: &Self| (it.capabilities, it.seccomp, it.landlock, it.network);
+        switches(self) == switches(other)
+            && (&self.user, &self.group) == (&other.user, &other.group)
+            && (&self.read, &self.write) == (&other.read, &other.write)
+    }
 }

@@ -207,7 +207,8 @@ fn prefix(entry: &Entry, reader: &mut Reader<'_>) -> Option<(u8, u8)> {
 }
 
 /// What was typed behind `--listen`, as TOML writes it; what it is not remains a text, for [`read`] to refuse.
-pub(super) fn typed(key: &str, text: String, span: &Span) -> Value {
+pub(super) fn typed(key: &str, value: Value, span: &Span) -> Value {
+    let Value::Text(text) = value else { return value };
     let port = |text: &str| Some((Value::Int(text.parse().ok()?), span.clone()));
     let typed = match key {
         "ports" => text.split(',').map(port).collect::<Option<_>>().map(Value::List),

@@ -22,31 +22,21 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         return None;
     };
     let (plugin, range) = spec.value(equals + 1, problems);
-    let mut at = range.end + 1;
+    let behind = range.end + 1;
     let mut entries = vec![
         spec.entry(0..0, "bind", Value::Text(text[..equals].to_owned()), 0..equals),
         spec.entry(0..0, "plugin", Value::Text(plugin), range),
     ];
     let (mut options, mut policy) = (Vec::new(), Vec::new());
-    // `at` is behind the last comma, or behind the end when there is no further one.
-    while at <= text.len() {
-        let piece = at..text[at..].find(',').map_or(text.len(), |comma| at + comma);
-        let Some(equals) = text[piece.clone()].find('=') else {
-            problems.push(spec.no_value(&piece));
-            at = piece.end + 1;
-            continue;
-        };
-        let key = at..at + equals;
-        let (value, range) = spec.value(key.end + 1, problems);
-        at = range.end + 1;
-        let name = &text[key.clone()];
-        if let Some(name) = name.strip_prefix(reply::SPEC_PREFIX) {
-            let value = reply::typed(name, value, &spec.span(range.clone()));
-            spec.put(spec.entry(key, name, value, range), &mut policy, problems);
-            continue;
+    for entry in spec.pairs(behind, problems) {
+        if let Some(name) = entry.key.strip_prefix(reply::SPEC_PREFIX) {
+            let value = reply::typed(name, entry.value, &entry.value_span);
+            spec.put(Entry { key: name.to_owned(), value, ..entry }, &mut policy, problems);
+        } else if SPEC_SETTINGS.contains(&entry.key.as_str()) {
+            spec.put(entry, &mut entries, problems);
+        } else {
+            spec.put(entry, &mut options, problems);
         }
-        let place = if SPEC_SETTINGS.contains(&name) { &mut entries } else { &mut options };
-        spec.put(spec.entry(key, name, setting(name, value), range), place, problems);
     }
     if !policy.is_empty() {
         entries.push(spec.entry(0..0, "reply", Value::Table(policy), 0..text.len()));
@@ -55,6 +45,16 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         entries.push(spec.entry(0..0, "options", Value::Table(options), 0..text.len()));
     }
     Some(entries)
+}
+
+/// Cuts `key=value[,key=value]...` into entries, none with a key that was there before.
+pub(super) fn pairs(text: &str, source: usize, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let spec = Spec { text, source };
+    let mut entries = Vec::new();
+    for entry in spec.pairs(0, problems) {
+        spec.put(entry, &mut entries, problems);
+    }
+    entries
 }
 
 /// All that is typed is text; the settings that TOML writes as booleans become such.
@@ -78,6 +78,27 @@ impl Spec<'_> {
 
     fn entry(&self, key_range: Range<usize>, key: &str, value: Value, range: Range<usize>) -> Entry {
         Entry { key: key.to_owned(), key_span: self.span(key_range), value, value_span: self.span(range) }
+    }
+
+    /// Every `key=value` from `at` on.
+    fn pairs(&self, mut at: usize, problems: &mut Vec<Problem>) -> Vec<Entry> {
+        let text = self.text;
+        let mut entries = Vec::new();
+        // `at` is behind the last comma, or behind the end when there is no further one.
+        while at <= text.len() {
+            let piece = at..text[at..].find(',').map_or(text.len(), |comma| at + comma);
+            let Some(equals) = text[piece.clone()].find('=') else {
+                problems.push(self.no_value(&piece));
+                at = piece.end + 1;
+                continue;
+            };
+            let key = at..at + equals;
+            let (value, range) = self.value(key.end + 1, problems);
+            at = range.end + 1;
+            let name = &text[key.clone()];
+            entries.push(self.entry(key, name, setting(name, value), range));
+        }
+        entries
     }
 
     fn no_value(&self, range: &Range<usize>) -> Problem {

@@ -17,4 +17,4 @@ pub use call::{
     Call, Cell, Cells, CreateError, HandlerBudget, Instance, InstanceSpec, Outcome, TimerRequest, Why,
 };
 pub use find::{Cause, Identity, Refusal, SearchPath};
-pub use load::{Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};
+pub use load::{FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};

@@ -168,6 +168,8 @@ struct pp_batch {
 #define PP_OPT_JSON    10u    /* anything        -> its JSON text                          */
 #define PP_OPT_REQUIRED 0x1u
 #define PP_OPT_SECRET   0x2u  /* never printed                                             */
+#define PP_OPT_READS    0x4u  /* text: a file or directory it reads; the host lets it      */
+#define PP_OPT_WRITES   0x8u  /* text: a file it makes; the host lets it write beside it   */
 typedef struct pp_opt {       /* 64 bytes, frozen */
     const char *name, *help;
     const char *def;           /* default, written as in the config file; NULL = none        */

@@ -29,6 +29,11 @@ pub const OPT_JSON: u32 = 10;
 pub const OPT_REQUIRED: u32 = 0x1;
 /// `pp_opt::flags`: never printed.
 pub const OPT_SECRET: u32 = 0x2;
+/// `pp_opt::flags`: a text that is the path of a file or directory the plugin reads. The host lets it.
+pub const OPT_READS: u32 = 0x4;
+/// `pp_opt::flags`: a text that is the path of a file the plugin makes and writes. The host lets it make, write, rename
+/// and remove files in that directory.
+pub const OPT_WRITES: u32 = 0x8;
 
 /// One option a plugin declares. 64 bytes, frozen within ABI 1. Strings are NUL-terminated UTF-8.
 #[repr(C)]
@@ -49,7 +54,7 @@ pub struct pp_opt {
     pub max: f64,
     /// `OPT_*` type (`type` in C).
     pub kind: u32,
-    /// `OPT_REQUIRED`, `OPT_SECRET`.
+    /// `OPT_REQUIRED`, `OPT_SECRET`, `OPT_READS`, `OPT_WRITES`.
     pub flags: u32,
     /// Zero when written, ignored when read.
     pub reserved: u64,

@@ -23,7 +23,8 @@ config! {
     #[derive(Clone, Debug)]
     pub struct ListenerConfig {
         record: Record = "off", "What is kept of each datagram: nothing, a line in the log, or a packet in a file";
-        file: Option<String> = none, "The file of record = \"pcapng\"; what was there is kept as NAME.1.pcapng";
+        file: Option<String> = none, "The file of record = \"pcapng\"; what was there is kept as NAME.1.pcapng",
+            writes;
         rotate: Size = "64MiB", "A file that would grow beyond this is put aside and a new one begun",
             min = SMALLEST_FILE, max = LARGEST_FILE;
         keep: u32 = "5", "Files put aside that are kept", max = MAX_KEPT;

@@ -214,6 +214,18 @@ impl Declare {
     }
 
     #[must_use]
+    pub const fn reads(mut self) -> Self {
+        self.opt = self.opt.flag(abi::OPT_READS);
+        self
+    }
+
+    #[must_use]
+    pub const fn writes(mut self) -> Self {
+        self.opt = self.opt.flag(abi::OPT_WRITES);
+        self
+    }
+
+    #[must_use]
     pub const fn min(mut self, min: f64) -> Self {
         self.min = Some(min);
         self

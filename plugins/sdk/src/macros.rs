@@ -28,7 +28,9 @@
 ///
 /// A line is `name: Type = default, "help", attributes;`. The default is a literal written as in the
 /// configuration file, or `required`, or `none` for an [`Option`]. Attributes are `min = n` and `max = n`
-/// (durations in nanoseconds, sizes in bytes) and `secret` (never printed). Types are those that
+/// (durations in nanoseconds, sizes in bytes), `secret` (never printed), and `reads` and `writes` of a text that is a
+/// path: the daemon confines handlers (`daemon/docs/security.md`) and lets them read what is at the one, and write files
+/// in the directory of the other. Types are those that
 /// implement [`OptionType`](crate::OptionType): `bool`, integers, `f64`, [`Ratio`](crate::Ratio),
 /// [`Duration`](core::time::Duration), [`Size`](crate::Size), [`String`], enumerations made by
 /// [`choices!`](crate::choices), [`SocketAddr`](core::net::SocketAddr), [`Json`](crate::Json), and an

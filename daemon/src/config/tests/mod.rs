@@ -7,6 +7,7 @@ mod output;
 mod plans;
 mod problems;
 mod replies;
+mod sandbox;
 mod specs;
 
 use std::path::Path;

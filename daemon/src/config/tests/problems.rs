@@ -94,7 +94,7 @@ error: unknown key `colour` at the top level
 1 | colour = true
   | ^^^^^^
   |
-  = help: valid keys: plugin_dirs, seed, limits, listen
+  = help: valid keys: plugin_dirs, seed, limits, sandbox, listen
 
 error: unknown key `vist_bytes` in [limits]
  --> etc/polyport.toml:3:1

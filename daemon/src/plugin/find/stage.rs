@@ -59,6 +59,11 @@ impl Stage {
         Ok(path)
     }
 
+    /// The directory.
+    pub(in crate::plugin) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Makes a stage in the directory `parent`.
     fn open_in(parent: &Path, pid: u32) -> io::Result<Self> {
         if is_noexec(parent)? {

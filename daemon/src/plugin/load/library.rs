@@ -13,12 +13,12 @@ use std::{ptr, slice};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_REQUIRED,
-    OPT_SECRET, OPT_SIZE, OPT_STRING, SYMBOL, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
-    pp_opt, pp_plugin,
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_READS,
+    OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
+    on_batch_fn, on_timer_fn, pp_opt, pp_plugin,
 };
 
-use super::option::{OptionSpec, OptionType};
+use super::option::{FileUse, OptionSpec, OptionType};
 use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
 
 /// A plugin that is loaded. It is never unloaded, because thread-local destructors and leaked references of a Rust
@@ -118,6 +118,18 @@ impl Loader {
         let plugin = Arc::new(plugin);
         self.loaded.insert(key, Arc::clone(&plugin));
         Ok(plugin)
+    }
+
+    /// Where the private copies of the libraries are, once a plugin is loaded.
+    #[must_use]
+    pub fn copies(&self) -> Option<&Path> {
+        self.stage.as_ref().map(Stage::dir)
+    }
+
+    /// Removes the private copies of the libraries, which stay mapped: for a daemon that soon may not do it any more.
+    /// Backtraces then show the functions of plugins without their names.
+    pub fn remove_copies(&mut self) {
+        self.stage = None;
     }
 
     /// Checks, copies and loads a file.
@@ -287,6 +299,11 @@ fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
         bounds: (o.min != 0.0 || o.max != 0.0).then_some((o.min, o.max)),
         required: o.flags & OPT_REQUIRED != 0,
         secret: o.flags & OPT_SECRET != 0,
+        file: match (o.flags & OPT_READS != 0, o.flags & OPT_WRITES != 0) {
+            (_, true) => Some(FileUse::Writes),
+            (true, false) => Some(FileUse::Reads),
+            (false, false) => None,
+        },
     })
 }
 

@@ -165,6 +165,14 @@ fn what_else_an_option_declares_is_kept_apart() {
         let read = read(pp_opt { flags, ..int });
         assert_eq!((read.required, read.secret), expected);
     }
+    for (flags, expected) in [
+        (0, None),
+        (OPT_READS, Some(FileUse::Reads)),
+        (OPT_WRITES, Some(FileUse::Writes)),
+        (OPT_READS | OPT_WRITES, Some(FileUse::Writes)),
+    ] {
+        assert_eq!(read(pp_opt { flags, ..int }).file, expected);
+    }
 }
 
 #[test]

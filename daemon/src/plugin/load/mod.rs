@@ -9,4 +9,4 @@ mod library;
 mod option;
 
 pub use library::{Loader, Plugin};
-pub use option::{Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};
+pub use option::{FileUse, Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};

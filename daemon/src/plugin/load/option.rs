@@ -51,6 +51,17 @@ pub struct OptionSpec {
     pub required: bool,
     /// The value is never printed.
     pub secret: bool,
+    /// The value is a path.
+    pub file: Option<FileUse>,
+}
+
+/// What a plugin does with the file whose path is the value of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileUse {
+    /// Reads it, or what is in it if it is a directory.
+    Reads,
+    /// Makes and writes it, and puts others in its place.
+    Writes,
 }
 
 /// An option as the configuration gives it.

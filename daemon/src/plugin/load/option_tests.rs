@@ -11,6 +11,7 @@ fn spec(name: &str, kind: OptionType) -> OptionSpec {
         bounds: None,
         required: false,
         secret: false,
+        file: None,
     }
 }
 

@@ -125,7 +125,7 @@ mod tests {
             share: Ratio = "2.5%", "h";
             wait: Duration = "15ms", "h";
             room: Size = "64KiB", "h", max = 1_000_000;
-            name: String = required, "h";
+            name: String = required, "h", reads;
             colour: Colour = "green", "h";
             to: SocketAddr = "[::1]:53", "h";
             more: Option<i64> = none, "h", secret;
@@ -220,5 +220,6 @@ mod tests {
             (&Value::Int(-5), &Value::Int(1), &Value::Missing)
         );
         assert_eq!(All::OPTIONS[11].raw().flags, abi::OPT_SECRET);
+        assert_eq!(All::OPTIONS[8].raw().flags, abi::OPT_REQUIRED | abi::OPT_READS);
     }
 }

@@ -1,0 +1,133 @@
+//! What a plan lets the process give up, and the words for what cannot be had.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Granted, Listen, Named, Plan, Problem, RawValue, Switch};
+use crate::plugin::{FileUse, OptionSpec};
+use crate::sandbox::{self, Identity, Layer, Part, Policy, Refusal};
+
+/// What the plan lets the process give up: names are looked up, and the files are known that the options of plugins name.
+/// `options` are those that the plugin of each listener declares. Nothing is given up yet.
+///
+/// # Errors
+/// Users, groups and paths that are not there, each at its place.
+pub(super) fn policy<'a>(
+    plan: &Plan,
+    options: impl Iterator<Item = &'a [OptionSpec]>,
+) -> Result<Policy, Vec<Problem>> {
+    let wanted = &plan.sandbox;
+    let mut problems = Vec::new();
+    let text = |named: &Option<Named>| named.as_ref().map(|named| named.text.clone());
+    let (user, group) = (text(&wanted.user), text(&wanted.group));
+    let identity: Option<Identity> =
+        sandbox::resolve(user.as_deref(), group.as_deref()).unwrap_or_else(|refusal| {
+            problems.push(problem(plan, &refusal));
+            None
+        });
+    let mut read = existing(&wanted.read, &mut problems);
+    let mut write = existing(&wanted.write, &mut problems);
+    for (listen, options) in plan.listen.iter().zip(options) {
+        for spec in options {
+            match spec.file {
+                Some(FileUse::Reads) => {
+                    read.extend(value(listen, spec).map(PathBuf::from).filter(|path| path.exists()));
+                }
+                Some(FileUse::Writes) => {
+                    write.extend(value(listen, spec).and_then(|path| written(Path::new(path))));
+                }
+                None => {}
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let layer = |switch| match switch {
+        Switch::Off => Layer::Off,
+        Switch::IfPossible => Layer::IfPossible,
+        Switch::On => Layer::Required,
+    };
+    Ok(Policy {
+        identity,
+        capabilities: layer(wanted.capabilities),
+        seccomp: layer(wanted.seccomp),
+        landlock: layer(wanted.landlock),
+        network: wanted.network,
+        read,
+        write,
+        copies: None,
+    })
+}
+
+/// A refusal at the place that is to blame.
+pub(super) fn problem(plan: &Plan, refusal: &Refusal) -> Problem {
+    let problem = Problem::new("sandbox", format!("sandbox: {refusal}"));
+    let (user, group) = (plan.sandbox.user.as_ref(), plan.sandbox.group.as_ref());
+    match refusal.part {
+        Part::User | Part::Group => {
+            let (named, label) = if refusal.part == Part::User {
+                (user.or(group), "this user")
+            } else {
+                (group, "this group")
+            };
+            match named {
+                Some(named) => problem.at(&named.span, label),
+                None => problem,
+            }
+        }
+        Part::Capabilities | Part::Seccomp | Part::Landlock => {
+            problem.help("\"on\" demands the layer; without it, what the system has is used")
+        }
+    }
+}
+
+/// Paths that are there.
+fn existing(granted: &[Granted], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    for Granted { path, span } in granted {
+        if let Err(error) = path.metadata() {
+            let title = format!("sandbox: {} cannot be allowed", path.display());
+            let help = "what is allowed has to be there when the daemon starts: make it, or name the directory it will be in";
+            problems.push(Problem::new("sandbox", title).at(span, error.to_string()).help(help));
+        }
+    }
+    granted.iter().map(|granted| granted.path.clone()).collect()
+}
+
+/// The text of an option, given or not.
+fn value<'a>(listen: &'a Listen, spec: &'a OptionSpec) -> Option<&'a str> {
+    match listen.options.iter().find(|option| option.name == spec.name) {
+        Some(option) => match &option.value {
+            RawValue::Text(text) => Some(text),
+            RawValue::Bool(_) | RawValue::Int(_) | RawValue::Float(_) | RawValue::Other(_) => None,
+        },
+        None => spec.default.as_deref(),
+    }
+}
+
+/// What has to be writable for a plugin to make the file at `path` and to put others in its place: its directory. What is
+/// there and no regular file, a device for example, is itself enough.
+fn written(path: &Path) -> Option<PathBuf> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Some(path.to_path_buf());
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    dir.is_dir().then(|| dir.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_to_write_opens_its_directory_and_a_device_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = dir.path().join("there");
+        std::fs::write(&there, "").unwrap();
+        for path in [there, dir.path().join("new")] {
+            assert_eq!(written(&path), Some(dir.path().to_path_buf()));
+        }
+        assert_eq!(written(Path::new("new")), Some(PathBuf::from(".")));
+        assert_eq!(written(Path::new("/dev/null")), Some(PathBuf::from("/dev/null")));
+        assert_eq!(written(&dir.path().join("no/such")), None, "the plugin says what is wrong");
+    }
+}

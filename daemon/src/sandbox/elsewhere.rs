@@ -1,0 +1,53 @@
+//! Systems without the layers: nothing is given up, and that is said.
+
+use super::policy::{Identity, Layer, Part, Policy, Refusal};
+use super::state::State;
+
+const WHY: &str = "only Linux has it";
+
+/// No user can be become here.
+///
+/// # Errors
+/// Always, when somebody is named.
+pub fn resolve(user: Option<&str>, group: Option<&str>) -> Result<Option<Identity>, Refusal> {
+    match (user, group) {
+        (None, None) => Ok(None),
+        (Some(_), _) => Err(Refusal::new(Part::User, "serving as another user is possible on Linux only")),
+        (None, Some(_)) => {
+            Err(Refusal::new(Part::Group, "serving with another group is possible on Linux only"))
+        }
+    }
+}
+
+/// Nothing is asked, since [`resolve`] gives nobody.
+///
+/// # Errors
+/// Never.
+pub fn may_become(_: &Policy) -> Result<(), Refusal> {
+    Ok(())
+}
+
+/// Gives nothing up.
+///
+/// # Errors
+/// A layer is required.
+pub fn confine(policy: &Policy) -> Result<State, Refusal> {
+    if policy.is_off() {
+        return Ok(State::off());
+    }
+    let mut state = State::off();
+    state.add("who started it");
+    let layers = [
+        (Part::Capabilities, "capabilities", policy.capabilities),
+        (Part::Seccomp, "seccomp", policy.seccomp),
+        (Part::Landlock, "landlock", policy.landlock),
+    ];
+    for (part, name, layer) in layers {
+        match layer {
+            Layer::Off => state.not_wanted(name),
+            Layer::IfPossible => state.missing(name, WHY),
+            Layer::Required => return Err(Refusal::new(part, format!("{name} is on, and {WHY}"))),
+        }
+    }
+    Ok(state)
+}
