@@ -170,7 +170,7 @@ fn services_that_answer_anything_are_not_answered_unless_allowed() {
     }
 }
 
-/// The same service on two hosts: one forged datagram, and they answer each other.
+/// One forged datagram is enough to make one service on two hosts answer itself.
 #[test]
 fn two_daemons_with_the_same_port_do_not_answer_each_other() {
     let Some(attack) = Attack::prepare() else { return };
