@@ -2,9 +2,11 @@
 
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use polyport_net::{SendBatch, SendMessage, SocketOptions, Source, UdpSocket};
 use polyport_protocol::{Decoder, Encoder, Header, Kind, Role};
+use polyport_tests::plugins::{compile_c, fixture};
 use polyport_tests::{Client, Launch, ports, scale};
 
 use crate::polyport;
@@ -151,6 +153,41 @@ fn the_budget_of_the_configuration_holds() {
     assert!(served.counted("lossy", "memory_refused_total") > 0);
     assert!(served.counted("lossy", "peers_forgotten_total") > 0);
     assert_eq!(served.finished.stderr.matches("no more memory").count(), 1, "{}", served.finished.stderr);
+}
+
+/// What a plugin may ask of the host, in C: bytes are granted within the part of the instance, come back one by one and
+/// all together with the instance, and are there for nobody who did not ask in `create`.
+#[test]
+fn a_plugin_in_c_reserves_gives_back_and_loses_all_with_its_instance() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(hoards) = compile_c(&fixture("hoards"), &[], dir.path(), "hoards") else { return };
+    let Some(late) = compile_c(&fixture("hoards"), &["-DLATE"], dir.path(), "late") else { return };
+    let config = |name: &str, library: &Path| {
+        format!("[[listen]]\nname = '{name}'\nbind = '127.0.0.1:0'\nplugin = '{}'\n", library.display())
+    };
+    let tables = [config("a", &hoards), config("b", &hoards), config("late", &late)].concat();
+    let mut daemon = polyport().config(&format!("[limits]\nhandler_bytes = '16MiB'\n{tables}")).serve();
+    let [a, b, late] = [0, 1, 2].map(|row| daemon.client(row));
+    let granted = |client: &Client| (0..20).take_while(|_| client.ask(b"+") == b"granted").count();
+    // A half of 8 MiB for each of two, 4 MiB; and 2 MiB, a quarter of the other half, for who comes first.
+    assert_eq!((granted(&a), granted(&b)), (6, 4));
+    assert_eq!(late.ask(b"+"), b"refused");
+    assert_eq!(
+        (a.ask(b"-"), a.ask(b"-"), a.ask(b"+")),
+        (b"thanks".to_vec(), b"thanks".into(), b"refused".into())
+    );
+    assert_eq!((b.ask(b"*"), granted(&b)), (b"thanks".to_vec(), 4));
+    a.send(b"!");
+    daemon.process.wait_for_stderr("the handler is back");
+    assert_eq!(granted(&a), 4, "the instance is new, and so is its account");
+    assert_eq!(granted(&b), 0);
+    let served = daemon.stop();
+    assert_eq!(served.counted("a", "memory_held_bytes"), 4 << 20);
+    assert_eq!(
+        (served.counted("b", "memory_held_bytes"), served.counted("late", "memory_held_bytes")),
+        (4 << 20, 0)
+    );
+    assert_eq!(served.finished.stderr.matches("no more memory").count(), 2, "{}", served.finished.stderr);
 }
 
 fn request(id: u32, payload: &[u8]) -> Vec<u8> {

@@ -455,3 +455,62 @@ impl Slot<'_> {
         self.raw.push(ptr::null(), len, Route { rx: self.index, at_ns, to, from: None })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::ffi::{c_char, c_void};
+
+    use super::*;
+
+    unsafe extern "C" fn log(_: *mut pp_ctx, _: i32, _: *const u8, _: usize) {}
+
+    unsafe extern "C" fn metric(_: *mut pp_ctx, _: u32, _: *const c_char, _: *const c_char) -> *mut u64 {
+        ptr::null_mut()
+    }
+
+    unsafe extern "C" fn timer(_: *mut pp_ctx, _: u64, _: u64, _: u64) -> i32 {
+        abi::ERROR
+    }
+
+    unsafe extern "C" fn flush(_: *mut pp_ctx, _: *mut pp_batch) -> i32 {
+        abi::ERROR
+    }
+
+    unsafe extern "C" fn extension(_: *mut pp_ctx, _: *const c_char) -> *const c_void {
+        ptr::null()
+    }
+
+    /// Refuses, so that it is seen whether it was asked.
+    unsafe extern "C" fn reserve(_: *mut pp_ctx, _: u64) -> i32 {
+        abi::ERROR
+    }
+
+    unsafe extern "C" fn release(_: *mut pp_ctx, _: u64) {}
+
+    /// Bytes of `pp_host` in ABI 1.0.
+    const FIRST_SIZE: u32 = 64;
+
+    #[test]
+    fn a_host_without_a_budget_is_not_asked_and_grants_everything() {
+        for (size, granted) in [(FIRST_SIZE, true), (u32::try_from(size_of::<pp_host>()).unwrap(), false)] {
+            let (abi_minor, name, version) = (1, c"old".as_ptr(), c"1.0".as_ptr());
+            let table = pp_host {
+                size,
+                abi_minor,
+                name,
+                version,
+                log,
+                metric,
+                timer,
+                flush,
+                extension,
+                reserve,
+                release,
+            };
+            // SAFETY: the table outlives the value, and its functions take any handle.
+            let host = unsafe { HostRef::new(ptr::null_mut(), &raw const table) };
+            assert_eq!(host.reserve(1), granted);
+            host.release(1);
+        }
+    }
+}
