@@ -67,6 +67,8 @@ mod slow_link;
 mod system_calls;
 #[cfg(test)]
 mod system_limits;
+#[cfg(test)]
+mod trust;
 
 /// The program, about to be started.
 #[cfg(test)]

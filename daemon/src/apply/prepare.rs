@@ -8,7 +8,7 @@ use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, Span, nearest,
 };
 use crate::plugin::{
-    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
+    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values, is_elevated,
 };
 
 /// What a `[[listen]]` table needs besides its sockets.
@@ -43,7 +43,8 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Prepared, Pr
         std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
         &plan.plugin_dirs,
         std::env::current_exe().ok().as_deref(),
-    );
+    )
+    .elevated(is_elevated());
     let mut loader = Loader::new(search, |name| std::env::var_os(name));
     let (mut entries, mut secrets) = (Vec::new(), Vec::new());
     if plan.listen.is_empty() && problems.is_empty() {
@@ -84,7 +85,8 @@ fn entry(loader: &mut Loader, listen: &Listen, secrets: &mut Vec<Span>) -> Resul
         } else {
             format!("listener `{}`: the plugin {} cannot be loaded", listen.name, error.path.display())
         };
-        vec![Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string())]
+        let problem = Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string());
+        vec![Problem { help: error.cause.help(), ..problem }]
     })?;
     if plugin.identity().aborts_on_panic() {
         log::warn!("plugin {} was built with panic=abort: a panic in it stops polyport", plugin.identity());

@@ -14,5 +14,5 @@ mod load;
 
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{Call, Cell, Cells, CreateError, Instance, InstanceSpec, Outcome, TimerRequest, Why};
-pub use find::{Cause, Identity, Refusal, SearchPath};
+pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated};
 pub use load::{Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};
