@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use polyport_terminal::{Exit, PatientWriter, Style, remark, say};
+use polyport_terminal::{Exit, PatientWriter, Style, complain, deliver, delivered, remark};
 
 use crate::apply;
 use crate::config::{self, Problems, Reading};
@@ -53,6 +53,8 @@ struct Check {
     /// Print problems as JSON, one object a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -81,18 +83,50 @@ struct LogArgs {
 /// Runs the program on `args`, the first of which is its own name.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed standard error leaves nobody to tell.
-            error.print().unwrap_or(());
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-        }
+        Err(error) => return refuse(&error, &args),
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(run) => serve(&run),
         Command::Check(check) => check_plan(&check),
     }
+}
+
+/// Prints what is wrong with a command line, or the help that was asked for.
+fn refuse(error: &clap::Error, args: &[OsString]) -> Exit {
+    let shown = without_values(&error.to_string(), args);
+    if shown != error.to_string() {
+        remark(shown.trim_end_matches('\n'));
+        return Exit::Usage;
+    }
+    let printed = error.print();
+    // A closed standard error leaves nobody to tell.
+    if error.use_stderr() { Exit::Usage } else { ended(delivered(printed), Exit::Ok) }
+}
+
+/// `exit`, unless what was asked for could not be written.
+fn ended(written: io::Result<()>, exit: Exit) -> Exit {
+    match written {
+        Ok(()) => exit,
+        Err(error) => {
+            complain(error);
+            Exit::Io
+        }
+    }
+}
+
+/// A text without what stands behind the `=` of an argument: one that is at the wrong place may be `key=` and a key.
+fn without_values(text: &str, args: &[OsString]) -> String {
+    let args = args.iter().map(|arg| arg.to_string_lossy());
+    args.fold(text.to_owned(), |text, arg| match arg.split_once('=') {
+        Some((name, value)) if !value.is_empty() => {
+            // Of a flag that takes none, the value is named alone, in quotes.
+            text.replace(&*arg, &format!("{name}=...")).replace(&format!("'{value}'"), "'...'")
+        }
+        _ => text,
+    })
 }
 
 fn serve(args: &Run) -> Exit {
@@ -107,19 +141,19 @@ fn serve(args: &Run) -> Exit {
 }
 
 fn check_plan(args: &Check) -> Exit {
+    init_log(&args.log);
     match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
         Ok(prepared) => {
-            if !args.json {
-                say(format_args!("ok: {}", apply::scope(&prepared.plan)));
+            if args.json {
+                return Exit::Ok;
             }
-            Exit::Ok
+            ended(deliver(format_args!("ok: {}", apply::scope(&prepared.plan))), Exit::Ok)
         }
         Err(problems) => {
             if args.json {
-                say(problems.to_json().trim_end_matches('\n'));
-            } else {
-                print_problems(&problems);
+                return ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config);
             }
+            print_problems(&problems);
             Exit::Config
         }
     }
@@ -182,6 +216,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_at_the_wrong_place_is_not_shown() {
+        let shown = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(Into::into).collect();
+            without_values(&Cli::try_parse_from(&args).unwrap_err().to_string(), &args)
+        };
+        for args in [
+            &["polyport", "run", "127.0.0.1:1=responder,key=5ec4e7"][..],
+            &["polyport", "127.0.0.1:1=responder,key=5ec4e7"],
+            &["polyport", "run", "--listen", "127.0.0.1:1=responder", "key=5ec4e7"],
+            &["polyport", "--lisen=127.0.0.1:1=responder,key=5ec4e7"],
+            &["polyport", "check", "--json=5ec4e7"],
+        ] {
+            let text = shown(args);
+            assert!(!text.contains("5ec4e7") && text.contains("error: "), "{text}");
+        }
     }
 
     #[test]

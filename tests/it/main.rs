@@ -58,6 +58,8 @@ mod refused;
 #[cfg(test)]
 mod responder;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

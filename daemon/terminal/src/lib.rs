@@ -23,6 +23,6 @@ mod style;
 pub use escape::{Escaped, escape_payload};
 pub use exit::Exit;
 pub use interrupt::Interrupt;
-pub use line::{complain, remark, say};
+pub use line::{complain, deliver, delivered, remark, say};
 pub use patient::PatientWriter;
 pub use style::Style;
