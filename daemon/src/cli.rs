@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
-use polyport_terminal::{Exit, Output, Style, complain, remark, say, survive_file_limit};
+use polyport_terminal::{Exit, Output, Style, complain, deliver, delivered, remark, survive_file_limit};
 
 use crate::apply;
 use crate::config::{self, Problems, Reading};
@@ -55,6 +55,8 @@ struct Check {
     /// Print problems as JSON, one object a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -88,13 +90,10 @@ struct LogArgs {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     // The system refuses that for no signal that can be caught.
     survive_file_limit().unwrap_or(());
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed standard error leaves nobody to tell.
-            error.print().unwrap_or(());
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-        }
+        Err(error) => return refuse(&error, &args),
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(run) => serve(&run),
@@ -102,7 +101,65 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
+/// Prints what is wrong with a command line, or the help that was asked for.
+fn refuse(error: &clap::Error, args: &[OsString]) -> Exit {
+    let shown = without_values(&error.to_string(), args);
+    if shown != error.to_string() {
+        remark(shown.trim_end_matches('\n'));
+        return Exit::Usage;
+    }
+    let printed = error.print();
+    // A closed standard error leaves nobody to tell.
+    if error.use_stderr() { Exit::Usage } else { ended(delivered(printed), Exit::Ok) }
+}
+
+/// `exit`, unless what was asked for could not be written.
+fn ended(written: io::Result<()>, exit: Exit) -> Exit {
+    match written {
+        Ok(()) => exit,
+        Err(error) => {
+            complain(error);
+            Exit::Io
+        }
+    }
+}
+
+/// A text without what stands behind the `=` of an argument: one that is at the wrong place may be `key=` and a key.
+fn without_values(text: &str, args: &[OsString]) -> String {
+    let args = args.iter().map(|arg| arg.to_string_lossy());
+    args.fold(text.to_owned(), |text, arg| match arg.split_once('=') {
+        Some((name, value)) if !value.is_empty() => {
+            // Of a flag that takes none, the value is named alone, in quotes.
+            text.replace(&*arg, &format!("{name}=...")).replace(&format!("'{value}'"), "'...'")
+        }
+        _ => text,
+    })
+}
+
 fn serve(args: &Run) -> Exit {
+    with_output(&args.log, |output| match apply::serve(args.plan.read(), &args.plan.plugin_dir, output) {
+        Ok(exit) => exit,
+        Err(refused) => {
+            output.remark(rendered(&refused.problems));
+            refused.exit
+        }
+    })
+}
+
+fn check_plan(args: &Check) -> Exit {
+    with_output(&args.log, |output| match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
+        Ok(_) if args.json => Exit::Ok,
+        Ok(prepared) => ended(deliver(format_args!("ok: {}", apply::scope(&prepared.plan))), Exit::Ok),
+        Err(problems) if args.json => ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config),
+        Err(problems) => {
+            output.remark(rendered(&problems));
+            Exit::Config
+        }
+    })
+}
+
+/// Runs a command whose log and remarks are written by threads, and waits for what they still have to write.
+fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
     let output = match Output::start() {
         Ok(output) => output,
         Err(error) => {
@@ -111,35 +168,10 @@ fn serve(args: &Run) -> Exit {
         }
     };
     output.print_panics();
-    init_log(&args.log, &output);
-    let exit = match apply::serve(args.plan.read(), &args.plan.plugin_dir, &output) {
-        Ok(exit) => exit,
-        Err(refused) => {
-            output.remark(rendered(&refused.problems));
-            refused.exit
-        }
-    };
+    init_log(log, &output);
+    let exit = command(&output);
     output.finish();
     exit
-}
-
-fn check_plan(args: &Check) -> Exit {
-    match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
-        Ok(prepared) => {
-            if !args.json {
-                say(format_args!("ok: {}", apply::scope(&prepared.plan)));
-            }
-            Exit::Ok
-        }
-        Err(problems) => {
-            if args.json {
-                say(problems.to_json().trim_end_matches('\n'));
-            } else {
-                remark(rendered(&problems));
-            }
-            Exit::Config
-        }
-    }
 }
 
 impl PlanArgs {
@@ -200,6 +232,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_at_the_wrong_place_is_not_shown() {
+        let shown = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(Into::into).collect();
+            without_values(&Cli::try_parse_from(&args).unwrap_err().to_string(), &args)
+        };
+        for args in [
+            &["polyport", "run", "127.0.0.1:1=responder,key=5ec4e7"][..],
+            &["polyport", "127.0.0.1:1=responder,key=5ec4e7"],
+            &["polyport", "run", "--listen", "127.0.0.1:1=responder", "key=5ec4e7"],
+            &["polyport", "--lisen=127.0.0.1:1=responder,key=5ec4e7"],
+            &["polyport", "check", "--json=5ec4e7"],
+        ] {
+            let text = shown(args);
+            assert!(!text.contains("5ec4e7") && text.contains("error: "), "{text}");
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use polyport_protocol::{Grease, Key};
-use polyport_terminal::Exit;
+use polyport_terminal::{Exit, Style, remark};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::input::{self, MAX_KEY_FILE};
 use crate::outcome::ExitError;
-use crate::text::unhex;
+use crate::text::unhex_secret;
 
 /// Octets of a SipHash-2-4 key; any other length is one of HMAC-SHA-256.
 const SIPHASH_OCTETS: usize = 16;
@@ -99,13 +100,25 @@ pub fn generator(seed: Option<u64>) -> StdRng {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ExitError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let (octets, mode) = input::read(path, MAX_KEY_FILE).map_err(|error| {
         let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let exit = if denied { Exit::Permission } else { Exit::BadInput };
         ExitError::new(exit, format!("cannot read the key file {}: {error}", path.display()))
     })?;
-    unhex(&text).map_err(|error| bad(format!("key file {}: {error}", path.display())))
+    if let Some(mode) = mode.filter(|mode| mode & OTHERS != 0) {
+        let warning = Style::stderr().yellow("warning:");
+        let path = path.display();
+        remark(format_args!(
+            "{warning} others may use the key file {path} (mode {:04o}): chmod go= {path}",
+            mode & 0o7777
+        ));
+    }
+    let text = String::from_utf8(octets).map_err(|_| bad(format!("key file {}: not hex", path.display())))?;
+    unhex_secret(&text).map_err(|error| bad(format!("key file {}: {error}", path.display())))
 }
+
+/// Rights of the group and of others (`inode(7)`), none of which is of use for a key.
+const OTHERS: u32 = 0o077;
 
 fn bad(text: String) -> ExitError {
     ExitError::new(Exit::BadInput, text)

@@ -18,6 +18,7 @@ pub mod cast;
 pub mod clock;
 pub mod driver;
 pub mod frame;
+pub mod input;
 pub mod json;
 pub mod key;
 pub mod load;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polyport_net::{BindError, ResolveError};
-use polyport_terminal::{Exit, Interrupt, complain, survive_file_limit};
+use polyport_terminal::{Exit, Interrupt, complain, delivered, survive_file_limit};
 
 /// An error for the user: one line that says what, where and what to do, and the code to end with.
 #[derive(Debug)]
@@ -76,6 +76,20 @@ impl From<ResolveError> for ExitError {
     }
 }
 
+/// Prints a line of what was asked for. A reader that has gone (`| head`) is no failure.
+///
+/// # Errors
+/// With [`Exit::Io`], if it cannot be written: the disk is full, for example.
+pub fn deliver(line: impl fmt::Display) -> Result<(), ExitError> {
+    polyport_terminal::deliver(line).map_err(unwritten)
+}
+
+/// The failure to write to standard output, whose error says so.
+#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
+pub fn unwritten(error: io::Error) -> ExitError {
+    ExitError::new(Exit::Io, error.to_string())
+}
+
 /// Listens to Ctrl-C.
 ///
 /// # Errors
@@ -95,13 +109,19 @@ pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            // A reader that has gone leaves nobody to tell.
-            drop(error.print());
-            return exit.into();
+            let printed = error.print();
+            if error.use_stderr() {
+                // A reader that has gone leaves nobody to tell.
+                return Exit::Usage.into();
+            }
+            return end(delivered(printed).map(|()| Exit::Ok).map_err(unwritten));
         }
     };
-    match run(arguments) {
+    end(run(arguments))
+}
+
+fn end(outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
             complain(&failure);

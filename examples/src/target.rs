@@ -1,5 +1,6 @@
 //! Targets: `HOST:PORT`, where the port may be a list of numbers, ranges and service names.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
@@ -9,7 +10,7 @@ use polyport_terminal::Exit;
 use crate::outcome::ExitError;
 
 /// Most addresses one target may stand for: every port of one host.
-const MAX_ADDRESSES: usize = 65_535;
+pub const MAX_ADDRESSES: usize = 65_535;
 
 /// Which addresses of a name are wanted.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -49,21 +50,37 @@ pub fn many(target: &str, family: Family) -> Result<Vec<SocketAddr>, ExitError> 
         return one(target, family).map(|address| vec![address]);
     };
     let mut addresses = Vec::new();
+    let mut seen = HashSet::new();
+    let too_many = || ExitError::usage(format!("`{}` is more than {MAX_ADDRESSES} addresses", short(target)));
+    // A part costs a look at the resolver, and with repeats there may be any number of them.
+    if ports.split(',').nth(MAX_PARTS).is_some() {
+        return Err(ExitError::usage(format!("`{}` has more than {MAX_PARTS} parts", short(target))));
+    }
     for part in ports.split(',') {
         let (first, last) = range(part)?;
         let mut address = one(&format!("{host}:{first}"), family)?;
         let last = last.unwrap_or_else(|| address.port());
         for port in address.port()..=last {
             address.set_port(port);
-            addresses.push(address);
+            if seen.insert(address) {
+                addresses.push(address);
+            }
+        }
+        if addresses.len() > MAX_ADDRESSES {
+            return Err(too_many());
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    addresses.retain(|address| seen.insert(*address));
-    if addresses.len() > MAX_ADDRESSES {
-        return Err(ExitError::usage(format!("`{target}` is more than {MAX_ADDRESSES} addresses")));
-    }
     Ok(addresses)
+}
+
+/// Parts of one list of ports: more than anybody types, and one part may be every port.
+const MAX_PARTS: usize = 256;
+
+/// The beginning of a target, which may be as long as a command line.
+fn short(target: &str) -> String {
+    const LONGEST: usize = 60;
+    let cut: String = target.chars().take(LONGEST).collect();
+    if cut.len() < target.len() { cut + "..." } else { cut }
 }
 
 /// The address to bind for sending to `peer`: any of its family, and a port of the system's choice.
@@ -112,6 +129,8 @@ mod tests {
         assert_eq!(ports("[::1]:9"), [9]);
         assert_eq!(ports("127.0.0.1:domain,54"), [53, 54]);
         assert_eq!(ports("127.0.0.1:1-65535").len(), 65_535);
+        let again = format!("127.0.0.1:{}1", "1-3,".repeat(MAX_PARTS - 1));
+        assert_eq!(ports(&again), [1, 2, 3], "as many parts as there may be");
     }
 
     #[test]
@@ -121,6 +140,9 @@ mod tests {
             assert_eq!(exit(wrong), Exit::Usage, "{wrong}");
         }
         assert_eq!(exit("127.0.0.1:no-such-service"), Exit::HostNotFound);
+        let long =
+            many(&format!("127.0.0.1:{}1", "1-65535,".repeat(MAX_PARTS)), Family::default()).unwrap_err();
+        assert!(long.exit == Exit::Usage && long.to_string().len() < 120, "{long}");
     }
 
     #[test]

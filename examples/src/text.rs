@@ -26,6 +26,19 @@ pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
     HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| "the number of hex digits is odd".to_owned())
 }
 
+/// The octets of a secret in hex. Unlike [`unhex`], it shows nothing of what is wrong, which may be a part of the secret.
+///
+/// # Errors
+/// Says where it is wrong.
+pub fn unhex_secret(text: &str) -> Result<Vec<u8>, String> {
+    unhex(text).map_err(|_| {
+        match text.chars().position(|c| !c.is_ascii_hexdigit() && !c.is_whitespace() && c != ':') {
+            Some(at) => format!("character {} is no hex digit", at + 1),
+            None => "the number of hex digits is odd".to_owned(),
+        }
+    })
+}
+
 /// A time on the command line that something is to happen in, such as `5s`: none at all is a mistake.
 ///
 /// # Errors
@@ -64,6 +77,13 @@ mod tests {
         assert!(unhex("0e5").unwrap_err().contains("odd"));
         assert!(unhex("0eg0").unwrap_err().contains("character 3"));
         assert!(unhex("\u{e9}0").unwrap_err().contains("character 1"));
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_shown() {
+        assert_eq!(unhex_secret(" 0E:50\n").unwrap(), [0x0E, 0x50]);
+        assert_eq!(unhex_secret("0e 5z").unwrap_err(), "character 5 is no hex digit");
+        assert!(unhex_secret("0e5").unwrap_err().contains("odd"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use polyport_tests::Launch;
 #[cfg(target_os = "linux")]
-use polyport_tests::mounts::without_exec;
+use polyport_tests::mounts::mounted;
 use polyport_tests::plugins::{Bytes, compile_c, fixture, spec};
 use polyport_tests::tool::make_pipe;
 
@@ -112,29 +112,55 @@ fn libraries_that_export_the_same_symbol_keep_their_own() {
     );
 }
 
-/// Where nothing may be mapped to be run, no private copy is made: the next place is taken, or the start refused.
+/// The daemon with the first three places for its private copies below a file system mounted so, and `last` as the
+/// fourth; `/run` too, since `/run/polyport` is one of the places, and the machine's own is none of this test's business.
+#[cfg(target_os = "linux")]
+fn staged(options: &str, mounted_at: &Path, last: &Path) -> Option<Launch> {
+    let launch =
+        mounted(options, &[mounted_at, Path::new("/run")], env!("CARGO_BIN_EXE_polyport-under-test"))?;
+    let launch = launch.env("RUNTIME_DIRECTORY", mounted_at).env("XDG_RUNTIME_DIR", mounted_at);
+    Some(launch.env("TMPDIR", last).listen("127.0.0.1:0=echo"))
+}
+
+/// Where nothing may be mapped to be run, nothing may be written, or nothing fits, no private copy is made: the next
+/// place is taken (A21), and nothing is left in those that did not serve.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_place_mounted_noexec_is_passed_over() {
-    let (forbidden, allowed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    // `/run` too, since `/run/polyport` is one of the places, and the machine's own is none of this test's business.
-    let noexec = [forbidden.path(), Path::new("/run")];
-    let launch = |last: &Path| {
-        let launch = without_exec(&noexec, env!("CARGO_BIN_EXE_polyport-under-test"))?;
-        let launch =
-            launch.env("RUNTIME_DIRECTORY", forbidden.path()).env("XDG_RUNTIME_DIR", forbidden.path());
-        Some(launch.env("TMPDIR", last).listen("127.0.0.1:0=echo"))
-    };
-    let Some(served) = launch(allowed.path()) else { return };
-    let daemon = served.serve();
-    daemon.client(0).expect_echo(b"from the last place");
-    assert_eq!(entries(allowed.path()).len(), 1, "its private copy lies there");
-    drop(daemon.stop());
-    let Some(refused) = launch(forbidden.path()) else { return };
-    refused.refused(78).expect_stderr(&[
-        &format!("{}: mounted noexec;", forbidden.path().display()),
-        "set RUNTIME_DIRECTORY to a directory that is writable and not mounted noexec",
-    ]);
+fn a_place_that_does_not_serve_is_passed_over() {
+    for options in ["noexec,mode=0755", "ro,mode=0755", "size=64k,mode=0755", "nr_inodes=1,mode=0755"] {
+        let (unfit, fit) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let Some(launch) = staged(options, unfit.path(), fit.path()) else { return };
+        let daemon = launch.serve();
+        daemon.client(0).expect_echo(b"from the last place");
+        let copies = entries(fit.path());
+        assert_eq!(copies.len(), 1, "{options}: {copies:?}");
+        assert!(entries(&fit.path().join(&copies[0])).contains(&"echo-0.1.0-g1.so".to_owned()), "{options}");
+        let there = format!("/proc/{}/root{}", daemon.pid(), unfit.path().display());
+        for stage in entries(Path::new(&there)) {
+            let left = entries(&Path::new(&there).join(stage));
+            assert_eq!(left, ["lock"], "{options}: of what did not fit nothing is left");
+        }
+        drop(daemon.stop());
+        assert_eq!(entries(fit.path()), Vec::<String>::new());
+    }
+}
+
+/// C9: where no directory takes a private copy, it lies in memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_any_place_the_private_copies_lie_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    for options in ["noexec,mode=0755", "ro,mode=0755", "size=64k,mode=0755"] {
+        let Some(launch) = staged(options, dir.path(), dir.path()) else { return };
+        let daemon = launch.listen("127.0.0.1:0=lossy,drop=0%").serve();
+        daemon.client(0).expect_echo(b"from memory");
+        daemon.client(1).expect_echo(b"and so does another");
+        let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
+        for name in ["echo-0.1.0", "lossy-0.1.0"] {
+            assert!(maps.contains(&format!("/memfd:{name} (deleted)")), "{options}: {maps}");
+        }
+        drop(daemon.stop());
+    }
 }
 
 #[test]

@@ -73,6 +73,8 @@ mod responder;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -85,6 +87,8 @@ mod slow_link;
 mod system_calls;
 #[cfg(test)]
 mod system_limits;
+#[cfg(test)]
+mod trust;
 
 /// The program, about to be started.
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
-use polyport_tests::mounts::with_little_room;
+use polyport_tests::mounts::mounted;
 use polyport_tests::tool::{make_pipe, root, tool};
 use polyport_tests::{Client, wait};
 
@@ -143,7 +143,7 @@ fn a_disk_that_gets_room_again_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("heard.pcapng");
     let program = env!("CARGO_BIN_EXE_polyport-under-test");
-    let Some(launch) = with_little_room(256, &[dir.path()], program) else { return };
+    let Some(launch) = mounted("size=256k,mode=0755", &[dir.path()], program) else { return };
     let mut daemon = launch.listen(spec(&file, "")).serve();
     let inside = |name: &str| {
         let inside = dir.path().join(name);

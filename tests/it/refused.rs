@@ -3,13 +3,11 @@
 //!
 //! Every attempt asks for a port that the test itself holds: a daemon that opened it first would say so.
 
-use std::fs;
 use std::net::UdpSocket;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
-use polyport_tests::tool::{make_pipe, root};
+use polyport_tests::tool::make_pipe;
 
 use crate::polyport;
 
@@ -184,17 +182,6 @@ fn no_code_of_a_library_runs_before_its_identity_was_accepted() {
     let daemon = launch.serve();
     assert!(marker.exists(), "the constructor of an accepted library runs");
     daemon.client(0).expect_echo(b"and it serves");
-}
-
-#[test]
-fn a_library_anybody_may_write_to_is_refused_to_root() {
-    if !root("only root refuses what anybody may write to") {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let library = Bytes::of("echo").write(dir.path().join("open.so"));
-    fs::set_permissions(&library, fs::Permissions::from_mode(0o757)).unwrap();
-    refused(&library, &["anybody may write to this file", "chmod o-w"]);
 }
 
 #[test]

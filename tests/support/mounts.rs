@@ -7,30 +7,15 @@ use std::process::Command;
 use crate::launch::Launch;
 use crate::tool::{skip, tool};
 
-/// Mounts an empty file system, with the options that come first, over each directory before `--`, and becomes the program
-/// behind it.
-const SCRIPT: &str = "options=$1; shift; \
-                      until [ \"$1\" = -- ]; do mount -t tmpfs -o $options none \"$1\" || exit 99; shift; done; \
-                      shift; exec \"$@\"";
+/// Mounts an empty file system with the options `$1` over each directory before `--`, and becomes the program behind it.
+const SCRIPT: &str = "with=$1; shift; until [ \"$1\" = -- ]; do mount -t tmpfs -o \"$with\" none \"$1\" || exit 99; shift; \
+                      done; shift; exec \"$@\"";
 
-/// `program`, about to be started where from `directories` nothing can be run; none, and a visible word, where that is
-/// not permitted.
+/// `program`, about to be started where an empty file system with these options of mount(8) lies over each of
+/// `directories`; none, and a visible word, where that is not permitted.
 #[must_use]
 #[track_caller]
-pub fn without_exec(directories: &[&Path], program: impl AsRef<OsStr>) -> Option<Launch> {
-    mounted("noexec,mode=0755", directories, program)
-}
-
-/// `program`, about to be started where each of `directories` is an empty file system of `kib` KiB. The process sees it at
-/// its path, and others below `/proc/PID/root`. None, and a visible word, where that is not permitted.
-#[must_use]
-#[track_caller]
-pub fn with_little_room(kib: u32, directories: &[&Path], program: impl AsRef<OsStr>) -> Option<Launch> {
-    mounted(&format!("size={kib}k,mode=0755"), directories, program)
-}
-
-#[track_caller]
-fn mounted(options: &str, directories: &[&Path], program: impl AsRef<OsStr>) -> Option<Launch> {
+pub fn mounted(options: &str, directories: &[&Path], program: impl AsRef<OsStr>) -> Option<Launch> {
     let unshare = tool("unshare")?;
     // What is mounted there is seen by nobody else, and gone with the last process.
     let tried = Command::new(&unshare).args(["--mount", "true"]).output().expect("unshare(1) can be started");

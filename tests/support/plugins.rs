@@ -86,7 +86,12 @@ pub fn compile_c(source: &Path, flags: &[&str], dir: &Path, name: &str) -> Optio
     let path = dir.join(format!("{name}{DLL_SUFFIX}"));
     let shared =
         ["-shared", "-fPIC", "-O1", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"];
-    compile("cc", source, &[&shared, flags].concat(), &path).then_some(path)
+    if !compile("cc", source, &[&shared, flags].concat(), &path) {
+        return None;
+    }
+    // Whatever the umask of who runs the tests: what others may write is not loaded.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+    Some(path)
 }
 
 /// Compiles with the plugin header in sight; false without the compiler.

@@ -22,7 +22,7 @@ pub(super) fn confine(prepared: &mut Prepared) -> Result<State, Refused> {
         // The copies belong to who made them, and nobody else may remove them.
         loader.remove_copies();
     }
-    policy.copies = loader.copies().map(Path::to_path_buf);
+    policy.copies = loader.copies().map(Path::to_path_buf).collect();
     let state = sandbox::confine(policy).map_err(|refusal| refused(plan, &refusal))?;
     state.warnings().for_each(|warning| log::warn!("{warning}"));
     Ok(state)

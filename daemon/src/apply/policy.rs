@@ -55,7 +55,7 @@ pub(super) fn policy<'a>(
         network: wanted.network,
         read,
         write,
-        copies: None,
+        copies: Vec::new(),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, spec_settings,
 };
 use crate::plugin::{
-    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
+    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values, is_elevated,
 };
 use crate::sandbox::Policy;
 
@@ -47,27 +47,62 @@ pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Prepared, Pr
         std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
         &plan.plugin_dirs,
         std::env::current_exe().ok().as_deref(),
-    );
+    )
+    .elevated(is_elevated());
     let mut loader = Loader::new(search, |name| std::env::var_os(name));
-    let (mut entries, mut secrets) = (Vec::new(), Vec::new());
+    let (mut entries, mut harmless) = (Vec::new(), Vec::new());
     if plan.listen.is_empty() && problems.is_empty() {
         let help = "add a table [[listen]] with `bind` and `plugin`, or start without a file for the default";
         problems.push(Problem::new("nothing-to-serve", "the configuration has no listener").help(help));
     }
     // A table without a plugin is a problem that is known already.
     for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
-        match entry(&mut loader, listen, &mut secrets) {
+        match entry(&mut loader, listen, &mut harmless) {
             Ok(entry) => entries.push(entry),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
-    plan.hide(&secrets, &mut problems);
+    plan.reveal(&harmless, &mut problems);
+    if problems.is_empty() {
+        entries.iter().zip(&plan.listen).for_each(|(entry, listen)| advise(&plan, listen, &entry.plugin));
+    }
     let policy =
         policy::policy(&plan, entries.iter().map(|entry| entry.plugin.options())).unwrap_or_else(|found| {
             found.into_iter().for_each(|problem| problems.push(problem));
             Policy::default()
         });
     problems.into_result(Prepared { plan, entries, policy, loader })
+}
+
+/// Warns of what is served all the same, and lets other users of this host in.
+fn advise(plan: &Plan, listen: &Listen, plugin: &Plugin) {
+    const OTHERS_READ: u32 = 0o044;
+    const OTHERS_WRITE: u32 = 0o022;
+    if listen.socket.share {
+        log::warn!(
+            "listener {}: share = true lets any user of this host bind the same port, and take what is sent to it",
+            listen.name
+        );
+    }
+    let secret = |name: &str| plugin.options().iter().any(|spec| spec.secret && spec.name == name);
+    let Some(option) = listen.options.iter().find(|option| secret(&option.name)) else { return };
+    let file = plan.sources().get(option.value_span.source).map_or("", |source| source.origin.as_str());
+    match plan.file_mode() {
+        Some(mode) if mode & (OTHERS_READ | OTHERS_WRITE) != 0 => log::warn!(
+            "{file} holds a secret, the option `{}` of listener {}, and others may read or write it (mode {:04o}): \
+             chmod go= {file}",
+            option.name,
+            listen.name,
+            mode & 0o7777
+        ),
+        Some(_) => {}
+        None => log::warn!(
+            "listener {}: the option `{}` is a secret, and everybody can read a command line (`ps`): put it into a \
+             configuration file",
+            listen.name,
+            option.name
+        ),
+    }
 }
 
 /// A plugin's own refusal, shown at the option it blames.
@@ -80,8 +115,8 @@ pub(super) fn refusal(listen: &Listen, plugin: &Plugin, error: &CreateError) -> 
     Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"))
 }
 
-/// Adds the places of secret values to `secrets`, whatever else is wrong.
-fn entry(loader: &mut Loader, listen: &Listen, secrets: &mut Vec<Span>) -> Result<Entry, Vec<Problem>> {
+/// Adds the places of values that are no secrets to `harmless`, whatever else is wrong.
+fn entry(loader: &mut Loader, listen: &Listen, harmless: &mut Vec<Span>) -> Result<Entry, Vec<Problem>> {
     let reference = match &listen.plugin.path {
         Some(path) => path.to_string_lossy(),
         None => listen.plugin.text.as_str().into(),
@@ -93,13 +128,14 @@ fn entry(loader: &mut Loader, listen: &Listen, secrets: &mut Vec<Span>) -> Resul
         } else {
             format!("listener `{}`: the plugin {} cannot be loaded", listen.name, error.path.display())
         };
-        vec![Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string())]
+        let problem = Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string());
+        vec![Problem { help: error.cause.help(), ..problem }]
     })?;
     if plugin.identity().aborts_on_panic() {
         log::warn!("plugin {} was built with panic=abort: a panic in it stops polyport", plugin.identity());
     }
-    let is_secret = |name: &str| plugin.options().iter().any(|spec| spec.secret && spec.name == name);
-    secrets.extend(listen.options.iter().filter(|o| is_secret(&o.name)).map(|o| o.value_span.clone()));
+    let is_harmless = |name: &str| plugin.options().iter().any(|spec| !spec.secret && spec.name == name);
+    harmless.extend(listen.options.iter().filter(|o| is_harmless(&o.name)).map(|o| o.value_span.clone()));
     let given: Vec<Given<'_>> = listen.options.iter().map(given).collect();
     let values = Values::check(plugin.options(), &given)
         .map_err(|problems| problems.iter().map(|p| option_problem(listen, p)).collect::<Vec<_>>())?;

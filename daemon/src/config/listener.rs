@@ -14,7 +14,7 @@ use crate::reply::ReplyPolicy;
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
 /// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well. The keys of `reply` are in `reply.rs`.
-const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 12] = [
     "name",
     "bind",
     "plugin",
@@ -207,6 +207,8 @@ fn read_on_fault(entry: &Entry, reader: &mut Reader<'_>) -> OnFault {
 }
 
 fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {
+    // Until their plugin says which of them are secrets, all are.
+    reader.veil(&entry.value, &entry.value_span);
     let Value::Table(entries) = &entry.value else {
         reader.wrong_type("options", "a table", &entry.value, &entry.value_span);
         return Vec::new();

@@ -33,6 +33,8 @@
 //! wrong is found in one run and comes back as [`Problems`], each with its place in the text; later
 //! stages add theirs through [`Plan::problems`]. With a syntax error only syntax errors are reported.
 //!
+//! What a problem shows of a text, `veil` says: no value that may be a secret.
+//!
 //! The way of a text: `tree` (TOML) or `spec` (`--listen`) makes entries with places, `listener`
 //! (with `bind`, `join` and `reply`), `limits` and `sandbox` read them with the help of `read`, `check` compares the
 //! listeners with each other.
@@ -53,9 +55,11 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod veil;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,6 +67,7 @@ use crate::limits::Limits;
 use listener::Draft;
 use read::Reader;
 use tree::{Entry, Value};
+use veil::Veil;
 
 pub use bind::Names;
 pub use listener::spec_settings;
@@ -104,8 +109,8 @@ impl Reading {
 pub fn load(path: &Path) -> Reading {
     let origin = path.to_string_lossy().into_owned();
     let base = path.parent().unwrap_or_else(|| Path::new(""));
-    let bytes = match read_file(path) {
-        Ok(bytes) => bytes,
+    let (bytes, mode) = match read_file(path) {
+        Ok(read) => read,
         Err(error) => {
             let title = format!("cannot read {}: {error}", quoted(&origin));
             let problem = Problem::new(code::UNREADABLE, title).help("check the path and its permissions");
@@ -123,7 +128,9 @@ pub fn load(path: &Path) -> Reading {
             return unreadable(Source { origin, text }, problem);
         }
     };
-    parse_with(Source { origin, text }, base, &Names::system())
+    let mut reading = parse_with(Source { origin, text }, base, &Names::system());
+    reading.plan.file_mode = Some(mode);
+    reading
 }
 
 /// Reads a configuration from memory; relative paths in it start at the directory of its origin.
@@ -135,9 +142,9 @@ pub fn parse(source: Source) -> Reading {
 /// Reads a configuration from memory as [`parse`] does; the directory that relative paths start from and the
 /// system's answers are arguments.
 pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
-    let mut reader = Reader { names, base, problems: Vec::new() };
+    let mut reader = Reader { names, base, problems: Vec::new(), veiled: Vec::new() };
     let mut plan = empty([source].into());
-    let text = &plan.sources[0].text;
+    let text = &plan.texts[0].text;
     let entries = if text.len() > MAX_SOURCE_BYTES {
         let title = format!("the configuration is longer than {MAX_SOURCE_BYTES} bytes");
         reader.problems.push(Problem::new(code::TOO_LARGE, title));
@@ -145,6 +152,7 @@ pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
     } else {
         tree::from_toml(text, 0, &mut reader.problems)
     };
+    let is_toml = reader.problems.is_empty();
     let mut drafts = Vec::new();
     for entry in &entries {
         match entry.key.as_str() {
@@ -159,7 +167,20 @@ pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
             }
         }
     }
-    finish(plan, drafts, reader.problems)
+    veil_toml(&plan, &mut reader, is_toml);
+    finish(plan, drafts, reader)
+}
+
+/// Adds what of the first text is not shown, whatever the tree of it says; the tree has the exact places of the values, if
+/// there is one.
+fn veil_toml(plan: &Plan, reader: &mut Reader<'_>, is_toml: bool) {
+    let mut own: Vec<&str> =
+        [&TOP_KEYS[..], &limits::KEYS, &listener::KEYS, &reply::KEYS, &sandbox::KEYS].concat();
+    own.retain(|key| *key != "options");
+    let Some(source) = plan.texts.first() else { return };
+    let veil = Veil::of(&source.text, &own);
+    let values = if is_toml { Vec::new() } else { veil.values };
+    reader.veiled.extend(veil.comments.into_iter().chain(values).map(|range| Span { source: 0, range }));
 }
 
 /// Reads the values of all `--listen` options into one plan. Each is `BIND=PLUGIN[,key=value]...`, such as
@@ -171,16 +192,17 @@ pub fn from_listen_args(args: &[String]) -> Reading {
 
 /// Reads the values of all `--listen` options as [`from_listen_args`] does; the system's answers are an argument.
 pub fn from_listen_args_with(args: &[String], names: &Names) -> Reading {
-    let mut reader = Reader { names, base: Path::new(""), problems: Vec::new() };
+    let mut reader = Reader { names, base: Path::new(""), problems: Vec::new(), veiled: Vec::new() };
     let mut drafts = Vec::new();
     for (index, text) in args.iter().enumerate() {
+        reader.veiled.extend(spec::veiled(text).into_iter().map(|range| Span { source: index, range }));
         if let Some(entries) = spec::entries(text, index, &mut reader.problems) {
             let span = Span { source: index, range: 0..text.len() };
             drafts.push(listener::read(&entries, &span, &mut reader));
         }
     }
     let sources = args.iter().map(|text| Source::new("--listen", text.as_str())).collect();
-    finish(empty(sources), drafts, reader.problems)
+    finish(empty(sources), drafts, reader)
 }
 
 /// Reads the values of all `--sandbox` options into a plan that was read before; what they say comes last. Each is `off`
@@ -188,15 +210,17 @@ pub fn from_listen_args_with(args: &[String], names: &Names) -> Reading {
 #[must_use]
 pub fn with_sandbox_args(mut reading: Reading, args: &[String]) -> Reading {
     let Reading { plan, problems } = &mut reading;
-    let mut sources = plan.sources.to_vec();
-    let mut reader = Reader { names: &Names::system(), base: Path::new(""), problems: Vec::new() };
+    let mut texts = plan.texts.to_vec();
+    let mut reader =
+        Reader { names: &Names::system(), base: Path::new(""), problems: Vec::new(), veiled: Vec::new() };
     for text in args {
-        sandbox::read_arg(text, sources.len(), &mut plan.sandbox, &mut reader);
-        sources.push(Source::new("--sandbox", text.as_str()));
+        sandbox::read_arg(text, texts.len(), &mut plan.sandbox, &mut reader);
+        texts.push(Source::new("--sandbox", text.as_str()));
     }
-    plan.sources = sources.into();
-    problems.sources = Arc::clone(&plan.sources);
+    plan.texts = texts.into();
+    plan.veiled.append(&mut reader.veiled);
     problems.list.append(&mut reader.problems);
+    plan.reveal(&[], problems);
     reading
 }
 
@@ -213,29 +237,42 @@ fn empty(sources: Arc<[Source]>) -> Plan {
         seed: None,
         limits: Limits::default(),
         sandbox: Sandbox::default(),
-        sources,
+        sources: Arc::clone(&sources),
+        texts: sources,
+        veiled: Vec::new(),
+        file_mode: None,
     }
 }
 
-fn finish(mut plan: Plan, drafts: Vec<Draft>, mut found: Vec<Problem>) -> Reading {
+fn finish(mut plan: Plan, drafts: Vec<Draft>, reader: Reader<'_>) -> Reading {
+    let mut found = reader.problems;
     plan.listen = check::listeners(drafts, &mut found);
+    plan.veiled = reader.veiled;
     let mut problems = plan.problems();
     problems.list = found;
+    plan.reveal(&[], &mut problems);
     Reading { plan, problems }
 }
 
 fn unreadable(source: Source, problem: Problem) -> Reading {
-    finish(empty([source].into()), Vec::new(), vec![problem])
+    let plan = empty([source].into());
+    let mut reader =
+        Reader { names: &Names::system(), base: Path::new(""), problems: vec![problem], veiled: Vec::new() };
+    veil_toml(&plan, &mut reader, false);
+    finish(plan, Vec::new(), reader)
 }
 
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a file, and its mode.
+fn read_file(path: &Path) -> io::Result<(Vec<u8>, u32)> {
     let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    let mode = file.metadata()?.mode();
     // One byte more than allowed shows that there is more.
-    File::open(path)?.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(io::Error::other(format!("longer than {MAX_SOURCE_BYTES} bytes")));
     }
-    Ok(bytes)
+    Ok((bytes, mode))
 }
 
 fn read_plugin_dirs(entry: &Entry, reader: &mut Reader<'_>) -> Vec<PathBuf> {

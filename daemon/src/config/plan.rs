@@ -27,7 +27,13 @@ pub struct Plan {
     pub limits: Limits,
     /// What the process gives up before it serves.
     pub sandbox: Sandbox,
+    /// The texts as they are shown.
     pub(super) sources: Arc<[Source]>,
+    /// The texts as they are.
+    pub(super) texts: Arc<[Source]>,
+    /// Places that are black in `sources`.
+    pub(super) veiled: Vec<Span>,
+    pub(super) file_mode: Option<u32>,
 }
 
 impl Plan {
@@ -43,13 +49,29 @@ impl Plan {
         Problems::new(Arc::clone(&self.sources))
     }
 
-    /// Blackens these places in the texts, for `problems` and all that come later: a problem is shown with its whole
-    /// line, and a secret beside it is for nobody's journal.
-    pub fn hide(&mut self, places: &[Span], problems: &mut Problems) {
-        if !places.is_empty() {
-            self.sources = hidden(&self.sources, places);
-            problems.sources = Arc::clone(&self.sources);
-        }
+    /// Shows these values of options again, in `problems` and all that come later: their plugin says that they are no
+    /// secrets. The value of any other option stays black: a problem is shown with its whole line, and a secret beside it
+    /// is for nobody's journal.
+    pub fn reveal(&mut self, values: &[Span], problems: &mut Problems) {
+        let mut shown: Vec<&Span> = values.iter().collect();
+        shown.sort_unstable_by_key(|span| span.order());
+        // The values lie side by side: only the last that begins before a place can hold it.
+        let is_shown = |place: &Span| {
+            let before = shown.partition_point(|value| value.order() <= place.order());
+            shown[..before]
+                .last()
+                .is_some_and(|value| value.range.end >= place.range.end && value.source == place.source)
+        };
+        self.veiled.retain(|place| !is_shown(place));
+        self.sources = hidden(&self.texts, &self.veiled);
+        problems.sources = Arc::clone(&self.sources);
+    }
+
+    /// Whether other users than its owner may read, or write, the file that the plan was read from: its mode, `inode(7)`.
+    /// None without a file.
+    #[must_use]
+    pub fn file_mode(&self) -> Option<u32> {
+        self.file_mode
     }
 
     /// How many sockets the plan asks for.

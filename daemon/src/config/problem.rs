@@ -154,17 +154,33 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The texts with `places` blackened byte by byte, so that every other span stays where it is.
+/// The texts with `places` blackened letter by letter, so that every other span stays where it is.
 pub(super) fn hidden(sources: &[Source], places: &[Span]) -> Arc<[Source]> {
-    let mut sources = sources.to_vec();
+    let mut black: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.text.len()]).collect();
     for Span { source, range } in places {
-        let Some(text) = sources.get_mut(*source).map(|source| &mut source.text) else { continue };
-        if let Some(secret) = text.get(range.clone()) {
-            let black: String = secret.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
-            text.replace_range(range.clone(), &black);
-        }
+        let Some(black) = black.get_mut(*source) else { continue };
+        let range = range.start..range.end.min(black.len());
+        black.get_mut(range).unwrap_or_default().fill(true);
     }
-    sources.into()
+    let shown = |(source, black): (&Source, Vec<bool>)| {
+        // A letter that is cut in the middle is hidden whole.
+        let letter = |(at, letter): (usize, char)| {
+            let hidden = letter != '\n' && black[at..at + letter.len_utf8()].contains(&true);
+            if hidden { blackened(letter) } else { letter }
+        };
+        Source::new(source.origin.as_str(), source.text.char_indices().map(letter).collect::<String>())
+    };
+    sources.iter().zip(black).map(shown).collect()
+}
+
+/// A letter that stands for another one and is as long.
+const fn blackened(letter: char) -> char {
+    match letter.len_utf8() {
+        1 => '*',
+        2 => '\u{b7}',
+        3 => '\u{2022}',
+        _ => '\u{1f784}',
+    }
 }
 
 /// `text` in backquotes for a title or a label: escaped, so that no text of a file reaches the terminal as a command or

@@ -10,6 +10,7 @@ use super::bind::Names;
 use super::nearest::nearest;
 use super::problem::{Problem, Span, code, quoted};
 use super::tree::{Entry, Value};
+use super::veil::leaves;
 
 /// What the readers of all tables share.
 pub(super) struct Reader<'a> {
@@ -19,6 +20,8 @@ pub(super) struct Reader<'a> {
     pub(super) base: &'a Path,
     /// Everything found so far.
     pub(super) problems: Vec<Problem>,
+    /// Places that are not shown; see `veil`.
+    pub(super) veiled: Vec<Span>,
 }
 
 impl Reader<'_> {
@@ -36,13 +39,26 @@ impl Reader<'_> {
         let help = meant.map_or(fallback, |meant| format!("did you mean `{meant}`?"));
         let title = format!("unknown key {} {place}", quoted(&entry.key));
         self.problems.push(Problem::new(code::UNKNOWN_KEY, title).at(&entry.key_span, "").help(help));
+        if meant.is_none() {
+            // The daemon's own settings are no secrets, even when they are mistyped.
+            self.veil(&entry.value, &entry.value_span);
+        }
         meant
+    }
+
+    /// Does not show a value: it may be a secret.
+    pub(super) fn veil(&mut self, value: &Value, span: &Span) {
+        self.veiled.extend(leaves(value, span));
     }
 
     /// A value of another type than `expected`, which reads like "a string".
     pub(super) fn wrong_type(&mut self, key: &str, expected: &str, value: &Value, span: &Span) {
         let title = format!("`{key}` must be {expected}");
         let label = format!("this is {}", value.kind());
+        if matches!(value, Value::List(_) | Value::Table(_)) {
+            // Nobody knows what these keys mean.
+            self.veil(value, span);
+        }
         self.problems.push(Problem::new(code::WRONG_TYPE, title).at(span, label));
     }
 

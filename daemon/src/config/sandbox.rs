@@ -9,7 +9,8 @@ use super::read::Reader;
 use super::spec;
 use super::tree::{Entry, Value};
 
-const KEYS: [&str; 8] = ["user", "group", "capabilities", "seccomp", "landlock", "network", "read", "write"];
+pub(super) const KEYS: [&str; 8] =
+    ["user", "group", "capabilities", "seccomp", "landlock", "network", "read", "write"];
 
 /// The word that turns everything off.
 const OFF: &str = "off";

@@ -1,11 +1,39 @@
 //! `--listen BIND=PLUGIN[,key=value]...`: a listener on the command line.
 
+use std::iter;
 use std::ops::Range;
 
 use super::listener::SPEC_SETTINGS;
 use super::problem::{Problem, Span, code, quoted};
 use super::reply;
 use super::tree::{Entry, Value};
+
+/// The places of an argument that are not shown; see `veil`: the values of options, and what has no key.
+pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
+    let comma = |from: usize| text[from..].find(',').map_or(text.len(), |comma| from + comma);
+    let Some(equals) = text.find('=').filter(|equals| !text[..*equals].contains(',')) else {
+        // Nobody knows what stands where.
+        return iter::once(comma(0)..text.len()).collect();
+    };
+    let spec = Spec { text, source: 0 };
+    let mut veiled = Vec::new();
+    let mut at = spec.value(equals + 1, &mut Vec::new()).1.end + 1;
+    while at <= text.len() {
+        let piece = at..comma(at);
+        let Some(equals) = text[piece.clone()].find('=') else {
+            at = piece.end + 1;
+            veiled.push(piece);
+            continue;
+        };
+        let key = &text[at..at + equals];
+        let (_, value) = spec.value(at + equals + 1, &mut Vec::new());
+        at = value.end + 1;
+        if !SPEC_SETTINGS.contains(&key) {
+            veiled.push(value);
+        }
+    }
+    veiled
+}
 
 /// Cuts an argument into the entries that a `[[listen]]` table of the same meaning would have.
 /// `None` when BIND or PLUGIN cannot be told apart; the reason is in `problems`.
@@ -21,6 +49,13 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         problems.push(problem);
         return None;
     };
+    if let Some(comma) = text[..equals].find(',') {
+        let problem = Problem::new(code::SYNTAX, "BIND=PLUGIN comes before everything else")
+            .at(&spec.span(comma..equals + 1), "there is no plugin before this")
+            .help("for example --listen 127.0.0.1:7000=echo,reply=length");
+        problems.push(problem);
+        return None;
+    }
     let (plugin, range) = spec.value(equals + 1, problems);
     let behind = range.end + 1;
     let mut entries = vec![

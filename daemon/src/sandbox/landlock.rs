@@ -97,7 +97,7 @@ fn build(policy: &Policy) -> Result<Result<RulesetCreated, Refusal>, RulesetErro
             rules = rules.add_rules(path_beneath_rules([path], access))?;
         }
     }
-    if let Some(copies) = &policy.copies {
+    for copies in &policy.copies {
         rules = of_copies(rules, copies)?;
     }
     Ok(Ok(rules))

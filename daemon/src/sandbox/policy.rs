@@ -21,7 +21,7 @@ pub struct Policy {
     /// What may be written and read; in a directory files may be made, renamed and removed.
     pub write: Vec<PathBuf>,
     /// Where the private copies of libraries are, which are read for backtraces and removed at the end.
-    pub copies: Option<PathBuf>,
+    pub copies: Vec<PathBuf>,
 }
 
 impl Policy {

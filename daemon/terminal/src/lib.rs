@@ -27,7 +27,7 @@ mod style;
 pub use escape::{Escaped, Quoted, escape_payload};
 pub use exit::Exit;
 pub use interrupt::Interrupt;
-pub use line::{complain, remark, say};
+pub use line::{complain, deliver, delivered, remark, say};
 pub use output::Output;
 pub use patient::PatientWriter;
 pub use signals::{Asked, Signals, survive_file_limit};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use polyport_net::Source;
-use polyport_terminal::{Exit, say};
+use polyport_terminal::Exit;
 use polyport_tools::VERSION;
 use polyport_tools::cast::{
     Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
@@ -14,7 +14,7 @@ use polyport_tools::cast::{
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
-use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::target::{self, Family};
 
 /// Sends to a multicast group or broadcast address, or listens there.
@@ -130,10 +130,10 @@ fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
     let until = cli.span.map(|span| nanos(span).saturating_add(clock.now()));
     let mut listener = Listener::new(at, cli.count, until, cli.key.load()?);
     let mut driver = Driver::new(socket, false, clock, outcome::interrupt()?);
-    say(format_args!("listening at {at}"));
+    deliver(format_args!("listening at {at}"))?;
     let end = driver.run(&mut listener)?;
     let (heard, senders) = listener.heard();
-    say(format_args!("heard {heard} from {senders}"));
+    deliver(format_args!("heard {heard} from {senders}"))?;
     if end == End::Interrupted {
         return Ok(Exit::Interrupted);
     }

@@ -1,19 +1,20 @@
 //! `polyport-frame`: explains a datagram octet by octet, and builds one from words.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
-use polyport_terminal::{Exit, Style, complain, say};
+use polyport_terminal::{Exit, Style, complain, delivered};
 use polyport_tools::VERSION;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::frame::{OptionArg, Parts, as_table, build, class};
+use polyport_tools::input::{self, MAX_DATAGRAM_FILE, MAX_LINE};
 use polyport_tools::json;
 use polyport_tools::key::{KeyArgs, generator};
-use polyport_tools::outcome::{self, ExitError, Outcome};
-use polyport_tools::text::{hex, unhex};
+use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
+use polyport_tools::text::{hex, unhex, unhex_secret};
 use rand::RngExt;
 
 /// Explains a PPT/1 datagram octet by octet, or builds one.
@@ -151,7 +152,8 @@ fn decode(arguments: &Decode) -> Outcome {
     }
     let datagram = match (&arguments.input.file, &arguments.input.hex) {
         (Some(path), _) => {
-            std::fs::read(path).map_err(|error| bad(format!("cannot read {}: {error}", path.display())))?
+            let read = input::read(path, MAX_DATAGRAM_FILE);
+            read.map_err(|error| bad(format!("cannot read {}: {error}", path.display())))?.0
         }
         (None, text) => unhex(text.as_deref().unwrap_or_default()).map_err(|e| bad(format!("--hex: {e}")))?,
     };
@@ -166,8 +168,16 @@ fn decode(arguments: &Decode) -> Outcome {
 /// Every line is judged, whatever the lines before it were.
 fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
     let mut worst = Exit::Ok;
-    for (index, line) in io::stdin().lock().lines().enumerate() {
-        let line = line.map_err(|error| ExitError::new(Exit::Io, format!("cannot read stdin: {error}")))?;
+    let mut stdin = io::stdin().lock();
+    for index in 0_usize.. {
+        let line = match input::line(&mut stdin, MAX_LINE) {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Err(bad(format!("line {}: {error}, and so no datagram", index + 1)));
+            }
+            Err(error) => return Err(ExitError::new(Exit::Io, format!("cannot read stdin: {error}"))),
+        };
         let exit = match unhex(&line) {
             Ok(octets) if octets.is_empty() => continue,
             Ok(octets) => show(decoder, &octets, as_json)?,
@@ -187,9 +197,9 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
 fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Outcome {
     let result = decoder.decode(datagram);
     if as_json {
-        say(json::line(&FrameReport::new(datagram, result))?);
+        deliver(json::line(&FrameReport::new(datagram, result))?)?;
     } else {
-        say(as_table(datagram, result, Style::stdout()));
+        deliver(as_table(datagram, result, Style::stdout()))?;
     }
     Ok(if result.is_ok() { Exit::Ok } else { Exit::BadInput })
 }
@@ -218,10 +228,10 @@ fn encode(arguments: &Encode) -> Outcome {
     let parts = Parts { options, key: key.as_ref(), payload: &payload, pad_to };
     let datagram = build(&header, &parts).map_err(|error| bad(format!("no such frame: {error}")))?;
     if arguments.raw {
-        let written = io::stdout().lock().write_all(&datagram);
-        written.map_err(|error| ExitError::new(Exit::Io, format!("cannot write: {error}")))?;
+        let mut stdout = io::stdout().lock();
+        delivered(stdout.write_all(&datagram).and_then(|()| stdout.flush())).map_err(outcome::unwritten)?;
     } else {
-        say(hex(&datagram));
+        deliver(hex(&datagram))?;
     }
     Ok(Exit::Ok)
 }
@@ -229,7 +239,7 @@ fn encode(arguments: &Encode) -> Outcome {
 impl Secret {
     fn load(&self) -> Result<Option<Key>, ExitError> {
         let Some(text) = &self.key else { return self.by_file.load() };
-        let secret = unhex(text).map_err(|error| bad(format!("--key: {error}")))?;
+        let secret = unhex_secret(text).map_err(|error| bad(format!("--key: {error}")))?;
         self.by_file.make(&secret).map(Some)
     }
 }

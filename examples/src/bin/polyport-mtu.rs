@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
 use polyport_protocol::client::MtuConfig;
-use polyport_terminal::{Exit, say};
+use polyport_terminal::Exit;
 use polyport_tools::VERSION;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
@@ -14,7 +14,7 @@ use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
-use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::positive_duration;
 
@@ -104,9 +104,9 @@ fn run(cli: Cli) -> Outcome {
     let mut finding = prober.outcome()?;
     (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(peer));
     if cli.json {
-        say(json::line(&MtuReport::new(&finding))?);
+        deliver(json::line(&MtuReport::new(&finding))?)?;
     } else {
-        say(finding.text());
+        deliver(finding.text())?;
     }
     if end == End::Interrupted {
         return Ok(Exit::Interrupted);

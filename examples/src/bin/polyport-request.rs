@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use polyport_net::{SocketOptions, UdpSocket};
 use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
-use polyport_terminal::{Exit, Style, escape_payload, remark, say};
+use polyport_terminal::{Exit, Style, escape_payload, remark};
 use polyport_tools::VERSION;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
-use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::{millis, positive_duration};
@@ -93,12 +93,20 @@ fn main() -> ExitCode {
 #[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
     let peer = target::one(&cli.target, cli.family)?;
+    if cli.pad_to > longest(peer) {
+        return Err(ExitError::usage(format!(
+            "--pad-to: no datagram has more than {} octets",
+            longest(peer)
+        )));
+    }
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
     let reporter = Reporter::new(cli.quiet);
     let socket = open(peer, connected, reporter)?;
     if cli.promiscuous {
         remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
     }
+    // Before Ctrl-C is listened to: a key may come from a pipe that stays silent.
+    let key = if cli.raw { None } else { cli.key.load()? };
     let clock = Clock::start();
     let mut driver = Driver::new(socket, connected, clock, outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
@@ -115,12 +123,11 @@ fn run(cli: Cli) -> Outcome {
         let end = driver.run(&mut client)?;
         let foreign = client.foreign();
         if foreign > 0 && !cli.quiet {
-            say(format_args!("rejected: wrong_source {foreign}"));
+            deliver(format_args!("rejected: wrong_source {foreign}"))?;
         }
         return finish(&cli, end, || client.outcome());
     }
     driver.watch_errors()?;
-    let key = cli.key.load()?;
     let machine = RequestConfig {
         preset: cli.preset.into(),
         key: key.as_ref(),
@@ -136,7 +143,7 @@ fn run(cli: Cli) -> Outcome {
     let rejects: Vec<String> =
         client.rejects().iter().map(|(reject, count)| format!("{reject} {count}")).collect();
     if !rejects.is_empty() && !cli.quiet {
-        say(format_args!("rejected: {}", rejects.join(", ")));
+        deliver(format_args!("rejected: {}", rejects.join(", ")))?;
     }
     finish(&cli, end, || client.outcome())
 }
@@ -148,7 +155,7 @@ fn open(peer: SocketAddr, connected: bool, reporter: Reporter) -> Result<UdpSock
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
-    reporter.before(&socket);
+    reporter.before(&socket)?;
     if connected {
         socket.connect(peer).map_err(|error| ExitError::io(&format!("connect to {peer}"), &error))?;
     }
@@ -162,14 +169,14 @@ fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answered, ExitEr
     let answer = outcome()?;
     let text = escape_payload(&answer.payload);
     if cli.quiet {
-        say(text);
+        deliver(text)?;
         return Ok(Exit::Ok);
     }
     let style = Style::stdout();
     let line = format!("answer from {}: \"{text}\"", answer.from);
-    say(if cli.promiscuous { style.red(line) } else { style.green(line) });
+    deliver(if cli.promiscuous { style.red(line) } else { style.green(line) })?;
     let plural = if answer.transmissions == 1 { "" } else { "s" };
-    say(format_args!("after {} and {} transmission{plural}", millis(answer.rtt), answer.transmissions));
+    deliver(format_args!("after {} and {} transmission{plural}", millis(answer.rtt), answer.transmissions))?;
     Ok(Exit::Ok)
 }
 

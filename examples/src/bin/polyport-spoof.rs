@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use polyport_terminal::{Exit, Style, say};
+use polyport_terminal::{Exit, Style};
 use polyport_tools::VERSION;
 use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, generator};
-use polyport_tools::outcome::{self, ExitError, Outcome};
+use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::spoof::json::SpoofReport;
 use polyport_tools::spoof::{Case, Guard, Row, Setting, play};
 
@@ -54,9 +54,9 @@ fn run(cli: Cli) -> Outcome {
     }
     let failed: Vec<&str> = rows.iter().filter(|row| !is_good(row)).map(|(case, _)| case.name()).collect();
     if cli.json {
-        say(json::line(&SpoofReport::new(&rows, failed.is_empty()))?);
+        deliver(json::line(&SpoofReport::new(&rows, failed.is_empty()))?)?;
     } else {
-        table(&rows);
+        table(&rows)?;
     }
     if failed.is_empty() {
         return Ok(Exit::Ok);
@@ -70,14 +70,14 @@ fn is_good((case, [.., judged]): &Row) -> bool {
     judged.is_safe() && judged.is_counted(*case)
 }
 
-fn table(rows: &[Row]) {
+fn table(rows: &[Row]) -> Result<(), ExitError> {
     let style = Style::stdout();
     let line = |first: &str, cells: &[String]| {
         let cells: String = cells.iter().map(|cell| format!("  {cell:<12}")).collect();
         format!("{first:<32}{cells}").trim_end().to_owned()
     };
     let names = Guard::ALL.map(|guard| guard.name().to_owned());
-    say(style.bold(line("a client that is / checks", &names)));
+    deliver(style.bold(line("a client that is / checks", &names)))?;
     for (case, cells) in rows {
         let texts: Vec<String> = cells
             .iter()
@@ -86,7 +86,7 @@ fn table(rows: &[Row]) {
                 if cell.forged_taken > 0 { style.red(text) } else { style.green(text) }
             })
             .collect();
-        say(line(case.name(), &texts));
+        deliver(line(case.name(), &texts))?;
     }
     let mut sums = [(0, 0); Guard::ALL.len()];
     for (_, cells) in rows {
@@ -96,5 +96,5 @@ fn table(rows: &[Row]) {
         }
     }
     let sums = sums.map(|(taken, sent)| format!("{taken} of {sent}"));
-    say(line("genuine replies accepted", &sums));
+    deliver(line("genuine replies accepted", &sums))
 }

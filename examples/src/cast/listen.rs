@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use polyport_net::{Pktinfo, RecvMeta, SocketOptions, UdpSocket, interface_name};
 use polyport_protocol::client::Transmit;
 use polyport_protocol::{DecodeError, Decoder, Integrity, Key, Kind, Nanos, Role};
-use polyport_terminal::{escape_payload, say};
+use polyport_terminal::escape_payload;
 
 use crate::driver::{Client, Fault};
-use crate::outcome::ExitError;
+use crate::outcome::{ExitError, deliver};
 use crate::text::hex;
 
 pub use polyport_net::Membership;
@@ -74,14 +74,14 @@ impl Listener {
         (self.heard, self.senders.len())
     }
 
-    fn show(&self, meta: &RecvMeta, datagram: &[u8]) {
+    fn show(&self, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         let destination = meta.local.map_or_else(|| self.at.ip(), |local| local.destination);
         let interface = meta.local.map_or_else(
             || "?".to_owned(),
             |local| interface_name(local.ifindex).unwrap_or_else(|_| local.ifindex.to_string()),
         );
         let (to, frame) = (SocketAddr::new(destination, self.at.port()), self.describe(datagram));
-        say(format_args!("{} -> {to} on {interface}: {frame}", meta.peer));
+        deliver(format_args!("{} -> {to} on {interface}: {frame}", meta.peer))
     }
 
     fn describe(&self, datagram: &[u8]) -> String {
@@ -114,8 +114,7 @@ impl Client for Listener {
         if self.senders.len() < MAX_SENDERS {
             self.senders.insert(meta.peer);
         }
-        self.show(meta, datagram);
-        Ok(())
+        self.show(meta, datagram)
     }
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use polyport_net::{RecvMeta, SocketOptions, UdpSocket};
 use polyport_protocol::Nanos;
 use polyport_protocol::client::{Pacer, Transmit};
-use polyport_terminal::{Exit, escape_payload, say};
+use polyport_terminal::{Exit, escape_payload};
 
 use super::event::Sealer;
 use crate::driver::{Client, Fault};
-use crate::outcome::ExitError;
+use crate::outcome::{ExitError, deliver};
 use crate::target;
 
 /// How the socket sends.
@@ -118,13 +118,12 @@ impl Client for Sender<'_> {
 
     fn handle_sent(&mut self, _: Nanos, _: &UdpSocket) -> Result<(), ExitError> {
         self.sent += 1;
-        say(format_args!("sent {} to {}: \"{}\"", self.sent, self.plan.to, escape_payload(self.plan.text)));
-        Ok(())
+        let text = escape_payload(self.plan.text);
+        deliver(format_args!("sent {} to {}: \"{text}\"", self.sent, self.plan.to))
     }
 
     fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
-        say(format_args!("answer from {}: \"{}\"", meta.peer, escape_payload(datagram)));
-        Ok(())
+        deliver(format_args!("answer from {}: \"{}\"", meta.peer, escape_payload(datagram)))
     }
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Parser;
@@ -15,7 +16,8 @@ use crate::VERSION;
 use crate::clock::nanos;
 use crate::key::{KeyArgs, generator};
 use crate::outcome::ExitError;
-use crate::target::{Family, many};
+use crate::target::{Family, MAX_ADDRESSES, many};
+use crate::text::positive_duration;
 
 /// Load tester for UDP services that speak PPT/1, and for echoes that do not.
 ///
@@ -91,12 +93,16 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     /// Time between two lines of progress
-    #[arg(long, default_value = "1s", value_parser = polyport_value::duration)]
+    #[arg(long, default_value = "1s", value_parser = positive_duration)]
     pub interval: Duration,
     /// No progress
     #[arg(short, long)]
     pub quiet: bool,
 }
+
+/// Streams over all targets: each has books of its own of half a KiB at least, so 128 MiB, and every port of a host may
+/// have four.
+const MAX_STREAMS: u64 = 1 << 18;
 
 /// Longest part of a run: far beyond any test, and within the arithmetic of schedules.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
@@ -108,11 +114,21 @@ impl Args {
     /// The first argument that is wrong, and why.
     pub fn config(&self) -> Result<Config, ExitError> {
         let mut targets = Vec::new();
+        let mut seen = HashSet::new();
         for target in &self.targets {
-            targets.extend(many(target, self.family)?);
+            targets.extend(many(target, self.family)?.into_iter().filter(|target| seen.insert(*target)));
+            if targets.len() > MAX_ADDRESSES {
+                return Err(ExitError::usage(format!("the targets are more than {MAX_ADDRESSES} addresses")));
+            }
         }
-        let mut seen = std::collections::HashSet::new();
-        targets.retain(|target| seen.insert(*target));
+        let streams = targets.len() as u64 * u64::from(self.streams);
+        if streams > MAX_STREAMS {
+            return Err(ExitError::usage(format!(
+                "{} targets with {} streams each are more than {MAX_STREAMS} streams",
+                targets.len(),
+                self.streams
+            )));
+        }
         let config = Config {
             targets,
             rate: self.rate,
@@ -177,6 +193,10 @@ mod tests {
             "127.0.0.1:1 --payload 65500",
             "127.0.0.1:1 --threshold p98<1ms",
             "127.0.0.1:1 --duration 2years",
+            "127.0.0.1:1 --rate 999M/s",
+            "127.0.0.1:1 --interval 0s",
+            "127.0.0.1:1-263 --streams 1000",
+            "127.0.0.1:1-65535 127.0.0.2:1",
             "192.0.2.1:1",
         ] {
             assert_eq!(config(line).unwrap_err(), Exit::Usage, "{line}");

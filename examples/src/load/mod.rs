@@ -41,10 +41,10 @@ pub mod threshold;
 pub mod transceiver;
 pub mod unit;
 
-use polyport_terminal::{Exit, Style, remark, say};
+use polyport_terminal::{Exit, Style, remark};
 
 use crate::clock::nanos;
-use crate::outcome::{self, Outcome};
+use crate::outcome::{self, Outcome, deliver};
 
 /// The program: runs a load, prints the result, and says how it went.
 ///
@@ -56,9 +56,9 @@ pub fn run(args: &args::Args) -> Outcome {
     let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     if args.json {
-        say(crate::json::line(&json::LoadReport::new(&config, &summary, &judgements))?);
+        deliver(crate::json::line(&json::LoadReport::new(&config, &summary, &judgements))?)?;
     } else {
-        say(report::text(&config, &summary, &judgements, args.per_port, Style::stdout()).trim_end());
+        deliver(report::text(&config, &summary, &judgements, args.per_port, Style::stdout()).trim_end())?;
     }
     let style = Style::stderr();
     report::warnings(&config, &summary)

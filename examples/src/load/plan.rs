@@ -62,7 +62,11 @@ impl Rate {
     /// Says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let rate = polyport_value::rate(text)?;
-        Ok(Self { count: rate.count, period: nanos(rate.period) })
+        let rate = Self { count: rate.count, period: nanos(rate.period) };
+        if u128::from(rate.count) * u128::from(SECOND) > u128::from(FASTEST) * u128::from(rate.period) {
+            return Err(format!("no machine sends more than {}M/s", FASTEST / 1_000_000));
+        }
+        Ok(rate)
     }
 }
 
@@ -75,6 +79,10 @@ impl std::fmt::Display for Rate {
         }
     }
 }
+
+/// Datagrams a second that a plan may hold. Each that is planned is counted, sent or not, and at this rate the counting
+/// alone keeps up; what one socket sends in a second, joined by the kernel, is about as much.
+const FASTEST: u64 = 20_000_000;
 
 const MINUTE: Nanos = 60 * SECOND;
 
@@ -116,7 +124,21 @@ mod tests {
         assert_eq!(rate("2M/s"), Ok((2_000_000, 1)));
         assert_eq!(rate("0.5/s"), Ok((5, 10)));
         assert_eq!(rate("30/m"), Ok((30, 60)));
-        for wrong in ["", "0", "0/s", "/s", "1/x", "-1/s", "1e3/s", "k/s", "1.2.3/s", "9999999999999/s"] {
+        assert_eq!(rate("20M/s"), Ok((20_000_000, 1)));
+        for wrong in [
+            "",
+            "0",
+            "0/s",
+            "/s",
+            "1/x",
+            "-1/s",
+            "1e3/s",
+            "k/s",
+            "1.2.3/s",
+            "9999999999999/s",
+            "999M/s",
+            "20000001/s",
+        ] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
     }

@@ -125,8 +125,7 @@ impl Client for Ppt<'_> {
 
     fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
         let until = self.poll_timeout().unwrap_or(self.sent_at);
-        self.reporter.sent(socket, until.saturating_sub(self.sent_at));
-        Ok(())
+        self.reporter.sent(socket, until.saturating_sub(self.sent_at))
     }
 
     fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {

@@ -96,8 +96,7 @@ impl Client for Raw<'_> {
     }
 
     fn handle_sent(&mut self, _: Nanos, socket: &UdpSocket) -> Result<(), ExitError> {
-        self.reporter.sent(socket, self.wait);
-        Ok(())
+        self.reporter.sent(socket, self.wait)
     }
 
     fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {

@@ -2,8 +2,8 @@
 
 use polyport_net::UdpSocket;
 use polyport_protocol::Nanos;
-use polyport_terminal::say;
 
+use crate::outcome::{ExitError, deliver};
 use crate::text::seconds;
 
 /// Tells the user what goes on, while it goes on.
@@ -21,28 +21,35 @@ impl Reporter {
     }
 
     /// The socket's own address before anything is sent.
-    pub fn before(&self, socket: &UdpSocket) {
-        self.address(socket, "before");
+    ///
+    /// # Errors
+    /// See [`deliver`].
+    pub fn before(&self, socket: &UdpSocket) -> Result<(), ExitError> {
+        self.address(socket, "before")
     }
 
     /// A transmission has left, and its answer is waited for.
-    pub fn sent(&mut self, socket: &UdpSocket, wait: Nanos) {
+    ///
+    /// # Errors
+    /// See [`deliver`].
+    pub fn sent(&mut self, socket: &UdpSocket, wait: Nanos) -> Result<(), ExitError> {
         if !self.told_address {
             self.told_address = true;
-            self.address(socket, "after");
+            self.address(socket, "after")?;
         }
-        if !self.quiet {
-            say(format_args!("Waiting up to {} for a reply", seconds(wait)));
+        if self.quiet {
+            return Ok(());
         }
+        deliver(format_args!("Waiting up to {} for a reply", seconds(wait)))
     }
 
-    fn address(self, socket: &UdpSocket, when: &str) {
+    fn address(self, socket: &UdpSocket, when: &str) -> Result<(), ExitError> {
         if self.quiet {
-            return;
+            return Ok(());
         }
         match socket.local_addr() {
-            Ok(address) => say(format_args!("my address: {address} {when}")),
-            Err(error) => say(format_args!("my address: unknown {when} ({error})")),
+            Ok(address) => deliver(format_args!("my address: {address} {when}")),
+            Err(error) => deliver(format_args!("my address: unknown {when} ({error})")),
         }
     }
 }

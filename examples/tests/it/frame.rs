@@ -119,6 +119,8 @@ fn keys_come_from_files_and_faults_are_one_line() {
     let vector = frames().find(|vector| vector["name"] == "auth-hmac").unwrap();
     let path = std::env::temp_dir().join(format!("polyport-frame-key-{}", std::process::id()));
     std::fs::write(&path, format!("{}\n", text(&vector, "key"))).unwrap();
+    // Else it says that others may read it.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let file = path.to_str().unwrap();
     let good = run("frame", &["decode", "--hex", text(&vector, "hex"), "--key-file", file]);
     let wrong_id =

@@ -3,7 +3,9 @@
 
 mod cast;
 mod colours;
+mod endless;
 mod frame;
+mod full_disk;
 mod mtu;
 mod request;
 mod schemas;

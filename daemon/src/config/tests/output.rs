@@ -86,7 +86,7 @@ error: no plugin is called `lossy`
 error: `lossy` has no option `dorp`
  --> etc/polyport.toml:4:13
   |
-4 | options = { dorp = '10%' }
+4 | options = { dorp = ***** }
   |             ^^^^ here
 ";
     assert_eq!(problems.into_result(()).unwrap_err().render(false), expected);

@@ -76,7 +76,7 @@ fn an_option_among_the_settings_is_shown_its_place() {
 error: unknown key `delay` in [[listen]]
  --> etc/polyport.toml:4:1
   |
-4 | delay = \"20ms\"
+4 | delay = ******
   | ^^^^^
   |
   = help: plugin options belong in options = { delay = ... }; keys of [[listen]]: name, bind, plugin, options, \

@@ -10,7 +10,7 @@ fn options(options: &[RawOption]) -> Vec<(&str, &RawValue)> {
 #[test]
 fn settings_go_to_the_listener_and_the_rest_to_the_plugin() {
     let spec = "127.0.0.1:7000-7001=lossy,drop=10%,name=far,recv_buffer=4MiB,on_fault=exit,seed=7,bind=x";
-    let plan = specs(&[spec, "[::1]:syslog=echo"]).unwrap();
+    let mut plan = specs(&[spec, "[::1]:syslog=echo"]).unwrap();
     assert_eq!(names(&plan), ["far", "echo"]);
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "127.0.0.1:7001", "[::1]:514"]);
     let listen = &plan.listen[0];
@@ -20,7 +20,15 @@ fn settings_go_to_the_listener_and_the_rest_to_the_plugin() {
         options(&listen.options),
         [("drop", &text("10%")), ("seed", &text("7")), ("bind", &text("x"))]
     );
-    let source = &plan.sources()[0];
+    let drop = plan.listen[0].options[0].value_span.clone();
+    assert_eq!(
+        &plan.sources()[0].text[drop.range.clone()],
+        "***",
+        "nobody has said yet that it is no secret"
+    );
+    let mut problems = plan.problems();
+    plan.reveal(&[drop], &mut problems);
+    let (source, listen) = (&plan.sources()[0], &plan.listen[0]);
     assert_eq!(source.origin, "--listen");
     assert_eq!(&source.text[listen.options[0].value_span.range.clone()], "10%");
     assert_eq!(&source.text[listen.bind[0].span.range.clone()], "127.0.0.1:7000-7001");
@@ -82,7 +90,7 @@ fn two_arguments_are_shown_together() {
 error: port 7050 of 127.0.0.1 is used twice
  --> --listen:1:1
   |
-1 | 127.0.0.1:7050=lossy,drop=\"1
+1 | 127.0.0.1:7050=lossy,drop=**
   | ^^^^^^^^^^^^^^ again here
   |
  ::: --listen:1:1
@@ -95,7 +103,7 @@ error: port 7050 of 127.0.0.1 is used twice
 error: the double quote is not closed
  --> --listen:1:27
   |
-1 | 127.0.0.1:7050=lossy,drop=\"1
+1 | 127.0.0.1:7050=lossy,drop=**
   |                           ^^ opened here
   |
   = help: a shell removes quotes: write --listen '127.0.0.1:7000=echo,key=\"one,two\"'
@@ -123,7 +131,7 @@ fn text_behind_a_closing_quote_is_refused() {
 error: text after the closing quote
  --> --listen:1:23
   |
-1 | 127.0.0.1:1=echo,a=\"1\"2,name=x
+1 | 127.0.0.1:1=echo,a=****,name=x
   |                       ^ expected a comma or the end
 ";
     assert_eq!(specs(&["127.0.0.1:1=echo,a=\"1\"2,name=x"]).unwrap_err().render(false), expected);

@@ -1,18 +1,27 @@
 //! From the name of a plugin to a file that may be loaded. No code of a plugin runs here (I8).
 //!
 //! ```text
+//! elevated   whether who started the program may choose what runs in it
 //! search     a name or a path -> a file
-//! identity   the file's bytes -> Identity, or a refusal
+//! trust      the file -> its bytes, if nobody else can have written them
+//! identity   the bytes -> Identity, or a refusal
 //! stage      the bytes -> a private copy under a name that was never used before
+//! memory     the same without a directory
 //! refusal    why a plugin is not loaded, in words
 //! ```
 
+mod elevated;
 mod identity;
+mod memory;
 mod refusal;
 mod search;
 mod stage;
+mod trust;
 
+pub use elevated::is_elevated;
 pub use identity::Identity;
 pub use refusal::{Cause, Refusal};
 pub use search::SearchPath;
-pub(super) use stage::{Stage, candidates as stage_candidates};
+pub(super) use stage::{Stages, candidates as stage_candidates};
+pub use trust::Distrust;
+pub(super) use trust::{Owners, Refused, file as trusted_file};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::trust::Distrust;
+
 /// Why a plugin was not loaded, and which.
 #[derive(Debug)]
 pub struct Refusal {
@@ -19,7 +21,8 @@ pub struct Refusal {
 pub enum Cause {
     NotFound { searched: Vec<PathBuf>, nearest: Option<String> },
     Unreadable(io::Error),
-    WorldWritable(&'static str),
+    Untrusted(Distrust),
+    ByCaller,
     NotALibrary(&'static str),
     Truncated { len: usize },
     OtherMachine { built_for: String, host: &'static str },
@@ -28,7 +31,7 @@ pub enum Cause {
     OtherMajor { name: String, version: String, major: u16, minor: u16 },
     NeedsNewerHost { name: String, version: String, minor: u16 },
     OtherLayout { name: String, version: String, layout: u32 },
-    NoStage { tried: Vec<(PathBuf, io::Error)> },
+    NoStage { tried: Vec<(PathBuf, String)> },
     Linker(String),
     NoSymbol(String),
     NotFresh,
@@ -46,6 +49,14 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+impl Cause {
+    /// What to do about it, where the text does not say so.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        if let Self::Untrusted(distrust) = self { Some(distrust.remedy()) } else { None }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use polyport_abi::{ABI_MAJOR, ABI_MINOR, LAYOUT};
@@ -61,9 +72,10 @@ impl fmt::Display for Cause {
                 }
             }
             Self::Unreadable(e) => write!(f, "cannot be read: {e}"),
-            Self::WorldWritable(what) => write!(
-                f,
-                "anybody may write to {what}, and polyport runs as root; take the right away with chmod o-w"
+            Self::Untrusted(distrust) => distrust.fmt(f),
+            Self::ByCaller => f.write_str(
+                "polyport has more rights than its caller (set-user-ID, set-group-ID or file capabilities), who must not \
+                 choose what it runs: only plugins beside the executable, in its deps and in ../lib/polyport are loaded",
             ),
             Self::NotALibrary(what) => write!(f, "not a shared library ({what})"),
             Self::Truncated { len } => {

@@ -19,6 +19,8 @@ pub struct SearchPath {
     build: Vec<PathBuf>,
     /// `../lib/polyport` of the executable's directory.
     installed: Option<PathBuf>,
+    /// Whoever started the program must not choose what it runs.
+    elevated: bool,
 }
 
 impl SearchPath {
@@ -38,7 +40,20 @@ impl SearchPath {
             dirs: dirs.into_iter().filter(|dir| !dir.as_os_str().is_empty()).collect(),
             build: beside.map(|dir| vec![dir.to_path_buf(), dir.join("deps")]).unwrap_or_default(),
             installed: beside.and_then(Path::parent).map(|prefix| prefix.join("lib/polyport")),
+            elevated: false,
         }
+    }
+
+    /// Sets whether the program has more rights than who started it: then what that user has given is refused. The
+    /// configuration counts as given, because its path is.
+    #[must_use]
+    pub fn elevated(self, elevated: bool) -> Self {
+        Self { elevated, ..self }
+    }
+
+    /// Whether what the user has given is refused.
+    pub(in crate::plugin) fn is_elevated(&self) -> bool {
+        self.elevated
     }
 
     /// Finds the file of a plugin. A reference with a slash or a library suffix is a path. Anything else is a name:
@@ -48,15 +63,22 @@ impl SearchPath {
     /// both, and one of them may be of an earlier build.
     ///
     /// # Errors
-    /// The directories that were searched, and the plugin with the nearest name.
+    /// The directories that were searched, and the plugin with the nearest name; or the file, if it was given by somebody
+    /// who must not choose.
     pub fn find(&self, reference: &str) -> Result<PathBuf, Refusal> {
+        let given = |path: PathBuf| {
+            if self.elevated { Err(Refusal { path, cause: Cause::ByCaller }) } else { Ok(path) }
+        };
         if reference.contains('/') || reference.ends_with(DLL_SUFFIX) {
-            return Ok(PathBuf::from(reference));
+            return given(PathBuf::from(reference));
         }
         let first = |dirs: &[PathBuf]| dirs.iter().find_map(|dir| in_dir(dir, reference));
         let newest =
             || self.build.iter().rev().filter_map(|dir| in_dir(dir, reference)).max_by_key(|p| modified(p));
-        let found = first(&self.dirs).or_else(newest).or_else(|| first(self.installed.as_slice()));
+        if let Some(path) = first(&self.dirs) {
+            return given(path);
+        }
+        let found = newest().or_else(|| first(self.installed.as_slice()));
         found.ok_or_else(|| {
             let searched = self.all().cloned().collect();
             let nearest = self.nearest(reference);
@@ -151,6 +173,27 @@ mod tests {
         assert!(text.starts_with("ehco: no such plugin; looked in "), "{text}");
         assert!(text.ends_with("there is a plugin `echo`"), "{text}");
         assert!(path.find("something-else").unwrap_err().to_string().ends_with("POLYPORT_PLUGIN_PATH"));
+    }
+
+    #[test]
+    fn who_must_not_choose_gets_what_is_built_in_or_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let (theirs, bin) = (root.path().join("theirs"), root.path().join("bin"));
+        for dir in [&theirs, &bin] {
+            fs::create_dir(dir).unwrap();
+        }
+        let file = |dir: &Path, name: &str| dir.join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
+        for path in [file(&theirs, "echo"), file(&bin, "echo"), file(&bin, "lossy")] {
+            fs::write(path, "").unwrap();
+        }
+        let given = [theirs];
+        for (flag, configured) in [(&given[..], &[][..]), (&[], &given)] {
+            let path = SearchPath::new(flag, None, configured, Some(&bin.join("polyport"))).elevated(true);
+            let refused =
+                |reference: &str| matches!(path.find(reference), Err(Refusal { cause: Cause::ByCaller, .. }));
+            assert!(refused("echo") && refused("./x.so") && refused("/x/y"));
+            assert_eq!(path.find("lossy").unwrap(), file(&bin, "lossy"));
+        }
     }
 
     #[test]

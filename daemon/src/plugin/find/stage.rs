@@ -4,20 +4,101 @@
 //! loaded already, and a file that is overwritten in place would change under the running code. So the daemon writes
 //! the bytes that it has checked under a name that was never used, and loads that copy. The copy stays until the
 //! process ends, because backtraces read symbols from it.
+//!
+//! A copy lies in a directory of this process. Where no directory takes it (read-only, full, `noexec`), and where the
+//! program has more rights than who started it, it lies in memory alone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::memory;
+use super::trust::{self, Owners};
 
 /// First part of the name of a stage, which is `polyport-PID.NUMBER`.
 const PREFIX: &str = "polyport-";
 /// Name of the file in a stage that its process keeps locked (`flock(2)`) while it lives.
 const LOCK: &str = "lock";
+/// Characters of a plugin's name and version in the name of its copy: within what all file systems take, and
+/// `memfd_create(2)`.
+const MAX_NAME: usize = 100;
+
+/// Where private copies are put: into a directory of the first candidate that takes them, then of the next one, at last
+/// into memory.
+#[derive(Debug)]
+pub(in crate::plugin) struct Stages {
+    /// Best first; those that did not serve are gone.
+    candidates: std::vec::IntoIter<PathBuf>,
+    /// The last one takes the copies; libraries were loaded from those before.
+    open: Vec<Stage>,
+    /// The last one has failed.
+    exhausted: bool,
+    /// Candidates that were passed over or are full, with the reason.
+    tried: Vec<(PathBuf, String)>,
+    pid: u32,
+}
+
+impl Stages {
+    /// No directory is made before the first copy. Without candidates all copies are in memory.
+    pub(in crate::plugin) fn new(candidates: Vec<PathBuf>, pid: u32) -> Self {
+        Self { candidates: candidates.into_iter(), open: Vec::new(), exhausted: true, tried: Vec::new(), pid }
+    }
+
+    /// The directories that copies are in.
+    pub(in crate::plugin) fn dirs(&self) -> impl Iterator<Item = &Path> {
+        self.open.iter().map(|stage| stage.dir.as_path())
+    }
+
+    /// Removes the copies that are in directories. What was loaded from them stays.
+    pub(in crate::plugin) fn remove(&mut self) {
+        self.open.clear();
+        self.exhausted = true;
+    }
+
+    /// Makes a private copy of `bytes`, and returns a path for `dlopen(3)`. `name` becomes part of the file name, which
+    /// helps a reader of backtraces.
+    ///
+    /// # Errors
+    /// Every candidate, and memory, with the reason why it does not serve.
+    pub(in crate::plugin) fn put(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<PathBuf, Vec<(PathBuf, String)>> {
+        let clean = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+        let name: String = name.chars().filter(clean).take(MAX_NAME).collect();
+        loop {
+            if let Some(stage) = self.open.last_mut().filter(|_| !self.exhausted) {
+                match stage.put(&name, bytes) {
+                    Ok(path) => return Ok(path),
+                    // Whatever it is, a full disk above all, may be otherwise elsewhere.
+                    Err(e) => {
+                        self.tried.push((stage.dir.clone(), e.to_string()));
+                        self.exhausted = true;
+                    }
+                }
+            }
+            let Some(candidate) = self.candidates.next() else { break };
+            match Stage::open_in(&candidate, self.pid) {
+                Ok(stage) => {
+                    self.open.push(stage);
+                    self.exhausted = false;
+                }
+                Err(e) => self.tried.push((candidate, e.to_string())),
+            }
+        }
+        memory::put(&name, bytes).map_err(|e| {
+            let mut tried = self.tried.clone();
+            tried.push((PathBuf::from("memory"), e.to_string()));
+            tried
+        })
+    }
+}
 
 /// A directory with private copies of libraries. It belongs to this process and is removed when the stage is dropped.
 #[derive(Debug)]
-pub(in crate::plugin) struct Stage {
+struct Stage {
     dir: PathBuf,
     lock: File,
     /// Copies made so far; the number makes each name new.
@@ -25,60 +106,38 @@ pub(in crate::plugin) struct Stage {
 }
 
 impl Stage {
-    /// Makes a stage in the first of `candidates` where that is possible and safe, and removes those of dead processes
-    /// there.
+    /// Writes `bytes` to a new file, and returns its path.
     ///
     /// # Errors
-    /// Every candidate with the reason why it was passed over.
-    pub(in crate::plugin) fn open(
-        candidates: &[PathBuf],
-        pid: u32,
-    ) -> Result<Self, Vec<(PathBuf, io::Error)>> {
-        let mut tried = Vec::new();
-        for candidate in candidates {
-            match Self::open_in(candidate, pid) {
-                Ok(stage) => return Ok(stage),
-                Err(e) => tried.push((candidate.clone(), e)),
-            }
-        }
-        Err(tried)
-    }
-
-    /// Writes `bytes` to a new file, and returns its path. `name` becomes part of the file name, which helps a reader
-    /// of backtraces.
-    ///
-    /// # Errors
-    /// The errno of `open(2)` or `write(2)`.
-    pub(in crate::plugin) fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        let clean: String =
-            name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    /// The errno of `open(2)` or `write(2)`; nothing is left behind.
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         self.next += 1;
-        let path = self.dir.join(format!("{clean}-g{}{}", self.next, std::env::consts::DLL_SUFFIX));
+        let path = self.dir.join(format!("{name}-g{}{}", self.next, std::env::consts::DLL_SUFFIX));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
-        file.write_all(bytes)?;
+        file.write_all(bytes).inspect_err(|_| drop(fs::remove_file(&path)))?;
         Ok(path)
     }
 
-    /// The directory.
-    pub(in crate::plugin) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Makes a stage in the directory `parent`.
+    /// Makes a stage in the directory `parent`, if that is possible and safe, and removes those of dead processes there.
+    ///
+    /// # Errors
+    /// Why not.
     fn open_in(parent: &Path, pid: u32) -> io::Result<Self> {
-        if is_noexec(parent)? {
+        // Who may rename the stage can put a directory of their own in its place, and so run code with the rights of the
+        // daemon.
+        let parent = trust::directory(parent, Owners::of_this_process(false))?;
+        if is_noexec(&parent)? {
             return Err(io::Error::other("mounted noexec"));
         }
-        if let Some(why) = untrusted(parent)? {
-            return Err(io::Error::other(why));
-        }
-        remove_dead(parent);
+        remove_dead(&parent);
         // The number is for test processes, which have several loaders.
         for attempt in 0..u32::MAX {
             let dir = parent.join(format!("{PREFIX}{pid}.{attempt}"));
-            match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            match DirBuilder::new().mode(0o700).create(&dir) {
                 Ok(()) => {
-                    let lock = File::create(dir.join(LOCK))?;
+                    let lock =
+                        OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(LOCK));
+                    let lock = lock.inspect_err(|_| drop(fs::remove_dir(&dir)))?;
                     // Until the lock is held, another process may take the stage for a dead one and remove it. Then the
                     // next name is tried.
                     if lock.try_lock().is_ok() && dir.join(LOCK).exists() {
@@ -108,7 +167,7 @@ pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsStr
     let run = PathBuf::from("/run/polyport");
     // The service manager makes `/run/polyport`; without one, the daemon does if it may. Its mode lets only the owner
     // write, whatever the umask.
-    fs::DirBuilder::new().mode(0o755).create(&run).ok();
+    DirBuilder::new().mode(0o755).create(&run).ok();
     [named("RUNTIME_DIRECTORY"), Some(run), named("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())]
         .into_iter()
         .flatten()
@@ -123,20 +182,6 @@ fn is_noexec(dir: &Path) -> io::Result<bool> {
     return Ok(rustix::fs::statvfs(dir)?.f_flag.bits() & 8 != 0);
     #[cfg(not(target_os = "linux"))]
     return fs::metadata(dir).map(|_| false);
-}
-
-/// Why another user could swap a copy in `dir` before it is loaded; none if no other user could. A user who may rename
-/// the stage can put a directory of their own in its place, and so run code with the rights of the daemon.
-fn untrusted(dir: &Path) -> io::Result<Option<&'static str>> {
-    let metadata = fs::metadata(dir)?;
-    let me = rustix::process::geteuid().as_raw();
-    if ![0, me].contains(&metadata.uid()) {
-        return Ok(Some("owned by another user, who could replace what is loaded from it"));
-    }
-    let others_write = metadata.mode() & 0o022 != 0;
-    let sticky = metadata.mode() & 0o1000 != 0;
-    Ok((others_write && !sticky)
-        .then_some("others may rename what lies in it; take the right away, or set the sticky bit"))
 }
 
 /// Whether a directory entry has a complete name of a stage. Other names that begin alike are not ours to remove.
@@ -157,8 +202,11 @@ fn remove_dead(parent: &Path) {
         e.metadata().is_ok_and(|m| m.is_dir() && m.uid() == me) && is_stage(&e.file_name().to_string_lossy())
     });
     for dir in ours.map(|e| e.path()) {
-        // The lock may be anything: opening a pipe would wait for a writer without `O_NONBLOCK`.
-        if let Ok(lock) = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(dir.join(LOCK))
+        // The lock may be anything: opening a pipe would wait for a writer without `O_NONBLOCK`, and a symbolic link leads
+        // to what is not ours to lock.
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        if let Ok(lock) = File::options().read(true).custom_flags(flags).open(dir.join(LOCK))
+            && lock.metadata().is_ok_and(|m| m.is_file() && m.uid() == me)
             && lock.try_lock().is_ok()
         {
             fs::remove_dir_all(&dir).ok();
@@ -175,7 +223,7 @@ mod tests {
     #[test]
     fn names_are_never_used_twice_and_go_with_the_stage() {
         let root = tempfile::tempdir().unwrap();
-        let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
+        let mut stage = Stages::new(vec![root.path().to_path_buf()], 7);
         let (a, b) = (stage.put("../e/cho 1", b"x").unwrap(), stage.put("../e/cho 1", b"y").unwrap());
         assert_ne!(a, b);
         assert_eq!(
@@ -191,12 +239,11 @@ mod tests {
     #[test]
     fn what_the_dead_left_is_removed_and_the_living_are_kept() {
         let root = tempfile::tempdir().unwrap();
-        let dirs = [root.path().to_path_buf()];
-        let living = Stage::open(&dirs, 1).unwrap();
+        let living = Stage::open_in(root.path(), 1).unwrap();
         let dead = root.path().join("polyport-999.0");
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join(LOCK), "").unwrap();
-        let second = Stage::open(&dirs, 1).unwrap();
+        let second = Stage::open_in(root.path(), 1).unwrap();
         assert!(!dead.exists());
         assert!(living.dir.exists());
         assert_ne!(living.dir, second.dir);
@@ -213,7 +260,7 @@ mod tests {
         fs::write(elsewhere.path().join(LOCK), "").unwrap();
         let link = root.path().join("polyport-8.0");
         std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
-        drop(Stage::open(&[root.path().to_path_buf()], 1).unwrap());
+        drop(Stage::open_in(root.path(), 1).unwrap());
         for name in names {
             assert!(root.path().join(name).join(LOCK).exists(), "{name}");
         }
@@ -229,18 +276,23 @@ mod tests {
         }
         for (mode, trusted) in [(0o777, false), (0o770, false), (0o1777, true), (0o755, true)] {
             fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
-            let stage = Stage::open(&[shared.clone(), own.clone()], 1).unwrap();
-            assert_eq!(stage.dir.starts_with(&shared), trusted, "{mode:o}");
+            let copy = Stages::new(vec![shared.clone(), own.clone()], 1).put("x", b"").unwrap();
+            assert_eq!(copy.starts_with(&shared), trusted, "{mode:o}");
         }
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
-        let (_, error) = Stage::open(&[own], 1).unwrap_err().remove(0);
-        assert!(error.to_string().contains("sticky"), "{error}");
+        let error = Stage::open_in(&own, 1).unwrap_err().to_string();
+        assert!(error.contains("sticky"), "{error}");
+        // A directory is as safe as those above it.
+        let within = own.join("within");
+        fs::create_dir(&within).unwrap();
+        let error = Stage::open_in(&within, 1).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} may be written to", own.display())), "{error}");
     }
 
     #[test]
     fn a_taken_name_is_an_error_and_nothing_is_overwritten() {
         let root = tempfile::tempdir().unwrap();
-        let mut stage = Stage::open(&[root.path().to_path_buf()], 7).unwrap();
+        let mut stage = Stage::open_in(root.path(), 7).unwrap();
         let planted = stage.dir.join(format!("echo-g1{}", std::env::consts::DLL_SUFFIX));
         fs::write(&planted, "planted").unwrap();
         assert_eq!(stage.put("echo", b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
@@ -259,10 +311,41 @@ mod tests {
         assert!(first[0].is_dir() && !last.contains(&first[0]));
     }
 
+    /// What is left in the way of the first copy: here its own directory is gone.
     #[test]
-    fn every_candidate_is_named_when_none_serves() {
-        let tried =
-            Stage::open(&[PathBuf::from("/nonexistent-a"), PathBuf::from("/nonexistent-b")], 1).unwrap_err();
-        assert_eq!(tried.len(), 2);
+    fn when_a_place_takes_no_more_the_next_is_tried() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut stages = Stages::new([&first, &second].map(|d| d.path().to_path_buf()).into(), 1);
+        let in_first = stages.put("a", b"x").unwrap();
+        fs::remove_dir_all(in_first.parent().unwrap()).unwrap();
+        for _ in 0..2 {
+            assert!(stages.put("b", b"x").unwrap().starts_with(second.path()));
+        }
+        assert_eq!(entries(second.path()), 1, "one stage for both");
+    }
+
+    #[test]
+    fn a_stage_that_cannot_be_completed_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let mut stage = Stage::open_in(root.path(), 1).unwrap();
+        let before = entries(&stage.dir);
+        stage.put("no/such/directory", b"x").unwrap_err();
+        assert_eq!(entries(&stage.dir), before);
+    }
+
+    /// C9.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_no_directory_serves_copies_are_in_memory_and_nobody_can_change_them() {
+        let mut stages = Stages::new(vec![PathBuf::from("/nonexistent-a"), PathBuf::from("/proc")], 1);
+        let (one, other) = (stages.put("a", b"one").unwrap(), stages.put("a", b"other").unwrap());
+        assert_ne!(one, other);
+        assert_eq!((fs::read(&one).unwrap(), fs::read(&other).unwrap()), (b"one".into(), b"other".into()));
+        OpenOptions::new().write(true).open(&one).unwrap().write_all(b"x").unwrap_err();
+        assert_eq!(stages.tried.len(), 2, "{:?}", stages.tried);
+    }
+
+    fn entries(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
     }
 }

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
-use std::fs::File;
 use std::io::Read;
 use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{ptr, slice};
@@ -19,7 +17,9 @@ use polyport_abi::{
 };
 
 use super::option::{FileUse, OptionSpec, OptionType};
-use crate::plugin::find::{Cause, Identity, Refusal, SearchPath, Stage, stage_candidates};
+use crate::plugin::find::{
+    Cause, Identity, Owners, Refusal, Refused, SearchPath, Stages, stage_candidates, trusted_file,
+};
 
 /// A plugin that is loaded. It is never unloaded, because thread-local destructors and leaked references of a Rust
 /// library would outlive a `dlclose(3)`.
@@ -78,65 +78,81 @@ impl Plugin {
 #[derive(Debug)]
 pub struct Loader {
     search: SearchPath,
-    stage_candidates: Vec<PathBuf>,
-    /// Made when the first plugin is loaded.
-    stage: Option<Stage>,
-    /// Plugins by the canonical path of the user's file.
+    owners: Owners,
+    stages: Stages,
+    /// Plugins by the path of the user's file without symbolic links.
     loaded: BTreeMap<PathBuf, Arc<Plugin>>,
+    /// Plugins by what they were called: for a thousand listeners a file is walked to once.
+    named: BTreeMap<String, Arc<Plugin>>,
     /// Addresses of the tables of all plugins.
     tables: Vec<usize>,
-    /// The daemon runs as root.
-    privileged: bool,
 }
 
 impl Loader {
     /// A loader that looks plugins up in `search`. It keeps its private copies in a runtime directory that the
-    /// environment names; `var` reads a variable of the environment.
+    /// environment names; `var` reads a variable of the environment. With elevated rights it does not ask the environment.
     #[must_use]
     pub fn new(search: SearchPath, var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
+        let elevated = search.is_elevated();
+        // The user who started the program may own the directory, and could change the copy.
+        let candidates = if elevated { Vec::new() } else { stage_candidates(var) };
         Self {
             search,
-            stage_candidates: stage_candidates(var),
-            stage: None,
+            owners: Owners::of_this_process(elevated),
+            stages: Stages::new(candidates, std::process::id()),
             loaded: BTreeMap::new(),
+            named: BTreeMap::new(),
             tables: Vec::new(),
-            privileged: rustix::process::geteuid().is_root(),
         }
     }
 
     /// The plugin with this name or path. It is loaded on the first call for its file.
     ///
     /// # Errors
-    /// What is wrong with the file. No code of it has run, unless the dynamic linker accepted it.
+    /// What is wrong with the file, or with who else may write it. No code of it has run, unless the dynamic linker
+    /// accepted it.
     pub fn load(&mut self, reference: &str) -> Result<Arc<Plugin>, Refusal> {
-        let path = self.search.find(reference)?;
-        let key = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if let Some(plugin) = self.loaded.get(&key) {
+        if let Some(plugin) = self.named.get(reference) {
             return Ok(Arc::clone(plugin));
         }
-        let plugin = self.open(&path).map_err(|cause| Refusal { path, cause })?;
-        let plugin = Arc::new(plugin);
-        self.loaded.insert(key, Arc::clone(&plugin));
+        let path = self.search.find(reference)?;
+        let plugin = self.load_file(&path).map_err(|cause| Refusal { path, cause })?;
+        self.named.insert(reference.to_owned(), Arc::clone(&plugin));
         Ok(plugin)
     }
 
-    /// Where the private copies of the libraries are, once a plugin is loaded.
-    #[must_use]
-    pub fn copies(&self) -> Option<&Path> {
-        self.stage.as_ref().map(Stage::dir)
+    /// Where the private copies of the libraries are that are in no memory of ours alone.
+    pub fn copies(&self) -> impl Iterator<Item = &Path> {
+        self.stages.dirs()
     }
 
     /// Removes the private copies of the libraries, which stay mapped: for a daemon that soon may not do it any more.
     /// Backtraces then show the functions of plugins without their names.
     pub fn remove_copies(&mut self) {
-        self.stage = None;
+        self.stages.remove();
     }
 
-    /// Checks, copies and loads a file.
-    fn open(&mut self, path: &Path) -> Result<Plugin, Cause> {
-        let bytes = read(path, self.privileged)?;
-        let identity = Identity::read(&bytes)?;
-        let staged = self.stage(&identity, &bytes)?;
+    fn load_file(&mut self, path: &Path) -> Result<Arc<Plugin>, Cause> {
+        let mut trusted = trusted_file(path, self.owners).map_err(|refused| match refused {
+            Refused::Unreadable(e) => Cause::Unreadable(e),
+            Refused::NotAFile => Cause::NotALibrary("a directory, a device or a pipe"),
+            Refused::Untrusted(distrust) => Cause::Untrusted(distrust),
+        })?;
+        if let Some(plugin) = self.loaded.get(&trusted.real) {
+            return Ok(Arc::clone(plugin));
+        }
+        let mut bytes = Vec::new();
+        trusted.file.read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
+        let plugin = Arc::new(self.open(path, &bytes)?);
+        self.loaded.insert(trusted.real, Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    /// Checks, copies and loads the bytes of the file at `path`.
+    fn open(&mut self, path: &Path, bytes: &[u8]) -> Result<Plugin, Cause> {
+        let identity = Identity::read(bytes)?;
+        let name = format!("{}-{}", identity.name, identity.version);
+        let staged = self.stages.put(&name, bytes).map_err(|tried| Cause::NoStage { tried })?;
         // SAFETY: running a plugin's code is what the user asked for; its identity was accepted.
         let library = unsafe { Library::open(Some(&staged), RTLD_NOW | RTLD_LOCAL) };
         let library = ManuallyDrop::new(library.map_err(|e| Cause::Linker(linker_text(&e, &staged)))?);
@@ -159,53 +175,6 @@ impl Loader {
             functions: functions(&table)?,
             _library: library,
         })
-    }
-
-    /// Writes a private copy, and returns its path.
-    fn stage(&mut self, identity: &Identity, bytes: &[u8]) -> Result<PathBuf, Cause> {
-        if self.stage.is_none() {
-            let opened = Stage::open(&self.stage_candidates, std::process::id());
-            self.stage = Some(opened.map_err(|tried| Cause::NoStage { tried })?);
-        }
-        let name = format!("{}-{}", identity.name, identity.version);
-        match self.stage.as_mut().map(|stage| stage.put(&name, bytes)) {
-            Some(Ok(path)) => Ok(path),
-            Some(Err(e)) => Err(Cause::NoStage { tried: vec![(PathBuf::from(name), e)] }),
-            None => Err(Cause::NoStage { tried: Vec::new() }),
-        }
-    }
-}
-
-/// Reads a library file. It must be a regular file, because reading a pipe or a device may never end.
-fn read(path: &Path, privileged: bool) -> Result<Vec<u8>, Cause> {
-    // Without `O_NONBLOCK`, opening a pipe would wait for a writer.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let mut file = file.map_err(Cause::Unreadable)?;
-    let metadata = file.metadata().map_err(Cause::Unreadable)?;
-    if !metadata.is_file() {
-        return Err(Cause::NotALibrary("a directory, a device or a pipe"));
-    }
-    if privileged {
-        let dir = path.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
-        let dir_mode = dir.and_then(|dir| dir.metadata().ok()).map_or(0, |dir| dir.permissions().mode());
-        if let Some(what) = writable_by_anybody(metadata.permissions().mode(), dir_mode) {
-            return Err(Cause::WorldWritable(what));
-        }
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
-    Ok(bytes)
-}
-
-/// What lets any user replace the code of a plugin: the file itself, or a directory in which users may rename the files
-/// of others. Both arguments are modes of `inode(7)`.
-fn writable_by_anybody(file_mode: u32, dir_mode: u32) -> Option<&'static str> {
-    if file_mode & 0o002 != 0 {
-        Some("this file")
-    } else if dir_mode & 0o1002 == 0o002 {
-        Some("its directory")
-    } else {
-        None
     }
 }
 

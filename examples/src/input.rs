@@ -1,0 +1,82 @@
+//! Files and lines that others may have made endless: each is read up to what its purpose needs, and one octet further
+//! shows that there is more.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+
+/// Octets of a key file: a key of 4 KiB in hex with colons and a comment of white space. Keys have 16 to 64 octets.
+pub const MAX_KEY_FILE: usize = 16 << 10;
+/// Octets of a datagram in a file: what no datagram of UDP exceeds (RFC 768), jumbograms left out.
+pub const MAX_DATAGRAM_FILE: usize = 65_535;
+/// Octets of a line with a datagram in hex: four for each of its octets, so with room for colons and blanks.
+pub const MAX_LINE: usize = 4 * MAX_DATAGRAM_FILE;
+
+/// The octets of a file, at most `limit`, and its mode (`inode(7)`) if it is a regular file. Blocks as long as a pipe stays
+/// silent.
+///
+/// # Errors
+/// The errno of `open(2)` or `read(2)`, or that there are more octets.
+pub fn read(path: &Path, limit: usize) -> io::Result<(Vec<u8>, Option<u32>)> {
+    use std::os::unix::fs::MetadataExt;
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut octets = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut octets)?;
+    if octets.len() > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} octets")));
+    }
+    Ok((octets, metadata.is_file().then(|| metadata.mode())))
+}
+
+/// The next line of `from`, at most `limit` octets without its end; none after the last.
+///
+/// # Errors
+/// The errno of `read(2)`, that the line is longer, or that it is no text.
+pub fn line(from: &mut impl BufRead, limit: usize) -> io::Result<Option<String>> {
+    let mut octets = Vec::new();
+    from.take(limit as u64 + 1).read_until(b'\n', &mut octets)?;
+    if octets.is_empty() {
+        return Ok(None);
+    }
+    if octets.last() == Some(&b'\n') {
+        octets.pop();
+    } else if octets.len() > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} octets")));
+    }
+    String::from_utf8(octets).map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_long_as_allowed_and_no_longer() {
+        let mut from = &b"1234\n\n123"[..];
+        let mut next = |limit| line(&mut from, limit).unwrap();
+        assert_eq!(
+            [next(4), next(4), next(4), next(4)],
+            [Some("1234".into()), Some(String::new()), Some("123".into()), None]
+        );
+        for (text, kind) in [
+            (&b"12345\n"[..], io::ErrorKind::FileTooLarge),
+            (b"12345", io::ErrorKind::FileTooLarge),
+            (b"\xff\n", io::ErrorKind::InvalidData),
+        ] {
+            assert_eq!(line(&mut &*text, 4).unwrap_err().kind(), kind);
+        }
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_allowed_and_no_longer() {
+        let path = std::env::temp_dir().join(format!("polyport-input-{}", std::process::id()));
+        std::fs::write(&path, "1234").unwrap();
+        let (octets, mode) = read(&path, 4).unwrap();
+        assert_eq!((octets, mode.is_some()), (b"1234".to_vec(), true));
+        assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read(Path::new("/dev/zero"), 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read(Path::new("/dev/null"), 4).unwrap(), (Vec::new(), None));
+    }
+}
