@@ -54,6 +54,21 @@ fn root_binds_and_another_user_serves() {
     drop(daemon.stop());
 }
 
+/// As in a container whose user database knows nobody.
+#[test]
+fn a_user_without_a_name_serves_with_the_group_that_is_said() {
+    if !root("only root becomes somebody else") {
+        return;
+    }
+    let launch = polyport().listen("127.0.0.1:0=echo");
+    let daemon = launch.arg("--sandbox").arg("user=3999999999,group=3999999998").serve();
+    assert!(whole_line(&daemon).starts_with("user 3999999999, no capabilities"), "{}", whole_line(&daemon));
+    let four = |id: &str| [id; 4].join("\t");
+    expect_status(&daemon, &[("Uid", &four("3999999999")), ("Gid", &four("3999999998"))]);
+    expect_status(&daemon, &[("Groups", "3999999998")]);
+    daemon.client(0).expect_echo(b"by a number");
+}
+
 /// R52, R53: what a hostile plugin would try is refused with an errno, in threads of its own too, and nobody suffers.
 #[test]
 fn a_hostile_handler_gets_an_errno_and_everybody_is_served() {
