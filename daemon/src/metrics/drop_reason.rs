@@ -57,6 +57,8 @@ reasons! {
     ReplyTooLong, Send, "reply_too_long", "longer than a UDP datagram can be";
     OwnListener, Send, "own_listener", "a reply to one of our own listeners would start a loop";
     NoDestination, Send, "no_destination", "no address to send to, or one of the other family";
+    Amplification, Send, "amplification", "more to an unproved address than what came from it pays for";
+    RateLimited, Send, "rate_limited", "more replies a second to an unproved address than allowed";
     NoRoom, Send, "no_room", "the handler's share of the send ring is used up";
     DelayFull, Send, "delay_full", "too many delayed datagrams";
     BacklogFull, Send, "backlog_full", "the socket does not take more, and its backlog is full";

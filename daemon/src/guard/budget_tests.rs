@@ -1,0 +1,486 @@
+//! The budget against a slow twin that remembers everything, and against its promise.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::super::prefixes::PERIOD_NS;
+use super::*;
+
+const KEY: [u8; 16] = *b"not from outside";
+const MS: u64 = 1_000_000;
+const BUDGET: Budget = Budget {
+    amplification_milli: 3000,
+    rate: None,
+    slip: 2,
+    v4_prefix: 24,
+    v6_prefix: 56,
+    loopback: false,
+};
+
+/// A large table, which forgets nobody in these tests.
+fn large() -> Budgets {
+    Budgets::new(65_536, KEY)
+}
+
+fn request(peer: impl Into<IpAddr>, bytes: usize) -> Request {
+    Request { peer: SocketAddr::new(peer.into(), 5000), bytes, datagrams: 1 }
+}
+
+/// A reply to the only request of a call, of the same length at most.
+fn reply(to: impl Into<IpAddr>, bytes: usize) -> Reply {
+    Reply { to: SocketAddr::new(to.into(), 5000), bytes, datagrams: 1, answers: Some(0), short: true }
+}
+
+fn unasked(to: impl Into<IpAddr>, bytes: usize) -> Reply {
+    Reply { answers: None, short: false, ..reply(to, bytes) }
+}
+
+const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// Of the same prefix as `A`.
+const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 200);
+const C: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+const REFUSED: Result<(), DropReason> = Err(DropReason::Amplification);
+const LIMITED: Result<(), DropReason> = Err(DropReason::RateLimited);
+
+/// A call with one request and these replies.
+fn call(budgets: &mut Budgets, budget: &Budget, asked: Request, replies: &[Reply], now_ns: u64) -> Vec<bool> {
+    budgets.open(std::iter::once(asked));
+    let left = replies.iter().map(|reply| budgets.pay(budget, reply, now_ns).is_ok()).collect();
+    budgets.close(budget, now_ns);
+    left
+}
+
+#[test]
+fn headers_count_both_ways() {
+    let mut budgets = large();
+    // 28 + 100 octets pay for 384: 28 + 356.
+    let fits = |budgets: &mut Budgets, bytes| budgets.settle_one(&BUDGET, &request(A, 100), Some(&reply(A, bytes)), 0);
+    assert_eq!(fits(&mut budgets, 356), Ok(()));
+    assert_eq!(fits(&mut budgets, 357), REFUSED);
+    // The first was paid to the octet; the second paid for nothing, and its 128 octets are there for the third.
+    assert_eq!(fits(&mut budgets, 2 * 384 - 28), Ok(()));
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    assert_eq!(budgets.settle_one(&BUDGET, &request(v6, 0), Some(&reply(v6, 2 * 48)), 0), Ok(()));
+    assert_eq!(budgets.settle_one(&BUDGET, &request(v6, 0), Some(&reply(v6, 2 * 48 + 1)), 0), REFUSED);
+    let mapped = A.to_ipv6_mapped();
+    assert_eq!(large().settle_one(&BUDGET, &request(mapped, 100), Some(&reply(A, 356)), 0), Ok(()), "it is IPv4");
+    assert_eq!(large().settle_one(&BUDGET, &request(A, 100), Some(&reply(mapped, 357)), 0), REFUSED);
+}
+
+/// A train has the headers of each of its datagrams.
+#[test]
+fn a_train_counts_as_its_datagrams() {
+    let train = |bytes| Request { datagrams: 10, ..request(A, bytes) };
+    let back = |bytes| Reply { datagrams: 10, ..reply(A, bytes) };
+    assert_eq!(large().settle_one(&BUDGET, &train(1000), Some(&back(3560)), 0), Ok(()));
+    assert_eq!(large().settle_one(&BUDGET, &train(1000), Some(&back(3561)), 0), REFUSED);
+    let one = Reply { datagrams: 1, ..back(3560 + 9 * 28) };
+    assert_eq!(large().settle_one(&BUDGET, &train(1000), Some(&one), 0), Ok(()));
+}
+
+#[test]
+fn replies_are_paid_once_and_by_their_own_prefix() {
+    let mut budgets = large();
+    // 30 octets pay for three datagrams of 2.
+    assert_eq!(call(&mut budgets, &BUDGET, request(A, 2), &[reply(A, 2); 5], 0), [true, true, true, false, false]);
+    assert_eq!(call(&mut budgets, &BUDGET, request(C, 2), &[reply(A, 2); 2], 0), [false, false]);
+    // What is left over for C is there for it, and for nobody else.
+    assert_eq!(budgets.pay(&BUDGET, &unasked(A, 2), 0), REFUSED);
+    assert_eq!(budgets.pay(&BUDGET, &unasked(C, 2), 0), Ok(()));
+    assert_eq!(call(&mut budgets, &BUDGET, request(A, 2), &[reply(B, 62), reply(B, 0)], 0), [true, false]);
+}
+
+/// Nobody knows yet how the rest of the call goes: an answer to a request later in the call must find what it pays for.
+#[test]
+fn an_answer_takes_nothing_from_a_request_behind_its_own() {
+    let mut budgets = large();
+    budgets.open([request(A, 2), request(B, 2), request(A, 2)].into_iter());
+    let long = Reply { answers: Some(1), ..reply(B, 2 * 90 - 28 + 1) };
+    assert_eq!(budgets.pay(&BUDGET, &long, 0), REFUSED);
+    assert_eq!(budgets.pay(&BUDGET, &Reply { bytes: long.bytes - 1, ..long }, 0), Ok(()), "the first had no answer");
+    assert_eq!(budgets.pay(&BUDGET, &Reply { answers: Some(2), ..reply(A, 62) }, 0), Ok(()));
+    assert_eq!(budgets.pay(&BUDGET, &Reply { answers: Some(0), ..reply(A, 0) }, 0), REFUSED, "it has paid for another");
+    budgets.close(&BUDGET, 0);
+    assert_eq!(budgets.pay(&BUDGET, &unasked(A, 0), 0), REFUSED, "nothing is left");
+}
+
+#[test]
+fn what_answers_nothing_may_take_all_that_came_from_the_prefix() {
+    let mut budgets = large();
+    budgets.open([request(A, 2), request(C, 1000), request(B, 2)].into_iter());
+    assert_eq!(budgets.pay(&BUDGET, &unasked(A, 2 * 90 - 27), 0), REFUSED);
+    assert_eq!(budgets.pay(&BUDGET, &unasked(A, 2 * 90 - 28), 0), Ok(()));
+    budgets.close(&BUDGET, 0);
+}
+
+#[test]
+fn a_late_reply_is_paid_for_half_a_second_at_least_and_a_second_at_most() {
+    for (asked_at, late, left) in [
+        (0, 1, true),
+        (PERIOD_NS - 1, PERIOD_NS - 1, true),
+        (0, 2 * PERIOD_NS - 1, true),
+        (0, 2 * PERIOD_NS, false),
+        (PERIOD_NS - 1, PERIOD_NS + 1, false),
+    ] {
+        let mut budgets = large();
+        call(&mut budgets, &BUDGET, request(A, 10), &[], asked_at);
+        let paid = budgets.pay(&BUDGET, &unasked(B, 86), asked_at + late);
+        assert_eq!(paid.is_ok(), left, "{asked_at} + {late}");
+    }
+}
+
+#[test]
+fn loopback_counts_if_asked_to() {
+    let strict = Budget { loopback: true, ..BUDGET };
+    for (ip, exempt) in [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true)]
+        .into_iter()
+        .chain([("128.0.0.1", false), ("::2", false), ("::ffff:192.0.2.1", false)])
+    {
+        let ip = ip.parse().unwrap();
+        assert_eq!((counts(&BUDGET, ip), counts(&strict, ip)), (!exempt, true), "{ip}");
+    }
+    let mut budgets = large();
+    call(&mut budgets, &BUDGET, request(Ipv4Addr::LOCALHOST, 10), &[], 0);
+    call(&mut budgets, &strict, request(Ipv6Addr::LOCALHOST, 10), &[], 0);
+    assert_eq!(budgets.pay(&strict, &unasked(Ipv4Addr::LOCALHOST, 0), 0), REFUSED, "nothing was stored");
+    assert_eq!(budgets.pay(&strict, &unasked(Ipv6Addr::LOCALHOST, 0), 0), Ok(()));
+}
+
+#[test]
+fn an_amplification_of_nothing_lets_nothing_leave() {
+    let none = Budget { amplification_milli: 0, ..BUDGET };
+    assert_eq!(large().settle_one(&none, &request(A, 1000), Some(&reply(A, 0)), 0), REFUSED);
+}
+
+#[test]
+fn a_prefix_gets_as_many_replies_a_second_as_the_rate_says() {
+    let limited = Budget { rate: Some(3), slip: 0, ..BUDGET };
+    let mut budgets = large();
+    let mut ask = |peer: Ipv4Addr, at_ms: u64| {
+        budgets.settle_one(&limited, &request(peer, 10), Some(&reply(peer, 10)), at_ms * MS)
+    };
+    assert_eq!([0, 1, 2, 3].map(|at| ask(A, at)), [Ok(()), Ok(()), Ok(()), LIMITED]);
+    assert_eq!((ask(B, 500), ask(C, 999), ask(A, 999)), (LIMITED, Ok(()), LIMITED), "a neighbour, and somebody else");
+    assert_eq!([1000, 1001, 1002, 1003].map(|at| ask(B, at)), [Ok(()), Ok(()), Ok(()), LIMITED]);
+}
+
+/// What is limited is not charged, and what is too long is not counted.
+#[test]
+fn both_bounds_hold_together_and_each_costs_only_what_leaves() {
+    let limited = Budget { rate: Some(1), slip: 0, ..BUDGET };
+    let mut budgets = large();
+    let asked = request(A, 2);
+    assert_eq!(budgets.settle_one(&limited, &asked, Some(&reply(A, 63)), 0), REFUSED);
+    assert_eq!(budgets.settle_one(&limited, &asked, Some(&reply(A, 2)), 0), Ok(()));
+    assert_eq!(budgets.settle_one(&limited, &asked, Some(&reply(A, 2)), 0), LIMITED);
+    // 30 octets of each of the three requests, less the 10 that the one reply cost, pay for 240.
+    assert_eq!(budgets.pay(&BUDGET, &unasked(A, 240 - 28 + 1), 0), REFUSED);
+    assert_eq!(budgets.pay(&BUDGET, &unasked(A, 240 - 28), 0), Ok(()));
+}
+
+#[test]
+fn every_so_manieth_limited_reply_slips_through_if_it_is_short() {
+    for (slip, left) in [(0, 0), (1, 12), (2, 6), (5, 2)] {
+        let limited = Budget { rate: Some(3), slip, ..BUDGET };
+        let mut budgets = large();
+        let ask = |budgets: &mut Budgets, reply: Reply| {
+            budgets.settle_one(&limited, &request(A, 10), Some(&reply), 0).is_ok()
+        };
+        let some: Vec<bool> = (0..15).map(|_| ask(&mut budgets, reply(A, 10))).collect();
+        assert_eq!(some.iter().filter(|left| **left).count(), 3 + left, "slip {slip}: {some:?}");
+        assert!(some[..3].iter().all(|left| *left), "slip {slip}");
+        // Long ones never do, and do not count towards the next that does.
+        let long = Reply { short: false, ..reply(A, 11) };
+        assert!((0..20).all(|_| !ask(&mut budgets, long)));
+        if slip == 2 {
+            assert_eq!([(); 4].map(|()| ask(&mut budgets, reply(A, 10))), [false, true, false, true]);
+        }
+    }
+}
+
+/// R28: a million sources, and a client that asks a thousand times meanwhile. Some handlers answer at once, others by
+/// a timer, which only finds what was stored.
+#[test]
+fn a_million_sources_take_nothing_from_a_steady_client() {
+    for (sources, rate, forged_replies) in
+        [(1_000_000_u64, None, 1), (100_000, Some(1500), 1), (100_000, Some(1500), 5)]
+    {
+        let budget = Budget { rate, ..BUDGET };
+        let mut budgets = Budgets::new(4096, KEY);
+        let sets = |budgets: &Budgets| budgets.prefixes.memory();
+        let (mut answered, mut late) = (0, 0);
+        let mut random = 1_u32;
+        for number in 0..sources {
+            let now_ns = number * 1000;
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // Another class than the client, and each of its prefixes is as likely as any other.
+            let forged = Ipv4Addr::from(random.rotate_left(16) & 0x7fff_ffff);
+            call(&mut budgets, &budget, request(forged, 20), &vec![reply(forged, 20); forged_replies], now_ns);
+            if number.is_multiple_of(1000) {
+                answered += u64::from(budgets.settle_one(&budget, &request(A, 20), Some(&reply(A, 20)), now_ns).is_ok());
+            }
+            if number.is_multiple_of(1000) && rate.is_none() {
+                late += u32::from(budgets.pay(&budget, &unasked(A, 20), now_ns + 2 * MS).is_ok());
+            }
+        }
+        assert_eq!(answered, sources / 1000, "{rate:?}");
+        assert!(rate.is_some() || late >= 990, "{late} of 1000 late answers left");
+        assert_eq!(sets(&budgets), 4096 * 24, "bytes of the table");
+        assert!(budgets.take_evicted() > sources / 2 && budgets.take_evicted() == 0);
+    }
+}
+
+/// Who is over the rate cannot get rid of its account by sending from elsewhere.
+#[test]
+fn a_limited_prefix_stays_limited_while_others_come_and_go() {
+    let limited = Budget { rate: Some(20), slip: 0, ..BUDGET };
+    let mut budgets = Budgets::new(64, KEY);
+    let mut left = 0;
+    for number in 0..100_000_u32 {
+        let now_ns = u64::from(number) * 10_000;
+        let other = Ipv4Addr::from(number << 8);
+        budgets.settle_one(&limited, &request(other, 20), Some(&reply(other, 20)), now_ns).unwrap_or(());
+        left += u32::from(budgets.settle_one(&limited, &request(C, 20), Some(&reply(C, 20)), now_ns).is_ok());
+    }
+    assert_eq!(left, 20, "in one second");
+}
+
+/// What a test asks for, in small numbers.
+#[derive(Clone, Debug)]
+struct Step {
+    pause_ms: u64,
+    /// Who sends, and how much.
+    requests: Vec<(u8, usize)>,
+    /// Which request is answered, if any; to whom, if not to its sender; how much.
+    replies: Vec<(Option<prop::sample::Index>, Option<u8>, usize)>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let requests = prop::collection::vec((any::<u8>(), 0_usize..200), 0..5);
+    let answers = prop::option::weighted(0.8, any::<prop::sample::Index>());
+    let to = prop::option::weighted(0.2, any::<u8>());
+    let replies = prop::collection::vec((answers, to, prop_oneof![0_usize..200, 0_usize..1500]), 0..8);
+    let pause_ms = prop_oneof![Just(0_u64), 0_u64..50, 0_u64..1200];
+    (pause_ms, requests, replies).prop_map(|(pause_ms, requests, replies)| Step { pause_ms, requests, replies })
+}
+
+fn budget() -> impl Strategy<Value = Budget> {
+    let factors = prop::sample::select(vec![500_u32, 1000, 2718, 3000, 3000, 10_000]);
+    (factors, prop::option::of(0_u32..6), 0_u32..4).prop_map(|(amplification_milli, rate, slip)| Budget {
+        amplification_milli,
+        rate,
+        slip,
+        ..BUDGET
+    })
+}
+
+/// Address `n` of those that a test knows: prefixes with several addresses each, in both families.
+fn address(n: u8, prefixes: u8) -> IpAddr {
+    let prefix = n / 4 % prefixes;
+    if n.is_multiple_of(2) {
+        IpAddr::V4(Ipv4Addr::new(192, 0, prefix, n))
+    } else {
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, prefix.into(), 0, 0, 0, 0, n.into()))
+    }
+}
+
+/// What left: by which prefix, in which period, and at what price.
+#[derive(Debug, Default)]
+struct Books {
+    came: BTreeMap<(IpAddr, u64), u64>,
+    left: BTreeMap<(IpAddr, u64), u64>,
+}
+
+/// The prefix of an address, without the code under test.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => Ipv4Addr::from(ip.to_bits() & 0xffff_ff00).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from(ip.to_bits() >> 72 << 72).into(),
+    }
+}
+
+fn wire(ip: IpAddr, bytes: usize) -> u64 {
+    bytes as u64 + if ip.is_ipv4() { 28 } else { 48 }
+}
+
+impl Books {
+    /// The promise: what left in any periods in a row was paid for by what came in them and in the one before.
+    fn check(&self, milli: u32) -> Result<(), TestCaseError> {
+        let in_periods = |books: &BTreeMap<(IpAddr, u64), u64>, of: IpAddr, from: u64, to: u64| {
+            books.range((of, from)..=(of, to)).map(|(_, bytes)| *bytes).sum::<u64>()
+        };
+        for (of, last) in self.left.keys() {
+            for (_, first) in self.left.keys().filter(|(other, period)| other == of && period <= last) {
+                let left = in_periods(&self.left, *of, *first, *last);
+                let came = in_periods(&self.came, *of, first.saturating_sub(1), *last);
+                prop_assert!(left * 1000 <= came * u64::from(milli), "{of}: {left} of {came} in {first} to {last}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The slow twin: every byte that ever came, and every reply that ever left.
+#[derive(Debug, Default)]
+struct Twin {
+    /// Prefix, period, which request of the current call, and what is left of its bytes.
+    came: Vec<(IpAddr, u64, Option<usize>, u64)>,
+    replies: BTreeMap<(IpAddr, u64), u32>,
+}
+
+impl Twin {
+    fn pay(&mut self, budget: &Budget, reply: &Reply, now_ns: u64) -> Result<(), DropReason> {
+        let (to, period) = (network(reply.to.ip()), now_ns / PERIOD_NS);
+        let price = (wire(reply.to.ip(), reply.bytes) * 1000).div_ceil(budget.amplification_milli.into());
+        let is_own = |number: Option<usize>| number.is_some() && number == reply.answers;
+        let mut purses: Vec<_> = self
+            .came
+            .iter_mut()
+            .filter(|(from, at, number, _)| {
+                let is_earlier = number.is_none_or(|number| reply.answers.is_none_or(|own| number <= own));
+                *from == to && *at + 1 >= period && is_earlier
+            })
+            .collect();
+        if purses.iter().map(|purse| purse.3).sum::<u64>() < price {
+            return REFUSED;
+        }
+        if let Some(rate) = budget.rate {
+            let replies = self.replies.entry((to, now_ns / (2 * PERIOD_NS))).or_default();
+            let slips = |over: u32| budget.slip > 0 && over.is_multiple_of(budget.slip);
+            if *replies >= rate && !reply.short {
+                return LIMITED;
+            }
+            *replies += 1;
+            if *replies > rate && !slips(*replies - rate) {
+                return LIMITED;
+            }
+        }
+        // Its own request first, then what was there before the call, the oldest first, then the rest of the call.
+        purses.sort_by_key(|(_, at, number, _)| (!is_own(*number), number.is_some(), *at, *number));
+        let mut left = price;
+        for (.., bytes) in purses {
+            let part = left.min(*bytes);
+            *bytes -= part;
+            left -= part;
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// As long as nobody is forgotten, the table decides as somebody would who remembers everything.
+    #[test]
+    fn the_table_agrees_with_the_twin(budget in budget(), steps in prop::collection::vec(step(), 1..30)) {
+        let mut books = Books::default();
+        let (mut budgets, mut twin) = (large(), Twin::default());
+        run(&mut budgets, &budget, &steps, 3, &mut books, |reply, paid, now_ns, came| {
+            for (number, request) in came.iter().enumerate() {
+                let ip = request.peer.ip();
+                let entry = (network(ip), now_ns / PERIOD_NS, Some(number), wire(ip, request.bytes));
+                if !twin.came.iter().any(|other| other.2 == Some(number)) {
+                    twin.came.push(entry);
+                }
+            }
+            match reply {
+                Some(reply) => prop_assert_eq!(paid, twin.pay(&budget, reply, now_ns), "{:?}", reply),
+                None => twin.came.iter_mut().for_each(|entry| entry.2 = None),
+            }
+            Ok(())
+        })?;
+        prop_assert_eq!(budgets.take_evicted(), 0);
+        books.check(budget.amplification_milli)?;
+    }
+
+    /// A table that forgets nearly everybody keeps the promise, and lets leave what its own request pays for.
+    #[test]
+    fn who_forgets_is_strict_but_not_with_those_who_pay(
+        budget in budget(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut books = Books::default();
+        let mut budgets = Budgets::new(1, KEY);
+        let mut alone = true;
+        run(&mut budgets, &budget, &steps, 60, &mut books, |reply, paid, _, came| {
+            let Some(reply) = reply else {
+                alone = true;
+                return Ok(());
+            };
+            let own = reply.answers.and_then(|number| came.get(number)).filter(|own| own.peer == reply.to);
+            let pays = own.is_some_and(|own| {
+                let ip = own.peer.ip();
+                wire(ip, reply.bytes) * 1000 <= wire(ip, own.bytes) * u64::from(budget.amplification_milli)
+            });
+            if alone && pays && budget.rate.is_none() {
+                prop_assert_eq!(paid, Ok(()), "{:?}", reply);
+            }
+            alone = false;
+            Ok(())
+        })?;
+        books.check(budget.amplification_milli)?;
+    }
+
+    /// The short way for one request and one reply does what the long one does.
+    #[test]
+    fn one_request_with_one_reply_is_a_call(budget in budget(), steps in prop::collection::vec(step(), 1..60)) {
+        let (mut short, mut long) = (large(), large());
+        let mut now_ns = 0;
+        for step in steps {
+            now_ns += step.pause_ms * MS;
+            let Some((from, bytes)) = step.requests.first() else { continue };
+            let asked = request(address(*from, 3), *bytes);
+            let answer = step.replies.first().map(|(_, to, bytes)| {
+                let to = to.map_or(asked.peer.ip(), |to| address(to, 3));
+                Reply { short: *bytes <= asked.bytes, ..reply(to, *bytes) }
+            });
+            long.open(std::iter::once(asked));
+            let expected = answer.map_or(Ok(()), |answer| long.pay(&budget, &answer, now_ns));
+            long.close(&budget, now_ns);
+            prop_assert_eq!(short.settle_one(&budget, &asked, answer.as_ref(), now_ns), expected);
+        }
+    }
+}
+
+/// Runs steps; `seen` is told of every reply, and at the end of a call of none. Both get the requests of the call.
+fn run(
+    budgets: &mut Budgets,
+    budget: &Budget,
+    steps: &[Step],
+    prefixes: u8,
+    books: &mut Books,
+    mut seen: impl FnMut(Option<&Reply>, Result<(), DropReason>, u64, &[Request]) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let mut now_ns = 7 * PERIOD_NS;
+    for step in steps {
+        now_ns += step.pause_ms * MS;
+        let period = now_ns / PERIOD_NS;
+        let came: Vec<Request> =
+            step.requests.iter().map(|(from, bytes)| request(address(*from, prefixes), *bytes)).collect();
+        for request in &came {
+            let ip = request.peer.ip();
+            *books.came.entry((network(ip), period)).or_default() += wire(ip, request.bytes);
+        }
+        budgets.open(came.iter().copied());
+        for (answers, to, bytes) in &step.replies {
+            let answers = answers.filter(|_| !came.is_empty()).map(|index| index.index(came.len()));
+            let own = answers.and_then(|number| came.get(number));
+            let ip = match (to, own) {
+                (None, Some(own)) => own.peer.ip(),
+                (to, _) => address(to.unwrap_or(0), prefixes),
+            };
+            let short = own.is_some_and(|own| *bytes <= own.bytes);
+            let reply = Reply { to: SocketAddr::new(ip, 5000), bytes: *bytes, datagrams: 1, answers, short };
+            let paid = budgets.pay(budget, &reply, now_ns);
+            if paid.is_ok() {
+                *books.left.entry((network(ip), period)).or_default() += wire(ip, *bytes);
+            }
+            seen(Some(&reply), paid, now_ns, &came)?;
+        }
+        budgets.close(budget, now_ns);
+        seen(None, Ok(()), now_ns, &came)?;
+    }
+    Ok(())
+}
