@@ -114,7 +114,7 @@ impl Bench {
         world.journal.visit = setup.limits.visit_datagrams;
         world.orders.trains = setup.trains;
         world.orders.segments = setup.segments;
-        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed);
+        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed, [7; 16]);
         Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }
     }
 

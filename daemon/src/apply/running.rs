@@ -60,7 +60,7 @@ impl Running {
         let io =
             io.map_err(|error| Refused::by_system(plan, &format!("the event loop cannot be made: {error}")))?;
         let seed = plan.seed.unwrap_or_else(rand::random);
-        let mut reactor = Reactor::new(io, plan.limits, exchange, seed);
+        let mut reactor = Reactor::new(io, plan.limits, exchange, seed, rand::random());
         reactor.reserve(bound.len());
         add(&mut reactor, &prepared, bound)?;
         Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default() })

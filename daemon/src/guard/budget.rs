@@ -92,7 +92,18 @@ impl Budgets {
     /// [`DropReason::Amplification`] or [`DropReason::RateLimited`].
     #[inline]
     pub fn pay(&mut self, budget: &Budget, reply: &Reply, now_ns: u64) -> Result<(), DropReason> {
-        pay(&mut self.prefixes, &mut self.call, budget, reply, now_ns)
+        let to = reply.to.ip().to_canonical();
+        let price = price(budget, wire_bytes(to, reply.bytes, reply.datagrams));
+        let own = reply.answers.and_then(|number| self.call.get_mut(number));
+        if let Some(own) = own
+            && budget.rate.is_none()
+            && price <= own.bytes
+            && share_prefix(own.ip, to, bits(budget, to))
+        {
+            own.bytes -= price;
+            return Ok(());
+        }
+        pay_more(&mut self.prefixes, &mut self.call, budget, reply, (to, price), now_ns)
     }
 
     /// Ends the settling of a call: stores what its requests have left.
@@ -101,36 +112,44 @@ impl Budgets {
         self.call.clear();
     }
 
-    /// Settles a call with one request and one reply as [`Self::open`], [`Self::pay`] and [`Self::close`] do. `reply`
-    /// is none if something else keeps it from leaving.
-    ///
-    /// # Errors
-    /// [`DropReason::Amplification`] or [`DropReason::RateLimited`].
-    #[inline]
-    pub fn settle_one(
-        &mut self,
-        budget: &Budget,
-        request: &Request,
-        reply: Option<&Reply>,
-        now_ns: u64,
-    ) -> Result<(), DropReason> {
-        let mut call = [unspent(request)];
-        let paid = reply.map_or(Ok(()), |reply| pay(&mut self.prefixes, &mut call, budget, reply, now_ns));
-        store(&mut self.prefixes, &call, budget, now_ns);
-        paid
-    }
-
     /// Prefixes that were forgotten for others before their time, since the last call of this function.
     pub fn take_evicted(&mut self) -> u64 {
         std::mem::take(&mut self.prefixes.evicted)
     }
 }
 
-/// Whether a budget counts what goes to and comes from an address.
-#[inline]
-#[must_use]
-pub fn counts(budget: &Budget, ip: IpAddr) -> bool {
-    budget.loopback || !ip.to_canonical().is_loopback()
+/// Whose datagrams a listener counts. It is all that needs a look for those that do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Nobody's, because there is no budget.
+    Nobody,
+    /// Those of peers that are not on this host.
+    Others,
+    /// Those of everybody.
+    Everybody,
+}
+
+impl Counted {
+    /// Whom a listener with this budget, or none, counts.
+    #[must_use]
+    pub fn by(budget: Option<&Budget>) -> Self {
+        match budget {
+            None => Self::Nobody,
+            Some(budget) if budget.loopback => Self::Everybody,
+            Some(_) => Self::Others,
+        }
+    }
+
+    /// Whether what comes from and goes to an address counts.
+    #[inline]
+    #[must_use]
+    pub fn includes(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Others => !ip.to_canonical().is_loopback(),
+            Self::Everybody => true,
+        }
+    }
 }
 
 fn unspent(request: &Request) -> Unspent {
@@ -152,28 +171,6 @@ fn price(budget: &Budget, bytes: u64) -> u64 {
 
 fn bits(budget: &Budget, ip: IpAddr) -> u8 {
     if ip.is_ipv4() { budget.v4_prefix } else { budget.v6_prefix }
-}
-
-#[inline]
-fn pay(
-    prefixes: &mut Prefixes,
-    call: &mut [Unspent],
-    budget: &Budget,
-    reply: &Reply,
-    now_ns: u64,
-) -> Result<(), DropReason> {
-    let to = reply.to.ip().to_canonical();
-    let price = price(budget, wire_bytes(to, reply.bytes, reply.datagrams));
-    let own = reply.answers.and_then(|number| call.get_mut(number));
-    if let Some(own) = own
-        && budget.rate.is_none()
-        && price <= own.bytes
-        && share_prefix(own.ip, to, bits(budget, to))
-    {
-        own.bytes -= price;
-        return Ok(());
-    }
-    pay_more(prefixes, call, budget, reply, (to, price), now_ns)
 }
 
 /// Pays from all that came from the prefix: first what the reply's own request has left, then what is stored, then what
@@ -240,9 +237,10 @@ fn take(bytes: &mut u64, wanted: u64) -> u64 {
 
 /// Stores what requests have left, with one look at the table for those in a row that share a prefix.
 fn store(prefixes: &mut Prefixes, call: &[Unspent], budget: &Budget, now_ns: u64) {
+    let counted = Counted::by(Some(budget));
     for run in call.chunk_by(|a, b| share_prefix(a.ip, b.ip, bits(budget, a.ip))) {
         let bytes = run.iter().map(|unspent| unspent.bytes).sum::<u64>();
-        let Some(Unspent { ip, .. }) = run.first().filter(|first| bytes > 0 && counts(budget, first.ip)) else {
+        let Some(Unspent { ip, .. }) = run.first().filter(|first| bytes > 0 && counted.includes(first.ip)) else {
             continue;
         };
         let prefix = prefixes.prefix(*ip, bits(budget, *ip));

@@ -15,7 +15,7 @@ mod loops;
 mod prefixes;
 mod source;
 
-pub use budget::{Budgets, Reply, Request, counts};
+pub use budget::{Budgets, Counted, Reply, Request};
 pub use departure::{Departure, depart};
 pub use loops::OwnAddresses;
 pub use source::admit;

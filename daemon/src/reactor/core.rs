@@ -11,7 +11,7 @@ use super::probe::{Sampler, SlowWatch};
 use super::send::Transmitter;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
-use crate::guard::OwnAddresses;
+use crate::guard::{Budgets, OwnAddresses};
 use crate::limits::Limits;
 use crate::plugin::TimerRequest;
 
@@ -37,6 +37,8 @@ pub(super) struct Core<I> {
     pub(super) delayed: Delayed,
     /// The addresses of the listeners, to which no reply may go.
     pub(super) own: OwnAddresses,
+    /// What may leave to peers that have not proved their address.
+    pub(super) budgets: Budgets,
     /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     /// The time of the current turn.
@@ -77,9 +79,10 @@ impl Default for Shortcuts {
 }
 
 impl<I: Io> Reactor<I> {
-    /// A reactor without listeners. `seed` feeds every handler and the jitter of restarts.
+    /// A reactor without listeners. `seed` feeds every handler and the jitter of restarts. `secret` must be unknown to
+    /// whoever sends datagrams, and so does not follow from a seed that is configured.
     #[must_use]
-    pub fn new(mut io: I, limits: Limits, exchange: ExchangeLimits, seed: u64) -> Self {
+    pub fn new(mut io: I, limits: Limits, exchange: ExchangeLimits, seed: u64, secret: [u8; 16]) -> Self {
         let now = io.now();
         let waiting = Waiting::new(&limits, io.can_rest());
         let core = Core {
@@ -90,6 +93,7 @@ impl<I: Io> Reactor<I> {
             timers: Timers::default(),
             delayed: Delayed::default(),
             own: OwnAddresses::default(),
+            budgets: Budgets::new(limits.reply_prefixes, secret),
             backlog_bytes: 0,
             now,
             seed,

@@ -14,6 +14,7 @@ use super::due::Delayed;
 use super::io::Io;
 use super::listener::Listener;
 use super::send::{MAX_OUTPUTS, Transmitter};
+use super::till::Till;
 use crate::exchange::{Answers, Exchange, Output, OutputError, Outputs, Queued};
 use crate::guard::{self, OwnAddresses};
 use crate::limits::Limits;
@@ -25,20 +26,22 @@ impl<I: Io> Core<I> {
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, .. } = self;
+        let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, budgets, .. } = self;
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         let queued = match exchange.queued() {
             Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
             Queued::One(_) => Queued::Mixed(exchange.outputs()),
             mixed @ Queued::Mixed(_) => mixed,
         };
+        let mut till = Till::open(listener, budgets, exchange, now_ns);
         match queued {
-            Queued::One(output) => settle_one(listener, own, transmitter, &output),
+            Queued::One(output) => settle_one(listener, own, &mut till, transmitter, &output),
             Queued::Mixed(outputs) => {
-                let replied = settle_mixed(listener, own, transmitter, delayed, outputs);
+                let replied = settle_mixed(listener, own, &mut till, transmitter, delayed, outputs);
                 account(&mut listener.counters, exchange, &replied);
             }
         }
+        till.close(listener);
         if traced {
             trace(&listener.name, listener.local, exchange);
         }
@@ -47,9 +50,15 @@ impl<I: Io> Core<I> {
 
 /// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses. Every
 /// datagram that leaves because of a handler passes here, once: what is delayed or waits for room is not asked for again,
-/// and may go to a listener that was added since; the answer to it is refused then.
+/// and may go to a listener that was added since; the answer to it is refused then. The budget counts it now as well,
+/// together with the datagram it answers.
 #[inline]
-fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<'_>) -> bool {
+fn may_leave<S>(
+    listener: &mut Listener<S>,
+    own: &OwnAddresses,
+    till: &mut Till<'_>,
+    output: &Output<'_>,
+) -> bool {
     let datagrams = output.datagrams() as u64;
     listener.counters.queued += datagrams;
     let departure = guard::Departure {
@@ -58,7 +67,7 @@ fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<
         from: output.from.map(|source| source.ip),
         is_answer: output.answers.count > 0,
     };
-    match guard::depart(own, &departure) {
+    match guard::depart(own, &departure).and_then(|()| till.pay(listener, output)) {
         Ok(()) => true,
         Err(reason) => {
             listener.counters.drop_many(reason, datagrams);
@@ -73,11 +82,12 @@ fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<
 fn settle_one<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
+    till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
     output: &Output<'_>,
 ) {
     listener.counters.replied += 1;
-    if may_leave(listener, own, output) {
+    if may_leave(listener, own, till, output) {
         transmitter.transmit_one(listener, output);
     }
 }
@@ -87,10 +97,12 @@ fn settle_one<I: Io>(
 fn settle_mixed<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
+    till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
     delayed: &mut Delayed,
     outputs: Outputs<'_>,
 ) -> Marks {
+    let by_one = Till::asks_for_each(listener);
     let mut replied = Marks::default();
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
     for output in outputs {
@@ -102,18 +114,23 @@ fn settle_mixed<I: Io>(
             }
         };
         replied.set(output.answers);
-        if !may_leave(listener, own, &output) {
-            continue;
+        // Where replies are counted, a train leaves as far as the rate allows.
+        let parts = output.split().take(if by_one { usize::MAX } else { 0 });
+        let whole = (!by_one).then_some(output);
+        for output in parts.chain(whole) {
+            if !may_leave(listener, own, till, &output) {
+                continue;
+            }
+            if output.at_ns > transmitter.now_ns {
+                delay(listener, delayed, transmitter.limits, &output);
+                continue;
+            }
+            if batch.is_full() {
+                transmitter.transmit(listener, &batch);
+                batch.clear();
+            }
+            batch.push(output);
         }
-        if output.at_ns > transmitter.now_ns {
-            delay(listener, delayed, transmitter.limits, &output);
-            continue;
-        }
-        if batch.is_full() {
-            transmitter.transmit(listener, &batch);
-            batch.clear();
-        }
-        batch.push(output);
     }
     transmitter.transmit(listener, &batch);
     replied

@@ -90,7 +90,7 @@ impl<'a> Datagram<'a> {
 
     /// Sends a copy of `data` to the sender, not before `at_ns` of the monotonic clock; 0 is now.
     pub fn reply_at(&self, at_ns: u64, data: &[u8]) -> bool {
-        copy(self.0.raw, self.answer(at_ns), data)
+        copy(self.0.raw, self.0.answer(at_ns), data)
     }
 
     /// Builds the answer in the host's memory: `build` gets the request and `cap` zeroed bytes, and
@@ -107,11 +107,16 @@ impl<'a> Datagram<'a> {
         cap: usize,
         build: impl FnOnce(&[u8], &mut [u8]) -> usize,
     ) -> bool {
-        self.0.raw.send_built(cap, self.answer(at_ns), |out| build(self.0.bytes(), out))
+        self.0.raw.send_built(cap, self.0.answer(at_ns), |out| build(self.0.bytes(), out))
     }
 
-    const fn answer(&self, at_ns: u64) -> Route {
-        Route { rx: self.0.index, at_ns, to: None, from: None }
+    /// Says that the sender has proved that it receives at its address: by a cookie that was sent there, or by a key that
+    /// nobody else has. The budget of the listener (`[listen.reply]`) does not count the answers to this datagram that
+    /// are queued from now on, unless they are forwarded; without a proof an answer that is much longer than its
+    /// datagram is dropped, because the sender may be somebody else's victim. The host does not remember a proof: say it
+    /// for each datagram.
+    pub fn prove_peer(&self) {
+        self.0.prove();
     }
 
     /// Who sent it.
