@@ -93,6 +93,11 @@ impl Default for Bind<'_> {
 
 /// The address a scenario's listeners are bound to.
 pub(crate) const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// The policy of a listener in a closed net, whose handler may send as much as it likes.
+pub(crate) fn without_budget() -> Option<ReplyPolicy> {
+    Some(ReplyPolicy { budget: None, ..ReplyPolicy::default() })
+}
+
 /// A loop that is not done after so many turns never will be.
 const MANY_TURNS: u32 = 200_000;
 /// How long a run goes on after the last thing happened in the world: longer than any delay, and than the
@@ -140,6 +145,8 @@ impl Bench {
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
+        let reply = bind.reply.clone().unwrap_or_default();
+        self.world().journal.spent.listener(socket.0, reply.budget.as_ref());
         let ledger = &mut self.world().journal.ledgers[socket.0];
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {

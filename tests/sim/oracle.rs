@@ -114,6 +114,8 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
         DropReason::NoRoom,
         DropReason::DelayFull,
         DropReason::OwnListener,
+        DropReason::Amplification,
+        DropReason::RateLimited,
         DropReason::SocketBroken,
     ];
     let lost = lost.map(|reason| c.dropped(reason)).iter().sum::<u64>();

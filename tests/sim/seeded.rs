@@ -10,6 +10,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::{OnFault, Shortcuts, Token};
+use polyport::reply::{Budget, ReplyPolicy};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -97,6 +98,8 @@ const REACHED: &[DropReason] = &[
     DropReason::NoDestination,
     DropReason::Unsupported,
     DropReason::OwnListener,
+    DropReason::Amplification,
+    DropReason::RateLimited,
     DropReason::SocketBroken,
 ];
 
@@ -161,6 +164,7 @@ pub(crate) fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         backlog_total_bytes: one_of(&[500, 64 << 20]),
         turn_timers: one_of(&[1, 4, 1024]),
         handler_timers: one_of(&[2, 1024]),
+        reply_prefixes: one_of(&[8, 65_536]),
         spin: [None, Some(Duration::ZERO)][one_of(&[0, 0, 1])],
         epoch_turns: u32::try_from(one_of(&[1, 4, 128])).unwrap(),
         ..Limits::default()
@@ -181,7 +185,8 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let local = SocketAddr::new(if wildcard { any } else { asked }, 7);
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
-    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, ..Bind::default() };
+    let reply = Some(ReplyPolicy { budget: budget(rng), ..ReplyPolicy::default() });
+    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, reply };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
@@ -210,6 +215,17 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
         }
     }
     token
+}
+
+/// The budget of a listener, or none.
+fn budget(rng: &mut StdRng) -> Option<Budget> {
+    let tight = Budget {
+        amplification_milli: [1000, 2718, 10_000][rng.random_range(0..3)],
+        rate: rng.random::<bool>().then(|| rng.random_range(1..30)),
+        slip: rng.random_range(0..3),
+        ..Budget::default()
+    };
+    [None, Some(Budget::default()), Some(tight)][rng.random_range(0..3)]
 }
 
 /// Mean times between two datagrams of a listener, ns.

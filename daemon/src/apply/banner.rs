@@ -97,7 +97,8 @@ pub fn final_report(running: &Running) -> String {
             writeln!(out, "  {:width$}  slow calls {}", "", sum.counters.slow_calls).unwrap_or(());
         }
         if sum.counters.prefixes_evicted > 0 {
-            writeln!(out, "  {:width$}  prefixes evicted {}", "", sum.counters.prefixes_evicted).unwrap_or(());
+            writeln!(out, "  {:width$}  prefixes evicted {}", "", sum.counters.prefixes_evicted)
+                .unwrap_or(());
         }
         let cells: Vec<_> =
             sum.cells.iter().filter(|(_, v)| **v > 0).map(|(k, v)| format!("{k} {v}")).collect();

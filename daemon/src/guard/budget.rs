@@ -190,7 +190,8 @@ fn pay_more(
     // Who answers nothing comes behind all requests.
     let earlier = reply.answers.unwrap_or(call.len());
     let own = call.get(earlier).filter(|own| pays(own)).map_or(0, |own| own.bytes);
-    let of_call = own + call.iter().take(earlier).filter(|other| pays(other)).map(|other| other.bytes).sum::<u64>();
+    let of_call =
+        own + call.iter().take(earlier).filter(|other| pays(other)).map(|other| other.bytes).sum::<u64>();
     if of_call + prefixes.find(prefix, now_ns).map_or(0, |account| account.stored()) < price {
         return Err(DropReason::Amplification);
     }
@@ -240,7 +241,8 @@ fn store(prefixes: &mut Prefixes, call: &[Unspent], budget: &Budget, now_ns: u64
     let counted = Counted::by(Some(budget));
     for run in call.chunk_by(|a, b| share_prefix(a.ip, b.ip, bits(budget, a.ip))) {
         let bytes = run.iter().map(|unspent| unspent.bytes).sum::<u64>();
-        let Some(Unspent { ip, .. }) = run.first().filter(|first| bytes > 0 && counted.includes(first.ip)) else {
+        let Some(Unspent { ip, .. }) = run.first().filter(|first| bytes > 0 && counted.includes(first.ip))
+        else {
             continue;
         };
         let prefix = prefixes.prefix(*ip, bits(budget, *ip));

@@ -10,14 +10,8 @@ use super::*;
 
 const KEY: [u8; 16] = *b"not from outside";
 const MS: u64 = 1_000_000;
-const BUDGET: Budget = Budget {
-    amplification_milli: 3000,
-    rate: None,
-    slip: 2,
-    v4_prefix: 24,
-    v6_prefix: 56,
-    loopback: false,
-};
+const BUDGET: Budget =
+    Budget { amplification_milli: 3000, rate: None, slip: 2, v4_prefix: 24, v6_prefix: 56, loopback: false };
 
 /// A large table, which forgets nobody in these tests.
 fn large() -> Budgets {
@@ -45,7 +39,13 @@ const REFUSED: Result<(), DropReason> = Err(DropReason::Amplification);
 const LIMITED: Result<(), DropReason> = Err(DropReason::RateLimited);
 
 /// A call with one request and one reply.
-fn one(budgets: &mut Budgets, budget: &Budget, asked: Request, reply: Reply, now_ns: u64) -> Result<(), DropReason> {
+fn one(
+    budgets: &mut Budgets,
+    budget: &Budget,
+    asked: Request,
+    reply: Reply,
+    now_ns: u64,
+) -> Result<(), DropReason> {
     budgets.open(std::iter::once(asked));
     let paid = budgets.pay(budget, &reply, now_ns);
     budgets.close(budget, now_ns);
@@ -92,7 +92,10 @@ fn a_train_counts_as_its_datagrams() {
 fn replies_are_paid_once_and_by_their_own_prefix() {
     let mut budgets = large();
     // 30 octets pay for three datagrams of 2.
-    assert_eq!(call(&mut budgets, &BUDGET, request(A, 2), &[reply(A, 2); 5], 0), [true, true, true, false, false]);
+    assert_eq!(
+        call(&mut budgets, &BUDGET, request(A, 2), &[reply(A, 2); 5], 0),
+        [true, true, true, false, false]
+    );
     assert_eq!(call(&mut budgets, &BUDGET, request(C, 2), &[reply(A, 2); 2], 0), [false, false]);
     // What is left over for C is there for it, and for nobody else.
     assert_eq!(budgets.pay(&BUDGET, &unasked(A, 2), 0), REFUSED);
@@ -107,9 +110,17 @@ fn an_answer_takes_nothing_from_a_request_behind_its_own() {
     budgets.open([request(A, 2), request(B, 2), request(A, 2)].into_iter());
     let long = Reply { answers: Some(1), ..reply(B, 2 * 90 - 28 + 1) };
     assert_eq!(budgets.pay(&BUDGET, &long, 0), REFUSED);
-    assert_eq!(budgets.pay(&BUDGET, &Reply { bytes: long.bytes - 1, ..long }, 0), Ok(()), "the first had no answer");
+    assert_eq!(
+        budgets.pay(&BUDGET, &Reply { bytes: long.bytes - 1, ..long }, 0),
+        Ok(()),
+        "the first had no answer"
+    );
     assert_eq!(budgets.pay(&BUDGET, &Reply { answers: Some(2), ..reply(A, 62) }, 0), Ok(()));
-    assert_eq!(budgets.pay(&BUDGET, &Reply { answers: Some(0), ..reply(A, 0) }, 0), REFUSED, "it has paid for another");
+    assert_eq!(
+        budgets.pay(&BUDGET, &Reply { answers: Some(0), ..reply(A, 0) }, 0),
+        REFUSED,
+        "it has paid for another"
+    );
     budgets.close(&BUDGET, 0);
     assert_eq!(budgets.pay(&BUDGET, &unasked(A, 0), 0), REFUSED, "nothing is left");
 }
@@ -148,7 +159,11 @@ fn loopback_counts_if_asked_to() {
     {
         let ip = ip.parse().unwrap();
         let counted = |budget| Counted::by(budget).includes(ip);
-        assert_eq!((counted(Some(&BUDGET)), counted(Some(&strict)), counted(None)), (!exempt, true, false), "{ip}");
+        assert_eq!(
+            (counted(Some(&BUDGET)), counted(Some(&strict)), counted(None)),
+            (!exempt, true, false),
+            "{ip}"
+        );
     }
     let mut budgets = large();
     call(&mut budgets, &BUDGET, request(Ipv4Addr::LOCALHOST, 10), &[], 0);
@@ -171,7 +186,11 @@ fn a_prefix_gets_as_many_replies_a_second_as_the_rate_says() {
         one(&mut budgets, &limited, request(peer, 10), reply(peer, 10), at_ms * MS)
     };
     assert_eq!([0, 1, 2, 3].map(|at| ask(A, at)), [Ok(()), Ok(()), Ok(()), LIMITED]);
-    assert_eq!((ask(B, 500), ask(C, 999), ask(A, 999)), (LIMITED, Ok(()), LIMITED), "a neighbour, and somebody else");
+    assert_eq!(
+        (ask(B, 500), ask(C, 999), ask(A, 999)),
+        (LIMITED, Ok(()), LIMITED),
+        "a neighbour, and somebody else"
+    );
     assert_eq!([1000, 1001, 1002, 1003].map(|at| ask(B, at)), [Ok(()), Ok(()), Ok(()), LIMITED]);
 }
 
@@ -194,9 +213,8 @@ fn every_so_manieth_limited_reply_slips_through_if_it_is_short() {
     for (slip, left) in [(0, 0), (1, 12), (2, 6), (5, 2)] {
         let limited = Budget { rate: Some(3), slip, ..BUDGET };
         let mut budgets = large();
-        let ask = |budgets: &mut Budgets, reply: Reply| {
-            one(budgets, &limited, request(A, 10), reply, 0).is_ok()
-        };
+        let ask =
+            |budgets: &mut Budgets, reply: Reply| one(budgets, &limited, request(A, 10), reply, 0).is_ok();
         let some: Vec<bool> = (0..15).map(|_| ask(&mut budgets, reply(A, 10))).collect();
         assert_eq!(some.iter().filter(|left| **left).count(), 3 + left, "slip {slip}: {some:?}");
         assert!(some[..3].iter().all(|left| *left), "slip {slip}");
@@ -226,9 +244,16 @@ fn a_million_sources_take_nothing_from_a_steady_client() {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             // Another class than the client, and each of its prefixes is as likely as any other.
             let forged = Ipv4Addr::from(random.rotate_left(16) & 0x7fff_ffff);
-            call(&mut budgets, &budget, request(forged, 20), &vec![reply(forged, 20); forged_replies], now_ns);
+            call(
+                &mut budgets,
+                &budget,
+                request(forged, 20),
+                &vec![reply(forged, 20); forged_replies],
+                now_ns,
+            );
             if number.is_multiple_of(1000) {
-                answered += u64::from(one(&mut budgets, &budget, request(A, 20), reply(A, 20), now_ns).is_ok());
+                answered +=
+                    u64::from(one(&mut budgets, &budget, request(A, 20), reply(A, 20), now_ns).is_ok());
             }
             if number.is_multiple_of(1000) && rate.is_none() {
                 late += u32::from(budgets.pay(&budget, &unasked(A, 20), now_ns + 2 * MS).is_ok());
@@ -272,7 +297,11 @@ fn step() -> impl Strategy<Value = Step> {
     let to = prop::option::weighted(0.2, any::<u8>());
     let replies = prop::collection::vec((answers, to, prop_oneof![0_usize..200, 0_usize..1500]), 0..8);
     let pause_ms = prop_oneof![Just(0_u64), 0_u64..50, 0_u64..1200];
-    (pause_ms, requests, replies).prop_map(|(pause_ms, requests, replies)| Step { pause_ms, requests, replies })
+    (pause_ms, requests, replies).prop_map(|(pause_ms, requests, replies)| Step {
+        pause_ms,
+        requests,
+        replies,
+    })
 }
 
 fn budget() -> impl Strategy<Value = Budget> {
@@ -324,7 +353,10 @@ impl Books {
             for (_, first) in self.left.keys().filter(|(other, period)| other == of && period <= last) {
                 let left = in_periods(&self.left, *of, *first, *last);
                 let came = in_periods(&self.came, *of, first.saturating_sub(1), *last);
-                prop_assert!(left * 1000 <= came * u64::from(milli), "{of}: {left} of {came} in {first} to {last}");
+                prop_assert!(
+                    left * 1000 <= came * u64::from(milli),
+                    "{of}: {left} of {came} in {first} to {last}"
+                );
             }
         }
         Ok(())

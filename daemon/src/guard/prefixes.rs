@@ -235,12 +235,17 @@ mod tests {
         assert!(!same("::1", "::2", 128));
         assert!(!same("::", "0.0.0.0", 0), "the families have nothing in common");
         assert_ne!(prefixes.prefix(ip("192.0.2.0"), 24), prefixes.prefix(ip("192.0.2.0"), 25));
-        assert_ne!(prefixes.prefix(ip("192.0.2.0"), 24), Prefixes::new(8, [8; 16]).prefix(ip("192.0.2.0"), 24));
+        assert_ne!(
+            prefixes.prefix(ip("192.0.2.0"), 24),
+            Prefixes::new(8, [8; 16]).prefix(ip("192.0.2.0"), 24)
+        );
     }
 
     #[test]
     fn what_is_stored_stays_for_half_a_second_at_least_and_a_second_at_most() {
-        for (stored_at, stays_until) in [(0, SECOND), (PERIOD_NS - 1, SECOND), (PERIOD_NS, SECOND + PERIOD_NS)] {
+        for (stored_at, stays_until) in
+            [(0, SECOND), (PERIOD_NS - 1, SECOND), (PERIOD_NS, SECOND + PERIOD_NS)]
+        {
             let mut prefixes = Prefixes::new(8, [7; 16]);
             let prefix = prefixes.prefix(ip("192.0.2.1"), 24);
             prefixes.find_or_make(prefix, stored_at).unwrap().store(5);
@@ -290,7 +295,11 @@ mod tests {
         let newcomer = of(&prefixes, 8);
         prefixes.find_or_make(newcomer, 0).unwrap().store(1000);
         let left: Vec<u32> = (0..9).filter(|n| prefixes.find(of(&prefixes, *n), 0).is_some()).collect();
-        assert_eq!((left, prefixes.evicted), (vec![0, 1, 2, 3, 4, 5, 7, 8], 1), "6 has stored least and got no reply");
+        assert_eq!(
+            (left, prefixes.evicted),
+            (vec![0, 1, 2, 3, 4, 5, 7, 8], 1),
+            "6 has stored least and got no reply"
+        );
         let later = of(&prefixes, 9);
         prefixes.find_or_make(later, 2 * SECOND).unwrap();
         assert_eq!((prefixes.sets.len(), prefixes.evicted), (1, 1), "all others are over");

@@ -81,7 +81,9 @@ impl<'a> Till<'a> {
     fn is_short(&self, output: &Output<'_>) -> bool {
         match output.answers.count {
             0 => false,
-            1 => self.exchange.length(output.answers.first).is_some_and(|asked| output.payload.len() <= asked),
+            1 => {
+                self.exchange.length(output.answers.first).is_some_and(|asked| output.payload.len() <= asked)
+            }
             // What answers several sends them back as they are.
             _ => true,
         }

@@ -96,7 +96,16 @@ mod tests {
 
     fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
         let to = "192.0.2.1:9".parse().unwrap();
-        Output { answers: Default::default(), payload, to, from: None, at_ns, segment: 0, ecn: 0, proved: false }
+        Output {
+            answers: Default::default(),
+            payload,
+            to,
+            from: None,
+            at_ns,
+            segment: 0,
+            ecn: 0,
+            proved: false,
+        }
     }
 
     #[test]

@@ -94,7 +94,16 @@ mod tests {
 
     fn output(payload: &[u8], port: u16) -> Output<'_> {
         let to = SocketAddr::from(([192, 0, 2, 1], port));
-        Output { answers: Answers::default(), payload, to, from: None, at_ns: 0, segment: 0, ecn: 0, proved: false }
+        Output {
+            answers: Answers::default(),
+            payload,
+            to,
+            from: None,
+            at_ns: 0,
+            segment: 0,
+            ecn: 0,
+            proved: false,
+        }
     }
 
     fn run(outputs: usize, segment: usize) -> Run {
