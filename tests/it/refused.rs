@@ -20,7 +20,7 @@ fn another_abi_major_is_refused() {
     spoilt(
         |echo| echo.identity_with(16, &2_u16.to_ne_bytes()),
         &[
-            "plugin echo 0.1.0 speaks plugin ABI 2.0, this polyport speaks 1.0",
+            "plugin echo 0.1.0 speaks plugin ABI 2.0, this polyport speaks 1.1",
             "rebuild it with polyport-plugin 1.x",
         ],
     );
@@ -30,7 +30,7 @@ fn another_abi_major_is_refused() {
 fn a_plugin_that_needs_a_newer_minor_is_refused() {
     spoilt(
         |echo| echo.identity_with(20, &3_u16.to_ne_bytes()),
-        &["plugin echo 0.1.0 needs plugin ABI 1.3 or later, this polyport has 1.0", "upgrade polyport"],
+        &["plugin echo 0.1.0 needs plugin ABI 1.3 or later, this polyport has 1.1", "upgrade polyport"],
     );
 }
 
