@@ -8,8 +8,6 @@ use polyport::reply::Budget;
 /// How long what came may pay, ns: a second, and what a turn of the loop takes.
 const PAYS_NS: u64 = 1_050_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
-/// Received bytes are counted in parts of this size, so that what left can be divided by any amplification.
-const PARTS: u64 = 1_000_000;
 
 /// The books of all listeners with a budget.
 #[derive(Debug, Default)]
@@ -18,7 +16,7 @@ pub(crate) struct Spent {
     prefixes: BTreeMap<IpAddr, Flow>,
 }
 
-/// What came from a prefix, and what has to be paid for what left to it: both in parts of received bytes, with the time.
+/// What came from a prefix pays for, and what left to it: both in thousandths of bytes, with the time.
 #[derive(Debug, Default)]
 struct Flow {
     came: Vec<(u64, u64)>,
@@ -37,8 +35,8 @@ impl Spent {
 
     /// A datagram that a handler may see came at `now_ns`.
     pub(crate) fn came(&mut self, at: usize, from: IpAddr, payload: usize, now_ns: u64) {
-        if self.budgets.contains_key(&at) {
-            let parts = wire(from, payload) * PARTS;
+        if let Some(budget) = self.budgets.get(&at) {
+            let parts = wire(from, payload) * u64::from(budget.amplification_milli);
             let flow = self.prefixes.entry(prefix(from)).or_default();
             flow.came.push((now_ns, parts));
             flow.sums[0] += parts;
@@ -48,14 +46,19 @@ impl Spent {
     /// A datagram to an address that nobody has proved left at `now_ns`. An error is a sentence: more has left than ever
     /// came.
     pub(crate) fn left(&mut self, at: usize, to: IpAddr, payload: usize, now_ns: u64) -> Result<(), String> {
-        let Some(budget) = self.budgets.get(&at) else { return Ok(()) };
-        let parts = wire(to, payload) * PARTS * 1000 / u64::from(budget.amplification_milli);
+        if !self.budgets.contains_key(&at) {
+            return Ok(());
+        }
+        let parts = wire(to, payload) * 1000;
         let flow = self.prefixes.entry(prefix(to)).or_default();
         flow.left.push((now_ns, parts));
         flow.sums[1] += parts;
         let [came, left] = flow.sums;
         if left > came {
-            return Err(format!("R27: what left to {} is worth {left} parts, and {came} came", prefix(to)));
+            return Err(format!(
+                "R27: {left} thousandths of bytes left to {}, and {came} were paid",
+                prefix(to)
+            ));
         }
         Ok(())
     }

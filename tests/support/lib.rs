@@ -8,6 +8,7 @@
 //! served    the equation it prints when it stops, as numbers
 //! client    a socket that asks and waits no longer than a deadline
 //! mounts    directories from which nothing can be run
+//! forger    a host that sends with forged sources, and sees what comes back to them
 //! network   hosts made for a test and removed with it, two on one wire or one alone
 //! ports     free ranges, a place where those of the default configuration are free
 //! plugins   the libraries that were built, changed copies of them, libraries made from C
@@ -27,6 +28,8 @@
 
 pub mod client;
 pub mod daemon;
+#[cfg(target_os = "linux")]
+pub mod forger;
 #[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod launch;

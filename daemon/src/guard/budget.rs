@@ -3,17 +3,18 @@
 //! Whoever sends with a forged source makes the answers go to somebody else. The budget bounds what that is worth to
 //! them (R27, R28; RFC 9000 section 8 has the same bound for QUIC, and DNS servers know the rate as RRL):
 //!
-//! - **Amplification.** Every byte that comes from a prefix pays for `amplification` bytes that leave to it, once, and
-//!   within a second. So the bytes that handlers queue for a prefix in any second are at most `amplification` times
-//!   those that came from it in that second and the second before; and in any longer time at most `amplification` times
-//!   those that came in that time and a second before. A byte stays unspent for half a second at least.
+//! - **Amplification.** Every byte that comes from a prefix to a listener pays for `amplification` bytes that leave to
+//!   it, once, and within a second. So the bytes that handlers queue for a prefix in any second are at most
+//!   `amplification` times those that came from it in that second and the second before; and in any longer time at most
+//!   `amplification` times those that came in that time and a second before. What a byte pays for is kept for half a
+//!   second at least.
 //! - **Rate.** In each second of the loop's clock a prefix gets at most `rate` replies. Of those beyond that are not
 //!   longer than their requests, every `slip`-th leaves all the same, so that a client behind a forged flood gets
 //!   through now and then; forgers gain nothing from it.
 //!
 //! What a call receives pays for the answers to it first, request by request, and without any memory. Only what is left
 //! over is stored, and only what costs more asks for it. So an answer that its own request pays for leaves whatever
-//! others do, be it a million prefixes. All listeners share what is stored: a byte that came in pays at one of them.
+//! others do, be it a million prefixes. All listeners share what is stored: what came to one may pay at another.
 //!
 //! Bytes are those of UDP payloads and of the UDP and IP headers, without extension headers and fragments.
 
@@ -65,11 +66,12 @@ pub struct Budgets {
     call: Vec<Unspent>,
 }
 
-/// The bytes of a request that have paid for nothing yet.
+/// What a request pays for and has not paid for yet.
 #[derive(Clone, Copy, Debug)]
 struct Unspent {
     ip: IpAddr,
-    bytes: u64,
+    /// Thousandths of a byte that may leave.
+    milli: u64,
 }
 
 impl Budgets {
@@ -81,9 +83,9 @@ impl Budgets {
     }
 
     /// Begins the settling of a call in which a handler was shown `requests`.
-    pub fn open(&mut self, requests: impl Iterator<Item = Request>) {
+    pub fn open(&mut self, budget: &Budget, requests: impl Iterator<Item = Request>) {
         self.call.clear();
-        self.call.extend(requests.map(|request| unspent(&request)));
+        self.call.extend(requests.map(|request| unspent(budget, &request)));
     }
 
     /// Asks whether a reply may leave, and charges it if so. It counts now, whenever it leaves.
@@ -93,14 +95,14 @@ impl Budgets {
     #[inline]
     pub fn pay(&mut self, budget: &Budget, reply: &Reply, now_ns: u64) -> Result<(), DropReason> {
         let to = reply.to.ip().to_canonical();
-        let price = price(budget, wire_bytes(to, reply.bytes, reply.datagrams));
+        let price = 1000 * wire_bytes(to, reply.bytes, reply.datagrams);
         let own = reply.answers.and_then(|number| self.call.get_mut(number));
         if let Some(own) = own
             && budget.rate.is_none()
-            && price <= own.bytes
+            && price <= own.milli
             && share_prefix(own.ip, to, bits(budget, to))
         {
-            own.bytes -= price;
+            own.milli -= price;
             return Ok(());
         }
         pay_more(&mut self.prefixes, &mut self.call, budget, reply, (to, price), now_ns)
@@ -152,21 +154,14 @@ impl Counted {
     }
 }
 
-fn unspent(request: &Request) -> Unspent {
+fn unspent(budget: &Budget, request: &Request) -> Unspent {
     let ip = request.peer.ip().to_canonical();
-    Unspent { ip, bytes: wire_bytes(ip, request.bytes, request.datagrams) }
+    let bytes = wire_bytes(ip, request.bytes, request.datagrams);
+    Unspent { ip, milli: bytes * u64::from(budget.amplification_milli) }
 }
 
 fn wire_bytes(ip: IpAddr, payload: usize, datagrams: usize) -> u64 {
     payload as u64 + headers(ip) * datagrams as u64
-}
-
-/// How many received bytes pay for so many that leave.
-fn price(budget: &Budget, bytes: u64) -> u64 {
-    match budget.amplification_milli {
-        0 => u64::MAX,
-        milli => (bytes * 1000).div_ceil(milli.into()),
-    }
 }
 
 fn bits(budget: &Budget, ip: IpAddr) -> u8 {
@@ -189,10 +184,11 @@ fn pay_more(
     let pays = |unspent: &Unspent| share_prefix(unspent.ip, to, bits);
     // Who answers nothing comes behind all requests.
     let earlier = reply.answers.unwrap_or(call.len());
-    let own = call.get(earlier).filter(|own| pays(own)).map_or(0, |own| own.bytes);
-    let of_call =
-        own + call.iter().take(earlier).filter(|other| pays(other)).map(|other| other.bytes).sum::<u64>();
-    if of_call + prefixes.find(prefix, now_ns).map_or(0, |account| account.stored()) < price {
+    let own = call.get(earlier).filter(|own| pays(own)).map_or(0, |own| own.milli);
+    let of_others =
+        call.iter().take(earlier).filter(|other| pays(other)).map(|other| other.milli).sum::<u64>();
+    let stored = 1000 * prefixes.find(prefix, now_ns).map_or(0, |account| account.stored());
+    if own + stored + of_others < price {
         return Err(DropReason::Amplification);
     }
     if let Some(rate) = budget.rate
@@ -203,15 +199,15 @@ fn pay_more(
     }
     let mut left = price;
     if let Some(own) = call.get_mut(earlier).filter(|own| pays(own)) {
-        left -= take(&mut own.bytes, left);
+        left -= take(&mut own.milli, left);
     }
     if left > 0
         && let Some(account) = prefixes.find(prefix, now_ns)
     {
-        left -= account.spend(left);
+        left -= (1000 * account.spend(left.div_ceil(1000))).min(left);
     }
     for other in call.iter_mut().take(earlier).filter(|other| pays(other)) {
-        left -= take(&mut other.bytes, left);
+        left -= take(&mut other.milli, left);
     }
     Ok(())
 }
@@ -229,18 +225,18 @@ fn is_within(rate: u32, slip: u32, replies: &mut u32, short: bool) -> bool {
     (*replies - rate).checked_rem(slip) == Some(0)
 }
 
-/// Takes at most `wanted` bytes out, and returns how many.
-fn take(bytes: &mut u64, wanted: u64) -> u64 {
-    let taken = wanted.min(*bytes);
-    *bytes -= taken;
+/// Takes at most so much out, and returns how much.
+fn take(purse: &mut u64, wanted: u64) -> u64 {
+    let taken = wanted.min(*purse);
+    *purse -= taken;
     taken
 }
 
-/// Stores what requests have left, with one look at the table for those in a row that share a prefix.
+/// Stores what requests have left, in whole bytes, with one look at the table for those in a row that share a prefix.
 fn store(prefixes: &mut Prefixes, call: &[Unspent], budget: &Budget, now_ns: u64) {
     let counted = Counted::by(Some(budget));
     for run in call.chunk_by(|a, b| share_prefix(a.ip, b.ip, bits(budget, a.ip))) {
-        let bytes = run.iter().map(|unspent| unspent.bytes).sum::<u64>();
+        let bytes = run.iter().map(|unspent| unspent.milli / 1000).sum::<u64>();
         let Some(Unspent { ip, .. }) = run.first().filter(|first| bytes > 0 && counted.includes(first.ip))
         else {
             continue;

@@ -46,7 +46,7 @@ fn one(
     reply: Reply,
     now_ns: u64,
 ) -> Result<(), DropReason> {
-    budgets.open(std::iter::once(asked));
+    budgets.open(budget, std::iter::once(asked));
     let paid = budgets.pay(budget, &reply, now_ns);
     budgets.close(budget, now_ns);
     paid
@@ -54,7 +54,7 @@ fn one(
 
 /// A call with one request and these replies.
 fn call(budgets: &mut Budgets, budget: &Budget, asked: Request, replies: &[Reply], now_ns: u64) -> Vec<bool> {
-    budgets.open(std::iter::once(asked));
+    budgets.open(budget, std::iter::once(asked));
     let left = replies.iter().map(|reply| budgets.pay(budget, reply, now_ns).is_ok()).collect();
     budgets.close(budget, now_ns);
     left
@@ -107,7 +107,7 @@ fn replies_are_paid_once_and_by_their_own_prefix() {
 #[test]
 fn an_answer_takes_nothing_from_a_request_behind_its_own() {
     let mut budgets = large();
-    budgets.open([request(A, 2), request(B, 2), request(A, 2)].into_iter());
+    budgets.open(&BUDGET, [request(A, 2), request(B, 2), request(A, 2)].into_iter());
     let long = Reply { answers: Some(1), ..reply(B, 2 * 90 - 28 + 1) };
     assert_eq!(budgets.pay(&BUDGET, &long, 0), REFUSED);
     assert_eq!(
@@ -128,7 +128,7 @@ fn an_answer_takes_nothing_from_a_request_behind_its_own() {
 #[test]
 fn what_answers_nothing_may_take_all_that_came_from_the_prefix() {
     let mut budgets = large();
-    budgets.open([request(A, 2), request(C, 1000), request(B, 2)].into_iter());
+    budgets.open(&BUDGET, [request(A, 2), request(C, 1000), request(B, 2)].into_iter());
     assert_eq!(budgets.pay(&BUDGET, &unasked(A, 2 * 90 - 27), 0), REFUSED);
     assert_eq!(budgets.pay(&BUDGET, &unasked(A, 2 * 90 - 28), 0), Ok(()));
     budgets.close(&BUDGET, 0);
@@ -363,10 +363,11 @@ impl Books {
     }
 }
 
-/// The slow twin: every byte that ever came, and every reply that ever left.
+/// The slow twin: every byte that ever came, and every reply that ever left. It counts thousandths of bytes, too, and
+/// forgets them at the end of a call.
 #[derive(Debug, Default)]
 struct Twin {
-    /// Prefix, period, which request of the current call, and what is left of its bytes.
+    /// Prefix, period, which request of the current call, and how much may still leave because of it.
     came: Vec<(IpAddr, u64, Option<usize>, u64)>,
     replies: BTreeMap<(IpAddr, u64), u32>,
 }
@@ -374,7 +375,7 @@ struct Twin {
 impl Twin {
     fn pay(&mut self, budget: &Budget, reply: &Reply, now_ns: u64) -> Result<(), DropReason> {
         let (to, period) = (network(reply.to.ip()), now_ns / PERIOD_NS);
-        let price = (wire(reply.to.ip(), reply.bytes) * 1000).div_ceil(budget.amplification_milli.into());
+        let price = wire(reply.to.ip(), reply.bytes) * 1000;
         let is_own = |number: Option<usize>| number.is_some() && number == reply.answers;
         let mut purses: Vec<_> = self
             .came
@@ -401,10 +402,12 @@ impl Twin {
         // Its own request first, then what was there before the call, the oldest first, then the rest of the call.
         purses.sort_by_key(|(_, at, number, _)| (!is_own(*number), number.is_some(), *at, *number));
         let mut left = price;
-        for (.., bytes) in purses {
-            let part = left.min(*bytes);
-            *bytes -= part;
-            left -= part;
+        for (_, _, number, purse) in purses {
+            // Stored are whole bytes.
+            let wanted = if number.is_none() { left.next_multiple_of(1000) } else { left };
+            let part = wanted.min(*purse);
+            *purse -= part;
+            left -= part.min(left);
         }
         Ok(())
     }
@@ -421,14 +424,14 @@ proptest! {
         run(&mut budgets, &budget, &steps, 3, &mut books, |reply, paid, now_ns, came| {
             for (number, request) in came.iter().enumerate() {
                 let ip = request.peer.ip();
-                let entry = (network(ip), now_ns / PERIOD_NS, Some(number), wire(ip, request.bytes));
+                let entry = (network(ip), now_ns / PERIOD_NS, Some(number), wire(ip, request.bytes) * u64::from(budget.amplification_milli));
                 if !twin.came.iter().any(|other| other.2 == Some(number)) {
                     twin.came.push(entry);
                 }
             }
             match reply {
                 Some(reply) => prop_assert_eq!(paid, twin.pay(&budget, reply, now_ns), "{:?}", reply),
-                None => twin.came.iter_mut().for_each(|entry| entry.2 = None),
+                None => twin.came.iter_mut().for_each(|entry| (entry.2, entry.3) = (None, entry.3 / 1000 * 1000)),
             }
             Ok(())
         })?;
@@ -484,7 +487,7 @@ fn run(
             let ip = request.peer.ip();
             *books.came.entry((network(ip), period)).or_default() += wire(ip, request.bytes);
         }
-        budgets.open(came.iter().copied());
+        budgets.open(budget, came.iter().copied());
         for (answers, to, bytes) in &step.replies {
             let answers = answers.filter(|_| !came.is_empty()).map(|index| index.index(came.len()));
             let own = answers.and_then(|number| came.get(number));

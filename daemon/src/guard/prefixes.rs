@@ -1,5 +1,5 @@
-//! What is remembered of source prefixes, in constant memory: the bytes that came from each and are not spent yet, and
-//! the replies it got.
+//! What is remembered of source prefixes, in constant memory: how many bytes may leave to each because of what came, and
+//! how many replies it got.
 //!
 //! The table is set-associative: the keyed hash of a prefix names a set, and the prefix has its account in one of the
 //! places of that set, or none. Nobody outside can tell which prefixes share a set, because nobody knows the key. Where
@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher13;
 /// all of them costs little. Their tags fill one cache line.
 const WAYS: usize = 8;
 
-/// How long bytes that came in are stored at least, and half of how long they are stored at most.
+/// How long bytes are stored at least, and half of how long they are stored at most.
 pub(super) const PERIOD_NS: u64 = 500_000_000;
 
 /// The tag of a place without an account.
@@ -48,9 +48,9 @@ struct Set {
 /// What is remembered of one prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    /// Unspent bytes that came in the period before `period`.
+    /// Bytes that may leave because of what came in the period before `period`.
     before: u32,
-    /// Unspent bytes that came in `period`.
+    /// Bytes that may leave because of what came in `period`.
     recent: u32,
     /// The period of the last change.
     period: u32,
@@ -73,12 +73,12 @@ impl Account {
         self.period = period;
     }
 
-    /// Bytes that may be spent.
+    /// Bytes that may leave.
     pub(super) fn stored(&self) -> u64 {
         u64::from(self.before) + u64::from(self.recent)
     }
 
-    /// Stores bytes that came in now. More than 4 GiB in a period are not kept, which nobody needs.
+    /// Stores bytes that may leave from now on. More than 4 GiB of a period are not kept, which nobody needs.
     pub(super) fn store(&mut self, bytes: u64) {
         self.recent = self.recent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
     }

@@ -25,8 +25,10 @@ impl<'a> Till<'a> {
         exchange: &'a Exchange,
         now_ns: u64,
     ) -> Self {
-        if exchange.presented().iter().any(|arrived| listener.counted.includes(arrived.peer.ip())) {
-            budgets.open(exchange.presented().iter().map(request));
+        if exchange.presented().iter().any(|arrived| listener.counted.includes(arrived.peer.ip()))
+            && let Some(budget) = &listener.reply.budget
+        {
+            budgets.open(budget, exchange.presented().iter().map(request));
         }
         Self { budgets, exchange, now_ns }
     }
