@@ -14,9 +14,9 @@ const COMMAND_AT: usize = NUMBER;
 /// The command that has `moody` answer when a timer fires.
 pub(crate) const LATER: u8 = 6;
 /// The command that has `moody` send many copies to a peer of which it says that it has proved its address.
-pub(crate) const PROVED: u8 = 11;
+pub(crate) const PROVED: u8 = 20;
 /// The command that has `moody` answer when a timer fires, and say that the peer has proved its address.
-pub(crate) const PROVED_LATER: u8 = 12;
+pub(crate) const PROVED_LATER: u8 = 21;
 /// Largest UDP payload over IPv4, bytes.
 const LARGEST: usize = 65_507;
 
@@ -72,8 +72,10 @@ pub(crate) struct Load {
     pub(crate) v6: bool,
     /// The addresses that are asked.
     pub(crate) destinations: [IpAddr; 2],
-    /// An address that listeners are bound to.
-    pub(crate) own: SocketAddr,
+    /// Sources that are forged most likely.
+    pub(crate) forged: [SocketAddr; 7],
+    /// A group, and whether it is asked now and then.
+    pub(crate) group: Option<IpAddr>,
     pub(crate) datagrams: u64,
     /// Mean time between two, ns; 0 is one burst.
     pub(crate) pause_ns: u64,
@@ -106,7 +108,7 @@ impl Load {
             match rng.random_range(0..60) {
                 _ if self.stream.is_some() => {}
                 0 | 1 => peer.set_port(0),
-                2 => peer = self.own,
+                2..=4 => peer = self.forged[rng.random_range(0..self.forged.len())],
                 _ => {}
             }
             peer
@@ -118,7 +120,10 @@ impl Load {
             9 if self.moody => PROVED_LATER,
             _ => 0,
         };
-        let destination = self.destinations[rng.random_range(0..2)];
+        let to_group = self.group.filter(|_| self.stream.is_none() && rng.random_range(0..20) == 0);
+        let destination = to_group.unwrap_or_else(|| self.destinations[rng.random_range(0..2)]);
+        // Nothing can be sent from a group, and `moody` would try to when a timer fires.
+        let command = if to_group.is_some() && command == LATER { 0 } else { command };
         Datagram { id, peer, destination, payload: payload(id, command, len) }
     }
 }

@@ -35,7 +35,7 @@ impl Spent {
 
     /// A datagram that a handler may see came at `now_ns`.
     pub(crate) fn came(&mut self, at: usize, from: IpAddr, payload: usize, now_ns: u64) {
-        if let Some(budget) = self.budgets.get(&at) {
+        if let Some(budget) = self.counts(at, from) {
             let parts = wire(from, payload) * u64::from(budget.amplification_milli);
             let flow = self.prefixes.entry(prefix(from)).or_default();
             flow.came.push((now_ns, parts));
@@ -46,7 +46,7 @@ impl Spent {
     /// A datagram to an address that nobody has proved left at `now_ns`. An error is a sentence: more has left than ever
     /// came.
     pub(crate) fn left(&mut self, at: usize, to: IpAddr, payload: usize, now_ns: u64) -> Result<(), String> {
-        if !self.budgets.contains_key(&at) {
+        if self.counts(at, to).is_none() {
             return Ok(());
         }
         let parts = wire(to, payload) * 1000;
@@ -61,6 +61,11 @@ impl Spent {
             ));
         }
         Ok(())
+    }
+
+    /// The budget of a listener, if it counts what comes from and goes to an address.
+    fn counts(&self, at: usize, ip: IpAddr) -> Option<&Budget> {
+        self.budgets.get(&at).filter(|budget| budget.loopback || !ip.is_loopback())
     }
 
     /// Whether in every second no more left to any prefix than what came in that second and the one before pays for.

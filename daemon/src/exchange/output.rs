@@ -28,6 +28,8 @@ pub struct Output<'a> {
     pub ecn: u8,
     /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
     pub proved: bool,
+    /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
+    pub answers_group: bool,
 }
 
 impl<'a> Output<'a> {
@@ -217,18 +219,19 @@ impl Received {
         let at_ns = tx.at_ns;
         let ecn = tx.ecn & 3;
         let proved = is_proved(tx);
+        let answers_group = message.is_to_group();
         if tx.flags & ROUTE_FLAGS == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
             let to = message.peer;
             let from = message.reply_from;
-            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved });
+            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group });
         }
         let (to, from) = route(tx, Some(message))?;
         let longest = if segment == 0 { len } else { segment };
         if longest > most(to) {
             return Err(OutputError::TooLong);
         }
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved })
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group })
     }
 
     /// Checks an entry that stands for itself, and returns its output.
@@ -263,7 +266,8 @@ impl Received {
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
         let (at_ns, ecn, proved) = (tx.at_ns, tx.ecn & 3, is_proved(tx));
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved })
+        let answers_group = answered.is_some_and(|rx| rx.message.is_to_group());
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group })
     }
 }
 
@@ -297,6 +301,7 @@ pub(super) fn only_answer<'a>(
         segment: 0,
         ecn: tx.ecn & 3,
         proved: is_proved(tx),
+        answers_group: message.is_to_group(),
     })
 }
 

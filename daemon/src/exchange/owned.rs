@@ -38,6 +38,7 @@ impl OwnedOutput {
             segment: 0,
             ecn: self.ecn,
             proved: false,
+            answers_group: false,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::exchange::{Answers, Exchange, Output, OutputError, Outputs, Queued};
 use crate::guard::{self, OwnAddresses};
 use crate::limits::Limits;
 use crate::metrics::{Counters, DropReason};
+use crate::reply::ReplyPolicy;
 
 impl<I: Io> Core<I> {
     /// Sends, delays or drops the datagrams the handler queued, and counts an outcome for each it was shown.
@@ -37,43 +38,75 @@ impl<I: Io> Core<I> {
         match queued {
             Queued::One(output) => settle_one(listener, own, &mut till, transmitter, &output),
             Queued::Mixed(outputs) => {
-                let replied = settle_mixed(listener, own, &mut till, transmitter, delayed, outputs);
+                let mut refusals = traced.then(Vec::new);
+                let replied =
+                    settle_mixed(listener, own, &mut till, transmitter, delayed, outputs, refusals.as_mut());
                 account(&mut listener.counters, exchange, &replied);
+                if let Some(refusals) = refusals {
+                    trace(&listener.name, listener.local, exchange, &refusals);
+                }
             }
         }
         till.close(listener);
-        if traced {
-            trace(&listener.name, listener.local, exchange);
-        }
     }
 }
 
-/// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses. Every
-/// datagram that leaves because of a handler passes here, once: what is delayed or waits for room is not asked for again,
-/// and may go to a listener that was added since; the answer to it is refused then. The budget counts it now as well,
-/// together with the datagram it answers.
+/// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses; the error is
+/// the reason. Every datagram that leaves because of a handler passes here, once: what is delayed or waits for room is
+/// not asked for again, and may go to a listener that was added since; the answer to it is refused then. The budget
+/// counts it now as well, together with the datagram it answers.
 #[inline]
 fn may_leave<S>(
     listener: &mut Listener<S>,
     own: &OwnAddresses,
     till: &mut Till<'_>,
     output: &Output<'_>,
-) -> bool {
+) -> Result<(), DropReason> {
     let datagrams = output.datagrams() as u64;
     listener.counters.queued += datagrams;
     let departure = guard::Departure {
         local: listener.local,
         to: output.to,
         from: output.from.map(|source| source.ip),
-        is_answer: output.answers.count > 0,
+        answers_group: output.answers_group,
     };
-    match guard::depart(own, &departure).and_then(|()| till.pay(listener, output)) {
-        Ok(()) => true,
-        Err(reason) => {
-            listener.counters.drop_many(reason, datagrams);
-            false
-        }
+    guard::depart(own, &listener.reply, &departure)
+        .and_then(|()| till.pay(listener, output))
+        .inspect_err(|reason| refuse(listener, output, *reason, datagrams))
+}
+
+/// Counts datagrams that the guard refused, and logs the first of each kind, if a policy was the reason.
+#[cold]
+fn refuse<S>(listener: &mut Listener<S>, output: &Output<'_>, reason: DropReason, datagrams: u64) {
+    if listener.counters.dropped(reason) == 0
+        && let Some(advice) = advice(reason, output.to.port(), &listener.reply)
+    {
+        let to = output.to;
+        log::warn!("{listener}: nothing is sent to {to}: {reason}; {advice}; this is logged once");
     }
+    listener.counters.drop_many(reason, datagrams);
+}
+
+/// How what a policy refused can be allowed; none for the other reasons.
+fn advice(reason: DropReason, port: u16, policy: &ReplyPolicy) -> Option<String> {
+    let advice = if reason == DropReason::OwnListener {
+        "no setting allows it".to_owned()
+    } else if reason == DropReason::Group {
+        "`reply.groups = true` allows it".to_owned()
+    } else if reason == DropReason::SamePort {
+        "`reply.same_port = true` allows it".to_owned()
+    } else if reason == DropReason::LoopPort {
+        format!("`reply.ports = [{port}]` allows it")
+    } else if reason == DropReason::Amplification {
+        let budget = policy.budget?;
+        let factor = f64::from(budget.amplification_milli) / 1000.0;
+        format!("`reply.amplification` is {factor}, and `reply.budget = \"off\"` allows it")
+    } else if reason == DropReason::RateLimited {
+        format!("`reply.rate` is \"{}/s\"", policy.budget?.rate?)
+    } else {
+        return None;
+    };
+    Some(advice)
 }
 
 /// Settles a single answer to a single datagram, which most visits of a sparse listener end in. There the time goes
@@ -87,12 +120,20 @@ fn settle_one<I: Io>(
     output: &Output<'_>,
 ) {
     listener.counters.replied += 1;
-    if may_leave(listener, own, till, output) {
+    if may_leave(listener, own, till, output).is_ok() {
         transmitter.transmit_one(listener, output);
     }
 }
 
-/// Settles anything a handler can queue. Returns which datagrams it answers.
+/// An output that is not sent, for the trace.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    /// Its number among the outputs of the call.
+    number: usize,
+    reason: DropReason,
+}
+
+/// Settles anything a handler can queue. Returns which datagrams it answers, and notes in `refusals` what is not sent.
 #[inline(never)]
 fn settle_mixed<I: Io>(
     listener: &mut Listener<I::Socket>,
@@ -101,15 +142,21 @@ fn settle_mixed<I: Io>(
     mut transmitter: Transmitter<'_, I>,
     delayed: &mut Delayed,
     outputs: Outputs<'_>,
+    mut refusals: Option<&mut Vec<Refusal>>,
 ) -> Marks {
     let by_one = Till::asks_for_each(listener);
     let mut replied = Marks::default();
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
-    for output in outputs {
+    for (number, output) in outputs.enumerate() {
+        let mut note = |reason| {
+            if let Some(refusals) = &mut refusals {
+                refusals.push(Refusal { number, reason });
+            }
+        };
         let output = match output {
             Ok(output) => output,
             Err(error) => {
-                bad_output(listener, error);
+                note(bad_output(listener, error));
                 continue;
             }
         };
@@ -118,11 +165,14 @@ fn settle_mixed<I: Io>(
         let parts = output.split().take(if by_one { usize::MAX } else { 0 });
         let whole = (!by_one).then_some(output);
         for output in parts.chain(whole) {
-            if !may_leave(listener, own, till, &output) {
+            if let Err(reason) = may_leave(listener, own, till, &output) {
+                note(reason);
                 continue;
             }
             if output.at_ns > transmitter.now_ns {
-                delay(listener, delayed, transmitter.limits, &output);
+                if !delay(listener, delayed, transmitter.limits, &output) {
+                    note(DropReason::DelayFull);
+                }
                 continue;
             }
             if batch.is_full() {
@@ -136,15 +186,18 @@ fn settle_mixed<I: Io>(
     replied
 }
 
-/// Queues the datagrams of an output for later, or drops those that exceed the limits.
-fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) {
+/// Queues the datagrams of an output for later, or drops those that exceed the limits. Returns whether none did.
+fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) -> bool {
+    let mut fits = true;
     for datagram in output.split() {
         if delayed.push(listener.token, &datagram, limits.delayed_datagrams, limits.delayed_bytes) {
             listener.delayed += 1;
         } else {
             listener.counters.drop_one(DropReason::DelayFull);
+            fits = false;
         }
     }
+    fits
 }
 
 /// Counts the outcome of every datagram that was received, and the datagrams the handler found no room for (invariant
@@ -165,8 +218,8 @@ fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
     counters.consumed += total - answered - discarded;
 }
 
-/// Counts an invalid entry as queued and dropped, and logs the first of each kind.
-fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
+/// Counts an invalid entry as queued and dropped, and logs the first of each kind. Returns the reason.
+fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) -> DropReason {
     let reason = match error {
         OutputError::Bad => DropReason::BadTx,
         OutputError::TooLong => DropReason::ReplyTooLong,
@@ -177,30 +230,40 @@ fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
         log::error!("{listener}: the handler queued an invalid datagram: {reason}; this is logged once");
     }
     listener.counters.drop_one(reason);
+    reason
 }
 
-/// Logs a line for each received datagram: who sent it, its bytes, and its outcome.
-fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
+/// Logs a line for each received datagram: who sent it, its bytes, and its outcome. What the kernel refuses later is not
+/// known yet.
+fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal]) {
     for rx in 0..exchange.datagrams() {
         let Some(peer) = exchange.peer(rx) else { continue };
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
         let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
+        let outputs =
+            || exchange.outputs().enumerate().filter_map(|(number, output)| Some((number, output.ok()?)));
+        let refusal = |number: usize| refusals.iter().find(|refusal| refusal.number == number);
         // An output that answers several datagrams is one reply to each of them, with an equal share of the bytes.
-        let mut replies = exchange.outputs().flatten().filter(answers).flat_map(|o| {
+        let own = outputs().filter(|(number, output)| answers(output) && refusal(*number).is_none());
+        let mut replies = own.flat_map(|(_, o)| {
             let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
             std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)
         });
+        let refused = outputs().filter(|(_, output)| answers(output)).find_map(|(number, _)| refusal(number));
         let verdict = match (replies.next(), replies.count()) {
             (Some((to, bytes)), 0) if to == peer => format!("replied {bytes} bytes"),
             (Some(_), more) => format!("sent {} datagrams", more + 1),
+            (None, _) if refused.is_some() => "not answered".to_owned(),
             (None, _) if exchange.discarded(rx) => "dropped on purpose".to_owned(),
             (None, _) => "consumed".to_owned(),
         };
+        let refused = refused
+            .map_or_else(String::new, |Refusal { reason, .. }| format!(", {}: {reason}", reason.name()));
         let cut = if shown.len() < payload.len() { "..." } else { "" };
         log::trace!(
             target: "polyport::datagram",
-            "{name} {local}: {peer} says '{}{cut}': {verdict}",
+            "{name} {local}: {peer} says '{}{cut}': {verdict}{refused}",
             Escaped(shown)
         );
     }

@@ -7,7 +7,6 @@ use super::listener::Listener;
 use crate::exchange::{Arrived, Exchange, Output};
 use crate::guard::{Budgets, Reply, Request};
 use crate::metrics::DropReason;
-use crate::reply::Budget;
 
 /// The budgets while a call is settled.
 pub(super) struct Till<'a> {
@@ -36,7 +35,7 @@ impl<'a> Till<'a> {
     /// Asks whether the budget lets an output leave, and charges it if so.
     ///
     /// # Errors
-    /// The reason to drop it. The first drop for a reason is logged, with the key that allows more.
+    /// The reason to drop it.
     #[inline]
     pub(super) fn pay<S>(&mut self, listener: &Listener<S>, output: &Output<'_>) -> Result<(), DropReason> {
         if output.proved || !listener.counted.includes(output.to.ip()) {
@@ -70,13 +69,7 @@ impl<'a> Till<'a> {
             answers: (answers.count > 0).then(|| self.exchange.message_of(answers.first)).flatten(),
             short: self.is_short(output),
         };
-        let paid = self.budgets.pay(budget, &reply, self.now_ns);
-        if let Err(reason) = paid
-            && listener.counters.dropped(reason) == 0
-        {
-            warn(listener, budget, output, reason);
-        }
-        paid
+        self.budgets.pay(budget, &reply, self.now_ns)
     }
 
     /// Whether no datagram of an output is longer than the one it answers.
@@ -94,15 +87,4 @@ impl<'a> Till<'a> {
 
 fn request(arrived: &Arrived) -> Request {
     Request { peer: arrived.peer, bytes: arrived.len, datagrams: arrived.datagrams() }
-}
-
-/// Says that something was dropped for the first time, and what the operator can do about it.
-#[cold]
-fn warn<S>(listener: &Listener<S>, budget: &Budget, output: &Output<'_>, reason: DropReason) {
-    let (bytes, to) = (output.payload.len(), output.to);
-    let key = match (reason, budget.rate) {
-        (DropReason::RateLimited, Some(rate)) => format!("reply.rate is \"{rate}/s\""),
-        _ => format!("reply.amplification is {}", f64::from(budget.amplification_milli) / 1000.0),
-    };
-    log::warn!("{listener}: {bytes} bytes to {to} are dropped: {reason}; {key}; this is logged once");
 }

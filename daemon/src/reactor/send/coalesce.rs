@@ -103,6 +103,7 @@ mod tests {
             segment: 0,
             ecn: 0,
             proved: false,
+            answers_group: false,
         }
     }
 
