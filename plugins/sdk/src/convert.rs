@@ -368,6 +368,13 @@ impl<'a> Slot<'a> {
         self.proved.set(self.raw.host().knows_proofs());
     }
 
+    /// The way to another address than the sender's. What the sender has proved says nothing about it.
+    #[inline]
+    pub(crate) fn onward(&self, at_ns: u64, to: SocketAddr, proved: bool) -> Route {
+        let proved = proved && self.raw.host().knows_proofs();
+        Route { to: Some(to), proved, ..Route::answer(self.index, at_ns) }
+    }
+
     /// The way back to the sender.
     #[inline]
     pub(crate) fn answer(&self, at_ns: u64) -> Route {
@@ -404,14 +411,12 @@ impl<'a> Slot<'a> {
 
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
-    pub(crate) fn send_in_place(&self, at_ns: u64, to: Option<SocketAddr>) -> bool {
-        let route = self.answer(at_ns);
-        if at_ns == 0 && to.is_none() && !route.proved && self.raw.extend_run(self.index) {
+    pub(crate) fn send_in_place(&self, route: Route) -> bool {
+        let plain = route.at_ns == 0 && route.to.is_none() && !route.proved;
+        if plain && self.raw.extend_run(self.index) {
             return true;
         }
         let len = self.with(|d| d.len);
-        // Only the sender has proved anything.
-        let route = Route { to, proved: route.proved && to.is_none(), ..route };
         self.raw.push(ptr::null(), len, route)
     }
 }

@@ -65,9 +65,14 @@ impl<'a> Datagram<'a> {
         self.freeze().echo_at(at_ns)
     }
 
-    /// Sends it on to another address. Copies nothing.
+    /// Sends it on to another address. Copies nothing. See [`Frozen::forward`] for which addresses this is allowed.
     pub fn forward(self, to: SocketAddr) -> bool {
         self.freeze().forward(to)
+    }
+
+    /// Sends it on to an address that needs no budget, see [`Frozen::forward_proved`]. Copies nothing.
+    pub fn forward_proved(self, to: SocketAddr) -> bool {
+        self.freeze().forward_proved(to)
     }
 
     /// Makes the bytes unchangeable, so that they can be sent any number of times.
@@ -199,23 +204,37 @@ impl Frozen<'_> {
     /// Sends it back to its sender from the address it was sent to.
     #[inline]
     pub fn echo(&self) -> bool {
-        self.0.0.send_in_place(0, None)
+        self.echo_at(0)
     }
 
     /// Sends it back to its sender, not before `at_ns` of the monotonic clock; 0 is now.
     #[inline]
     pub fn echo_at(&self, at_ns: u64) -> bool {
-        self.0.0.send_in_place(at_ns, None)
+        self.0.0.send_in_place(self.0.0.answer(at_ns))
     }
 
-    /// Sends it on to another address.
+    /// Sends it on to another address. If that is not loopback, it must have sent something itself within the last
+    /// second that pays for this (`[listen.reply]`), or the datagram is dropped.
     pub fn forward(&self, to: SocketAddr) -> bool {
-        self.0.0.send_in_place(0, Some(to))
+        self.forward_at(0, to)
     }
 
-    /// Sends it on to another address, not before `at_ns` of the monotonic clock; 0 is now.
+    /// Sends it on to another address as [`forward`](Self::forward) does, not before `at_ns` of the monotonic clock; 0
+    /// is now.
     pub fn forward_at(&self, at_ns: u64, to: SocketAddr) -> bool {
-        self.0.0.send_in_place(at_ns, Some(to))
+        self.0.0.send_in_place(self.0.0.onward(at_ns, to, false))
+    }
+
+    /// Sends it on to an address that needs no budget: its owner has proved that it receives there, or it comes from
+    /// the handler's own options.
+    pub fn forward_proved(&self, to: SocketAddr) -> bool {
+        self.forward_proved_at(0, to)
+    }
+
+    /// Sends it on to an address that needs no budget, as [`forward_proved`](Self::forward_proved) does, not before
+    /// `at_ns` of the monotonic clock; 0 is now.
+    pub fn forward_proved_at(&self, at_ns: u64, to: SocketAddr) -> bool {
+        self.0.0.send_in_place(self.0.0.onward(at_ns, to, true))
     }
 }
 

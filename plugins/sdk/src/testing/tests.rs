@@ -338,7 +338,7 @@ fn the_last_call_is_stop_and_a_panic_in_it_is_caught() {
     assert!(lines.iter().any(|line| line.starts_with("panic in stop: ")), "{lines:?}");
 }
 
-/// Vouches for the sender where the payload says so, and sends to it in every way there is.
+/// Vouches for the sender where the payload says so, sends to it in every way there is, and on to somebody else.
 #[derive(Debug)]
 struct Voucher;
 
@@ -363,6 +363,7 @@ impl Handler for Voucher {
             let datagram = datagram.freeze();
             datagram.echo();
             datagram.forward(OTHER.parse().unwrap());
+            datagram.forward_proved(OTHER.parse().unwrap());
         }
     }
 }
@@ -376,7 +377,8 @@ fn a_proof_is_said_of_answers_to_the_sender_and_of_nothing_else() {
         assert_eq!(h.bad(), 0);
         sent.iter().map(|sent| sent.proved).collect::<Vec<_>>()
     };
-    let (plain, vouched) = ([false; 5], [true, true, true, true, true, false, true, false]);
+    let plain = [false, false, false, false, false, true];
+    let vouched = [true, true, true, true, true, false, true, false, true];
     assert_eq!(proved(&[b"no"]), plain);
     assert_eq!(proved(&[b"vouch"]), vouched);
     assert_eq!(proved(&[b"no", b"vouch", b"no"]), [&plain[..], &vouched, &plain].concat());
@@ -388,7 +390,7 @@ fn an_older_host_is_not_told_of_proofs() {
     let mut h = Harness::<Voucher>::new(&[]);
     h.set_host_minor(0);
     h.send(PEER, b"vouch");
-    assert_eq!(h.sent().iter().map(|sent| sent.proved).collect::<Vec<_>>(), [false; 8]);
+    assert_eq!(h.sent().iter().map(|sent| sent.proved).collect::<Vec<_>>(), [false; 9]);
 }
 
 /// Echoes whose sender has proved something are not lumped together with others.
