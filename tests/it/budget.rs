@@ -118,8 +118,10 @@ fn a_victim_gets_three_times_what_was_sent_in_its_name_in_any_second() {
     // On a busy machine the wire loses some.
     let received = served.received("moody", "received");
     assert!((requests / 2..=requests).contains(&received), "{received} of {requests}");
-    assert_eq!(served.sent("moody", "sent"), 3 * received, "each pays for three copies of its own");
-    assert_eq!(served.sent("moody", "amplification"), (COPIES as u64 - 3) * received);
+    let [sent, unpaid, no_room] = ["sent", "amplification", "no_room"].map(|what| served.sent("moody", what));
+    assert_eq!(sent + unpaid + no_room, COPIES as u64 * received);
+    // A batch of many requests fills the send ring before the last of them are answered.
+    assert!(sent <= 3 * received && (sent == 3 * received || no_room > 0), "{}", served.line("moody"));
     traffic.check_every_second();
     let came: usize = traffic.came.values().map(Vec::len).sum();
     assert!(traffic.came.len() == 20 && came as u64 <= 3 * received, "{came} of {}", 3 * received);

@@ -251,3 +251,7 @@ fn store(prefixes: &mut Prefixes, call: &[Unspent], budget: &Budget, now_ns: u64
 #[cfg(test)]
 #[path = "budget_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "budget_twin_tests.rs"]
+mod twin_tests;
