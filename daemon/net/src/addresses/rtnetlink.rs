@@ -294,3 +294,48 @@ fn own(address: &AddressMessage) -> impl Iterator<Item = LocalPrefix> {
     }
     local.or(remote).map(|ip| LocalPrefix::single(ip, false)).into_iter().chain(broadcast)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(kind: RouteType, table: u8, attributes: Vec<RouteAttribute>) -> Option<LocalPrefix> {
+        let mut route = RouteMessage::default();
+        route.header.address_family = AddressFamily::Inet;
+        route.header.kind = kind;
+        route.header.table = table;
+        route.header.destination_prefix_length = 24;
+        route.attributes = attributes;
+        local_route(&route)
+    }
+
+    /// Kernels before Linux 4.20 dump every table, whatever was asked for.
+    #[test]
+    fn only_the_local_table_counts() {
+        const MAIN: u8 = 254;
+        let ip = Ipv4Addr::new(192, 0, 2, 0);
+        let to = || RouteAttribute::Destination(RouteAddress::Inet(ip));
+        let prefix = |broadcast| Some(LocalPrefix { ip: ip.into(), bits: 24, broadcast });
+        let local = libc::RT_TABLE_LOCAL;
+        assert_eq!(route(RouteType::Local, local, vec![to()]), prefix(false));
+        assert_eq!(route(RouteType::Anycast, local, vec![to()]), prefix(false));
+        assert_eq!(route(RouteType::Broadcast, local, vec![to()]), prefix(true));
+        assert_eq!(route(RouteType::Multicast, local, vec![to()]), None);
+        assert_eq!(route(RouteType::Local, MAIN, vec![to()]), None);
+        // The number of a table beyond 255 stands in an attribute.
+        let table = |number| vec![RouteAttribute::Table(number), to()];
+        assert_eq!(route(RouteType::Local, 0, table(local.into())), prefix(false));
+        assert_eq!(route(RouteType::Local, local, table(1000)), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_have_told_of_anything() {
+        assert!(!concerns_addresses(&[]));
+        assert!(concerns_addresses(&[1, 2, 3]));
+        let mut header = NetlinkHeader::default();
+        header.length = 4096;
+        let mut bytes = [0; 16];
+        netlink_packet_core::Emitable::emit(&header, &mut bytes);
+        assert!(concerns_addresses(&bytes), "it was cut off");
+    }
+}
