@@ -62,6 +62,10 @@ pub struct Limits {
     /// Most timers that fire in a turn, and most delayed datagrams that leave in it. No key. Default 1024: that takes
     /// as long as the visits of half a full turn.
     pub turn_timers: usize,
+    /// Source prefixes whose unspent bytes and replies are remembered for the budgets of all listeners, 24 bytes each,
+    /// and no memory before the first of them. No key. Default 65536: a second of so many strangers. Whoever finds no
+    /// place is answered all the same as far as its own request pays for it.
+    pub reply_prefixes: usize,
     /// Most timers that one handler has armed. No key. Default 1024: a handler that wants more keeps its own list
     /// behind one timer.
     pub handler_timers: usize,
@@ -84,6 +88,7 @@ impl Default for Limits {
             moderation: Duration::from_micros(200),
             epoch_turns: 128,
             turn_timers: 1024,
+            reply_prefixes: 65_536,
             handler_timers: 1024,
         }
     }

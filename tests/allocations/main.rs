@@ -41,7 +41,7 @@ mod tests {
             let (stop, stopped) = UnixStream::pair().unwrap();
             let signals = Signals::from_stream(stopped).unwrap();
             let io = MioIo::new(Clock::new(), exchange.slots, signals).unwrap();
-            let mut reactor = Reactor::new(io, Limits::default(), exchange, 1);
+            let mut reactor = Reactor::new(io, Limits::default(), exchange, 1, [7; 16]);
             // As the daemon does: the second look at the drops of the kernel, which a busy machine lets come, would
             // allocate otherwise.
             reactor.reserve(2);

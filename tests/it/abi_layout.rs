@@ -181,7 +181,7 @@ fn boundary_structs(facts: &mut Facts) {
 fn constants(facts: &mut Facts) {
     constants!(facts, ABI_MAJOR, ABI_MINOR, LAYOUT, F_PANIC_ABORT, F_DEBUG, OK, ERROR, FATAL, UNSUPPORTED);
     constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME);
-    constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, NO_RX);
+    constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, NO_RX);
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);
     constants!(
@@ -216,7 +216,7 @@ fn the_header_compiles_without_a_warning_as_c11_and_as_cpp17() {
     let dir = tempfile::tempdir().unwrap();
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
-    let body = "int use(pp_batch *b) { return pp_echo(b, 0) + PP_HAS(b, refused); }\n";
+    let body = "int use(pp_batch *b) { pp_prove(b); return pp_echo(b, 0) + PP_HAS(b, refused); }\n";
     fs::write(&c, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     fs::write(&cpp, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     let strict = |compiler: &str, standard: &str, source: &Path| {

@@ -13,6 +13,9 @@ mod binding;
 #[cfg(test)]
 mod broken_handlers;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod budget;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod configuration;

@@ -104,6 +104,11 @@ impl Default for Bind<'_> {
 
 /// The address a scenario's listeners are bound to.
 pub(crate) const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// The policy of a listener in a closed net, whose handler may send as much as it likes.
+pub(crate) fn without_budget() -> Option<ReplyPolicy> {
+    Some(ReplyPolicy { budget: None, ..ReplyPolicy::default() })
+}
+
 /// A loop that is not done after so many turns never will be.
 const MANY_TURNS: u32 = 200_000;
 /// How long a run goes on after the last thing happened in the world: longer than any delay, and than the
@@ -126,7 +131,7 @@ impl Bench {
         world.orders.trains = setup.trains;
         world.orders.untold = setup.untold;
         world.orders.segments = setup.segments;
-        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed);
+        let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed, [7; 16]);
         Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }
     }
 
@@ -153,6 +158,7 @@ impl Bench {
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
         let policy = bind.reply.clone().unwrap_or_default();
+        self.world().journal.spent.listener(socket.0, policy.budget.as_ref());
         self.world().journal.policies.insert(socket.0, (bind.local, policy));
         let ledger = &mut self.world().journal.ledgers[socket.0];
         ledger.ordered = bind.kind == Kind::Echo;

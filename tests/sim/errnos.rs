@@ -3,7 +3,7 @@
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 
-use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
 use crate::faults::{RECEIVE_ERRORS, SEND_ERRORS};
 
 #[test]
@@ -168,7 +168,7 @@ fn a_closed_descriptor_ends_its_own_listener_only() {
 fn a_descriptor_that_closes_while_answers_are_sent_drops_every_one_of_them() {
     // 300 answers of one call: the socket breaks in the first of five sends.
     let mut bench = Bench::new(&Setup::default());
-    let (moody, _) = bench.listen(&Bind { kind: Kind::Moody, ..Bind::default() });
+    let (moody, _) = bench.listen(&Bind { kind: Kind::Moody, reply: without_budget(), ..Bind::default() });
     bench.world().script(moody).sends.extend([None, None, Some(libc::EBADF)]);
     bench.command(moody, 0, 1, 2);
     bench.settle();

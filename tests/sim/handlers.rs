@@ -9,7 +9,7 @@ use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
 
-use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
 use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
@@ -121,7 +121,7 @@ fn the_handler_that_follows_a_broken_one_does_not_get_its_timers() {
 fn answers_beyond_a_handlers_share_are_refused_and_counted() {
     let exchange = ExchangeLimits { tx: 16, tx_total: 100, ..Setup::default().exchange };
     let mut bench = Bench::new(&Setup { exchange, ..Setup::default() });
-    let (moody, _) = bench.listen(&MOODY);
+    let (moody, _) = bench.listen(&Bind { reply: without_budget(), ..MOODY });
     bench.command(moody, 0, 1, 2);
     bench.settle();
     let counters = bench.counters(moody);

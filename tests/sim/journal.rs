@@ -11,8 +11,9 @@ use polyport::reactor::Message;
 use polyport::reply::{PeerPorts, ReplyPolicy};
 
 use crate::faults::{SEGMENT_ERRORS, SEND_ERRORS};
-use crate::peers::{NUMBER, is_unsolicited, number};
+use crate::peers::{NUMBER, is_proved, is_unsolicited, number};
 use crate::rare::Rare;
+use crate::spent::Spent;
 use crate::world::Datagram;
 
 /// A datagram that reached the reactor.
@@ -106,6 +107,10 @@ pub(crate) struct Journal {
     /// How often the run came to places that are rare.
     pub(crate) reached: BTreeMap<Rare, u64>,
     pub(crate) violation: Option<String>,
+    /// What the budgets of the listeners are worth.
+    pub(crate) spent: Spent,
+    /// The time of the world, ns.
+    pub(crate) now_ns: u64,
     /// Payloads in the order they left, for scenarios.
     pub(crate) left: Vec<(usize, SocketAddr, Vec<u8>)>,
     tiny: BTreeMap<(usize, SocketAddr), u64>,
@@ -226,6 +231,9 @@ impl Journal {
         let forbidden = self.forbidden(at, d.peer, asked, to_group, known);
         if forbidden == Some(DropReason::OwnListener) && !refused {
             self.reach(Rare::Forged);
+        }
+        if !refused {
+            self.spent.came(at, peer.ip(), payload.len(), self.now_ns);
         }
         let request = Request { socket: at, peer, asked, payload, refused, forbidden, known, answers: 0 };
         if self.requests.insert(d.id, request).is_some() {
@@ -366,6 +374,11 @@ impl Journal {
             return;
         };
         request.answers += 1;
+        let paid = if is_proved(payload) {
+            Ok(())
+        } else {
+            self.spent.left(at, message.to.ip(), payload.len(), self.now_ns)
+        };
         let ledger = &mut self.ledgers[at];
         let last = ledger.last_answer.insert(*message.to, id);
         let wrong = [
@@ -380,6 +393,9 @@ impl Journal {
         ];
         if let Some((_, how)) = wrong.iter().find(|(wrong, _)| *wrong) {
             self.fail(format!("datagram {id} of listener {at} is answered {how}"));
+        }
+        if let Err(unpaid) = paid {
+            self.fail(unpaid);
         }
     }
 

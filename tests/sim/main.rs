@@ -19,6 +19,8 @@
 //! polled     listeners that are visited instead of watched
 //! trains     runs of equal datagrams, in and out
 //! handlers   what a handler of bad character costs
+//! spent      what came from each source prefix, and what left to it
+//! budget     handlers that would send more than the budget of their listener
 //! churn      listeners that come and go while others serve
 //! ```
 //!
@@ -30,6 +32,8 @@ mod backlog;
 mod bench;
 #[cfg(test)]
 mod broken;
+#[cfg(test)]
+mod budget;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
@@ -54,6 +58,8 @@ mod polled;
 mod rare;
 #[cfg(test)]
 mod seeded;
+#[cfg(test)]
+mod spent;
 #[cfg(test)]
 mod trains;
 #[cfg(test)]

@@ -132,6 +132,8 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
         DropReason::NoRoom,
         DropReason::DelayFull,
         DropReason::OwnListener,
+        DropReason::Amplification,
+        DropReason::RateLimited,
         DropReason::Group,
         DropReason::SamePort,
         DropReason::LoopPort,

@@ -13,6 +13,10 @@ pub(crate) const NUMBER: usize = 8;
 const COMMAND_AT: usize = NUMBER;
 /// The command that has `moody` answer when a timer fires.
 pub(crate) const LATER: u8 = 6;
+/// The command that has `moody` send many copies to a peer of which it says that it has proved its address.
+pub(crate) const PROVED: u8 = 20;
+/// The command that has `moody` answer when a timer fires, and say that the peer has proved its address.
+pub(crate) const PROVED_LATER: u8 = 21;
 /// Largest UDP payload over IPv4, bytes.
 const LARGEST: usize = 65_507;
 
@@ -34,7 +38,12 @@ pub(crate) fn number(payload: &[u8]) -> Option<u64> {
 
 /// Whether `moody` answers a payload by a timer, and so by a datagram that answers none in the books of the host.
 pub(crate) fn is_unsolicited(payload: &[u8]) -> bool {
-    payload.get(COMMAND_AT) == Some(&LATER)
+    matches!(payload.get(COMMAND_AT), Some(&(LATER | PROVED_LATER)))
+}
+
+/// Whether `moody` says of the answers to a payload that their receiver has proved its address.
+pub(crate) fn is_proved(payload: &[u8]) -> bool {
+    matches!(payload.get(COMMAND_AT), Some(&(PROVED | PROVED_LATER)))
 }
 
 /// Peer `index`: an address and a port of its own.
@@ -107,6 +116,8 @@ impl Load {
         let command = match rng.random_range(0..100_u8) {
             0 | 1 if self.moody => 1,
             n @ 2..=7 if self.moody => n,
+            8 if self.moody => PROVED,
+            9 if self.moody => PROVED_LATER,
             _ => 0,
         };
         let to_group = self.group.filter(|_| self.stream.is_none() && rng.random_range(0..20) == 0);

@@ -10,7 +10,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::{OnFault, Shortcuts, Token};
-use polyport::reply::{PeerPorts, ReplyPolicy};
+use polyport::reply::{Budget, PeerPorts, ReplyPolicy};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -99,6 +99,8 @@ const REACHED: &[DropReason] = &[
     DropReason::NoDestination,
     DropReason::Unsupported,
     DropReason::OwnListener,
+    DropReason::Amplification,
+    DropReason::RateLimited,
     DropReason::Group,
     DropReason::SamePort,
     DropReason::LoopPort,
@@ -167,6 +169,7 @@ pub(crate) fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         backlog_total_bytes: one_of(&[500, 64 << 20]),
         turn_timers: one_of(&[1, 4, 1024]),
         handler_timers: one_of(&[2, 1024]),
+        reply_prefixes: one_of(&[8, 65_536]),
         spin: [None, Some(Duration::ZERO)][one_of(&[0, 0, 1])],
         epoch_turns: u32::try_from(one_of(&[1, 4, 128])).unwrap(),
         ..Limits::default()
@@ -220,6 +223,17 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     token
 }
 
+/// The budget of a listener, or none.
+fn budget(rng: &mut StdRng) -> Option<Budget> {
+    let tight = Budget {
+        amplification_milli: [1000, 2718, 10_000][rng.random_range(0..3)],
+        rate: rng.random::<bool>().then(|| rng.random_range(1..30)),
+        slip: rng.random_range(0..3),
+        ..Budget::default()
+    };
+    [None, Some(Budget::default()), Some(tight)][rng.random_range(0..3)]
+}
+
 /// Sources that get no answer, unless the policy of their listener allows it.
 fn forged(v6: bool, asked: IpAddr, also_asked: IpAddr) -> [SocketAddr; 7] {
     let other: IpAddr = if v6 { "2001:db8::9" } else { "192.0.2.9" }.parse().unwrap();
@@ -246,7 +260,8 @@ fn group(v6: bool, rng: &mut StdRng) -> IpAddr {
 fn policy(rng: &mut StdRng) -> ReplyPolicy {
     let mut allows = || rng.random_range(0..5) == 0;
     let ports = if allows() { PeerPorts::Any } else { PeerPorts::default() };
-    ReplyPolicy { ports, same_port: allows(), groups: allows(), ..ReplyPolicy::default() }
+    let (same_port, groups) = (allows(), allows());
+    ReplyPolicy { ports, same_port, groups, budget: budget(rng), ..ReplyPolicy::default() }
 }
 
 /// Addresses come and go, sometimes several at once.

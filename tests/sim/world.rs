@@ -240,6 +240,7 @@ impl World {
     /// A call takes time, and meanwhile things happen.
     fn tick(&mut self) {
         self.mono_ns += self.faults.rng.random_range(50..2000);
+        self.journal.now_ns = self.mono_ns;
         self.happen();
     }
 

@@ -9,6 +9,7 @@
 //! bare      a process whose output the test reads itself, or not at all
 //! client    a socket that asks and waits no longer than a deadline
 //! mounts    directories from which nothing can be run
+//! forger    a host that sends with forged sources, and sees what comes back to them
 //! network   hosts made for a test and removed with it, two on one wire or one alone
 //! ports     free ranges, a place where those of the default configuration are free
 //! plugins   the libraries that were built, changed copies of them, libraries made from C
@@ -29,6 +30,8 @@
 pub mod bare;
 pub mod client;
 pub mod daemon;
+#[cfg(target_os = "linux")]
+pub mod forger;
 #[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod launch;

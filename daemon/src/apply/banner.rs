@@ -99,6 +99,10 @@ pub fn final_report(running: &Running) -> String {
         if sum.counters.slow_calls > 0 {
             writeln!(out, "  {:width$}  slow calls {}", "", sum.counters.slow_calls).unwrap_or(());
         }
+        if sum.counters.prefixes_evicted > 0 {
+            writeln!(out, "  {:width$}  prefixes evicted {}", "", sum.counters.prefixes_evicted)
+                .unwrap_or(());
+        }
         let cells: Vec<_> =
             sum.cells.iter().filter(|(_, v)| **v > 0).map(|(k, v)| format!("{k} {v}")).collect();
         if !cells.is_empty() {

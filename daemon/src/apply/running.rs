@@ -87,7 +87,8 @@ impl Running {
             );
         }
         let seed = plan.seed.unwrap_or_else(rand::random);
-        let mut reactor = Reactor::new(io, memory::resolve(plan.limits), exchange, seed);
+        let limits = memory::resolve(plan.limits);
+        let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
         reactor.reserve(bound.len());
         let sandbox = give_up(&mut prepared)?;
         add(&mut reactor, &prepared, bound, sandbox.as_ref())?;

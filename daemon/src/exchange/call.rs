@@ -74,6 +74,24 @@ impl Exchange {
         &self.received.messages
     }
 
+    /// The messages whose datagrams are presented to the handler, in order.
+    #[must_use]
+    pub fn presented(&self) -> &[Arrived] {
+        self.received.shown_messages()
+    }
+
+    /// The number, among [`Self::presented`], of the message with a presented datagram; none if there is no such index.
+    #[must_use]
+    pub fn message_of(&self, index: usize) -> Option<usize> {
+        self.received.message_number(index)
+    }
+
+    /// The length of a presented datagram as it came, bytes; none if there is no such index.
+    #[must_use]
+    pub fn length(&self, index: usize) -> Option<usize> {
+        Some(self.received.datagram(index)?.len)
+    }
+
     /// How many datagrams are presented to the handler.
     #[must_use]
     pub fn datagrams(&self) -> usize {

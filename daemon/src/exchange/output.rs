@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::slice;
 
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_tx};
+use polyport_abi::{NO_RX, TX_FROM, TX_PROVED, TX_TO, pp_tx};
 
 use super::received::Received;
 use super::{Arrived, ReplySource};
@@ -26,6 +26,8 @@ pub struct Output<'a> {
     pub segment: usize,
     /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
+    /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
+    pub proved: bool,
     /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
     pub answers_group: bool,
 }
@@ -138,7 +140,7 @@ impl<'a> Outputs<'a> {
         let first = entry.rx as usize;
         let count = usize::from(entry.run) + 1;
         let full_length = self.received.datagram(first).is_some_and(|rx| rx.len == entry.len as usize);
-        let plain = entry.data.is_null() && entry.segment == 0 && entry.flags & !(TX_TO | TX_FROM) == 0;
+        let plain = entry.data.is_null() && entry.segment == 0 && entry.flags & !KNOWN_FLAGS == 0;
         let inside = first + count <= self.received.shown;
         if !(full_length && plain && inside) {
             return Err(OutputError::Bad);
@@ -216,25 +218,26 @@ impl Received {
         let payload = self.ring.slice(offset, len);
         let at_ns = tx.at_ns;
         let ecn = tx.ecn & 3;
+        let proved = is_proved(tx);
         let answers_group = message.is_to_group();
-        if tx.flags == 0 {
+        if tx.flags & ROUTE_FLAGS == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
             let to = message.peer;
             let from = message.reply_from;
-            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, answers_group });
+            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group });
         }
         let (to, from) = route(tx, Some(message))?;
         let longest = if segment == 0 { len } else { segment };
         if longest > most(to) {
             return Err(OutputError::TooLong);
         }
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, answers_group })
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group })
     }
 
     /// Checks an entry that stands for itself, and returns its output.
     fn check(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
         // A flag of a later ABI minor asks for something that this host would not do.
-        if tx.flags & !(TX_TO | TX_FROM) != 0 {
+        if tx.flags & !KNOWN_FLAGS != 0 {
             return Err(OutputError::Bad);
         }
         let len = tx.len as usize;
@@ -262,8 +265,9 @@ impl Received {
         let answers = answered.map_or_else(Answers::default, |_| Answers { first, count: 1 });
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
+        let (at_ns, ecn, proved) = (tx.at_ns, tx.ecn & 3, is_proved(tx));
         let answers_group = answered.is_some_and(|rx| rx.message.is_to_group());
-        Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3, answers_group })
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group })
     }
 }
 
@@ -276,7 +280,8 @@ pub(super) fn only_answer<'a>(
     message: &Arrived,
 ) -> Option<Output<'a>> {
     let len = tx.len as usize;
-    if tx.rx != 0 || tx.run != 0 || tx.flags != 0 || tx.segment != 0 || len > most(message.peer) {
+    if tx.rx != 0 || tx.run != 0 || tx.flags & !TX_PROVED != 0 || tx.segment != 0 || len > most(message.peer)
+    {
         return None;
     }
     let payload = if !tx.data.is_null() {
@@ -295,8 +300,20 @@ pub(super) fn only_answer<'a>(
         at_ns: tx.at_ns,
         segment: 0,
         ecn: tx.ecn & 3,
+        proved: is_proved(tx),
         answers_group: message.is_to_group(),
     })
+}
+
+/// The flags that say where a datagram goes, and from where.
+const ROUTE_FLAGS: u8 = TX_TO | TX_FROM;
+/// The flags that this host knows.
+const KNOWN_FLAGS: u8 = ROUTE_FLAGS | TX_PROVED;
+
+/// Whether an entry says that its receiver has proved the address.
+#[inline]
+fn is_proved(tx: &pp_tx) -> bool {
+    tx.flags & TX_PROVED != 0
 }
 
 /// Largest payload that can be sent to an address, bytes.

@@ -37,6 +37,7 @@ impl OwnedOutput {
             at_ns: 0,
             segment: 0,
             ecn: self.ecn,
+            proved: false,
             answers_group: false,
         }
     }

@@ -163,6 +163,16 @@ impl Received {
         Some(Rx { offset, len, message, number, place })
     }
 
+    /// The messages that are shown in this call.
+    pub(super) fn shown_messages(&self) -> &[Arrived] {
+        self.messages.get(self.from..self.to).unwrap_or_default()
+    }
+
+    /// The number of the message that a datagram came in, among those that are shown in this call.
+    pub(super) fn message_number(&self, index: usize) -> Option<usize> {
+        usize::from(*self.index.get(..self.shown)?.get(index)?).checked_sub(self.from)
+    }
+
     /// Whether the handler dropped a datagram on purpose.
     pub(super) fn is_discarded(&self, index: usize) -> bool {
         self.rx.get(index).is_some_and(|d| d.verdict == VERDICT_DISCARD)

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ptr;
 
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_addr, pp_tx};
+use polyport_abi::{NO_RX, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_tx};
 
 use super::tests::{BOUND, SMALL, arrived, echo, set};
 use super::*;
@@ -121,6 +121,8 @@ fn the_short_way_says_what_the_long_one_does_or_nothing() {
                 pp_tx { segment: 2, ..echo(0, len) },
                 pp_tx { flags: TX_FROM, from, ..echo(0, len) },
                 pp_tx { flags: 0x80, ..echo(0, len) },
+                pp_tx { flags: TX_PROVED, ..echo(0, len) },
+                pp_tx { flags: TX_PROVED | TX_FROM, from, ..echo(0, len) },
                 pp_tx { run: 1, ..echo(0, len) },
             ] {
                 if len as usize > foreign.len() && !data.is_null() {
@@ -138,5 +140,5 @@ fn the_short_way_says_what_the_long_one_does_or_nothing() {
             }
         }
     }
-    assert_eq!(taken, 2 * (3 + 4), "plain and delayed, of every length that there is");
+    assert_eq!(taken, 3 * (3 + 4), "plain, delayed and proved, of every length that there is");
 }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_TO, pp_addr, pp_batch, pp_tx};
+use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx};
 
 use super::send_queue::EMPTY_TX;
 use super::*;
@@ -75,6 +75,7 @@ fn entries_outside_what_was_received_are_refused() {
         (pp_tx { rx: 0, len: 4, ..EMPTY_TX }, OutputError::Bad),
         (pp_tx { rx: 0, len: 1, flags: 0x80, ..EMPTY_TX }, OutputError::Bad),
         (pp_tx { rx: 0, len: 1, flags: 0x04, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::Bad),
+        (pp_tx { rx: 0, len: 1, flags: TX_PROVED | 0x08, ..EMPTY_TX }, OutputError::Bad),
         (pp_tx { rx: NO_RX, len: 0, ..EMPTY_TX }, OutputError::NoDestination),
         (pp_tx { rx: NO_RX, len: 0, flags: TX_TO, ..EMPTY_TX }, OutputError::NoDestination),
         (pp_tx { rx: 0, len: 65_508, data: foreign.as_ptr(), ..EMPTY_TX }, OutputError::TooLong),
@@ -376,4 +377,43 @@ fn a_segmented_entry_is_a_run_and_the_last_piece_may_be_shorter() {
     assert_eq!(out[0].split().map(|o| o.payload).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"g"]);
     set(&mut e, &[echo(0, 0)]);
     assert_eq!(e.outputs().map(|o| o.unwrap().split().count()).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_proof_is_taken_along_and_the_short_way_is_as_short() {
+    let to = pp_addr::from("198.51.100.1:9".parse::<SocketAddr>().unwrap());
+    let (mut e, proved) = (exchange(&[b"one", b"two"]), TX_PROVED);
+    let mut seen = Vec::new();
+    for entry in [
+        echo(0, 3),
+        pp_tx { flags: proved, ..echo(1, 3) },
+        pp_tx { flags: proved, run: 1, ..echo(0, 3) },
+        pp_tx { flags: proved | TX_TO, to, ..echo(0, 3) },
+    ] {
+        set(&mut e, &[entry]);
+        seen.extend(e.outputs().map(Result::unwrap).map(|o| (o.proved, o.to.port())));
+    }
+    assert_eq!(seen, [(false, 5000), (true, 5000), (true, 5000), (true, 5000), (true, 9)]);
+    let mut e = exchange(&[b"one"]);
+    set(&mut e, &[pp_tx { flags: proved, ..echo(0, 3) }]);
+    assert!(matches!(e.queued(), Queued::One(output) if output.proved));
+}
+
+#[test]
+fn messages_are_numbered_by_what_is_presented() {
+    let mut e = Exchange::new(ExchangeLimits { present: 3, ..SMALL });
+    for (offset, len, segment) in [(0, 4, 2), (80, 1, 0), (160, 5, 2), (240, 0, 0)] {
+        assert!(e.push(Arrived { segment, ..arrived(offset, len) }));
+    }
+    let mut seen = Vec::new();
+    while e.present() > 0 {
+        let lengths: Vec<usize> = e.presented().iter().map(|message| message.len).collect();
+        let of = (0..=e.datagrams()).map(|rx| e.message_of(rx).zip(e.length(rx))).collect::<Vec<_>>();
+        seen.push((lengths, of));
+    }
+    let first = (vec![4, 1], vec![Some((0, 2)), Some((0, 2)), Some((1, 1)), None]);
+    let second = (vec![5], vec![Some((0, 2)), Some((0, 2)), Some((0, 1)), None]);
+    assert_eq!(seen, [first, second, (vec![0], vec![Some((0, 0)), None])]);
+    e.clear(1, BOUND.parse().unwrap());
+    assert!(e.presented().is_empty() && e.message_of(0).is_none());
 }

@@ -6,13 +6,18 @@
 //! departure  whether a datagram of a handler leaves
 //! loops      the addresses of our own listeners, which nothing may be sent to
 //! local      the addresses of the host
+//! budget     how much may leave to an address that nobody has proved
+//! prefixes   what is remembered of source prefixes, in constant memory
 //! ```
 
+mod budget;
 mod departure;
 mod local;
 mod loops;
+mod prefixes;
 mod source;
 
+pub use budget::{Budgets, Counted, Reply, Request};
 pub use departure::{Departure, depart};
 pub use local::LocalAddress;
 pub use loops::OwnAddresses;

@@ -44,6 +44,9 @@ pub struct Counters {
     pub timers_refused: u64,
     /// Handlers created after the first one. In the closing report.
     pub restarts: u64,
+    /// Source prefixes whose unspent bytes and replies were forgotten for those of others, because the table of them was
+    /// full. In the closing report.
+    pub prefixes_evicted: u64,
     drops: [u64; DropReason::COUNT],
 }
 
@@ -96,6 +99,7 @@ impl AddAssign<&Self> for Counters {
         self.slow_calls += other.slow_calls;
         self.timers_refused += other.timers_refused;
         self.restarts += other.restarts;
+        self.prefixes_evicted += other.prefixes_evicted;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
         }

@@ -60,6 +60,8 @@ reasons! {
     LoopPort, Send, "loop_port", "to a port whose service answers anything, so that it might never end";
     SamePort, Send, "same_port", "to the listener's own port at another host, so that it might never end";
     NoDestination, Send, "no_destination", "no address to send to, or one of the other family";
+    Amplification, Send, "amplification", "more to an unproved address than what came from it pays for";
+    RateLimited, Send, "rate_limited", "more replies a second to an unproved address than allowed";
     NoRoom, Send, "no_room", "the handler's share of the send ring is used up";
     DelayFull, Send, "delay_full", "too many delayed datagrams";
     BacklogFull, Send, "backlog_full", "the socket does not take more, and its backlog is full";

@@ -13,7 +13,7 @@ use super::probe::{HostAddresses, Sampler, SlowWatch};
 use super::send::Transmitter;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
-use crate::guard::OwnAddresses;
+use crate::guard::{Budgets, OwnAddresses};
 use crate::limits::{HANDLER_BYTES, Limits};
 use crate::plugin::{HandlerBudget, TimerRequest};
 
@@ -41,7 +41,9 @@ pub(super) struct Core<I> {
     pub(super) own: OwnAddresses,
     pub(super) host: HostAddresses,
     /// The memory that handlers may keep.
-    pub(super) budget: Arc<HandlerBudget>,
+    pub(super) handler_budget: Arc<HandlerBudget>,
+    /// What may leave to peers that have not proved their address.
+    pub(super) budgets: Budgets,
     /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     /// The time of the current turn.
@@ -82,9 +84,10 @@ impl Default for Shortcuts {
 }
 
 impl<I: Io> Reactor<I> {
-    /// A reactor without listeners. `seed` feeds every handler and the jitter of restarts.
+    /// A reactor without listeners. `seed` feeds every handler and the jitter of restarts. `secret` must be unknown to
+    /// whoever sends datagrams, and so does not follow from a seed that is configured.
     #[must_use]
-    pub fn new(mut io: I, limits: Limits, exchange: ExchangeLimits, seed: u64) -> Self {
+    pub fn new(mut io: I, limits: Limits, exchange: ExchangeLimits, seed: u64, secret: [u8; 16]) -> Self {
         let now = io.now();
         let (mut own, mut host) = (OwnAddresses::default(), HostAddresses::default());
         host.read_all(&mut io, &mut own, now.mono_ns);
@@ -98,7 +101,10 @@ impl<I: Io> Reactor<I> {
             delayed: Delayed::new(limits.delayed_datagrams, limits.delayed_bytes),
             own,
             host,
-            budget: Arc::new(HandlerBudget::new(limits.handler_bytes.unwrap_or(HANDLER_BYTES) as u64)),
+            handler_budget: Arc::new(
+                HandlerBudget::new(limits.handler_bytes.unwrap_or(HANDLER_BYTES) as u64),
+            ),
+            budgets: Budgets::new(limits.reply_prefixes, secret),
             backlog_bytes: 0,
             now,
             seed,

@@ -85,7 +85,7 @@ impl<I: Io> Core<I> {
             now_ns: self.now.mono_ns,
             why,
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
-            budget: &self.budget,
+            budget: &self.handler_budget,
         };
         let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells)?;
         let refused = self.apply_timers(listener.token, &instance);

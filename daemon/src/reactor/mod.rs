@@ -4,6 +4,7 @@
 //! turn       poll -> ready list -> visits while the budget lasts -> timers and delayed datagrams
 //! visit      receive -> admit -> handler -> settle, for one listener
 //! settle     what the handler queued -> sent now, delayed, or dropped with a reason; the one way out
+//! till       the budget of a listener, asked for each output
 //! lifecycle  listeners come and go, handlers break and are made again
 //! core       the reactor, and what a visit works with
 //! io         what the loop needs from the world
@@ -29,6 +30,7 @@ mod mio;
 mod probe;
 mod send;
 mod settle;
+mod till;
 mod turn;
 mod visit;
 mod waiting;

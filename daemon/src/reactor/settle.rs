@@ -14,9 +14,11 @@ use super::due::Delayed;
 use super::io::Io;
 use super::listener::Listener;
 use super::send::{MAX_OUTPUTS, Transmitter};
+use super::till::Till;
 use crate::exchange::{Answers, Exchange, Output, OutputError, Outputs, Queued};
 use crate::guard::{self, OwnAddresses};
 use crate::metrics::{Counters, DropReason};
+use crate::reply::ReplyPolicy;
 
 impl<I: Io> Core<I> {
     /// Sends, delays or drops the datagrams the handler queued, and counts an outcome for each it was shown.
@@ -24,34 +26,39 @@ impl<I: Io> Core<I> {
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, .. } = self;
+        let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, budgets, .. } = self;
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         let queued = match exchange.queued() {
             Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
             Queued::One(_) => Queued::Mixed(exchange.outputs()),
             mixed @ Queued::Mixed(_) => mixed,
         };
+        let mut till = Till::open(listener, budgets, exchange, now_ns);
         match queued {
-            Queued::One(output) => settle_one(listener, own, transmitter, &output),
+            Queued::One(output) => settle_one(listener, own, &mut till, transmitter, &output),
             Queued::Mixed(outputs) => {
                 let mut refusals = traced.then(Vec::new);
-                let replied = settle_mixed(listener, own, transmitter, delayed, outputs, refusals.as_mut());
+                let replied =
+                    settle_mixed(listener, own, &mut till, transmitter, delayed, outputs, refusals.as_mut());
                 account(&mut listener.counters, exchange, &replied);
                 if let Some(refusals) = refusals {
                     trace(&listener.name, listener.local, exchange, &refusals);
                 }
             }
         }
+        till.close(listener);
     }
 }
 
 /// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses; the error is
 /// the reason. Every datagram that leaves because of a handler passes here, once: what is delayed or waits for room is
-/// not asked for again, and may go to a listener that was added since; the answer to it is refused then.
+/// not asked for again, and may go to a listener that was added since; the answer to it is refused then. The budget
+/// counts it now as well, together with the datagram it answers.
 #[inline]
 fn may_leave<S>(
     listener: &mut Listener<S>,
     own: &OwnAddresses,
+    till: &mut Till<'_>,
     output: &Output<'_>,
 ) -> Result<(), DropReason> {
     let datagrams = output.datagrams() as u64;
@@ -63,6 +70,7 @@ fn may_leave<S>(
         answers_group: output.answers_group,
     };
     guard::depart(own, &listener.reply, &departure)
+        .and_then(|()| till.pay(listener, output))
         .inspect_err(|reason| refuse(listener, output, *reason, datagrams))
 }
 
@@ -70,7 +78,7 @@ fn may_leave<S>(
 #[cold]
 fn refuse<S>(listener: &mut Listener<S>, output: &Output<'_>, reason: DropReason, datagrams: u64) {
     if listener.counters.dropped(reason) == 0
-        && let Some(advice) = advice(reason, output.to.port())
+        && let Some(advice) = advice(reason, output.to.port(), &listener.reply)
     {
         let to = output.to;
         log::warn!("{listener}: nothing is sent to {to}: {reason}; {advice}; this is logged once");
@@ -79,7 +87,7 @@ fn refuse<S>(listener: &mut Listener<S>, output: &Output<'_>, reason: DropReason
 }
 
 /// How what a policy refused can be allowed; none for the other reasons.
-fn advice(reason: DropReason, port: u16) -> Option<String> {
+fn advice(reason: DropReason, port: u16, policy: &ReplyPolicy) -> Option<String> {
     let advice = if reason == DropReason::OwnListener {
         "no setting allows it".to_owned()
     } else if reason == DropReason::Group {
@@ -88,6 +96,12 @@ fn advice(reason: DropReason, port: u16) -> Option<String> {
         "`reply.same_port = true` allows it".to_owned()
     } else if reason == DropReason::LoopPort {
         format!("`reply.ports = [{port}]` allows it")
+    } else if reason == DropReason::Amplification {
+        let budget = policy.budget?;
+        let factor = f64::from(budget.amplification_milli) / 1000.0;
+        format!("`reply.amplification` is {factor}, and `reply.budget = \"off\"` allows it")
+    } else if reason == DropReason::RateLimited {
+        format!("`reply.rate` is \"{}/s\"", policy.budget?.rate?)
     } else {
         return None;
     };
@@ -100,11 +114,12 @@ fn advice(reason: DropReason, port: u16) -> Option<String> {
 fn settle_one<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
+    till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
     output: &Output<'_>,
 ) {
     listener.counters.replied += 1;
-    if may_leave(listener, own, output).is_ok() {
+    if may_leave(listener, own, till, output).is_ok() {
         transmitter.transmit_one(listener, output);
     }
 }
@@ -122,11 +137,13 @@ struct Refusal {
 fn settle_mixed<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
+    till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
     delayed: &mut Delayed,
     outputs: Outputs<'_>,
     mut refusals: Option<&mut Vec<Refusal>>,
 ) -> Marks {
+    let by_one = Till::asks_for_each(listener);
     let mut replied = Marks::default();
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
     for (number, output) in outputs.enumerate() {
@@ -143,21 +160,26 @@ fn settle_mixed<I: Io>(
             }
         };
         replied.set(output.answers);
-        if let Err(reason) = may_leave(listener, own, &output) {
-            note(reason);
-            continue;
-        }
-        if output.at_ns > transmitter.now_ns {
-            if !delay(listener, delayed, &output, transmitter.now_ns) {
-                note(DropReason::DelayFull);
+        // Where replies are counted, a train leaves as far as the rate allows.
+        let parts = output.split().take(if by_one { usize::MAX } else { 0 });
+        let whole = (!by_one).then_some(output);
+        for output in parts.chain(whole) {
+            if let Err(reason) = may_leave(listener, own, till, &output) {
+                note(reason);
+                continue;
             }
-            continue;
+            if output.at_ns > transmitter.now_ns {
+                if !delay(listener, delayed, &output, transmitter.now_ns) {
+                    note(DropReason::DelayFull);
+                }
+                continue;
+            }
+            if batch.is_full() {
+                transmitter.transmit(listener, &batch);
+                batch.clear();
+            }
+            batch.push(output);
         }
-        if batch.is_full() {
-            transmitter.transmit(listener, &batch);
-            batch.clear();
-        }
-        batch.push(output);
     }
     transmitter.transmit(listener, &batch);
     replied

@@ -78,6 +78,10 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
 #define PP_TX_TO   0x01u      /* .to is set;   otherwise: to the sender of rx[.rx]          */
 #define PP_TX_FROM 0x02u      /* .from is set; otherwise: from the address rx[.rx] was sent
                                   to (the host picks a unicast one for multicast/broadcast)  */
+/* 0x04 and 0x08 are reserved. Since ABI 1.1; a host with a lower minor refuses the entry, so ask
+   b->host->abi_minor first, as pp_prove does. */
+#define PP_TX_PROVED 0x10u    /* you have proved that the receiver owns the address, or chose
+                                  it yourself: the budget of the listener does not count it  */
 #define PP_NO_RX   0xFFFFFFFFu
 typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first 32         */
     const uint8_t *data;       /* NULL: the bytes of rx[.rx] as they are when you return.
@@ -88,7 +92,7 @@ typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first
     uint64_t at_ns;            /* 0 = now; else not before this moment (host copies and owns)*/
     uint32_t segment;          /* 0 = one datagram; else split every `segment` bytes (GSO)   */
     uint8_t  ecn;
-    uint8_t  flags;            /* PP_TX_*; bits 0x03 only                                   */
+    uint8_t  flags;            /* PP_TX_*; others zero                                      */
     uint16_t run;              /* so many more: rx[.rx+1] ..= rx[.rx+run] go the same way,
                                   each whole; needs data NULL, segment 0, rx[.rx] whole      */
     pp_addr to;
@@ -307,6 +311,11 @@ static inline int pp_reserve(const pp_host *h, pp_ctx *c, uint64_t bytes)
 static inline void pp_release(const pp_host *h, pp_ctx *c, uint64_t bytes)
 {
     if (PP_HAS(h, release)) h->release(c, bytes);
+}
+/* Says of the entry that was just queued that its receiver has proved the address. */
+static inline void pp_prove(pp_batch *b)
+{
+    if (b->tx_len && b->host->abi_minor >= 1) b->tx[b->tx_len - 1].flags |= PP_TX_PROVED;
 }
 /* Drops rx[i] on purpose: counted and logged as such. */
 static inline void pp_discard(pp_batch *b, uint32_t i) { b->rx[i].verdict = PP_VERDICT_DISCARD; }

@@ -52,6 +52,9 @@ pub struct pp_dgram {
 pub const TX_TO: u8 = 0x01;
 /// `pp_tx::flags`: `from` is set; otherwise it leaves from the address `rx[.rx]` was sent to.
 pub const TX_FROM: u8 = 0x02;
+/// `pp_tx::flags`, since ABI 1.1: the plugin has proved that whoever it sends to can receive at that address, or chose the
+/// address itself; the host's budget of bytes and replies does not count the datagram.
+pub const TX_PROVED: u8 = 0x10;
 /// `pp_tx::rx` of a datagram that answers none.
 pub const NO_RX: u32 = u32::MAX;
 

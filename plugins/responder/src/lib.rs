@@ -205,6 +205,8 @@ impl Responder {
                     return false;
                 }
             }
+            // Nobody else has the key, and the frame was not seen before.
+            datagram.prove_peer();
         }
         let mut received = Received { datagram, context, header, cookie: None, seen: None };
         let counters = &self.egress.counters;
@@ -246,6 +248,9 @@ impl Responder {
         if let Some(state) = received.cookie {
             self.egress.counters.cookies_valid.add(state.is_valid().into());
             self.egress.counters.cookies_invalid.add((!state.is_valid()).into());
+            if state.is_valid() {
+                received.datagram.prove_peer();
+            }
         }
         if self.egress.settings.idempotent || received.header.flags.contains(Flags::IDEMPOTENT) {
             let code = self.execute(frame, received);

@@ -111,6 +111,13 @@ impl<'a> Batch<'a> {
         self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
     }
 
+    /// Sends to addresses that need no budget: the handler has proved that their owners receive there, or they come from
+    /// its own options and from no datagram. What is sent otherwise, to an address that is not loopback, must be paid
+    /// for by what came from there within the last second, or is dropped (`[listen.reply]`).
+    pub fn proved(&mut self) -> Proved<'_, 'a> {
+        Proved(self)
+    }
+
     #[expect(clippy::needless_pass_by_ref_mut, reason = "queueing changes the batch")]
     fn send(&mut self, route: Route, data: &[u8]) -> bool {
         copy(self.raw, route, data)
@@ -141,6 +148,32 @@ impl<'a> Batch<'a> {
         if self.log_enabled(level) {
             log(self.raw.host(), level, message);
         }
+    }
+}
+
+/// Sends that need no budget, see [`Batch::proved`].
+#[derive(Debug)]
+pub struct Proved<'b, 'a>(&'b mut Batch<'a>);
+
+impl Proved<'_, '_> {
+    /// Sends a copy of `data` to `to`, from the address of the listener.
+    pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> bool {
+        self.send(Route::fresh(to), data)
+    }
+
+    /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.
+    pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> bool {
+        self.send(Route { at_ns, ..Route::fresh(to) }, data)
+    }
+
+    /// Sends a copy of `data` to `to`, from `from`, which must be an address of this host.
+    pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> bool {
+        self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
+    }
+
+    fn send(&mut self, route: Route, data: &[u8]) -> bool {
+        let proved = self.0.raw.host().knows_proofs();
+        self.0.send(Route { proved, ..route }, data)
     }
 }
 

@@ -3,6 +3,7 @@
 //! What makes each view valid is written in `plugins/ABI.md`.
 #![expect(unsafe_code, reason = "the plugin boundary: pointers of the host become borrowed views here")]
 
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, offset_of};
@@ -29,6 +30,12 @@ impl HostRef {
     /// Both pointers come from one `pp_create` or `pp_batch`; the value is not used after `destroy`.
     pub(crate) unsafe fn new(ctx: *mut pp_ctx, host: *const pp_host) -> Self {
         Self { ctx, host }
+    }
+
+    /// Whether the host knows `TX_PROVED`, which an older one would refuse; it has no budget then.
+    pub(crate) fn knows_proofs(&self) -> bool {
+        // SAFETY: `new` promises a host table, and every one has this field.
+        unsafe { (*self.host).abi_minor >= 1 }
     }
 
     pub(crate) fn log(&self, level: i32, line: &[u8]) {
@@ -382,8 +389,8 @@ impl<'a> Slots<'a> {
         while self.next < self.end {
             let (rx, raw) = (self.next, self.raw);
             let more = u16::try_from(self.end - rx - 1).unwrap_or(u16::MAX);
-            let len = Slot { raw, index: rx }.with(|d| d.len);
-            if !raw.push(ptr::null(), len, Route { rx, at_ns: 0, to: None, from: None }) {
+            let len = Slot::new(raw, rx).with(|d| d.len);
+            if !raw.push(ptr::null(), len, Route::answer(rx, 0)) {
                 break;
             }
             self.raw.lengthen_run(more);
@@ -404,7 +411,7 @@ impl<'a> Slots<'a> {
         let index = self.next;
         (index < self.end).then(|| {
             self.next += 1;
-            Slot { raw: self.raw, index }
+            Slot::new(self.raw, index)
         })
     }
 }
@@ -414,9 +421,34 @@ impl<'a> Slots<'a> {
 pub(crate) struct Slot<'a> {
     pub(crate) raw: RawBatch<'a>,
     pub(crate) index: u32,
+    /// The plugin has said that the sender proved its address.
+    proved: Cell<bool>,
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
+    #[inline]
+    const fn new(raw: RawBatch<'a>, index: u32) -> Self {
+        Self { raw, index, proved: Cell::new(false) }
+    }
+
+    /// Notes that the sender has proved its address, unless the host is too old to be told.
+    pub(crate) fn prove(&self) {
+        self.proved.set(self.raw.host().knows_proofs());
+    }
+
+    /// The way to another address than the sender's. What the sender has proved says nothing about it.
+    #[inline]
+    pub(crate) fn onward(&self, at_ns: u64, to: SocketAddr, proved: bool) -> Route {
+        let proved = proved && self.raw.host().knows_proofs();
+        Route { to: Some(to), proved, ..Route::answer(self.index, at_ns) }
+    }
+
+    /// The way back to the sender.
+    #[inline]
+    pub(crate) fn answer(&self, at_ns: u64) -> Route {
+        Route { proved: self.proved.get(), ..Route::answer(self.index, at_ns) }
+    }
+
     /// Lends the record to `f`, which must not keep it.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut pp_dgram) -> R) -> R {
@@ -447,12 +479,13 @@ impl Slot<'_> {
 
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
-    pub(crate) fn send_in_place(&self, at_ns: u64, to: Option<SocketAddr>) -> bool {
-        if at_ns == 0 && to.is_none() && self.raw.extend_run(self.index) {
+    pub(crate) fn send_in_place(&self, route: Route) -> bool {
+        let plain = route.at_ns == 0 && route.to.is_none() && !route.proved;
+        if plain && self.raw.extend_run(self.index) {
             return true;
         }
         let len = self.with(|d| d.len);
-        self.raw.push(ptr::null(), len, Route { rx: self.index, at_ns, to, from: None })
+        self.raw.push(ptr::null(), len, route)
     }
 }
 

@@ -65,9 +65,14 @@ impl<'a> Datagram<'a> {
         self.freeze().echo_at(at_ns)
     }
 
-    /// Sends it on to another address. Copies nothing.
+    /// Sends it on to another address. Copies nothing. See [`Frozen::forward`] for which addresses this is allowed.
     pub fn forward(self, to: SocketAddr) -> bool {
         self.freeze().forward(to)
+    }
+
+    /// Sends it on to an address that needs no budget, see [`Frozen::forward_proved`]. Copies nothing.
+    pub fn forward_proved(self, to: SocketAddr) -> bool {
+        self.freeze().forward_proved(to)
     }
 
     /// Makes the bytes unchangeable, so that they can be sent any number of times.
@@ -90,7 +95,7 @@ impl<'a> Datagram<'a> {
 
     /// Sends a copy of `data` to the sender, not before `at_ns` of the monotonic clock; 0 is now.
     pub fn reply_at(&self, at_ns: u64, data: &[u8]) -> bool {
-        copy(self.0.raw, self.answer(at_ns), data)
+        copy(self.0.raw, self.0.answer(at_ns), data)
     }
 
     /// Builds the answer in the host's memory: `build` gets the request and `cap` zeroed bytes, and
@@ -107,11 +112,16 @@ impl<'a> Datagram<'a> {
         cap: usize,
         build: impl FnOnce(&[u8], &mut [u8]) -> usize,
     ) -> bool {
-        self.0.raw.send_built(cap, self.answer(at_ns), |out| build(self.0.bytes(), out))
+        self.0.raw.send_built(cap, self.0.answer(at_ns), |out| build(self.0.bytes(), out))
     }
 
-    const fn answer(&self, at_ns: u64) -> Route {
-        Route { rx: self.0.index, at_ns, to: None, from: None }
+    /// Says that the sender has proved that it receives at its address: by a cookie that was sent there, or by a key that
+    /// nobody else has. The budget of the listener (`[listen.reply]`) does not count the answers to this datagram that
+    /// are queued from now on, unless they are forwarded; without a proof an answer that is much longer than its
+    /// datagram is dropped, because the sender may be somebody else's victim. The host does not remember a proof: say it
+    /// for each datagram.
+    pub fn prove_peer(&self) {
+        self.0.prove();
     }
 
     /// Who sent it.
@@ -194,23 +204,37 @@ impl Frozen<'_> {
     /// Sends it back to its sender from the address it was sent to.
     #[inline]
     pub fn echo(&self) -> bool {
-        self.0.0.send_in_place(0, None)
+        self.echo_at(0)
     }
 
     /// Sends it back to its sender, not before `at_ns` of the monotonic clock; 0 is now.
     #[inline]
     pub fn echo_at(&self, at_ns: u64) -> bool {
-        self.0.0.send_in_place(at_ns, None)
+        self.0.0.send_in_place(self.0.0.answer(at_ns))
     }
 
-    /// Sends it on to another address.
+    /// Sends it on to another address. If that is not loopback, it must have sent something itself within the last
+    /// second that pays for this (`[listen.reply]`), or the datagram is dropped.
     pub fn forward(&self, to: SocketAddr) -> bool {
-        self.0.0.send_in_place(0, Some(to))
+        self.forward_at(0, to)
     }
 
-    /// Sends it on to another address, not before `at_ns` of the monotonic clock; 0 is now.
+    /// Sends it on to another address as [`forward`](Self::forward) does, not before `at_ns` of the monotonic clock; 0
+    /// is now.
     pub fn forward_at(&self, at_ns: u64, to: SocketAddr) -> bool {
-        self.0.0.send_in_place(at_ns, Some(to))
+        self.0.0.send_in_place(self.0.0.onward(at_ns, to, false))
+    }
+
+    /// Sends it on to an address that needs no budget: its owner has proved that it receives there, or it comes from
+    /// the handler's own options.
+    pub fn forward_proved(&self, to: SocketAddr) -> bool {
+        self.forward_proved_at(0, to)
+    }
+
+    /// Sends it on to an address that needs no budget, as [`forward_proved`](Self::forward_proved) does, not before
+    /// `at_ns` of the monotonic clock; 0 is now.
+    pub fn forward_proved_at(&self, at_ns: u64, to: SocketAddr) -> bool {
+        self.0.0.send_in_place(self.0.0.onward(at_ns, to, true))
     }
 }
 

@@ -73,7 +73,7 @@ mod text;
 mod time;
 mod value;
 
-pub use batch::{Batch, Datagrams};
+pub use batch::{Batch, Datagrams, Proved};
 pub use config::{Config, Json, OptionType, Ratio, Size};
 pub use context::{Level, Log, Setup, Why};
 pub use datagram::{Datagram, Frozen};

@@ -15,12 +15,19 @@ pub(crate) struct Route {
     pub(crate) at_ns: u64,
     pub(crate) to: Option<SocketAddr>,
     pub(crate) from: Option<SocketAddr>,
+    /// The receiver has proved its address.
+    pub(crate) proved: bool,
 }
 
 impl Route {
+    /// Answers datagram `rx` of the batch.
+    pub(crate) const fn answer(rx: u32, at_ns: u64) -> Self {
+        Self { rx, at_ns, to: None, from: None, proved: false }
+    }
+
     /// Answers no datagram; needs `to`.
     pub(crate) const fn fresh(to: SocketAddr) -> Self {
-        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None }
+        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None, proved: false }
     }
 }
 
@@ -48,5 +55,8 @@ pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     if let Some(from) = route.from {
         tx.flags |= abi::TX_FROM;
         tx.from = pp_addr::from(from);
+    }
+    if route.proved {
+        tx.flags |= abi::TX_PROVED;
     }
 }

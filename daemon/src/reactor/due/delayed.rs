@@ -259,6 +259,7 @@ mod tests {
             at_ns,
             segment: 0,
             ecn: 0,
+            proved: false,
             answers_group: false,
         }
     }

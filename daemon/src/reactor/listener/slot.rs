@@ -12,6 +12,7 @@ use super::polling::Polling;
 use super::repeats::Repeats;
 use super::report::{ListenerReport, Removed};
 use super::watch::Watch;
+use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
@@ -75,6 +76,8 @@ pub(crate) struct Listener<S> {
     pub(crate) watch_failed: bool,
     /// The sampler of kernel drops knows that the listener was visited.
     pub(crate) marked: bool,
+    /// Whose datagrams its budget counts.
+    pub(crate) counted: Counted,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -121,6 +124,7 @@ impl<S> Listener<S> {
             plugin: spec.plugin,
             values: spec.values,
             on_fault: spec.on_fault,
+            counted: Counted::by(spec.reply.budget.as_ref()),
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),

@@ -102,6 +102,7 @@ mod tests {
             at_ns: 0,
             segment: 0,
             ecn: 0,
+            proved: false,
             answers_group: false,
         }
     }

@@ -202,3 +202,21 @@ fn a_flood_of_errors_leaves_the_cookies() {
     let (versions, suppressed) = (h.counter("versions_total"), h.counter("errors_suppressed_total"));
     assert!((195..=205).contains(&versions) && versions + suppressed == 5000, "{versions} {suppressed}");
 }
+
+/// The budget of the host does not count answers to a peer that has proved its address.
+#[test]
+fn a_valid_cookie_proves_the_address_for_the_datagram_that_carries_it() {
+    let mut h = responder(&[("service", "time")]);
+    let proved = |h: &mut Harness<Responder>, request: &[u8]| {
+        h.send(PEER, request);
+        h.sent().pop().unwrap().proved
+    };
+    let cookie = ask(&mut h, &timed(1, WITH_ROOM)).cookie.unwrap();
+    assert!(!proved(&mut h, &timed(2, WITH_ROOM)), "there was no cookie");
+    assert!(
+        !proved(&mut h, &timed(2, &[FrameOption::Cookie(Cookie([1; 16]))])),
+        "it was made by somebody else"
+    );
+    assert!(proved(&mut h, &timed(2, &[FrameOption::Cookie(cookie)])));
+    assert!(!proved(&mut h, &timed(3, WITH_ROOM)), "a proof is not remembered: the next one may be forged");
+}

@@ -147,3 +147,13 @@ fn options_that_contradict_each_other_are_refused_by_name() {
     let mut h = responder(&[]);
     assert!(h.reconfigure(&[("auth", "siphash")]).is_err());
 }
+
+#[test]
+fn a_key_proves_the_address_of_whoever_has_it() {
+    let mut h = responder(&[("auth", "siphash"), ("key", SIP)]);
+    h.send(PEER, &encode(&header(1, 1), &[], b"ping", Some(&sip())));
+    assert!(h.sent().pop().unwrap().proved);
+    let mut open = responder(&[]);
+    open.send(PEER, &encode(&header(1, 1), &[], b"ping", None));
+    assert!(!open.sent().pop().unwrap().proved);
+}

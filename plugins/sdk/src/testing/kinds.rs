@@ -85,6 +85,8 @@ pub struct Sent {
     pub payload: Vec<u8>,
     /// Index, within its batch, of the datagram it answers.
     pub rx: Option<usize>,
+    /// The plugin said that the receiver has proved its address.
+    pub proved: bool,
 }
 
 /// How a call ended, as the daemon sees it.

@@ -337,6 +337,12 @@ impl<H: Handler> Harness<H> {
         self.session.fake.borrow().kept.refused
     }
 
+    /// The minor of the ABI that the host has from now on; that of this crate at first. An older host refuses what came
+    /// later, so the plugin must not use it there.
+    pub fn set_host_minor(&mut self, minor: u32) {
+        self.session.set_host_minor(minor);
+    }
+
     /// The memory each call gets from now on.
     #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the next call gets")]
     pub fn set_memory(&mut self, memory: Memory) {
@@ -348,7 +354,10 @@ impl<H: Handler> Harness<H> {
 fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
     let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
     let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
-    if tx.flags & !(abi::TX_TO | abi::TX_FROM) != 0 || tx.run != 0 || tx.len as usize > MAX_PAYLOAD {
+    if tx.flags & !(abi::TX_TO | abi::TX_FROM | abi::TX_PROVED) != 0
+        || tx.run != 0
+        || tx.len as usize > MAX_PAYLOAD
+    {
         return None;
     }
     if tx.data.is_null() {
@@ -363,6 +372,7 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
         at_ns: tx.at_ns.max(now_ns),
         payload: table::payload(&tx),
         rx: answered.map(|_| tx.rx as usize),
+        proved: tx.flags & abi::TX_PROVED != 0,
     })
 }
 

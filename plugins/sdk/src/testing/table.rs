@@ -67,6 +67,13 @@ impl Session {
         Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
     }
 
+    /// Changes which minor of the ABI the host claims to have.
+    pub(super) fn set_host_minor(&mut self, minor: u32) {
+        if let Some(host) = Rc::get_mut(&mut self.host) {
+            host.abi_minor = minor;
+        }
+    }
+
     fn ctx(&self) -> *mut pp_ctx {
         Rc::as_ptr(&self.fake).cast_mut().cast()
     }

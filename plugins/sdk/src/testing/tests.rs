@@ -337,3 +337,87 @@ fn the_last_call_is_stop_and_a_panic_in_it_is_caught() {
     let lines = Harness::<Puppet>::new(&[("name", "panic at the end")]).stop();
     assert!(lines.iter().any(|line| line.starts_with("panic in stop: ")), "{lines:?}");
 }
+
+/// Vouches for the sender where the payload says so, sends to it in every way there is, and on to somebody else.
+#[derive(Debug)]
+struct Voucher;
+
+impl Handler for Voucher {
+    type Config = ();
+
+    fn new((): (), _: &mut Setup<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        for datagram in batch.datagrams() {
+            if datagram.payload() == b"vouch" {
+                datagram.prove_peer();
+                batch.proved().send_to(datagram.peer(), b"fresh");
+                batch.proved().send_to_at(0, datagram.peer(), b"at");
+                batch.proved().send_to_from(datagram.peer(), LOCAL, b"from");
+            }
+            datagram.reply(b"reply");
+            datagram.reply_with(1, |_, _| 1);
+            batch.send_to(datagram.peer(), b"fresh");
+            let datagram = datagram.freeze();
+            datagram.echo();
+            datagram.forward(OTHER.parse().unwrap());
+            datagram.forward_proved(OTHER.parse().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_proof_is_said_of_answers_to_the_sender_and_of_nothing_else() {
+    let mut h = Harness::<Voucher>::new(&[]);
+    let mut proved = |payloads: &[&[u8]]| {
+        h.send_batch(&payloads.iter().map(|payload| (PEER, *payload)).collect::<Vec<_>>());
+        let sent = h.sent();
+        assert_eq!(h.bad(), 0);
+        sent.iter().map(|sent| sent.proved).collect::<Vec<_>>()
+    };
+    let plain = [false, false, false, false, false, true];
+    let vouched = [true, true, true, true, true, false, true, false, true];
+    assert_eq!(proved(&[b"no"]), plain);
+    assert_eq!(proved(&[b"vouch"]), vouched);
+    assert_eq!(proved(&[b"no", b"vouch", b"no"]), [&plain[..], &vouched, &plain].concat());
+}
+
+/// It would refuse the entries, and has no budget to begin with.
+#[test]
+fn an_older_host_is_not_told_of_proofs() {
+    let mut h = Harness::<Voucher>::new(&[]);
+    h.set_host_minor(0);
+    h.send(PEER, b"vouch");
+    assert_eq!(h.sent().iter().map(|sent| sent.proved).collect::<Vec<_>>(), [false; 9]);
+}
+
+/// Echoes whose sender has proved something are not lumped together with others.
+#[derive(Debug)]
+struct EveryOther;
+
+impl Handler for EveryOther {
+    type Config = ();
+
+    fn new((): (), _: &mut Setup<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        for (number, datagram) in batch.datagrams().enumerate() {
+            if number % 3 == 1 {
+                datagram.prove_peer();
+            }
+            datagram.echo();
+        }
+    }
+}
+
+#[test]
+fn a_run_of_echoes_ends_at_one_that_is_proved() {
+    let mut h = Harness::<EveryOther>::new(&[]);
+    h.send_batch(&[(PEER, &b"a"[..]); 8]);
+    let proved: Vec<bool> = h.sent().iter().map(|sent| sent.proved).collect();
+    assert_eq!(proved, [false, true, false, false, true, false, false, true]);
+}

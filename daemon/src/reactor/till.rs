@@ -1,0 +1,90 @@
+//! Where a handler call pays for what it sends: the budget of its listener, asked for one output after the other.
+//!
+//! What came and what leaves is counted by the message: nothing is done for a single datagram of a train. For peers that
+//! do not count, loopback for one, nothing is done but to look at their addresses.
+
+use super::listener::Listener;
+use crate::exchange::{Arrived, Exchange, Output};
+use crate::guard::{Budgets, Reply, Request};
+use crate::metrics::DropReason;
+
+/// The budgets while a call is settled.
+pub(super) struct Till<'a> {
+    budgets: &'a mut Budgets,
+    exchange: &'a Exchange,
+    now_ns: u64,
+}
+
+impl<'a> Till<'a> {
+    /// Begins the settling of the call that `exchange` was lent for.
+    #[inline]
+    pub(super) fn open<S>(
+        listener: &Listener<S>,
+        budgets: &'a mut Budgets,
+        exchange: &'a Exchange,
+        now_ns: u64,
+    ) -> Self {
+        if exchange.presented().iter().any(|arrived| listener.counted.includes(arrived.peer.ip()))
+            && let Some(budget) = &listener.reply.budget
+        {
+            budgets.open(budget, exchange.presented().iter().map(request));
+        }
+        Self { budgets, exchange, now_ns }
+    }
+
+    /// Asks whether the budget lets an output leave, and charges it if so.
+    ///
+    /// # Errors
+    /// The reason to drop it.
+    #[inline]
+    pub(super) fn pay<S>(&mut self, listener: &Listener<S>, output: &Output<'_>) -> Result<(), DropReason> {
+        if output.proved || !listener.counted.includes(output.to.ip()) {
+            return Ok(());
+        }
+        self.charge(listener, output)
+    }
+
+    /// Whether the listener counts replies, and wants to be asked for each datagram of a train.
+    #[inline]
+    pub(super) fn asks_for_each<S>(listener: &Listener<S>) -> bool {
+        listener.reply.budget.is_some_and(|budget| budget.rate.is_some())
+    }
+
+    /// Ends the settling: keeps for later calls what this one has not spent.
+    #[inline]
+    pub(super) fn close<S>(self, listener: &mut Listener<S>) {
+        if let Some(budget) = &listener.reply.budget {
+            self.budgets.close(budget, self.now_ns);
+            listener.counters.prefixes_evicted += self.budgets.take_evicted();
+        }
+    }
+
+    fn charge<S>(&mut self, listener: &Listener<S>, output: &Output<'_>) -> Result<(), DropReason> {
+        let Some(budget) = &listener.reply.budget else { return Ok(()) };
+        let answers = output.answers;
+        let reply = Reply {
+            to: output.to,
+            bytes: output.payload.len(),
+            datagrams: output.datagrams(),
+            answers: (answers.count > 0).then(|| self.exchange.message_of(answers.first)).flatten(),
+            short: self.is_short(output),
+        };
+        self.budgets.pay(budget, &reply, self.now_ns)
+    }
+
+    /// Whether no datagram of an output is longer than the one it answers.
+    fn is_short(&self, output: &Output<'_>) -> bool {
+        match output.answers.count {
+            0 => false,
+            1 => {
+                self.exchange.length(output.answers.first).is_some_and(|asked| output.payload.len() <= asked)
+            }
+            // What answers several sends them back as they are.
+            _ => true,
+        }
+    }
+}
+
+fn request(arrived: &Arrived) -> Request {
+    Request { peer: arrived.peer, bytes: arrived.len, datagrams: arrived.datagrams() }
+}
