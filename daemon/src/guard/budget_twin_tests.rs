@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::tests::{BUDGET, KEY, LIMITED, MS, REFUSED, large, reply, request};
+use super::tests::{BUDGET, KEY, LIMITED, MS, REFUSED, large, request};
 use super::*;
 use crate::guard::prefixes::PERIOD_NS;
 
@@ -142,7 +142,7 @@ impl Twin {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     /// As long as nobody is forgotten, the table decides as somebody would who remembers everything.
     #[test]
