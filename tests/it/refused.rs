@@ -8,6 +8,7 @@ use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use polyport_abi::ABI_MINOR;
 use polyport_tests::plugins::{Bytes, compile, compile_c, fixture, spec};
 use polyport_tests::tool::{make_pipe, root};
 
@@ -20,7 +21,7 @@ fn another_abi_major_is_refused() {
     spoilt(
         |echo| echo.identity_with(16, &2_u16.to_ne_bytes()),
         &[
-            "plugin echo 0.1.0 speaks plugin ABI 2.0, this polyport speaks 1.0",
+            &format!("plugin echo 0.1.0 speaks plugin ABI 2.{ABI_MINOR}, this polyport speaks 1.{ABI_MINOR}"),
             "rebuild it with polyport-plugin 1.x",
         ],
     );
@@ -30,7 +31,10 @@ fn another_abi_major_is_refused() {
 fn a_plugin_that_needs_a_newer_minor_is_refused() {
     spoilt(
         |echo| echo.identity_with(20, &3_u16.to_ne_bytes()),
-        &["plugin echo 0.1.0 needs plugin ABI 1.3 or later, this polyport has 1.0", "upgrade polyport"],
+        &[
+            &format!("plugin echo 0.1.0 needs plugin ABI 1.3 or later, this polyport has 1.{ABI_MINOR}"),
+            "upgrade polyport",
+        ],
     );
 }
 
@@ -177,7 +181,7 @@ fn no_code_of_a_library_runs_before_its_identity_was_accepted() {
         return;
     };
     let launch = polyport().env("POLYPORT_TEST_MARKER", &marker).listen(spec("127.0.0.1:0", &foreign));
-    launch.refused(CONFIG).expect_stderr(&["plugin broken 0.1.0 speaks plugin ABI 2.0"]);
+    launch.refused(CONFIG).expect_stderr(&[&format!("plugin broken 0.1.0 speaks plugin ABI 2.{ABI_MINOR}")]);
     assert!(!marker.exists(), "the constructor of a refused library ran");
 
     let launch = polyport().env("POLYPORT_TEST_MARKER", &marker).listen(spec("127.0.0.1:0", &good));
@@ -207,7 +211,7 @@ fn all_refused_libraries_of_a_configuration_are_reported_and_the_good_ones_are_n
         .listen(format!("{},name=old", spec("127.0.0.1:0", &old)))
         .listen(format!("{},name=empty", spec("127.0.0.1:0", &empty)));
     let refused = launch.refused(CONFIG);
-    refused.expect_stderr(&["listener `old`", "plugin ABI 7.0", "listener `empty`", "not a shared library"]);
+    refused.expect_stderr(&["listener `old`", "plugin ABI 7.", "listener `empty`", "not a shared library"]);
     assert!(!refused.stderr.contains("`good`"), "{}", refused.stderr);
 }
 
