@@ -25,6 +25,8 @@
 mod capture;
 pub mod config;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod interfaces;
 mod line;
 mod packet;
