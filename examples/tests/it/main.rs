@@ -4,6 +4,7 @@
 mod cast;
 mod colours;
 mod frame;
+mod hostile;
 mod mtu;
 mod request;
 mod schemas;
