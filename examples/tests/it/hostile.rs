@@ -357,7 +357,7 @@ fn serve(
     }
 }
 
-/// The same port at another address of this host.
+/// A socket with the same port at another address of this host.
 fn other_address(socket: &UdpSocket) -> UdpSocket {
     let port = socket.local_addr().unwrap().port();
     UdpSocket::bind(("127.0.0.2", port)).or_else(|_| UdpSocket::bind("127.0.0.1:0")).unwrap()
