@@ -4,6 +4,9 @@ use crate::cmsg::{self, Message};
 use crate::{control, error_queue};
 
 /// Walks the bytes as the kernel's control messages, and reads what they mean.
+///
+/// # Panics
+/// What was read lies outside of the bytes, or means what cannot be.
 pub fn control_messages(bytes: &[u8]) {
     let all: Vec<Message<'_>> = cmsg::messages(bytes).collect();
     inside(bytes, &all);

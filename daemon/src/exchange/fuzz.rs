@@ -40,6 +40,9 @@ enum Piece<'a> {
 }
 
 /// Fills a ring and a send queue as the bytes say, and compares what leaves with what should.
+///
+/// # Panics
+/// They differ.
 pub fn outputs(data: &[u8]) {
     let mut input = Input(data);
     let mut exchange = Exchange::new(LIMITS);

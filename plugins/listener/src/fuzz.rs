@@ -11,6 +11,9 @@ use crate::capture::{Capture, PACKET_OVERHEAD};
 use crate::packet::{Heard, build};
 
 /// Records the datagrams that the bytes describe: six octets each, and the payload.
+///
+/// # Panics
+/// The recording cannot be read, or holds something else.
 pub fn recording(data: &[u8]) {
     let Ok(mut capture) = Capture::new() else { return };
     let (mut rest, mut file, mut expected) = (data, capture.bytes().to_vec(), Vec::new());
@@ -32,7 +35,8 @@ pub fn recording(data: &[u8]) {
             format!("if{index}").repeat(usize::from(marks >> 2 & 3)).chars().take(15).collect();
         let mut packet = Vec::new();
         assert!(build(&heard, &mut packet), "a short datagram");
-        assert!(capture.packet(index.into(), &name, unix_ns, &packet).is_ok());
+        let written = capture.packet(index.into(), &name, unix_ns, &packet);
+        assert!(matches!(written, Ok(())), "{written:?}");
         assert!(
             capture.bytes().len() as u64 <= packet.len() as u64 + PACKET_OVERHEAD,
             "of what the limit of a file is reckoned with"

@@ -96,10 +96,10 @@ fn again(decoder: &Decoder<'_>, datagram: &[u8], frame: &Frame<'_>, keys: &[Key]
 
 /// Padding is zero in what the encoder writes and anything in what came, so tags differ.
 fn without_tag(option: FrameOption<'_>) -> String {
-    match option {
-        FrameOption::Auth { key_id, tag } => format!("{key_id} {}", tag.len()),
-        other => format!("{other:?}"),
+    if let FrameOption::Auth { key_id, tag } = option {
+        return format!("{key_id} {}", tag.len());
     }
+    format!("{option:?}")
 }
 
 /// No frame is taken by both a client and a responder, but one of a kind that says nothing of its direction.

@@ -251,7 +251,7 @@ pub fn path_mtu(data: &[u8]) {
     }
     match search.result() {
         Some(MtuResult::Found { payload, .. }) => {
-            assert_eq!(payload, largest, "a size that nobody has answered")
+            assert_eq!(payload, largest, "a size that nobody has answered");
         }
         Some(MtuResult::Unreachable) => {}
         None => assert!(!input.is_empty(), "a search that does not end"),

@@ -73,18 +73,18 @@ impl Run {
             0 => drop(self.harness.advance(Duration::from_millis(input.u16().into()))),
             1 | 2 => {
                 let datagram = raw(input, step >= 128);
-                self.send(Incoming::new(peer, &datagram));
+                self.send(&Incoming::new(peer, &datagram));
             }
             3 => {
                 let datagram = self.frame(input);
                 let group = SocketAddr::from(([239, 1, 2, 3], 7));
-                self.send(Incoming::multicast(peer, group, &datagram));
+                self.send(&Incoming::multicast(peer, group, &datagram));
             }
             _ => {
                 let datagram = self.frame(input);
-                self.send(Incoming::new(peer, &datagram));
+                self.send(&Incoming::new(peer, &datagram));
                 if step >= 128 {
-                    self.send(Incoming::new(peer, &datagram));
+                    self.send(&Incoming::new(peer, &datagram));
                 }
             }
         }
@@ -122,18 +122,18 @@ impl Run {
     }
 
     /// Delivers one datagram, and checks what it brings about.
-    fn send(&mut self, incoming: Incoming) {
+    fn send(&mut self, incoming: &Incoming) {
         // Answers to a group, which wait for their moment, belong to datagrams before.
         self.harness.advance(Duration::ZERO);
         drop(self.harness.sent());
         let before = self.harness.discarded();
-        let outcome = self.harness.deliver(std::slice::from_ref(&incoming));
+        let outcome = self.harness.deliver(std::slice::from_ref(incoming));
         assert_eq!(outcome, Outcome::Done, "{:?}", self.harness.lines());
         let sent = self.harness.sent();
         assert!(sent.len() <= 1, "one answer: {sent:?}");
         if let Some(sent) = sent.first() {
             assert_eq!(self.harness.discarded(), before, "what is answered is not dropped");
-            self.answer(&incoming, sent);
+            self.answer(incoming, sent);
         }
     }
 

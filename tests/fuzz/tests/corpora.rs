@@ -1,4 +1,5 @@
 //! The corpora as inputs of ordinary tests: each file as it is, and slightly changed in ways that repeat.
+#![cfg(test)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
