@@ -33,6 +33,9 @@ mod full_send_buffer;
 #[cfg(test)]
 mod ground_truth;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod hardships;
+#[cfg(test)]
 mod hostile_handlers;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
