@@ -90,6 +90,9 @@ mod signals;
 mod slow_link;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod soak;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(test)]
 mod system_limits;
