@@ -2,7 +2,7 @@
 //!
 //! For the fuzzer and for tests; no part of the program.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_addr, pp_tx};
 
@@ -83,7 +83,7 @@ fn arrived(input: &mut Input<'_>) -> Arrived {
         len,
         cap: if slot & 0x40 != 0 { len } else { LIMITS.slot_len },
         segment: usize::from(segment),
-        peer: SocketAddr::new(ip.parse().unwrap_or(SocketAddr::from(([0; 4], 0)).ip()), 5000),
+        peer: SocketAddr::new(ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 5000),
         destination: None,
         reply_from: (slot & 0x20 != 0)
             .then(|| ReplySource { ip: SocketAddr::from(([10, 0, 0, 1], 0)).ip(), ifindex: 3 }),

@@ -25,6 +25,7 @@ pub fn recording(data: &[u8]) {
         let heard = Heard {
             peer: address(marks & 1 != 0, u16::from(time) << 8),
             local: address(marks & 2 != 0, 1062),
+            ifindex: (index != 0).then_some(index.into()),
             ecn: marks >> 6,
             hop_limit: (hops != 0).then_some(hops),
             payload,

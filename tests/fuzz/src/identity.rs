@@ -21,11 +21,18 @@ fn accepted(data: &[u8], identity: &Identity) {
     // The magic once more, at the end, with a size that is right: nobody can say which one counts.
     let twice = [data, &with_identity(data)].concat();
     assert!(Identity::read(&twice).is_err(), "two identities in one file");
-    assert!(Identity::read(&data[..data.len() / 2]).is_err(), "half a library");
+    let cut = start(data) + 255;
+    assert!(Identity::read(&data[..cut]).is_err(), "an identity that is not whole");
 }
 
 /// The 256 bytes of the identity, wherever they lie.
 fn with_identity(data: &[u8]) -> Vec<u8> {
+    let start = start(data);
+    data.get(start..start + 256).unwrap_or_default().to_vec()
+}
+
+/// Where the identity lies.
+fn start(data: &[u8]) -> usize {
     let magic = polyport_plugin::abi::MAGIC;
     let at = |start: &usize| {
         data.get(*start..start + 24).is_some_and(|head| {
@@ -33,8 +40,7 @@ fn with_identity(data: &[u8]) -> Vec<u8> {
                 && head.get(22..24) == Some(&polyport_plugin::abi::IDENT_SIZE.to_ne_bytes()[..])
         })
     };
-    let start = (0..data.len()).find(at).unwrap_or_default();
-    data.get(start..start + 256).unwrap_or_default().to_vec()
+    (0..data.len()).find(at).unwrap_or_default()
 }
 
 fn printable(text: &str) -> bool {

@@ -8,8 +8,11 @@ use polyport_fuzz::{configuration, identity, protocol, replies, responder, value
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// The targets of this crate: the name of the corpus, the function, changes tried of each file.
-const TARGETS: &[(&str, fn(&[u8]), u32)] = &[
+/// The name of a corpus, the function, changes tried of each file.
+type Target = (&'static str, fn(&[u8]), u32);
+
+/// The targets of this crate.
+const TARGETS: &[Target] = &[
     ("protocol_decode", protocol::datagram, 50),
     ("responder_requests", responder::requests, 5),
     ("client_replies", replies::requests, 20),
