@@ -76,14 +76,18 @@ pub fn outputs(data: &[u8]) {
 fn arrived(input: &mut Input<'_>) -> Arrived {
     let (slot, len, segment) = (input.u8(), input.u16(), input.u8());
     let len = usize::from(len % 300);
-    let v6 = slot & 0x80 != 0;
-    let ip = if v6 { "2001:db8::1" } else { "192.0.2.1" };
+    let v6 = [0x2001, 0xDB8, 0, 0, 0, 0, 0, 1];
+    let peer = if slot & 0x80 != 0 {
+        SocketAddr::from((v6, 5000))
+    } else {
+        SocketAddr::from(([192, 0, 2, 1], 5000))
+    };
     Arrived {
         offset: usize::from(slot % 5) * LIMITS.stride,
         len,
         cap: if slot & 0x40 != 0 { len } else { LIMITS.slot_len },
         segment: usize::from(segment),
-        peer: SocketAddr::new(ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 5000),
+        peer,
         destination: None,
         reply_from: (slot & 0x20 != 0)
             .then(|| ReplySource { ip: SocketAddr::from(([10, 0, 0, 1], 0)).ip(), ifindex: 3 }),
