@@ -203,7 +203,8 @@ mod tests {
                 }
                 let parts = [IoSlice::new(&bytes)];
                 let segment = NonZeroU16::new(64);
-                let train = SendMessage { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
+                let to = bench.exact;
+                let train = SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
                 assert_eq!(send.send(&client, &[train]).unwrap(), 1);
                 owed += CARS;
                 CARS
