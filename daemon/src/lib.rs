@@ -10,10 +10,11 @@
 //!                    |    '-> exchange   the memory both sides see during a call
 //!                    |-> guard      who may talk, and what may leave
 //!                    |-> metrics    counters, drop reasons, the conservation equation
-//!                    '-> limits     how much of everything
+//!                    |-> limits     how much of everything
+//!                    '-> reply      what a listener may answer, and to whom
 //! ```
 //!
-//! Arrows point down; `exchange`, `metrics` and `limits` are leaves, as are the crates `polyport-value` (what texts
+//! Arrows point down; `exchange`, `metrics`, `limits` and `reply` are leaves, as are the crates `polyport-value` (what texts
 //! mean), `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives in `exchange`, `plugin`
 //! and `polyport-net`, nowhere else.
 
@@ -26,3 +27,4 @@ pub mod limits;
 pub mod metrics;
 pub mod plugin;
 pub mod reactor;
+pub mod reply;

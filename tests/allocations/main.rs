@@ -57,6 +57,7 @@ mod tests {
                         plugin,
                         values,
                         on_fault,
+                        reply: Rc::default(),
                         kernel_drops_seen: 0,
                         tag: 0,
                     })

@@ -45,13 +45,14 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "apply"]),
-    ("apply", &["config", "exchange", "plugin", "reactor", "metrics"]),
-    ("reactor", &["exchange", "plugin", "guard", "metrics", "limits"]),
+    ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "reply"]),
+    ("reactor", &["exchange", "plugin", "guard", "metrics", "limits", "reply"]),
     ("plugin", &["exchange"]),
     ("exchange", &[]),
-    ("guard", &["metrics"]),
-    ("config", &["limits"]),
+    ("guard", &["metrics", "reply"]),
+    ("config", &["limits", "reply"]),
     ("limits", &[]),
+    ("reply", &[]),
     ("metrics", &[]),
 ];
 

@@ -10,6 +10,7 @@ use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
 use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
+use polyport::reply::ReplyPolicy;
 
 use crate::faults::{Faults, Profile};
 use crate::oracle::{Oracle, socket};
@@ -72,12 +73,21 @@ pub(crate) struct Bind<'a> {
     /// Datagrams its receive queue holds.
     pub(crate) capacity: usize,
     pub(crate) on_fault: OnFault,
+    /// The default policy if there is none.
+    pub(crate) reply: Option<ReplyPolicy>,
 }
 
 impl Default for Bind<'_> {
     fn default() -> Self {
         let local = SocketAddr::from((ASKED, 7));
-        Self { kind: Kind::Echo, options: &[], local, capacity: 100_000, on_fault: OnFault::Drop }
+        Self {
+            kind: Kind::Echo,
+            options: &[],
+            local,
+            capacity: 100_000,
+            on_fault: OnFault::Drop,
+            reply: None,
+        }
     }
 }
 
@@ -123,6 +133,7 @@ impl Bench {
             plugin,
             values,
             on_fault: bind.on_fault,
+            reply: Rc::new(bind.reply.clone().unwrap_or_default()),
             kernel_drops_seen: 0,
             tag: 0,
         };

@@ -181,7 +181,7 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let local = SocketAddr::new(if wildcard { any } else { asked }, 7);
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
-    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop };
+    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, ..Bind::default() };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.

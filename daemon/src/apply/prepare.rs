@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::{
-    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, SPEC_SETTINGS, Span, nearest,
+    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, spec_settings,
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values,
@@ -125,7 +125,7 @@ fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
         None => Problem::new("missing-option", title).at(&listen.plugin.span, "this plugin needs it"),
     };
     // On the command line settings and options stand side by side, and either may have been mistyped.
-    let setting = option.filter(|_| problem.in_name).and_then(|o| nearest(&o.name, SPEC_SETTINGS));
+    let setting = option.filter(|_| problem.in_name).and_then(|o| nearest(&o.name, spec_settings()));
     match (setting, &problem.help) {
         (Some(setting), _) => shown.help(format!("did you mean the setting `{setting}`?")),
         (None, Some(help)) => shown.help(help.clone()),

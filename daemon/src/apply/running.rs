@@ -15,6 +15,7 @@ use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
 use crate::plugin::Loader;
 use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token};
+use crate::reply::ReplyPolicy;
 
 /// A reactor that serves a plan.
 #[derive(Debug)]
@@ -157,6 +158,8 @@ fn serve_also(
 fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>) -> Result<(), Refused> {
     let Prepared { plan, entries, .. } = prepared;
     let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
+    let replies: Vec<Rc<ReplyPolicy>> =
+        plan.listen.iter().map(|listen| Rc::new(listen.reply.clone())).collect();
     let mut problems = plan.problems();
     // Handed over from its end, so that its memory is free for the handlers as they are made.
     bound.reverse();
@@ -165,8 +168,8 @@ fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>)
             bound.shrink_to_fit();
         }
         let entry = place.entry as usize;
-        let (Some(listen), Some(Entry { plugin, values }), Some(name)) =
-            (plan.listen.get(entry), entries.get(entry), names.get(entry))
+        let (Some(listen), Some(Entry { plugin, values }), Some(name), Some(reply)) =
+            (plan.listen.get(entry), entries.get(entry), names.get(entry), replies.get(entry))
         else {
             continue;
         };
@@ -180,6 +183,7 @@ fn add(reactor: &mut Reactor<MioIo>, prepared: &Prepared, mut bound: Vec<Bound>)
                 config::OnFault::Drop => OnFault::Drop,
                 config::OnFault::Exit => OnFault::Exit,
             },
+            reply: Rc::clone(reply),
             kernel_drops_seen,
             tag: place.tag(),
         });

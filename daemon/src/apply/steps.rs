@@ -108,6 +108,7 @@ fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
         && options.len() == new_options.len()
         && options.iter().zip(&new_options).all(is_equal)
         && before.on_fault == after.on_fault
+        && before.reply == after.reply
         && has_same_socket(was, old, place, new)
 }
 
@@ -160,8 +161,13 @@ mod tests {
         let old = ["127.0.0.1:7000-7002=echo,name=a"];
         let new = ["127.0.0.1:7001-7003=echo,name=a"];
         assert_eq!(steps(&old, &new), (vec![1, 2], vec![], vec![7003], vec![0]));
-        for other in ["lossy,name=a", "echo,name=b", "echo,name=a,reply=length", "echo,name=a,on_fault=exit"]
-        {
+        for other in [
+            "lossy,name=a",
+            "echo,name=b",
+            "echo,name=a,reply=length",
+            "echo,name=a,on_fault=exit",
+            "echo,name=a,reply.groups=true",
+        ] {
             let other = format!("127.0.0.1:7000-7002={other}");
             assert_eq!(steps(&old, &[&other]), (vec![], vec![0, 1, 2], vec![], vec![]), "{other}");
         }

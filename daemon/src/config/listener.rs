@@ -8,11 +8,13 @@ use super::join;
 use super::plan::{Bind, Listen, OnFault, PluginRef, RawOption, RawValue, SocketSettings};
 use super::problem::{Problem, Span, code};
 use super::read::Reader;
+use super::reply;
 use super::tree::{Entry, Value};
+use crate::reply::ReplyPolicy;
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
-/// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well.
-const KEYS: [&str; 11] = [
+/// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well. The keys of `reply` are in `reply.rs`.
+const KEYS: [&str; 12] = [
     "name",
     "bind",
     "plugin",
@@ -24,12 +26,19 @@ const KEYS: [&str; 11] = [
     "send_buffer",
     "on_fault",
     "try",
+    "reply",
 ];
 
-/// The keys behind `--listen BIND=PLUGIN` that are settings of the listener; any other is an option
-/// of the plugin. Public for the stage that finds an unknown option: it may be a mistyped setting.
-pub const SPEC_SETTINGS: [&str; 7] =
+/// The keys behind `--listen BIND=PLUGIN` that are settings of the listener, those of the reply policy apart; any other
+/// is an option of the plugin.
+pub(super) const SPEC_SETTINGS: [&str; 7] =
     ["name", "join", "share", "broadcast", "recv_buffer", "send_buffer", "on_fault"];
+
+/// Every key behind `--listen BIND=PLUGIN` that is a setting of the listener. Public for the stage that finds an unknown
+/// option: it may be a mistyped setting.
+pub fn spec_settings() -> impl Iterator<Item = &'static str> {
+    SPEC_SETTINGS.into_iter().chain(reply::SPEC_KEYS)
+}
 
 /// Bytes of a socket buffer. Below a page there is hardly room for one datagram with the kernel's
 /// bookkeeping; Linux doubles the value into a signed 32-bit number (socket(7)), and 512 MiB is well within.
@@ -59,6 +68,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         join: Vec::new(),
         socket: SocketSettings::default(),
         on_fault: OnFault::default(),
+        reply: ReplyPolicy::default(),
         example: None,
         span: span.clone(),
     };
@@ -76,6 +86,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
+            "reply" => listen.reply = reply::read(entry, reader),
             "try" => listen.example = reader.text(entry).map(str::to_owned),
             key => {
                 let help = format!(

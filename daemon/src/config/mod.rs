@@ -21,6 +21,8 @@
 //! join = ["239.1.2.3", "232.1.1.1 from 192.0.2.7 on eth0"]
 //! share = true                            # several sockets on this address and port (SO_REUSEADDR)
 //! broadcast = true                        # may send to a broadcast address (SO_BROADCAST)
+//! [listen.reply]
+//! groups = true                           # may answer what was sent to groups, and send there
 //! ```
 //!
 //! The module knows the grammar of values and the limits; it knows no plugin's options, opens no socket and loads no library. Everything
@@ -28,7 +30,7 @@
 //! stages add theirs through [`Plan::problems`]. With a syntax error only syntax errors are reported.
 //!
 //! The way of a text: `tree` (TOML) or `spec` (`--listen`) makes entries with places, `listener`
-//! (with `bind` and `join`) and `limits` read them with the help of `read`, `check` compares the listeners with each other.
+//! (with `bind`, `join` and `reply`) and `limits` read them with the help of `read`, `check` compares the listeners with each other.
 
 mod bind;
 mod check;
@@ -40,6 +42,7 @@ mod plan;
 mod problem;
 mod read;
 mod render;
+mod reply;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -56,7 +59,7 @@ use read::Reader;
 use tree::{Entry, Value};
 
 pub use bind::Names;
-pub use listener::SPEC_SETTINGS;
+pub use listener::spec_settings;
 pub use nearest::nearest;
 pub use plan::{
     Bind, Join, Listen, MAX_LISTENERS, OnFault, Plan, PluginRef, RawOption, RawValue, SocketSettings,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::problem::{Problems, Source, Span, hidden};
 use crate::limits::Limits;
+use crate::reply::ReplyPolicy;
 
 /// Listeners of a plan, ports of ranges counted one by one: each costs a file descriptor, and this is
 /// every port of one address.
@@ -73,6 +74,8 @@ pub struct Listen {
     pub socket: SocketSettings,
     /// What happens to datagrams while a handler is down.
     pub on_fault: OnFault,
+    /// What it may answer, and to whom.
+    pub reply: ReplyPolicy,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
     /// sends plain text, which suits most handlers but none of a binary protocol.
     pub example: Option<String>,

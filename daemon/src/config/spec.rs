@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::listener::SPEC_SETTINGS;
 use super::problem::{Problem, Span, code, quoted};
+use super::reply;
 use super::tree::{Entry, Value};
 
 /// Cuts an argument into the entries that a `[[listen]]` table of the same meaning would have.
@@ -26,7 +27,7 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         spec.entry(0..0, "bind", Value::Text(text[..equals].to_owned()), 0..equals),
         spec.entry(0..0, "plugin", Value::Text(plugin), range),
     ];
-    let mut options = Vec::new();
+    let (mut options, mut policy) = (Vec::new(), Vec::new());
     // `at` is behind the last comma, or behind the end when there is no further one.
     while at <= text.len() {
         let piece = at..text[at..].find(',').map_or(text.len(), |comma| at + comma);
@@ -39,8 +40,16 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         let (value, range) = spec.value(key.end + 1, problems);
         at = range.end + 1;
         let name = &text[key.clone()];
+        if let Some(name) = name.strip_prefix(reply::SPEC_PREFIX) {
+            let value = reply::typed(name, value, &spec.span(range.clone()));
+            spec.put(spec.entry(key, name, value, range), &mut policy, problems);
+            continue;
+        }
         let place = if SPEC_SETTINGS.contains(&name) { &mut entries } else { &mut options };
         spec.put(spec.entry(key, name, setting(name, value), range), place, problems);
+    }
+    if !policy.is_empty() {
+        entries.push(spec.entry(0..0, "reply", Value::Table(policy), 0..text.len()));
     }
     if !options.is_empty() {
         entries.push(spec.entry(0..0, "options", Value::Table(options), 0..text.len()));

@@ -28,8 +28,12 @@ fn survives(result: Result<Plan, Problems>) {
 
 /// Pieces of real configurations in any order come deeper into the readers than random letters do.
 fn pieces() -> impl Strategy<Value = String> {
-    const PIECES: [&str; 43] = [
+    const PIECES: [&str; 47] = [
         "[[listen]]",
+        "[listen.reply]",
+        "ports = [53, 7000, -1]",
+        "reply = { ttl = 'decay', rate = '5/h' }",
+        "amplification = 1e300",
         "[listen]",
         "[limits]",
         "[listen.options]",

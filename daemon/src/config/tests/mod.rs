@@ -6,6 +6,7 @@ mod groups;
 mod output;
 mod plans;
 mod problems;
+mod replies;
 mod specs;
 
 use std::path::Path;

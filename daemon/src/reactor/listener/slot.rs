@@ -14,6 +14,7 @@ use super::watch::Watch;
 use crate::metrics::Counters;
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
+use crate::reply::ReplyPolicy;
 
 /// What the daemon does when a handler breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct ListenerSpec<S> {
     pub values: Rc<Values>,
     /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
+    /// What it may answer, and to whom.
+    pub reply: Rc<ReplyPolicy>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
     /// Comes back in reports; means nothing to the reactor.
@@ -94,6 +97,8 @@ pub(crate) struct Listener<S> {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) values: Rc<Values>,
+    /// What it may answer, and to whom. Looked at only for the few destinations that a policy speaks of.
+    pub(crate) reply: Rc<ReplyPolicy>,
     pub(crate) cells: Cells,
     /// The breaks of the handler. Most handlers never break, so the history is made at the first break.
     pub(crate) faults: Option<Box<FaultHistory>>,
@@ -113,6 +118,7 @@ impl<S> Listener<S> {
             plugin: spec.plugin,
             values: spec.values,
             on_fault: spec.on_fault,
+            reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),
             counters: Counters::default(),

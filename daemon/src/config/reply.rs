@@ -1,0 +1,220 @@
+//! `[listen.reply]`: what a listener may answer, and to whom.
+
+use std::ops::RangeInclusive;
+
+use polyport_value as value;
+
+use super::problem::Span;
+use super::read::Reader;
+use super::tree::{Entry, Value};
+use crate::reply::{Budget, LOOP_PORTS, PeerPorts, ReplyPolicy, ReplyTtl};
+
+/// Every key of `[listen.reply]`. A new one is a name here and in [`SPEC_KEYS`], and an arm in [`set`].
+pub(super) const KEYS: [&str; 10] =
+    ["ports", "same_port", "groups", "budget", "amplification", "rate", "slip", "prefix", "loopback", "ttl"];
+
+/// What the keys are behind `--listen BIND=PLUGIN`.
+pub(super) const SPEC_KEYS: [&str; KEYS.len()] = [
+    "reply.ports",
+    "reply.same_port",
+    "reply.groups",
+    "reply.budget",
+    "reply.amplification",
+    "reply.rate",
+    "reply.slip",
+    "reply.prefix",
+    "reply.loopback",
+    "reply.ttl",
+];
+
+/// What the keys begin with behind `--listen BIND=PLUGIN`.
+pub(super) const SPEC_PREFIX: &str = "reply.";
+
+/// Below 1 a reply could not even be as long as its request; above 1000 the budget bounds nothing.
+const AMPLIFICATION: (f64, f64) = (1.0, 1000.0);
+const RATE: (u64, u64) = (1, 1_000_000_000);
+const SLIP: RangeInclusive<usize> = 0..=1000;
+const V4_PREFIX: RangeInclusive<u8> = 8..=32;
+const V6_PREFIX: RangeInclusive<u8> = 16..=128;
+
+/// Reads the value of the key `reply`; what is not set keeps its default.
+pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> ReplyPolicy {
+    let mut policy = ReplyPolicy::default();
+    let Value::Table(entries) = &entry.value else {
+        reader.wrong_type("reply", "a table", &entry.value, &entry.value_span);
+        return policy;
+    };
+    let mut budget = Budget::default();
+    for entry in entries {
+        set(&mut policy, &mut budget, entry, reader);
+    }
+    if policy.budget.is_some() {
+        policy.budget = Some(budget);
+    }
+    policy
+}
+
+/// Reads one key. Those of the budget are read into `budget` also while the policy has none, so that their mistakes are
+/// found.
+fn set(policy: &mut ReplyPolicy, budget: &mut Budget, entry: &Entry, reader: &mut Reader<'_>) {
+    // A bad value is noted by the reader; what stands in the field no longer matters.
+    match entry.key.as_str() {
+        "ports" => policy.ports = ports(entry, reader),
+        "same_port" => policy.same_port = reader.flag(entry),
+        "groups" => policy.groups = reader.flag(entry),
+        "budget" => {
+            if choice(entry, ["on", "off"], reader) == Some(1) {
+                policy.budget = None;
+            }
+        }
+        "amplification" => {
+            budget.amplification_milli = amplification(entry, reader).unwrap_or(budget.amplification_milli);
+        }
+        "rate" => budget.rate = rate(entry, reader),
+        "slip" => {
+            let slip = reader.count(entry, &SLIP).and_then(|slip| u32::try_from(slip).ok());
+            budget.slip = slip.unwrap_or(budget.slip);
+        }
+        "prefix" => {
+            if let Some((v4, v6)) = prefix(entry, reader) {
+                (budget.v4_prefix, budget.v6_prefix) = (v4, v6);
+            }
+        }
+        "loopback" => budget.loopback = choice(entry, ["exempt", "counted"], reader) == Some(1),
+        "ttl" if choice(entry, ["system", "decay"], reader) == Some(1) => policy.ttl = ReplyTtl::Decay,
+        "ttl" => policy.ttl = ReplyTtl::System,
+        _ => {
+            let help = format!("valid keys: {}", KEYS.join(", "));
+            reader.unknown_key(entry, "in [listen.reply]", &KEYS, help);
+        }
+    }
+}
+
+/// Which of two words the value is.
+fn choice(entry: &Entry, words: [&str; 2], reader: &mut Reader<'_>) -> Option<usize> {
+    let text = reader.text(entry)?;
+    let found = words.iter().position(|word| *word == text);
+    if found.is_none() {
+        let label = format!("expected \"{}\" or \"{}\"", words[0], words[1]);
+        reader.bad_value(&entry.key, &entry.value_span, label);
+    }
+    found
+}
+
+/// A list of ports, one port, or `"any"`.
+fn ports(entry: &Entry, reader: &mut Reader<'_>) -> PeerPorts {
+    const EXPECTED: &str = "an array of ports or \"any\"";
+    let span = &entry.value_span;
+    let mut ports = match &entry.value {
+        Value::Text(text) if text == "any" => return PeerPorts::Any,
+        Value::Text(_) => {
+            reader.bad_value("ports", span, "expected ports, such as [53, 123], or \"any\"");
+            Vec::new()
+        }
+        Value::Int(number) => port(*number, span, reader).into_iter().collect(),
+        Value::List(list) => list
+            .iter()
+            .filter_map(|(value, span)| {
+                if let Value::Int(number) = value {
+                    return port(*number, span, reader);
+                }
+                reader.wrong_type("ports", EXPECTED, value, span);
+                None
+            })
+            .collect(),
+        Value::Bool(_) | Value::Float(_) | Value::Time(_) | Value::Table(_) => {
+            reader.wrong_type("ports", EXPECTED, &entry.value, span);
+            Vec::new()
+        }
+    };
+    ports.sort_unstable();
+    ports.dedup();
+    PeerPorts::Only(ports)
+}
+
+/// A port that needs a permission. Any other would be a misunderstanding: the list does not say who alone is answered.
+fn port(number: i128, span: &Span, reader: &mut Reader<'_>) -> Option<u16> {
+    let port = u16::try_from(number).ok().filter(|port| LOOP_PORTS.iter().any(|(loops, _)| loops == port));
+    if port.is_none() {
+        let known: Vec<String> = LOOP_PORTS.iter().map(|(port, _)| port.to_string()).collect();
+        let label =
+            format!("expected one of those that are not answered unless listed: {}", known.join(", "));
+        reader.bad_value("ports", span, label);
+    }
+    port
+}
+
+/// A factor in thousandths.
+fn amplification(entry: &Entry, reader: &mut Reader<'_>) -> Option<u32> {
+    let factor = match &entry.value {
+        Value::Float(factor) => *factor,
+        #[expect(clippy::cast_precision_loss, reason = "what is too large for exactness is out of range")]
+        Value::Int(number) => *number as f64,
+        Value::Text(_) | Value::Bool(_) | Value::Time(_) | Value::List(_) | Value::Table(_) => {
+            reader.wrong_type("amplification", "a number", &entry.value, &entry.value_span);
+            return None;
+        }
+    };
+    if !(AMPLIFICATION.0..=AMPLIFICATION.1).contains(&factor) {
+        let label = format!("expected {} to {}", AMPLIFICATION.0, AMPLIFICATION.1);
+        reader.bad_value("amplification", &entry.value_span, label);
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "1,000 to 1,000,000, by the range"
+    )]
+    Some((factor * 1000.0).round() as u32)
+}
+
+/// Replies a second, or none for `"off"`.
+fn rate(entry: &Entry, reader: &mut Reader<'_>) -> Option<u32> {
+    let text = reader.text(entry)?;
+    if text == "off" {
+        return None;
+    }
+    let read = value::rate(text).map_err(|label| format!("{label}, or \"off\"")).and_then(|rate| {
+        let per_second = rate.count / rate.period.as_secs().max(1);
+        let whole = rate.count == per_second * rate.period.as_secs() && per_second >= RATE.0;
+        let fits = u32::try_from(per_second).ok().filter(|_| whole && per_second <= RATE.1);
+        fits.ok_or_else(|| format!("expected {} to {} in a second, without a fraction", RATE.0, RATE.1))
+    });
+    read.map_err(|label| reader.bad_value("rate", &entry.value_span, label)).ok()
+}
+
+/// The bits of IPv4 and IPv6: `24/56`.
+fn prefix(entry: &Entry, reader: &mut Reader<'_>) -> Option<(u8, u8)> {
+    let text = reader.text(entry)?;
+    let read = text.split_once('/').and_then(|(v4, v6)| {
+        let bits = |text: &str, range: &RangeInclusive<u8>| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|bits| digits && range.contains(bits))
+        };
+        Some((bits(v4, &V4_PREFIX)?, bits(v6, &V6_PREFIX)?))
+    });
+    if read.is_none() {
+        let label = format!(
+            "expected the bits of IPv4 ({} to {}) and of IPv6 ({} to {}), such as \"24/56\"",
+            V4_PREFIX.start(),
+            V4_PREFIX.end(),
+            V6_PREFIX.start(),
+            V6_PREFIX.end()
+        );
+        reader.bad_value("prefix", &entry.value_span, label);
+    }
+    read
+}
+
+/// What was typed behind `--listen`, as TOML writes it; what it is not remains a text, for [`read`] to refuse.
+pub(super) fn typed(key: &str, text: String, span: &Span) -> Value {
+    let port = |text: &str| Some((Value::Int(text.parse().ok()?), span.clone()));
+    let typed = match key {
+        "ports" => text.split(',').map(port).collect::<Option<_>>().map(Value::List),
+        "same_port" | "groups" => text.parse().ok().map(Value::Bool),
+        "slip" => text.parse().ok().map(Value::Int),
+        "amplification" => text.parse().ok().map(Value::Float),
+        _ => None,
+    };
+    typed.unwrap_or(Value::Text(text))
+}
