@@ -17,6 +17,9 @@ mod changes;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod decay;
+#[cfg(test)]
 mod defaults;
 #[cfg(test)]
 mod echo;

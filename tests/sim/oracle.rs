@@ -59,6 +59,15 @@ impl Oracle {
             if seen > all || (seen < all && !journal.ledgers[at].closed) {
                 return Err(format!("kernel drops: the reactor saw {seen} of {all} while it served"));
             }
+            // An echo asks for an answer to everything, unless its socket breaks on the way.
+            let ledger = &journal.ledgers[at];
+            let expired = counters.dropped(DropReason::TtlExpired);
+            if kinds[at] == Kind::Echo && expired != ledger.expired && !ledger.closed {
+                return Err(format!(
+                    "listener {at}: {expired} answers of {} had no TTL left",
+                    ledger.expired
+                ));
+            }
             let silent = |request: &&crate::journal::Request| {
                 request.socket == at && !request.refused && request.answers == 0
             };
@@ -114,6 +123,7 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
         DropReason::NoRoom,
         DropReason::DelayFull,
         DropReason::OwnListener,
+        DropReason::TtlExpired,
         DropReason::SocketBroken,
     ];
     let lost = lost.map(|reason| c.dropped(reason)).iter().sum::<u64>();

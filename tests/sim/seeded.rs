@@ -13,7 +13,7 @@ use polyport::reactor::{OnFault, Shortcuts, Token};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::bench::{Bench, Bind, Kind, Setup};
+use crate::bench::{Bench, Bind, Kind, Setup, decaying};
 use crate::faults::Profile;
 use crate::peers::Load;
 use crate::rare::Rare;
@@ -97,6 +97,7 @@ const REACHED: &[DropReason] = &[
     DropReason::NoDestination,
     DropReason::Unsupported,
     DropReason::OwnListener,
+    DropReason::TtlExpired,
     DropReason::SocketBroken,
 ];
 
@@ -181,7 +182,9 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let local = SocketAddr::new(if wildcard { any } else { asked }, 7);
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
-    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, ..Bind::default() };
+    let decays = rng.random_range(0..3) == 0;
+    let reply = decays.then(decaying);
+    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, reply };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
@@ -198,6 +201,7 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
         stream,
         moody: kind == Kind::Moody,
         large: setup.exchange.slot_len > 4096,
+        decays,
     };
     let mut at = rng.random_range(0..3_000_000);
     let at_once = stream.map_or(1, |(_, at_once)| at_once);

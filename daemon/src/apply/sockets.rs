@@ -11,6 +11,7 @@ use super::refused::Refused;
 use super::steps::{Address, Place};
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
+use crate::reply::ReplyTtl;
 
 /// One bound socket.
 #[derive(Debug)]
@@ -124,6 +125,7 @@ fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
         send_buffer: listen.socket.send_buffer,
         reuse_addr: listen.socket.share,
         broadcast: listen.socket.broadcast,
+        recv_hop_limit: listen.reply.ttl == ReplyTtl::Decay,
         path_mtu_discovery: if believes { None } else { Some(PathMtuDiscovery::Omit) },
         ..SocketOptions::default()
     }

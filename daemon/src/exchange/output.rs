@@ -26,6 +26,10 @@ pub struct Output<'a> {
     pub segment: usize,
     /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
+    /// TTL or hop limit of what it answers; 0 is unknown, and that of an output that answers nothing.
+    pub asked_with: u8,
+    /// TTL or hop limit it leaves with; 0 leaves it to the system. A handler has no say in it.
+    pub hop_limit: u8,
 }
 
 impl<'a> Output<'a> {
@@ -214,18 +218,20 @@ impl Received {
         let payload = self.ring.slice(offset, len);
         let at_ns = tx.at_ns;
         let ecn = tx.ecn & 3;
+        // The datagrams of a train are joined only if their TTL is equal.
+        let (asked_with, hop_limit) = (message.hop_limit, 0);
         if tx.flags == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
             let to = message.peer;
             let from = message.reply_from;
-            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn });
+            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, asked_with, hop_limit });
         }
         let (to, from) = route(tx, Some(message))?;
         let longest = if segment == 0 { len } else { segment };
         if longest > most(to) {
             return Err(OutputError::TooLong);
         }
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn })
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, asked_with, hop_limit })
     }
 
     /// Checks an entry that stands for itself, and returns its output.
@@ -259,7 +265,9 @@ impl Received {
         let answers = answered.map_or_else(Answers::default, |_| Answers { first, count: 1 });
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
-        Ok(Output { answers, payload, to, from, at_ns: tx.at_ns, segment, ecn: tx.ecn & 3 })
+        let (at_ns, ecn) = (tx.at_ns, tx.ecn & 3);
+        let asked_with = answered.map_or(0, |rx| rx.message.hop_limit);
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, asked_with, hop_limit: 0 })
     }
 }
 
@@ -291,6 +299,8 @@ pub(super) fn only_answer<'a>(
         at_ns: tx.at_ns,
         segment: 0,
         ecn: tx.ecn & 3,
+        asked_with: message.hop_limit,
+        hop_limit: 0,
     })
 }
 

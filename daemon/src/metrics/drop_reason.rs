@@ -56,6 +56,7 @@ reasons! {
     BadTx, Send, "bad_tx", "the handler's send entry is invalid";
     ReplyTooLong, Send, "reply_too_long", "longer than a UDP datagram can be";
     OwnListener, Send, "own_listener", "a reply to one of our own listeners would start a loop";
+    TtlExpired, Send, "ttl_expired", "answers decay, and its request came with no TTL to spare, or an unknown one";
     NoDestination, Send, "no_destination", "no address to send to, or one of the other family";
     NoRoom, Send, "no_room", "the handler's share of the send ring is used up";
     DelayFull, Send, "delay_full", "too many delayed datagrams";

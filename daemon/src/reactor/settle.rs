@@ -33,7 +33,7 @@ impl<I: Io> Core<I> {
             mixed @ Queued::Mixed(_) => mixed,
         };
         match queued {
-            Queued::One(output) => settle_one(listener, own, transmitter, &output),
+            Queued::One(mut output) => settle_one(listener, own, transmitter, &mut output),
             Queued::Mixed(outputs) => {
                 let replied = settle_mixed(listener, own, transmitter, delayed, outputs);
                 account(&mut listener.counters, exchange, &replied);
@@ -49,7 +49,7 @@ impl<I: Io> Core<I> {
 /// datagram that leaves because of a handler passes here, once: what is delayed or waits for room is not asked for again,
 /// and may go to a listener that was added since; the answer to it is refused then.
 #[inline]
-fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<'_>) -> bool {
+fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &mut Output<'_>) -> bool {
     let datagrams = output.datagrams() as u64;
     listener.counters.queued += datagrams;
     let departure = guard::Departure {
@@ -58,12 +58,39 @@ fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &Output<
         from: output.from.map(|source| source.ip),
         is_answer: output.answers.count > 0,
     };
-    match guard::depart(own, &departure) {
-        Ok(()) => true,
+    let left = guard::depart(own, &departure).and_then(|()| decayed(listener.decays, output));
+    match left {
+        Ok(hop_limit) => {
+            output.hop_limit = hop_limit;
+            true
+        }
         Err(reason) => {
+            if reason == DropReason::TtlExpired && listener.counters.dropped(reason) == 0 {
+                note_expired(listener, output);
+            }
             listener.counters.drop_many(reason, datagrams);
             false
         }
+    }
+}
+
+/// TTL or hop limit that an output leaves with; 0 leaves it to the system.
+#[inline]
+fn decayed(decays: bool, output: &Output<'_>) -> Result<u8, DropReason> {
+    if decays && output.answers.count > 0 { guard::decay(output.asked_with) } else { Ok(0) }
+}
+
+/// Logs the first answer of a listener that decays to nothing.
+#[cold]
+fn note_expired<S>(listener: &Listener<S>, output: &Output<'_>) {
+    let to = output.to;
+    match output.asked_with {
+        0 => log::warn!(
+            "{listener}: no answer to {to}: reply.ttl = \"decay\", and the TTL of its request is unknown; this is logged once"
+        ),
+        ttl => log::warn!(
+            "{listener}: no answer to {to}: reply.ttl = \"decay\", and its request came with TTL {ttl}; this is logged once"
+        ),
     }
 }
 
@@ -74,7 +101,7 @@ fn settle_one<I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     mut transmitter: Transmitter<'_, I>,
-    output: &Output<'_>,
+    output: &mut Output<'_>,
 ) {
     listener.counters.replied += 1;
     if may_leave(listener, own, output) {
@@ -94,7 +121,7 @@ fn settle_mixed<I: Io>(
     let mut replied = Marks::default();
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
     for output in outputs {
-        let output = match output {
+        let mut output = match output {
             Ok(output) => output,
             Err(error) => {
                 bad_output(listener, error);
@@ -102,7 +129,7 @@ fn settle_mixed<I: Io>(
             }
         };
         replied.set(output.answers);
-        if !may_leave(listener, own, &output) {
+        if !may_leave(listener, own, &mut output) {
             continue;
         }
         if output.at_ns > transmitter.now_ns {

@@ -96,7 +96,8 @@ mod tests {
 
     fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
         let to = "192.0.2.1:9".parse().unwrap();
-        Output { answers: Default::default(), payload, to, from: None, at_ns, segment: 0, ecn: 0 }
+        let (answers, from, segment, ecn) = (Default::default(), None, 0, 0);
+        Output { answers, payload, to, from, at_ns, segment, ecn, asked_with: 0, hop_limit: 0 }
     }
 
     #[test]
@@ -143,6 +144,7 @@ mod tests {
             to: "192.0.2.1:9".parse().unwrap(),
             from: None,
             ecn: 0,
+            hop_limit: 0,
             payload: Vec::with_capacity(capacity),
         };
         let mut delayed = Delayed::default();

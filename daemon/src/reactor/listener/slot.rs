@@ -14,7 +14,7 @@ use super::watch::Watch;
 use crate::metrics::Counters;
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
-use crate::reply::ReplyPolicy;
+use crate::reply::{ReplyPolicy, ReplyTtl};
 
 /// What the daemon does when a handler breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub(crate) struct Listener<S> {
     pub(crate) watch_failed: bool,
     /// The sampler of kernel drops knows that the listener was visited.
     pub(crate) marked: bool,
+    /// Answers leave with the TTL or hop limit of their request, less one.
+    pub(crate) decays: bool,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -118,6 +120,7 @@ impl<S> Listener<S> {
             plugin: spec.plugin,
             values: spec.values,
             on_fault: spec.on_fault,
+            decays: spec.reply.ttl == ReplyTtl::Decay,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),
