@@ -16,6 +16,7 @@ mod tests {
     use polyport::metrics::{Counters, DropReason};
     use polyport::plugin::{Loader, SearchPath, Values};
     use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, Socket};
+    use polyport::reply::{ReplyPolicy, ReplyTtl};
     use polyport_counting_alloc::CountingAlloc;
     use polyport_net::SocketOptions;
     use polyport_tests::DEADLINE;
@@ -23,11 +24,13 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: CountingAlloc = CountingAlloc;
 
-    /// A loop with listeners that echo: one on its address alone, one on all.
+    /// A loop with listeners that echo: one on its address alone, one on all, and one whose answers decay, where the system
+    /// has that.
     struct Bench {
         reactor: Reactor<MioIo>,
         exact: SocketAddr,
         any: SocketAddr,
+        decaying: SocketAddr,
         _watch: Sender<()>,
     }
 
@@ -42,9 +45,11 @@ mod tests {
             let mut reactor = Reactor::new(io, Limits::default(), exchange, 1);
             // As the daemon does: the second look at the drops of the kernel, which a busy machine lets come, would
             // allocate otherwise.
-            reactor.reserve(2);
-            let mut listen = |ip: Ipv4Addr| {
-                let socket = Socket::bind((ip, 0).into(), &SocketOptions::default()).unwrap();
+            reactor.reserve(3);
+            let mut listen = |ip: Ipv4Addr, ttl: ReplyTtl| {
+                let recv_hop_limit = ttl == ReplyTtl::Decay;
+                let options = SocketOptions { recv_hop_limit, ..SocketOptions::default() };
+                let socket = Socket::bind((ip, 0).into(), &options).unwrap();
                 let local = socket.local_addr().unwrap();
                 let values = Rc::new(Values::check(plugin.options(), &[]).unwrap());
                 let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
@@ -57,15 +62,18 @@ mod tests {
                         plugin,
                         values,
                         on_fault,
-                        reply: Rc::default(),
+                        reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         kernel_drops_seen: 0,
                         tag: 0,
                     })
                     .unwrap();
                 SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()))
             };
-            let (exact, any) = (listen(Ipv4Addr::LOCALHOST), listen(Ipv4Addr::UNSPECIFIED));
-            Self { reactor, exact, any, _watch: watch(stop) }
+            let exact = listen(Ipv4Addr::LOCALHOST, ReplyTtl::System);
+            let any = listen(Ipv4Addr::UNSPECIFIED, ReplyTtl::System);
+            let decays = if cfg!(target_os = "linux") { ReplyTtl::Decay } else { ReplyTtl::System };
+            let decaying = listen(Ipv4Addr::UNSPECIFIED, decays);
+            Self { reactor, exact, any, decaying, _watch: watch(stop) }
         }
 
         fn sum(&self) -> Counters {
@@ -148,8 +156,7 @@ mod tests {
         let mut bench = Bench::new();
         assert!(polyport_counting_alloc::allocations() > before + 10, "the counter counts");
         let peers: Vec<Peer> = (0..32).map(|_| Peer::new()).collect();
-        for wildcard in [false, true] {
-            let of = |bench: &Bench| if wildcard { bench.any } else { bench.exact };
+        for of in [|bench: &Bench| bench.exact, |bench: &Bench| bench.any, |bench: &Bench| bench.decaying] {
             expect_no_allocation("one datagram", &mut bench, |bench| {
                 peers[0].send(of(bench), b"one");
                 1
