@@ -239,7 +239,7 @@ fn a_loop_of_two_daemons_ends_within_64_rounds() {
     }
 }
 
-/// The same without: it goes on until somebody ends it, so the test above could fail.
+/// Without decay it goes on until somebody stops a daemon, so the test above can fail.
 #[test]
 fn a_loop_of_two_daemons_that_do_not_decay_goes_on() {
     const ROUNDS: u64 = 400;
