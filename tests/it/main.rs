@@ -29,6 +29,9 @@ mod examples;
 #[cfg(target_os = "linux")]
 mod fair_ports;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod full_queues;
+#[cfg(test)]
 mod full_send_buffer;
 #[cfg(test)]
 mod ground_truth;
@@ -51,6 +54,9 @@ mod logs;
 mod loops;
 #[cfg(test)]
 mod many_ports;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod network_changes;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod odd_datagrams;

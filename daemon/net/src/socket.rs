@@ -88,6 +88,9 @@ impl UdpSocket {
         // A new socket has neither; whoever had this one may have turned on what is not asked for.
         inner.set_reuse_address(options.reuse_addr).map_err(named("SO_REUSEADDR"))?;
         inner.set_broadcast(options.broadcast).map_err(named("SO_BROADCAST"))?;
+        if !options.freebind {
+            freebind(&inner, addr.is_ipv6(), false).map_err(named("IP_FREEBIND"))?;
+        }
         if !options.recv_hop_limit {
             recv_hop_limit(&inner, addr.is_ipv6(), false).map_err(named("IP_RECVTTL"))?;
         }
@@ -264,7 +267,7 @@ fn apply(
         socket.set_broadcast(true).map_err(named("SO_BROADCAST"))?;
     }
     if options.freebind {
-        freebind(socket, ipv6).map_err(named("IP_FREEBIND"))?;
+        freebind(socket, ipv6, true).map_err(named("IP_FREEBIND"))?;
     }
     if options.pktinfo.is_wanted(addr) {
         recv_option(socket, ipv6, libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO, true)
@@ -330,13 +333,13 @@ fn only_own_groups(_: &Socket, _: bool) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn freebind(socket: &Socket, ipv6: bool) -> io::Result<()> {
-    if ipv6 { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) }
+fn freebind(socket: &Socket, ipv6: bool, on: bool) -> io::Result<()> {
+    if ipv6 { socket.set_freebind_v6(on) } else { socket.set_freebind_v4(on) }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn freebind(_: &Socket, _: bool) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+fn freebind(_: &Socket, _: bool, on: bool) -> io::Result<()> {
+    if on { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
 #[cfg(target_os = "linux")]

@@ -125,6 +125,7 @@ fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
         send_buffer: listen.socket.send_buffer,
         reuse_addr: listen.socket.share,
         broadcast: listen.socket.broadcast,
+        freebind: listen.socket.freebind,
         recv_hop_limit: listen.reply.ttl == ReplyTtl::Decay,
         path_mtu_discovery: if believes { None } else { Some(PathMtuDiscovery::Omit) },
         ..SocketOptions::default()
@@ -132,7 +133,12 @@ fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
 }
 
 fn problem(listen: &Listen, bind: &Bind, error: &BindError) -> Problem {
-    Problem::new("bind", format!("listener `{}`: {error}", listen.name)).at(&bind.span, "this address")
+    let problem =
+        Problem::new("bind", format!("listener `{}`: {error}", listen.name)).at(&bind.span, "this address");
+    if cfg!(target_os = "linux") && error.source.kind() == io::ErrorKind::AddrNotAvailable {
+        return problem.help("if the address comes later, set `freebind = true` for this listener");
+    }
+    problem
 }
 
 fn exit_code(error: &io::Error) -> Exit {

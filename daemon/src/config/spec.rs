@@ -60,8 +60,8 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
 /// All that is typed is text; the settings that TOML writes as booleans become such.
 fn setting(name: &str, value: String) -> Value {
     match (name, value.as_str()) {
-        ("share" | "broadcast", "true") => Value::Bool(true),
-        ("share" | "broadcast", "false") => Value::Bool(false),
+        ("share" | "broadcast" | "freebind", "true") => Value::Bool(true),
+        ("share" | "broadcast" | "freebind", "false") => Value::Bool(false),
         _ => Value::Text(value),
     }
 }
