@@ -218,7 +218,8 @@ impl Received {
         let payload = self.ring.slice(offset, len);
         let at_ns = tx.at_ns;
         let ecn = tx.ecn & 3;
-        // The datagrams of a train are joined only if their TTL is equal.
+        // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first, which is
+        // none that a loop could gain hops by: the largest of all that go round still falls with each round.
         let (asked_with, hop_limit) = (message.hop_limit, 0);
         if tx.flags == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
