@@ -13,7 +13,7 @@ const BUFFER: u64 = 4 << 10;
 /// More than such a buffer holds of small datagrams.
 const EACH: u64 = 64;
 
-/// Kernel memory for datagrams is one pool of the host (`net.ipv4.udp_mem`). A queue takes no more of it than its socket
+/// R6: kernel memory for datagrams is one pool of the host (`net.ipv4.udp_mem`). A queue takes no more of it than its socket
 /// may, so a thousand full ones leave room for a port that is opened meanwhile, and for each other afterwards.
 #[test]
 fn a_thousand_full_queues_leave_room_for_a_fresh_port() {
