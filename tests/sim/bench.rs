@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) segments: bool,
     /// Sockets join trains from the beginning.
     pub(crate) trains: bool,
+    /// Nobody tells the reactor that addresses change.
+    pub(crate) untold: bool,
 }
 
 impl Default for Setup {
@@ -60,7 +62,16 @@ impl Default for Setup {
         let exchange =
             ExchangeLimits { slots: 4, slot_len: 4096, stride: 4096 + 192, ..ExchangeLimits::default() };
         let (limits, profile) = (Limits::default(), Profile::default());
-        Self { seed: 1, limits, exchange, profile, level: false, segments: false, trains: false }
+        Self {
+            seed: 1,
+            limits,
+            exchange,
+            profile,
+            level: false,
+            segments: false,
+            trains: false,
+            untold: false,
+        }
     }
 }
 
@@ -118,6 +129,7 @@ impl Bench {
         let mut world = World::new(Faults::new(setup.seed, setup.profile), setup.level);
         world.journal.visit = setup.limits.visit_datagrams;
         world.orders.trains = setup.trains;
+        world.orders.untold = setup.untold;
         world.orders.segments = setup.segments;
         let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed);
         Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }
@@ -148,6 +160,8 @@ impl Bench {
         let token = self.reactor.add(spec).unwrap();
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
+        let policy = bind.reply.clone().unwrap_or_default();
+        self.world().journal.policies.insert(socket.0, (bind.local, policy));
         let ledger = &mut self.world().journal.ledgers[socket.0];
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {

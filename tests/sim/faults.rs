@@ -68,6 +68,8 @@ pub(crate) struct Profile {
     pub(crate) refused: f64,
     /// The descriptor turns out to be none, and stays so.
     pub(crate) broken: f64,
+    /// The addresses of the host come in parts, or not at all.
+    pub(crate) addresses: f64,
 }
 
 impl Profile {
@@ -89,6 +91,7 @@ impl Profile {
             refused: [0.0, 0.2, 0.8][rng.random_range(0..3)],
             // Most listeners shall live to see the rest.
             broken: [0.0, 0.0, 0.01][rng.random_range(0..3)],
+            addresses: [0.0, 0.02, 0.4][rng.random_range(0..3)],
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU8;
 
 use polyport::exchange::ReplySource;
+use polyport::guard::LocalAddress;
 use polyport::metrics::DropReason;
 use polyport::reactor::Message;
+use polyport::reply::{PeerPorts, ReplyPolicy};
 
 use crate::faults::{SEGMENT_ERRORS, SEND_ERRORS};
 use crate::peers::{NUMBER, is_unsolicited, number};
@@ -23,10 +25,12 @@ pub(crate) struct Request {
     payload: Vec<u8>,
     /// The handler never sees it.
     pub(crate) refused: bool,
-    /// It pretends to come from one of our own listeners.
-    forged: bool,
     /// The TTL it came with, if its answers leave with one less.
     asked_with: Option<u8>,
+    /// Why it gets no answer: the rules of the guard a second time, with the addresses the reactor knew then.
+    pub(crate) forbidden: Option<DropReason>,
+    /// How many lists of addresses the reactor had read by then.
+    known: usize,
     /// Answers that left, and answers that an errno killed.
     pub(crate) answers: usize,
 }
@@ -53,8 +57,6 @@ pub(crate) struct Ledger {
     pub(crate) closed: bool,
     /// Answers leave with the TTL of their request, less one.
     pub(crate) decays: bool,
-    /// Datagrams that the handler saw and whose TTL allows no answer.
-    pub(crate) expired: u64,
     /// How often it began to be watched for room.
     backlogs: u64,
     /// Of a refused segmented message: datagrams that have still to come, and those that are done with.
@@ -84,6 +86,10 @@ impl Ledger {
     }
 }
 
+/// The ports that no policy allows by itself, written down a second time.
+const LOOP_PORTS: [u16; 20] =
+    [7, 11, 13, 17, 19, 37, 53, 69, 111, 123, 137, 161, 389, 500, 520, 1434, 1900, 3702, 5353, 11_211];
+
 /// Entries of the trace that are kept for a report.
 const TRACE: usize = 60;
 /// `what`, socket, and two numbers.
@@ -95,6 +101,10 @@ pub(crate) struct Journal {
     pub(crate) ledgers: Vec<Ledger>,
     /// Where the listeners are bound.
     pub(crate) own: Vec<SocketAddr>,
+    /// Where each socket is bound, and what it may answer.
+    pub(crate) policies: BTreeMap<usize, (SocketAddr, ReplyPolicy)>,
+    /// The addresses of the host as the reactor has read them, the last list at the end.
+    known: Vec<Vec<LocalAddress>>,
     pub(crate) requests: BTreeMap<u64, Request>,
     /// Most datagrams of a visit, the bound of I3.
     pub(crate) visit: usize,
@@ -200,7 +210,14 @@ impl Journal {
     }
 
     /// A datagram reached the reactor, so many of its bytes.
-    pub(crate) fn delivered(&mut self, at: usize, d: &Datagram, asked: Option<ReplySource>, bytes: usize) {
+    pub(crate) fn delivered(
+        &mut self,
+        at: usize,
+        d: &Datagram,
+        asked: Option<ReplySource>,
+        to_group: bool,
+        bytes: usize,
+    ) {
         let truncated = bytes < d.payload.len();
         self.note("delivered", at, d.id, u64::try_from(d.payload.len()).unwrap());
         self.progress += 1;
@@ -214,25 +231,78 @@ impl Journal {
             self.tiny.insert((at, d.peer), d.id);
         }
         let (peer, payload) = (d.peer, d.payload.clone());
-        let forged = self.is_own(d.peer, asked);
-        if forged && !refused {
+        let known = self.known.len();
+        let forbidden = self.forbidden(at, d.peer, asked, to_group, known);
+        if forbidden == Some(DropReason::OwnListener) && !refused {
             self.reach(Rare::Forged);
         }
-        let ledger = &mut self.ledgers[at];
-        let asked_with = ledger.decays.then_some(d.hop_limit);
-        ledger.expired += u64::from(!refused && !forged && asked_with.is_some_and(|ttl| ttl < 2));
-        let request = Request { socket: at, peer, asked, payload, refused, forged, asked_with, answers: 0 };
+        let asked_with = self.ledgers[at].decays.then_some(d.hop_limit);
+        let expired = asked_with.filter(|ttl| *ttl < 2).map(|_| DropReason::TtlExpired);
+        let forbidden = forbidden.or(expired);
+        let request =
+            Request { socket: at, peer, asked, payload, refused, forbidden, known, asked_with, answers: 0 };
         if self.requests.insert(d.id, request).is_some() {
             self.fail(format!("datagram {} was delivered twice", d.id));
         }
     }
 
-    /// Whether an answer to a peer would come back: the rule of the guard a second time.
-    fn is_own(&self, peer: SocketAddr, asked: Option<ReplySource>) -> bool {
-        let any: IpAddr =
-            if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let here = asked.is_some_and(|asked| asked.ip == peer.ip()) || peer.ip().is_loopback();
-        self.own.contains(&peer) || here && self.own.contains(&SocketAddr::new(any, peer.port()))
+    /// The reactor has read the addresses of the host; of a torn reading it adds them to those it knew.
+    pub(crate) fn knows(&mut self, mut list: Vec<LocalAddress>, torn: bool) {
+        if torn {
+            list.extend(self.known.last().into_iter().flatten());
+        }
+        self.known.push(list);
+    }
+
+    /// How often the reactor has read the addresses of the host to their end.
+    pub(crate) fn readings(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The rules of the guard a second time: why nothing goes from socket `at` to a peer, if the reactor knows the first
+    /// `known` lists of addresses.
+    fn forbidden(
+        &self,
+        at: usize,
+        to: SocketAddr,
+        from: Option<ReplySource>,
+        answers_group: bool,
+        known: usize,
+    ) -> Option<DropReason> {
+        let (local, policy) = self.policies.get(&at)?;
+        let known = self.known[..known].last();
+        let is_listed = |broadcast| {
+            known.is_some_and(|list| list.iter().any(|a| a.broadcast == broadcast && a.ip == to.ip()))
+        };
+        let is_here =
+            from.is_some_and(|from| from.ip == to.ip()) || to.ip().is_loopback() || is_listed(false);
+        let comes_back = |bound: &SocketAddr| {
+            let any = bound.ip().is_unspecified() && bound.is_ipv4() == to.is_ipv4();
+            bound.port() == to.port() && (bound.ip() == to.ip() || any && is_here)
+        };
+        let is_group = answers_group || to.ip().is_multicast() || is_listed(true);
+        let is_allowed = match &policy.ports {
+            PeerPorts::Any => true,
+            PeerPorts::Only(ports) => ports.contains(&to.port()),
+        };
+        let rules = [
+            (self.own.iter().any(comes_back), DropReason::OwnListener),
+            (is_group && !policy.groups, DropReason::Group),
+            (to.port() == local.port() && !policy.same_port, DropReason::SamePort),
+            (LOOP_PORTS.contains(&to.port()) && !is_allowed, DropReason::LoopPort),
+        ];
+        rules.into_iter().find(|(applies, _)| *applies).map(|(_, reason)| reason)
+    }
+
+    /// Whether datagram `id` must not be answered by `message`. An answer by a timer answers none in the books of the
+    /// host, and is decided when the timer fires; it is wrong if it is so by every list of addresses since.
+    fn is_forbidden(&self, at: usize, id: u64, message: &Message<'_>) -> bool {
+        let Some(request) = self.requests.get(&id) else { return false };
+        if !is_unsolicited(&request.payload) {
+            return request.forbidden.is_some();
+        }
+        (request.known..=self.known.len())
+            .all(|known| self.forbidden(at, *message.to, message.from.copied(), false, known).is_some())
     }
 
     /// A receive call took `n`. Whoever waits must not wait for more than one visit of this one (I3).
@@ -305,6 +375,7 @@ impl Journal {
         let id = number(payload).or_else(|| self.tiny.get(&(at, *message.to)).copied());
         self.note("leaves", at, id.unwrap_or(u64::MAX), u64::try_from(payload.len()).unwrap());
         self.progress += 1;
+        let forbidden = id.is_some_and(|id| self.is_forbidden(at, id, message));
         let Some((id, request)) = id.and_then(|id| Some((id, self.requests.get_mut(&id)?))) else {
             self.fail(format!("listener {at} answers what was never asked, to {}", message.to));
             return;
@@ -318,8 +389,7 @@ impl Journal {
         let wrong = [
             (request.socket != at, "by another listener"),
             (request.refused, "though it was refused"),
-            (request.forged && !unsolicited, "though it would come back to a listener (I6)"),
-            (asked_with.is_some_and(|ttl| ttl < 2), "though its TTL has run out"),
+            (forbidden, "though no policy allows it (I6)"),
             (
                 hop_limit != asked_with.map(|ttl| ttl.saturating_sub(1).min(64)),
                 "with a TTL that is not one less",

@@ -4,7 +4,7 @@ use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::Reactor;
 
 use crate::bench::Kind;
-use crate::journal::Ledger;
+use crate::journal::{Journal, Ledger};
 use crate::world::World;
 
 /// Turns without any progress after which the loop is said to spin: more than fit the 50 us that it may look for more,
@@ -59,20 +59,14 @@ impl Oracle {
             if seen > all || (seen < all && !journal.ledgers[at].closed) {
                 return Err(format!("kernel drops: the reactor saw {seen} of {all} while it served"));
             }
-            // An echo asks for an answer to everything, unless its socket breaks on the way.
-            let ledger = &journal.ledgers[at];
-            let expired = counters.dropped(DropReason::TtlExpired);
-            if kinds[at] == Kind::Echo && expired != ledger.expired && !ledger.closed {
-                return Err(format!(
-                    "listener {at}: {expired} answers of {} had no TTL left",
-                    ledger.expired
-                ));
-            }
             let silent = |request: &&crate::journal::Request| {
                 request.socket == at && !request.refused && request.answers == 0
             };
             let silent = u64::try_from(journal.requests.values().filter(silent).count()).unwrap();
             let kind = kinds[at];
+            if kind == Kind::Echo && counters.dropped(DropReason::HandlerDown) == 0 {
+                policies_add_up(at, &counters, journal)?;
+            }
             kind_adds_up(kind, &counters, silent).map_err(|e| format!("listener {at} {kind:?}: {e}"))?;
         }
         Ok(())
@@ -115,6 +109,28 @@ pub(crate) fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> 
     }
 }
 
+/// An echo queues one answer to each datagram, so every reason of the policy has its number.
+fn policies_add_up(at: usize, counters: &Counters, journal: &Journal) -> Result<(), String> {
+    let of_policy = [
+        DropReason::OwnListener,
+        DropReason::Group,
+        DropReason::SamePort,
+        DropReason::LoopPort,
+        DropReason::TtlExpired,
+    ];
+    for reason in of_policy {
+        let forbidden = journal
+            .requests
+            .values()
+            .filter(|request| request.socket == at && !request.refused && request.forbidden == Some(reason));
+        let (expected, counted) = (u64::try_from(forbidden.count()).unwrap(), counters.dropped(reason));
+        if counted != expected {
+            return Err(format!("listener {at}: {}: {counted} is not {expected}", reason.name()));
+        }
+    }
+    Ok(())
+}
+
 /// What a plugin promises, in numbers. `silent` is how many admitted datagrams got no answer at all.
 fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
     let admitted = c.received - c.dropped(DropReason::SourcePortZero) - c.dropped(DropReason::Truncated);
@@ -124,6 +140,9 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
         DropReason::DelayFull,
         DropReason::OwnListener,
         DropReason::TtlExpired,
+        DropReason::Group,
+        DropReason::SamePort,
+        DropReason::LoopPort,
         DropReason::SocketBroken,
     ];
     let lost = lost.map(|reason| c.dropped(reason)).iter().sum::<u64>();

@@ -1,21 +1,24 @@
-//! Datagrams that pretend to come from one of our own listeners: an answer would come back, and never end (I6). The
-//! journal fails a run in which one leaves.
+//! Datagrams that would come back to one of our own listeners, and might never end (I6). The journal fails a run in which
+//! one leaves.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use polyport::exchange::ExchangeLimits;
 use polyport::metrics::DropReason;
 
 use crate::bench::{ASKED, Bench, Bind, Kind, Setup};
 use crate::peers::LATER;
-use crate::world::SocketId;
+use crate::world::{SocketId, own};
 
 /// The other listener, which is asked nothing itself.
-const OTHER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ASKED), 8);
+const OTHER: SocketAddr = SocketAddr::new(IpAddr::V4(ASKED), 8);
 /// Commands of `moody`.
 const ECHO: u8 = 0;
 const DISCARD: u8 = 3;
 const DELAYED: u8 = 5;
+const MAPPED: u8 = 11;
+/// Nanoseconds of a millisecond.
+const MS: u64 = 1_000_000;
 
 /// A listener, and the other one.
 fn bench(kind: Kind, trains: bool) -> (Bench, SocketId, SocketId) {
@@ -94,13 +97,115 @@ fn an_answer_that_waits_is_dropped_before_it_does() {
     assert_eq!(bench.waiting(moody), 0);
 }
 
-/// What a handler sends by itself, and not as an answer, goes where it says: also to a listener of ours.
+/// A handler that forwards what it hears would make a loop as well as one that answers.
 #[test]
-fn a_send_that_answers_nothing_may_go_to_a_listener() {
+fn a_send_that_answers_nothing_does_not_go_to_a_listener_either() {
     let (mut bench, moody, _) = bench(Kind::Moody, false);
     forged(&mut bench, moody, LATER, 2);
     bench.settle();
     let counters = bench.counters(moody);
-    assert_eq!((counters.sent, counters.dropped(DropReason::OwnListener)), (2, 0));
-    assert!(bench.world().journal.left.iter().all(|(_, to, _)| *to == OTHER));
+    assert_eq!((counters.sent, counters.dropped(DropReason::OwnListener)), (0, 2));
+}
+
+/// A listener on every address of a family, and how many of `n` datagrams from `peer` it does not answer.
+fn refused_by_wildcard(bench: &mut Bench, peer: SocketAddr, n: usize) -> u64 {
+    let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+    let (asked, _) = bench.listen(&Bind { local: SocketAddr::new(any, 4000), ..Bind::default() });
+    let destination: IpAddr = if peer.is_ipv4() { ASKED.into() } else { V6.parse().unwrap() };
+    (0..n).for_each(|_| bench.forge(asked, 0, peer, destination, ECHO));
+    bench.settle();
+    bench.counters(asked).dropped(DropReason::OwnListener)
+}
+
+/// An address of the host.
+const V6: &str = "2001:db8::1:1";
+
+#[test]
+fn a_wildcard_does_not_answer_any_address_of_the_host() {
+    for (peer, own) in [
+        ("198.51.100.1:4000", true),
+        ("198.51.100.2:4000", true),
+        ("127.0.0.1:4000", true),
+        ("198.51.100.9:4001", false),
+        ("198.51.100.2:4001", false),
+        ("[2001:db8::1:2]:4000", true),
+        ("[::1]:4000", true),
+        ("[fe80::1%3]:4000", true),
+        ("[fe80::1%9]:4000", true),
+        ("[fe80::2%3]:4001", false),
+    ] {
+        let mut bench = Bench::new(&Setup::default());
+        let refused = refused_by_wildcard(&mut bench, peer.parse().unwrap(), 2);
+        assert_eq!(refused, if own { 2 } else { 0 }, "{peer}");
+    }
+}
+
+/// A forward over IPv6 to an address of ours in the form of IPv6, which would not arrive but is no other address.
+#[test]
+fn a_mapped_address_is_the_address() {
+    let (mut bench, _, _) = bench(Kind::Echo, false);
+    let local = SocketAddr::new(V6.parse().unwrap(), 9);
+    let (moody, _) = bench.listen(&Bind { kind: Kind::Moody, local, ..Bind::default() });
+    bench.forge(moody, 0, "[2001:db8::9]:5000".parse().unwrap(), local.ip(), MAPPED);
+    bench.settle();
+    assert_eq!(bench.counters(moody).dropped(DropReason::OwnListener), 1);
+}
+
+#[test]
+fn addresses_that_come_and_go_are_own_meanwhile() {
+    const NEW: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+    // Told of by an event, or found out when it is time to look again.
+    for (untold, soon) in [(false, 100 * MS), (true, 10_000 * MS)] {
+        let mut bench = Bench::new(&Setup { untold, ..Setup::default() });
+        let (asked, _) = bench.listen(&Bind { local: "0.0.0.0:4000".parse().unwrap(), ..Bind::default() });
+        let before = bench.world().host.addresses();
+        let mut with = before.clone();
+        with.push(own(NEW));
+        for (number, (list, refused)) in (1..).zip([(with.clone(), 1), (before, 1), (with, 2)]) {
+            bench.world().readdress(0, list);
+            let new = SocketAddr::new(NEW.into(), 4000);
+            bench.forge(asked, 2 * soon, new, ASKED.into(), ECHO);
+            // As long as addresses are read now and then, the run has no end of its own.
+            while bench.counters(asked).received < number {
+                bench.turn().unwrap();
+            }
+            let counters = bench.counters(asked);
+            assert_eq!(counters.dropped(DropReason::OwnListener), refused, "untold {untold}: {counters:?}");
+        }
+        let counters = bench.counters(asked);
+        assert_eq!(counters.dropped(DropReason::SamePort), 1, "an address of somebody else: {counters:?}");
+    }
+}
+
+/// Steady changes cost a reading every 100 ms, and no more.
+#[test]
+fn a_burst_of_changes_is_read_once_and_again_at_its_end() {
+    let mut bench = Bench::new(&Setup::default());
+    bench.listen(&Bind::default());
+    let list = bench.world().host.addresses();
+    (0..500).for_each(|n| bench.world().readdress(n * MS, list.clone()));
+    let before = bench.world().journal.readings();
+    bench.fall_silent();
+    let readings = bench.world().journal.readings() - before;
+    assert!((5..=7).contains(&readings), "{readings} readings in half a second");
+}
+
+#[test]
+fn addresses_that_cannot_be_read_are_asked_for_again() {
+    let mut bench = Bench::new(&Setup::default());
+    let list = bench.world().host.addresses();
+    bench.world().orders.addresses = Some(libc::ENOBUFS);
+    bench.world().readdress(0, vec![]);
+    let (asked, _) = bench.listen(&Bind { local: "0.0.0.0:4000".parse().unwrap(), ..Bind::default() });
+    let second = "198.51.100.2:4000".parse().unwrap();
+    bench.forge(asked, 1500 * MS, second, ASKED.into(), ECHO);
+    bench.forge(asked, 4000 * MS, second, ASKED.into(), ECHO);
+    while bench.counters(asked).received < 1 {
+        bench.turn().unwrap();
+    }
+    assert_eq!(bench.counters(asked).dropped(DropReason::OwnListener), 1, "what was known is known still");
+    bench.world().orders.addresses = None;
+    bench.world().readdress(0, list);
+    bench.settle();
+    assert_eq!(bench.counters(asked).dropped(DropReason::OwnListener), 2);
 }

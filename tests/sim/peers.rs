@@ -76,8 +76,10 @@ pub(crate) struct Load {
     pub(crate) v6: bool,
     /// The addresses that are asked.
     pub(crate) destinations: [IpAddr; 2],
-    /// An address that listeners are bound to.
-    pub(crate) own: SocketAddr,
+    /// Sources that are forged most likely.
+    pub(crate) forged: [SocketAddr; 7],
+    /// A group, and whether it is asked now and then.
+    pub(crate) group: Option<IpAddr>,
     pub(crate) datagrams: u64,
     /// Mean time between two, ns; 0 is one burst.
     pub(crate) pause_ns: u64,
@@ -112,7 +114,7 @@ impl Load {
             match rng.random_range(0..60) {
                 _ if self.stream.is_some() => {}
                 0 | 1 => peer.set_port(0),
-                2 => peer = self.own,
+                2..=4 => peer = self.forged[rng.random_range(0..self.forged.len())],
                 _ => {}
             }
             peer
@@ -122,7 +124,10 @@ impl Load {
             n @ 2..=7 if self.moody => n,
             _ => 0,
         };
-        let destination = self.destinations[rng.random_range(0..2)];
+        let to_group = self.group.filter(|_| self.stream.is_none() && rng.random_range(0..20) == 0);
+        let destination = to_group.unwrap_or_else(|| self.destinations[rng.random_range(0..2)]);
+        // Nothing can be sent from a group, and `moody` would try to when a timer fires.
+        let command = if to_group.is_some() && command == LATER { 0 } else { command };
         let hop_limit = if self.decays { hop_limit(id) } else { FAR };
         Datagram { id, peer, destination, hop_limit, payload: payload(id, command, len) }
     }

@@ -13,6 +13,8 @@ pub(crate) enum Rare {
     BacklogAgain,
     /// A datagram was received that pretends to come from one of our own listeners.
     Forged,
+    /// The addresses of the host changed while they were read.
+    TornAddresses,
     /// A segmented message was refused, and some of its datagrams left one by one until there was no room.
     RefusedAndFull,
     /// A segmented message of a backlog was refused, and some of its datagrams left until there was no room.
@@ -33,12 +35,13 @@ pub(crate) enum Rare {
 
 impl Rare {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Poll,
         Self::Rest,
         Self::PartialSend,
         Self::BacklogAgain,
         Self::Forged,
+        Self::TornAddresses,
         Self::RefusedAndFull,
         Self::BacklogRefusedAndFull,
         Self::BrokenReceive,

@@ -10,13 +10,15 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::{OnFault, Shortcuts, Token};
+use polyport::reply::{PeerPorts, ReplyPolicy, ReplyTtl};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::bench::{Bench, Bind, Kind, Setup, decaying};
+use crate::bench::{Bench, Bind, Kind, Setup};
 use crate::faults::Profile;
 use crate::peers::Load;
 use crate::rare::Rare;
+use crate::world::{BROADCAST, LINK_LOCAL, own};
 
 /// Runs of an ordinary test; `POLYPORT_SEEDS` asks for more.
 const SEEDS: u64 = 1000;
@@ -98,6 +100,9 @@ const REACHED: &[DropReason] = &[
     DropReason::Unsupported,
     DropReason::OwnListener,
     DropReason::TtlExpired,
+    DropReason::Group,
+    DropReason::SamePort,
+    DropReason::LoopPort,
     DropReason::SocketBroken,
 ];
 
@@ -122,6 +127,7 @@ fn run(seed: u64, shortcuts: Shortcuts) -> Result<Run, String> {
     for _ in 0..rng.random_range(1..=5) {
         listener(&mut bench, &setup, &mut rng);
     }
+    readdress(&mut bench, &mut rng);
     let result = bench.run();
     let kinds = bench.kinds.clone();
     let mut total = Counters::default();
@@ -168,7 +174,7 @@ pub(crate) fn setup(seed: u64, rng: &mut StdRng) -> Setup {
     };
     let (level, segments, trains) = rng.random();
     let exchange = ExchangeLimits { rx: if trains { 2048 } else { 64 }, ..exchange };
-    Setup { seed, limits, exchange, profile: Profile::random(rng), level, segments, trains }
+    Setup { seed, limits, exchange, profile: Profile::random(rng), level, segments, trains, untold: false }
 }
 
 /// Adds a listener and everything that will be sent to it.
@@ -182,9 +188,10 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let local = SocketAddr::new(if wildcard { any } else { asked }, 7);
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
-    let decays = rng.random_range(0..3) == 0;
-    let reply = decays.then(decaying);
-    let bind = Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, reply };
+    let reply = policy(rng);
+    let decays = reply.ttl == ReplyTtl::Decay;
+    let on_fault = OnFault::Drop;
+    let bind = Bind { kind, options: &options, local, capacity, on_fault, reply: Some(reply) };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
@@ -194,7 +201,8 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let load = Load {
         v6,
         destinations: [asked, if wildcard { also_asked } else { asked }],
-        own: SocketAddr::new(asked, 7),
+        forged: forged(v6, asked, also_asked),
+        group: wildcard.then(|| group(v6, rng)),
         datagrams: if is_long { 600 } else { [0, 5, 40, 120][rng.random_range(0..4)] },
         pause_ns: if is_long { 20_000 } else { PAUSES[rng.random_range(0..PAUSES.len())] },
         peers: if stream.is_some() { 1 } else { rng.random_range(1..8) },
@@ -214,6 +222,49 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
         }
     }
     token
+}
+
+/// Sources that get no answer, unless the policy of their listener allows it.
+fn forged(v6: bool, asked: IpAddr, also_asked: IpAddr) -> [SocketAddr; 7] {
+    let other: IpAddr = if v6 { "2001:db8::9" } else { "192.0.2.9" }.parse().unwrap();
+    let local: IpAddr = if v6 { IpAddr::V6(LINK_LOCAL) } else { IpAddr::V4(BROADCAST) };
+    [(asked, 7), (also_asked, 7), (comes_and_goes(v6), 7), (local, 5000), (local, 7), (other, 7), (other, 19)]
+        .map(|(ip, port)| SocketAddr::new(ip, port))
+}
+
+/// An address that the host has now and then.
+fn comes_and_goes(v6: bool) -> IpAddr {
+    if v6 { "2001:db8::1:3" } else { "198.51.100.3" }.parse().unwrap()
+}
+
+/// An address that many hosts hear.
+fn group(v6: bool, rng: &mut StdRng) -> IpAddr {
+    match (v6, rng.random()) {
+        (true, _) => "ff02::1".parse().unwrap(),
+        (false, true) => "224.0.0.1".parse().unwrap(),
+        (false, false) => BROADCAST.into(),
+    }
+}
+
+/// The default policy mostly.
+fn policy(rng: &mut StdRng) -> ReplyPolicy {
+    let mut allows = || rng.random_range(0..5) == 0;
+    let ports = if allows() { PeerPorts::Any } else { PeerPorts::default() };
+    let ttl = if allows() { ReplyTtl::Decay } else { ReplyTtl::System };
+    ReplyPolicy { ports, same_port: allows(), groups: allows(), ttl, ..ReplyPolicy::default() }
+}
+
+/// Addresses come and go, sometimes several at once.
+fn readdress(bench: &mut Bench, rng: &mut StdRng) {
+    let stays = bench.world().host.addresses();
+    let mut at = 0;
+    for _ in 0..rng.random_range(0..6) {
+        at += [0, 100, 10_000, 30_000_000, 300_000_000][rng.random_range(0..5)];
+        let mut list = stays.clone();
+        let others = [comes_and_goes(false), comes_and_goes(true)];
+        list.extend(others.into_iter().filter(|_| rng.random()).map(own));
+        bench.world().readdress(at, list);
+    }
 }
 
 /// Mean times between two datagrams of a listener, ns.

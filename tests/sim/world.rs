@@ -2,15 +2,20 @@
 //! that fills, and virtual time.
 
 mod calls;
+mod host;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
+use polyport::guard::LocalAddress;
 use polyport::reactor::{Event, Token};
 use rand::RngExt;
 
 use crate::faults::{Faults, Script};
 use crate::journal::Journal;
+use host::Host;
+
+pub(crate) use host::{BROADCAST, LINK_LOCAL, own};
 
 /// A handle of a socket: an index into the world's.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +40,8 @@ enum Step {
     Arrive(usize, Datagram),
     /// The send buffer has room for so many messages again.
     Room(usize, usize),
+    /// The host has these addresses from now on.
+    Addresses(Vec<LocalAddress>),
 }
 
 /// A socket as the kernel sees it.
@@ -83,6 +90,10 @@ pub(crate) struct Orders {
     pub(crate) segments: bool,
     /// New sockets join trains.
     pub(crate) trains: bool,
+    /// Nobody tells the reactor that addresses change.
+    pub(crate) untold: bool,
+    /// The errno of every attempt to read the addresses.
+    pub(crate) addresses: Option<i32>,
 }
 
 /// Messages an empty send buffer takes where no fault makes it smaller.
@@ -106,6 +117,7 @@ pub(crate) struct World {
     /// Ready list of epoll, oldest first.
     list: VecDeque<usize>,
     sockets: Vec<Socket>,
+    pub(crate) host: Host,
     schedule: BTreeMap<(u64, u64), Step>,
     sequence: u64,
 }
@@ -123,6 +135,7 @@ impl World {
             wall_offset_ns: WALL,
             list: VecDeque::new(),
             sockets: Vec::new(),
+            host: Host::default(),
             schedule: BTreeMap::new(),
             sequence: 0,
         }
@@ -160,6 +173,11 @@ impl World {
     /// Schedules an arrival `after_ns` from now.
     pub(crate) fn arrive(&mut self, to: SocketId, after_ns: u64, datagram: Datagram) {
         self.plan(self.mono_ns + after_ns, Step::Arrive(to.0, datagram));
+    }
+
+    /// The host has these addresses `after_ns` from now.
+    pub(crate) fn readdress(&mut self, after_ns: u64, list: Vec<LocalAddress>) {
+        self.plan(self.mono_ns + after_ns, Step::Addresses(list));
     }
 
     /// What shall happen to the next calls on a socket.
@@ -248,6 +266,7 @@ impl World {
                         self.journal.kernel_drop(to, datagram.id);
                     }
                 }
+                Step::Addresses(list) => self.host.set(list),
                 Step::Room(at, n) => {
                     self.sockets[at].room += n;
                     if self.sockets[at].writable {
@@ -281,7 +300,7 @@ impl World {
 
     /// Lets time pass until something is ready or the deadline is there.
     fn wait(&mut self, deadline: Option<u64>) {
-        while !self.list.iter().any(|at| self.is_ready(*at)) {
+        while !self.host.has_news && !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
             match (next, deadline) {
                 (Some(next), deadline) if deadline.is_none_or(|d| next <= d) => {

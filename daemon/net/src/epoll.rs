@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::{UdpSocket, sys};
 
-/// Watches `socket` for arrivals; events carry `data`.
+/// Watches `socket`, or another descriptor, for arrivals; events carry `data`.
 ///
 /// # Errors
 /// Those of `epoll_ctl(2)`, such as EEXIST and ENOSPC (`/proc/sys/fs/epoll/max_user_watches`).
-pub fn add(epoll: &impl AsRawFd, socket: &UdpSocket, data: u64) -> io::Result<()> {
+pub fn add(epoll: &impl AsRawFd, socket: &impl AsRawFd, data: u64) -> io::Result<()> {
     control(epoll, socket, libc::EPOLL_CTL_ADD, READ, data)
 }
 
@@ -56,7 +56,7 @@ pub fn wait(epoll: &impl AsRawFd, span: Duration) {
 const READ: u32 = libc::EPOLLIN as u32;
 const WRITE: u32 = libc::EPOLLOUT as u32;
 
-fn control(epoll: &impl AsRawFd, socket: &UdpSocket, op: i32, events: u32, data: u64) -> io::Result<()> {
+fn control(epoll: &impl AsRawFd, socket: &impl AsRawFd, op: i32, events: u32, data: u64) -> io::Result<()> {
     let mut event = libc::epoll_event { events, u64: data };
     // SAFETY: the event lives through the call, which copies it; descriptors that are none are an error.
     sys::check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), op, socket.as_raw_fd(), &raw mut event) })

@@ -50,6 +50,7 @@
 //! ```
 
 mod address;
+mod addresses;
 mod bind_error;
 mod buffers;
 mod cmsg;
@@ -75,6 +76,7 @@ mod sys;
 mod time;
 mod wait;
 
+pub use addresses::{LocalAddresses, LocalPrefix, Reading};
 pub use bind_error::{BindError, BindStep};
 pub use buffers::{BufferSize, Buffers};
 pub use error_queue::{ErrorOrigin, QueuedError};

@@ -30,6 +30,13 @@ pub struct Arrived {
 }
 
 impl Arrived {
+    /// Whether it was sent to more than this host: to a multicast group, or to a broadcast address.
+    #[inline]
+    #[must_use]
+    pub fn is_to_group(&self) -> bool {
+        self.flags.multicast | self.flags.broadcast
+    }
+
     /// How many datagrams the message has.
     #[inline]
     #[must_use]

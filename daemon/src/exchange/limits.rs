@@ -12,7 +12,7 @@ pub struct ExchangeLimits {
     pub stride: usize,
     /// Descriptors in `pp_batch::rx`: most datagrams of one message.
     pub rx: usize,
-    /// Most datagrams presented to a handler in one call, unless a single message has more. A full ring of trains would
+    /// Most datagrams presented to a handler in one call, unless a single message has more; never more than `rx`. A full ring of trains would
     /// be thousands, whose descriptors would push the payload out of the second-level cache.
     pub present: usize,
     /// Most entries in `pp_batch::tx` between two flushes.

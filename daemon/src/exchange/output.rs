@@ -30,6 +30,8 @@ pub struct Output<'a> {
     pub asked_with: u8,
     /// TTL or hop limit it leaves with; 0 leaves it to the system. A handler has no say in it.
     pub hop_limit: u8,
+    /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
+    pub answers_group: bool,
 }
 
 impl<'a> Output<'a> {
@@ -221,18 +223,30 @@ impl Received {
         // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first, which is
         // none that a loop could gain hops by: the largest of all that go round still falls with each round.
         let (asked_with, hop_limit) = (message.hop_limit, 0);
+        let answers_group = message.is_to_group();
         if tx.flags == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
             let to = message.peer;
             let from = message.reply_from;
-            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, asked_with, hop_limit });
+            return Ok(Output {
+                answers,
+                payload,
+                to,
+                from,
+                at_ns,
+                segment,
+                ecn,
+                answers_group,
+                asked_with,
+                hop_limit,
+            });
         }
         let (to, from) = route(tx, Some(message))?;
         let longest = if segment == 0 { len } else { segment };
         if longest > most(to) {
             return Err(OutputError::TooLong);
         }
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, asked_with, hop_limit })
+        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, answers_group, asked_with, hop_limit })
     }
 
     /// Checks an entry that stands for itself, and returns its output.
@@ -267,8 +281,20 @@ impl Received {
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
         let (at_ns, ecn) = (tx.at_ns, tx.ecn & 3);
+        let answers_group = answered.is_some_and(|rx| rx.message.is_to_group());
         let asked_with = answered.map_or(0, |rx| rx.message.hop_limit);
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, asked_with, hop_limit: 0 })
+        Ok(Output {
+            answers,
+            payload,
+            to,
+            from,
+            at_ns,
+            segment,
+            ecn,
+            answers_group,
+            asked_with,
+            hop_limit: 0,
+        })
     }
 }
 
@@ -302,6 +328,7 @@ pub(super) fn only_answer<'a>(
         ecn: tx.ecn & 3,
         asked_with: message.hop_limit,
         hop_limit: 0,
+        answers_group: message.is_to_group(),
     })
 }
 

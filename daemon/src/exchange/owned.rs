@@ -42,6 +42,7 @@ impl OwnedOutput {
             ecn: self.ecn,
             asked_with: 0,
             hop_limit: self.hop_limit,
+            answers_group: false,
         }
     }
 }

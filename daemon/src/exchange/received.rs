@@ -61,7 +61,8 @@ impl Received {
             firsts: Vec::with_capacity(limits.slots),
             from: 0,
             to: 0,
-            most: limits.present,
+            // Never more than there are descriptors.
+            most: limits.present.min(limits.rx),
             now_ns: 0,
             bound: NO_ADDR,
         }

@@ -171,6 +171,14 @@ fn messages_are_presented_in_batches_and_no_train_is_torn() {
 
 /// The kernel's word for a segment may be there without a train.
 #[test]
+fn no_call_shows_more_datagrams_than_there_are_descriptors() {
+    let mut e = Exchange::new(ExchangeLimits { rx: 3, present: 100, ..SMALL });
+    let train = Arrived { segment: 1, cap: 64, ..arrived(80, 2) };
+    [train, train].into_iter().for_each(|a| assert!(e.push(a)));
+    assert_eq!([e.present(), e.present(), e.present()], [2, 2, 0]);
+}
+
+#[test]
 fn a_message_of_one_segment_goes_back_as_a_datagram() {
     for segment in [9, 20] {
         let mut e = Exchange::new(SMALL);

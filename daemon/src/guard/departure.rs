@@ -1,9 +1,12 @@
-//! Whether a datagram of a handler leaves.
+//! Whether a datagram of a handler leaves: the rules for what a host on the open Internet must not send, whatever its
+//! handlers ask for. Nearly every datagram goes to a port and an address that no rule speaks of, and [`depart`] sees
+//! that at a glance.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::OwnAddresses;
 use crate::metrics::DropReason;
+use crate::reply::{LOOP_PORTS, ReplyPolicy};
 
 /// A datagram on its way out.
 #[derive(Clone, Copy, Debug)]
@@ -14,20 +17,19 @@ pub struct Departure {
     pub to: SocketAddr,
     /// The address it leaves from; none if the kernel chooses.
     pub from: Option<IpAddr>,
-    /// Whether it answers a received datagram. A handler may send other datagrams to our own listeners, because these
-    /// do not make a loop of replies.
-    pub is_answer: bool,
+    /// Whether it answers a datagram that was sent to a multicast group or to a broadcast address.
+    pub answers_group: bool,
 }
 
 /// Decides whether a datagram leaves.
 ///
 /// # Errors
-/// The reason to drop it: a reply would come back to one of our own listeners, or the kernel would refuse the
-/// destination anyway, so the call is saved.
+/// The reason to drop it: the policy of its listener forbids it, it would come back to one of our own listeners, or the
+/// kernel would refuse the destination anyway, so the call is saved.
 #[inline]
-pub fn depart(own: &OwnAddresses, departure: &Departure) -> Result<(), DropReason> {
-    if departure.is_answer && own.contains(departure.to, departure.from) {
-        return Err(DropReason::OwnListener);
+pub fn depart(own: &OwnAddresses, policy: &ReplyPolicy, departure: &Departure) -> Result<(), DropReason> {
+    if departure.answers_group || own.may_concern(departure.to) {
+        look(own, policy, departure)?;
     }
     if departure.local.is_ipv4() != departure.to.is_ipv4() {
         return Err(DropReason::NoDestination);
@@ -35,22 +37,111 @@ pub fn depart(own: &OwnAddresses, departure: &Departure) -> Result<(), DropReaso
     if departure.to.port() == 0 { Err(DropReason::Invalid) } else { Ok(()) }
 }
 
+/// Applies every rule. What none of them speaks of passes.
+#[cold]
+fn look(own: &OwnAddresses, policy: &ReplyPolicy, departure: &Departure) -> Result<(), DropReason> {
+    // An IPv4 address in the form of IPv6 is the same address.
+    let to = SocketAddr::new(departure.to.ip().to_canonical(), departure.to.port());
+    if own.serves(to, departure.from.map(|from| from.to_canonical())) {
+        return Err(DropReason::OwnListener);
+    }
+    if !policy.groups && (departure.answers_group || own.is_group(to.ip())) {
+        return Err(DropReason::Group);
+    }
+    if !policy.same_port && to.port() == departure.local.port() && to.port() != 0 {
+        return Err(DropReason::SamePort);
+    }
+    if LOOP_PORTS.iter().any(|(port, _)| *port == to.port()) && !policy.ports.allows(to.port()) {
+        return Err(DropReason::LoopPort);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::LocalAddress;
+    use crate::reply::PeerPorts;
+
+    const LOCAL: &str = "192.0.2.1:9000";
+
+    /// A daemon with listeners at [`LOCAL`] and elsewhere, on a host with one network.
+    fn own() -> OwnAddresses {
+        let mut own = OwnAddresses::default();
+        for bound in [LOCAL, "127.0.0.1:7000", "0.0.0.0:7001", "[::]:7001"] {
+            own.add(bound.parse().unwrap());
+        }
+        let single = |ip: &str, broadcast| LocalAddress {
+            ip: ip.parse().unwrap(),
+            bits: if ip.contains(':') { 128 } else { 32 },
+            broadcast,
+        };
+        own.set_local(&[single("192.0.2.1", false), single("192.0.2.255", true), single("fe80::1", false)]);
+        own
+    }
+
+    fn verdict(policy: &ReplyPolicy, to: &str, answers_group: bool) -> Result<(), DropReason> {
+        let to: SocketAddr = to.parse().unwrap();
+        let local = if to.is_ipv4() { LOCAL } else { "[2001:db8::1]:9000" }.parse().unwrap();
+        depart(&own(), policy, &Departure { local, to, from: None, answers_group })
+    }
 
     #[test]
-    fn answers_to_ourselves_and_what_cannot_be_sent_stay() {
-        let mut own = OwnAddresses::default();
-        own.add("127.0.0.1:7".parse().unwrap());
-        let to = |to: &str, is_answer| {
-            let local = "127.0.0.1:9".parse().unwrap();
-            depart(&own, &Departure { local, to: to.parse().unwrap(), from: None, is_answer })
+    fn by_default_everything_dangerous_stays() {
+        for (to, reason) in [
+            ("198.51.100.1:5000", None),
+            ("127.0.0.1:7000", Some(DropReason::OwnListener)),
+            ("192.0.2.1:7001", Some(DropReason::OwnListener)),
+            ("[fe80::1%7]:7001", Some(DropReason::OwnListener)),
+            ("[::ffff:192.0.2.1]:7001", Some(DropReason::OwnListener)),
+            ("192.0.2.2:7001", None),
+            ("198.51.100.1:9000", Some(DropReason::SamePort)),
+            ("198.51.100.1:7", Some(DropReason::LoopPort)),
+            ("198.51.100.1:11211", Some(DropReason::LoopPort)),
+            ("198.51.100.1:8", None),
+            ("192.0.2.255:5000", Some(DropReason::Group)),
+            ("255.255.255.255:5000", Some(DropReason::Group)),
+            ("224.0.0.1:5000", Some(DropReason::Group)),
+            ("[ff02::1%7]:5000", Some(DropReason::Group)),
+            ("192.0.3.255:5000", None),
+            ("198.51.100.1:0", Some(DropReason::Invalid)),
+        ] {
+            assert_eq!(verdict(&ReplyPolicy::default(), to, false), reason.map_or(Ok(()), Err), "{to}");
+        }
+        let group = verdict(&ReplyPolicy::default(), "198.51.100.1:5000", true);
+        assert_eq!(group, Err(DropReason::Group), "an answer to what was sent to a group");
+        let own = Departure {
+            local: LOCAL.parse().unwrap(),
+            to: "[2001:db8::2]:5000".parse().unwrap(),
+            from: None,
+            answers_group: false,
         };
-        assert_eq!(to("127.0.0.1:7", true), Err(DropReason::OwnListener));
-        assert_eq!(to("127.0.0.1:7", false), Ok(()));
-        assert_eq!(to("127.0.0.1:8", true), Ok(()));
-        assert_eq!(to("[::1]:8", true), Err(DropReason::NoDestination));
-        assert_eq!(to("127.0.0.1:0", true), Err(DropReason::Invalid));
+        let other_family = depart(&OwnAddresses::default(), &ReplyPolicy::default(), &own);
+        assert_eq!(other_family, Err(DropReason::NoDestination));
+    }
+
+    #[test]
+    fn each_key_allows_its_own_and_nothing_else() {
+        let all = [
+            ("127.0.0.1:7000", false, DropReason::OwnListener),
+            ("192.0.2.255:5000", false, DropReason::Group),
+            ("198.51.100.1:5000", true, DropReason::Group),
+            ("198.51.100.1:9000", false, DropReason::SamePort),
+            ("198.51.100.1:53", false, DropReason::LoopPort),
+            ("198.51.100.1:123", false, DropReason::LoopPort),
+        ];
+        let default = ReplyPolicy::default();
+        let policies = [
+            (ReplyPolicy { groups: true, ..default.clone() }, &[1, 2][..]),
+            (ReplyPolicy { same_port: true, ..default.clone() }, &[3]),
+            (ReplyPolicy { ports: PeerPorts::Only(vec![53]), ..default.clone() }, &[4]),
+            (ReplyPolicy { ports: PeerPorts::Any, ..default }, &[4, 5]),
+        ];
+        for (policy, allowed) in policies {
+            for (index, (to, answers_group, reason)) in all.into_iter().enumerate() {
+                let expected = if allowed.contains(&index) { Ok(()) } else { Err(reason) };
+                assert_eq!(verdict(&policy, to, answers_group), expected, "{to} {policy:?}");
+            }
+        }
     }
 }

@@ -1,20 +1,28 @@
-//! Replies to our own listeners: two handlers that answer each other never stop, and one datagram with a forged source
+//! Datagrams to our own listeners: two handlers that answer each other never stop, and one datagram with a forged source
 //! is enough to start them (R29, invariant I6).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The addresses the daemon's own listeners are bound to.
+use super::local::{LocalAddress, LocalAddresses};
+use crate::reply::LOOP_PORTS;
+
+/// The addresses the daemon's own listeners are bound to, and those of the host.
 #[derive(Debug)]
 pub struct OwnAddresses {
-    /// One bit for each port that is bound. Nearly every reply goes to a port without its bit, and needs no other look.
+    /// One bit for each port that a rule speaks of: those that are bound, and the [`LOOP_PORTS`]. Nearly every datagram
+    /// goes to a port without its bit, and needs no other look.
     ports: Vec<u64>,
     /// Port and address in order, each with the number of listeners that share them.
     bound: Vec<(u16, IpAddr, u16)>,
+    local: LocalAddresses,
 }
 
 impl Default for OwnAddresses {
     fn default() -> Self {
-        Self { ports: vec![0; 65_536 / 64], bound: Vec::new() }
+        let mut own =
+            Self { ports: vec![0; 65_536 / 64], bound: Vec::new(), local: LocalAddresses::default() };
+        LOOP_PORTS.iter().for_each(|(port, _)| own.mark(*port));
+        own
     }
 }
 
@@ -26,10 +34,7 @@ impl OwnAddresses {
 
     /// Notes that a listener is bound to `local`.
     pub fn add(&mut self, local: SocketAddr) {
-        let (word, bit) = place(local.port());
-        if let Some(word) = self.ports.get_mut(word) {
-            *word |= bit;
-        }
+        self.mark(local.port());
         match self.find(local.port(), local.ip()) {
             Ok(at) => {
                 if let Some((.., shared)) = self.bound.get_mut(at) {
@@ -50,32 +55,67 @@ impl OwnAddresses {
         }
         self.bound.remove(at);
         let first = self.bound.partition_point(|(port, ..)| *port < local.port());
-        let port_is_left = self.bound.get(first).is_some_and(|(port, ..)| *port == local.port());
+        let port_is_left = self.bound.get(first).is_some_and(|(port, ..)| *port == local.port())
+            || LOOP_PORTS.iter().any(|(port, _)| *port == local.port());
         let (word, bit) = place(local.port());
         if let Some(word) = self.ports.get_mut(word).filter(|_| !port_is_left) {
             *word &= !bit;
         }
     }
 
-    /// Whether a datagram to `to` would come back to one of the listeners. That is so if a listener is bound to just
-    /// this address. It is also so if a listener is bound to every address, and `to` is a loopback address or equals
-    /// `asked`, the local address that the reply leaves from.
-    #[inline]
-    #[must_use]
-    pub fn contains(&self, to: SocketAddr, asked: Option<IpAddr>) -> bool {
-        let (word, bit) = place(to.port());
-        self.ports.get(word).is_some_and(|ports| ports & bit != 0) && self.is_bound(to, asked)
+    /// Takes over the addresses of the host, in place of those that were known before.
+    pub fn set_local(&mut self, list: &[LocalAddress]) {
+        self.local = LocalAddresses::new(list);
     }
 
-    #[cold]
-    fn is_bound(&self, to: SocketAddr, asked: Option<IpAddr>) -> bool {
-        let unspecified = match to.ip() {
-            IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+    /// Whether [`Self::serves`], [`Self::is_group`] or a rule about the port may say yes to a destination; a no is final.
+    #[inline]
+    pub(super) fn may_concern(&self, to: SocketAddr) -> bool {
+        let (word, bit) = place(to.port());
+        let port = self.ports.get(word).is_some_and(|ports| ports & bit != 0);
+        port || match to.ip() {
+            IpAddr::V4(ip) => self.local.may_be_group(ip),
+            // The second is an IPv4 address in the form of IPv6.
+            IpAddr::V6(ip) => ip.is_multicast() || ip.to_bits() >> 32 == 0xffff,
+        }
+    }
+
+    /// Whether a datagram to `to` would come to one of the listeners. That is so if a listener is bound to just this
+    /// address. It is also so if a listener is bound to every address, and `to` is an address of this host or equals
+    /// `asked`, the local address that the datagram leaves from: the list of addresses may be late. Interfaces make no
+    /// difference, because a link-local address that two of them have is ours at both.
+    pub(super) fn serves(&self, to: SocketAddr, asked: Option<IpAddr>) -> bool {
+        let ip = to.ip();
+        if ip.is_unspecified() {
+            // The kernel sends it to this host, to whichever address it likes.
+            return self.at(to.port()).any(|bound| bound.is_ipv4() == ip.is_ipv4());
+        }
+        let unspecified = match ip {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let here = to.ip().is_loopback() || asked == Some(to.ip());
         let is_bound = |ip| self.find(to.port(), ip).is_ok();
-        is_bound(to.ip()) || (here && is_bound(unspecified))
+        is_bound(ip) || is_bound(unspecified) && (asked == Some(ip) || self.local.is_own(ip))
+    }
+
+    /// Whether a datagram to `ip` goes to a multicast group or to a broadcast address.
+    pub(super) fn is_group(&self, ip: IpAddr) -> bool {
+        self.local.is_group(ip)
+    }
+
+    /// The addresses that are bound with a port.
+    fn at(&self, port: u16) -> impl Iterator<Item = IpAddr> {
+        let first = self.bound.partition_point(|(bound, ..)| *bound < port);
+        let from = self.bound.get(first..).unwrap_or_default();
+        from.iter().take_while(move |(bound, ..)| *bound == port).map(|(_, ip, _)| *ip)
+    }
+
+    /// Notes that a rule speaks of a port.
+    fn mark(&mut self, port: u16) {
+        let (word, bit) = place(port);
+        if let Some(word) = self.ports.get_mut(word) {
+            *word |= bit;
+        }
     }
 
     /// Where an address is in the list; the error is the place where it belongs.
@@ -99,6 +139,14 @@ mod tests {
         own
     }
 
+    /// What the guard asks: the quick look must not hide what the long one finds.
+    fn contains(own: &OwnAddresses, to: &str, asked: Option<IpAddr>) -> bool {
+        let to = to.parse().unwrap();
+        let serves = own.serves(to, asked);
+        assert!(own.may_concern(to) || !serves, "{to}");
+        serves
+    }
+
     #[test]
     fn only_our_own_addresses_are_ours() {
         let own = own(&["127.0.0.1:7", "[::1]:65535", "192.0.2.1:0"]);
@@ -110,22 +158,26 @@ mod tests {
             ("[::1]:65535", true),
             ("[::1]:7", false),
         ] {
-            assert_eq!(own.contains(to.parse().unwrap(), None), ours, "{to}");
+            assert_eq!(contains(&own, to, None), ours, "{to}");
         }
     }
 
     #[test]
     fn an_address_is_ours_until_the_last_listener_that_shares_it_is_gone() {
+        let untouched = own(&[]);
         let shared = "127.0.0.1:7";
-        let mut own = own(&[shared, shared, "[::1]:7"]);
-        let is_own = |own: &OwnAddresses, to: &str| own.contains(to.parse().unwrap(), None);
+        let mut own = own(&[shared, shared, "[::1]:7", "[::1]:8"]);
+        let is_own = |own: &OwnAddresses, to: &str| contains(own, to, None);
         own.remove(shared.parse().unwrap());
         assert!(is_own(&own, shared));
         own.remove(shared.parse().unwrap());
         assert!(!is_own(&own, shared) && is_own(&own, "[::1]:7"), "the port is another listener's too");
         own.remove("[::1]:7".parse().unwrap());
         own.remove("[::1]:7".parse().unwrap());
-        assert!(!is_own(&own, "[::1]:7") && own.ports.iter().all(|word| *word == 0));
+        assert!(own.may_concern("[::2]:8".parse().unwrap()));
+        own.remove("[::1]:8".parse().unwrap());
+        assert!(!is_own(&own, "[::1]:7") && own.ports == untouched.ports, "the ports of rules stay");
+        assert!(own.may_concern("[::2]:7".parse().unwrap()) && !own.may_concern("[::2]:8".parse().unwrap()));
     }
 
     #[test]
@@ -136,7 +188,7 @@ mod tests {
             let mut own = own(&there);
             own.remove(gone.parse().unwrap());
             for to in there {
-                assert_eq!(own.contains(to.parse().unwrap(), None), to != gone, "{to} without {gone}");
+                assert_eq!(contains(&own, to, None), to != gone, "{to} without {gone}");
             }
         }
     }
@@ -145,9 +197,36 @@ mod tests {
     fn a_wildcard_is_reached_at_loopback_and_at_the_address_that_was_asked() {
         let own = own(&["0.0.0.0:7"]);
         let asked = "192.0.2.1".parse().ok();
-        assert!(own.contains("127.0.0.9:7".parse().unwrap(), None));
-        assert!(own.contains("192.0.2.1:7".parse().unwrap(), asked));
-        assert!(!own.contains("192.0.2.2:7".parse().unwrap(), asked));
-        assert!(!own.contains("[::1]:7".parse().unwrap(), None));
+        assert!(contains(&own, "127.0.0.9:7", None));
+        assert!(contains(&own, "192.0.2.1:7", asked));
+        assert!(!contains(&own, "192.0.2.2:7", asked));
+        assert!(!contains(&own, "[::1]:7", None));
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_at_every_address_of_the_host_while_it_has_it() {
+        let mut own = own(&["0.0.0.0:7", "[::]:8", "192.0.2.9:9"]);
+        let single = |ip: &str| LocalAddress {
+            ip: ip.parse().unwrap(),
+            bits: if ip.contains(':') { 128 } else { 32 },
+            broadcast: false,
+        };
+        let ours = ["192.0.2.1:7", "[fe80::1%3]:8", "[fe80::1%4]:8", "[2001:db8::1]:8"];
+        let others =
+            ["192.0.2.2:7", "[fe80::2%3]:8", "192.0.2.1:8", "[2001:db8::1]:7", "192.0.2.1:9", "192.0.2.1:10"];
+        assert!(!ours.iter().chain(&others).any(|to| contains(&own, to, None)));
+        own.set_local(&[single("192.0.2.1"), single("fe80::1"), single("2001:db8::1")]);
+        assert!(ours.iter().all(|to| contains(&own, to, None)));
+        assert!(!others.iter().any(|to| contains(&own, to, None)));
+        assert!(contains(&own, "192.0.2.9:9", None), "bound, whatever the host's addresses are");
+        own.set_local(&[single("fe80::1")]);
+        assert!(!contains(&own, ours[0], None) && contains(&own, ours[1], None));
+    }
+
+    #[test]
+    fn an_unspecified_destination_is_this_host() {
+        let own = own(&["127.0.0.1:7", "[2001:db8::1]:8"]);
+        assert!(contains(&own, "0.0.0.0:7", None) && contains(&own, "[::]:8", None));
+        assert!(!contains(&own, "0.0.0.0:8", None) && !contains(&own, "[::]:7", None));
     }
 }

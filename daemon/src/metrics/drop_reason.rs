@@ -55,7 +55,10 @@ reasons! {
     HandlerFault, Receive, "handler_fault", "in the batch that broke the handler";
     BadTx, Send, "bad_tx", "the handler's send entry is invalid";
     ReplyTooLong, Send, "reply_too_long", "longer than a UDP datagram can be";
-    OwnListener, Send, "own_listener", "a reply to one of our own listeners would start a loop";
+    OwnListener, Send, "own_listener", "to one of our own listeners, which would start a loop";
+    Group, Send, "group", "to a broadcast address or multicast group, or in answer to what was sent there";
+    LoopPort, Send, "loop_port", "to a port whose service answers anything, so that it might never end";
+    SamePort, Send, "same_port", "to the listener's own port at another host, so that it might never end";
     TtlExpired, Send, "ttl_expired", "answers decay, and its request came with no TTL to spare, or an unknown one";
     NoDestination, Send, "no_destination", "no address to send to, or one of the other family";
     NoRoom, Send, "no_room", "the handler's share of the send ring is used up";

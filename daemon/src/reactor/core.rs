@@ -7,7 +7,7 @@ use slab::Slab;
 use super::due::{Delayed, ReadyList, Timers};
 use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
-use super::probe::{Sampler, SlowWatch};
+use super::probe::{HostAddresses, Sampler, SlowWatch};
 use super::send::Transmitter;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
@@ -35,8 +35,9 @@ pub(super) struct Core<I> {
     pub(super) shortcuts: Shortcuts,
     pub(super) timers: Timers,
     pub(super) delayed: Delayed,
-    /// The addresses of the listeners, to which no reply may go.
+    /// The addresses of the listeners and of the host, to which nothing may be sent.
     pub(super) own: OwnAddresses,
+    pub(super) host: HostAddresses,
     /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
     /// The time of the current turn.
@@ -81,6 +82,8 @@ impl<I: Io> Reactor<I> {
     #[must_use]
     pub fn new(mut io: I, limits: Limits, exchange: ExchangeLimits, seed: u64) -> Self {
         let now = io.now();
+        let (mut own, mut host) = (OwnAddresses::default(), HostAddresses::default());
+        host.read_all(&mut io, &mut own, now.mono_ns);
         let waiting = Waiting::new(&limits, io.can_rest());
         let core = Core {
             io,
@@ -89,7 +92,8 @@ impl<I: Io> Reactor<I> {
             shortcuts: Shortcuts::default(),
             timers: Timers::default(),
             delayed: Delayed::default(),
-            own: OwnAddresses::default(),
+            own,
+            host,
             backlog_bytes: 0,
             now,
             seed,

@@ -6,6 +6,7 @@ use std::num::{NonZeroU8, NonZeroU16};
 use std::time::Duration;
 
 use crate::exchange::{Exchange, ReplySource};
+use crate::guard::LocalAddress;
 
 /// The I/O a reactor runs on. Calls do not block, [`Io::poll`] excepted.
 pub trait Io {
@@ -61,6 +62,15 @@ pub trait Io {
     /// Datagrams that the kernel has dropped at this socket since it was made, modulo 2^32; none where it does not
     /// tell.
     fn kernel_drops(&mut self, socket: &Self::Socket) -> Option<u32>;
+
+    /// Reads a part of the addresses that the system treats as local, and appends it to `into`. `again` begins anew.
+    ///
+    /// # Errors
+    /// Why they cannot be read; the next call begins anew.
+    fn read_addresses(&mut self, again: bool, into: &mut Vec<LocalAddress>) -> io::Result<AddressReading>;
+
+    /// Whether [`Event::Addresses`] comes when addresses may have changed. If not, they have to be read now and then.
+    fn tells_of_addresses(&self) -> bool;
 
     /// Receives at most `max` messages into the ring of `exchange` and describes them there.
     ///
@@ -135,6 +145,19 @@ pub enum Event {
     },
     /// A signal or the caller asks the loop to stop.
     Stop,
+    /// The addresses of the host may have changed.
+    Addresses,
+}
+
+/// How far [`Io::read_addresses`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressReading {
+    /// There is more to read.
+    Part,
+    /// That was all.
+    Whole,
+    /// The addresses changed meanwhile, so that some may be missing.
+    Torn,
 }
 
 /// What a socket is watched for.

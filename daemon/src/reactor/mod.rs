@@ -37,6 +37,6 @@ pub use self::core::{Reactor, Shortcuts};
 pub use self::mio::{
     BindError, Clock, Membership, MioIo, PathMtuDiscovery, Socket, SocketOptions, interface_name,
 };
-pub use io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
+pub use io::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
 pub use listener::{AddError, ListenerReport, ListenerSpec, OnFault, Removed};
 pub use turn::Flow;

@@ -35,43 +35,38 @@ impl<I: Io> Core<I> {
         match queued {
             Queued::One(mut output) => settle_one(listener, own, transmitter, &mut output),
             Queued::Mixed(outputs) => {
-                let replied = settle_mixed(listener, own, transmitter, delayed, outputs);
+                let mut refusals = traced.then(Vec::new);
+                let replied = settle_mixed(listener, own, transmitter, delayed, outputs, refusals.as_mut());
                 account(&mut listener.counters, exchange, &replied);
+                if let Some(refusals) = refusals {
+                    trace(&listener.name, listener.local, exchange, &refusals);
+                }
             }
-        }
-        if traced {
-            trace(&listener.name, listener.local, exchange);
         }
     }
 }
 
-/// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses. Every
-/// datagram that leaves because of a handler passes here, once: what is delayed or waits for room is not asked for again,
-/// and may go to a listener that was added since; the answer to it is refused then.
+/// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses; the error is
+/// the reason. Every datagram that leaves because of a handler passes here, once: what is delayed or waits for room is
+/// not asked for again, and may go to a listener that was added since; the answer to it is refused then.
 #[inline]
-fn may_leave<S>(listener: &mut Listener<S>, own: &OwnAddresses, output: &mut Output<'_>) -> bool {
+fn may_leave<S>(
+    listener: &mut Listener<S>,
+    own: &OwnAddresses,
+    output: &mut Output<'_>,
+) -> Result<(), DropReason> {
     let datagrams = output.datagrams() as u64;
     listener.counters.queued += datagrams;
     let departure = guard::Departure {
         local: listener.local,
         to: output.to,
         from: output.from.map(|source| source.ip),
-        is_answer: output.answers.count > 0,
+        answers_group: output.answers_group,
     };
-    let left = guard::depart(own, &departure).and_then(|()| decayed(listener.decays, output));
-    match left {
-        Ok(hop_limit) => {
-            output.hop_limit = hop_limit;
-            true
-        }
-        Err(reason) => {
-            if reason == DropReason::TtlExpired && listener.counters.dropped(reason) == 0 {
-                note_expired(listener, output);
-            }
-            listener.counters.drop_many(reason, datagrams);
-            false
-        }
-    }
+    guard::depart(own, &listener.reply, &departure)
+        .and_then(|()| decayed(listener.decays, output))
+        .map(|hop_limit| output.hop_limit = hop_limit)
+        .inspect_err(|reason| refuse(listener, output, *reason, datagrams))
 }
 
 /// TTL or hop limit that an output leaves with; 0 leaves it to the system.
@@ -80,18 +75,34 @@ fn decayed(decays: bool, output: &Output<'_>) -> Result<u8, DropReason> {
     if decays && output.answers.count > 0 { guard::decay(output.asked_with) } else { Ok(0) }
 }
 
-/// Logs the first answer of a listener that decays to nothing.
+/// Counts datagrams that the guard refused, and logs the first of each kind, if a policy was the reason.
 #[cold]
-fn note_expired<S>(listener: &Listener<S>, output: &Output<'_>) {
-    let to = output.to;
-    match output.asked_with {
-        0 => log::warn!(
-            "{listener}: no answer to {to}: reply.ttl = \"decay\", and the TTL of its request is unknown; this is logged once"
-        ),
-        ttl => log::warn!(
-            "{listener}: no answer to {to}: reply.ttl = \"decay\", and its request came with TTL {ttl}; this is logged once"
-        ),
+fn refuse<S>(listener: &mut Listener<S>, output: &Output<'_>, reason: DropReason, datagrams: u64) {
+    if listener.counters.dropped(reason) == 0
+        && let Some(advice) = advice(reason, output.to.port())
+    {
+        let to = output.to;
+        log::warn!("{listener}: nothing is sent to {to}: {reason}; {advice}; this is logged once");
     }
+    listener.counters.drop_many(reason, datagrams);
+}
+
+/// How what a policy refused can be allowed; none for the other reasons.
+fn advice(reason: DropReason, port: u16) -> Option<String> {
+    let advice = if reason == DropReason::OwnListener {
+        "no setting allows it".to_owned()
+    } else if reason == DropReason::Group {
+        "`reply.groups = true` allows it".to_owned()
+    } else if reason == DropReason::SamePort {
+        "`reply.same_port = true` allows it".to_owned()
+    } else if reason == DropReason::LoopPort {
+        format!("`reply.ports = [{port}]` allows it")
+    } else if reason == DropReason::TtlExpired {
+        "`reply.ttl = \"system\"` allows it".to_owned()
+    } else {
+        return None;
+    };
+    Some(advice)
 }
 
 /// Settles a single answer to a single datagram, which most visits of a sparse listener end in. There the time goes
@@ -104,12 +115,20 @@ fn settle_one<I: Io>(
     output: &mut Output<'_>,
 ) {
     listener.counters.replied += 1;
-    if may_leave(listener, own, output) {
+    if may_leave(listener, own, output).is_ok() {
         transmitter.transmit_one(listener, output);
     }
 }
 
-/// Settles anything a handler can queue. Returns which datagrams it answers.
+/// An output that is not sent, for the trace.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    /// Its number among the outputs of the call.
+    number: usize,
+    reason: DropReason,
+}
+
+/// Settles anything a handler can queue. Returns which datagrams it answers, and notes in `refusals` what is not sent.
 #[inline(never)]
 fn settle_mixed<I: Io>(
     listener: &mut Listener<I::Socket>,
@@ -117,23 +136,32 @@ fn settle_mixed<I: Io>(
     mut transmitter: Transmitter<'_, I>,
     delayed: &mut Delayed,
     outputs: Outputs<'_>,
+    mut refusals: Option<&mut Vec<Refusal>>,
 ) -> Marks {
     let mut replied = Marks::default();
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
-    for output in outputs {
+    for (number, output) in outputs.enumerate() {
+        let mut note = |reason| {
+            if let Some(refusals) = &mut refusals {
+                refusals.push(Refusal { number, reason });
+            }
+        };
         let mut output = match output {
             Ok(output) => output,
             Err(error) => {
-                bad_output(listener, error);
+                note(bad_output(listener, error));
                 continue;
             }
         };
         replied.set(output.answers);
-        if !may_leave(listener, own, &mut output) {
+        if let Err(reason) = may_leave(listener, own, &mut output) {
+            note(reason);
             continue;
         }
         if output.at_ns > transmitter.now_ns {
-            delay(listener, delayed, transmitter.limits, &output);
+            if !delay(listener, delayed, transmitter.limits, &output) {
+                note(DropReason::DelayFull);
+            }
             continue;
         }
         if batch.is_full() {
@@ -146,15 +174,18 @@ fn settle_mixed<I: Io>(
     replied
 }
 
-/// Queues the datagrams of an output for later, or drops those that exceed the limits.
-fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) {
+/// Queues the datagrams of an output for later, or drops those that exceed the limits. Returns whether none did.
+fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, limits: &Limits, output: &Output<'_>) -> bool {
+    let mut fits = true;
     for datagram in output.split() {
         if delayed.push(listener.token, &datagram, limits.delayed_datagrams, limits.delayed_bytes) {
             listener.delayed += 1;
         } else {
             listener.counters.drop_one(DropReason::DelayFull);
+            fits = false;
         }
     }
+    fits
 }
 
 /// Counts the outcome of every datagram that was received, and the datagrams the handler found no room for (invariant
@@ -175,8 +206,8 @@ fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
     counters.consumed += total - answered - discarded;
 }
 
-/// Counts an invalid entry as queued and dropped, and logs the first of each kind.
-fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
+/// Counts an invalid entry as queued and dropped, and logs the first of each kind. Returns the reason.
+fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) -> DropReason {
     let reason = match error {
         OutputError::Bad => DropReason::BadTx,
         OutputError::TooLong => DropReason::ReplyTooLong,
@@ -187,30 +218,40 @@ fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) {
         log::error!("{listener}: the handler queued an invalid datagram: {reason}; this is logged once");
     }
     listener.counters.drop_one(reason);
+    reason
 }
 
-/// Logs a line for each received datagram: who sent it, its bytes, and its outcome.
-fn trace(name: &str, local: SocketAddr, exchange: &Exchange) {
+/// Logs a line for each received datagram: who sent it, its bytes, and its outcome. What the kernel refuses later is not
+/// known yet.
+fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal]) {
     for rx in 0..exchange.datagrams() {
         let Some(peer) = exchange.peer(rx) else { continue };
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
         let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
+        let outputs =
+            || exchange.outputs().enumerate().filter_map(|(number, output)| Some((number, output.ok()?)));
+        let refusal = |number: usize| refusals.iter().find(|refusal| refusal.number == number);
         // An output that answers several datagrams is one reply to each of them, with an equal share of the bytes.
-        let mut replies = exchange.outputs().flatten().filter(answers).flat_map(|o| {
+        let own = outputs().filter(|(number, output)| answers(output) && refusal(*number).is_none());
+        let mut replies = own.flat_map(|(_, o)| {
             let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
             std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)
         });
+        let refused = outputs().filter(|(_, output)| answers(output)).find_map(|(number, _)| refusal(number));
         let verdict = match (replies.next(), replies.count()) {
             (Some((to, bytes)), 0) if to == peer => format!("replied {bytes} bytes"),
             (Some(_), more) => format!("sent {} datagrams", more + 1),
+            (None, _) if refused.is_some() => "not answered".to_owned(),
             (None, _) if exchange.discarded(rx) => "dropped on purpose".to_owned(),
             (None, _) => "consumed".to_owned(),
         };
+        let refused = refused
+            .map_or_else(String::new, |Refusal { reason, .. }| format!(", {}: {reason}", reason.name()));
         let cut = if shown.len() < payload.len() { "..." } else { "" };
         log::trace!(
             target: "polyport::datagram",
-            "{name} {local}: {peer} says '{}{cut}': {verdict}",
+            "{name} {local}: {peer} says '{}{cut}': {verdict}{refused}",
             Escaped(shown)
         );
     }

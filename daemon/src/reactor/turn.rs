@@ -57,6 +57,7 @@ impl<I: Io> Reactor<I> {
             }
             match *event {
                 Event::Stop => stop = true,
+                Event::Addresses => self.core.host.changed(self.core.now.mono_ns),
                 Event::Ready { token, readable, writable } => self.note(token, readable, writable),
             }
         }
@@ -96,6 +97,7 @@ impl<I: Io> Reactor<I> {
         self.timers();
         let Self { sampler, core, listeners, .. } = self;
         sampler.run(&mut core.io, listeners, core.now.mono_ns);
+        core.host.run(&mut core.io, &mut core.own, core.now.mono_ns);
         debug_assert!(!events_were_none || self.conserves(), "I1 does not hold");
         Ok(if stop {
             Flow::Stop
@@ -137,9 +139,10 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// A wait until the next timer, delayed datagram or look at kernel drops.
+    /// A wait until the next timer, delayed datagram, look at kernel drops, or part of the addresses.
     fn next_deadline(&self) -> Wait {
-        let deadlines = [self.core.timers.next(), self.core.delayed.next(), self.sampler.next()];
+        let core = &self.core;
+        let deadlines = [core.timers.next(), core.delayed.next(), self.sampler.next(), core.host.next()];
         deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
     }
 

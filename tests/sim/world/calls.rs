@@ -1,13 +1,16 @@
 //! The calls the reactor makes: receive, send, poll, and how each of them fails.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use polyport::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
-use polyport::reactor::{Event, Interest, Io, Message, Now, Received, Token, Wait};
+use polyport::guard::LocalAddress;
+use polyport::reactor::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
 
 use super::{Datagram, ROOM, Socket, SocketId, Step, WALL, World};
+use crate::bench::ASKED;
 use crate::rare::Rare;
 
 impl Io for World {
@@ -38,6 +41,10 @@ impl Io for World {
             self.wait(if let Wait::Until(at_ns) = wait { Some(at_ns) } else { None });
             self.journal.waited(self.mono_ns - before);
         }
+        if std::mem::take(&mut self.host.has_news) && !self.orders.untold {
+            self.journal.progress += 1;
+            events.push(Event::Addresses);
+        }
         let more = self.collect(events);
         for event in events.iter() {
             if let Event::Ready { token, readable, writable } = *event {
@@ -55,7 +62,7 @@ impl Io for World {
     fn rest(&mut self, span: Duration) {
         self.journal.reach(Rare::Rest);
         let end = self.mono_ns + u64::try_from(span.as_nanos()).unwrap();
-        while !self.list.iter().any(|at| self.is_ready(*at)) {
+        while !self.host.has_news && !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
             self.mono_ns = self.mono_ns.max(next.unwrap_or(end).min(end));
             if next.is_none_or(|next| next > end) {
@@ -111,6 +118,32 @@ impl Io for World {
     fn set_trains(&mut self, socket: &mut SocketId, on: bool) -> bool {
         self.sockets[socket.0].trains = on;
         true
+    }
+
+    fn read_addresses(&mut self, again: bool, into: &mut Vec<LocalAddress>) -> io::Result<AddressReading> {
+        self.tick();
+        self.journal.progress += 1;
+        if let Some(errno) = self.orders.addresses {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        if self.faults.hit(self.faults.profile.addresses) {
+            return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+        }
+        let most = self.faults.part(self.faults.profile.addresses, 8);
+        let reading = self.host.read(again, most, into);
+        match reading {
+            AddressReading::Part => {}
+            AddressReading::Whole => self.journal.knows(into.clone(), false),
+            AddressReading::Torn => {
+                self.journal.reach(Rare::TornAddresses);
+                self.journal.knows(into.clone(), true);
+            }
+        }
+        Ok(reading)
+    }
+
+    fn tells_of_addresses(&self) -> bool {
+        !self.orders.untold
     }
 
     fn receive(
@@ -277,13 +310,21 @@ impl World {
         }
         let first = &joined[0];
         let offset = index * stride;
-        let asked = wildcard.then_some(ReplySource { ip: first.destination, ifindex: 0 });
+        let multicast = first.destination.is_multicast();
+        let broadcast = self.host.broadcasts(first.destination);
+        // What the kernel proposes to answer from: it has no proposal for a group of IPv6.
+        let source = match first.destination {
+            ip if !multicast && !broadcast => Some(ip),
+            IpAddr::V4(_) => Some(IpAddr::V4(ASKED)),
+            IpAddr::V6(_) => None,
+        };
+        let asked = source.filter(|_| wildcard).map(|ip| ReplySource { ip, ifindex: 0 });
         let mut len = 0;
         for d in &joined {
             let part = d.payload.len().min(slot - len);
             exchange.ring_mut()[offset + len..][..part].copy_from_slice(&d.payload[..part]);
             len += part;
-            self.journal.delivered(at, d, asked, part);
+            self.journal.delivered(at, d, asked, multicast || broadcast, part);
         }
         let truncated = first.payload.len() > slot;
         let pushed = exchange.push(Arrived {
@@ -297,7 +338,7 @@ impl World {
             ifindex: 1,
             ecn: 0,
             hop_limit: if tells_hop_limit { first.hop_limit } else { 0 },
-            flags: ArrivalFlags { multicast: false, broadcast: false, truncated },
+            flags: ArrivalFlags { multicast, broadcast, truncated },
         });
         assert!(pushed, "the exchange has descriptors for every slot");
         true

@@ -1,6 +1,9 @@
 //! Real sockets on loopback: what the crate promises of the kernel.
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod addresses;
+#[cfg(test)]
 mod bind;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

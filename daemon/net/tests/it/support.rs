@@ -10,7 +10,7 @@ use polyport_net::{RecvBatch, RecvMeta, SendMessage, SlotLayout, SocketOptions, 
 pub(crate) const V4: &str = "127.0.0.1:0";
 pub(crate) const V6: &str = "[::1]:0";
 /// Far beyond what loopback needs, even on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 #[track_caller]
 pub(crate) fn bind(addr: &str) -> UdpSocket {

@@ -96,8 +96,18 @@ mod tests {
 
     fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
         let to = "192.0.2.1:9".parse().unwrap();
-        let (answers, from, segment, ecn) = (Default::default(), None, 0, 0);
-        Output { answers, payload, to, from, at_ns, segment, ecn, asked_with: 0, hop_limit: 0 }
+        Output {
+            answers: Default::default(),
+            payload,
+            to,
+            from: None,
+            at_ns,
+            segment: 0,
+            ecn: 0,
+            answers_group: false,
+            asked_with: 0,
+            hop_limit: 0,
+        }
     }
 
     #[test]

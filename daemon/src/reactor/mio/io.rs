@@ -7,12 +7,14 @@ use mio::net::UnixStream;
 use mio::{Events, Poll};
 use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
 
+use super::addresses::Addresses;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::readiness;
 use super::rest::Rest;
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
-use crate::reactor::io::{Event, Interest, Io, Message, Now, Received, Token, Wait};
+use crate::guard::LocalAddress;
+use crate::reactor::io::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
 
 /// Most events taken from the kernel in one call.
 const EVENTS: usize = 1024;
@@ -22,6 +24,8 @@ const MESSAGES: usize = 64;
 const STOP: mio::Token = mio::Token(usize::MAX);
 /// Token of the alarm. A listener with this token would lie in slot 2^32 - 2.
 const ALARM: mio::Token = mio::Token(usize::MAX - 1);
+/// Token of the socket that tells of addresses. A listener with this token would lie in slot 2^32 - 3.
+const ADDRESSES: mio::Token = mio::Token(usize::MAX - 2);
 
 /// The I/O of a daemon: real sockets and real time.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub struct MioIo {
     alarm: Alarm,
     rest: Rest,
     stop: UnixStream,
+    addresses: Addresses,
     /// Whether the kernel takes segmented messages, from the first socket that was asked.
     can_segment: Option<bool>,
 }
@@ -50,13 +55,14 @@ impl MioIo {
         poll.registry().register(&mut stop, STOP, mio::Interest::READABLE)?;
         let alarm = Alarm::new(&poll, ALARM)?;
         Ok(Self {
-            poll,
             events: Events::with_capacity(EVENTS),
             receive: RecvBatch::new(slots),
             send: SendBatch::new(MESSAGES),
             clock,
             alarm,
             rest: Rest::default(),
+            addresses: Addresses::watch(&poll, ADDRESSES),
+            poll,
             stop,
             can_segment: None,
         })
@@ -91,6 +97,12 @@ impl Io for MioIo {
             }
             if event.token() == ALARM {
                 self.alarm.expired();
+                continue;
+            }
+            if event.token() == ADDRESSES {
+                if self.addresses.take_changes() {
+                    events.push(Event::Addresses);
+                }
                 continue;
             }
             events.push(Event::Ready {
@@ -132,6 +144,14 @@ impl Io for MioIo {
 
     fn kernel_drops(&mut self, socket: &UdpSocket) -> Option<u32> {
         socket.drops().ok().flatten()
+    }
+
+    fn read_addresses(&mut self, again: bool, into: &mut Vec<LocalAddress>) -> io::Result<AddressReading> {
+        self.addresses.read(again, into)
+    }
+
+    fn tells_of_addresses(&self) -> bool {
+        self.addresses.tells()
     }
 
     fn receive(

@@ -4,10 +4,12 @@
 //! io         sockets, readiness and time for the loop
 //! readiness  how sockets are watched
 //! alarm      the deadline of a wait
+//! addresses  which addresses are the host's own
 //! rest       waits of microseconds
 //! clock      the only place of the daemon that reads the time
 //! ```
 
+mod addresses;
 mod alarm;
 mod clock;
 mod io;

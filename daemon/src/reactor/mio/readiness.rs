@@ -5,6 +5,7 @@
 //! epoll instance level-triggered: datagrams that still wait after a single receive raise an event by themselves.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use mio::Poll;
 use polyport_net::UdpSocket;
@@ -18,6 +19,18 @@ pub(crate) const LEVEL_TRIGGERED: bool = cfg!(target_os = "linux");
 #[cfg(target_os = "linux")]
 pub(crate) fn register(poll: &Poll, socket: &UdpSocket, token: mio::Token) -> io::Result<()> {
     polyport_net::epoll::add(poll, socket, token.0 as u64)
+}
+
+/// Starts to watch a descriptor that is no listener's for arrivals.
+pub(crate) fn watch_descriptor(poll: &Poll, descriptor: &impl AsRawFd, token: mio::Token) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return polyport_net::epoll::add(poll, descriptor, token.0 as u64);
+    #[cfg(not(target_os = "linux"))]
+    poll.registry().register(
+        &mut mio::unix::SourceFd(&descriptor.as_raw_fd()),
+        token,
+        mio::Interest::READABLE,
+    )
 }
 
 /// Changes what a socket is watched for.
@@ -39,14 +52,12 @@ pub(crate) fn unregister(poll: &Poll, socket: &UdpSocket) -> io::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn unregister(poll: &Poll, socket: &UdpSocket) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     let fd = socket.as_raw_fd();
     poll.registry().deregister(&mut mio::unix::SourceFd(&fd))
 }
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn register(poll: &Poll, socket: &UdpSocket, token: mio::Token) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     let fd = socket.as_raw_fd();
     poll.registry().register(&mut mio::unix::SourceFd(&fd), token, mio::Interest::READABLE)
 }
@@ -58,7 +69,6 @@ pub(crate) fn change(
     token: mio::Token,
     interest: Interest,
 ) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     let fd = socket.as_raw_fd();
     let mut source = mio::unix::SourceFd(&fd);
     // A socket that gives only errors may stay watched: edge-triggered, it raises no event by itself.

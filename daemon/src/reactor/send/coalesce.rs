@@ -97,9 +97,18 @@ mod tests {
 
     fn output(payload: &[u8], port: u16) -> Output<'_> {
         let to = SocketAddr::from(([192, 0, 2, 1], port));
-        let answers = Answers::default();
-        let (at_ns, segment, ecn, asked_with, hop_limit) = (0, 0, 0, 0, 0);
-        Output { answers, payload, to, from: None, at_ns, segment, ecn, asked_with, hop_limit }
+        Output {
+            answers: Answers::default(),
+            payload,
+            to,
+            from: None,
+            at_ns: 0,
+            segment: 0,
+            ecn: 0,
+            answers_group: false,
+            asked_with: 0,
+            hop_limit: 0,
+        }
     }
 
     fn run(outputs: usize, segment: usize) -> Run {

@@ -1,0 +1,68 @@
+//! Which addresses are the host's own, and the watch for their changes.
+
+use std::io;
+
+use mio::Poll;
+use polyport_net::{LocalAddresses, LocalPrefix, Reading};
+
+use super::readiness;
+use crate::guard::LocalAddress;
+use crate::reactor::io::AddressReading;
+
+/// The addresses of the host; what was wrong when they cannot be asked for.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    source: io::Result<LocalAddresses>,
+    /// Changes raise events.
+    watched: bool,
+    /// Memory for a part of the addresses, used again by the next.
+    part: Vec<LocalPrefix>,
+}
+
+impl Addresses {
+    /// Asks for the addresses, and watches for their changes where the system tells of them. What fails is told by
+    /// [`Self::read`]: a daemon without this knowledge still serves.
+    pub(crate) fn watch(poll: &Poll, token: mio::Token) -> Self {
+        let source = LocalAddresses::open();
+        let changes = source.as_ref().ok().and_then(LocalAddresses::changes);
+        let watched =
+            changes.is_some_and(|changes| readiness::watch_descriptor(poll, &changes, token).is_ok());
+        Self { source, watched, part: Vec::new() }
+    }
+
+    /// Whether changes raise events.
+    pub(crate) fn tells(&self) -> bool {
+        self.watched
+    }
+
+    /// Takes what waits, a bounded part of it. Returns whether addresses may have changed.
+    pub(crate) fn take_changes(&mut self) -> bool {
+        self.source.as_mut().is_ok_and(LocalAddresses::take_changes)
+    }
+
+    /// Reads a part, and appends it to `into`; `again` begins anew.
+    pub(crate) fn read(&mut self, again: bool, into: &mut Vec<LocalAddress>) -> io::Result<AddressReading> {
+        let source = match &mut self.source {
+            Ok(source) => source,
+            Err(error) => {
+                let text = error.to_string();
+                return Err(io::Error::new(error.kind(), text));
+            }
+        };
+        if again {
+            source.begin();
+        }
+        self.part.clear();
+        let reading = source.read(&mut self.part)?;
+        into.extend(self.part.iter().map(|&LocalPrefix { ip, bits, broadcast }| LocalAddress {
+            ip,
+            bits,
+            broadcast,
+        }));
+        Ok(match reading {
+            Reading::Part => AddressReading::Part,
+            Reading::Whole => AddressReading::Whole,
+            Reading::Torn => AddressReading::Torn,
+        })
+    }
+}
