@@ -99,13 +99,14 @@ fn groups_of_ipv6_do_not_mix_either() {
 #[test]
 fn a_broadcast_reaches_every_receiver_of_a_host_and_only_the_told_one_answers() {
     let Some(network) = Network::new() else { return };
-    let receiver = |more: &str| {
-        let options = format!("options = {{ record = 'log'{more} }}");
+    let receiver = |more: &str, policy: &str| {
+        let options = format!("options = {{ record = 'log'{more} }}\n{policy}");
         let listen = "[[listen]]\nbind = '0.0.0.0:5000'\nplugin = 'listener'\nshare = true\n";
         serve(&network.here, &format!("{listen}{options}"))
     };
-    let mut silent = receiver("");
-    let mut told = receiver(", ack = true, ack_text = 'heard', leisure = '50ms'");
+    let mut silent = receiver("", "");
+    let mut told =
+        receiver(", ack = true, ack_text = 'heard', leisure = '50ms'", "reply = { groups = true }");
     let sender = Sender::new(&network.there, "10.77.0.2:0");
     for (number, to) in ["10.77.0.255:5000", "255.255.255.255:5000"].into_iter().enumerate() {
         sender.send(to, &format!("number {number}"));
@@ -164,7 +165,9 @@ fn a_recording_can_be_opened_by_others() {
     let listen = |bind: &str, join: &str, file: &Path| {
         let options = format!("record = 'pcapng', file = '{}', ack = true, leisure = '0s'", file.display());
         let options = format!("options = {{ {options} }}");
-        format!("[[listen]]\nbind = '{bind}'\nplugin = 'listener'\njoin = '{join} on eth0'\n{options}\n")
+        format!(
+            "[[listen]]\nbind = '{bind}'\nplugin = 'listener'\njoin = '{join} on eth0'\n{options}\nreply = {{ groups = true }}\n"
+        )
     };
     let text = listen("0.0.0.0:5000", "239.1.2.3", &four) + &listen("[::]:5000", "ff15::77", &six);
     let daemon = serve(&network.here, &text);

@@ -65,6 +65,9 @@ mod option_grammar;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod reply_policy;
+#[cfg(test)]
 mod responder;
 #[cfg(test)]
 mod seeds;

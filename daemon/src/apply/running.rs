@@ -9,7 +9,7 @@ use polyport_terminal::Interrupt;
 use super::books::Books;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
-use super::sockets::{self, Bound};
+use super::sockets::{self, Bound, Broadcasts};
 use super::steps::{Address, Place, Steps, addresses};
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
@@ -54,7 +54,7 @@ impl Running {
     /// Why nothing was started: every problem of one kind, not only the first.
     pub fn start(prepared: Prepared) -> Result<Self, Refused> {
         let plan = &prepared.plan;
-        let bound = sockets::bind(plan, addresses(plan), plan.sockets())?;
+        let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Broadcasts::default())?;
         let exchange = ExchangeLimits::default();
         let io = Interrupt::stream().and_then(|stop| MioIo::new(Clock::new(), exchange.slots, stop));
         let io =
@@ -79,13 +79,14 @@ impl Running {
         let (old, new) = (&self.prepared.plan, &next.plan);
         let reactor = &mut self.reactor;
         let steps = Steps::between(&served, old, new);
+        let broadcasts = Broadcasts::default();
         let of_old = |number: usize| Some((*tokens.get(number)?, *served.get(number)?));
         let changing: Vec<(Token, Address, Address)> = steps
             .change
             .iter()
             .filter_map(|(number, to)| of_old(*number).map(|(token, was)| (token, was, *to)))
             .collect();
-        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing) {
+        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing, &broadcasts) {
             let before: HashSet<Token> = tokens.iter().copied().collect();
             let added = reactor.reports().map(|report| report.token).filter(|token| !before.contains(token));
             for token in added.collect::<Vec<_>>() {
@@ -93,7 +94,7 @@ impl Running {
             }
             for (token, was, to) in changing {
                 if let Some(socket) = reactor.socket(token) {
-                    sockets::give_back(socket, (new, to), (old, was));
+                    sockets::give_back(socket, (new, to), (old, was), &broadcasts);
                 }
             }
             return Err(refused);
@@ -142,13 +143,14 @@ fn serve_also(
     old: &Plan,
     new: &[Address],
     changing: &[(Token, Address, Address)],
+    broadcasts: &Broadcasts,
 ) -> Result<(), Refused> {
     let total = reactor.reports().count() + new.len() + changing.len();
     reactor.reserve(new.len() + changing.len());
-    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total)?;
+    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total, broadcasts)?;
     for (token, was, to) in changing {
         if let Some(socket) = reactor.socket(*token) {
-            bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to))?);
+            bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to), broadcasts)?);
         }
     }
     add(reactor, next, bound)

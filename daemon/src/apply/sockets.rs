@@ -1,7 +1,8 @@
 //! Binding: every address of a plan with its groups, or none.
 
+use std::cell::OnceCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use polyport_terminal::Exit;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,7 +11,7 @@ use super::groups;
 use super::refused::Refused;
 use super::steps::{Address, Place};
 use crate::config::{Bind, Listen, Plan, Problem};
-use crate::reactor::{BindError, PathMtuDiscovery, Socket, SocketOptions};
+use crate::reactor::{BindError, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses};
 use crate::reply::ReplyTtl;
 
 /// One bound socket.
@@ -23,6 +24,29 @@ pub(super) struct Bound {
     pub(super) kernel_drops_seen: u32,
 }
 
+/// The broadcast addresses of the host's networks, read when the first question needs them.
+#[derive(Debug, Default)]
+pub(super) struct Broadcasts(OnceCell<Vec<IpAddr>>);
+
+impl Broadcasts {
+    /// Whether a socket can be bound to `ip` and hears only what is broadcast there.
+    fn contains(&self, ip: IpAddr) -> bool {
+        // The others are known without a question.
+        let is_question = match ip {
+            IpAddr::V4(v4) => !v4.is_unspecified() && (!v4.is_loopback() || v4.octets()[3] == 255),
+            IpAddr::V6(_) => false,
+        };
+        is_question && self.0.get_or_init(Self::read).contains(&ip)
+    }
+
+    fn read() -> Vec<IpAddr> {
+        broadcast_addresses().unwrap_or_else(|error| {
+            log::warn!("the broadcast addresses of this host cannot be read: {error}");
+            Vec::new()
+        })
+    }
+}
+
 /// Descriptors the daemon needs besides its sockets: standard streams, epoll, signal pipe, plugin files
 /// while they are read, and some reserve.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -33,6 +57,7 @@ pub(super) fn bind(
     plan: &Plan,
     addresses: impl Iterator<Item = Address>,
     total: usize,
+    broadcasts: &Broadcasts,
 ) -> Result<Vec<Bound>, Refused> {
     raise_descriptor_limit(plan, total)?;
     let mut bound = Vec::with_capacity(addresses.size_hint().1.unwrap_or(total).min(total));
@@ -40,7 +65,7 @@ pub(super) fn bind(
     let (mut exit, mut clamped) = (None, None);
     for Address { place, asked } in addresses {
         let Some((listen, bind)) = place.of(plan) else { continue };
-        match open(listen, asked) {
+        match open(listen, asked, broadcasts) {
             Ok((socket, local)) => {
                 for problem in groups::join(listen, bind, &socket, &[]) {
                     exit = exit.or(Some(Exit::Os));
@@ -69,12 +94,13 @@ pub(super) fn take_over(
     socket: &Socket,
     (old, was): (&Plan, Place),
     (new, to): (&Plan, Address),
+    broadcasts: &Broadcasts,
 ) -> Result<Bound, Refused> {
     let place = to.place;
     let (Some((before, bound)), Some((listen, bind))) = (was.of(old), place.of(new)) else {
         return Err(Refused::by_system(new, &format!("{} is in neither plan", to.asked)));
     };
-    let adopted = socket.duplicate(&options(listen, to.asked)).map_err(|error| {
+    let adopted = socket.duplicate(&options(listen, to.asked, broadcasts)).map_err(|error| {
         let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
         Refused::at(new, [Problem::new("bind", title).at(&bind.span, "this address")])
     })?;
@@ -89,10 +115,15 @@ pub(super) fn take_over(
 }
 
 /// Undoes what [`take_over`] did for `place` to a socket that goes on as that of `was`.
-pub(super) fn give_back(socket: &Socket, (new, to): (&Plan, Address), (old, was): (&Plan, Address)) {
+pub(super) fn give_back(
+    socket: &Socket,
+    (new, to): (&Plan, Address),
+    (old, was): (&Plan, Address),
+    broadcasts: &Broadcasts,
+) {
     leave_groups(socket, (new, to.place), (old, was.place));
     if let Some((listen, _)) = was.place.of(old)
-        && let Err(error) = socket.duplicate(&options(listen, was.asked))
+        && let Err(error) = socket.duplicate(&options(listen, was.asked, broadcasts))
     {
         log::warn!("listener {}: its socket keeps settings of the refused plan: {error}", listen.name);
     }
@@ -110,13 +141,17 @@ pub(super) fn leave_groups(socket: &Socket, (old, was): (&Plan, Place), (new, pl
     }
 }
 
-fn open(listen: &Listen, address: SocketAddr) -> Result<(Socket, SocketAddr), BindError> {
-    let socket = Socket::bind(address, &options(listen, address))?;
+fn open(
+    listen: &Listen,
+    address: SocketAddr,
+    broadcasts: &Broadcasts,
+) -> Result<(Socket, SocketAddr), BindError> {
+    let socket = Socket::bind(address, &options(listen, address, broadcasts))?;
     let local = socket.local_addr().unwrap_or(address);
     Ok((socket, local))
 }
 
-fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
+fn options(listen: &Listen, address: SocketAddr, broadcasts: &Broadcasts) -> SocketOptions {
     // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
     // long. Over IPv6 they do not, and the path has to be learnt.
     let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));
@@ -127,6 +162,9 @@ fn options(listen: &Listen, address: SocketAddr) -> SocketOptions {
         broadcast: listen.socket.broadcast,
         freebind: listen.socket.freebind,
         recv_hop_limit: listen.reply.ttl == ReplyTtl::Decay,
+        // A socket that is bound to a broadcast address has to learn that each datagram was sent to all, and from where
+        // to answer, as one that is bound to a group does.
+        pktinfo: if broadcasts.contains(address.ip()) { Pktinfo::Always } else { Pktinfo::default() },
         path_mtu_discovery: if believes { None } else { Some(PathMtuDiscovery::Omit) },
         ..SocketOptions::default()
     }

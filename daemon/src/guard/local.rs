@@ -19,7 +19,7 @@ pub struct LocalAddress {
 pub(super) struct LocalAddresses {
     /// Ranges of addresses as numbers, from first to last, in order; no two of them touch.
     own: Vec<(u128, u128)>,
-    /// The same for broadcast addresses.
+    /// Ranges of broadcast addresses, in the same form.
     broadcasts: Vec<(u128, u128)>,
     /// One bit for the last octet of each broadcast address. Most addresses have another, and need no other look.
     tails: [u64; 4],

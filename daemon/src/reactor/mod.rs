@@ -35,7 +35,8 @@ mod waiting;
 
 pub use self::core::{Reactor, Shortcuts};
 pub use self::mio::{
-    BindError, Clock, Membership, MioIo, PathMtuDiscovery, Socket, SocketOptions, interface_name,
+    BindError, Clock, Membership, MioIo, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
+    broadcast_addresses, interface_name,
 };
 pub use io::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
 pub use listener::{AddError, ListenerReport, ListenerSpec, OnFault, Removed};

@@ -30,7 +30,7 @@ config! {
         log_bytes: u32 = "256", "Bytes of a payload shown in a line of the log", max = MAX_LOG_BYTES;
         report: Option<Duration> = none, "Logs totals and the busiest senders this often, when something came",
             min = SHORTEST_REPORT_NS;
-        ack: bool = "false", "Answers every datagram";
+        ack: bool = "false", "Answers every datagram; what was sent to groups only with reply.groups = true";
         ack_text: String = "ack", "What an answer says, at most 64 bytes";
         leisure: Duration = "500ms", "An answer waits a random time up to this, so that many do not answer at once",
             max = LONGEST_LEISURE_NS;

@@ -1,6 +1,7 @@
 //! Which addresses are the host's own, and the watch for their changes.
 
 use std::io;
+use std::net::IpAddr;
 
 use mio::Poll;
 use polyport_net::{LocalAddresses, LocalPrefix, Reading};
@@ -8,6 +9,17 @@ use polyport_net::{LocalAddresses, LocalPrefix, Reading};
 use super::readiness;
 use crate::guard::LocalAddress;
 use crate::reactor::io::AddressReading;
+
+/// The broadcast addresses of the host's networks, as the system knows them now.
+///
+/// # Errors
+/// Why they cannot be read.
+pub fn broadcast_addresses() -> io::Result<Vec<IpAddr>> {
+    let mut source = LocalAddresses::open()?;
+    let mut found = Vec::new();
+    while source.read(&mut found)? == Reading::Part {}
+    Ok(found.into_iter().filter(|prefix| prefix.broadcast).map(|prefix| prefix.ip).collect())
+}
 
 /// The addresses of the host; what was wrong when they cannot be asked for.
 #[derive(Debug)]

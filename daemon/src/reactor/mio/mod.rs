@@ -16,8 +16,9 @@ mod io;
 mod readiness;
 mod rest;
 
+pub use addresses::broadcast_addresses;
 pub use clock::Clock;
 pub use io::MioIo;
 pub use polyport_net::{
-    BindError, Membership, PathMtuDiscovery, SocketOptions, UdpSocket as Socket, interface_name,
+    BindError, Membership, PathMtuDiscovery, Pktinfo, SocketOptions, UdpSocket as Socket, interface_name,
 };
