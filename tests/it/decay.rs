@@ -195,12 +195,24 @@ fn looped(
         socket.connect(to).unwrap();
         socket.send(b"there and back again").unwrap();
     });
+    wait_until_free(&network.there, 6000);
     // The socket is closed. Whoever has the address next gets the answer, as a victim of a forged source does.
     let there = serve(&network.there, other_bound);
     here.process.thaw();
     let mut daemons = [here, there];
     until(&mut daemons);
     daemons.map(Daemon::stop)
+}
+
+/// Returns when no socket of a host has this port. One that was closed lives on in a child that another test has forked
+/// until that reaches its exec.
+#[track_caller]
+fn wait_until_free(host: &Host, port: u16) {
+    let is_free = |table: &str| {
+        let text = fs::read_to_string(format!("/proc/thread-self/net/{table}")).expect("proc(5)");
+        !text.contains(&format!(":{port:04X} "))
+    };
+    wait::until("a port that is free", || host.inside(|| is_free("udp") && is_free("udp6")));
 }
 
 /// Packets that came over the wire to the host of a daemon.
@@ -265,6 +277,7 @@ fn one_daemon_that_decays_does_not_end_a_loop_with_one_that_does_not() {
         let socket = std::net::UdpSocket::bind("10.77.0.2:6000").unwrap();
         socket.send_to(b"there and back again", "10.77.0.1:5000").unwrap();
     });
+    wait_until_free(&network.there, 6000);
     let there = launch(&network.there).listen(format!("10.77.0.2:6000=echo,name=it,{SYSTEM}")).serve();
     here.process.thaw();
     wait::until("a loop that goes on", || packets(&here) > ROUNDS);
