@@ -138,7 +138,8 @@ impl Load {
         let to_group = self.group.filter(|_| self.stream.is_none() && rng.random_range(0..20) == 0);
         let destination = to_group.unwrap_or_else(|| self.destinations[rng.random_range(0..2)]);
         // Nothing can be sent from a group, and `moody` would try to when a timer fires.
-        let command = if to_group.is_some() && command == LATER { 0 } else { command };
+        let by_timer = matches!(command, LATER | PROVED_LATER);
+        let command = if to_group.is_some() && by_timer { 0 } else { command };
         let hop_limit = if self.decays { hop_limit(id) } else { FAR };
         Datagram { id, peer, destination, hop_limit, payload: payload(id, command, len) }
     }
