@@ -206,7 +206,8 @@ impl Driver {
         }
         let parts = [IoSlice::new(payload)];
         let to = transmit.destination;
-        let message = SendMessage { to, from: self.source, parts: &parts, segment: None, ecn: 0 };
+        let message =
+            SendMessage { to, from: self.source, parts: &parts, segment: None, ecn: 0, hop_limit: None };
         self.send.send(&self.socket, &[message]).map(|_| ())
     }
 

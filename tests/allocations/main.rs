@@ -16,6 +16,7 @@ mod tests {
     use polyport::metrics::{Counters, DropReason};
     use polyport::plugin::{Loader, SearchPath, Values};
     use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, Socket};
+    use polyport::reply::{ReplyPolicy, ReplyTtl};
     use polyport_counting_alloc::CountingAlloc;
     use polyport_net::SocketOptions;
     use polyport_terminal::Signals;
@@ -24,11 +25,13 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: CountingAlloc = CountingAlloc;
 
-    /// A loop with listeners that echo: one on its address alone, one on all.
+    /// A loop with listeners that echo: one on its address alone, one on all, and one whose answers decay, where the system
+    /// has that.
     struct Bench {
         reactor: Reactor<MioIo>,
         exact: SocketAddr,
         any: SocketAddr,
+        decaying: SocketAddr,
         _watch: Sender<()>,
     }
 
@@ -44,9 +47,11 @@ mod tests {
             let mut reactor = Reactor::new(io, Limits::default(), exchange, 1, [7; 16]);
             // As the daemon does: the second look at the drops of the kernel, which a busy machine lets come, would
             // allocate otherwise.
-            reactor.reserve(2);
-            let mut listen = |ip: Ipv4Addr| {
-                let socket = Socket::bind((ip, 0).into(), &SocketOptions::default()).unwrap();
+            reactor.reserve(3);
+            let mut listen = |ip: Ipv4Addr, ttl: ReplyTtl| {
+                let recv_hop_limit = ttl == ReplyTtl::Decay;
+                let options = SocketOptions { recv_hop_limit, ..SocketOptions::default() };
+                let socket = Socket::bind((ip, 0).into(), &options).unwrap();
                 let local = socket.local_addr().unwrap();
                 let values = Rc::new(Values::check(plugin.options(), &[]).unwrap());
                 let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
@@ -59,15 +64,18 @@ mod tests {
                         plugin,
                         values,
                         on_fault,
-                        reply: Rc::default(),
+                        reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         kernel_drops_seen: 0,
                         tag: 0,
                     })
                     .unwrap();
                 SocketAddr::from((Ipv4Addr::LOCALHOST, local.port()))
             };
-            let (exact, any) = (listen(Ipv4Addr::LOCALHOST), listen(Ipv4Addr::UNSPECIFIED));
-            Self { reactor, exact, any, _watch: watch(stop) }
+            let exact = listen(Ipv4Addr::LOCALHOST, ReplyTtl::System);
+            let any = listen(Ipv4Addr::UNSPECIFIED, ReplyTtl::System);
+            let decays = if cfg!(target_os = "linux") { ReplyTtl::Decay } else { ReplyTtl::System };
+            let decaying = listen(Ipv4Addr::UNSPECIFIED, decays);
+            Self { reactor, exact, any, decaying, _watch: watch(stop) }
         }
 
         fn sum(&self) -> Counters {
@@ -150,8 +158,7 @@ mod tests {
         let mut bench = Bench::new();
         assert!(polyport_counting_alloc::allocations() > before + 10, "the counter counts");
         let peers: Vec<Peer> = (0..32).map(|_| Peer::new()).collect();
-        for wildcard in [false, true] {
-            let of = |bench: &Bench| if wildcard { bench.any } else { bench.exact };
+        for of in [|bench: &Bench| bench.exact, |bench: &Bench| bench.any, |bench: &Bench| bench.decaying] {
             expect_no_allocation("one datagram", &mut bench, |bench| {
                 peers[0].send(of(bench), b"one");
                 1
@@ -206,7 +213,8 @@ mod tests {
                 }
                 let parts = [IoSlice::new(&bytes)];
                 let segment = NonZeroU16::new(64);
-                let train = SendMessage { to: bench.exact, from: None, parts: &parts, segment, ecn: 0 };
+                let to = bench.exact;
+                let train = SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
                 assert_eq!(send.send(&client, &[train]).unwrap(), 1);
                 owed += CARS;
                 CARS

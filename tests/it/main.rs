@@ -20,6 +20,9 @@ mod changes;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod decay;
+#[cfg(test)]
 mod defaults;
 #[cfg(test)]
 mod echo;
@@ -28,6 +31,9 @@ mod examples;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod fair_ports;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod full_queues;
 #[cfg(test)]
 mod full_send_buffer;
 #[cfg(test)]
@@ -57,6 +63,9 @@ mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod network_changes;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod odd_datagrams;

@@ -214,7 +214,7 @@ impl Forger {
         self.sources += 1;
         let ip = IpAddr::V4(Ipv4Addr::from_bits(0x7F10_0000 | self.sources & 0xF_FFFF));
         let (parts, from) = ([IoSlice::new(payload)], Some(Source { ip, ifindex: 0 }));
-        let message = SendMessage { to, from, parts: &parts, segment: None, ecn: 0 };
+        let message = SendMessage { to, from, parts: &parts, segment: None, ecn: 0, hop_limit: None };
         assert_eq!(self.batch.send(&self.socket, &[message]).unwrap(), 1);
     }
 }

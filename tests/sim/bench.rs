@@ -10,11 +10,11 @@ use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
 use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
-use polyport::reply::ReplyPolicy;
+use polyport::reply::{ReplyPolicy, ReplyTtl};
 
 use crate::faults::{Faults, Profile};
 use crate::oracle::{Oracle, socket};
-use crate::peers::{payload, peer};
+use crate::peers::{FAR, payload, peer};
 use crate::world::{Datagram, SocketId, World};
 
 /// Which plugin serves a listener.
@@ -102,6 +102,11 @@ impl Default for Bind<'_> {
     }
 }
 
+/// Answers leave with the TTL of their request, less one.
+pub(crate) fn decaying() -> ReplyPolicy {
+    ReplyPolicy { ttl: ReplyTtl::Decay, ..ReplyPolicy::default() }
+}
+
 /// The address a scenario's listeners are bound to.
 pub(crate) const ASKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// The policy of a listener in a closed net, whose handler may send as much as it likes.
@@ -143,6 +148,9 @@ impl Bench {
         let values = Rc::new(Values::check(plugin.options(), &given).unwrap());
         let wildcard = bind.local.ip().is_unspecified();
         let socket = self.world().bind(wildcard, bind.capacity);
+        if bind.reply.as_ref().is_some_and(|reply| reply.ttl == ReplyTtl::Decay) {
+            self.world().tell_hop_limit(socket);
+        }
         let spec = ListenerSpec {
             name: Arc::from(format!("listener-{}", socket.0)),
             local: bind.local,
@@ -188,7 +196,8 @@ impl Bench {
     /// One datagram of 32 bytes from any address, at once.
     pub(crate) fn from(&mut self, to: SocketId, peer: SocketAddr) {
         let id = self.id();
-        let datagram = Datagram { id, peer, destination: IpAddr::V4(ASKED), payload: payload(id, 0, 32) };
+        let (destination, payload) = (IpAddr::V4(ASKED), payload(id, 0, 32));
+        let datagram = Datagram { id, peer, destination, hop_limit: FAR, payload };
         self.world().arrive(to, 0, datagram);
     }
 
@@ -207,8 +216,17 @@ impl Bench {
         command: u8,
     ) {
         let id = self.id();
-        let datagram = Datagram { id, peer, destination, payload: payload(id, command, 32) };
+        let payload = payload(id, command, 32);
+        let datagram = Datagram { id, peer, destination, hop_limit: FAR, payload };
         self.world().arrive(to, after_ns, datagram);
+    }
+
+    /// One datagram of 32 bytes from peer number `from`, at once, with a TTL; `command` is for `moody`.
+    pub(crate) fn ask_with(&mut self, to: SocketId, from: u16, hop_limit: u8, command: u8) {
+        let id = self.id();
+        let (peer, payload) = (peer(false, from), payload(id, command, 32));
+        let datagram = Datagram { id, peer, destination: IpAddr::V4(ASKED), hop_limit, payload };
+        self.world().arrive(to, 0, datagram);
     }
 
     /// One turn, checked.

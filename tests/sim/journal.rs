@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 
 use polyport::exchange::ReplySource;
 use polyport::guard::LocalAddress;
@@ -25,6 +26,8 @@ pub(crate) struct Request {
     payload: Vec<u8>,
     /// The handler never sees it.
     pub(crate) refused: bool,
+    /// The TTL it came with, if its answers leave with one less.
+    asked_with: Option<u8>,
     /// Why it gets no answer: the rules of the guard a second time, with the addresses the reactor knew then.
     pub(crate) forbidden: Option<DropReason>,
     /// How many lists of addresses the reactor had read by then.
@@ -46,11 +49,15 @@ pub(crate) struct Ledger {
     pub(crate) send_calls: u64,
     /// Receive calls.
     pub(crate) calls: u64,
+    /// Messages that left: a train is one.
+    pub(crate) messages: u64,
     pub(crate) sent: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) segments_refused: u64,
     /// Its descriptor is none.
     pub(crate) closed: bool,
+    /// Answers leave with the TTL of their request, less one.
+    pub(crate) decays: bool,
     /// How often it began to be watched for room.
     backlogs: u64,
     /// Of a refused segmented message: datagrams that have still to come, and those that are done with.
@@ -113,6 +120,8 @@ pub(crate) struct Journal {
     pub(crate) now_ns: u64,
     /// Payloads in the order they left, for scenarios.
     pub(crate) left: Vec<(usize, SocketAddr, Vec<u8>)>,
+    /// The TTL of each of them; 0 is the system's.
+    pub(crate) left_with: Vec<u8>,
     tiny: BTreeMap<(usize, SocketAddr), u64>,
     trace: VecDeque<Entry>,
     hash: u64,
@@ -235,7 +244,11 @@ impl Journal {
         if !refused {
             self.spent.came(at, peer.ip(), payload.len(), self.now_ns);
         }
-        let request = Request { socket: at, peer, asked, payload, refused, forbidden, known, answers: 0 };
+        let asked_with = self.ledgers[at].decays.then_some(d.hop_limit);
+        let expired = asked_with.filter(|ttl| *ttl < 2).map(|_| DropReason::TtlExpired);
+        let forbidden = forbidden.or(expired);
+        let request =
+            Request { socket: at, peer, asked, payload, refused, forbidden, known, asked_with, answers: 0 };
         if self.requests.insert(d.id, request).is_some() {
             self.fail(format!("datagram {} was delivered twice", d.id));
         }
@@ -322,14 +335,16 @@ impl Journal {
     pub(crate) fn sent(&mut self, at: usize, message: &Message<'_>) {
         self.check_resume(at, message);
         self.ledgers[at].piece();
+        self.ledgers[at].messages += 1;
         // A train and its datagrams one by one are the same on the wire.
         for payload in datagrams(message) {
             let from = message.from.map(|source| (source.ip, source.ifindex));
-            (at, message.to, from, message.ecn, &payload).hash(&mut self.wire);
+            (at, message.to, from, message.ecn, message.hop_limit, &payload).hash(&mut self.wire);
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
             self.ledgers[at].sent_bytes += u64::try_from(payload.len()).unwrap();
             self.left.push((at, *message.to, payload));
+            self.left_with.push(message.hop_limit.map_or(0, NonZeroU8::get));
         }
     }
 
@@ -381,10 +396,17 @@ impl Journal {
         };
         let ledger = &mut self.ledgers[at];
         let last = ledger.last_answer.insert(*message.to, id);
+        let unsolicited = is_unsolicited(&request.payload);
+        let asked_with = request.asked_with.filter(|_| !unsolicited);
+        let hop_limit = message.hop_limit.map(NonZeroU8::get);
         let wrong = [
             (request.socket != at, "by another listener"),
             (request.refused, "though it was refused"),
             (forbidden, "though no policy allows it (I6)"),
+            (
+                hop_limit != asked_with.map(|ttl| ttl.saturating_sub(1).min(64)),
+                "with a TTL that is not one less",
+            ),
             (request.peer != *message.to, "to another peer"),
             (request.asked != message.from.copied(), "from an address that was not asked (I7)"),
             (request.payload != payload, "with other bytes"),

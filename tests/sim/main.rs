@@ -14,6 +14,7 @@
 //! errnos     every line of the errno table, and partial sends, by hand
 //! fairness   budget, rounds, batches, deadlines
 //! own        what would come back to one of our own listeners
+//! decay      answers with the TTL of their request, less one
 //! backlog    what a socket did not take, filled and drained again
 //! broken     sockets that turn out to be none, at each place that can meet it
 //! polled     listeners that are visited instead of watched
@@ -36,6 +37,8 @@ mod broken;
 mod budget;
 #[cfg(test)]
 mod churn;
+#[cfg(test)]
+mod decay;
 #[cfg(test)]
 mod errnos;
 #[cfg(test)]

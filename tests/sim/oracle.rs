@@ -111,7 +111,14 @@ pub(crate) fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> 
 
 /// An echo queues one answer to each datagram, so every reason of the policy has its number.
 fn policies_add_up(at: usize, counters: &Counters, journal: &Journal) -> Result<(), String> {
-    for reason in [DropReason::OwnListener, DropReason::Group, DropReason::SamePort, DropReason::LoopPort] {
+    let of_policy = [
+        DropReason::OwnListener,
+        DropReason::Group,
+        DropReason::SamePort,
+        DropReason::LoopPort,
+        DropReason::TtlExpired,
+    ];
+    for reason in of_policy {
         let forbidden = journal
             .requests
             .values()
@@ -132,6 +139,7 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
         DropReason::NoRoom,
         DropReason::DelayFull,
         DropReason::OwnListener,
+        DropReason::TtlExpired,
         DropReason::Amplification,
         DropReason::RateLimited,
         DropReason::Group,

@@ -66,6 +66,19 @@ pub(crate) fn lone_peer(v6: bool, id: u64) -> SocketAddr {
     }
 }
 
+/// The TTL that systems send with, where nothing else is said.
+pub(crate) const FAR: u8 = 64;
+
+/// The TTL of datagram `id`: mostly the same several times in a row, so that there are trains and runs.
+fn hop_limit(id: u64) -> u8 {
+    match id / 3 % 16 {
+        0 => 1,
+        1 => 2,
+        2 => [0, 255, 65, 3][usize::try_from(id % 4).unwrap()],
+        _ => FAR,
+    }
+}
+
 /// What is sent to one listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -87,6 +100,8 @@ pub(crate) struct Load {
     pub(crate) stream: Option<(usize, u64)>,
     /// Whether datagrams near the limit of UDP are among them.
     pub(crate) large: bool,
+    /// Whether TTLs differ, and some are too small for an answer.
+    pub(crate) decays: bool,
 }
 
 impl Load {
@@ -123,7 +138,9 @@ impl Load {
         let to_group = self.group.filter(|_| self.stream.is_none() && rng.random_range(0..20) == 0);
         let destination = to_group.unwrap_or_else(|| self.destinations[rng.random_range(0..2)]);
         // Nothing can be sent from a group, and `moody` would try to when a timer fires.
-        let command = if to_group.is_some() && command == LATER { 0 } else { command };
-        Datagram { id, peer, destination, payload: payload(id, command, len) }
+        let by_timer = matches!(command, LATER | PROVED_LATER);
+        let command = if to_group.is_some() && by_timer { 0 } else { command };
+        let hop_limit = if self.decays { hop_limit(id) } else { FAR };
+        Datagram { id, peer, destination, hop_limit, payload: payload(id, command, len) }
     }
 }

@@ -10,7 +10,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
 use polyport::reactor::{OnFault, Shortcuts, Token};
-use polyport::reply::{Budget, PeerPorts, ReplyPolicy};
+use polyport::reply::{Budget, PeerPorts, ReplyPolicy, ReplyTtl};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -99,6 +99,7 @@ const REACHED: &[DropReason] = &[
     DropReason::NoDestination,
     DropReason::Unsupported,
     DropReason::OwnListener,
+    DropReason::TtlExpired,
     DropReason::Amplification,
     DropReason::RateLimited,
     DropReason::Group,
@@ -190,8 +191,10 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let local = SocketAddr::new(if wildcard { any } else { asked }, 7);
     let (options, ordered) = options(kind, rng);
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
-    let bind =
-        Bind { kind, options: &options, local, capacity, on_fault: OnFault::Drop, reply: Some(policy(rng)) };
+    let reply = policy(rng);
+    let decays = reply.ttl == ReplyTtl::Decay;
+    let on_fault = OnFault::Drop;
+    let bind = Bind { kind, options: &options, local, capacity, on_fault, reply: Some(reply) };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
@@ -209,6 +212,7 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
         stream,
         moody: kind == Kind::Moody,
         large: setup.exchange.slot_len > 4096,
+        decays,
     };
     let mut at = rng.random_range(0..3_000_000);
     let at_once = stream.map_or(1, |(_, at_once)| at_once);
@@ -260,8 +264,9 @@ fn group(v6: bool, rng: &mut StdRng) -> IpAddr {
 fn policy(rng: &mut StdRng) -> ReplyPolicy {
     let mut allows = || rng.random_range(0..5) == 0;
     let ports = if allows() { PeerPorts::Any } else { PeerPorts::default() };
+    let ttl = if allows() { ReplyTtl::Decay } else { ReplyTtl::System };
     let (same_port, groups) = (allows(), allows());
-    ReplyPolicy { ports, same_port, groups, budget: budget(rng), ..ReplyPolicy::default() }
+    ReplyPolicy { ports, same_port, groups, ttl, budget: budget(rng) }
 }
 
 /// Addresses come and go, sometimes several at once.

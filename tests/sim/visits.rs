@@ -4,7 +4,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 
 use crate::bench::{ASKED, Bench, Bind, Setup};
-use crate::peers::{lone_peer, payload};
+use crate::peers::{FAR, lone_peer, payload};
 use crate::world::{Datagram, SocketId};
 
 /// Nanoseconds of a millisecond.
@@ -20,7 +20,11 @@ fn visits(visit_bytes: usize, len: usize, each: usize) -> Vec<usize> {
         for _ in 0..each {
             let id = bench.id();
             let (peer, destination) = (lone_peer(false, id), ASKED.into());
-            bench.world().arrive(socket, 0, Datagram { id, peer, destination, payload: payload(id, 0, len) });
+            bench.world().arrive(
+                socket,
+                0,
+                Datagram { id, peer, destination, hop_limit: FAR, payload: payload(id, 0, len) },
+            );
         }
     }
     bench.settle();

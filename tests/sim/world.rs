@@ -29,6 +29,8 @@ pub(crate) struct Datagram {
     pub(crate) peer: SocketAddr,
     /// The address it is sent to.
     pub(crate) destination: IpAddr,
+    /// TTL or hop limit on arrival.
+    pub(crate) hop_limit: u8,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -48,6 +50,8 @@ struct Socket {
     token: Option<Token>,
     /// Bound to the unspecified address: arrivals tell where they were sent, replies must say from where.
     wildcard: bool,
+    /// Arrivals tell their TTL (`IP_RECVTTL`).
+    tells_hop_limit: bool,
     queue: VecDeque<Datagram>,
     capacity: usize,
     /// Messages the send buffer takes before it is full.
@@ -146,6 +150,7 @@ impl World {
         self.sockets.push(Socket {
             token: None,
             wildcard,
+            tells_hop_limit: false,
             queue: VecDeque::new(),
             capacity,
             room: ROOM,
@@ -161,6 +166,12 @@ impl World {
         });
         self.journal.bind();
         SocketId(self.sockets.len() - 1)
+    }
+
+    /// Arrivals tell their TTL from now on, and the journal expects every answer to leave with one less.
+    pub(crate) fn tell_hop_limit(&mut self, socket: SocketId) {
+        self.sockets[socket.0].tells_hop_limit = true;
+        self.journal.ledgers[socket.0].decays = true;
     }
 
     /// Schedules an arrival `after_ns` from now.

@@ -42,6 +42,17 @@ pub fn snmp(process: &str, protocol: &str, name: &str) -> u64 {
     number.parse().expect("a number")
 }
 
+/// Datagrams that the processes of a network have received so far, over both families: `Udp` and `Udp6`, `InDatagrams`.
+#[must_use]
+#[track_caller]
+pub fn received(process: &str) -> u64 {
+    let path = format!("/proc/{process}/net/snmp6");
+    let table = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let number = table.lines().find_map(|line| line.strip_prefix("Udp6InDatagrams"));
+    let number = number.unwrap_or_else(|| panic!("no Udp6InDatagrams in {path}"));
+    snmp(process, "Udp", "InDatagrams") + number.trim().parse::<u64>().expect("a number")
+}
+
 /// Datagrams that the loopback interface lost before any socket saw them.
 #[must_use]
 pub fn lost_on_loopback() -> u64 {

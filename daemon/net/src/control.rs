@@ -52,7 +52,8 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
 ///
 /// # Errors
 /// EINVAL if the source is of another family than the destination: the kernel would ignore it silently.
-/// Unsupported if the message is a train and this system cannot cut it.
+/// Unsupported if the message is a train and this system cannot cut it, or has a hop limit and this system cannot set
+/// it.
 pub(crate) fn write(message: &SendMessage<'_>, buffer: &mut SendControl) -> io::Result<usize> {
     let mut writer = cmsg::Writer::new(&mut buffer.bytes);
     let mut fits = true;
@@ -72,6 +73,17 @@ pub(crate) fn write(message: &SendMessage<'_>, buffer: &mut SendControl) -> io::
         fits &= match message.to {
             SocketAddr::V4(_) => writer.push(libc::IPPROTO_IP, libc::IP_TOS, &class),
             SocketAddr::V6(_) => writer.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &class),
+        };
+    }
+    if let Some(hops) = message.hops() {
+        if !CAN_SET_HOP_LIMIT {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let hops = c_int::from(hops.get()).to_ne_bytes();
+        // A mapped destination leaves as IPv4, whatever the socket is.
+        fits &= match message.to.ip().to_canonical() {
+            IpAddr::V4(_) => writer.push(libc::IPPROTO_IP, libc::IP_TTL, &hops),
+            IpAddr::V6(_) => writer.push(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &hops),
         };
     }
     if let Some(segment) = message.train() {
@@ -145,8 +157,10 @@ pub(crate) const RECV_CAPACITY: u8 = {
     assert!(capacity <= 255);
     capacity.to_le_bytes()[0]
 };
-/// Address, class, segment size.
-const SEND_CAPACITY: usize = PKTINFO + INT + cmsg::space(size_of::<u16>());
+/// Address, class, hop limit, segment size.
+const SEND_CAPACITY: usize = PKTINFO + 2 * INT + cmsg::space(size_of::<u16>());
+/// Whether this system takes the TTL of a single IPv4 message as control data. Linux does since 3.13.
+pub(crate) const CAN_SET_HOP_LIMIT: bool = cfg!(target_os = "linux");
 
 const _: () = assert!(
     size_of::<in_pktinfo>() <= size_of::<in6_pktinfo>()
@@ -158,14 +172,18 @@ const _: () = assert!(
 #[cfg(test)]
 mod tests {
     use std::io::IoSlice;
-    use std::num::NonZeroU16;
+    use std::num::{NonZeroU8, NonZeroU16};
 
     use super::*;
+
+    const HOPS: NonZeroU8 = NonZeroU8::new(63).unwrap();
 
     fn written(to: &str, from: Option<Source>, payload: &[u8], segment: u16) -> io::Result<Received> {
         let parts = [IoSlice::new(payload)];
         let segment = NonZeroU16::new(segment);
-        let message = SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, ecn: 0b10 };
+        let hop_limit = CAN_SET_HOP_LIMIT.then_some(HOPS);
+        let message =
+            SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, ecn: 0b10, hop_limit };
         let mut buffer = SendControl::new();
         let used = write(&message, &mut buffer)?;
         Ok(read(&buffer.bytes[..used]))
@@ -177,8 +195,47 @@ mod tests {
             let ip: IpAddr = ip.parse().unwrap();
             let read = written(to, Some(Source { ip, ifindex: 3 }), b"x", 0).unwrap();
             assert_eq!(read.ecn, 0b10);
+            assert_eq!(read.hop_limit, CAN_SET_HOP_LIMIT.then_some(63));
             let local = read.local.unwrap();
             assert_eq!((local.source, local.ifindex), (Some(ip), 3));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_longest_control_data_fit() {
+        for to in ["192.0.2.1:9", "[2001:db8::1]:9"] {
+            let ip = to.parse::<SocketAddr>().unwrap().ip();
+            let parts = [IoSlice::new(b"two datagrams")];
+            let (from, segment) = (Some(Source { ip, ifindex: 3 }), NonZeroU16::new(7));
+            let to = to.parse().unwrap();
+            let message = SendMessage { to, from, parts: &parts, segment, ecn: 3, hop_limit: Some(HOPS) };
+            let mut buffer = SendControl::new();
+            let used = write(&message, &mut buffer).unwrap();
+            let kinds: Vec<_> = cmsg::messages(&buffer.bytes[..used]).map(|message| message.kind).collect();
+            assert_eq!(kinds.len(), 4, "{to}: {kinds:?}");
+            assert!(ip.is_ipv4() || used == SEND_CAPACITY, "{used} of {SEND_CAPACITY} bytes");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mapped_destination_is_given_a_ttl_and_a_group_is_given_none() {
+        let kinds = |to: &str| -> Vec<(c_int, c_int)> {
+            let (to, hop_limit) = (to.parse().unwrap(), Some(HOPS));
+            let message = SendMessage { to, from: None, parts: &[], segment: None, ecn: 0, hop_limit };
+            let mut buffer = SendControl::new();
+            let used = write(&message, &mut buffer).unwrap();
+            assert_eq!(message.is_plain(), used == 0, "{to}");
+            cmsg::messages(&buffer.bytes[..used]).map(|message| (message.level, message.kind)).collect()
+        };
+        let (v4, v6) = ((libc::IPPROTO_IP, libc::IP_TTL), (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT));
+        assert_eq!(kinds("192.0.2.1:9"), [v4]);
+        assert_eq!(kinds("255.255.255.255:9"), [v4]);
+        assert_eq!(kinds("[2001:db8::1]:9"), [v6]);
+        assert_eq!(kinds("[::ffff:192.0.2.1]:9"), [v4]);
+        for group in ["239.1.2.3:9", "[ff02::1]:9", "[::ffff:239.1.2.3]:9"] {
+            assert_eq!(kinds(group), [], "{group}");
         }
     }
 

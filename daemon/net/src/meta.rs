@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 
 /// All that the kernel says about one received datagram (or train of datagrams, see `segment`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,10 @@ pub struct SendMessage<'a> {
     pub segment: Option<NonZeroU16>,
     /// The congestion bits of RFC 3168, 0 to 3. If not 0, it replaces the socket's TOS or traffic class.
     pub ecn: u8,
+    /// TTL (RFC 791) or hop limit (RFC 8200) of this message alone: `IP_TTL` of `ip(7)`, `IPV6_HOPLIMIT` of RFC 3542
+    /// section 6.3. `None` leaves it to the socket; so does a group as the destination, whose datagrams have a TTL of
+    /// their own. Linux only: elsewhere a message with it fails with `Unsupported`.
+    pub hop_limit: Option<NonZeroU8>,
 }
 
 impl SendMessage<'_> {
@@ -119,10 +123,17 @@ impl SendMessage<'_> {
         self.segment.filter(|segment| usize::from(segment.get()) < self.total())
     }
 
+    /// The TTL or hop limit that it needs control data for. A group's datagrams are left alone: theirs says how far the
+    /// group reaches, and is 1 unless the socket was told otherwise.
+    #[inline]
+    pub(crate) fn hops(&self) -> Option<NonZeroU8> {
+        self.hop_limit.filter(|_| !self.to.ip().to_canonical().is_multicast())
+    }
+
     /// Whether the message needs no control data.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.from.is_none() && self.ecn == 0 && self.train().is_none()
+        self.from.is_none() && self.ecn == 0 && self.hops().is_none() && self.train().is_none()
     }
 }
 
@@ -149,7 +160,9 @@ mod tests {
     fn a_train_has_at_least_two_datagrams() {
         let train = |segment, parts: &[IoSlice<'_>]| {
             let to = "192.0.2.1:9".parse().unwrap();
-            SendMessage { to, from: None, parts, segment: NonZeroU16::new(segment), ecn: 0 }.train().is_some()
+            let segment = NonZeroU16::new(segment);
+            let message = SendMessage { to, from: None, parts, segment, ecn: 0, hop_limit: None };
+            message.train().is_some()
         };
         let parts = [IoSlice::new(b"abc"), IoSlice::new(b"de")];
         assert_eq!([4, 5, 6, 0].map(|segment| train(segment, &parts)), [true, false, false, false]);

@@ -88,6 +88,12 @@ impl UdpSocket {
         // A new socket has neither; whoever had this one may have turned on what is not asked for.
         inner.set_reuse_address(options.reuse_addr).map_err(named("SO_REUSEADDR"))?;
         inner.set_broadcast(options.broadcast).map_err(named("SO_BROADCAST"))?;
+        if !options.freebind {
+            freebind(&inner, addr.is_ipv6(), false).map_err(named("IP_FREEBIND"))?;
+        }
+        if !options.recv_hop_limit {
+            recv_hop_limit(&inner, addr.is_ipv6(), false).map_err(named("IP_RECVTTL"))?;
+        }
         let asked = Asked::new(options);
         // Whoever made it may have asked for control data, trains included.
         let control = AtomicBool::new(true);
@@ -261,16 +267,18 @@ fn apply(
         socket.set_broadcast(true).map_err(named("SO_BROADCAST"))?;
     }
     if options.freebind {
-        freebind(socket, ipv6).map_err(named("IP_FREEBIND"))?;
+        freebind(socket, ipv6, true).map_err(named("IP_FREEBIND"))?;
     }
     if options.pktinfo.is_wanted(addr) {
-        recv_option(socket, ipv6, libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO).map_err(named("IP_PKTINFO"))?;
+        recv_option(socket, ipv6, libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO, true)
+            .map_err(named("IP_PKTINFO"))?;
     }
     if options.recv_ecn {
-        recv_option(socket, ipv6, libc::IP_RECVTOS, libc::IPV6_RECVTCLASS).map_err(named("IP_RECVTOS"))?;
+        recv_option(socket, ipv6, libc::IP_RECVTOS, libc::IPV6_RECVTCLASS, true)
+            .map_err(named("IP_RECVTOS"))?;
     }
     if options.recv_hop_limit {
-        recv_option(socket, ipv6, libc::IP_RECVTTL, libc::IPV6_RECVHOPLIMIT).map_err(named("IP_RECVTTL"))?;
+        recv_hop_limit(socket, ipv6, true).map_err(named("IP_RECVTTL"))?;
     }
     if let Some(mode) = options.path_mtu_discovery {
         path_mtu::set_discovery(socket, ipv6, mode).map_err(named("IP_MTU_DISCOVER"))?;
@@ -285,11 +293,21 @@ fn wants_control(addr: &SocketAddr, options: &SocketOptions) -> bool {
     options.pktinfo.is_wanted(addr) || options.recv_ecn || options.recv_hop_limit
 }
 
-fn recv_option(socket: &Socket, ipv6: bool, v4_name: libc::c_int, v6_name: libc::c_int) -> io::Result<()> {
+fn recv_hop_limit(socket: &Socket, ipv6: bool, on: bool) -> io::Result<()> {
+    recv_option(socket, ipv6, libc::IP_RECVTTL, libc::IPV6_RECVHOPLIMIT, on)
+}
+
+fn recv_option(
+    socket: &Socket,
+    ipv6: bool,
+    v4_name: libc::c_int,
+    v6_name: libc::c_int,
+    on: bool,
+) -> io::Result<()> {
     if ipv6 {
-        sockopt::set_int(socket, libc::IPPROTO_IPV6, v6_name, 1)
+        sockopt::set_int(socket, libc::IPPROTO_IPV6, v6_name, on.into())
     } else {
-        sockopt::set_int(socket, libc::IPPROTO_IP, v4_name, 1)
+        sockopt::set_int(socket, libc::IPPROTO_IP, v4_name, on.into())
     }
 }
 
@@ -315,13 +333,13 @@ fn only_own_groups(_: &Socket, _: bool) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn freebind(socket: &Socket, ipv6: bool) -> io::Result<()> {
-    if ipv6 { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) }
+fn freebind(socket: &Socket, ipv6: bool, on: bool) -> io::Result<()> {
+    if ipv6 { socket.set_freebind_v6(on) } else { socket.set_freebind_v4(on) }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn freebind(_: &Socket, _: bool) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+fn freebind(_: &Socket, _: bool, on: bool) -> io::Result<()> {
+    if on { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
 #[cfg(target_os = "linux")]

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests {
     use std::io::IoSlice;
-    use std::num::NonZeroU16;
+    use std::num::{NonZeroU8, NonZeroU16};
     use std::time::Duration;
 
     use polyport_counting_alloc::CountingAlloc;
@@ -23,7 +23,8 @@ mod tests {
     #[test]
     fn calls_do_not_allocate() {
         assert!(allocations(|| drop(RecvBatch::new(4))) > 0, "the counter counts");
-        let options = SocketOptions { pktinfo: Pktinfo::Always, ..SocketOptions::default() };
+        let options =
+            SocketOptions { pktinfo: Pktinfo::Always, recv_hop_limit: true, ..SocketOptions::default() };
         let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let to = socket.local_addr().unwrap();
         let layout = SlotLayout::new(2048, 64);
@@ -39,8 +40,16 @@ mod tests {
                 let mut from = None;
                 for _ in 0..3 {
                     let segment = NonZeroU16::new(100);
-                    let message = SendMessage { to, from, parts: &parts, segment, ecn: 1 };
-                    let plain = SendMessage { to, from: None, parts: &parts[..1], segment: None, ecn: 0 };
+                    let hop_limit = if cfg!(target_os = "linux") { NonZeroU8::new(9) } else { None };
+                    let message = SendMessage { to, from, parts: &parts, segment, ecn: 1, hop_limit };
+                    let plain = SendMessage {
+                        from: None,
+                        parts: &parts[..1],
+                        segment: None,
+                        ecn: 0,
+                        hop_limit: None,
+                        ..message
+                    };
                     assert_eq!(send.send(&socket, &[message, plain]).unwrap(), 2);
                     assert_eq!(send.send(&socket, &[plain]).unwrap(), 1);
                     let mut left = 3;

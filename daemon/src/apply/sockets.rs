@@ -12,6 +12,7 @@ use super::refused::Refused;
 use super::steps::{Address, Place};
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::reactor::{BindError, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses};
+use crate::reply::ReplyTtl;
 
 /// One bound socket.
 #[derive(Debug)]
@@ -159,6 +160,8 @@ fn options(listen: &Listen, address: SocketAddr, broadcasts: &Broadcasts) -> Soc
         send_buffer: listen.socket.send_buffer,
         reuse_addr: listen.socket.share,
         broadcast: listen.socket.broadcast,
+        freebind: listen.socket.freebind,
+        recv_hop_limit: listen.reply.ttl == ReplyTtl::Decay,
         // A socket that is bound to a broadcast address has to learn that each datagram was sent to all, and from where
         // to answer, as one that is bound to a group does.
         pktinfo: if broadcasts.contains(address.ip()) { Pktinfo::Always } else { Pktinfo::default() },
@@ -168,7 +171,12 @@ fn options(listen: &Listen, address: SocketAddr, broadcasts: &Broadcasts) -> Soc
 }
 
 fn problem(listen: &Listen, bind: &Bind, error: &BindError) -> Problem {
-    Problem::new("bind", format!("listener `{}`: {error}", listen.name)).at(&bind.span, "this address")
+    let problem =
+        Problem::new("bind", format!("listener `{}`: {error}", listen.name)).at(&bind.span, "this address");
+    if cfg!(target_os = "linux") && error.source.kind() == io::ErrorKind::AddrNotAvailable {
+        return problem.help("if the address comes later, set `freebind = true` for this listener");
+    }
+    problem
 }
 
 fn exit_code(error: &io::Error) -> Exit {

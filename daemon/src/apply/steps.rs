@@ -201,9 +201,16 @@ mod tests {
 
     #[test]
     fn another_way_to_set_up_a_socket_is_a_change() {
+        const FREEBIND: &str = if cfg!(target_os = "linux") { "freebind=true" } else { "share=true" };
         let old = ["0.0.0.0:7=listener,name=a"];
-        for more in ["recv_buffer=1MiB", "send_buffer=1MiB", "share=true", "broadcast=true", "join=239.1.2.3"]
-        {
+        for more in [
+            "recv_buffer=1MiB",
+            "send_buffer=1MiB",
+            "share=true",
+            "broadcast=true",
+            "join=239.1.2.3",
+            FREEBIND,
+        ] {
             let new = format!("0.0.0.0:7=listener,name=a,{more}");
             assert_eq!(steps(&old, &[&new]), (vec![], vec![0], vec![], vec![]), "{more}");
         }

@@ -14,7 +14,7 @@ use crate::reply::ReplyPolicy;
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
 /// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well. The keys of `reply` are in `reply.rs`.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "name",
     "bind",
     "plugin",
@@ -22,6 +22,7 @@ pub(super) const KEYS: [&str; 12] = [
     "join",
     "share",
     "broadcast",
+    "freebind",
     "recv_buffer",
     "send_buffer",
     "on_fault",
@@ -31,8 +32,8 @@ pub(super) const KEYS: [&str; 12] = [
 
 /// The keys behind `--listen BIND=PLUGIN` that are settings of the listener, those of the reply policy apart; any other
 /// is an option of the plugin.
-pub(super) const SPEC_SETTINGS: [&str; 7] =
-    ["name", "join", "share", "broadcast", "recv_buffer", "send_buffer", "on_fault"];
+pub(super) const SPEC_SETTINGS: [&str; 8] =
+    ["name", "join", "share", "broadcast", "freebind", "recv_buffer", "send_buffer", "on_fault"];
 
 /// Every key behind `--listen BIND=PLUGIN` that is a setting of the listener. Public for the stage that finds an unknown
 /// option: it may be a mistyped setting.
@@ -83,6 +84,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "join" => listen.join = join::read(entry, reader),
             "share" => listen.socket.share = reader.flag(entry),
             "broadcast" => listen.socket.broadcast = reader.flag(entry),
+            "freebind" => listen.socket.freebind = read_freebind(entry, reader),
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
@@ -204,6 +206,16 @@ fn read_on_fault(entry: &Entry, reader: &mut Reader<'_>) -> OnFault {
             OnFault::Drop
         }
     }
+}
+
+/// Only Linux binds an address before it is there.
+fn read_freebind(entry: &Entry, reader: &mut Reader<'_>) -> bool {
+    let wanted = reader.flag(entry);
+    if wanted && !cfg!(target_os = "linux") {
+        let label = "this system binds only addresses that it has; Linux binds others, too";
+        reader.bad_value("freebind", &entry.value_span, label);
+    }
+    wanted
 }
 
 fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {

@@ -25,6 +25,7 @@
 //! join = ["239.1.2.3", "232.1.1.1 from 192.0.2.7 on eth0"]
 //! share = true                            # several sockets on this address and port (SO_REUSEADDR)
 //! broadcast = true                        # may send to a broadcast address (SO_BROADCAST)
+//! freebind = true                         # the address may come later (IP_FREEBIND, Linux only)
 //! [listen.reply]
 //! groups = true                           # may answer what was sent to groups, and send there
 //! ```

@@ -231,6 +231,8 @@ pub struct SocketSettings {
     pub share: bool,
     /// `SO_BROADCAST` (socket(7)): may send to a broadcast address.
     pub broadcast: bool,
+    /// `IP_FREEBIND` (ip(7)): the address may be one that this host does not have yet, or not any more. Linux only.
+    pub freebind: bool,
 }
 
 /// What happens while the handler of a listener is down.

@@ -81,13 +81,27 @@ fn set(policy: &mut ReplyPolicy, budget: &mut Budget, entry: &Entry, reader: &mu
             }
         }
         "loopback" => budget.loopback = choice(entry, ["exempt", "counted"], reader) == Some(1),
-        "ttl" if choice(entry, ["system", "decay"], reader) == Some(1) => policy.ttl = ReplyTtl::Decay,
-        "ttl" => policy.ttl = ReplyTtl::System,
+        "ttl" => policy.ttl = ttl(entry, reader),
         _ => {
             let help = format!("valid keys: {}", KEYS.join(", "));
             reader.unknown_key(entry, "in [listen.reply]", &KEYS, help);
         }
     }
+}
+
+/// `decay` needs a system that takes the TTL of a single datagram.
+fn ttl(entry: &Entry, reader: &mut Reader<'_>) -> ReplyTtl {
+    if choice(entry, ["system", "decay"], reader) != Some(1) {
+        return ReplyTtl::System;
+    }
+    if !cfg!(target_os = "linux") {
+        reader.bad_value(
+            "ttl",
+            &entry.value_span,
+            "this system does not set the TTL of single datagrams; Linux does",
+        );
+    }
+    ReplyTtl::Decay
 }
 
 /// Which of two words the value is.

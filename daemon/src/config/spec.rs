@@ -95,8 +95,8 @@ pub(super) fn pairs(text: &str, source: usize, problems: &mut Vec<Problem>) -> V
 /// All that is typed is text; the settings that TOML writes as booleans become such.
 fn setting(name: &str, value: String) -> Value {
     match (name, value.as_str()) {
-        ("share" | "broadcast", "true") => Value::Bool(true),
-        ("share" | "broadcast", "false") => Value::Bool(false),
+        ("share" | "broadcast" | "freebind", "true") => Value::Bool(true),
+        ("share" | "broadcast" | "freebind", "false") => Value::Bool(false),
         _ => Value::Text(value),
     }
 }

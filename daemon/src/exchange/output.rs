@@ -28,6 +28,10 @@ pub struct Output<'a> {
     pub ecn: u8,
     /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
     pub proved: bool,
+    /// TTL or hop limit of what it answers; 0 is unknown, and that of an output that answers nothing.
+    pub asked_with: u8,
+    /// TTL or hop limit it leaves with; 0 leaves it to the system. A handler has no say in it.
+    pub hop_limit: u8,
     /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
     pub answers_group: bool,
 }
@@ -219,19 +223,46 @@ impl Received {
         let at_ns = tx.at_ns;
         let ecn = tx.ecn & 3;
         let proved = is_proved(tx);
+        // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first, which is
+        // none that a loop could gain hops by: the largest of all that go round still falls with each round.
+        let (asked_with, hop_limit) = (message.hop_limit, 0);
         let answers_group = message.is_to_group();
         if tx.flags & ROUTE_FLAGS == 0 {
             // The length needs no check: no received datagram is longer than one that can be sent.
             let to = message.peer;
             let from = message.reply_from;
-            return Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group });
+            return Ok(Output {
+                answers,
+                payload,
+                to,
+                from,
+                at_ns,
+                segment,
+                ecn,
+                proved,
+                answers_group,
+                asked_with,
+                hop_limit,
+            });
         }
         let (to, from) = route(tx, Some(message))?;
         let longest = if segment == 0 { len } else { segment };
         if longest > most(to) {
             return Err(OutputError::TooLong);
         }
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group })
+        Ok(Output {
+            answers,
+            payload,
+            to,
+            from,
+            at_ns,
+            segment,
+            ecn,
+            proved,
+            answers_group,
+            asked_with,
+            hop_limit,
+        })
     }
 
     /// Checks an entry that stands for itself, and returns its output.
@@ -267,7 +298,20 @@ impl Received {
         let segment = if segment < len { segment } else { 0 };
         let (at_ns, ecn, proved) = (tx.at_ns, tx.ecn & 3, is_proved(tx));
         let answers_group = answered.is_some_and(|rx| rx.message.is_to_group());
-        Ok(Output { answers, payload, to, from, at_ns, segment, ecn, proved, answers_group })
+        let asked_with = answered.map_or(0, |rx| rx.message.hop_limit);
+        Ok(Output {
+            answers,
+            payload,
+            to,
+            from,
+            at_ns,
+            segment,
+            ecn,
+            proved,
+            answers_group,
+            asked_with,
+            hop_limit: 0,
+        })
     }
 }
 
@@ -301,6 +345,8 @@ pub(super) fn only_answer<'a>(
         segment: 0,
         ecn: tx.ecn & 3,
         proved: is_proved(tx),
+        asked_with: message.hop_limit,
+        hop_limit: 0,
         answers_group: message.is_to_group(),
     })
 }

@@ -13,6 +13,8 @@ pub struct OwnedOutput {
     pub from: Option<ReplySource>,
     /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
+    /// TTL or hop limit; 0 leaves it to the system.
+    pub hop_limit: u8,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
@@ -23,7 +25,8 @@ impl OwnedOutput {
     pub fn copy(output: &Output<'_>, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.extend_from_slice(output.payload);
-        Self { to: output.to, from: output.from, ecn: output.ecn, payload: buffer }
+        let Output { to, from, ecn, hop_limit, .. } = *output;
+        Self { to, from, ecn, hop_limit, payload: buffer }
     }
 
     /// The datagram as an output that is sent now and answers no received datagram.
@@ -38,6 +41,8 @@ impl OwnedOutput {
             segment: 0,
             ecn: self.ecn,
             proved: false,
+            asked_with: 0,
+            hop_limit: self.hop_limit,
             answers_group: false,
         }
     }

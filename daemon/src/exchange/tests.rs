@@ -219,6 +219,38 @@ fn parked_entries_keep_their_order_and_their_bytes() {
     assert_eq!(payloads, [vec![1; 4], vec![1; 4], vec![2; 4], vec![2; 4], vec![3; 4]]);
 }
 
+/// By each of the ways that make an output: a train, a run, an entry of its own, and the short way.
+#[test]
+fn an_output_knows_the_hop_limit_of_what_it_answers_whatever_the_handler_wrote() {
+    let asked_with = |e: &Exchange| -> Vec<(u8, u8)> {
+        e.outputs().map(Result::unwrap).map(|output| (output.asked_with, output.hop_limit)).collect()
+    };
+    let to = pp_addr::from("198.51.100.1:9".parse::<SocketAddr>().unwrap());
+    let mut e = Exchange::new(ExchangeLimits { rx: 8, tx: 8, tx_total: 8, present: 8, ..SMALL });
+    assert!(e.push(Arrived { hop_limit: 9, segment: 2, cap: 64, ..arrived(0, 6) }));
+    assert!(e.push(Arrived { hop_limit: 0, ..arrived(80, 1) }));
+    assert!(e.push(Arrived { hop_limit: 1, ..arrived(160, 1) }));
+    e.present();
+    e.received.rx.iter_mut().for_each(|datagram| datagram.hop_limit = 200);
+    set(&mut e, &[echo(0, 2), echo(1, 2), echo(2, 2), echo(3, 1), echo(4, 1)]);
+    assert_eq!(asked_with(&e), [(9, 0), (0, 0), (1, 0)], "a train echoed is one output");
+    set(&mut e, &[pp_tx { run: 2, ..echo(2, 2) }]);
+    assert_eq!(asked_with(&e), [(9, 0), (0, 0), (1, 0)], "a run of three messages");
+    let unsolicited = pp_tx { flags: TX_TO, to, ..EMPTY_TX };
+    let foreign = [0; 1];
+    let elsewhere = pp_tx { flags: TX_TO, to, data: foreign.as_ptr(), ..echo(4, 1) };
+    set(&mut e, &[elsewhere, pp_tx { data: foreign.as_ptr(), ..unsolicited }]);
+    assert_eq!(asked_with(&e), [(1, 0), (0, 0)], "an answer to somebody else, and none");
+
+    let mut e = Exchange::new(SMALL);
+    assert!(e.push(Arrived { hop_limit: 7, ..arrived(0, 1) }));
+    e.present();
+    e.received.rx[0].hop_limit = 200;
+    set(&mut e, &[echo(0, 1)]);
+    let Queued::One(output) = e.queued() else { panic!("the short way") };
+    assert_eq!((output.asked_with, output.hop_limit), (7, 0));
+}
+
 #[test]
 fn a_datagram_was_sent_to_the_port_of_the_listener() {
     let mut e = Exchange::new(SMALL);

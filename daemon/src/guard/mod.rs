@@ -4,6 +4,7 @@
 //! ```text
 //! source     whether a received datagram reaches the handler
 //! departure  whether a datagram of a handler leaves
+//! decay      how far an answer may travel, where answers are bounded by that
 //! loops      the addresses of our own listeners, which nothing may be sent to
 //! local      the addresses of the host
 //! budget     how much may leave to an address that nobody has proved
@@ -11,6 +12,7 @@
 //! ```
 
 mod budget;
+mod decay;
 mod departure;
 mod local;
 mod loops;
@@ -18,6 +20,7 @@ mod prefixes;
 mod source;
 
 pub use budget::{Budgets, Counted, Reply, Request};
+pub use decay::decay;
 pub use departure::{Departure, depart};
 pub use local::LocalAddress;
 pub use loops::OwnAddresses;

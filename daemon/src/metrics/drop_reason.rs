@@ -59,6 +59,7 @@ reasons! {
     Group, Send, "group", "to a broadcast address or multicast group, or in answer to what was sent there";
     LoopPort, Send, "loop_port", "to a port whose service answers anything, so that it might never end";
     SamePort, Send, "same_port", "to the listener's own port at another host, so that it might never end";
+    TtlExpired, Send, "ttl_expired", "answers decay, and its request came with no TTL to spare, or an unknown one";
     NoDestination, Send, "no_destination", "no address to send to, or one of the other family";
     Amplification, Send, "amplification", "more to an unproved address than what came from it pays for";
     RateLimited, Send, "rate_limited", "more replies a second to an unproved address than allowed";

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::time::Duration;
 
 use crate::exchange::{Exchange, ReplySource};
@@ -206,6 +206,8 @@ pub struct Message<'a> {
     pub segment: Option<NonZeroU16>,
     /// ECN bits (RFC 3168), 0 to 3.
     pub ecn: u8,
+    /// TTL or hop limit; none leaves it to the socket, as does a group as the destination.
+    pub hop_limit: Option<NonZeroU8>,
 }
 
 /// A duration in nanoseconds, 584 years at most.

@@ -35,7 +35,7 @@ impl<I: Io> Core<I> {
         };
         let mut till = Till::open(listener, budgets, exchange, now_ns);
         match queued {
-            Queued::One(output) => settle_one(listener, own, &mut till, transmitter, &output),
+            Queued::One(mut output) => settle_one(listener, own, &mut till, transmitter, &mut output),
             Queued::Mixed(outputs) => {
                 let mut refusals = traced.then(Vec::new);
                 let replied =
@@ -53,13 +53,13 @@ impl<I: Io> Core<I> {
 /// Asks the guard whether a datagram may leave. Counts it as queued, and as dropped if the guard refuses; the error is
 /// the reason. Every datagram that leaves because of a handler passes here, once: what is delayed or waits for room is
 /// not asked for again, and may go to a listener that was added since; the answer to it is refused then. The budget
-/// counts it now as well, together with the datagram it answers.
+/// counts it now as well, together with the datagram it answers, unless that came with no hop to spare.
 #[inline]
 fn may_leave<S>(
     listener: &mut Listener<S>,
     own: &OwnAddresses,
     till: &mut Till<'_>,
-    output: &Output<'_>,
+    output: &mut Output<'_>,
 ) -> Result<(), DropReason> {
     let datagrams = output.datagrams() as u64;
     listener.counters.queued += datagrams;
@@ -70,8 +70,18 @@ fn may_leave<S>(
         answers_group: output.answers_group,
     };
     guard::depart(own, &listener.reply, &departure)
-        .and_then(|()| till.pay(listener, output))
+        .and_then(|()| decayed(listener.decays, output))
+        .and_then(|hop_limit| {
+            output.hop_limit = hop_limit;
+            till.pay(listener, output)
+        })
         .inspect_err(|reason| refuse(listener, output, *reason, datagrams))
+}
+
+/// TTL or hop limit that an output leaves with; 0 leaves it to the system.
+#[inline]
+fn decayed(decays: bool, output: &Output<'_>) -> Result<u8, DropReason> {
+    if decays && output.answers.count > 0 { guard::decay(output.asked_with) } else { Ok(0) }
 }
 
 /// Counts datagrams that the guard refused, and logs the first of each kind, if a policy was the reason.
@@ -96,6 +106,8 @@ fn advice(reason: DropReason, port: u16, policy: &ReplyPolicy) -> Option<String>
         "`reply.same_port = true` allows it".to_owned()
     } else if reason == DropReason::LoopPort {
         format!("`reply.ports = [{port}]` allows it")
+    } else if reason == DropReason::TtlExpired {
+        "`reply.ttl = \"system\"` allows it".to_owned()
     } else if reason == DropReason::Amplification {
         let budget = policy.budget?;
         let factor = f64::from(budget.amplification_milli) / 1000.0;
@@ -116,7 +128,7 @@ fn settle_one<I: Io>(
     own: &OwnAddresses,
     till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
-    output: &Output<'_>,
+    output: &mut Output<'_>,
 ) {
     listener.counters.replied += 1;
     if may_leave(listener, own, till, output).is_ok() {
@@ -163,8 +175,8 @@ fn settle_mixed<I: Io>(
         // Where replies are counted, a train leaves as far as the rate allows.
         let parts = output.split().take(if by_one { usize::MAX } else { 0 });
         let whole = (!by_one).then_some(output);
-        for output in parts.chain(whole) {
-            if let Err(reason) = may_leave(listener, own, till, &output) {
+        for mut output in parts.chain(whole) {
+            if let Err(reason) = may_leave(listener, own, till, &mut output) {
                 note(reason);
                 continue;
             }

@@ -93,6 +93,7 @@ impl Outbox {
             parts: &parts[index],
             segment: None,
             ecn: 0,
+            hop_limit: None,
         });
         let mut done = 0;
         while done < pending.len() {

@@ -9,7 +9,7 @@ use polyport::guard::LocalAddress;
 use polyport::reactor::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
 
-use super::{Datagram, ROOM, SocketId, Step, WALL, World};
+use super::{Datagram, ROOM, Socket, SocketId, Step, WALL, World};
 use crate::bench::ASKED;
 use crate::rare::Rare;
 
@@ -309,7 +309,7 @@ impl World {
     /// One message into slot `index`: a datagram, or a train of them where the socket takes trains.
     fn hand_over(&mut self, at: usize, exchange: &mut Exchange, index: usize) -> bool {
         let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
-        let (wildcard, trains) = (self.sockets[at].wildcard, self.sockets[at].trains);
+        let Socket { wildcard, trains, tells_hop_limit, .. } = self.sockets[at];
         let Some(first) = self.sockets[at].queue.pop_front() else { return false };
         let mut joined = vec![first];
         while trains && joined.len() < 64 && self.joins(at, &joined, slot) {
@@ -344,14 +344,14 @@ impl World {
             reply_from: asked,
             ifindex: 1,
             ecn: 0,
-            hop_limit: 64,
+            hop_limit: if tells_hop_limit { first.hop_limit } else { 0 },
             flags: ArrivalFlags { multicast, broadcast, truncated },
         });
         assert!(pushed, "the exchange has descriptors for every slot");
         true
     }
 
-    /// Whether the next datagram in the queue belongs to the train: same way, same size, and only the last
+    /// Whether the next datagram in the queue belongs to the train: same way, same TTL, same size, and only the last
     /// one may be shorter.
     fn joins(&self, at: usize, train: &[Datagram], slot: usize) -> bool {
         let (size, last) = (train[0].payload.len(), &train[train.len() - 1]);
@@ -361,6 +361,7 @@ impl World {
                 && last.payload.len() == size
                 && bytes + next.payload.len() <= slot
                 && (next.peer, next.destination) == (train[0].peer, train[0].destination)
+                && next.hop_limit == train[0].hop_limit
         })
     }
 }

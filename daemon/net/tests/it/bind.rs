@@ -47,6 +47,14 @@ fn an_address_of_nobody_needs_freebind() {
         assert!(error.to_string().contains("no interface of this host"), "{error}");
         let socket = bind_with(text, &SocketOptions { freebind: true, ..SocketOptions::default() });
         assert_eq!(address(&socket).ip(), addr.ip());
+        // Whoever takes the socket over without it may send from addresses of this host alone.
+        let free = |socket: &UdpSocket| {
+            let socket = socket2::SockRef::from(socket);
+            if addr.is_ipv6() { socket.freebind_v6() } else { socket.freebind_v4() }
+        };
+        assert!(free(&socket).unwrap());
+        let again = socket.duplicate(&SocketOptions::default()).unwrap();
+        assert!(!free(&again).unwrap(), "{text}");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::num::{NonZeroU8, NonZeroU16};
 
 use polyport_net::{Cast, Pktinfo, SendBatch, SendMessage, SocketOptions, Source, interface_index};
 
@@ -90,6 +92,73 @@ fn congestion_bits_and_hop_limit_arrive() {
             let (meta, _) = Receiver::default().one(&server);
             assert_eq!((meta.ecn, meta.hop_limit, meta.control_truncated), (ecn, Some(7), false));
             assert!(meta.local.is_some());
+        }
+    }
+}
+
+/// In one batch, among messages that leave it to the socket, in trains, and by single calls.
+#[test]
+#[cfg(target_os = "linux")]
+fn each_message_of_a_batch_has_its_own_hop_limit() {
+    const SYSTEM: u8 = 33;
+    let options = SocketOptions { recv_hop_limit: true, ..SocketOptions::default() };
+    for addr in [V4, V6] {
+        let (server, client) = (bind_with(addr, &options), bind(addr));
+        client.set_ttl(SYSTEM).unwrap();
+        let parts = [IoSlice::new(b"four")];
+        let hops = |hops| SendMessage { hop_limit: NonZeroU8::new(hops), ..plain(address(&server), &parts) };
+        let train = SendMessage { segment: NonZeroU16::new(2), ecn: 1, ..hops(5) };
+        let messages = [hops(1), hops(0), hops(255), train, hops(64)];
+        for single_calls in [false, true] {
+            let mut send = SendBatch::new(8);
+            if single_calls {
+                send.use_single_calls();
+            }
+            assert_eq!(send.send(&client, &messages).unwrap(), messages.len());
+            let received = Receiver::default().exactly(&server, messages.len() + 1);
+            let seen: Vec<_> = received.iter().map(|(meta, _)| meta.hop_limit.unwrap()).collect();
+            assert_eq!(seen, [1, SYSTEM, 255, 5, 5, 64], "{addr} single calls: {single_calls}");
+        }
+        for message in messages {
+            assert_eq!(SendBatch::new(1).send(&client, &[message]).unwrap(), 1);
+            let (meta, _) = Receiver::default().batch(&server, 8).remove(0);
+            let expected = message.hop_limit.map_or(SYSTEM, NonZeroU8::get);
+            assert_eq!(meta.hop_limit, Some(expected), "{addr} alone");
+        }
+    }
+}
+
+/// A train comes in one slot with one control message: what the kernel joins has one hop limit.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_joined_train_tells_the_hop_limit_of_all_its_datagrams() {
+    let options = SocketOptions { recv_hop_limit: true, recv_ecn: true, ..SocketOptions::default() };
+    for addr in [V4, V6] {
+        let (server, client) = (bind_with(addr, &options), bind(addr));
+        server.set_gro(true).unwrap();
+        let payload = [7; 3500];
+        let parts = [IoSlice::new(&payload)];
+        let (hop_limit, segment) = (NonZeroU8::new(9), NonZeroU16::new(1000));
+        let train = SendMessage { hop_limit, segment, ecn: 2, ..plain(address(&server), &parts) };
+        assert_eq!(SendBatch::new(1).send(&client, &[train]).unwrap(), 1);
+        let (meta, _) = Receiver::default().one(&server);
+        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.ecn), (3500, Some(1000), Some(9), 2));
+    }
+}
+
+/// A socket that goes on under other options stops telling what nobody asks for any more.
+#[test]
+fn the_hop_limit_is_asked_for_by_the_last_options() {
+    let asking = SocketOptions { recv_hop_limit: true, ..SocketOptions::default() };
+    for addr in [V4, V6] {
+        let (server, client) = (bind(addr), bind(addr));
+        client.set_ttl(7).unwrap();
+        client.connect(address(&server)).unwrap();
+        for (options, told) in [(&asking, Some(7)), (&SocketOptions::default(), None), (&asking, Some(7))] {
+            let again = server.duplicate(options).unwrap();
+            assert!(again.has_control() || told.is_none());
+            client.send(b"x").unwrap();
+            assert_eq!(Receiver::default().one(&again).0.hop_limit, told, "{addr}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `join`, `share` and `broadcast`.
+//! `join`, `share`, `broadcast` and `freebind`.
 
 use super::super::{Problems, code};
 use super::{codes, shows, specs, toml};
@@ -135,6 +135,18 @@ fn one_address_is_shared_only_by_those_who_all_say_so() {
         table("'0.0.0.0:2-30'", "share = true"),
     ];
     assert_eq!(codes(&toml(&tables.concat()).unwrap_err()), ["duplicate-bind"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_may_be_bound_before_it_is_there() {
+    for (more, expected) in [("freebind = true", true), ("freebind = false", false), ("", false)] {
+        let plan = toml(&table("'192.0.2.1:1'", more)).unwrap();
+        assert_eq!(plan.listen[0].socket.freebind, expected, "{more}");
+    }
+    let plan = specs(&["192.0.2.1:1=echo,freebind=true", "192.0.2.2:1=echo,freebind=false,name=b"]).unwrap();
+    assert_eq!([0, 1].map(|index| plan.listen[index].socket.freebind), [true, false]);
+    assert_eq!(codes(&specs(&["192.0.2.1:1=echo,freebind=yes"]).unwrap_err()), ["wrong-type"]);
 }
 
 #[test]

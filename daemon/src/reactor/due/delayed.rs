@@ -261,6 +261,8 @@ mod tests {
             ecn: 0,
             proved: false,
             answers_group: false,
+            asked_with: 0,
+            hop_limit: 0,
         }
     }
 
@@ -415,6 +417,7 @@ mod tests {
             to: "192.0.2.1:9".parse().unwrap(),
             from: None,
             ecn: 0,
+            hop_limit: 0,
             payload: Vec::with_capacity(capacity),
         };
         let mut delayed = Delayed::new(9, 9);

@@ -80,7 +80,8 @@ mod tests {
     use super::*;
 
     fn owned(len: usize) -> OwnedOutput {
-        OwnedOutput { to: "192.0.2.1:9".parse().unwrap(), from: None, ecn: 0, payload: vec![0; len] }
+        let to = "192.0.2.1:9".parse().unwrap();
+        OwnedOutput { to, from: None, ecn: 0, hop_limit: 0, payload: vec![0; len] }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::Token;
-use crate::reply::ReplyPolicy;
+use crate::reply::{ReplyPolicy, ReplyTtl};
 
 /// What the daemon does when a handler breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub(crate) struct Listener<S> {
     pub(crate) marked: bool,
     /// Whose datagrams its budget counts.
     pub(crate) counted: Counted,
+    /// Answers leave with the TTL or hop limit of their request, less one.
+    pub(crate) decays: bool,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -125,6 +127,7 @@ impl<S> Listener<S> {
             values: spec.values,
             on_fault: spec.on_fault,
             counted: Counted::by(spec.reply.budget.as_ref()),
+            decays: spec.reply.ttl == ReplyTtl::Decay,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),

@@ -207,6 +207,7 @@ fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
         parts: message.parts,
         segment: message.segment,
         ecn: message.ecn,
+        hop_limit: message.hop_limit,
     }
 }
 

@@ -2,7 +2,7 @@
 //! message is done once for the run.
 
 use std::io::IoSlice;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 
 use arrayvec::ArrayVec;
 
@@ -50,7 +50,8 @@ pub(crate) fn head(outputs: &[Output<'_>]) -> Run {
             && (1..=size).contains(&len)
             && next.to == first.to
             && next.from == first.from
-            && next.ecn == first.ecn;
+            && next.ecn == first.ecn
+            && next.hop_limit == first.hop_limit;
         if !joins {
             break;
         }
@@ -81,7 +82,9 @@ pub(crate) fn messages<'a>(
         let Some((first, parts)) = outputs.get(at).zip(parts.get(at..at + run.outputs)) else { return };
         at += run.outputs;
         let segment = u16::try_from(run.segment).ok().and_then(NonZeroU16::new);
-        messages.push(Message { to: &first.to, from: first.from.as_ref(), parts, segment, ecn: first.ecn });
+        let (to, from) = (&first.to, first.from.as_ref());
+        let (ecn, hop_limit) = (first.ecn, NonZeroU8::new(first.hop_limit));
+        messages.push(Message { to, from, parts, segment, ecn, hop_limit });
     }
 }
 
@@ -104,6 +107,8 @@ mod tests {
             ecn: 0,
             proved: false,
             answers_group: false,
+            asked_with: 0,
+            hop_limit: 0,
         }
     }
 
@@ -126,6 +131,8 @@ mod tests {
         assert_eq!(head(&[output(b"a", 1), output(b"", 1)]), run(1, 0));
         assert_eq!(head(&[output(b"", 1), output(b"", 1)]), run(1, 0));
         assert_eq!(head(&[output(b"a", 1), Output { ecn: 1, ..output(b"b", 1) }]), run(1, 0));
+        assert_eq!(head(&[output(b"a", 1), Output { hop_limit: 1, ..output(b"b", 1) }]), run(1, 0));
+        assert_eq!(head(&[output(b"a", 1), Output { asked_with: 1, ..output(b"b", 1) }]), run(2, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Sends messages to the kernel. What the socket does not take waits in the listener's backlog, in order.
 
 use std::io::IoSlice;
+use std::num::NonZeroU8;
 
 use arrayvec::ArrayVec;
 
@@ -250,6 +251,7 @@ impl<I: Io> Transmitter<'_, I> {
             parts: &parts,
             segment: None,
             ecn: piece.ecn,
+            hop_limit: NonZeroU8::new(piece.hop_limit),
         };
         self.io.send(&mut listener.socket, std::slice::from_ref(&message))?;
         listener.counters.sent += 1;
