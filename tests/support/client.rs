@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use crate::DEADLINE;
+use crate::{DEADLINE, wait};
 
 /// A connected UDP socket: it takes answers from the address it asks and from no other.
 #[derive(Debug)]
@@ -32,7 +32,16 @@ impl Client {
     #[must_use]
     #[track_caller]
     pub fn from(local: SocketAddr, server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(local).unwrap_or_else(|error| panic!("{local}: {error}"));
+        let mut bound = None;
+        // A socket of this address that was closed lives on in a child that another test has forked, until its exec.
+        wait::until("an address that is free", || {
+            let in_use = |error: &std::io::Error| error.kind() == ErrorKind::AddrInUse;
+            let tried = UdpSocket::bind(local);
+            let again = local.port() != 0 && tried.as_ref().is_err_and(in_use);
+            bound = Some(tried);
+            !again
+        });
+        let Some(Ok(socket)) = bound else { panic!("{local}: {bound:?}") };
         socket.connect(server).unwrap_or_else(|error| panic!("{server}: {error}"));
         socket.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
         Self { socket }

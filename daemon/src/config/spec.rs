@@ -28,7 +28,7 @@ pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
         let key = &text[at..at + equals];
         let (_, value) = spec.value(at + equals + 1, &mut Vec::new());
         at = value.end + 1;
-        if !SPEC_SETTINGS.contains(&key) {
+        if !(SPEC_SETTINGS.contains(&key) || key == "reply" || reply::SPEC_KEYS.contains(&key)) {
             veiled.push(value);
         }
     }

@@ -64,7 +64,10 @@ impl<I: Io> Reactor<I> {
             probe::look(&mut self.core.io, listener);
             listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             self.core.drop_backlog(listener, DropReason::Stopping);
+            // The books show how full the tables were, and also what the end has counted, of recordings above all.
+            let gauges = listener.cells.gauges();
             listener.service = Service::Down;
+            listener.cells.set_gauges(&gauges);
         }
     }
 }

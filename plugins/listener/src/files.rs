@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Mode, fstat};
+use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -120,34 +120,46 @@ struct Existing {
     private: bool,
 }
 
+/// Whether a file is a regular one, if it is of a kind that may be written, and of an owner to whom that may be left.
+fn check_kind(stat: &Stat) -> io::Result<bool> {
+    match file_type(stat) {
+        FileType::RegularFile if stat.st_uid == geteuid().as_raw() => Ok(true),
+        FileType::RegularFile => {
+            Err(refused(&format!("the file that is there belongs to user {}", stat.st_uid)))
+        }
+        FileType::Fifo | FileType::CharacterDevice => check_owner(stat, "a pipe or device").map(|()| false),
+        FileType::Directory
+        | FileType::Symlink
+        | FileType::Socket
+        | FileType::BlockDevice
+        | FileType::Unknown => Err(refused("it is neither a file nor a pipe nor a character device")),
+    }
+}
+
 /// What lies there, if it may be written.
 fn existing(place: &Place) -> io::Result<Option<Existing>> {
     let file = match place.open() {
         Ok(fd) => File::from(fd),
         Err(Errno::NOENT) => return Ok(None),
+        // Whose it is says more than that.
+        Err(Errno::ACCESS) => {
+            return Err(check_kind(&place.stat()?).err().unwrap_or_else(|| Errno::ACCESS.into()));
+        }
         Err(error) => return Err(error.into()),
     };
     let stat = fstat(&file)?;
     let (mode, len) = (Mode::from_raw_mode(stat.st_mode), file.metadata()?.len());
-    let regular = match file_type(&stat) {
-        FileType::RegularFile => true,
-        FileType::Fifo | FileType::CharacterDevice => false,
-        FileType::Directory
-        | FileType::Symlink
-        | FileType::Socket
-        | FileType::BlockDevice
-        | FileType::Unknown => return Err(refused("it is neither a file nor a pipe nor a character device")),
-    };
-    if !regular {
-        check_owner(&stat, "a pipe or device")?;
-    } else if stat.st_uid != geteuid().as_raw() {
-        return Err(refused(&format!("the file that is there belongs to user {}", stat.st_uid)));
-    } else if mode.intersects(Mode::WGRP | Mode::WOTH) {
-        return Err(refused("others may write the file that is there; `chmod go-w` it, or remove it"));
-    } else if stat.st_nlink > 1 {
-        return Err(refused("the file that is there has another name as well"));
-    } else if place.is_descriptor() {
-        return Err(refused("it is an open file; give the name of the file itself"));
+    let regular = check_kind(&stat)?;
+    let flaws = [
+        (
+            mode.intersects(Mode::WGRP | Mode::WOTH),
+            "others may write the file that is there; `chmod go-w` it, or remove it",
+        ),
+        (stat.st_nlink > 1, "the file that is there has another name as well"),
+        (place.is_descriptor(), "it is an open file; give the name of the file itself"),
+    ];
+    if let Some((_, why)) = flaws.into_iter().find(|(applies, _)| regular && *applies) {
+        return Err(refused(why));
     }
     let private = !mode.intersects(Mode::RWXG | Mode::RWXO);
     Ok(Some(Existing { file, regular, len, private }))

@@ -84,6 +84,11 @@ impl Place {
         openat(&self.dir, &self.name, OPEN | follow, Mode::empty())
     }
 
+    /// What lies there, unless it is a symbolic link, then the link.
+    pub(crate) fn stat(&self) -> io::Result<Stat> {
+        Ok(statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
     /// Makes a file that was not there, for its owner alone.
     pub(crate) fn create(&self) -> Result<OwnedFd, Errno> {
         let new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;

@@ -16,6 +16,8 @@ use crate::protocol::crc32c;
 const STEPS: usize = 48;
 /// How much longer than its request an answer to a validated peer may be ([P-55]).
 const VALIDATED: usize = 3;
+/// Octets of header, AUTH and COOKIE.
+const CHALLENGE: usize = 88;
 
 /// Ways to be configured. All tables are small, so that they overflow.
 const OPTIONS: &[&[(&str, &str)]] = &[
@@ -151,6 +153,9 @@ impl Run {
             Ok(request) if request.options().cookie().is_some() => incoming.payload.len() * VALIDATED,
             _ => incoming.payload.len(),
         };
+        // With keys, whoever has no COOKIE gets one in what an ERROR takes at most ([P-110]).
+        let is_challenge = !keys.is_empty() && frame.options().cookie().is_some();
+        let may = if is_challenge { may.max(CHALLENGE) } else { may };
         assert!(sent.payload.len() <= may, "{} octets for {may}", sent.payload.len());
         assert!(frame.header().flags.contains(Flags::REPLY));
         if let Ok(request) = &asked {

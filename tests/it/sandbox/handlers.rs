@@ -118,6 +118,8 @@ fn no_shipped_plugin_calls_what_is_refused() {
     let refused: Vec<_> = confined
         .lines()
         .filter(|line| [" EPERM", " EACCES", " ENOSYS"].iter().any(|errno| line.contains(errno)))
+        // The C library makes a thread by clone instead.
+        .filter(|line| !line.contains("clone3"))
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
     assert!(confined.contains("rename") && confined.contains("timerfd_settime"), "{confined}");
@@ -246,7 +248,8 @@ fn a_thread_that_was_there_before_is_told_of() {
     let Some(deeds) = deeds(dir.path(), &["-DEARLY_THREAD"]) else { return };
     let daemon = polyport().listen(spec("127.0.0.1:0", &deeds)).serve();
     let tasks: Vec<_> = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().collect();
-    assert_eq!(tasks.len(), 2);
+    // The loop, the plugin's own, and the two that write the output.
+    assert_eq!(tasks.len(), 4);
     for task in tasks {
         let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");

@@ -166,7 +166,7 @@ error: `user` is given twice
 error: unknown key `nonsense` of --sandbox
  --> --sandbox:1:1
   |
-1 | nonsense=1
+1 | nonsense=*
   | ^^^^^^^^
   |
   = help: valid keys: user, group, capabilities, seccomp, landlock, network, read, write

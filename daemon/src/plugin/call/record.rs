@@ -63,6 +63,18 @@ impl Cells {
         self.0.iter()
     }
 
+    /// What the gauges say, in their order.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<u64> {
+        self.0.iter().filter(|cell| cell.kind == GAUGE).map(Cell::value).collect()
+    }
+
+    /// Sets the gauges to what [`gauges`](Self::gauges) has returned.
+    pub fn set_gauges(&self, values: &[u64]) {
+        let gauges = self.0.iter().filter(|cell| cell.kind == GAUGE);
+        gauges.zip(values).for_each(|(cell, value)| cell.value.store(*value, Relaxed));
+    }
+
     /// The value of the cell `name`, made if there is none. The pointer stays valid as long as the listener.
     pub(super) fn cell(&mut self, kind: u32, name: &str, help: &str) -> *mut u64 {
         let at = self.index(kind, name, help);
