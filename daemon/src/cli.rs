@@ -160,10 +160,10 @@ fn check_plan(args: &Check) -> Exit {
 
 /// Runs a command whose log and remarks are written by threads, and waits for what they still have to write.
 fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
-    let output = match Output::start() {
+    let output = match Output::new() {
         Ok(output) => output,
         Err(error) => {
-            complain(format_args!("cannot start the threads that write the output: {error}"));
+            complain(format_args!("cannot duplicate the descriptors of the output: {error}"));
             return Exit::Os;
         }
     };

@@ -44,10 +44,10 @@ fn main() -> ExitCode {
     let Arguments { without, command: Command::Run { config, .. } } = Arguments::parse();
     let takes = |shortcut| !without.contains(&shortcut);
     let shortcuts = Shortcuts { one: takes(Shortcut::One), prefetch: takes(Shortcut::Prefetch) };
-    let output = match Output::start() {
+    let output = match Output::new() {
         Ok(output) => output,
         Err(error) => {
-            complain(format_args!("cannot start the threads that write the output: {error}"));
+            complain(format_args!("cannot duplicate the descriptors of the output: {error}"));
             return Exit::Os.into();
         }
     };

@@ -62,7 +62,7 @@ fn a_plugin_that_was_found_by_name_and_is_refused_is_told_apart_by_its_file() {
     let file = file.write(dir.path().join("libpolyport_echo.so"));
     let launch = polyport().arg("--plugin-dir").arg(dir.path()).listen("127.0.0.1:0=echo");
     let title = format!("listener `echo`: the plugin {} cannot be loaded", file.display());
-    launch.refused(78).expect_stderr(&[&title, "plugin ABI 2.0"]);
+    launch.refused(78).expect_stderr(&[&title, "plugin ABI 2."]);
 }
 
 /// P7: the file that is mapped is a private copy.

@@ -39,6 +39,9 @@ mod full_send_buffer;
 #[cfg(test)]
 mod ground_truth;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod hardships;
+#[cfg(test)]
 mod hostile_handlers;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -94,6 +97,9 @@ mod signals;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod slow_link;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod soak;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod system_calls;

@@ -1,9 +1,11 @@
 //! Signals: which end the daemon in order, and which must not end it at all. R43 as far as there is no reload.
 
+use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use polyport_tests::plugins::repository;
-use polyport_tests::tool::tool;
+use polyport_tests::tool::{make_pipe, tool};
 use polyport_tests::{Launch, wait};
 use rustix::process::Signal;
 
@@ -35,20 +37,28 @@ fn sighup_ends_in_order_as_sigterm_does() {
 
 /// Shells and service managers send several; only a second SIGINT or SIGTERM is impatient.
 #[test]
-fn more_sighups_change_nothing() {
+fn a_sigterm_behind_a_sighup_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("heard.pcapng");
-    let daemon = recording(polyport(), &file).serve();
-    let client = daemon.client(1);
-    (0..RECORDED).for_each(|_| assert_eq!(client.ask(b"hear me"), b"ack"));
-    daemon.process.freeze();
-    for signal in [Signal::HUP, Signal::TERM, Signal::HUP, Signal::CONT] {
+    let pipe = dir.path().join("pipe");
+    if !make_pipe(&pipe) {
+        return;
+    }
+    // The end waits for its reader, so that there is time for the next signal.
+    let _sleeps = File::options().read(true).write(true).open(&pipe).unwrap();
+    let daemon = recording(polyport(), &pipe).serve();
+    let (echo, heard) = (daemon.client(0), daemon.client(1));
+    (0..3).for_each(|_| assert_eq!(heard.ask(&[b'x'; 10_000].repeat(4)), b"ack"));
+    daemon.process.signal(Signal::HUP);
+    wait::until("the end of the service", || {
+        echo.send(b"still there?");
+        echo.receive_within(Duration::from_millis(50)).is_none()
+    });
+    for signal in [Signal::TERM, Signal::HUP] {
         daemon.process.signal(signal);
     }
     let finished = daemon.process.finish();
     finished.expect_code(0);
     assert!(finished.stdout.contains("\nserved:\n"), "{}", finished.stdout);
-    assert_eq!(packets(&file), RECORDED as u64);
 }
 
 #[test]

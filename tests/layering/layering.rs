@@ -7,6 +7,7 @@ use crate::scan::{code, files, line_of, root, words};
 /// What each crate of the workspace may depend on. `*` is everything.
 const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
+    ("polyport-fuzz", &["*"]),
     ("polyport-tools", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
     ("polyport-echo", &["polyport-plugin", "polyport-echo-reply"]),
     ("polyport-lossy", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),

@@ -6,6 +6,7 @@
 //! modules    which file of a crate names items of which other
 //! circles    arrows between the files of a crate: never round in a circle
 //! map        what the map names is there
+//! checklist  every requirement has its line, and every test that the line names is there
 //! imports    one order of imports in every file
 //! comments   comments are sentences
 //! tidy       file size, the fence around unsafe, words that must not be there
@@ -13,6 +14,8 @@
 //!
 //! Every rule is a function of a path and a text, so that each is also tried on a sample that breaks it.
 
+#[cfg(test)]
+mod checklist;
 #[cfg(test)]
 mod circles;
 #[cfg(test)]

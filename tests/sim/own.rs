@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use polyport::exchange::ExchangeLimits;
+use polyport::guard::LocalAddress;
 use polyport::metrics::DropReason;
 
 use crate::bench::{ASKED, Bench, Bind, Kind, Setup};
@@ -153,14 +154,12 @@ fn a_mapped_address_is_the_address() {
 
 #[test]
 fn addresses_that_come_and_go_are_own_meanwhile() {
-    const NEW: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
     // Told of by an event, or found out when it is time to look again.
     for (untold, soon) in [(false, 100 * MS), (true, 10_000 * MS)] {
         let mut bench = Bench::new(&Setup { untold, ..Setup::default() });
         let (asked, _) = bench.listen(&Bind { local: "0.0.0.0:4000".parse().unwrap(), ..Bind::default() });
         let before = bench.world().host.addresses();
-        let mut with = before.clone();
-        with.push(own(NEW));
+        let with = with_new(&mut bench);
         for (number, (list, refused)) in (1..).zip([(with.clone(), 1), (before, 1), (with, 2)]) {
             bench.world().readdress(0, list);
             let new = SocketAddr::new(NEW.into(), 4000);
@@ -193,19 +192,63 @@ fn a_burst_of_changes_is_read_once_and_again_at_its_end() {
 #[test]
 fn addresses_that_cannot_be_read_are_asked_for_again() {
     let mut bench = Bench::new(&Setup::default());
-    let list = bench.world().host.addresses();
-    bench.world().orders.addresses = Some(libc::ENOBUFS);
-    bench.world().readdress(0, vec![]);
     let (asked, _) = bench.listen(&Bind { local: "0.0.0.0:4000".parse().unwrap(), ..Bind::default() });
+    bench.world().orders.addresses = Some(libc::ENOBUFS);
+    let with = with_new(&mut bench);
+    bench.world().readdress(0, with);
     let second = "198.51.100.2:4000".parse().unwrap();
     bench.forge(asked, 1500 * MS, second, ASKED.into(), ECHO);
-    bench.forge(asked, 4000 * MS, second, ASKED.into(), ECHO);
     while bench.counters(asked).received < 1 {
         bench.turn().unwrap();
     }
     assert_eq!(bench.counters(asked).dropped(DropReason::OwnListener), 1, "what was known is known still");
+    // Nobody tells of the change again.
     bench.world().orders.addresses = None;
-    bench.world().readdress(0, list);
+    bench.forge(asked, 1500 * MS, SocketAddr::new(NEW.into(), 4000), ASKED.into(), ECHO);
     bench.settle();
     assert_eq!(bench.counters(asked).dropped(DropReason::OwnListener), 2);
+}
+
+/// A reading has parts, and the address comes when some of them are read already.
+#[test]
+fn a_change_during_a_reading_is_read_soon_after() {
+    for (tears, untold) in [(true, false), (false, false), (true, true)] {
+        let mut bench = Bench::new(&Setup { untold, ..Setup::default() });
+        (bench.world().orders.part, bench.world().orders.tears) = (1, Some(tears));
+        let (asked, _) = bench.listen(&Bind { local: "0.0.0.0:4000".parse().unwrap(), ..Bind::default() });
+        let before = bench.world().host.addresses();
+        bench.world().readdress(0, before);
+        while !bench.world().host.is_read() {
+            bench.turn().unwrap();
+        }
+        let with = with_new(&mut bench);
+        bench.world().readdress(0, with);
+        let second: SocketAddr = "198.51.100.2:4000".parse().unwrap();
+        let readings = bench.world().journal.readings();
+        while bench.world().journal.readings() == readings {
+            bench.turn().unwrap();
+        }
+        // What the torn reading did not find was known before.
+        bench.forge(asked, 0, second, ASKED.into(), ECHO);
+        bench.forge(asked, 200 * MS, SocketAddr::new(NEW.into(), 4000), ASKED.into(), ECHO);
+        while bench.counters(asked).received < 2 {
+            bench.turn().unwrap();
+        }
+        let counters = bench.counters(asked);
+        assert_eq!(
+            counters.dropped(DropReason::OwnListener),
+            2,
+            "torn {tears}, untold {untold}: {counters:?}"
+        );
+    }
+}
+
+/// An address that the host gets.
+const NEW: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+
+/// The addresses of the host, and the new one.
+fn with_new(bench: &mut Bench) -> Vec<LocalAddress> {
+    let mut list = bench.world().host.addresses();
+    list.push(own(NEW));
+    list
 }

@@ -94,6 +94,10 @@ pub(crate) struct Orders {
     pub(crate) untold: bool,
     /// The errno of every attempt to read the addresses.
     pub(crate) addresses: Option<i32>,
+    /// Addresses that one call reads; 0 leaves it to chance.
+    pub(crate) part: usize,
+    /// Whether a reading is said to be torn if a change came while it went on: always, or never; none leaves it to chance.
+    pub(crate) tears: Option<bool>,
 }
 
 /// Messages an empty send buffer takes where no fault makes it smaller.
@@ -267,7 +271,10 @@ impl World {
                         self.journal.kernel_drop(to, datagram.id);
                     }
                 }
-                Step::Addresses(list) => self.host.set(list),
+                Step::Addresses(list) => {
+                    let tears = self.orders.tears.unwrap_or_else(|| self.faults.rng.random());
+                    self.host.set(list, tears);
+                }
                 Step::Room(at, n) => {
                     self.sockets[at].room += n;
                     if self.sockets[at].writable {

@@ -167,10 +167,15 @@ mod queue {
 }
 
 /// Reads a report from arbitrary bytes.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     #[cfg(target_os = "linux")]
-    assert!(queue::read(bytes, None, 0).is_none_or(|error| error.errno >= 0));
+    if let Some(error) = queue::read(bytes, None, 7) {
+        assert!(error.errno >= 0 && error.quoted == 7);
+        assert!(error.mtu.is_none() || error.errno == libc::EMSGSIZE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _: &[u8] = bytes;
 }
 
 #[cfg(not(target_os = "linux"))]

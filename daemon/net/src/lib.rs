@@ -59,6 +59,9 @@ mod control;
 #[cfg(target_os = "linux")]
 pub mod epoll;
 mod error_queue;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod interface;
 mod layout;
@@ -96,11 +99,3 @@ pub use wait::{wait_readable, wait_writable};
 
 /// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.
 pub const MAX_BATCH: usize = 1024;
-
-/// Entry for the fuzzer: what the kernel's control bytes pass through.
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub fn fuzz_control(bytes: &[u8]) {
-    assert!(control::read(bytes).ecn <= 3);
-    error_queue::fuzz(bytes);
-}

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use polyport_terminal::Signals;
+use polyport_terminal::{Output, Signals};
 
 use super::books::Books;
 use super::confine;
@@ -62,13 +62,18 @@ impl Running {
     }
 
     /// Starts as [`Running::start`] does, and gives up what the plan says before any handler is made. This concerns the
-    /// whole process, for good.
+    /// whole process, for good. Threads would keep what this one gives up, so those of the output start right after.
     ///
     /// # Errors
     /// Why nothing was started. Part of what was to be given up may be gone.
-    pub fn start_confined(prepared: Prepared) -> Result<Self, Refused> {
+    pub fn start_confined(prepared: Prepared, output: &Output) -> Result<Self, Refused> {
         confine::check(&prepared)?;
-        Self::begin(prepared, |prepared| confine::confine(prepared).map(Some))
+        Self::begin(prepared, |prepared| {
+            let state = confine::confine(prepared)?;
+            let no_thread = |error| format!("the threads that write the output cannot be started: {error}");
+            output.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
+            Ok(Some(state))
+        })
     }
 
     fn begin(

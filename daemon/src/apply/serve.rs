@@ -30,7 +30,7 @@ pub fn serve_with(
     output: &Output,
     shortcuts: Shortcuts,
 ) -> Result<Exit, Refused> {
-    let mut running = Running::start_confined(prepare(reading, plugin_dirs)?)?;
+    let mut running = Running::start_confined(prepare(reading, plugin_dirs)?, output)?;
     running.reactor.set_shortcuts(shortcuts);
     output.say(banner::table(&running));
     output.serve();

@@ -1,5 +1,7 @@
 //! Problems for people (carets) and for programs (JSON lines).
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::problem::{Problem, Problems, Source, Span};
@@ -69,7 +71,7 @@ impl Problems {
     }
 
     fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
-        let mut group = Group::with_title(Level::ERROR.primary_title(problem.title.as_str()));
+        let mut group = Group::with_title(Level::ERROR.primary_title(printable(&problem.title)));
         let primary = problem.span.iter().map(|span| (AnnotationKind::Primary, span, problem.label.as_str()));
         let secondary =
             problem.secondary.iter().map(|(span, label)| (AnnotationKind::Context, span, label.as_str()));
@@ -83,10 +85,21 @@ impl Problems {
             marks = elsewhere;
         }
         if let Some(help) = &problem.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(printable(help)));
         }
         group
     }
+}
+
+/// What is said about a text may quote it, and no text of a file reaches the terminal as a command. The renderer does the
+/// same with the lines of the text itself.
+fn printable(said: &str) -> Cow<'_, str> {
+    let escaped = |c: char| c.is_control() && c != '\n';
+    if !said.contains(escaped) {
+        return Cow::Borrowed(said);
+    }
+    let shown = |c: char| if escaped(c) { c.escape_debug().collect() } else { String::from(c) };
+    Cow::Owned(said.chars().map(shown).collect())
 }
 
 type Mark<'a> = (AnnotationKind, &'a Span, &'a str);
@@ -102,7 +115,7 @@ fn snippet<'a>(source: &'a Source, marks: &[Mark<'a>]) -> Snippet<'a, annotate_s
     let end = text[last..].find('\n').map_or(text.len(), |newline| last + newline + 1);
     let line = text[..start].matches('\n').count() + 1;
     let annotations = marks.iter().zip(spans).map(|((kind, _, label), span)| {
-        let label = Some(*label).filter(|label| !label.is_empty());
+        let label = Some(printable(label)).filter(|label| !label.is_empty());
         kind.span(span.start - start..span.end - start).label(label)
     });
     Snippet::source(&text[start..end]).line_start(line).path(source.origin.as_str()).annotations(annotations)

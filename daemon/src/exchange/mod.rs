@@ -31,6 +31,8 @@ pub use output::{Answers, Output, OutputError, Outputs};
 pub use owned::OwnedOutput;
 pub use queued::Queued;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 #[cfg(test)]
 mod run_tests;
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) fn request(peer: impl Into<IpAddr>, bytes: usize) -> Request {
 }
 
 /// A reply to the only request of a call, of the same length at most.
-pub(super) fn reply(to: impl Into<IpAddr>, bytes: usize) -> Reply {
+fn reply(to: impl Into<IpAddr>, bytes: usize) -> Reply {
     Reply { to: SocketAddr::new(to.into(), 5000), bytes, datagrams: 1, answers: Some(0), short: true }
 }
 

@@ -142,7 +142,7 @@ impl Twin {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     /// As long as nobody is forgotten, the table decides as somebody would who remembers everything.
     #[test]

@@ -32,15 +32,25 @@ pub struct Output {
 }
 
 impl Output {
-    /// Starts the threads. From here on, nothing else of the program should write to the two descriptors.
+    /// Both outputs, without threads: what is written waits for [`start`](Self::start). From here on, nothing else of the
+    /// program should write to the two descriptors.
     ///
     /// # Errors
-    /// Those of `dup(2)` and `pthread_create(3)`.
-    pub fn start() -> io::Result<Self> {
-        let results = PatientWriter::new(copy(io::stdout())?, "lines", RESULT_BYTES)?;
-        let log = PatientWriter::new(copy(io::stderr())?, "lines of the log", LOG_BYTES)?;
+    /// Those of `dup(2)`.
+    pub fn new() -> io::Result<Self> {
+        let results = PatientWriter::new(copy(io::stdout())?, "lines", RESULT_BYTES);
+        let log = PatientWriter::new(copy(io::stderr())?, "lines of the log", LOG_BYTES);
         log.set_patience(BEFORE_SERVING);
         Ok(Self { results, log })
+    }
+
+    /// Starts the threads, the first time: a daemon does it after it has given up rights, which its threads would keep.
+    ///
+    /// # Errors
+    /// Those of `pthread_create(3)`; then nothing is written.
+    pub fn start(&self) -> io::Result<()> {
+        self.log.start()?;
+        self.results.start()
     }
 
     /// Standard error, for a logger that writes whole lines.
@@ -72,8 +82,11 @@ impl Output {
         self.log.lost()
     }
 
-    /// Waits until everything is written: a second for a reader that takes nothing, ten in all.
+    /// Waits until everything is written: a second for a reader that takes nothing, ten in all. Starts the threads if need
+    /// be.
     pub fn finish(&self) {
+        // Without a thread there is nothing to be done, and nobody to be told.
+        self.start().unwrap_or(());
         self.log.settle(AT_THE_END);
         self.results.settle(AT_THE_END);
     }
@@ -89,6 +102,7 @@ impl Output {
             if trace.status() == BacktraceStatus::Captured {
                 output.remark(trace);
             }
+            output.start().unwrap_or(());
             output.log.settle(AT_THE_END);
         }));
     }
@@ -117,7 +131,8 @@ mod tests {
     #[test]
     fn a_panic_stands_behind_what_was_logged_before() {
         if env::var_os(CHILD).is_some() {
-            let output = Output::start().unwrap();
+            let output = Output::new().unwrap();
+            output.start().unwrap();
             output.print_panics();
             output.say("a result");
             for number in 0..5000 {
@@ -138,7 +153,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_what_is_written() {
-        let output = Output::start().unwrap();
+        let output = Output::new().unwrap();
         output.remark("a line of a test");
         output.serve();
         output.finish();

@@ -9,6 +9,7 @@
 //! shell and its other programs share. So the only thread that touches the descriptor does nothing else.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ const PIECE: usize = libc::PIPE_BUF;
 
 /// The unit in which patience is spent.
 const SLICE: Duration = Duration::from_millis(1);
+/// Bytes of lines that may wait before there is a thread to write them: warnings of the largest plan.
+const BEFORE_START: usize = 16 << 20;
 /// How often [`PatientWriter::settle`] looks whether the reader still reads.
 const LOOK: Duration = Duration::from_millis(100);
 /// [`PatientWriter::settle`] gives up a reader that took nothing in so many looks.
@@ -33,13 +36,25 @@ const UNREAD: &str = "nobody read them in time";
 /// Writes lines to a stream by a thread of its own, and leaves out what finds no room in its queue.
 ///
 /// Each call of `write` takes whole lines, and always succeeds. Where lines are missing, a line says how many. Once the queue
-/// was full, it takes nothing before half of it is free: then the gaps are few and long, and not one behind every line. The
-/// thread ends when the last clone is dropped and the queue is written.
+/// was full, it takes nothing before half of it is free: then the gaps are few and long, and not one behind every line. Until
+/// [`start`](Self::start) everything waits. The thread ends when the last clone is dropped and the queue is written.
 #[derive(Clone, Debug)]
 pub struct PatientWriter(Arc<Handle>);
 
 #[derive(Debug)]
-struct Handle(Arc<Shared>);
+struct Handle {
+    shared: Arc<Shared>,
+    /// The thread that is not started yet.
+    pending: Mutex<Option<Pending>>,
+}
+
+struct Pending(Box<dyn FnOnce(&Shared) + Send>);
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pending")
+    }
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -64,6 +79,8 @@ struct Queue {
     lost: u64,
     /// How long writers may still wait for room, all together.
     patience: Duration,
+    /// There is a thread.
+    started: bool,
     closed: bool,
 }
 
@@ -76,22 +93,29 @@ enum Entry {
 }
 
 impl PatientWriter {
-    /// Starts the thread that writes to `to`. The queue holds `limit` bytes. `what` is missing where lines were left out, as
-    /// "lines of the log".
-    ///
-    /// # Errors
-    /// Those of `pthread_create(3)`.
-    pub fn new<F>(to: F, what: &'static str, limit: usize) -> io::Result<Self>
+    /// A queue of `limit` bytes for `to`. `what` is missing where lines were left out, as "lines of the log".
+    pub fn new<F>(to: F, what: &'static str, limit: usize) -> Self
     where
         F: AsFd + Write + Send + 'static,
     {
         let (work, written) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { queue: Mutex::default(), work, written, limit });
-        let of_thread = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("output".to_owned())
-            .spawn(move || Scribe { to, what, owed: 0, reason: None, torn: false }.run(&of_thread))?;
-        Ok(Self(Arc::new(Handle(shared))))
+        let scribe = Scribe { to, what, owed: 0, reason: None, torn: false };
+        let pending = Mutex::new(Some(Pending(Box::new(|shared| scribe.run(shared)))));
+        Self(Arc::new(Handle { shared, pending }))
+    }
+
+    /// Starts the thread that writes, the first time.
+    ///
+    /// # Errors
+    /// Those of `pthread_create(3)`; then nothing will be written.
+    pub fn start(&self) -> io::Result<()> {
+        let pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Pending(run)) = pending else { return Ok(()) };
+        let shared = Arc::clone(&self.0.shared);
+        thread::Builder::new().name("output".to_owned()).spawn(move || run(&shared))?;
+        self.shared().lock().started = true;
+        Ok(())
     }
 
     /// Lets writers wait for room, so long in all from now on. Zero: a line that finds none is left out at once.
@@ -99,7 +123,8 @@ impl PatientWriter {
         self.shared().lock().patience = patience;
     }
 
-    /// Waits until everything is written, `longest` at most, and no longer than a second for a reader that takes nothing.
+    /// Waits until everything is written, `longest` at most, and no longer than a second for a reader that takes nothing, or
+    /// for a thread that is not started.
     /// False if something still waits.
     pub fn settle(&self, longest: Duration) -> bool {
         let mut queue = self.shared().lock();
@@ -121,7 +146,7 @@ impl PatientWriter {
     }
 
     fn shared(&self) -> &Shared {
-        &self.0.0
+        &self.0.shared
     }
 }
 
@@ -129,12 +154,13 @@ impl Write for PatientWriter {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let shared = self.shared();
         let mut queue = shared.lock();
-        while !queue.has_room(lines.len(), shared.limit) && !queue.patience.is_zero() {
+        while queue.started && !queue.has_room(lines.len(), shared.limit) && !queue.patience.is_zero() {
             // A slice counts whole, however soon there was room: so nobody has to read a clock.
             queue.patience = queue.patience.saturating_sub(SLICE);
             queue = shared.wait_while(queue, SLICE, |queue| !queue.has_room(lines.len(), shared.limit));
         }
-        queue.push(lines, shared.limit);
+        let limit = if queue.started { shared.limit } else { BEFORE_START };
+        queue.push(lines, limit);
         drop(queue);
         shared.work.notify_one();
         Ok(lines.len())
@@ -147,8 +173,8 @@ impl Write for PatientWriter {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.work.notify_one();
+        self.shared.lock().closed = true;
+        self.shared.work.notify_one();
     }
 }
 
@@ -302,6 +328,12 @@ mod tests {
     const LIMIT: usize = 64 * 1024;
     const LONG: Duration = Duration::from_secs(20);
 
+    fn started(to: impl AsFd + Write + Send + 'static, what: &'static str, limit: usize) -> PatientWriter {
+        let writer = PatientWriter::new(to, what, limit);
+        writer.start().unwrap();
+        writer
+    }
+
     fn line(number: u64, len: usize) -> String {
         format!("{number:0len$}\n")
     }
@@ -336,7 +368,7 @@ mod tests {
     fn a_reader_that_hangs_holds_nobody_and_hears_what_it_missed() {
         for len in [100, PIECE + 100, 2 * PIECE + 100] {
             let (reader, writer) = pipe().unwrap();
-            let mut log = PatientWriter::new(writer, "lines of the log", LIMIT).unwrap();
+            let mut log = started(writer, "lines of the log", LIMIT);
             for number in 0..5000 {
                 log.write_all(line(number, len).as_bytes()).unwrap();
             }
@@ -355,7 +387,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_slow_is_given_long_pieces() {
         let (mut reader, writer) = pipe().unwrap();
-        let mut log = PatientWriter::new(writer, "lines of the log", LIMIT).unwrap();
+        let mut log = started(writer, "lines of the log", LIMIT);
         let mut text = Vec::new();
         for number in 0..100_000 {
             log.write_all(line(number, 100).as_bytes()).unwrap();
@@ -376,7 +408,7 @@ mod tests {
     #[test]
     fn who_has_patience_loses_nothing_to_a_reader_that_reads() {
         let (reader, writer) = pipe().unwrap();
-        let mut log = PatientWriter::new(writer, "lines", LIMIT).unwrap();
+        let mut log = started(writer, "lines", LIMIT);
         log.set_patience(LONG);
         let text = thread::spawn(move || read_to_end(reader));
         for number in 0..50_000 {
@@ -390,7 +422,7 @@ mod tests {
     #[test]
     fn patience_ends() {
         let (_reader, writer) = pipe().unwrap();
-        let mut log = PatientWriter::new(writer, "lines", LIMIT).unwrap();
+        let mut log = started(writer, "lines", LIMIT);
         log.set_patience(SLICE * 5);
         for number in 0..5000 {
             log.write_all(line(number, 100).as_bytes()).unwrap();
@@ -402,12 +434,12 @@ mod tests {
     fn a_reader_that_is_gone_and_a_file_are_no_reason_to_lose_count() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut log = PatientWriter::new(writer, "lines", LIMIT).unwrap();
+        let mut log = started(writer, "lines", LIMIT);
         log.write_all(b"to nobody\n").unwrap();
         assert!(log.settle(LONG));
         assert_eq!(log.lost(), 0);
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut log = PatientWriter::new(file.reopen().unwrap(), "lines", LIMIT).unwrap();
+        let mut log = started(file.reopen().unwrap(), "lines", LIMIT);
         log.set_patience(LONG);
         for _ in 0..1000 {
             log.write_all(&[b'x'; 1000]).unwrap();
@@ -420,7 +452,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_counted() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut log = PatientWriter::new(full, "lines", LIMIT).unwrap();
+        let mut log = started(full, "lines", LIMIT);
         for _ in 0..10 {
             log.write_all(b"in vain\n").unwrap();
         }
@@ -464,7 +496,7 @@ mod tests {
     #[test]
     fn a_disk_that_gets_room_again_hears_what_it_missed() {
         let (reader, pipe) = pipe().unwrap();
-        let mut log = PatientWriter::new(Disk { pipe, refusals: 4 }, "lines", LIMIT).unwrap();
+        let mut log = started(Disk { pipe, refusals: 4 }, "lines", LIMIT);
         for number in 1..=5 {
             log.write_all(format!("line {number}\n").as_bytes()).unwrap();
             assert!(log.settle(LONG));
@@ -481,12 +513,27 @@ mod tests {
     fn a_pipe_that_does_not_block_is_waited_for_by_the_thread() {
         let (reader, writer) = pipe().unwrap();
         rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
-        let mut log = PatientWriter::new(writer, "lines", 4 * LIMIT).unwrap();
+        let mut log = started(writer, "lines", 4 * LIMIT);
         for number in 0..2000 {
             log.write_all(line(number, 100).as_bytes()).unwrap();
         }
         let text = thread::spawn(move || read_to_end(reader));
         drop(log);
         assert_eq!(text.join().unwrap(), (0..2000).map(|number| line(number, 100)).collect::<String>());
+    }
+
+    #[test]
+    fn what_is_written_before_the_thread_is_there_waits_for_it_whole() {
+        let (reader, writer) = pipe().unwrap();
+        let mut log = PatientWriter::new(writer, "lines of the log", LIMIT);
+        log.set_patience(LONG);
+        for number in 0..2000 {
+            log.write_all(line(number, 99).as_bytes()).unwrap();
+        }
+        assert!(!log.settle(Duration::ZERO));
+        log.start().unwrap();
+        log.start().unwrap();
+        drop(log);
+        assert_eq!(check(&read_to_end(reader), 2000, 99), 0);
     }
 }

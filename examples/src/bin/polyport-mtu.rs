@@ -124,5 +124,10 @@ fn run(cli: Cli) -> Outcome {
         let advice = if cli.raw { "it is no echo server" } else { "does it speak PPT/1? else --raw" };
         return Err(ExitError::new(Exit::Protocol, format!("no valid answer from {peer}: {advice}")));
     }
-    Err(ExitError::new(Exit::NoReply, format!("no answer from {peer}: it may be down, or drops probes")))
+    let why = if finding.answers > 0 {
+        format!("answers from {peer} come later than --timer allows: try a longer one")
+    } else {
+        format!("no answer from {peer}: it may be down, or drops probes")
+    };
+    Err(ExitError::new(Exit::NoReply, why))
 }

@@ -6,6 +6,7 @@ mod colours;
 mod endless;
 mod frame;
 mod full_disk;
+mod hostile;
 mod mtu;
 mod request;
 mod schemas;

@@ -27,6 +27,8 @@
 mod capture;
 pub mod config;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod interfaces;
 mod line;
 mod packet;

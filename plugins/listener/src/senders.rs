@@ -29,8 +29,8 @@ pub struct Senders {
     /// The hasher is keyed at random, so nobody can choose addresses that collide.
     table: LruCache<SocketAddr, Sum, RandomState>,
     places: Places,
-    /// The busiest, in no order. A place of one that was forgotten stays empty until a sender is heard that has more
-    /// datagrams than `floor`.
+    /// The busiest, in no order. The place of one that was forgotten goes to the sender that took its memory, until one is
+    /// heard that has more.
     busiest: Vec<SocketAddr>,
     /// Datagrams of the least of the busiest when it was looked for last; 0 while there is room among them.
     floor: u64,
@@ -104,10 +104,9 @@ impl Senders {
         forgot
     }
 
-    /// Takes a sender that was forgotten out of the busiest.
+    /// A sender was forgotten: if it was one of the busiest, it has nothing now, and gives its place to the next.
     fn forget(&mut self, silent: SocketAddr) {
-        if let Some(at) = self.busiest.iter().position(|sender| *sender == silent) {
-            self.busiest.swap_remove(at);
+        if self.busiest.contains(&silent) {
             self.floor = 0;
         }
     }

@@ -30,6 +30,8 @@
 //!   be evicted, and ERROR 16 is not sent.
 //! - All attempts of a request have one seq, so each attempt number of an authenticated stream has a replay window
 //!   of its own: see [`streams::Windows`].
+//! - With a key, a request to a group is answered only if it may be executed twice: an ERROR that asks for a COOKIE
+//!   never goes to a group.
 //! - A peer, for `cache_per_peer`, is one address and port.
 //! - The handler does not know the daemon's other addresses ([P-46]). A frame from another responder of the same
 //!   daemon has flag R and is dropped for that.

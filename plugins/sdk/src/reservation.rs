@@ -65,8 +65,8 @@ pub struct Places {
 impl Places {
     /// Places that a table has without asking: what an instance is never without, however little is left.
     pub const FREE: usize = 16;
-    /// Places that are asked for at once.
-    const STEP: usize = 64;
+    /// Places that are asked for at once; if the host has not as many for one of thousands of instances, a few.
+    const STEPS: [usize; 2] = [64, 8];
 
     /// At most `most` places, and at least one, of `each` bytes: all that an entry costs at worst, with the table's own
     /// spare room.
@@ -82,12 +82,11 @@ impl Places {
         if len < self.granted.min(self.most) {
             return true;
         }
-        let step = Self::STEP.min(self.most.saturating_sub(self.granted));
-        let granted = step > 0 && self.reservation.try_grow(step.saturating_mul(self.each));
-        if granted {
-            self.granted += step;
-        }
-        granted
+        let left = self.most.saturating_sub(self.granted);
+        let mut steps = Self::STEPS.into_iter().map(|step| step.min(left)).filter(|step| *step > 0);
+        let granted = steps.find(|step| self.reservation.try_grow(step.saturating_mul(self.each)));
+        self.granted += granted.unwrap_or(0);
+        granted.is_some()
     }
 
     /// Places the table has now.

@@ -64,6 +64,8 @@ fn the_examples_of_the_law_are_read_as_it_says() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, ..ProptestConfig::default() })]
+
     #[test]
     fn any_text_has_a_value_or_a_reason(
         text in any::<String>(), number in "[-+.0-9eE]{0,12}", unit in "[a-zA-Z/\u{b5}%: ]{0,4}"

@@ -138,7 +138,7 @@ impl Parts {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 512 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_encoded_comes_back(parts in parts()) {

@@ -68,12 +68,14 @@ fn any_flipped_bit_and_any_proper_prefix_of_a_valid_frame_is_refused() {
     for vector in vectors().filter(is_frame).filter(|v| v["expect"] == "ok") {
         let (mut bytes, keys) = (hex(text(&vector, "hex")), keys(&vector));
         let (decoder, name) = (decoder(&keys), text(&vector, "name"));
-        for bit in 0..bytes.len() * 8 {
+        // An interpreter tries a few: a checksum takes it milliseconds.
+        let step = if cfg!(miri) { 331 } else { 1 };
+        for bit in (0..bytes.len() * 8).step_by(step) {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(decoder.decode(&bytes).is_err(), "{name} with bit {bit} flipped");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        for len in 0..bytes.len() {
+        for len in (0..bytes.len()).step_by(step) {
             assert!(decoder.decode(&bytes[..len]).is_err(), "{name} cut to {len}");
         }
     }

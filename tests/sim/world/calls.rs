@@ -133,7 +133,10 @@ impl Io for World {
         if self.faults.hit(self.faults.profile.addresses) {
             return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
         }
-        let most = self.faults.part(self.faults.profile.addresses, 8);
+        let most = match self.orders.part {
+            0 => self.faults.part(self.faults.profile.addresses, 8),
+            part => part,
+        };
         let reading = self.host.read(again, most, into);
         match reading {
             AddressReading::Part => {}

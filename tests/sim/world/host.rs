@@ -50,9 +50,19 @@ impl Host {
         self.addresses.clone()
     }
 
-    pub(super) fn set(&mut self, addresses: Vec<LocalAddress>) {
+    /// Whether a reading has begun and is not over.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// A reading under way goes on with what it has found, or is torn: what it has not told yet is missing.
+    pub(super) fn set(&mut self, addresses: Vec<LocalAddress>, tears: bool) {
         self.addresses = addresses;
-        (self.has_news, self.torn) = (true, true);
+        self.has_news = true;
+        if tears {
+            self.torn = true;
+            self.left.clear();
+        }
     }
 
     /// Whether what is sent to `ip` goes to all of a network.

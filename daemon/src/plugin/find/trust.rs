@@ -102,7 +102,10 @@ pub(in crate::plugin) fn directory(path: &Path, owners: Owners) -> io::Result<Pa
     match Walk::to(path, owners) {
         Ok(walk) if walk.at.is_some() => Err(Errno::NOTDIR.into()),
         Ok(walk) if walk.places.is_empty() => Ok(walk.real),
-        Ok(walk) => Err(io::Error::other(Distrust { places: walk.places, owners }.to_string())),
+        Ok(walk) => {
+            let distrust = Distrust { places: walk.places, owners };
+            Err(io::Error::other(format!("{distrust}; take the right away, or set the sticky bit")))
+        }
         Err(Refused::Unreadable(e)) => Err(e),
         Err(Refused::NotAFile | Refused::Untrusted(_)) => Err(Errno::INVAL.into()),
     }
@@ -136,7 +139,7 @@ enum Fault {
 }
 
 /// Places that are described; the remedy names all of them.
-const MAX_DESCRIBED: usize = 3;
+const MAX_DESCRIBED: usize = 2;
 
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,7 +168,7 @@ impl fmt::Display for Fault {
             }
             Self::WritableDirectory(mode) => {
                 let whom = by(mode & 0o002 != 0);
-                write!(f, "may be written to by {whom} (mode {mode:04o}) and has no sticky bit")
+                write!(f, "may be written to by {whom} (mode {mode:04o})")
             }
             Self::Linked(names) => {
                 write!(f, "is one of {names} names of a file, in a directory where anybody may make names")

@@ -178,5 +178,22 @@ fn without_any_grant_a_responder_serves() {
         let first = ask(&mut h, &encode(&header(id, id), &[cookie], b"", None));
         assert_eq!(ask(&mut h, &encode(&header(id, id), &[cookie], b"", None)).payload, first.payload);
     }
+    for id in 1000..1100_u64 {
+        let forged = Header { stream_id: u32::try_from(id).unwrap(), ..header(id, 1) };
+        h.send(OTHER, &encode(&forged, &[], &[b'x'; 1000], None));
+    }
+    assert!(h.gauge("streams") <= 16 && h.gauge("cache_entries") <= 16 && h.gauge("cache_bytes") <= 4096);
     assert_eq!(h.kept(), 0);
+}
+
+#[test]
+fn replay_windows_are_kept_as_far_as_the_host_grants() {
+    let key = Key::siphash(1, [7; 16]);
+    let mut h = responder(&[("auth", "siphash"), ("key", &"07".repeat(16))]);
+    h.set_budget(0);
+    for stream_id in 0..100 {
+        let frame = Header { kind: Kind::Probe, stream_id, ..header(1, 1) };
+        h.send(PEER, &encode(&frame, &[], b"", Some(&key)));
+    }
+    assert_eq!(h.counter("windows_forgotten_total"), 100 - 16);
 }

@@ -310,7 +310,10 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
     fn echoed(&mut self, probe: &Probe) {
         let waited_for = self.waiting.is_some_and(|(waiting, _)| waiting.request_id == probe.request_id);
         if probe.size == self.plan.control() {
-            self.control_losses = 0;
+            // Answers that all come too late lead nowhere, and a search must not go on for ever because of them.
+            if waited_for {
+                self.control_losses = 0;
+            }
             self.loss.passed();
         } else {
             self.plan.confirm(probe.size);

@@ -251,3 +251,24 @@ fn an_error_from_the_responder_is_shown() {
     let input = search.handle_input(1, SERVER.parse().unwrap(), &refusal, false);
     assert!(matches!(input, MtuInput::Refused(frame) if frame.header().code == Code::HANDLER_FAILED));
 }
+
+/// Each answer comes when the next probe is on its way already, as behind a timer that is too short, or from a server that
+/// wants to be asked for ever.
+#[test]
+fn a_search_whose_answers_all_come_late_ends() {
+    let config = MtuConfig::new(SERVER.parse().unwrap(), 1472);
+    let mut search = MtuSearch::new(config, StdRng::seed_from_u64(1));
+    let (mut now, mut buffer, mut late, mut probes) = (0, vec![0; 1472], None, 0);
+    while search.result().is_none() {
+        let transmit = search.poll_transmit(now, &mut buffer).unwrap();
+        probes += 1;
+        assert!(probes <= 100, "the search does not end");
+        if let Some(answer) = late.replace(ack(&buffer[..transmit.len], transmit.len)) {
+            let input = search.handle_input(now, SERVER.parse().unwrap(), &answer, false);
+            assert!(matches!(input, MtuInput::Echo { .. }), "{input:?}");
+        }
+        now = search.poll_timeout().unwrap();
+        search.handle_timeout(now);
+    }
+    assert_eq!((search.result(), probes), (Some(MtuResult::Unreachable), MAX_CONTROL_LOSSES.into()));
+}

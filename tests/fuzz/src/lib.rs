@@ -1,0 +1,26 @@
+//! Targets of the fuzzer: each is a function of arbitrary bytes that asserts what must hold whatever they are.
+//!
+//! ```text
+//! input             bytes -> the numbers and slices that a target asks for
+//! protocol          a datagram: decoded, explained, encoded again
+//! responder         datagrams at the responder's handler: what it may answer, and how long
+//! replies           datagrams at the client's machine: what it accepts, and how often it sends
+//! configuration     polyport.toml, and --listen: a plan, or problems whose places lie in the text
+//! identity          a library file: what a plugin says of itself
+//! values            texts of option values: what is printed is read back
+//! ```
+//!
+//! Three targets lie with the code that they look into: `daemon/src/exchange/fuzz.rs` (answers that a handler queues),
+//! `daemon/net/src/fuzz.rs` (control messages of the kernel), `plugins/listener/src/fuzz.rs` (recordings).
+//!
+//! `libfuzzer` beside this crate drives all of them; `corpus/TARGET` holds the inputs that `cargo test` tries, as they
+//! are and slightly changed (`tests/corpora.rs`). A failed assertion is the finding, so targets panic on purpose.
+#![expect(clippy::missing_panics_doc, reason = "a target that has found something says so by a panic")]
+
+pub mod configuration;
+pub mod identity;
+mod input;
+pub mod protocol;
+pub mod replies;
+pub mod responder;
+pub mod values;
