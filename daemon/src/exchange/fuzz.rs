@@ -2,7 +2,7 @@
 //!
 //! For the fuzzer and for tests; no part of the program.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_addr, pp_tx};
 
