@@ -2,13 +2,13 @@
 //! R28).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use polyport_net::monotonic_ns;
 use polyport_tests::forger::{Forger, forge_addresses};
 use polyport_tests::network::{Network, WIRE};
-use polyport_tests::plugins::{built, spec};
+use polyport_tests::plugins::{built, compile_c, fixture, spec};
 use polyport_tests::{Client, DEADLINE, Launch, scale};
 
 use crate::polyport;
@@ -175,6 +175,37 @@ fn without_a_budget_a_handler_may_send_what_it_likes() {
     });
     assert_eq!(came, COPIES);
     assert_eq!(daemon.stop().sent("moody", "amplification"), 0);
+}
+
+/// Nothing comes from a group that could pay for it; whether anything goes there, `groups` says.
+#[test]
+fn what_a_handler_announces_to_a_group_is_not_counted() {
+    let Some(network) = Network::new() else { return };
+    network.here.ip(&["route", "add", "239.0.0.0/8", "dev", WIRE]);
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("announce"), &[], dir.path(), "announce") else { return };
+    let listen = |port: u16, more: &str| spec(format!("10.77.0.1:{port}"), &library) + more;
+    let daemon = daemon(&network)
+        .listen(listen(5000, ",name=silent"))
+        .listen(listen(5001, ",name=heard,reply.groups=true"))
+        .serve();
+    network.there.inside(|| {
+        let hears = UdpSocket::bind("0.0.0.0:4000").unwrap();
+        hears.join_multicast_v4(&Ipv4Addr::new(239, 77, 0, 1), &Ipv4Addr::new(10, 77, 0, 2)).unwrap();
+        hears.set_read_timeout(Some(DEADLINE)).unwrap();
+        for _ in 0..5 {
+            let (_, from) = hears.recv_from(&mut [0; 64]).unwrap();
+            assert_eq!(from.port(), 5001);
+        }
+    });
+    let served = daemon.stop();
+    assert_eq!(served.sent("heard", "amplification"), 0, "{}", served.line("heard"));
+    assert!(served.sent("heard", "sent") >= 5, "{}", served.line("heard"));
+    assert!(
+        served.sent("silent", "sent") == 0 && served.sent("silent", "group") > 0,
+        "{}",
+        served.line("silent")
+    );
 }
 
 /// R28, with the sources that a test can afford; a million are in the tests of the table itself.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
 
 use polyport::exchange::ReplySource;
@@ -389,7 +389,12 @@ impl Journal {
             return;
         };
         request.answers += 1;
-        let paid = if is_proved(payload) {
+        let is_group = |ip: IpAddr| {
+            let is_listed = |list: &Vec<LocalAddress>| list.iter().any(|a| a.broadcast && a.ip == ip);
+            ip.is_multicast() || self.known.iter().any(is_listed)
+        };
+        let announced = is_unsolicited(payload) && is_group(message.to.ip());
+        let paid = if is_proved(payload) || announced {
             Ok(())
         } else {
             self.spent.left(at, message.to.ip(), payload.len(), self.now_ns)

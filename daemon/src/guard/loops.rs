@@ -99,7 +99,8 @@ impl OwnAddresses {
     }
 
     /// Whether a datagram to `ip` goes to a multicast group or to a broadcast address.
-    pub(super) fn is_group(&self, ip: IpAddr) -> bool {
+    #[must_use]
+    pub fn is_group(&self, ip: IpAddr) -> bool {
         self.local.is_group(ip)
     }
 

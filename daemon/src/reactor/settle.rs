@@ -73,7 +73,7 @@ fn may_leave<S>(
         .and_then(|()| decayed(listener.decays, output))
         .and_then(|hop_limit| {
             output.hop_limit = hop_limit;
-            till.pay(listener, output)
+            till.pay(listener, own, output)
         })
         .inspect_err(|reason| refuse(listener, output, *reason, datagrams))
 }

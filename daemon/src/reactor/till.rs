@@ -5,7 +5,7 @@
 
 use super::listener::Listener;
 use crate::exchange::{Arrived, Exchange, Output};
-use crate::guard::{Budgets, Reply, Request};
+use crate::guard::{Budgets, OwnAddresses, Reply, Request};
 use crate::metrics::DropReason;
 
 /// The budgets while a call is settled.
@@ -37,8 +37,18 @@ impl<'a> Till<'a> {
     /// # Errors
     /// The reason to drop it.
     #[inline]
-    pub(super) fn pay<S>(&mut self, listener: &Listener<S>, output: &Output<'_>) -> Result<(), DropReason> {
+    pub(super) fn pay<S>(
+        &mut self,
+        listener: &Listener<S>,
+        own: &OwnAddresses,
+        output: &Output<'_>,
+    ) -> Result<(), DropReason> {
         if output.proved || !listener.counted.includes(output.to.ip()) {
+            return Ok(());
+        }
+        // Nothing ever comes from a group, and `groups` allows to announce something there. What answers a datagram may
+        // have been asked for by a forger.
+        if output.answers.count == 0 && own.is_group(output.to.ip().to_canonical()) {
             return Ok(());
         }
         self.charge(listener, output)
