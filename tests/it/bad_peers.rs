@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use polyport_tests::network::Network;
 use polyport_tests::{Client, Daemon};
 
+use crate::polyport;
+
 /// Peers that ask twice each, in two rounds: a batch of 32.
 const PEERS: usize = 16;
 /// Where those without a way back stand in a round.
@@ -34,6 +36,24 @@ fn peers_without_a_way_back_cost_their_own_answers_only() {
     }
     assert_eq!(served.sent("echo", "sent"), answered, "{}", served.line("echo"));
     assert_eq!(served.sent("echo", "dropped"), lost * ROUTES.len() as u64);
+}
+
+/// R32: a peer that closes its port before the answer comes makes the kernel report it (ICMP port unreachable), and that
+/// report is for nobody else.
+#[test]
+fn peers_whose_port_is_closed_cost_nobody_an_answer() {
+    const GONE: u64 = 1000;
+    let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    let live = daemon.client(0);
+    for _ in 0..GONE {
+        let gone = daemon.client(0);
+        gone.send(b"who closes at once");
+        drop(gone);
+        live.expect_echo(b"who stays");
+    }
+    let served = daemon.stop();
+    assert_eq!(served.received("echo", "received"), 2 * GONE, "{}", served.line("echo"));
+    assert_eq!(served.received("echo", "replied"), 2 * GONE, "{}", served.line("echo"));
 }
 
 /// Returns how many answers came.

@@ -13,6 +13,8 @@ pub(super) struct Till<'a> {
     budgets: &'a mut Budgets,
     exchange: &'a Exchange,
     now_ns: u64,
+    /// Somebody counts who asked.
+    is_open: bool,
 }
 
 impl<'a> Till<'a> {
@@ -24,12 +26,11 @@ impl<'a> Till<'a> {
         exchange: &'a Exchange,
         now_ns: u64,
     ) -> Self {
-        if exchange.presented().iter().any(|arrived| listener.counted.includes(arrived.peer.ip()))
-            && let Some(budget) = &listener.reply.budget
-        {
+        let is_open = exchange.presented().iter().any(|arrived| listener.counted.includes(arrived.peer.ip()));
+        if is_open && let Some(budget) = &listener.reply.budget {
             budgets.open(budget, exchange.presented().iter().map(request));
         }
-        Self { budgets, exchange, now_ns }
+        Self { budgets, exchange, now_ns, is_open }
     }
 
     /// Asks whether the budget lets an output leave, and charges it if so.
@@ -63,7 +64,10 @@ impl<'a> Till<'a> {
     /// Ends the settling: keeps for later calls what this one has not spent.
     #[inline]
     pub(super) fn close<S>(self, listener: &mut Listener<S>) {
-        if let Some(budget) = &listener.reply.budget {
+        // The policy of a listener is not looked at for peers that do not count: it is far from what every visit needs.
+        if self.is_open
+            && let Some(budget) = &listener.reply.budget
+        {
             self.budgets.close(budget, self.now_ns);
             listener.counters.prefixes_evicted += self.budgets.take_evicted();
         }
