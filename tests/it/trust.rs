@@ -211,6 +211,33 @@ mod as_root {
         place.refuses(|l| l.arg("--plugin-dir").arg(&sticky).listen("127.0.0.1:0=told"), &[&told]);
     }
 
+    /// A umask of 002 with a group for each user is usual; one with members is not the user's alone.
+    #[test]
+    fn a_build_that_the_users_own_group_may_write_is_theirs() {
+        // `daemon` has a group of its own on every Linux system; nobody shares one with others.
+        const DAEMON: u32 = 1;
+        let Some(place) = Place::new().filter(|_| root("becomes another user")) else { return };
+        let Some(copy) = Copy::new(&place) else { return };
+        let named = |table: &str| fs::read_to_string(table).unwrap_or_default().contains("\ndaemon:x:1:");
+        if !named("/etc/passwd") || !named("/etc/group") {
+            return skip("no user `daemon` with a group of the same name");
+        }
+        let open = place.make_dir("way/theirs", 0o775);
+        let theirs = open.join("libtold.so");
+        fs::copy(&place.library, &theirs).unwrap();
+        chmod(&theirs, 0o775);
+        for (user, code) in [(DAEMON, 0), (NOBODY, CONFIG)] {
+            for path in [&open, &theirs] {
+                chown(path, Some(user), Some(user)).unwrap();
+            }
+            copy.by(user, &["check", "--listen", &spec("127.0.0.1:0", &theirs)]).expect_code(code);
+        }
+        chown(&theirs, Some(DAEMON), Some(NOBODY)).unwrap();
+        chown(&open, Some(DAEMON), Some(DAEMON)).unwrap();
+        let refused = copy.by(DAEMON, &["check", "--listen", &spec("127.0.0.1:0", &theirs)]);
+        refused.expect_code(CONFIG).expect_stderr(&["its group"]);
+    }
+
     /// Who is not root runs what is theirs, and root's.
     #[test]
     fn another_user_runs_their_own_files_and_those_of_root() {
@@ -301,13 +328,21 @@ mod as_root {
         }
 
         fn by_nobody(&self, args: &[&str]) -> polyport_tests::Finished {
+            self.by(NOBODY, args)
+        }
+
+        fn by(&self, user: u32, args: &[&str]) -> polyport_tests::Finished {
             let launch = args.iter().fold(Launch::new(&self.program), Launch::arg);
-            self.run(launch)
+            self.run_by(user, launch)
         }
 
         fn run(&self, launch: Launch) -> polyport_tests::Finished {
+            self.run_by(NOBODY, launch)
+        }
+
+        fn run_by(&self, user: u32, launch: Launch) -> polyport_tests::Finished {
             let mut launch = launch.env("POLYPORT_TEST_MARKER", &self.marker);
-            launch.command().uid(NOBODY).gid(NOBODY);
+            launch.command().uid(user).gid(user);
             launch.run()
         }
 

@@ -65,7 +65,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("polyport_abi", &["daemon/src/plugin/", "daemon/src/exchange/"]),
     ("caps", &["daemon/src/sandbox/"]),
     ("landlock", &["daemon/src/sandbox/"]),
-    ("nix", &["daemon/src/sandbox/"]),
+    ("nix", &["daemon/src/sandbox/", "daemon/src/plugin/find/trust"]),
     ("seccompiler", &["daemon/src/sandbox/"]),
     ("polyport_plugin", &[]),
     ("polyport_protocol", &[]),

@@ -11,7 +11,7 @@
 //! state         what is in force, in words
 //! ```
 //!
-//! The order: libraries are loaded and sockets bound with the rights of whoever started the daemon; then [`confine`]; then
+//! The order: libraries are loaded and sockets bound with the rights of whoever started the daemon; then [`confine()`]; then
 //! handlers are made. So a handler is made with the rights with which it is made again after a fault, its files belong to
 //! the user who serves, and a thread that it starts is confined from its first instruction. No layer can be taken off
 //! again by the process. A refused system call answers with an errno, and ends nobody.

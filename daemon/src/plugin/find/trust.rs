@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf, absolute};
 
+use nix::unistd::{Group, Uid, User};
 use polyport_terminal::Escaped;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
@@ -24,6 +25,8 @@ use rustix::io::Errno;
 pub(in crate::plugin) struct Owners {
     /// User id; that of root adds nobody.
     user: u32,
+    /// The group that nobody else is in.
+    private_group: Option<u32>,
 }
 
 impl Owners {
@@ -34,12 +37,30 @@ impl Owners {
     pub(in crate::plugin) fn of_this_process(elevated: bool) -> Self {
         let (real, effective) = (rustix::process::getuid(), rustix::process::geteuid());
         let user = if elevated && real == effective { 0 } else { effective.as_raw() };
-        Self { user }
+        Self { user, private_group: private_group(user) }
+    }
+
+    /// Whether others may write what has this mode, owner and group. The group of the user alone is the user.
+    fn leave(self, mode: u32, uid: u32, gid: u32) -> bool {
+        let is_private = uid == self.user && self.private_group == Some(gid);
+        mode & 0o002 != 0 || mode & 0o020 != 0 && !is_private
     }
 
     fn include(self, uid: u32) -> bool {
         uid == 0 || uid == self.user
     }
+}
+
+/// The group that belongs to a user alone, if there is one. Many distributions make a group of the same name for each user,
+/// and set a umask of 002, since such a group has nobody else in it. None for root, who needs no such comfort.
+fn private_group(user: u32) -> Option<u32> {
+    if user == 0 {
+        return None;
+    }
+    let user = User::from_uid(Uid::from_raw(user)).ok()??;
+    let group = Group::from_gid(user.gid).ok()??;
+    let alone = group.name == user.name && group.mem.iter().all(|member| *member == user.name);
+    alone.then_some(group.gid.as_raw())
 }
 
 /// A regular file that nobody else has written, open for reading.
@@ -303,7 +324,7 @@ impl Walk {
     fn look(&mut self) -> Result<(), Refused> {
         let stat = fstat(&self.dir)?;
         let mode = stat.st_mode & 0o7777;
-        let writable = mode & 0o022 != 0;
+        let writable = self.owners.leave(mode, stat.st_uid, stat.st_gid);
         let sticky = mode & 0o1000 != 0;
         self.shared = writable;
         if self.seen.insert(self.real.clone()) {
@@ -328,7 +349,7 @@ fn of_file(path: &Path, metadata: &Metadata, owners: Owners, shared: bool) -> Ve
     let mode = metadata.mode() & 0o7777;
     let names = metadata.nlink();
     let owner = (!owners.include(metadata.uid())).then_some(Fault::Owner(metadata.uid()));
-    let writable = (mode & 0o022 != 0).then_some(Fault::WritableFile(mode));
+    let writable = owners.leave(mode, metadata.uid(), metadata.gid()).then_some(Fault::WritableFile(mode));
     let linked = (shared && names > 1).then_some(Fault::Linked(names));
     [owner, writable, linked]
         .into_iter()

@@ -131,11 +131,28 @@ fn as_many_links_as_the_kernel_follows() {
     assert!(matches!(super::file(&link(MAX_LINKS), ROOT_AND_ME()), Err(Refused::Unreadable(_))));
 }
 
+/// A umask of 002 is usual where each user has a group of their own.
+#[test]
+fn a_group_of_the_user_alone_may_write_and_no_other() {
+    let (root, path) = safe();
+    chmod(root.path(), 0o775);
+    chmod(&path, 0o664);
+    let (user, gid) = (rustix::process::geteuid().as_raw(), fs::metadata(&path).unwrap().gid());
+    let try_with = |private_group| file(&path, Owners { user, private_group });
+    assert!(try_with(Some(gid)).is_ok());
+    for other in [None, Some(gid + 1)] {
+        assert!(matches!(try_with(other), Err(Refused::Untrusted(_))), "{other:?}");
+    }
+    chmod(&path, 0o666);
+    assert!(matches!(try_with(Some(gid)), Err(Refused::Untrusted(_))), "anybody is not the group");
+    assert_eq!(private_group(0), None);
+}
+
 /// The file of this test is of somebody else for those who are not its owner.
 #[test]
 fn of_others_than_root_nothing_is_taken() {
-    let stranger = Owners { user: rustix::process::geteuid().as_raw() + 1 };
-    let owner = |uid| Owners { user: uid };
+    let stranger = Owners { user: rustix::process::geteuid().as_raw() + 1, private_group: None };
+    let owner = |uid| Owners { user: uid, private_group: None };
     assert!(owner(7).include(0) && owner(7).include(7) && !owner(7).include(8) && !owner(0).include(7));
     if rustix::process::geteuid().is_root() {
         // Its files are everybody's; `tests/it/trust.rs` gives some away.
