@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// Lines are handed to the system in pieces of this size, bytes, which a pipe takes whole or not at all (`pipe(7)`).
@@ -113,7 +114,12 @@ impl PatientWriter {
         let pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Pending(run)) = pending else { return Ok(()) };
         let shared = Arc::clone(&self.0.shared);
-        thread::Builder::new().name("output".to_owned()).spawn(move || run(&shared))?;
+        let body = move || {
+            // Signals are for the thread that serves: two of them that two threads take at once would each be the first.
+            SigSet::all().thread_block().unwrap_or(());
+            run(&shared);
+        };
+        thread::Builder::new().name("output".to_owned()).spawn(body)?;
         self.shared().lock().started = true;
         Ok(())
     }

@@ -77,7 +77,7 @@ unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: 
             return;
         };
         let limited = level <= log::Level::Info;
-        let suppressed = if limited { record.limiter.admit() } else { Some(0) };
+        let suppressed = if limited { record.limiter.admit(record.now_ns.load(Relaxed)) } else { Some(0) };
         let Some(suppressed) = suppressed else { return };
         // SAFETY: the caller's `msg` holds `len` readable bytes; no more than MAX_LINE are looked at.
         let bytes = unsafe { slice::from_raw_parts(msg, len.min(MAX_LINE)) };
@@ -196,7 +196,11 @@ fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "listener {} {} (plugin {})", self.listener, self.local, self.plugin)
+        write!(f, "listener {} ", self.listener)?;
+        if let Some(local) = self.local.socket_addr() {
+            write!(f, "{local} ")?;
+        }
+        write!(f, "(plugin {})", self.plugin)
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
     ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
@@ -116,7 +117,7 @@ impl Instance {
         let name: Arc<str> = Arc::clone(plugin.name());
         let record: &'static Record =
             Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
-        record.limiter.set_now(spec.now_ns);
+        record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let create = pp_create {
             size: size_u32::<pp_create>(),
@@ -188,7 +189,7 @@ impl Instance {
     )]
     fn call(&mut self, exchange: &mut Exchange, call: Call, f: impl FnOnce(*mut pp_batch) -> i32) -> Outcome {
         let record = self.record;
-        record.limiter.set_now(call.now_ns);
+        record.now_ns.store(call.now_ns, Relaxed);
         let batch = call.batch(handle(record));
         let status = exchange.lend(&batch, |batch, exchange| {
             record.exchange.set(exchange);
