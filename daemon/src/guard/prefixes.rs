@@ -178,7 +178,12 @@ impl Set {
         if let Some(at) = places.position(|(tag, account)| *tag == FREE || account.is_over(period)) {
             return Some((at, false));
         }
-        let (at, _) = self.accounts.iter().enumerate().min_by_key(|(_, account)| account.worth())?;
+        let worth = |account: &Account| {
+            let mut now = *account;
+            now.advance(period);
+            now.worth()
+        };
+        let (at, _) = self.accounts.iter().enumerate().min_by_key(|(_, account)| worth(account))?;
         Some((at, true))
     }
 }

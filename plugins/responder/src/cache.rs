@@ -12,7 +12,7 @@
 //! oldest that is done, and an empty chain is a cache full of work in progress. A handler works on one
 //! request at a time: there, one entry at most is in progress, and only within a call.
 //!
-//! Requests of peers that have proved something, by a COOKIE or by AUTH, are kept apart from all others: each kind has
+//! Requests of peers that have proved their address, by a COOKIE, are kept apart from all others: each kind has
 //! half of the entries and of the bytes for itself, and may use what the other leaves. So a flood from forged addresses
 //! evicts its own kind only, and an honest client's retransmission still finds its reply.
 
@@ -134,7 +134,7 @@ pub struct ReplyCache {
 pub enum Peer {
     /// Nothing: its address may be forged.
     Unproved,
-    /// It has the key, or receives at its address.
+    /// It receives at its address.
     Proved,
 }
 

@@ -207,8 +207,6 @@ impl Responder {
                     return false;
                 }
             }
-            // Nobody else has the key, and the frame was not seen before.
-            datagram.prove_peer();
         }
         let mut received = Received { datagram, context, header, cookie: None, seen: None };
         let counters = &self.egress.counters;

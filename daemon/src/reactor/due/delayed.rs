@@ -22,6 +22,8 @@ const SPARE_BYTES: usize = 2048;
 const ACTIVE_NS: u64 = 1_000_000_000;
 /// The part of the store that a listener may hold while others are active: one of so many.
 const SHARES: usize = 4;
+/// Most datagrams that give way to one, however small they are and however large it is: the loop does nothing else then.
+const MOST_EVICTED: usize = 64;
 /// Bits in which the weight of a full store is written; see [`Delayed::class`].
 const WEIGHT_BITS: u32 = 20;
 
@@ -183,7 +185,12 @@ impl Delayed {
         if self.max_datagrams == 0 || bytes > self.max_bytes {
             return false;
         }
+        let mut most = MOST_EVICTED;
         while self.datagrams >= self.max_datagrams || self.bytes.saturating_add(bytes) > self.max_bytes {
+            most = match most.checked_sub(1) {
+                Some(most) => most,
+                None => return false,
+            };
             let Some(&(heaviest, victim)) = self.weights.last() else { return false };
             let last = self.queues.get(&victim).and_then(|queue| queue.datagrams.last_key_value());
             let Some(last) = last.map(|(last, _)| *last).filter(|_| heaviest > class) else { return false };

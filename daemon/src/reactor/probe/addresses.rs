@@ -41,8 +41,12 @@ impl HostAddresses {
         let mut in_vain = 0;
         while in_vain < MOST_IN_VAIN && self.next_ns == Some(now_ns) {
             let before = self.found.as_ref().map_or(0, Vec::len);
-            self.run(io, own, now_ns);
-            in_vain += u32::from(self.found.as_ref().map_or(0, Vec::len) == before);
+            if self.read(io, own, now_ns) == Some(AddressReading::Torn) {
+                in_vain += 1;
+                self.next_ns = Some(now_ns);
+            } else {
+                in_vain += u32::from(self.found.as_ref().map_or(0, Vec::len) == before);
+            }
         }
     }
 
@@ -70,17 +74,18 @@ impl HostAddresses {
         }
     }
 
+    /// Reads a part. None if that failed.
     #[cold]
-    fn read<I: Io>(&mut self, io: &mut I, own: &mut OwnAddresses, now_ns: u64) {
+    fn read<I: Io>(&mut self, io: &mut I, own: &mut OwnAddresses, now_ns: u64) -> Option<AddressReading> {
         let again = self.found.is_none();
         let mut found = self.found.take().unwrap_or_default();
         let result = io.read_addresses(again, &mut found);
         let result = if found.len() > MOST { Err(io::ErrorKind::OutOfMemory.into()) } else { result };
-        match result {
+        match &result {
             Ok(AddressReading::Part) => {
                 self.found = Some(found);
                 self.next_ns = Some(now_ns);
-                return;
+                return result.ok();
             }
             Ok(AddressReading::Whole) => self.take(own, found),
             Ok(AddressReading::Torn) => {
@@ -98,7 +103,7 @@ impl HostAddresses {
                 }
                 self.ended_ns = now_ns;
                 self.next_ns = Some(now_ns.saturating_add(AFTER_FAILURE_NS));
-                return;
+                return None;
             }
         }
         self.ended_ns = now_ns;
@@ -108,6 +113,7 @@ impl HostAddresses {
             (!io.tells_of_addresses()).then_some(UNTOLD_NS)
         };
         self.next_ns = pause_ns.map(|pause_ns| now_ns.saturating_add(pause_ns));
+        result.ok()
     }
 
     /// Takes over what a reading found.
