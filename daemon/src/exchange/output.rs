@@ -37,6 +37,33 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
+    /// What the entry `tx` asks for, with what is known of the message that it answers, if it answers one.
+    #[inline(always)]
+    fn asked(
+        tx: &pp_tx,
+        answered: Option<&Arrived>,
+        answers: Answers,
+        payload: &'a [u8],
+        (to, from): (SocketAddr, Option<ReplySource>),
+        segment: usize,
+    ) -> Self {
+        Self {
+            answers,
+            payload,
+            to,
+            from,
+            at_ns: tx.at_ns,
+            segment,
+            ecn: tx.ecn & 3,
+            proved: is_proved(tx),
+            // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first,
+            // which is none that a loop could gain hops by: the largest of all that go round still falls with each round.
+            asked_with: answered.map_or(0, |message| message.hop_limit),
+            hop_limit: 0,
+            answers_group: answered.is_some_and(Arrived::is_to_group),
+        }
+    }
+
     /// How many datagrams the output has.
     #[must_use]
     pub fn datagrams(&self) -> usize {
@@ -220,49 +247,16 @@ impl Received {
             segment = message.segment;
         }
         let payload = self.ring.slice(offset, len);
-        let at_ns = tx.at_ns;
-        let ecn = tx.ecn & 3;
-        let proved = is_proved(tx);
-        // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first, which is
-        // none that a loop could gain hops by: the largest of all that go round still falls with each round.
-        let (asked_with, hop_limit) = (message.hop_limit, 0);
-        let answers_group = message.is_to_group();
-        if tx.flags & ROUTE_FLAGS == 0 {
-            // The length needs no check: no received datagram is longer than one that can be sent.
-            let to = message.peer;
-            let from = message.reply_from;
-            return Ok(Output {
-                answers,
-                payload,
-                to,
-                from,
-                at_ns,
-                segment,
-                ecn,
-                proved,
-                answers_group,
-                asked_with,
-                hop_limit,
-            });
+        let mut route_of_answer = (message.peer, message.reply_from);
+        // To its sender, the length needs no check: no received datagram is longer than one that can be sent.
+        if tx.flags & ROUTE_FLAGS != 0 {
+            route_of_answer = route(tx, Some(message))?;
+            let longest = if segment == 0 { len } else { segment };
+            if longest > most(route_of_answer.0) {
+                return Err(OutputError::TooLong);
+            }
         }
-        let (to, from) = route(tx, Some(message))?;
-        let longest = if segment == 0 { len } else { segment };
-        if longest > most(to) {
-            return Err(OutputError::TooLong);
-        }
-        Ok(Output {
-            answers,
-            payload,
-            to,
-            from,
-            at_ns,
-            segment,
-            ecn,
-            proved,
-            answers_group,
-            asked_with,
-            hop_limit,
-        })
+        Ok(Output::asked(tx, Some(message), answers, payload, route_of_answer, segment))
     }
 
     /// Checks an entry that stands for itself, and returns its output.
@@ -296,22 +290,8 @@ impl Received {
         let answers = answered.map_or_else(Answers::default, |_| Answers { first, count: 1 });
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
-        let (at_ns, ecn, proved) = (tx.at_ns, tx.ecn & 3, is_proved(tx));
-        let answers_group = answered.is_some_and(|rx| rx.message.is_to_group());
-        let asked_with = answered.map_or(0, |rx| rx.message.hop_limit);
-        Ok(Output {
-            answers,
-            payload,
-            to,
-            from,
-            at_ns,
-            segment,
-            ecn,
-            proved,
-            answers_group,
-            asked_with,
-            hop_limit: 0,
-        })
+        let message = answered.map(|rx| rx.message);
+        Ok(Output::asked(tx, message, answers, payload, (to, from), segment))
     }
 }
 
@@ -336,19 +316,9 @@ pub(super) fn only_answer<'a>(
     } else {
         return None;
     };
-    Some(Output {
-        answers: Answers { first: 0, count: 1 },
-        payload,
-        to: message.peer,
-        from: message.reply_from,
-        at_ns: tx.at_ns,
-        segment: 0,
-        ecn: tx.ecn & 3,
-        proved: is_proved(tx),
-        asked_with: message.hop_limit,
-        hop_limit: 0,
-        answers_group: message.is_to_group(),
-    })
+    let answers = Answers { first: 0, count: 1 };
+    let route = (message.peer, message.reply_from);
+    Some(Output::asked(tx, Some(message), answers, payload, route, 0))
 }
 
 /// The flags that say where a datagram goes, and from where.

@@ -94,16 +94,15 @@ impl Account {
         bytes.min(u64::from(u32::MAX)) - u64::from(left)
     }
 
-    /// Whether nothing of it means anything in `period`.
-    fn is_over(&self, period: u32) -> bool {
-        let mut now = *self;
-        now.advance(period);
-        now.stored() == 0 && now.replies == 0
+    /// What its prefix loses with it in `period`. Replies count first: a prefix that had many of them must not begin anew.
+    fn worth(mut self, period: u32) -> (u32, u64) {
+        self.advance(period);
+        (self.replies, self.stored())
     }
 
-    /// What its prefix loses with it. Replies count first: a prefix that had many of them must not begin anew.
-    fn worth(&self) -> (u32, u64) {
-        (self.replies, self.stored())
+    /// Whether nothing of it means anything in `period`.
+    fn is_over(self, period: u32) -> bool {
+        self.worth(period) == (0, 0)
     }
 }
 
@@ -178,12 +177,7 @@ impl Set {
         if let Some(at) = places.position(|(tag, account)| *tag == FREE || account.is_over(period)) {
             return Some((at, false));
         }
-        let worth = |account: &Account| {
-            let mut now = *account;
-            now.advance(period);
-            now.worth()
-        };
-        let (at, _) = self.accounts.iter().enumerate().min_by_key(|(_, account)| worth(account))?;
+        let (at, _) = self.accounts.iter().enumerate().min_by_key(|(_, account)| account.worth(period))?;
         Some((at, true))
     }
 }

@@ -185,12 +185,10 @@ impl Delayed {
         if self.max_datagrams == 0 || bytes > self.max_bytes {
             return false;
         }
-        let mut most = MOST_EVICTED;
-        while self.datagrams >= self.max_datagrams || self.bytes.saturating_add(bytes) > self.max_bytes {
-            most = match most.checked_sub(1) {
-                Some(most) => most,
-                None => return false,
-            };
+        for _ in 0..MOST_EVICTED {
+            if self.has_room(bytes) {
+                return true;
+            }
             let Some(&(heaviest, victim)) = self.weights.last() else { return false };
             let last = self.queues.get(&victim).and_then(|queue| queue.datagrams.last_key_value());
             let Some(last) = last.map(|(last, _)| *last).filter(|_| heaviest > class) else { return false };
@@ -202,7 +200,12 @@ impl Delayed {
                 _ => self.evicted.push((victim, 1)),
             }
         }
-        true
+        self.has_room(bytes)
+    }
+
+    /// Whether one more datagram of so many bytes fits.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.datagrams < self.max_datagrams && self.bytes.saturating_add(bytes) <= self.max_bytes
     }
 
     /// Takes one datagram out.
