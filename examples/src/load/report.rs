@@ -63,7 +63,7 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
         let cause = if local.eagain > 0 {
             format!("the send buffer was full {} times: the way out is slower than that", local.eagain)
         } else {
-            "this machine sends no more: lower --rate, or run several testers".to_owned()
+            "this machine is too slow or too busy: lower --rate, or run several testers".to_owned()
         };
         // Who runs one from a checkout forgets it.
         let build = if cfg!(debug_assertions) { "; this is a debug build, several times slower" } else { "" };
