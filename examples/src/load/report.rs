@@ -100,20 +100,20 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
 /// Why a load without one answer is no result.
 #[must_use]
 pub fn unanswered(summary: &Summary) -> String {
-    let (sent, planned) = (summary.total.sent, summary.planned);
+    let sent = summary.total.sent;
     if sent == 0 {
         let cause = summary.local.refusal.as_ref().map(|refusal| format!(": cannot {refusal}"));
-        return format!("none of {planned} datagrams was sent{}", cause.unwrap_or_default());
+        return format!("nothing was sent of the {} planned{}", summary.planned, cause.unwrap_or_default());
     }
-    let heard = match summary.classes.total() - summary.classes.get(Class::WarmUp) {
-        0 => "nothing came back".to_owned(),
-        other => format!("of {other} datagrams that came back none is one"),
+    let received = match summary.classes.total() - summary.classes.get(Class::WarmUp) {
+        0 => "received nothing".to_owned(),
+        other => format!("received {other} that answer none of them"),
     };
     let icmp = match summary.icmp.words() {
         words if words.is_empty() => String::new(),
         words => format!("; ICMP: {words}"),
     };
-    format!("no answer to {sent} datagrams: {heard}{icmp}")
+    format!("no answer: sent {sent}, {received}{icmp}")
 }
 
 /// What was asked and what was sent, if that was less; nothing after an abort, which is the user's doing.

@@ -157,12 +157,12 @@ fn silence_is_said_with_what_came_instead() {
     classes.count(Class::WarmUp);
     let total = Tally { sent: 7, lost_unknown: 7, ..Tally::default() };
     let mut summary = Summary { planned: 8, total, classes, ..Summary::default() };
-    assert_eq!(unanswered(&summary), "no answer to 7 datagrams: nothing came back");
+    assert_eq!(unanswered(&summary), "no answer: sent 7, received nothing");
     summary.classes.count(Class::WrongSource);
     summary.icmp.count(Complaint::V4 { kind: 3, code: 13 });
-    let told = "no answer to 7 datagrams: of 1 datagrams that came back none is one; ICMP: prohibited 1";
+    let told = "no answer: sent 7, received 1 that answer none of them; ICMP: prohibited 1";
     assert_eq!(unanswered(&summary), told);
     let local = Local { refusal: Some("send to 127.0.0.1:7000: no".into()), ..Local::default() };
     let unsent = Summary { planned: 8, local, ..Summary::default() };
-    assert_eq!(unanswered(&unsent), "none of 8 datagrams was sent: cannot send to 127.0.0.1:7000: no");
+    assert_eq!(unanswered(&unsent), "nothing was sent of the 8 planned: cannot send to 127.0.0.1:7000: no");
 }

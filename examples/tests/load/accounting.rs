@@ -255,7 +255,7 @@ fn an_answer_to_another_port_is_no_answer() {
     let wrong = ran.json()["classes"]["wrong_source"].as_u64().unwrap();
     assert!(wrong > 0, "{}", ran.stdout);
     expect_classes(&ran.json(), &[("wrong_source", wrong)]);
-    let told = format!("error: no answer to 200 datagrams: of {wrong} datagrams that came back none is one");
+    let told = format!("error: no answer: sent 200, received {wrong} that answer none of them");
     assert!(ran.stderr.contains(&told), "{}", ran.stderr);
 }
 
