@@ -7,10 +7,11 @@ use std::path::Path;
 
 /// Octets of a key file: a key of 4 KiB in hex with colons and a comment of white space. Keys have 16 to 64 octets.
 pub const MAX_KEY_FILE: usize = 16 << 10;
-/// Octets of a datagram in a file: what no datagram of UDP exceeds (RFC 768), jumbograms left out.
-pub const MAX_DATAGRAM_FILE: usize = 65_535;
+/// Octets of a datagram: what an IPv4 packet of 65,535 octets carries besides its header of 20 and that of UDP of 8 (RFC 791,
+/// RFC 768). Over IPv6 it would be 20 more, and the clients speak both.
+pub const MAX_DATAGRAM: usize = 65_507;
 /// Octets of a line with a datagram in hex: four for each of its octets, so with room for colons and blanks.
-pub const MAX_LINE: usize = 4 * MAX_DATAGRAM_FILE;
+pub const MAX_LINE: usize = 4 * MAX_DATAGRAM;
 
 /// The octets of a file, at most `limit`, and its mode (`inode(7)`) if it is a regular file. Blocks as long as a pipe stays
 /// silent.

@@ -130,6 +130,27 @@ fn the_loop_option_decides_who_hears_a_group() {
     }
 }
 
+#[test]
+fn a_ttl_of_0_keeps_a_group_on_this_host() {
+    let Some(net) = Net::new(1500, 1500) else { return };
+    for group in ["239.1.2.3:7000", "[ff12::4242]:7000"] {
+        let listen = |space: &str, interface: &str, end: &[&str]| {
+            net.listen(space, &[&["--listen", "--interface", interface][..], end, &[group]].concat())
+        };
+        let one = &["--for", "20s", "--count", "1"][..];
+        let (mut here, mut there) = (listen(&net.client, "ca", one), listen(&net.router, "rc", one));
+        let mut both = listen(&net.router, "rc", &["--for", "3s", "--count", "2"]);
+        let send = |ttl: &str| net.client("cast", &["--ttl", ttl, "--interface", "ca", group, ttl]);
+        assert_eq!(send("0").status.code(), Some(0), "{group}");
+        assert_eq!(here.wait().unwrap().code(), Some(0), "this host hears {group}");
+        assert_eq!(send("1").status.code(), Some(0), "{group}");
+        assert_eq!(there.wait().unwrap().code(), Some(0), "the other host hears the second one");
+        assert_eq!(both.wait().unwrap().code(), Some(69), "the other host hears only one");
+    }
+    let refused = net.client("cast", &["--ttl", "0", "10.77.1.255:7000", "hello"]);
+    assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+}
+
 /// Says that a test is skipped: past the capturing of the test harness, so that it is seen. Where `CI` is set nothing is
 /// skipped.
 #[track_caller]

@@ -37,7 +37,9 @@ fn what_a_slow_link_does_not_take_is_not_sent_and_answers_keep_their_meaning() {
     command.args(["--raw-echo", "--rate", "3000/s", "--duration", "2s", "--warmup", "0s", "--no-handshake"]);
     command.args(["--payload", "400", "--timeout", "300ms", "--drain", "6s", "--json", "--quiet"]);
     let finished = Process::spawn(&mut command).finish();
-    finished.expect_code(0).expect_stderr(&["this machine did not reach 3000/s"]);
+    finished
+        .expect_code(0)
+        .expect_stderr(&["the rate was missed: asked 3000/s, achieved ", "the send buffer was full "]);
     let tester: Value = serde_json::from_str(&finished.stdout).unwrap();
     let served = daemon.stop();
 

@@ -9,7 +9,7 @@ use polyport_net::Source;
 use polyport_terminal::Exit;
 use polyport_tools::VERSION;
 use polyport_tools::cast::{
-    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, with_zone, zone,
+    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, stay_here, with_zone, zone,
 };
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
@@ -52,7 +52,7 @@ struct Cli {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = polyport_value::duration,
         conflicts_with = "listen")]
     interval: Duration,
-    /// Routers a datagram may pass; 0 keeps it on this host
+    /// Routers a datagram may pass; 0 keeps a group on this host, and is refused for what it cannot keep there
     #[arg(long, value_name = "HOPS", conflicts_with = "listen")]
     ttl: Option<u8>,
     /// Listeners on this host hear it, too [the default]
@@ -102,6 +102,9 @@ fn run(cli: Cli) -> Outcome {
 fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
     // TTL 1 keeps a group on the link. A broadcast address cannot leave it; 0 means the system's default there.
     let ttl = cli.ttl.unwrap_or_else(|| to.ip().is_multicast().into());
+    if cli.ttl == Some(0) {
+        stay_here(to, !cli.no_loop, ifindex)?;
+    }
     let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, from: cli.from })?;
     let sealer = if cli.ppt {
         Some(Sealer::new(generator(cli.seed), cli.grease.into(), cli.key.load()?))

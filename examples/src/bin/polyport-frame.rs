@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use polyport_protocol::{Code, Decoder, Flags, Header, Integrity, Key, Kind, Role};
+use polyport_protocol::{Code, Decoder, EncodeError, Flags, Header, Integrity, Key, Kind, Role};
 use polyport_terminal::{Exit, Style, complain, delivered};
 use polyport_tools::VERSION;
 use polyport_tools::frame::json::FrameReport;
-use polyport_tools::frame::{OptionArg, Parts, as_table, build, class};
-use polyport_tools::input::{self, MAX_DATAGRAM_FILE, MAX_LINE};
+use polyport_tools::frame::{NoDatagram, OptionArg, Parts, as_table, build, class};
+use polyport_tools::input::{self, MAX_DATAGRAM, MAX_LINE};
 use polyport_tools::json;
 use polyport_tools::key::{KeyArgs, generator};
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
@@ -25,7 +25,7 @@ use rand::RngExt;
     after_help = "Examples:\n  polyport-frame encode --kind request --seq 7 --payload ping\n  \
     polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 \\\n    \
     | polyport-frame decode --stdin\n  polyport-frame decode --json --hex 0e505054...\n\n\
-    Exit codes: 0 every frame is ok, 64 usage, 65 a frame or its hex is malformed"
+    Exit codes: 0 every frame is ok, 64 usage, 65 a frame or its hex is malformed, or no datagram is as long"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,7 +44,7 @@ enum Command {
 struct Decode {
     #[command(flatten)]
     input: Input,
-    /// Print one JSON object a frame
+    /// Print one JSON object a frame, also for what is no datagram; its class says which
     #[arg(long)]
     json: bool,
     /// Which direction is taken
@@ -150,14 +150,27 @@ fn decode(arguments: &Decode) -> Outcome {
     if arguments.input.stdin {
         return decode_lines(&decoder, arguments.json);
     }
-    let datagram = match (&arguments.input.file, &arguments.input.hex) {
+    let (name, datagram) = match (&arguments.input.file, &arguments.input.hex) {
         (Some(path), _) => {
-            let read = input::read(path, MAX_DATAGRAM_FILE);
-            read.map_err(|error| bad(format!("cannot read {}: {error}", path.display())))?.0
+            let name = format!("cannot read {}", path.display());
+            match input::read(path, MAX_DATAGRAM) {
+                Ok((octets, _)) => (name, Ok(octets)),
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                    (name, Err(NoDatagram::TooLong(None)))
+                }
+                Err(error) => return Err(bad(format!("{name}: {error}"))),
+            }
         }
-        (None, text) => unhex(text.as_deref().unwrap_or_default()).map_err(|e| bad(format!("--hex: {e}")))?,
+        (None, text) => ("--hex".to_owned(), octets(text.as_deref().unwrap_or_default())),
     };
-    let exit = show(&decoder, &datagram, arguments.json)?;
+    let datagram = match datagram {
+        Ok(datagram) => datagram,
+        Err(why) => {
+            refuse(&why, None, arguments.json)?;
+            return Err(bad(format!("{name}: {why}")));
+        }
+    };
+    let exit = show(&decoder, &datagram, None, arguments.json)?;
     if exit == Exit::Ok {
         return Ok(exit);
     }
@@ -165,24 +178,42 @@ fn decode(arguments: &Decode) -> Outcome {
     Err(ExitError::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
 }
 
+/// A datagram from its hex.
+fn octets(text: &str) -> Result<Vec<u8>, NoDatagram> {
+    let octets = unhex(text).map_err(NoDatagram::NotHex)?;
+    NoDatagram::check(&octets)?;
+    Ok(octets)
+}
+
+/// Says for programs why an input is no datagram.
+fn refuse(why: &NoDatagram, line: Option<usize>, as_json: bool) -> Result<(), ExitError> {
+    if as_json { deliver(json::line(&FrameReport::none(why).at_line(line))?) } else { Ok(()) }
+}
+
 /// Every line is judged, whatever the lines before it were.
 fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
     let mut worst = Exit::Ok;
     let mut stdin = io::stdin().lock();
-    for index in 0_usize.. {
-        let line = match input::line(&mut stdin, MAX_LINE) {
-            Ok(Some(line)) => line,
+    for number in 1_usize.. {
+        let datagram = match input::line(&mut stdin, MAX_LINE) {
+            Ok(Some(line)) => octets(&line),
             Ok(None) => break,
+            // Such a line may have no end: nothing after it can be judged.
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                return Err(bad(format!("line {}: {error}, and so no datagram", index + 1)));
+                refuse(&NoDatagram::TooLong(None), Some(number), as_json)?;
+                return Err(bad(format!("line {number}: {error}, and so no datagram")));
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(NoDatagram::NotHex("the line is no text".to_owned()))
             }
             Err(error) => return Err(ExitError::new(Exit::Io, format!("cannot read stdin: {error}"))),
         };
-        let exit = match unhex(&line) {
+        let exit = match datagram {
             Ok(octets) if octets.is_empty() => continue,
-            Ok(octets) => show(decoder, &octets, as_json)?,
-            Err(error) => {
-                complain(format_args!("line {}: {error}", index + 1));
+            Ok(octets) => show(decoder, &octets, Some(number), as_json)?,
+            Err(why) => {
+                refuse(&why, Some(number), as_json)?;
+                complain(format_args!("line {number}: {why}"));
                 Exit::BadInput
             }
         };
@@ -194,10 +225,10 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
 }
 
 /// Prints one frame; whether it is one.
-fn show(decoder: &Decoder<'_>, datagram: &[u8], as_json: bool) -> Outcome {
+fn show(decoder: &Decoder<'_>, datagram: &[u8], line: Option<usize>, as_json: bool) -> Outcome {
     let result = decoder.decode(datagram);
     if as_json {
-        deliver(json::line(&FrameReport::new(datagram, result))?)?;
+        deliver(json::line(&FrameReport::new(datagram, result).at_line(line))?)?;
     } else {
         deliver(as_table(datagram, result, Style::stdout()))?;
     }
@@ -226,7 +257,10 @@ fn encode(arguments: &Encode) -> Outcome {
     };
     let (options, pad_to) = (&arguments.option[..], arguments.pad_to);
     let parts = Parts { options, key: key.as_ref(), payload: &payload, pad_to };
-    let datagram = build(&header, &parts).map_err(|error| bad(format!("no such frame: {error}")))?;
+    let datagram = build(&header, &parts).map_err(|error| match error {
+        EncodeError::NoSpace { needed, .. } => bad(NoDatagram::TooLong(Some(needed)).to_string()),
+        error => bad(format!("no such frame: {error}")),
+    })?;
     if arguments.raw {
         let mut stdout = io::stdout().lock();
         delivered(stdout.write_all(&datagram).and_then(|()| stdout.flush())).map_err(outcome::unwritten)?;

@@ -2,6 +2,7 @@
 
 mod event;
 mod listen;
+mod scope;
 mod send;
 
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +14,7 @@ use crate::outcome::ExitError;
 
 pub use event::Sealer;
 pub use listen::{Listener, Membership, join};
+pub use scope::stay_here;
 pub use send::{Plan, Sender, SenderOptions, open};
 
 /// An interface by name or index, as the user gave it.

@@ -15,7 +15,7 @@ use crate::target;
 /// How the socket sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderOptions {
-    /// TTL or hop limit.
+    /// TTL or hop limit; 0 means the system's default for all but groups (see [`super::stay_here`]).
     pub ttl: u8,
     /// Whether listeners on this host hear it, too.
     pub looped: bool,

@@ -3,6 +3,7 @@
 use polyport_protocol::{EncodeError, Encoder, Header, Key};
 
 use super::option::OptionArg;
+use crate::input::MAX_DATAGRAM;
 
 /// What a frame is made of, besides its header.
 #[derive(Clone, Copy, Debug)]
@@ -17,15 +18,12 @@ pub struct Parts<'a> {
     pub pad_to: usize,
 }
 
-/// Longest datagram of UDP over IPv6.
-const LONGEST: usize = 65_527;
-
 /// Writes the frame.
 ///
 /// # Errors
-/// The encoder's reason.
+/// The encoder's reason; no space, where no datagram is as long.
 pub fn build(header: &Header, parts: &Parts<'_>) -> Result<Vec<u8>, EncodeError> {
-    let mut buffer = vec![0; LONGEST];
+    let mut buffer = vec![0; MAX_DATAGRAM];
     let encoder = Encoder::new(&mut buffer, header);
     let encoder = parts.options.iter().fold(encoder, |encoder, option| encoder.option(&option.as_option()));
     let len = encoder.auth_if(parts.key).payload(parts.payload).pad_to(parts.pad_to).finish()?;

@@ -6,16 +6,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::explain::{Line, explain};
-use super::verdict::{Verdict, class};
+use super::verdict::{NoDatagram, Verdict, class};
 use crate::text::hex;
 
 /// What `polyport-frame decode --json` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FrameReport {
-    /// `ok`, or the malformation as SPEC.md section 6 names it.
+    /// `ok`, or the malformation as SPEC.md section 6 names it; `not_hex` or `too_long` if there is no datagram to judge.
     pub class: String,
-    /// Octets of the datagram.
-    pub length: usize,
+    /// Why there is no datagram to judge; `null` if there is one.
+    pub reason: Option<String>,
+    /// The number of the line, from 1; `null` unless lines were read.
+    pub line: Option<usize>,
+    /// Octets of the datagram; `null` if there is none.
+    pub length: Option<usize>,
     /// The values of a valid frame; `null` if it is none.
     pub frame: Option<Values>,
     /// Every octet of the datagram in one field or another.
@@ -37,9 +41,13 @@ pub struct Values {
     pub attempt: u8,
     /// The code of an ERROR.
     pub code: u8,
-    /// Number of the frame in its stream.
+    /// Number of the frame in its stream, in decimal digits.
+    #[serde(with = "crate::json::decimal")]
+    #[schemars(with = "String", regex(pattern = "^[0-9]+$"))]
     pub seq: u64,
-    /// Nanoseconds on the sender's clock.
+    /// Nanoseconds on the sender's clock, in decimal digits.
+    #[serde(with = "crate::json::decimal")]
+    #[schemars(with = "String", regex(pattern = "^[0-9]+$"))]
     pub timestamp: u64,
     /// Number of the key that sealed the frame; `null` without AUTH.
     pub key_id: Option<u32>,
@@ -70,10 +78,34 @@ impl FrameReport {
     pub fn new(datagram: &[u8], verdict: Verdict<'_>) -> Self {
         Self {
             class: class(verdict).to_owned(),
-            length: datagram.len(),
+            reason: None,
+            line: None,
+            length: Some(datagram.len()),
             frame: verdict.ok().map(|frame| Values::new(&frame)),
             fields: explain(datagram, verdict.map(|_| ())).into_iter().map(Field::new).collect(),
         }
+    }
+}
+
+impl FrameReport {
+    /// Of an input that is no datagram.
+    #[must_use]
+    pub fn none(why: &NoDatagram) -> Self {
+        Self {
+            class: why.class().to_owned(),
+            reason: Some(why.to_string()),
+            line: None,
+            length: None,
+            frame: None,
+            fields: Vec::new(),
+        }
+    }
+
+    /// The same, of this line of the input.
+    #[must_use]
+    pub const fn at_line(mut self, number: Option<usize>) -> Self {
+        self.line = number;
+        self
     }
 }
 

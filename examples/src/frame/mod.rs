@@ -11,4 +11,4 @@ pub use build::{Parts, build};
 pub use explain::{Line, explain};
 pub use option::{OptionArg, describe};
 pub use table::as_table;
-pub use verdict::{Verdict, class};
+pub use verdict::{NoDatagram, Verdict, class};

@@ -7,10 +7,10 @@ use clap::Parser;
 use polyport_protocol::Nanos;
 use rand::Rng;
 
-use super::config::Config;
+use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::pacing::Pacing;
-use super::plan::{Distribution, Rate};
+use super::plan::{Distribution, LONGEST, Rate};
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
@@ -19,7 +19,7 @@ use crate::outcome::ExitError;
 use crate::target::{Family, MAX_ADDRESSES, many};
 use crate::text::positive_duration;
 
-/// Load tester for UDP services that speak PPT/1, and for echoes that do not.
+/// Load tester for UDP services that speak PPT/1, and for those that do not.
 ///
 /// Sends at a constant rate whether or not answers come, measures from the time at which a datagram should have left,
 /// and puts every datagram sent and every one received into exactly one class. Before the load every target is asked
@@ -49,7 +49,7 @@ pub struct Args {
     /// How targets take turns
     #[arg(long, default_value = "round-robin")]
     pub distribution: Distribution,
-    /// Streams for each target; order and direction of loss are judged within a stream
+    /// Streams for each target, each from a port of our own; order and direction of loss are judged within a stream
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     pub streams: u32,
     /// How to wait for the next planned time
@@ -61,11 +61,17 @@ pub struct Args {
     /// Octets of each whole datagram, reached by padding
     #[arg(long, value_name = "OCTETS")]
     pub size: Option<u16>,
-    /// The targets send datagrams back as they are: accept our own frames as answers
-    #[arg(long)]
+    /// What an answer looks like
+    #[arg(long, default_value = "reply")]
+    pub expect: Expect,
+    /// The same as --expect echo: the targets send datagrams back as they are
+    #[arg(long, conflicts_with = "expect")]
     pub raw_echo: bool,
+    /// With --expect any: what to send, instead of letters
+    #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"])]
+    pub text: Option<String>,
     /// Most datagrams that wait for answers; further ones are not sent, and counted
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N")]
     pub max_in_flight: u64,
     /// Repeats ids and random turns; predictable ids are for tests
     #[arg(long, value_name = "N")]
@@ -104,8 +110,8 @@ pub struct Args {
 /// have four.
 const MAX_STREAMS: u64 = 1 << 18;
 
-/// Longest part of a run: far beyond any test, and within the arithmetic of schedules.
-const LONGEST: Duration = Duration::from_hours(24 * 366);
+/// Datagrams that may wait for answers at once: more than any memory holds.
+const MOST_IN_FLIGHT: u64 = 1_000_000_000_000;
 
 impl Args {
     /// Resolves the targets, and checks what clap cannot check by itself.
@@ -129,6 +135,15 @@ impl Args {
                 self.streams
             )));
         }
+        let expect = if self.raw_echo { Expect::Echo } else { self.expect };
+        if self.text.is_some() && expect != Expect::Any {
+            return Err(ExitError::usage("--text is for --expect any: frames have a payload of their own"));
+        }
+        if let Drain::Fixed(wait) | Drain::Adaptive { fallback: wait, .. } = self.drain
+            && wait > LONGEST
+        {
+            return Err(too_long("--drain"));
+        }
         let config = Config {
             targets,
             rate: self.rate,
@@ -141,7 +156,8 @@ impl Args {
             pacing: self.pacing,
             payload: self.payload.into(),
             size: self.size.map(usize::from),
-            raw_echo: self.raw_echo,
+            expect,
+            text: self.text.clone().map(String::into_bytes),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
@@ -153,10 +169,12 @@ impl Args {
 }
 
 fn span(name: &str, span: Duration) -> Result<Nanos, ExitError> {
-    if span > LONGEST {
-        return Err(ExitError::usage(format!("{name} is longer than a year")));
-    }
-    Ok(nanos(span))
+    let span = nanos(span);
+    if span > LONGEST { Err(too_long(name)) } else { Ok(span) }
+}
+
+fn too_long(name: &str) -> ExitError {
+    ExitError::usage(format!("{name} is longer than 100 days"))
 }
 
 #[cfg(test)]
@@ -176,7 +194,7 @@ mod tests {
         let config = config("127.0.0.1:7000-7002,7001 127.0.0.1:7002 [::1]:7000").unwrap();
         assert_eq!(config.targets.len(), 4, "without repeats");
         assert_eq!(config.rate.to_string(), "1000/s");
-        assert!(config.handshake && !config.raw_echo && config.key.is_none());
+        assert!(config.handshake && config.expect == Expect::Reply && config.key.is_none());
         assert_ne!(config.seed, self::config("127.0.0.1:1").unwrap().seed);
     }
 
@@ -193,7 +211,15 @@ mod tests {
             "127.0.0.1:1 --payload 65500",
             "127.0.0.1:1 --threshold p98<1ms",
             "127.0.0.1:1 --duration 2years",
-            "127.0.0.1:1 --rate 999M/s",
+            "127.0.0.1:1 --duration 101d",
+            "127.0.0.1:1 --drain 3x,9999d",
+            "127.0.0.1:1 --drain 9999d",
+            "127.0.0.1:1 --rate 1001M/s",
+            "127.0.0.1:1 --max-in-flight 1000000000001",
+            "127.0.0.1:1 --expect all",
+            "127.0.0.1:1 --expect any --raw-echo",
+            "127.0.0.1:1 --text hi",
+            "127.0.0.1:1 --expect any --text hi --size 5",
             "127.0.0.1:1 --interval 0s",
             "127.0.0.1:1-263 --streams 1000",
             "127.0.0.1:1-65535 127.0.0.2:1",
@@ -204,5 +230,13 @@ mod tests {
         assert_eq!(config("127.0.0.1:no-such-service").unwrap_err(), Exit::HostNotFound);
         assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
         config("192.0.2.1:1 --i-own-the-target").unwrap();
+    }
+
+    #[test]
+    fn the_old_name_of_an_echo_is_still_understood() {
+        assert_eq!(config("127.0.0.1:1 --raw-echo").unwrap().expect, Expect::Echo);
+        assert_eq!(config("127.0.0.1:1 --expect echo").unwrap().expect, Expect::Echo);
+        let any = config("127.0.0.1:1 --expect any --text hi").unwrap();
+        assert_eq!((any.expect, any.shape().size()), (Expect::Any, 2));
     }
 }

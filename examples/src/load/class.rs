@@ -19,15 +19,22 @@ pub enum Class {
     DupDown,
     /// An answer to a datagram of the handshake or the warm-up.
     WarmUp,
-    /// A frame of a stream of this run that answers no datagram that is still remembered, or does not repeat
-    /// what that datagram said.
+    /// A frame of a stream of this run whose id is that of no datagram that is still remembered.
     UnknownId,
+    /// The id is known, the number in the stream is not its own.
+    WrongSeq,
+    /// An attempt that was never sent: a load tester sends every datagram once.
+    WrongAttempt,
+    /// Not the time at which the datagram was sent.
+    WrongTimestamp,
     /// A frame of a stream that is not of this run.
     StaleStream,
     /// The source is not where the datagram was sent to, or no target at all.
     WrongSource,
     /// A kind of frame that answers no REQUEST.
     WrongKind,
+    /// Came from a target that owed no answer, where any datagram is taken for one.
+    Unasked,
     /// Not a valid frame.
     Malformed(DecodeError),
 }
@@ -44,14 +51,18 @@ impl Class {
             Self::DupDown => "dup_down",
             Self::WarmUp => "warm_up",
             Self::UnknownId => "unknown_id",
+            Self::WrongSeq => "wrong_seq",
+            Self::WrongAttempt => "wrong_attempt",
+            Self::WrongTimestamp => "wrong_timestamp",
             Self::StaleStream => "stale_stream",
             Self::WrongSource => "wrong_source",
             Self::WrongKind => "wrong_kind",
+            Self::Unasked => "unasked",
             Self::Malformed(class) => class.name(),
         }
     }
 
-    const PLAIN: [Self; 9] = [
+    const PLAIN: [Self; 13] = [
         Self::Ok,
         Self::Late,
         Self::DupUp,
@@ -61,6 +72,10 @@ impl Class {
         Self::StaleStream,
         Self::WrongSource,
         Self::WrongKind,
+        Self::WrongSeq,
+        Self::WrongAttempt,
+        Self::WrongTimestamp,
+        Self::Unasked,
     ];
 
     const fn place(self) -> Place {
@@ -74,6 +89,10 @@ impl Class {
             Self::StaleStream => Place::Plain(6),
             Self::WrongSource => Place::Plain(7),
             Self::WrongKind => Place::Plain(8),
+            Self::WrongSeq => Place::Plain(9),
+            Self::WrongAttempt => Place::Plain(10),
+            Self::WrongTimestamp => Place::Plain(11),
+            Self::Unasked => Place::Plain(12),
             Self::Error(code) => Place::Error(code.0),
             Self::Malformed(class) => Place::Malformed(class.index()),
         }

@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use clap::ValueEnum;
 use polyport_net::MAX_DATAGRAM;
 use polyport_protocol::{Key, Nanos, SECOND};
+use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::drain::Drain;
 use super::frame::Shape;
+use super::ids::Ids;
 use super::ledger::LedgerConfig;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
@@ -29,7 +34,7 @@ pub struct Config {
     pub timeout: Nanos,
     /// How targets take turns.
     pub distribution: Distribution,
-    /// Streams for each target.
+    /// Streams for each target, each from a port of its own.
     pub streams: u32,
     /// How to wait for a planned time.
     pub pacing: Pacing,
@@ -37,8 +42,10 @@ pub struct Config {
     pub payload: usize,
     /// Octets of the whole datagram, if more than the payload needs.
     pub size: Option<usize>,
-    /// The targets send every datagram back as it is.
-    pub raw_echo: bool,
+    /// What an answer looks like.
+    pub expect: Expect,
+    /// The datagrams themselves, for targets that want no frames.
+    pub text: Option<Vec<u8>>,
     /// Ask every target for an answer before the load.
     pub handshake: bool,
     /// Most datagrams without answer and not timed out.
@@ -47,6 +54,19 @@ pub struct Config {
     pub seed: u64,
     /// Seals frames, both ways.
     pub key: Option<Key>,
+}
+
+/// What an answer looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expect {
+    /// A reply of PPT/1
+    #[default]
+    Reply,
+    /// Our own frame, sent back as it is
+    Echo,
+    /// Whatever comes from the target: it gets plain text, and each answer counts for the oldest datagram of its port
+    Any,
 }
 
 /// How long after its timeout a datagram is remembered, so that a late answer is known for what it is.
@@ -74,6 +94,9 @@ impl Config {
                 self.shape().least()
             )));
         }
+        if self.expect == Expect::Any && self.key.is_some() {
+            return Err(ExitError::usage("--expect any sends plain text, and a key seals frames only"));
+        }
         if self.timeout == 0 {
             return Err(ExitError::usage(
                 "with --timeout 0 every answer would be late, and every datagram behind",
@@ -100,7 +123,23 @@ impl Config {
     /// The datagrams of the run.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        Shape::new(self.payload, self.size, !self.raw_echo, self.key.clone())
+        match (&self.text, self.expect) {
+            (Some(text), _) => Shape::text(text.clone()),
+            (None, Expect::Any) => {
+                let len = self.size.unwrap_or(self.payload);
+                Shape::text((b'a'..=b'z').cycle().take(len).collect())
+            }
+            (None, Expect::Reply | Expect::Echo) => {
+                Shape::new(self.payload, self.size, self.expect == Expect::Reply, self.key.clone())
+            }
+        }
+    }
+
+    /// Our own ports for each family of addresses: one for each stream. Where a port is all that tells the streams apart,
+    /// handshake and warm-up need one as well.
+    #[must_use]
+    pub fn ports(&self) -> usize {
+        self.streams.max(1) as usize + usize::from(self.expect == Expect::Any)
     }
 
     /// Who gets which datagram.
@@ -116,7 +155,7 @@ impl Config {
 
     /// The books of the run.
     #[must_use]
-    pub fn books(&self, first_stream_id: u32, epoch: u64) -> LedgerConfig {
+    pub fn books(&self, rng: &mut impl Rng) -> LedgerConfig {
         let targets = (self.targets.len() as u64).max(1);
         LedgerConfig {
             targets: self.targets.clone(),
@@ -125,15 +164,17 @@ impl Config {
             practice_ring: self.ring(self.warm_up, targets),
             timeout: self.timeout,
             max_in_flight: self.max_in_flight,
-            first_stream_id,
-            epoch,
+            first_stream_id: rng.next_u32(),
+            epoch: rng.next_u64(),
+            ids: Ids::new(rng),
+            any: self.expect == Expect::Any,
         }
     }
 
     /// Datagrams that each of `streams` streams has to remember. Random turns are uneven, hence the double.
     fn ring(&self, duration: Nanos, streams: u64) -> usize {
         let remembered = self.timeout.saturating_add(LATE_MEMORY).min(duration);
-        let share = self.rate.total(remembered) / streams.max(1) * 2 + UNEVENNESS;
+        let share = (self.rate.total(remembered) / streams.max(1) * 2).saturating_add(UNEVENNESS);
         usize::try_from(share.min(MOST_REMEMBERED / streams.max(1)).max(1)).unwrap_or(1)
     }
 }
@@ -169,7 +210,8 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         pacing: Pacing::Sleep,
         payload: 32,
         size: None,
-        raw_echo: false,
+        expect: Expect::Reply,
+        text: None,
         handshake: true,
         max_in_flight: 1000,
         seed: 1,
@@ -180,6 +222,7 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::generator;
 
     #[test]
     fn only_own_ground_is_loaded_unasked() {
@@ -209,8 +252,25 @@ mod tests {
     fn a_stream_remembers_what_may_still_be_answered() {
         let config = example(vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);
         let long = Config { duration: 100 * SECOND, ..config };
-        assert_eq!(long.books(0, 0).ring, 5064, "half of 5 s at 1000/s, doubled, and 64");
-        let short = Config { duration: SECOND / 10, ..long };
-        assert_eq!((short.books(0, 0).ring, short.books(0, 0).practice_ring), (164, 64));
+        let ring = |config: &Config| config.books(&mut generator(Some(1))).ring;
+        assert_eq!(ring(&long), 5064, "half of 5 s at 1000/s, doubled, and 64");
+        let short = Config { duration: SECOND / 10, ..long.clone() };
+        assert_eq!((ring(&short), short.books(&mut generator(Some(1))).practice_ring), (164, 64));
+        let absurd = Config { rate: Rate::parse("1000M/s").unwrap(), ..long };
+        assert_eq!(ring(&absurd) as u64, MOST_REMEMBERED / 2);
+    }
+
+    #[test]
+    fn plain_text_is_as_long_as_asked_and_is_not_sealed() {
+        let config = Config { expect: Expect::Any, ..example(vec!["127.0.0.1:1".parse().unwrap()]) };
+        let shape = |payload, size| Config { payload, size, ..config.clone() }.shape();
+        assert_eq!((shape(32, None).size(), shape(32, Some(5)).size(), config.ports()), (32, 5, 2));
+        let given = Config { text: Some(b"how long is this?".to_vec()), streams: 3, ..config.clone() };
+        assert_eq!((given.shape().size(), given.ports()), (17, 4));
+        given.check(false).unwrap();
+        let long = Config { text: Some(vec![b'x'; 65_508]), ..config.clone() };
+        assert!(long.check(false).unwrap_err().to_string().contains("65508 octets does not fit"));
+        let sealed = Config { key: Some(Key::siphash(1, [0; 16])), ..config };
+        assert!(sealed.check(false).unwrap_err().to_string().contains("--expect any"));
     }
 }

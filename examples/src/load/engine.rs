@@ -12,13 +12,17 @@ use super::ledger::NotSent;
 use super::pacing::{self, Pacing};
 use super::progress::Progress;
 use super::summary::Summary;
-use super::transceiver::Transceiver;
+use super::transceiver::{Transceiver, Turn};
 use crate::clock::Clock;
 use crate::outcome::ExitError;
 
 /// How often timeouts are noticed. They are judged by the times of the datagrams, so this moves no result; it only
 /// delays the count in flight.
 const SWEEP: Nanos = 10 * MILLISECOND;
+
+/// Datagrams that may leave after the end of a schedule: what a pause of this machine just before the end has held up.
+/// More would be a load after the load.
+const OVERTIME: u64 = 1024;
 
 /// Runs a load and closes its books.
 ///
@@ -42,7 +46,7 @@ pub fn run(
     };
     let start = run.prepare()?;
     let (start, aborted) = match start {
-        Some(start) => (start, run.play(config.rate.schedule(start, config.duration), Phase::Load)?),
+        Some(start) => (start, run.play(start, config.duration, Phase::Load)?),
         None => (clock.now(), true),
     };
     let end = clock.now();
@@ -88,9 +92,7 @@ impl Run<'_> {
         }
         self.progress = self.progress.clone().restart(self.clock.now());
         let start = self.clock.now();
-        if self.config.warm_up > 0
-            && self.play(self.config.rate.schedule(start, self.config.warm_up), Phase::WarmUp)?
-        {
+        if self.config.warm_up > 0 && self.play(start, self.config.warm_up, Phase::WarmUp)? {
             return Ok(None);
         }
         // One schedule: the load goes on where the warm-up ended, even if that was late.
@@ -98,17 +100,26 @@ impl Run<'_> {
     }
 
     /// Follows a schedule to its end; whether the user wanted an earlier one.
-    fn play(&mut self, mut pacer: Pacer, phase: Phase) -> Result<bool, ExitError> {
+    fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
+        let mut pacer: Pacer = self.config.rate.schedule(start, duration);
         let mut backlog = VecDeque::new();
+        let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
         loop {
             if self.interrupt.is_set() {
-                for _ in backlog.drain(..).filter(|_| !practice) {
-                    self.transceiver.ledger.skip(NotSent::Aborted);
+                if !practice {
+                    self.transceiver.ledger.skip(NotSent::Aborted, backlog.len() as u64);
                 }
                 return Ok(true);
             }
-            let blocked = self.transceiver.send_due(&mut pacer, &mut backlog, practice);
+            let over = self.clock.now() >= end;
+            let Turn { left, blocked } = self.transceiver.send_due(&mut pacer, &mut backlog, practice);
+            if over {
+                overtime = overtime.saturating_sub(left);
+                if overtime == 0 {
+                    self.transceiver.give_up(&mut pacer, &mut backlog, practice, Nanos::MAX);
+                }
+            }
             let received = self.transceiver.receive()?;
             self.look_around(phase);
             let Some(next) = backlog.front().copied().or_else(|| pacer.peek()) else { return Ok(false) };
@@ -152,9 +163,9 @@ impl Run<'_> {
     fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), ExitError> {
         let deadline = due.min(self.next_sweep).min(self.progress.next());
         let now = self.clock.now();
-        pacing
-            .wait(self.transceiver.outboxes(), now, deadline, blocked)
-            .map_err(|error| ExitError::io("wait", &error))
+        let outbox = self.transceiver.outbox();
+        let full = if blocked { outbox.blocked() } else { &[] };
+        pacing.wait(outbox.sockets(), full, now, deadline).map_err(|error| ExitError::io("wait", &error))
     }
 
     fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Summary, ExitError> {
@@ -165,6 +176,7 @@ impl Run<'_> {
         let summary = Summary::new(&self.transceiver.ledger, &self.transceiver.latencies, local)
             .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
         let took = end.saturating_sub(start);
-        Ok(Summary { took, drained: now.saturating_sub(end), aborted, ..summary })
+        let behind_since = self.transceiver.behind.missed_since().map(|since| since.saturating_sub(start));
+        Ok(Summary { took, behind_since, drained: now.saturating_sub(end), aborted, ..summary })
     }
 }

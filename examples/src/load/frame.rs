@@ -1,4 +1,4 @@
-//! The datagrams of a run: REQUEST frames, all of one shape.
+//! The datagrams of a run: REQUEST frames, all of one shape, or plain text for servers that want no frames.
 
 use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind};
 
@@ -16,6 +16,8 @@ pub struct Shape {
     /// Ask for RSTAT, and keep room for it.
     statistics: bool,
     key: Option<Key>,
+    /// The payload alone is the datagram.
+    plain: bool,
 }
 
 impl Shape {
@@ -25,9 +27,16 @@ impl Shape {
     pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
-        let mut shape = Self { payload, size: 0, statistics, key };
+        let mut shape = Self { payload, size: 0, statistics, key, plain: false };
         shape.size = shape.least().max(size.unwrap_or(0));
         shape
+    }
+
+    /// Datagrams that are this text.
+    #[must_use]
+    pub const fn text(text: Vec<u8>) -> Self {
+        let size = text.len();
+        Self { payload: text, size, statistics: false, key: None, plain: true }
     }
 
     /// Octets of each datagram.
@@ -45,6 +54,9 @@ impl Shape {
     /// Octets without padding.
     #[must_use]
     pub fn least(&self) -> usize {
+        if self.plain {
+            return self.payload.len();
+        }
         let room = if self.statistics { self.room().wire_len() } else { 0 };
         // AUTH: number, length, key id, tag, two pad octets.
         let auth = self.key.as_ref().map_or(0, |key| key.tag_len() + 8);
@@ -59,11 +71,16 @@ impl Shape {
         &self,
         buffer: &mut [u8],
         identity: &Identity,
-        request_id: u64,
         practice: bool,
     ) -> Result<usize, EncodeError> {
-        let mut header =
-            Header::new(Kind::Request, request_id, identity.stream_id, identity.seq, identity.timestamp);
+        if self.plain {
+            let (needed, available) = (self.payload.len(), buffer.len());
+            let room = buffer.get_mut(..needed).ok_or(EncodeError::NoSpace { needed, available })?;
+            room.copy_from_slice(&self.payload);
+            return Ok(room.len());
+        }
+        let &Identity { stream_id, seq, request_id, timestamp } = identity;
+        let mut header = Header::new(Kind::Request, request_id, stream_id, seq, timestamp);
         // Nothing is executed, so nothing needs the reply cache.
         header.flags = Flags::IDEMPOTENT;
         if practice {
@@ -103,10 +120,10 @@ mod tests {
 
     #[test]
     fn every_shape_is_as_long_as_it_says_and_decodes() {
-        let identity = Identity { stream_id: 7, seq: 8, timestamp: 9 };
+        let identity = Identity { stream_id: 7, seq: 8, request_id: 10, timestamp: 9 };
         for shape in shapes() {
             let mut buffer = vec![0; shape.size()];
-            let len = shape.write(&mut buffer, &identity, 10, true).unwrap();
+            let len = shape.write(&mut buffer, &identity, true).unwrap();
             assert_eq!(len, shape.size(), "{shape:?}");
             let keys = shape.key.clone().map(|key| vec![key]).unwrap_or_default();
             let integrity = if keys.is_empty() { Integrity::Checksum } else { Integrity::Keys(&keys) };
@@ -118,6 +135,16 @@ mod tests {
             assert!(frame.header().flags.contains(Flags::WARM_UP | Flags::IDEMPOTENT));
             assert_eq!(frame.header().flags.contains(Flags::WANT_STATS), shape.statistics);
         }
+    }
+
+    #[test]
+    fn text_is_sent_as_it_is() {
+        let shape = Shape::text(b"hello".to_vec());
+        let identity = Identity { stream_id: 7, seq: 8, request_id: 10, timestamp: 9 };
+        let mut buffer = [0; 5];
+        assert_eq!(shape.write(&mut buffer, &identity, true), Ok(5));
+        assert_eq!((&buffer, shape.size(), shape.least()), (b"hello", 5, 5));
+        assert!(shape.write(&mut buffer[..4], &identity, true).is_err());
     }
 
     #[test]

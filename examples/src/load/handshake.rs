@@ -91,7 +91,7 @@ fn listen(
         }
         if !received {
             Pacing::Sleep
-                .wait(transceiver.outboxes(), now, end, false)
+                .wait(transceiver.outbox().sockets(), &[], now, end)
                 .map_err(|error| ExitError::io("wait", &error))?;
         }
     }
@@ -108,9 +108,11 @@ fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
     if missing > MOST_NAMED {
         names.push("...".to_owned());
     }
+    let icmp = transceiver.ledger.practice_icmp().words();
     let cause = match transceiver.refusal() {
         Some(refusal) => format!(" (cannot {refusal})"),
-        None => String::new(),
+        None if icmp.is_empty() => String::new(),
+        None => format!(" (ICMP: {icmp})"),
     };
     // What came instead is the best hint.
     let heard: Vec<String> = transceiver
@@ -125,7 +127,8 @@ fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
         Exit::NoReply,
         format!(
             "{missing} of {} targets do not answer: {}{cause}{heard}; nothing else was sent, use --no-handshake to \
-             send all the same, --raw-echo if the server sends datagrams back as they are",
+             send all the same, --expect echo if the server sends datagrams back as they are, --expect any if it \
+             answers something else",
             targets.len(),
             names.join(", ")
         ),

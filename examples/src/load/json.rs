@@ -1,4 +1,5 @@
-//! The result of a run as one JSON object. Times are in nanoseconds, counts are whole numbers.
+//! The result of a run as one JSON object. Times are in nanoseconds, counts are whole numbers; all of them stay below 2^53,
+//! which the limits of a run see to ([`super::plan::LONGEST`]), but for the seed, which is a string.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::Config;
+use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
@@ -18,7 +19,7 @@ use super::summary::{Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What `polyport-load --json` prints. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +42,14 @@ pub struct LoadReport {
     pub classes: BTreeMap<String, u64>,
     /// ERROR frames that were first answers, by their code.
     pub errors: BTreeMap<String, u64>,
+    /// ICMP messages about datagrams of the load, by type and code.
+    pub icmp: BTreeMap<String, u64>,
+    /// ICMP messages that quote no datagram of the run, or too little of one.
+    pub icmp_disbelieved: u64,
+    /// Datagrams sent a second. Less than was asked for if some were not sent.
+    pub achieved_per_second: u64,
+    /// When in the load the tester fell behind so far that it gave datagrams up; `null` if it never did.
+    pub behind_since_ns: Option<Nanos>,
     /// Distributions of times.
     pub latency: LatencyReport,
     /// Datagrams that left more than a millisecond late.
@@ -72,12 +81,14 @@ pub struct ConfigReport {
     pub distribution: Distribution,
     /// How planned times are waited for.
     pub pacing: Pacing,
-    /// Streams for each target.
+    /// Streams for each target, each from a port of its own.
     pub streams: u32,
     /// Octets of payload.
     pub payload: usize,
     /// Octets of the whole datagram.
     pub size: usize,
+    /// What an answer looks like.
+    pub expect: Expect,
     /// Whether the targets send every datagram back as it is.
     pub raw_echo: bool,
     /// Whether every target was asked for an answer before the load.
@@ -85,6 +96,8 @@ pub struct ConfigReport {
     /// Most datagrams without answer and not timed out.
     pub max_in_flight: u64,
     /// Seed of ids and of random turns.
+    #[serde(with = "crate::json::decimal")]
+    #[schemars(with = "String", regex(pattern = "^[0-9]+$"))]
     pub seed: u64,
     /// The key that seals frames.
     pub key_id: Option<u32>,
@@ -190,6 +203,8 @@ pub struct PortReport {
     pub target: SocketAddr,
     /// Answer after planned time; `null` where nothing was measured.
     pub rtt_from_plan: Option<Percentiles>,
+    /// ICMP messages about the datagrams sent to it.
+    pub icmp: u64,
     /// What became of the datagrams sent to it.
     #[serde(flatten)]
     pub tally: TallyReport,
@@ -210,6 +225,10 @@ impl LoadReport {
             counts: CountsReport::new(summary),
             classes: classes.rows().map(|(name, count)| (name.to_owned(), count)).collect(),
             errors: classes.codes().map(|(code, count)| (code.0.to_string(), count)).collect(),
+            icmp: summary.icmp.by_name(),
+            icmp_disbelieved: summary.icmp.disbelieved(),
+            achieved_per_second: summary.achieved(config.duration),
+            behind_since_ns: summary.behind_since,
             latency: LatencyReport {
                 rtt_from_plan: summary.from_plan,
                 rtt_from_send: summary.from_send,
@@ -242,7 +261,8 @@ impl ConfigReport {
             streams: config.streams,
             payload: config.payload,
             size: config.shape().size(),
-            raw_echo: config.raw_echo,
+            expect: config.expect,
+            raw_echo: config.expect == Expect::Echo,
             handshake: config.handshake,
             max_in_flight: config.max_in_flight,
             seed: config.seed,
@@ -290,7 +310,12 @@ impl TallyReport {
 
 impl PortReport {
     const fn new(port: &Port) -> Self {
-        Self { target: port.address, rtt_from_plan: port.from_plan, tally: TallyReport::new(&port.tally) }
+        Self {
+            target: port.address,
+            rtt_from_plan: port.from_plan,
+            icmp: port.icmp,
+            tally: TallyReport::new(&port.tally),
+        }
     }
 }
 
@@ -306,8 +331,22 @@ mod tests {
         let config = example(vec!["127.0.0.1:7".parse().unwrap()]);
         let report = LoadReport::new(&config, &Summary::default(), &[]);
         let object = serde_json::to_value(&report).unwrap();
-        assert_eq!(object["format"], 1);
-        for class in ["ok", "bad_checksum", "wrong_source", "stale_stream", "truncated", "error", "warm_up"] {
+        assert_eq!(object["format"], 2);
+        assert_eq!(object["config"]["seed"], "1", "all 64 bits of it survive any reader");
+        assert!(object["behind_since_ns"].is_null() && object["icmp"].as_object().unwrap().is_empty());
+        for class in [
+            "ok",
+            "bad_checksum",
+            "wrong_source",
+            "stale_stream",
+            "truncated",
+            "error",
+            "warm_up",
+            "wrong_seq",
+            "wrong_attempt",
+            "wrong_timestamp",
+            "unasked",
+        ] {
             assert_eq!(object["classes"][class], 0, "{class}");
         }
         for count in

@@ -5,14 +5,19 @@
 //!        \-> not sent (reason)
 //!
 //!   datagram --> decoded? --> stream of this run? --> from its target? --> entry of the ring --> class
+//!
+//!   ICMP --> about a datagram that is remembered? --> its type and code
 //! ```
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, Nanos};
+use polyport_net::QueuedError;
+use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 
 use super::class::{Class, ClassCounts};
+use super::icmp::{Complaint, IcmpCounts};
+use super::ids::Ids;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
 /// Why a planned datagram was not sent.
@@ -50,6 +55,8 @@ impl NotSent {
 pub struct Lane {
     /// Index of the target.
     pub target: usize,
+    /// Which of our own ports it leaves from, from 0.
+    pub port: usize,
     /// Index of the stream; its id on the wire is this many above that of the first.
     index: u32,
 }
@@ -61,6 +68,8 @@ pub struct Identity {
     pub stream_id: u32,
     /// The number in it.
     pub seq: u64,
+    /// The id.
+    pub request_id: u64,
     /// The time of sending, on a clock with a random epoch ([P-12]).
     pub timestamp: u64,
 }
@@ -84,6 +93,11 @@ pub struct LedgerConfig {
     pub first_stream_id: u32,
     /// Random: what the clock of the timestamps shows at time 0.
     pub epoch: u64,
+    /// The ids.
+    pub ids: Ids,
+    /// Whether any datagram from a target is an answer: then its port alone tells the stream, and handshake and warm-up
+    /// have a port of their own.
+    pub any: bool,
 }
 
 /// All books of a run.
@@ -92,13 +106,18 @@ pub struct Ledger {
     config: LedgerConfig,
     /// First those of handshake and warm-up, one a target; then `config.streams` for each target.
     streams: Vec<Stream>,
-    /// The targets in order, to know a stranger.
-    sorted: Vec<SocketAddr>,
+    /// The targets and their indices, in order.
+    sorted: Vec<(SocketAddr, usize)>,
     planned: u64,
     not_sent: [u64; NotSent::ALL.len()],
     in_flight: u64,
     received: u64,
     counts: ClassCounts,
+    icmp: IcmpCounts,
+    /// What ICMP said against handshake and warm-up.
+    practice_icmp: IcmpCounts,
+    /// ICMP messages about the datagrams to each target, without handshake and warm-up.
+    refused: Vec<u64>,
 }
 
 /// What a received datagram turned out to be.
@@ -138,9 +157,10 @@ impl Ledger {
         let measured = config.targets.len() * config.streams as usize;
         let measured = (0..measured).map(|_| Stream::new(config.ring, config.timeout));
         let streams = practice.chain(measured).collect();
-        let mut sorted = config.targets.clone();
+        let mut sorted: Vec<_> = config.targets.iter().copied().zip(0..).collect();
         sorted.sort_unstable();
         Self {
+            refused: vec![0; config.targets.len()],
             config,
             streams,
             sorted,
@@ -149,53 +169,52 @@ impl Ledger {
             in_flight: 0,
             received: 0,
             counts: ClassCounts::default(),
+            icmp: IcmpCounts::default(),
+            practice_icmp: IcmpCounts::default(),
         }
     }
 
     /// The stream of `target` for handshake and warm-up.
     #[must_use]
     pub fn practice(&self, target: usize) -> Lane {
-        Lane { target, index: u32::try_from(target).unwrap_or(u32::MAX) }
+        Lane { target, port: 0, index: u32::try_from(target).unwrap_or(u32::MAX) }
     }
 
     /// Stream `which` of `target`, below the number of streams.
     #[must_use]
     pub fn measured(&self, target: usize, which: u32) -> Lane {
         let index = self.config.targets.len() + target * self.config.streams as usize + which as usize;
-        Lane { target, index: u32::try_from(index).unwrap_or(u32::MAX) }
+        let port = which as usize + usize::from(self.config.any);
+        Lane { target, port, index: u32::try_from(index).unwrap_or(u32::MAX) }
     }
 
-    /// A place of the schedule came up.
-    pub const fn plan(&mut self) {
-        self.planned += 1;
+    /// Places of the schedule came up.
+    pub const fn plan(&mut self, count: u64) {
+        self.planned = self.planned.saturating_add(count);
     }
 
-    /// A planned datagram will not be sent.
-    pub const fn skip(&mut self, reason: NotSent) {
-        self.not_sent[reason as usize] += 1;
+    /// Planned datagrams will not be sent.
+    pub const fn skip(&mut self, reason: NotSent, count: u64) {
+        let skipped = &mut self.not_sent[reason as usize];
+        *skipped = skipped.saturating_add(count);
     }
 
     /// Enters a datagram that leaves at `now`.
     ///
     /// # Errors
     /// [`NotSent::InFlight`], not counted yet.
-    pub fn send(
-        &mut self,
-        lane: Lane,
-        request_id: u64,
-        planned: Nanos,
-        now: Nanos,
-    ) -> Result<Identity, NotSent> {
+    pub fn send(&mut self, lane: Lane, planned: Nanos, now: Nanos) -> Result<Identity, NotSent> {
         if self.in_flight >= self.config.max_in_flight {
             self.expire(now);
             if self.in_flight >= self.config.max_in_flight {
                 return Err(NotSent::InFlight);
             }
         }
-        let sent = self.with(lane, |stream| stream.send(request_id, planned, now));
+        let sent = self.with(lane, |stream| stream.send(planned, now));
         let seq = sent.map_err(|_full| NotSent::InFlight)?;
         let stream_id = self.config.first_stream_id.wrapping_add(lane.index);
-        Ok(Identity { stream_id, seq, timestamp: now.wrapping_add(self.config.epoch) })
+        let request_id = self.config.ids.id(lane.index, seq);
+        Ok(Identity { stream_id, seq, request_id, timestamp: now.wrapping_add(self.config.epoch) })
     }
 
     /// Strikes out a datagram that did not leave after all.
@@ -203,23 +222,49 @@ impl Ledger {
         self.with(lane, |stream| stream.cancel(seq));
     }
 
-    /// Enters a received datagram, decoded or not, that came from `source` at `arrival`.
+    /// Enters a received datagram, decoded or not, that came from `source` to our port `port` at `arrival`.
     pub fn receive(
         &mut self,
         decoded: Result<&Frame<'_>, DecodeError>,
         source: SocketAddr,
+        port: usize,
         arrival: Nanos,
     ) -> Received {
         let received = match decoded {
-            Ok(frame) => self.judge(frame, source, arrival),
+            Ok(frame) => self.judge(frame, source, port, arrival),
             Err(error) => Received { class: Class::Malformed(error), first: None },
         };
         // A datagram that did not come from a target is counted under its source, whatever it says.
-        let stranger = received.first.is_none() && self.sorted.binary_search(&source).is_err();
-        let received = if stranger { Received { class: Class::WrongSource, ..received } } else { received };
-        self.received += 1;
-        self.counts.count(received.class);
-        received
+        let stranger = received.first.is_none() && self.target_at(source).is_none();
+        self.enter(if stranger { Received { class: Class::WrongSource, ..received } } else { received })
+    }
+
+    /// Enters a datagram that is an answer whatever it says.
+    pub fn receive_any(&mut self, source: SocketAddr, port: usize, arrival: Nanos) -> Received {
+        let Some(target) = self.target_at(source) else {
+            return self.enter(Received { class: Class::WrongSource, first: None });
+        };
+        let lane = self.lane_of_port(target, port);
+        let classified = self.with(lane, |stream| stream.receive_any(arrival));
+        let received = self.of_lane(lane, classified);
+        self.enter(received)
+    }
+
+    /// Enters what ICMP said about a datagram that left from our port `port`, with the start of that datagram. It counts
+    /// only if that datagram is still remembered ([P-76]).
+    pub fn complain(&mut self, error: &QueuedError, quote: &[u8], port: usize) {
+        let Some(complaint) = Complaint::new(error.origin) else { return };
+        let lane = error.destination.and_then(|to| self.target_at(to)).and_then(|target| {
+            if self.config.any { Some(self.lane_of_port(target, port)) } else { self.quoted(quote, target) }
+        });
+        match lane {
+            None => self.icmp.disbelieve(),
+            Some(lane) if self.is_practice(lane) => self.practice_icmp.count(complaint),
+            Some(lane) => {
+                self.icmp.count(complaint);
+                self.refused[lane.target] += 1;
+            }
+        }
     }
 
     /// Marks what is timed out at `now`.
@@ -253,6 +298,24 @@ impl Ledger {
         let streams = self.config.streams as usize;
         let first = self.config.targets.len() + target * streams;
         sum(&self.streams[first..first + streams])
+    }
+
+    /// What ICMP said against datagrams of the run, without handshake and warm-up.
+    #[must_use]
+    pub const fn icmp(&self) -> &IcmpCounts {
+        &self.icmp
+    }
+
+    /// What ICMP said against handshake and warm-up.
+    #[must_use]
+    pub const fn practice_icmp(&self) -> &IcmpCounts {
+        &self.practice_icmp
+    }
+
+    /// What ICMP said against datagrams of the run to one target, in messages.
+    #[must_use]
+    pub fn refused(&self, target: usize) -> u64 {
+        self.refused[target]
     }
 
     /// The sums of the run, without handshake and warm-up.
@@ -313,49 +376,86 @@ impl Ledger {
         }
     }
 
-    fn judge(&mut self, frame: &Frame<'_>, source: SocketAddr, arrival: Nanos) -> Received {
+    fn judge(&mut self, frame: &Frame<'_>, source: SocketAddr, port: usize, arrival: Nanos) -> Received {
         let no_answer = |class| Received { class, first: None };
         let header = frame.header();
         let Some(lane) = self.lane(header.stream_id) else { return no_answer(Class::StaleStream) };
-        if self.config.targets[lane.target] != source {
+        if self.config.targets[lane.target] != source || lane.port != port {
             return no_answer(Class::WrongSource);
         }
-        let error = match header.kind {
-            Kind::Response | Kind::Request => None,
-            Kind::Error => Some(header.code),
-            Kind::Version | Kind::Event | Kind::Probe | Kind::ProbeAck | Kind::Private(_) => {
-                return no_answer(Class::WrongKind);
-            }
-        };
-        if header.attempt != 0 {
-            return no_answer(Class::UnknownId);
-        }
         let reply = Reply {
+            owner: self.config.ids.seq(lane.index, header.request_id),
             seq: header.seq,
-            request_id: header.request_id,
+            attempt: header.attempt,
             sent: header.timestamp.wrapping_sub(self.config.epoch),
-            error,
+            // A raw echo sends the REQUEST itself back; without one the decoder refuses it.
+            answers: matches!(header.kind, Kind::Response | Kind::Request | Kind::Error),
+            error: (header.kind == Kind::Error).then_some(header.code),
             rstat: rstat(frame),
         };
-        let Classified { class, first } = self.with(lane, |stream| stream.receive(&reply, arrival));
-        if lane.index as usize >= self.config.targets.len() {
-            Received { class, first: first.map(|(planned, sent)| (lane.target, planned, sent)) }
-        } else if class == Class::UnknownId {
-            no_answer(class)
-        } else {
-            no_answer(Class::WarmUp)
+        let classified = self.with(lane, |stream| stream.receive(&reply, arrival));
+        self.of_lane(lane, classified)
+    }
+
+    /// What a stream made of a datagram, for the run.
+    fn of_lane(&self, lane: Lane, Classified { class, first }: Classified) -> Received {
+        if !self.is_practice(lane) {
+            return Received { class, first: first.map(|(planned, sent)| (lane.target, planned, sent)) };
         }
+        let answer =
+            matches!(class, Class::Ok | Class::Late | Class::Error(_) | Class::DupUp | Class::DupDown);
+        Received { class: if answer { Class::WarmUp } else { class }, first: None }
+    }
+
+    fn enter(&mut self, received: Received) -> Received {
+        self.received += 1;
+        self.counts.count(received.class);
+        received
+    }
+
+    const fn is_practice(&self, lane: Lane) -> bool {
+        (lane.index as usize) < self.config.targets.len()
+    }
+
+    fn target_at(&self, address: SocketAddr) -> Option<usize> {
+        let place = self.sorted.binary_search_by(|(target, _)| target.cmp(&address)).ok()?;
+        self.sorted.get(place).map(|(_, index)| *index)
+    }
+
+    /// The stream of `target` that has our port `port` for itself.
+    fn lane_of_port(&self, target: usize, port: usize) -> Lane {
+        match port.checked_sub(1) {
+            None => self.practice(target),
+            Some(which) => self.measured(target, u32::try_from(which).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// The stream to `target` that sent the datagram which starts like this, if it is remembered.
+    fn quoted(&self, quote: &[u8], target: usize) -> Option<Lane> {
+        let field = |from: usize, to: usize| quote.get(from..to);
+        if field(0, MAGIC.len())? != MAGIC {
+            return None;
+        }
+        let request_id = u64::from_be_bytes(field(8, 16)?.try_into().ok()?);
+        let lane = self.lane(u32::from_be_bytes(field(16, 20)?.try_into().ok()?))?;
+        let seq = self.config.ids.seq(lane.index, request_id);
+        (lane.target == target && self.streams[lane.index as usize].remembers(seq)).then_some(lane)
     }
 
     fn lane(&self, stream_id: u32) -> Option<Lane> {
         let index = stream_id.wrapping_sub(self.config.first_stream_id);
         let place = index as usize;
         let targets = self.config.targets.len();
-        let target = match place.checked_sub(targets) {
-            None => place,
-            Some(measured) => measured / self.config.streams as usize,
-        };
-        (place < self.streams.len()).then_some(Lane { target, index })
+        if place >= self.streams.len() {
+            return None;
+        }
+        let streams = self.config.streams as usize;
+        Some(match place.checked_sub(targets) {
+            None => self.practice(place),
+            Some(measured) => {
+                self.measured(measured / streams, u32::try_from(measured % streams).unwrap_or(u32::MAX))
+            }
+        })
     }
 
     /// Calls `f` with a stream and keeps the sum over all streams right.

@@ -4,6 +4,7 @@ use polyport_protocol::{Code, Decoder, Encoder, Flags, Header, Key, Role};
 use proptest::prelude::*;
 
 use super::*;
+use crate::key::generator;
 use crate::load::frame::Shape;
 
 const TIMEOUT: Nanos = 1000;
@@ -22,24 +23,26 @@ fn ledger() -> Ledger {
         max_in_flight: 12,
         first_stream_id: u32::MAX - 2,
         epoch: u64::MAX - 5,
+        ids: Ids::new(&mut generator(Some(1))),
+        any: false,
     })
 }
 
 /// Sends the next planned datagram and returns it as it is on the wire.
 fn send(ledger: &mut Ledger, lane: Lane, practice: bool, now: Nanos) -> Option<Vec<u8>> {
     if !practice {
-        ledger.plan();
+        ledger.plan(1);
     }
-    match ledger.send(lane, 77, now, now) {
+    match ledger.send(lane, now, now) {
         Ok(identity) => {
             let shape = Shape::new(4, None, true, None);
             let mut datagram = vec![0; shape.size()];
-            shape.write(&mut datagram, &identity, 77, practice).unwrap();
+            shape.write(&mut datagram, &identity, practice).unwrap();
             Some(datagram)
         }
         Err(reason) => {
             if !practice {
-                ledger.skip(reason);
+                ledger.skip(reason, 1);
             }
             None
         }
@@ -58,8 +61,13 @@ fn answer(request: &[u8], kind: Kind, code: Code, change: impl FnOnce(&mut Heade
 }
 
 fn receive(ledger: &mut Ledger, datagram: &[u8], port: u16, arrival: Nanos) -> Class {
+    receive_at(ledger, datagram, port, 0, arrival)
+}
+
+/// The same at another of our own ports than the first.
+fn receive_at(ledger: &mut Ledger, datagram: &[u8], port: u16, own: usize, arrival: Nanos) -> Class {
     let decoded = Decoder::new(Role::Client).decode(datagram);
-    ledger.receive(decoded.as_ref().map_err(|error| *error), address(port), arrival).class
+    ledger.receive(decoded.as_ref().map_err(|error| *error), address(port), own, arrival).class
 }
 
 #[test]
@@ -78,7 +86,9 @@ fn each_stream_finds_its_target_even_where_the_ids_wrap() {
             let request = send(&mut ledger, lane, practice, 5).unwrap();
             let reply = answer(&request, Kind::Response, Code::OK, |_| ());
             let class = if practice { Class::WarmUp } else { Class::Ok };
-            assert_eq!(receive(&mut ledger, &reply, [9, 7][target], 6), class);
+            let elsewhere = receive_at(&mut ledger, &reply, [9, 7][target], 1 - lane.port, 6);
+            assert_eq!(elsewhere, Class::WrongSource, "it left from another port");
+            assert_eq!(receive_at(&mut ledger, &reply, [9, 7][target], lane.port, 6), class);
         }
         assert_eq!(ledger.of_target(target).ok, 2);
         assert!(ledger.has_answered(target));
@@ -105,9 +115,9 @@ fn any_answer_to_the_handshake_will_do() {
 #[test]
 fn an_imbalance_is_found_and_said() {
     let mut ledger = ledger();
-    ledger.plan();
-    ledger.plan();
-    ledger.skip(NotSent::Refused);
+    ledger.plan(1);
+    ledger.plan(1);
+    ledger.skip(NotSent::Refused, 1);
     let said = ledger.audit().unwrap_err().to_string();
     assert_eq!(said, "the books do not balance: planned = sent + not sent is 2 = 1");
     assert_eq!((ledger.planned(), ledger.not_sent()), (2, 1));
@@ -135,9 +145,9 @@ fn every_way_to_be_wrong_has_its_class() {
         // Six streams from `u32::MAX - 2` on end at 2.
         (changed(|header| header.stream_id = 3), 9, Class::StaleStream),
         (changed(|header| header.request_id += 1), 9, Class::UnknownId),
-        (changed(|header| header.seq += 1), 9, Class::UnknownId),
-        (changed(|header| header.timestamp = header.timestamp.wrapping_add(1)), 9, Class::UnknownId),
-        (changed(|header| header.attempt = 1), 9, Class::UnknownId),
+        (changed(|header| header.seq += 1), 9, Class::WrongSeq),
+        (changed(|header| header.timestamp = header.timestamp.wrapping_add(1)), 9, Class::WrongTimestamp),
+        (changed(|header| header.attempt = 1), 9, Class::WrongAttempt),
         (answer(&request, Kind::ProbeAck, Code::OK, |_| ()), 9, Class::WrongKind),
         (good.clone(), 9, Class::Ok),
         (good, 9, Class::DupDown),
@@ -188,11 +198,11 @@ fn any_answer_that_fits_ends_a_handshake() {
 fn what_did_not_leave_after_all_is_not_in_the_books() {
     let mut ledger = ledger();
     let lane = ledger.measured(0, 1);
-    ledger.plan();
-    let identity = ledger.send(lane, 77, 5, 5).unwrap();
+    ledger.plan(1);
+    let identity = ledger.send(lane, 5, 5).unwrap();
     assert_eq!((ledger.total().sent, ledger.in_flight()), (1, 1));
     ledger.cancel(lane, identity.seq);
-    ledger.skip(NotSent::Refused);
+    ledger.skip(NotSent::Refused, 1);
     assert_eq!((ledger.total().sent, ledger.in_flight()), (0, 0));
     assert_eq!((ledger.skipped(NotSent::Refused), ledger.not_sent()), (1, 1));
     ledger.finish(TIMEOUT, false);
@@ -203,7 +213,7 @@ fn what_did_not_leave_after_all_is_not_in_the_books() {
 #[test]
 fn an_imbalance_says_which_and_how_much() {
     let mut ledger = ledger();
-    ledger.plan();
+    ledger.plan(1);
     let imbalance = ledger.audit().unwrap_err();
     assert_eq!((imbalance.left, imbalance.right), (1, 0));
     assert!(imbalance.to_string().contains("planned = sent + not sent is 1 = 0"), "{imbalance}");
@@ -218,7 +228,7 @@ fn a_sealed_run_takes_only_sealed_answers() {
     let decoder = Decoder::new(Role::Client).with_integrity(polyport_protocol::Integrity::Keys(&keys));
     let reply = answer(&request, Kind::Response, Code::OK, |_| ());
     let decoded = decoder.decode(&reply);
-    let verdict = ledger.receive(decoded.as_ref().map_err(|error| *error), address(9), 6);
+    let verdict = ledger.receive(decoded.as_ref().map_err(|error| *error), address(9), 0, 6);
     assert_eq!(verdict.class, Class::Malformed(DecodeError::NoAuth));
 }
 
@@ -267,14 +277,16 @@ proptest! {
                 Step::Send { target, which, practice } => {
                     let lane =
                         if practice { ledger.practice(target) } else { ledger.measured(target, which) };
-                    requests.extend(send(&mut ledger, lane, practice, now).map(|sent| (sent, [9, 7][target])));
+                    let sent = send(&mut ledger, lane, practice, now);
+                    requests.extend(sent.map(|sent| (sent, [9, 7][target], lane.port)));
                 }
                 Step::Answer { which, error, stranger, flip } if !requests.is_empty() => {
-                    let (request, port) = which.get(&requests);
+                    let (request, port, own) = which.get(&requests);
                     let (kind, code) =
                         if error { (Kind::Error, Code::BUSY) } else { (Kind::Response, Code::OK) };
                     let reply = flipped(answer(request, kind, code, |_| ()), flip.as_ref());
-                    let class = receive(&mut ledger, &reply, if stranger { 8 } else { *port }, now);
+                    let from = if stranger { 8 } else { *port };
+                    let class = receive_at(&mut ledger, &reply, from, *own, now);
                     datagrams = 1;
                     prop_assert_eq!(class == Class::WrongSource, stranger);
                     prop_assert_eq!(matches!(class, Class::Malformed(_)), flip.is_some() && !stranger);
@@ -305,4 +317,58 @@ fn warm_up_frames_carry_the_flag() {
     let request = send(&mut ledger, lane, true, 5).unwrap();
     let frame = Decoder::new(Role::Responder).decode(&request).unwrap();
     assert!(frame.header().flags.contains(Flags::WARM_UP));
+}
+
+/// What ICMP says about a datagram to `port`.
+fn complaint(port: u16) -> QueuedError {
+    QueuedError {
+        errno: 111,
+        origin: polyport_net::ErrorOrigin::Icmp { kind: 3, code: 3 },
+        mtu: None,
+        offender: None,
+        destination: Some(address(port)),
+        quoted: 0,
+    }
+}
+
+#[test]
+fn icmp_counts_if_it_quotes_what_was_sent() {
+    let mut ledger = ledger();
+    let (lane, practice) = (ledger.measured(1, 1), ledger.practice(0));
+    let request = send(&mut ledger, lane, false, 5).unwrap();
+    let greeting = send(&mut ledger, practice, true, 5).unwrap();
+    ledger.complain(&complaint(7), &request[..20], 1);
+    ledger.complain(&complaint(9), &greeting, 0);
+    assert_eq!((ledger.icmp().words().as_str(), ledger.practice_icmp().total()), ("port_unreachable 1", 1));
+    assert_eq!((ledger.refused(0), ledger.refused(1)), (0, 1), "the greeting is not of the load");
+    let mut other = request.clone();
+    other[8] ^= 1;
+    for (quote, port) in
+        [(&request[..19], 7), (&other[..], 7), (&request[..], 9), (&request[..], 8), (&[][..], 7)]
+    {
+        ledger.complain(&complaint(port), quote, 1);
+    }
+    assert_eq!((ledger.icmp().total(), ledger.icmp().disbelieved()), (1, 5));
+    let own = QueuedError { origin: polyport_net::ErrorOrigin::Local, ..complaint(7) };
+    ledger.complain(&own, &request, 1);
+    assert_eq!((ledger.icmp().total(), ledger.icmp().disbelieved()), (1, 5), "that is no ICMP");
+}
+
+#[test]
+fn where_anything_is_an_answer_the_port_tells_the_stream() {
+    let mut ledger = Ledger::new(LedgerConfig { any: true, ..ledger().config });
+    let lanes = [ledger.practice(1), ledger.measured(1, 0), ledger.measured(1, 1)];
+    assert_eq!(lanes.map(|lane| lane.port), [0, 1, 2]);
+    for lane in lanes {
+        send(&mut ledger, lane, lane.port == 0, 5).unwrap();
+    }
+    let mut receive = |port, own| ledger.receive_any(address(port), own, 6).class;
+    assert_eq!([receive(7, 0), receive(7, 2), receive(7, 2)], [Class::WarmUp, Class::Ok, Class::Unasked]);
+    assert_eq!([receive(9, 1), receive(8, 1)], [Class::Unasked, Class::WrongSource]);
+    ledger.complain(&complaint(7), b"", 1);
+    assert_eq!((ledger.icmp().total(), ledger.refused(1)), (1, 1));
+    assert!(ledger.has_answered(1) && !ledger.has_answered(0));
+    ledger.finish(TIMEOUT, false);
+    assert_eq!((ledger.total().ok, ledger.total().lost()), (1, 1));
+    ledger.audit().unwrap();
 }

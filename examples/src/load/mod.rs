@@ -5,7 +5,7 @@
 //!                                            v
 //!   handshake -> warm-up -> load -> drain:  transceiver -- outbox --> sockets
 //!                                            |   ^
-//!                     ledger (stream, ring) <+   +---- datagrams, decoded
+//!          ledger (stream, ring, ids, icmp) <+   +---- datagrams, decoded; ICMP
 //!                     histogram             <+
 //!                                            |
 //!                    summary -> threshold, report, json
@@ -16,9 +16,11 @@
 //!   own lag, and is shown.
 //! - Every planned datagram is sent or not sent for a reason; every one sent is ok, late, an error, lost, or pending at
 //!   an abort; every one received is in exactly one class. Nothing is printed unless the sums hold.
-//! - The books ([`ledger`], [`stream`], [`ring`], [`class`], [`reorder`]) are pure: times and datagrams are arguments.
+//! - The books ([`ledger`], [`stream`], [`ring`], [`ids`], [`class`], [`icmp`], [`reorder`], [`behind`]) are pure: times and
+//!   datagrams are arguments.
 
 pub mod args;
+pub mod behind;
 pub mod class;
 pub mod config;
 pub mod drain;
@@ -26,6 +28,8 @@ pub mod engine;
 pub mod frame;
 pub mod handshake;
 pub mod histogram;
+pub mod icmp;
+pub mod ids;
 pub mod json;
 pub mod ledger;
 pub mod outbox;
@@ -44,7 +48,7 @@ pub mod unit;
 use polyport_terminal::{Exit, Style, remark};
 
 use crate::clock::nanos;
-use crate::outcome::{self, Outcome, deliver};
+use crate::outcome::{self, ExitError, Outcome, deliver};
 
 /// The program: runs a load, prints the result, and says how it went.
 ///
@@ -66,6 +70,8 @@ pub fn run(args: &args::Args) -> Outcome {
         .for_each(|warning| remark(format!("{} {warning}", style.yellow("warning:"))));
     Ok(if summary.aborted {
         Exit::Interrupted
+    } else if summary.is_unanswered() {
+        return Err(ExitError::new(Exit::NoReply, report::unanswered(&summary)));
     } else if judgements.iter().all(|judged| judged.met) {
         Exit::Ok
     } else {

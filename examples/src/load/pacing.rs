@@ -1,14 +1,12 @@
 //! Waiting for an answer or for the next planned time, more finely than `poll(2)` can.
 
 use std::io;
-use std::os::fd::AsFd;
 
+use polyport_net::UdpSocket;
 use polyport_protocol::{Nanos, SECOND};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::outbox::Outbox;
 
 /// How to wait for a planned time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize, JsonSchema)]
@@ -37,11 +35,18 @@ pub fn be_exact() {
 }
 
 impl Pacing {
-    /// Waits until a socket is readable, or `deadline`; with `blocked` also until one is writable. May return early.
+    /// Waits until a socket is readable or has an error, or `deadline`; of those that are `blocked`, also until one is
+    /// writable. May return early.
     ///
     /// # Errors
     /// Those of `ppoll(2)`, without EINTR.
-    pub fn wait(self, outboxes: &[Outbox], now: Nanos, deadline: Nanos, blocked: bool) -> io::Result<()> {
+    pub fn wait(
+        self,
+        sockets: &[UdpSocket],
+        blocked: &[usize],
+        now: Nanos,
+        deadline: Nanos,
+    ) -> io::Result<()> {
         let left = deadline.saturating_sub(now);
         let sleep = match self {
             Self::Sleep => left,
@@ -52,23 +57,34 @@ impl Pacing {
             std::hint::spin_loop();
             return Ok(());
         }
-        let events = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let timeout = timespec(sleep);
-        // One socket for each family.
-        let result = match outboxes {
-            [one] => poll(&mut [entry(one, events)], Some(&timeout)),
-            [one, two, ..] => poll(&mut [entry(one, events), entry(two, events)], Some(&timeout)),
-            [] => return Ok(()),
-        };
-        match result {
+        let events =
+            |index| if blocked.contains(&index) { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let mut entries: Vec<PollFd<'_>> =
+            sockets.iter().enumerate().map(|(index, socket)| PollFd::new(socket, events(index))).collect();
+        match poll(&mut entries, Some(&timespec(sleep))) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-fn entry(outbox: &Outbox, events: PollFlags) -> PollFd<'_> {
-    PollFd::from_borrowed_fd(outbox.socket().as_fd(), events)
+/// The sockets that have something to say now: a datagram, or an error.
+///
+/// # Errors
+/// Those of `ppoll(2)`, without EINTR.
+pub fn ready(sockets: &[UdpSocket]) -> io::Result<Vec<usize>> {
+    // To ask two sockets in vain costs less than to ask whether to ask.
+    if sockets.len() <= 2 {
+        return Ok((0..sockets.len()).collect());
+    }
+    let mut entries: Vec<PollFd<'_>> =
+        sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
+    match poll(&mut entries, Some(&timespec(0))) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let told = entries.iter().enumerate().filter(|(_, entry)| !entry.revents().is_empty());
+    Ok(told.map(|(index, _)| index).collect())
 }
 
 fn timespec(span: Nanos) -> Timespec {
@@ -80,25 +96,24 @@ fn timespec(span: Nanos) -> Timespec {
 
 #[cfg(test)]
 mod tests {
-    use polyport_net::{SocketOptions, UdpSocket};
+    use polyport_net::SocketOptions;
     use polyport_protocol::MILLISECOND;
 
     use super::*;
     use crate::clock::Clock;
 
-    fn outbox() -> Outbox {
-        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
-        Outbox::new(socket, 10)
+    fn socket() -> UdpSocket {
+        UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap()
     }
 
     #[test]
     fn sleeping_ends_at_the_deadline_and_below_a_millisecond() {
         be_exact();
-        let (clock, outboxes) = (Clock::start(), [outbox(), outbox()]);
+        let (clock, sockets) = (Clock::start(), [socket(), socket()]);
         let shortest = (0..50)
             .map(|_| {
                 let start = clock.now();
-                Pacing::Sleep.wait(&outboxes, start, start + 200_000, false).unwrap();
+                Pacing::Sleep.wait(&sockets, &[], start, start + 200_000).unwrap();
                 clock.now() - start
             })
             .min()
@@ -108,11 +123,22 @@ mod tests {
 
     #[test]
     fn a_writable_socket_ends_the_wait_only_if_that_is_wanted() {
-        let (clock, outboxes) = (Clock::start(), [outbox()]);
-        Pacing::Sleep.wait(&outboxes, 0, u64::MAX, true).unwrap();
+        let (clock, sockets) = (Clock::start(), [socket()]);
+        Pacing::Sleep.wait(&sockets, &[0], 0, u64::MAX).unwrap();
         let start = clock.now();
-        Pacing::Hybrid.wait(&outboxes, start, start + 3 * MILLISECOND, false).unwrap();
+        Pacing::Hybrid.wait(&sockets, &[], start, start + 3 * MILLISECOND).unwrap();
         let took = clock.now() - start;
         assert!(took >= 3 * MILLISECOND - SPIN, "{took}");
+    }
+
+    #[test]
+    fn only_sockets_with_something_to_say_are_ready() {
+        let sockets = [socket(), socket(), socket(), socket()];
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for index in [3, 1] {
+            peer.send_to(b"x", sockets[index].local_addr().unwrap()).unwrap();
+        }
+        assert_eq!(ready(&sockets).unwrap(), [1, 3]);
+        assert_eq!(ready(&sockets[..2]).unwrap(), [0, 1], "two are asked always");
     }
 }

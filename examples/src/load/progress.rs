@@ -113,13 +113,15 @@ mod tests {
     use polyport_protocol::SECOND;
 
     use super::*;
+    use crate::key::generator;
     use crate::load::config::example;
 
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::new(example(vec!["127.0.0.1:7".parse().unwrap()]).books(0, 0));
-        for number in 0..50 {
-            ledger.plan();
-            ledger.send(ledger.measured(0, 0), number, 0, SECOND).unwrap();
+        let mut ledger =
+            Ledger::new(example(vec!["127.0.0.1:7".parse().unwrap()]).books(&mut generator(Some(1))));
+        for _ in 0..50 {
+            ledger.plan(1);
+            ledger.send(ledger.measured(0, 0), 0, SECOND).unwrap();
         }
         ledger
     }

@@ -2,14 +2,17 @@
 
 use polyport_terminal::Style;
 
-use super::config::Config;
+use super::class::Class;
+use super::config::{Config, Expect};
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
+use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::stream::Tally;
 use super::summary::{Port, Summary};
 use super::threshold::Judgement;
-use super::unit::{per_second, percent, span};
+use super::transceiver::RECEIVE_BUFFER;
+use super::unit::{percent, span};
 
 /// The summary screen. With `per_port`, every target has a row.
 #[must_use]
@@ -22,6 +25,7 @@ pub fn text(
 ) -> String {
     let mut lines = vec![head(config, summary, style)];
     lines.extend(judgements.iter().map(|judged| threshold(judged, style)));
+    lines.extend(missed(config, summary).map(|missed| format!(" rate    {missed}")));
     lines.push(style.dim(columns()));
     lines.push(latency("rtt (from plan)", summary.from_plan, ""));
     lines.push(latency("rtt (from send)", summary.from_send, ""));
@@ -43,24 +47,37 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
     let local = &summary.local;
     if let Some(drops) = local.socket_drops.filter(|drops| *drops > 0) {
+        let advice = if local.receive_buffer < RECEIVE_BUFFER {
+            "raise net.core.rmem_max, or lower the rate"
+        } else {
+            "lower the rate, or give each of several --streams a buffer of its own"
+        };
         warnings.push(format!(
             "our own socket dropped {drops} datagrams: the loss reported is too high by as many; the receive buffer has \
-             {} octets, raise net.core.rmem_max, or lower the rate",
+             {} octets, {advice}",
             local.receive_buffer
         ));
     }
-    if summary.skipped[NotSent::Behind as usize] > 0 {
-        warnings.push(format!(
-            "this machine did not reach {}: it sent {}/s; lower --rate, or run several testers",
-            config.rate,
-            per_second(summary.total.sent, summary.took)
-        ));
+    let missed = missed(config, summary);
+    if let Some(missed) = missed.filter(|_| summary.behind_since.is_some()) {
+        let cause = if local.eagain > 0 {
+            format!("the send buffer was full {} times: the way out is slower than that", local.eagain)
+        } else {
+            "this machine is too slow or too busy: lower --rate, or run several testers".to_owned()
+        };
+        // Who runs one from a checkout forgets it.
+        let build = if cfg!(debug_assertions) { "; this is a debug build, several times slower" } else { "" };
+        warnings.push(format!("the rate was missed: {missed}; {cause}{build}"));
     } else if summary.late_sends.saturating_mul(100) > summary.total.sent {
-        warnings.push(
+        let advice = match config.pacing {
+            Pacing::Sleep => ", or try --pacing hybrid",
+            Pacing::Hybrid => ", or try --pacing busy",
+            Pacing::Busy => "",
+        };
+        warnings.push(format!(
             "more than 1% of the datagrams left over 1 ms late: judge the server by `from send`, and see whether \
-             this machine is busy, or try --pacing hybrid"
-                .to_owned(),
-        );
+             this machine is busy{advice}"
+        ));
     }
     if summary.skipped[NotSent::InFlight as usize] > 0 {
         warnings.push(
@@ -68,10 +85,47 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if summary.icmp.total() > 0 {
+        warnings.push(format!(
+            "the network refused datagrams of the load, by ICMP: {}; --per-port shows which targets",
+            summary.icmp.words()
+        ));
+    }
     if let Some(refusal) = &local.refusal {
         warnings.push(format!("the system refused datagrams: cannot {refusal}"));
     }
     warnings
+}
+
+/// Why a load without one answer is no result.
+#[must_use]
+pub fn unanswered(summary: &Summary) -> String {
+    let sent = summary.total.sent;
+    if sent == 0 {
+        let cause = summary.local.refusal.as_ref().map(|refusal| format!(": cannot {refusal}"));
+        return format!("nothing was sent of the {} planned{}", summary.planned, cause.unwrap_or_default());
+    }
+    let received = match summary.classes.total() - summary.classes.get(Class::WarmUp) {
+        0 => "received nothing".to_owned(),
+        other => format!("received {other} that answer none of them"),
+    };
+    let icmp = match summary.icmp.words() {
+        words if words.is_empty() => String::new(),
+        words => format!("; ICMP: {words}"),
+    };
+    format!("no answer: sent {sent}, {received}{icmp}")
+}
+
+/// What was asked and what was sent, if that was less; nothing after an abort, which is the user's doing.
+fn missed(config: &Config, summary: &Summary) -> Option<String> {
+    if summary.not_sent() == 0 || summary.aborted {
+        return None;
+    }
+    let asked = format!("asked {}, achieved {}/s", config.rate, summary.achieved(config.duration));
+    Some(match summary.behind_since {
+        Some(since) => format!("{asked}, behind since {} of the load", span(since)),
+        None => asked,
+    })
 }
 
 fn head(config: &Config, summary: &Summary, style: Style) -> String {
@@ -131,31 +185,37 @@ fn books(config: &Config, summary: &Summary) -> Vec<String> {
     if summary.aborted {
         sent.push_str(&format!(" + pending {}", total.pending));
     }
-    let dups = if config.raw_echo {
-        format!("dup {}", total.dup_down)
-    } else {
-        format!("dup up {}, dup down {}", total.dup_up, total.dup_down)
+    let reordered = format!("reordered {} (3-reordered {})", total.reordered, total.three_reordered);
+    let malformed = classes.malformed();
+    let (up, down) = (total.dup_up, total.dup_down);
+    let extra = match config.expect {
+        Expect::Reply => format!("dup up {up}, dup down {down}, {reordered}, malformed {malformed}"),
+        Expect::Echo => format!("dup {down}, {reordered}, malformed {malformed}"),
+        // Which answer was a second one, or which overtook which, plain text does not say.
+        Expect::Any => format!("unasked {}", classes.get(Class::Unasked)),
     };
-    let extra = format!(
-        " extra   {dups}, reordered {} (3-reordered {}), malformed {}",
-        total.reordered,
-        total.three_reordered,
-        classes.malformed()
-    );
+    let extra = format!(" extra   {extra}");
     let rare = classes.rows().filter(|(name, count)| {
-        *count > 0 && !matches!(*name, "ok" | "late" | "error" | "dup_up" | "dup_down")
+        *count > 0 && !matches!(*name, "ok" | "late" | "error" | "dup_up" | "dup_down" | "unasked")
     });
     let rare: Vec<String> = rare.map(|(name, count)| format!("{name} {count}")).collect();
     let mut lines = vec![planned, sent, extra];
     if !rare.is_empty() {
         lines.push(format!(" other   {}", rare.join(", ")));
     }
+    let disbelieved = summary.icmp.disbelieved();
+    let mut icmp = vec![summary.icmp.words()];
+    icmp.extend((disbelieved > 0).then(|| format!("not believed {disbelieved}")));
+    icmp.retain(|words| !words.is_empty());
+    if !icmp.is_empty() {
+        lines.push(format!(" icmp    {}", icmp.join(", ")));
+    }
     lines
 }
 
 /// The direction of loss, where a responder could tell one.
 fn direction(config: &Config, total: &Tally) -> String {
-    if config.raw_echo || total.lost() == 0 {
+    if config.expect != Expect::Reply || total.lost() == 0 {
         return String::new();
     }
     format!(" (up {}, down {}, unknown {})", total.lost_up, total.lost_down, total.lost_unknown)
@@ -188,8 +248,8 @@ fn p99(port: &Port) -> String {
 
 fn port_columns() -> String {
     format!(
-        " {:<28}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}",
-        "target", "sent", "ok", "late", "error", "lost", "loss", "p50", "p99"
+        " {:<28}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}{:>8}",
+        "target", "sent", "ok", "late", "error", "lost", "loss", "p50", "p99", "icmp"
     )
 }
 
@@ -197,7 +257,7 @@ fn port_row(port: &Port) -> String {
     let tally = &port.tally;
     let p50 = port.from_plan.map_or_else(|| "-".to_owned(), |read| span(read.p50));
     format!(
-        " {:<28}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}",
+        " {:<28}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}{:>8}",
         port.address.to_string(),
         tally.sent,
         tally.ok,
@@ -206,7 +266,8 @@ fn port_row(port: &Port) -> String {
         tally.lost(),
         percent(tally.lost(), tally.sent),
         p50,
-        p99(port)
+        p99(port),
+        port.icmp
     )
 }
 

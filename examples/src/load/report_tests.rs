@@ -6,6 +6,7 @@ use super::*;
 use crate::load::class::{Class, ClassCounts};
 use crate::load::config::example;
 use crate::load::histogram::TotalLatency;
+use crate::load::icmp::Complaint;
 use crate::load::summary::Local;
 
 fn run() -> (Config, Summary) {
@@ -32,7 +33,7 @@ fn run() -> (Config, Summary) {
     classes.count(Class::WrongSource);
     classes.count(Class::Error(Code::BUSY));
     classes.count(Class::Error(Code::BUSY));
-    let port = |index: usize, tally| Port { address: targets[index], tally, from_plan: read };
+    let port = |index: usize, tally| Port { address: targets[index], tally, icmp: 0, from_plan: read };
     let summary = Summary {
         planned: 1000,
         skipped: [0, 2, 1, 0],
@@ -59,6 +60,7 @@ fn the_screen_shows_both_identities() {
 polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + drain 100ms  seed 42
  \u{2713} ok    p99<5ms               99.0ms
  \u{2717} FAIL  p99<5ms               99.0ms
+ rate    asked 1000/s, achieved 997/s
                        p50      p90      p99    p99.9      max
  rtt (from plan)    50.0ms   90.0ms   99.0ms    100ms    100ms
  rtt (from send)         -
@@ -68,9 +70,9 @@ polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + d
  extra   dup up 3, dup down 11, reordered 41 (3-reordered 4), malformed 0
  other   wrong_source 1
  local   socket drops 6, send EAGAIN 8    worst port 127.0.0.1:7001: loss 4.51%, p99 99.0ms
- target                            sent        ok    late   error    lost     loss      p50      p99
- 127.0.0.1:7000                     500       500       0       0       0       0%   50.0ms   99.0ms
- 127.0.0.1:7001                     997       900      50       2      45    4.51%   50.0ms   99.0ms
+ target                            sent        ok    late   error    lost     loss      p50      p99    icmp
+ 127.0.0.1:7000                     500       500       0       0       0       0%   50.0ms   99.0ms       0
+ 127.0.0.1:7001                     997       900      50       2      45    4.51%   50.0ms   99.0ms       0
 ";
     assert_eq!(screen, expected);
 }
@@ -80,7 +82,7 @@ fn a_raw_echo_claims_no_direction_and_an_abort_shows_what_is_pending() {
     let (config, mut summary) = run();
     summary.aborted = true;
     summary.total.pending = 5;
-    let screen = text(&Config { raw_echo: true, ..config }, &summary, &[], false, Style::PLAIN);
+    let screen = text(&Config { expect: Expect::Echo, ..config }, &summary, &[], false, Style::PLAIN);
     assert!(screen.contains(" + lost 45 + pending 5\n"), "{screen}");
     assert!(screen.contains(" extra   dup 11,"), "{screen}");
     assert!(screen.contains("seed 42  interrupted\n"), "{screen}");
@@ -90,15 +92,77 @@ fn a_raw_echo_claims_no_direction_and_an_abort_shows_what_is_pending() {
 fn every_warning_says_what_to_do() {
     let (config, mut summary) = run();
     summary.skipped = [1, 1, 1, 0];
+    summary.behind_since = Some(20 * MILLISECOND);
     summary.local.refusal = Some("send to 127.0.0.1:7000: no".into());
+    summary.icmp.count(Complaint::V4 { kind: 3, code: 3 });
     let all = warnings(&config, &summary).join("\n");
-    for part in
-        ["dropped 6 datagrams", "did not reach 1000/s: it sent 997/s", "--max-in-flight", "cannot send to"]
-    {
+    for part in [
+        "dropped 6 datagrams",
+        "raise net.core.rmem_max",
+        "the rate was missed: asked 1000/s, achieved 997/s, behind since 20.0ms of the load",
+        "the send buffer was full 8 times",
+        "--max-in-flight",
+        "cannot send to",
+        "by ICMP: port_unreachable 1;",
+    ] {
         assert!(all.contains(part), "{part} in {all}");
     }
     let calm = Summary { late_sends: 9, total: summary.total, ..Summary::default() };
     assert!(warnings(&config, &calm).is_empty());
-    let late = Summary { late_sends: 10, total: summary.total, ..Summary::default() };
-    assert!(warnings(&config, &late)[0].contains("--pacing hybrid"));
+}
+
+#[test]
+fn no_advice_names_what_is_in_use() {
+    let (config, run) = run();
+    let late = Summary { late_sends: 10, total: run.total, ..Summary::default() };
+    for (pacing, advice) in [
+        (Pacing::Sleep, ", or try --pacing hybrid"),
+        (Pacing::Hybrid, ", or try --pacing busy"),
+        (Pacing::Busy, "is busy"),
+    ] {
+        let config = Config { pacing, ..config.clone() };
+        assert!(warnings(&config, &late)[0].ends_with(advice), "{pacing:?}");
+    }
+    let mut full = run;
+    full.local = Local { socket_drops: Some(1), receive_buffer: RECEIVE_BUFFER, ..Local::default() };
+    full.skipped = [0, 3, 0, 0];
+    full.behind_since = Some(0);
+    let all = warnings(&config, &full).join("\n");
+    assert!(!all.contains("rmem_max") && all.contains("--streams"), "{all}");
+    assert!(all.contains("this machine is too slow or too busy: lower --rate"), "{all}");
+}
+
+#[test]
+fn what_icmp_said_has_a_line_and_a_column() {
+    let (config, mut summary) = run();
+    summary.icmp.count(Complaint::V6 { kind: 1, code: 4 });
+    summary.icmp.disbelieve();
+    summary.ports[1].icmp = 1;
+    let screen = text(&config, &summary, &[], true, Style::PLAIN);
+    assert!(screen.contains("\n icmp    port_unreachable 1, not believed 1\n"), "{screen}");
+    assert!(screen.ends_with("  99.0ms       1\n"), "{screen}");
+}
+
+#[test]
+fn plain_text_claims_neither_order_nor_copies() {
+    let (config, mut summary) = run();
+    summary.classes.count(Class::Unasked);
+    let screen = text(&Config { expect: Expect::Any, ..config }, &summary, &[], false, Style::PLAIN);
+    assert!(screen.contains("\n extra   unasked 1\n other   wrong_source 1\n"), "{screen}");
+}
+
+#[test]
+fn silence_is_said_with_what_came_instead() {
+    let mut classes = ClassCounts::default();
+    classes.count(Class::WarmUp);
+    let total = Tally { sent: 7, lost_unknown: 7, ..Tally::default() };
+    let mut summary = Summary { planned: 8, total, classes, ..Summary::default() };
+    assert_eq!(unanswered(&summary), "no answer: sent 7, received nothing");
+    summary.classes.count(Class::WrongSource);
+    summary.icmp.count(Complaint::V4 { kind: 3, code: 13 });
+    let told = "no answer: sent 7, received 1 that answer none of them; ICMP: prohibited 1";
+    assert_eq!(unanswered(&summary), told);
+    let local = Local { refusal: Some("send to 127.0.0.1:7000: no".into()), ..Local::default() };
+    let unsent = Summary { planned: 8, local, ..Summary::default() };
+    assert_eq!(unanswered(&unsent), "nothing was sent of the 8 planned: cannot send to 127.0.0.1:7000: no");
 }

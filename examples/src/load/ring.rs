@@ -7,8 +7,6 @@ use polyport_protocol::Nanos;
 pub struct Entry {
     /// Number in its stream.
     pub seq: u64,
-    /// What identifies it on the wire, next to the number.
-    pub request_id: u64,
     /// When it should have left.
     pub planned: Nanos,
     /// When it left.
@@ -47,20 +45,13 @@ pub enum Reach {
 }
 
 impl Entry {
-    const FREE: Self = Self {
-        seq: 0,
-        request_id: 0,
-        planned: 0,
-        sent: 0,
-        state: State::Free,
-        reach: Reach::Unknown,
-        answers: None,
-    };
+    const FREE: Self =
+        Self { seq: 0, planned: 0, sent: 0, state: State::Free, reach: Reach::Unknown, answers: None };
 
     /// A datagram that leaves now.
     #[must_use]
-    pub const fn open(seq: u64, request_id: u64, planned: Nanos, sent: Nanos) -> Self {
-        Self { seq, request_id, planned, sent, state: State::Open, ..Self::FREE }
+    pub const fn open(seq: u64, planned: Nanos, sent: Nanos) -> Self {
+        Self { seq, planned, sent, state: State::Open, ..Self::FREE }
     }
 }
 
@@ -101,6 +92,12 @@ impl Ring {
         std::mem::replace(&mut self.entries[index], entry)
     }
 
+    /// Datagrams there is room for.
+    #[must_use]
+    pub const fn capacity(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
     /// Forgets everything, handing out what was there in no particular order.
     pub fn drain(&mut self) -> impl Iterator<Item = Entry> + '_ {
         let taken = self.entries.iter_mut().map(|entry| std::mem::replace(entry, Entry::FREE));
@@ -120,11 +117,11 @@ mod tests {
     #[test]
     fn a_number_finds_its_own_entry_only() {
         let mut ring = Ring::new(3);
-        assert_eq!(ring.put(Entry::open(1, 10, 0, 0)).state, State::Free);
-        assert_eq!(ring.get(1).map(|entry| entry.request_id), Some(10));
+        assert_eq!(ring.put(Entry::open(1, 10, 0)).state, State::Free);
+        assert_eq!(ring.get(1).map(|entry| entry.planned), Some(10));
         assert!(ring.get(5).is_none(), "the same slot, another number");
         assert!(ring.get(0).is_none(), "a free slot is not datagram 0");
-        assert_eq!(ring.put(Entry::open(5, 50, 0, 0)).request_id, 10, "four slots");
+        assert_eq!(ring.put(Entry::open(5, 50, 0)).planned, 10, "four slots");
         assert!(ring.get(1).is_none() && ring.get(5).is_some());
         assert_eq!(ring.drain().count(), 1);
         assert!(ring.get(5).is_none());

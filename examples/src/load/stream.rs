@@ -18,6 +18,8 @@ pub struct Stream {
     next_seq: u64,
     /// Everything below has left state `Open`.
     oldest_open: u64,
+    /// Everything below is answered or forgotten; kept for [`Stream::receive_any`] only.
+    oldest_owed: u64,
     reorder: Reorder,
     tally: Tally,
 }
@@ -25,12 +27,16 @@ pub struct Stream {
 /// What an answer said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
+    /// The number of the datagram whose id it has.
+    pub owner: u64,
     /// Echo of the number.
     pub seq: u64,
-    /// Echo of the id.
-    pub request_id: u64,
+    /// Echo of the attempt.
+    pub attempt: u8,
     /// Echo of the time of sending.
     pub sent: Nanos,
+    /// Whether its kind answers a request.
+    pub answers: bool,
     /// The code of an ERROR frame.
     pub error: Option<Code>,
     /// What the responder has seen, if it told.
@@ -133,6 +139,7 @@ impl Stream {
             timeout,
             next_seq: 0,
             oldest_open: 0,
+            oldest_owed: 0,
             reorder: Reorder::default(),
             tally: Tally::default(),
         }
@@ -157,7 +164,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`Full`] if it would displace one that may still be answered in time.
-    pub fn send(&mut self, request_id: u64, planned: Nanos, now: Nanos) -> Result<u64, Full> {
+    pub fn send(&mut self, planned: Nanos, now: Nanos) -> Result<u64, Full> {
         let seq = self.next_seq;
         if self.ring.slot(seq).state == State::Open {
             self.expire(now);
@@ -165,7 +172,7 @@ impl Stream {
                 return Err(Full);
             }
         }
-        let displaced = self.ring.put(Entry::open(seq, request_id, planned, now));
+        let displaced = self.ring.put(Entry::open(seq, planned, now));
         self.retire(&displaced);
         self.next_seq += 1;
         self.tally.sent += 1;
@@ -186,15 +193,16 @@ impl Stream {
             self.next_seq = last;
         }
         self.oldest_open = self.oldest_open.min(self.next_seq);
+        self.oldest_owed = self.oldest_owed.min(self.next_seq);
     }
 
-    /// Enters an answer that arrived at `arrival`.
+    /// Enters an answer that arrived at `arrival`: it is held to the last tests of [P-72], in their order.
     pub fn receive(&mut self, reply: &Reply, arrival: Nanos) -> Classified {
-        let unknown = Classified { class: Class::UnknownId, first: None };
+        let refused = |class| Classified { class, first: None };
         let deadline = reply.sent.saturating_add(self.timeout);
-        let Some(entry) = self.ring.get_mut(reply.seq) else { return unknown };
-        if entry.request_id != reply.request_id || entry.sent != reply.sent {
-            return unknown;
+        let Some(entry) = self.ring.get_mut(reply.owner) else { return refused(Class::UnknownId) };
+        if let Some(class) = misfit(entry, reply) {
+            return refused(class);
         }
         let (planned, before) = (entry.planned, entry.state);
         let class = match before {
@@ -214,6 +222,39 @@ impl Stream {
             self.look_through(reply.seq, rstat.window);
         }
         Classified { class, first: (before != State::Answered).then_some((planned, reply.sent)) }
+    }
+
+    /// Enters a datagram that says nothing of what it answers: it is taken for the answer to the oldest datagram that is
+    /// not timed out, else to the oldest that is.
+    pub fn receive_any(&mut self, arrival: Nanos) -> Classified {
+        self.expire(arrival);
+        let owed = if self.tally.open > 0 { Some(self.oldest_open) } else { self.oldest_owed() };
+        let entry = owed.and_then(|seq| self.ring.get(seq));
+        let Some(&Entry { seq, sent, .. }) = entry else {
+            return Classified { class: Class::Unasked, first: None };
+        };
+        let reply = Reply { owner: seq, seq, attempt: 0, sent, answers: true, error: None, rstat: None };
+        self.receive(&reply, arrival)
+    }
+
+    /// The oldest datagram that is remembered and not answered. Looks at each datagram once in all.
+    fn oldest_owed(&mut self) -> Option<u64> {
+        let forgotten = self.next_seq.saturating_sub(self.ring.capacity());
+        self.oldest_owed = self.oldest_owed.max(forgotten);
+        while self.oldest_owed < self.next_seq {
+            let entry = self.ring.get(self.oldest_owed);
+            if entry.is_some_and(|entry| entry.state != State::Answered) {
+                return Some(self.oldest_owed);
+            }
+            self.oldest_owed += 1;
+        }
+        None
+    }
+
+    /// Whether datagram `seq` was sent and is not forgotten yet.
+    #[must_use]
+    pub fn remembers(&self, seq: u64) -> bool {
+        self.ring.get(seq).is_some()
     }
 
     /// Marks what is timed out at `now`. Times of sending never fall, so it stops at the first that is not.
@@ -261,6 +302,10 @@ impl Stream {
             Class::DupDown => self.tally.dup_down += 1,
             Class::WarmUp
             | Class::UnknownId
+            | Class::WrongSeq
+            | Class::WrongAttempt
+            | Class::WrongTimestamp
+            | Class::Unasked
             | Class::StaleStream
             | Class::WrongSource
             | Class::WrongKind
@@ -291,6 +336,21 @@ impl Stream {
             }
             entry.reach = if window >> back & 1 == 1 { Reach::Seen } else { Reach::NotSeen };
         }
+    }
+}
+
+/// What a reply with the id of `entry` says wrong about it.
+const fn misfit(entry: &Entry, reply: &Reply) -> Option<Class> {
+    if entry.seq != reply.seq {
+        Some(Class::WrongSeq)
+    } else if reply.attempt != 0 {
+        Some(Class::WrongAttempt)
+    } else if entry.sent != reply.sent {
+        Some(Class::WrongTimestamp)
+    } else if !reply.answers {
+        Some(Class::WrongKind)
+    } else {
+        None
     }
 }
 

@@ -13,16 +13,12 @@ fn stream() -> Stream {
 }
 
 fn reply(seq: u64, sent: Nanos) -> Reply {
-    Reply { seq, request_id: id(seq), sent, error: None, rstat: None }
-}
-
-const fn id(seq: u64) -> u64 {
-    seq.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    Reply { owner: seq, seq, attempt: 0, sent, answers: true, error: None, rstat: None }
 }
 
 /// Sends the next datagram, planned one tick before.
 fn send(stream: &mut Stream, seq: u64, now: Nanos) {
-    assert_eq!(stream.send(id(seq), now.saturating_sub(1), now), Ok(seq));
+    assert_eq!(stream.send(now.saturating_sub(1), now), Ok(seq));
 }
 
 fn with_rstat(seq: u64, sent: Nanos, rseq: u64, window: u64) -> Reply {
@@ -73,14 +69,24 @@ fn an_error_is_an_answer_and_a_late_error_is_late() {
 fn every_echo_must_fit() {
     let mut stream = stream();
     send(&mut stream, 0, 10);
-    for wrong in [
-        Reply { request_id: 1, ..reply(0, 10) },
-        Reply { sent: 11, ..reply(0, 10) },
-        Reply { seq: 1, ..reply(0, 10) },
-        Reply { seq: 8, ..reply(0, 10) },
+    let good = reply(0, 10);
+    // Each is wrong from one test on: the first decides.
+    let kind = Reply { answers: false, ..good };
+    let timestamp = Reply { sent: 11, ..kind };
+    let attempt = Reply { attempt: 1, ..timestamp };
+    let seq = Reply { seq: 1, ..attempt };
+    for (wrong, class) in [
+        (Reply { owner: 1, ..seq }, Class::UnknownId),
+        (Reply { owner: 8, ..seq }, Class::UnknownId),
+        (seq, Class::WrongSeq),
+        (Reply { seq: 8, ..good }, Class::WrongSeq),
+        (attempt, Class::WrongAttempt),
+        (timestamp, Class::WrongTimestamp),
+        (kind, Class::WrongKind),
     ] {
-        assert_eq!(stream.receive(&wrong, 12).class, Class::UnknownId, "{wrong:?}");
+        assert_eq!(stream.receive(&wrong, 12), Classified { class, first: None }, "{wrong:?}");
     }
+    assert!(stream.remembers(0) && !stream.remembers(1) && !stream.remembers(8));
     assert_eq!(stream.receive(&reply(0, 10), 12).class, Class::Ok);
 }
 
@@ -114,7 +120,7 @@ fn windows_tell_the_direction_of_loss() {
 fn a_full_ring_refuses_until_the_oldest_has_timed_out() {
     let mut stream = stream();
     (0..8).for_each(|seq| send(&mut stream, seq, 0));
-    assert_eq!(stream.send(id(8), 0, TIMEOUT), Err(Full));
+    assert_eq!(stream.send(0, TIMEOUT), Err(Full));
     assert_eq!(stream.tally().sent, 8);
     send(&mut stream, 8, TIMEOUT + 1);
     assert_eq!(stream.tally().lost_unknown, 1, "what is displaced can no longer be late");
@@ -160,6 +166,29 @@ fn only_an_abort_leaves_something_pending() {
         assert_eq!((tally.pending, tally.lost(), tally.open, tally.expired), (pending, lost, 0, 0));
         assert_eq!(stream.receive(&reply(1, 50), TIMEOUT + 1).class, Class::UnknownId);
     }
+}
+
+#[test]
+fn what_says_nothing_answers_the_oldest_that_waits() {
+    let mut stream = stream();
+    assert_eq!(stream.receive_any(1), Classified { class: Class::Unasked, first: None });
+    (0..4).for_each(|seq| send(&mut stream, seq, 10 * seq + 10));
+    assert_eq!(stream.receive_any(50), Classified { class: Class::Ok, first: Some((9, 10)) });
+    assert_eq!(stream.receive_any(50), Classified { class: Class::Ok, first: Some((19, 20)) });
+    // 2 is timed out, 3 is not.
+    let now = 31 + TIMEOUT;
+    assert_eq!(stream.receive_any(now), Classified { class: Class::Ok, first: Some((39, 40)) });
+    assert_eq!(stream.receive_any(now), Classified { class: Class::Late, first: Some((29, 30)) });
+    assert_eq!(stream.receive_any(now).class, Class::Unasked);
+    // What the ring has forgotten is lost, and the oldest that it has not is next.
+    (4..14).for_each(|seq| send(&mut stream, seq, now + (TIMEOUT + 1) * seq));
+    let end = now + (TIMEOUT + 1) * 15;
+    let late = stream.receive_any(end);
+    assert_eq!((late.class, late.first.map(|(_, sent)| sent)), (Class::Late, Some(now + (TIMEOUT + 1) * 6)));
+    stream.finish(end, false);
+    let tally = stream.tally();
+    assert_eq!((tally.ok, tally.late, tally.lost(), tally.accounted()), (3, 2, 9, 14));
+    assert_eq!(stream.receive_any(end).class, Class::Unasked, "the books are closed");
 }
 
 #[test]
@@ -243,7 +272,7 @@ impl Model {
         let older = seq.checked_sub(8).filter(|older| self.sent.contains_key(older));
         let blocked =
             older.is_some_and(|o| !self.ended.contains_key(&o) && self.now <= self.sent[&o] + TIMEOUT);
-        let result = stream.send(id(seq), self.now, self.now);
+        let result = stream.send(self.now, self.now);
         assert_eq!(result, if blocked { Err(Full) } else { Ok(seq) });
         if blocked {
             return;
@@ -263,8 +292,8 @@ impl Model {
     fn classify(&mut self, seq: u64, reply: &Reply) -> Vec<Class> {
         let remembered = self.sent.get(&seq).filter(|_| !self.displaced.contains_key(&seq));
         let Some(sent) = remembered else { return vec![Class::UnknownId] };
-        if reply.request_id != id(seq) {
-            return vec![Class::UnknownId];
+        if reply.attempt != 0 {
+            return vec![Class::WrongAttempt];
         }
         if self.ended.contains_key(&seq) {
             self.dups += 1;
@@ -292,8 +321,10 @@ impl Model {
             Step::Reply { back, error, rstat, forged } => {
                 let seq = self.next.saturating_sub(back);
                 let reply = Reply {
+                    owner: seq,
                     seq,
-                    request_id: id(seq) ^ u64::from(forged),
+                    attempt: forged.into(),
+                    answers: true,
                     sent: self.sent.get(&seq).copied().unwrap_or(self.now),
                     error: error.then_some(Code::BUSY),
                     rstat: rstat.map(|(rseq, window)| Rstat { rseq, window }),

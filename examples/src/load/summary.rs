@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
 use super::histogram::{Latencies, Percentiles};
+use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
 use super::stream::Tally;
+use super::unit::per_second;
 
 /// All that a run found out.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +36,12 @@ pub struct Summary {
     pub ports: Vec<Port>,
     /// What the sockets say.
     pub local: Local,
+    /// What ICMP said against datagrams of the load.
+    pub icmp: IcmpCounts,
     /// From the start of the schedule to its end, or to the abort.
     pub took: Nanos,
+    /// When in the load the tester fell behind so far that it had to give datagrams up; `None` if it never did.
+    pub behind_since: Option<Nanos>,
     /// From there to the end of the run.
     pub drained: Nanos,
     /// The user broke the run off.
@@ -49,6 +55,8 @@ pub struct Port {
     pub address: SocketAddr,
     /// Its sums.
     pub tally: Tally,
+    /// ICMP messages about the datagrams sent to it.
+    pub icmp: u64,
     /// Answer after planned time.
     pub from_plan: Option<Percentiles>,
 }
@@ -92,11 +100,14 @@ impl Summary {
                 .map(|(index, (address, latency))| Port {
                     address: *address,
                     tally: ledger.of_target(index),
+                    icmp: ledger.refused(index),
                     from_plan: latency.percentiles(),
                 })
                 .collect(),
             local,
+            icmp: ledger.icmp().clone(),
             took: 0,
+            behind_since: None,
             drained: 0,
             aborted: false,
         })
@@ -107,6 +118,20 @@ impl Summary {
     pub const fn not_sent(&self) -> u64 {
         let [in_flight, behind, refused, aborted] = self.skipped;
         in_flight + behind + refused + aborted
+    }
+
+    /// Datagrams sent a second, over a load of `duration`; one that took longer counts with its own length.
+    #[must_use]
+    pub fn achieved(&self, duration: Nanos) -> u64 {
+        let took = if self.aborted { self.took } else { self.took.max(duration) };
+        per_second(self.total.sent, took)
+    }
+
+    /// Whether datagrams were planned and none was answered: then nothing was measured.
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        let Tally { ok, late, error, .. } = self.total;
+        self.planned > 0 && ok + late + error == 0
     }
 
     /// The target with the greatest share lost; among equals the one with the longest p99.
@@ -130,11 +155,26 @@ mod tests {
         let port = |number: u16, sent, lost_up| Port {
             address: ([127, 0, 0, 1], number).into(),
             tally: Tally { sent, lost_up, ..Tally::default() },
+            icmp: 0,
             from_plan: None,
         };
         let ports = vec![port(1, 1000, 9), port(2, 10, 1), port(3, 0, 0), port(4, 100, 0)];
         let summary = Summary { ports, ..Summary::default() };
         assert_eq!(summary.worst().map(|port| port.address.port()), Some(2));
         assert!(Summary::default().worst().is_none());
+    }
+
+    #[test]
+    fn any_answer_is_an_answer() {
+        let of = |planned, total| Summary { planned, total, ..Summary::default() }.is_unanswered();
+        assert!(of(1, Tally { sent: 1, lost_up: 1, ..Tally::default() }) && of(1, Tally::default()));
+        assert!(!of(0, Tally::default()), "nothing was asked");
+        for total in [
+            Tally { ok: 1, ..Tally::default() },
+            Tally { late: 1, ..Tally::default() },
+            Tally { error: 1, ..Tally::default() },
+        ] {
+            assert!(!of(1, total));
+        }
     }
 }

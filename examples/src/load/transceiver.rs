@@ -8,14 +8,14 @@ use polyport_net::{Pktinfo, RecvBatch, SlotLayout, SocketOptions, UdpSocket};
 use polyport_protocol::client::{Pacer, Slot};
 use polyport_protocol::{Decoder, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
-use rand::Rng;
-use rand::rngs::StdRng;
 
-use super::config::Config;
+use super::behind::Behind;
+use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
-use super::ledger::{Lane, Ledger, NotSent};
-use super::outbox::{BATCH, Departure, Outbox, Pending};
+use super::ledger::{Lane, Ledger, NotSent, Received};
+use super::outbox::{BATCH, Event, Outbox, Pending, complaints};
+use super::pacing;
 use super::plan::Turns;
 use super::summary::Local;
 use crate::clock::Clock;
@@ -24,7 +24,7 @@ use crate::outcome::ExitError;
 use crate::target::any_like;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
-const RECEIVE_BUFFER: usize = 4 << 20;
+pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Datagrams received with one call.
 const RECEIVE_BATCH: usize = 64;
@@ -44,18 +44,32 @@ pub struct Transceiver<'c> {
     pub longest: Option<Nanos>,
     /// When the last datagram left.
     pub last_sent: Nanos,
+    /// Since when the load has been behind, without the warm-up.
+    pub behind: Behind,
     clock: Clock,
     timeout: Nanos,
-    outboxes: Vec<Outbox>,
+    outbox: Outbox,
+    /// Our ports for each family.
+    ports: usize,
     inbox: RecvBatch,
     memory: Vec<u8>,
     layout: SlotLayout,
     decoder: Decoder<'c>,
+    /// Whether any datagram from a target is an answer.
+    any: bool,
     shape: Shape,
     turns: Turns,
-    rng: StdRng,
     eagain: u64,
     refusal: Option<String>,
+}
+
+/// What [`Transceiver::send_due`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Datagrams that left.
+    pub left: u64,
+    /// A send buffer was full.
+    pub blocked: bool,
 }
 
 impl<'c> Transceiver<'c> {
@@ -65,54 +79,63 @@ impl<'c> Transceiver<'c> {
     /// A socket cannot be bound.
     pub fn new(config: &'c Config, clock: Clock) -> Result<Self, ExitError> {
         let shape = config.shape();
-        let mut rng = generator(Some(config.seed));
         let layout = SlotLayout::new(shape.size().max(LEAST_SLOT), 0);
         let integrity = match &config.key {
             Some(key) => Integrity::Keys(std::slice::from_ref(key)),
             None => Integrity::Checksum,
         };
         // [P-44]: what a raw echo sends back has R clear.
-        let role = if config.raw_echo { Role::Any } else { Role::Client };
-        let first_stream_id = u32::try_from(rng.next_u64() >> 32).unwrap_or(0);
+        let role = if config.expect == Expect::Echo { Role::Any } else { Role::Client };
         let latencies = Latencies::new(config.targets.len())
             .map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
+        let outbox = Outbox::new(sockets(&config.targets, config.ports())?, shape.size())
+            .map_err(|error| ExitError::io("ask for ICMP errors", &error))?;
         Ok(Self {
-            ledger: Ledger::new(config.books(first_stream_id, rng.next_u64())),
+            ledger: Ledger::new(config.books(&mut generator(Some(config.seed)))),
             latencies,
             longest: None,
             last_sent: clock.now(),
+            behind: Behind::default(),
             clock,
             timeout: config.timeout,
-            outboxes: outboxes(&config.targets, shape.size())?,
+            outbox,
+            ports: config.ports(),
             inbox: RecvBatch::new(RECEIVE_BATCH),
             memory: vec![0; layout.memory(RECEIVE_BATCH)],
             layout,
             decoder: Decoder::new(role).with_integrity(integrity),
+            any: config.expect == Expect::Any,
             shape,
             turns: config.turns(),
-            rng,
             eagain: 0,
             refusal: None,
         })
     }
 
-    /// The sockets, at most one for each family.
+    /// The sockets.
     #[must_use]
-    pub fn outboxes(&self) -> &[Outbox] {
-        &self.outboxes
+    pub const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Sends a batch of what is due at `now`. What finds the send buffer full goes to `backlog`, and is counted neither
-    /// as sent nor as not sent yet. Says whether that happened.
-    pub fn send_due(&mut self, pacer: &mut Pacer, backlog: &mut VecDeque<Slot>, practice: bool) -> bool {
+    /// as sent nor as not sent yet.
+    pub fn send_due(&mut self, pacer: &mut Pacer, backlog: &mut VecDeque<Slot>, practice: bool) -> Turn {
         let now = self.clock.now();
+        if let Some(oldest) = now.checked_sub(self.timeout).and_then(|time| time.checked_sub(1)) {
+            self.give_up(pacer, backlog, practice, oldest);
+        }
+        if !practice {
+            let next = backlog.front().copied().or_else(|| pacer.peek()).map(|slot| slot.planned);
+            self.behind.look(next.filter(|planned| *planned <= now), now);
+        }
         for _ in 0..BATCH {
             let slot = match backlog.pop_front() {
                 Some(slot) => slot,
                 None => {
                     let Some(slot) = pacer.take(now) else { break };
                     if !practice {
-                        self.ledger.plan();
+                        self.ledger.plan(1);
                     }
                     slot
                 }
@@ -120,16 +143,31 @@ impl<'c> Transceiver<'c> {
             let (target, which) = self.turns.of(slot.index);
             let lane =
                 if practice { self.ledger.practice(target) } else { self.ledger.measured(target, which) };
-            let refused = if now.saturating_sub(slot.planned) > self.timeout {
-                Some(NotSent::Behind)
-            } else {
-                self.enter(lane, slot, practice, now).err()
-            };
-            if let Some(reason) = refused.filter(|_| !practice) {
-                self.ledger.skip(reason);
+            if let Some(reason) = self.enter(lane, slot, practice, now).err().filter(|_| !practice) {
+                self.ledger.skip(reason, 1);
             }
         }
         self.flush(backlog, practice, now)
+    }
+
+    /// Gives up what was planned up to `time` and has not left: this machine is too slow. One step, however many that are.
+    pub fn give_up(&mut self, pacer: &mut Pacer, backlog: &mut VecDeque<Slot>, practice: bool, time: Nanos) {
+        let mut first = None;
+        let mut given_up = 0;
+        while let Some(slot) = backlog.front().copied().filter(|slot| slot.planned <= time) {
+            backlog.pop_front();
+            first.get_or_insert(slot.planned);
+            given_up += 1;
+        }
+        let next = pacer.peek().map(|slot| slot.planned);
+        let passed = pacer.pass(time);
+        if !practice {
+            self.ledger.plan(passed);
+            self.ledger.skip(NotSent::Behind, given_up + passed);
+            if let Some(planned) = first.or_else(|| next.filter(|_| passed > 0)) {
+                self.behind.give_up(planned);
+            }
+        }
     }
 
     /// Sends one datagram of handshake to `target`, now.
@@ -148,19 +186,36 @@ impl<'c> Transceiver<'c> {
     /// Those of the socket.
     pub fn receive(&mut self) -> Result<bool, ExitError> {
         let mut any = false;
-        for outbox in &self.outboxes {
-            match self.inbox.recv(outbox.socket(), &mut self.memory, self.layout, RECEIVE_BATCH) {
+        let ready = pacing::ready(self.outbox.sockets())
+            .map_err(|error| ExitError::io("ask which sockets are ready", &error))?;
+        for index in ready {
+            let (socket, port) = (&self.outbox.sockets()[index], index % self.ports);
+            match self.inbox.recv(socket, &mut self.memory, self.layout, RECEIVE_BATCH) {
                 Ok(_) => any = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(ExitError::io("receive", &error)),
+                // The error of a datagram that left earlier: the queue has it with the details.
+                Err(error) => {
+                    let ledger = &mut self.ledger;
+                    let told = complaints(socket, |report| {
+                        ledger.complain(report.error(), report.quote(), port);
+                    });
+                    if told == 0 && !is_of_the_network(&error) {
+                        return Err(ExitError::io("receive", &error));
+                    }
+                    any = true;
+                    continue;
+                }
             }
             let arrival = self.clock.now();
-            for (index, meta) in self.inbox.metas().enumerate() {
-                let datagram = self.layout.datagram(&self.memory, index, meta.len);
-                let decoded = self.decoder.decode_received(datagram, meta.truncated);
-                let received =
-                    self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, arrival);
-                if let Some((target, planned, sent)) = received.first {
+            for (place, meta) in self.inbox.metas().enumerate() {
+                let received = if self.any {
+                    self.ledger.receive_any(meta.peer, port, arrival)
+                } else {
+                    let datagram = self.layout.datagram(&self.memory, place, meta.len);
+                    let decoded = self.decoder.decode_received(datagram, meta.truncated);
+                    self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, port, arrival)
+                };
+                if let Received { first: Some((target, planned, sent)), .. } = received {
                     self.longest = self.longest.max(Some(arrival.saturating_sub(sent)));
                     self.latencies.answered(target, planned, sent, arrival);
                 }
@@ -180,8 +235,7 @@ impl<'c> Transceiver<'c> {
             receive_buffer: usize::MAX,
             ..Local::default()
         };
-        for outbox in &self.outboxes {
-            let socket = outbox.socket();
+        for socket in self.outbox.sockets() {
             local.sockets.push(socket.local_addr()?);
             if let Some(drops) = socket.drops()? {
                 *local.socket_drops.get_or_insert(0) += u64::from(drops);
@@ -197,17 +251,16 @@ impl<'c> Transceiver<'c> {
         self.refusal.as_deref()
     }
 
-    /// Enters one datagram into the books and into the batch of its family.
+    /// Enters one datagram into the books and into the batch.
     fn enter(&mut self, lane: Lane, slot: Slot, practice: bool, now: Nanos) -> Result<(), NotSent> {
         let to = self.ledger.targets()[lane.target];
-        let request_id = self.rng.next_u64();
-        let identity = self.ledger.send(lane, request_id, slot.planned, now)?;
-        // Two boxes at most, the IPv4 one first.
-        let index = if to.is_ipv4() { 0 } else { self.outboxes.len() - 1 };
-        let outbox = &mut self.outboxes[index];
-        match self.shape.write(outbox.room(), &identity, request_id, practice) {
+        let identity = self.ledger.send(lane, slot.planned, now)?;
+        // Two families at most, IPv4 first.
+        let first = if to.is_ipv4() { 0 } else { self.outbox.sockets().len() - self.ports };
+        let socket = first + lane.port;
+        match self.shape.write(self.outbox.room(), &identity, practice) {
             Ok(len) => {
-                outbox.push(Pending { lane, seq: identity.seq, slot, to, len });
+                self.outbox.push(Pending { lane, seq: identity.seq, slot, to, len, socket });
                 Ok(())
             }
             Err(error) => {
@@ -218,39 +271,59 @@ impl<'c> Transceiver<'c> {
         }
     }
 
-    fn flush(&mut self, backlog: &mut VecDeque<Slot>, practice: bool, now: Nanos) -> bool {
-        let Self { ledger, latencies, outboxes, refusal, eagain, last_sent, .. } = self;
-        let before = backlog.len();
-        for outbox in outboxes {
-            let full = backlog.len();
-            outbox.flush(|datagram, departure| match departure {
-                Departure::Left => {
-                    *last_sent = now;
-                    if !practice {
-                        latencies.left(datagram.slot.planned, now);
-                    }
+    fn flush(&mut self, backlog: &mut VecDeque<Slot>, practice: bool, now: Nanos) -> Turn {
+        let Self { ledger, latencies, outbox, refusal, eagain, last_sent, ports, .. } = self;
+        let mut left = 0;
+        outbox.flush(|event| match event {
+            Event::Left(datagram) => {
+                left += 1;
+                *last_sent = now;
+                if !practice {
+                    latencies.left(datagram.slot.planned, now);
                 }
-                Departure::Blocked => {
-                    ledger.cancel(datagram.lane, datagram.seq);
-                    backlog.push_back(datagram.slot);
+            }
+            Event::Blocked(datagram) => {
+                ledger.cancel(datagram.lane, datagram.seq);
+                backlog.push_back(datagram.slot);
+            }
+            Event::Refused(datagram, error) => {
+                ledger.cancel(datagram.lane, datagram.seq);
+                *refusal = Some(format!("send to {}: {error}", datagram.to));
+                if !practice {
+                    ledger.skip(NotSent::Refused, 1);
                 }
-                Departure::Refused(error) => {
-                    ledger.cancel(datagram.lane, datagram.seq);
-                    *refusal = Some(format!("send to {}: {error}", datagram.to));
-                    if !practice {
-                        ledger.skip(NotSent::Refused);
-                    }
-                }
-            });
-            *eagain += u64::from(backlog.len() > full);
-        }
-        backlog.len() > before
+            }
+            Event::Complaint(socket, report) => {
+                ledger.complain(report.error(), report.quote(), socket % *ports);
+            }
+        });
+        let blocked = outbox.blocked().len();
+        *eagain += blocked as u64;
+        Turn { left, blocked: blocked > 0 }
     }
 }
 
-/// A socket for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere are
-/// seen and counted ([P-75]).
-fn outboxes(targets: &[SocketAddr], size: usize) -> Result<Vec<Outbox>, ExitError> {
+/// Whether ICMP can be the cause (`icmp_err_convert` of Linux): another look may have taken its report from the queue.
+fn is_of_the_network(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENOPROTOOPT
+                | libc::EMSGSIZE
+                | libc::EOPNOTSUPP
+                | libc::EPROTO
+                | libc::EACCES
+        )
+    )
+}
+
+/// `ports` sockets for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
+/// are seen and counted ([P-75]).
+fn sockets(targets: &[SocketAddr], ports: usize) -> Result<Vec<UdpSocket>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,
@@ -260,6 +333,7 @@ fn outboxes(targets: &[SocketAddr], size: usize) -> Result<Vec<Outbox>, ExitErro
     let v6 = targets.iter().find(|target| target.is_ipv6());
     v4.into_iter()
         .chain(v6)
-        .map(|target| Ok(Outbox::new(UdpSocket::bind(any_like(*target), &options)?, size)))
+        .flat_map(|target| std::iter::repeat_n(any_like(*target), ports))
+        .map(|own| Ok(UdpSocket::bind(own, &options)?))
         .collect()
 }

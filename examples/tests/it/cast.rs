@@ -111,6 +111,21 @@ fn only_the_wanted_source_is_heard() {
 }
 
 #[test]
+fn a_ttl_of_0_is_heard_here_or_refused() {
+    for target in ["239.255.77.4", "127.255.255.255", "255.255.255.255"] {
+        let target = format!("{target}:{}", free_port());
+        let listener = listener(&["--count", "1", "--interface", "lo", &target]);
+        let sent = run("cast", &["--ttl", "0", "--interface", "lo", &target, "here"]);
+        assert_eq!(sent.code, 0, "{target}: {sent:?}");
+        heard(listener).prints(": \"here\"\n");
+    }
+    for target in ["255.255.255.255:7", "192.0.2.255:7", "192.0.2.1:7"] {
+        run("cast", &["--ttl", "0", target]).fails(64, "--ttl 0 keeps groups on this host, and ");
+    }
+    run("cast", &["--ttl", "0", "--no-loop", "239.1.2.3:7"]).fails(64, "nobody would hear it");
+}
+
+#[test]
 fn faults_are_one_line() {
     run("cast", &["--interface", "no-such-if", "239.1.2.3:7"]).fails(64, "no interface `no-such-if`");
     run("cast", &["--listen", "--source", "127.0.0.1", "127.0.0.1:7"]).fails(64, "--source is for groups");

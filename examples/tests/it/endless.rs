@@ -57,16 +57,19 @@ fn a_datagram_without_an_end_is_refused() {
     let zero = || Stdio::from(File::open("/dev/zero").unwrap());
     for arguments in [&["decode", "--stdin"][..], &["decode", "--stdin", "--json"]] {
         let ended = finish(command("frame", arguments).stdin(zero()).spawn().unwrap());
-        ended.fails(65, "line 1: longer than 262140 octets, and so no datagram");
+        ended.fails(65, "line 1: longer than 262028 octets, and so no datagram");
+        let told = ended.out.starts_with(r#"{"class":"too_long","#);
+        assert_eq!(told, arguments.contains(&"--json"), "{ended:?}");
     }
-    at_once("frame", "decode --file /dev/zero").fails(65, "cannot read /dev/zero: longer than 65535 octets");
+    at_once("frame", "decode --file /dev/zero")
+        .fails(65, "cannot read /dev/zero: it is too long for a datagram");
 }
 
 /// The longest datagram in the longest form is read.
 #[test]
 fn the_longest_line_is_judged() {
     let text = path("longest");
-    let line = "00 :".repeat(65_535);
+    let line = "00 :".repeat(65_507);
     fs::write(&text, format!("{line}\n{line}")).unwrap();
     let ended =
         finish(command("frame", &["decode", "--stdin"]).stdin(File::open(&text).unwrap()).spawn().unwrap());
@@ -74,7 +77,7 @@ fn the_longest_line_is_judged() {
     fs::write(&text, format!("{line} \n")).unwrap();
     let ended =
         finish(command("frame", &["decode", "--stdin"]).stdin(File::open(&text).unwrap()).spawn().unwrap());
-    ended.fails(65, "line 1: longer than 262140 octets");
+    ended.fails(65, "line 1: longer than 262028 octets");
     fs::remove_file(&text).unwrap();
 }
 
@@ -131,12 +134,13 @@ fn what_is_out_of_all_proportion_is_a_wrong_command_line() {
     let ports = format!("127.0.0.1:{}1", "1-65535,".repeat(5000));
     let hosts = (1..=20).map(|host| format!("127.0.0.{host}:1-65535")).collect::<Vec<_>>().join(" ");
     for (binary, arguments, told) in [
-        ("load", "-r 999M/s -d 300ms 127.0.0.1:9", "no machine sends more than 20M/s"),
+        ("load", "-r 1001M/s -d 300ms 127.0.0.1:9", "at most 1000M/s: the schedule counts nanoseconds"),
+        ("load", "-r 0.000001/h 127.0.0.1:9", "fewer digits behind the point"),
         ("load", &ports, "has more than 256 parts"),
         ("load", &hosts, "the targets are more than 65535 addresses"),
         ("load", "127.0.0.1:1-65535 --streams 1000", "streams"),
         ("load", "--size 65536 127.0.0.1:9", "65536"),
-        ("load", "-d 100000h 127.0.0.1:9", "longer than a year"),
+        ("load", "-d 100000h 127.0.0.1:9", "longer than 100 days"),
         ("load", "--interval 0s 127.0.0.1:9", "a time above zero"),
         ("request", "--pad-to 18446744073709551615 127.0.0.1:9", "no datagram has more than 65507 octets"),
         ("request", "--retries 255 127.0.0.1:9", "255"),

@@ -50,16 +50,65 @@ fn lines_of_stdin_are_judged_one_by_one() {
         .unwrap();
     let vectors: Vec<Value> = frames().filter(|vector| vector["key"].is_null()).collect();
     let input: String = vectors.iter().map(|vector| format!("{}\n", text(vector, "hex"))).collect();
-    child.stdin.take().unwrap().write_all(format!("not hex\n\n{input}").as_bytes()).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // What is no datagram comes first, and keeps none of the others from being judged.
+    let long = "00".repeat(65_508);
+    let writer = std::thread::spawn(move || {
+        stdin.write_all(&[b"not hex\n\n\xff\n", format!("{long}\n{input}").as_bytes()].concat()).unwrap();
+    });
     let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
-    let classes: Vec<Value> =
-        out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["class"].clone()).collect();
-    let expected: Vec<Value> = vectors.iter().map(|vector| vector["expect"].clone()).collect();
-    assert_eq!(classes, expected);
+    let objects: Vec<Value> = out.lines().map(object::<FrameReport>).collect();
+    let told: Vec<(&str, u64)> =
+        objects.iter().map(|object| (text(object, "class"), object["line"].as_u64().unwrap())).collect();
+    let mut expected = vec![("not_hex", 1), ("not_hex", 3), ("too_long", 4)];
+    expected.extend(vectors.iter().map(|vector| text(vector, "expect")).zip(5..));
+    assert_eq!(told, expected);
+    for bad in &objects[..3] {
+        assert!(bad["length"].is_null() && bad["frame"].is_null() && bad["reason"].is_string(), "{bad}");
+    }
     let err = String::from_utf8(output.stderr).unwrap();
-    assert!(err.starts_with("error: line 1: ") && err.lines().count() == 1, "{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert!(
+        matches!(lines[..], [a, b, c] if a.starts_with("error: line 1: `n` at character 1")
+        && b == "error: line 3: the line is no text"
+        && c == "error: line 4: 65508 octets are no datagram: UDP over IPv4 carries at most 65507"),
+        "{err}"
+    );
     assert_eq!(output.status.code(), Some(65));
+}
+
+#[test]
+fn what_no_datagram_carries_is_refused_however_it_comes() {
+    let told = "65508 octets are no datagram: UDP over IPv4 carries at most 65507";
+    run("frame", &["encode", "--pad-to", "65508"]).fails(65, told);
+    let longest = run("frame", &["encode", "--pad-to", "65507"]);
+    assert_eq!((longest.code, longest.out.trim().len()), (0, 2 * 65_507));
+    let path = std::env::temp_dir().join(format!("polyport-frame-long-{}", std::process::id()));
+    std::fs::write(&path, vec![0; 65_508]).unwrap();
+    let file = path.to_str().unwrap();
+    run("frame", &["decode", "--file", file])
+        .fails(65, "too long for a datagram: UDP over IPv4 carries at most");
+    let judged = run("frame", &["decode", "--json", "--file", file]);
+    assert_eq!((judged.code, &object::<FrameReport>(&judged.out)["class"]), (65, &"too_long".into()));
+    std::fs::write(&path, vec![0; 65_507]).unwrap();
+    run("frame", &["decode", "--file", file]).fails(65, "the frame of 65507 octets is refused: not_ours");
+    std::fs::remove_file(&path).unwrap();
+    let judged = run("frame", &["decode", "--json", "--hex", "0e5"]);
+    let object = object::<FrameReport>(&judged.out);
+    assert_eq!((judged.code, &object["class"], &object["line"]), (65, &"not_hex".into(), &Value::Null));
+    assert_eq!(object["reason"], "the number of hex digits is odd");
+}
+
+#[test]
+fn numbers_of_64_bits_survive_readers_of_json() {
+    let most = u64::MAX.to_string();
+    let built = run("frame", &["encode", "--seq", &most, "--timestamp", &most]);
+    let judged = run("frame", &["decode", "--json", "--hex", built.out.trim()]);
+    let object = object::<FrameReport>(&judged.out);
+    assert_eq!(object["frame"]["seq"], most);
+    assert_eq!(object["frame"]["timestamp"], most);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the servers did is what the tester says.
 
-use std::net::UdpSocket;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use polyport_protocol::{Code, Key};
@@ -129,6 +131,8 @@ fn noise(request: &Request<'_>, stranger: &UdpSocket) {
     request.send(request.datagram);
     request.send(&request.reply(Code::OK, None, |header| header.stream_id ^= 1 << 31));
     request.send(&request.reply(Code::OK, None, |header| header.request_id ^= 1));
+    request.send(&request.reply(Code::OK, None, |header| header.seq += 1));
+    request.send(&request.reply(Code::OK, None, |header| header.attempt = 1));
     request.send(&request.reply(Code::OK, None, |header| header.timestamp ^= 1));
     request.send(&vec![0; 5000]);
     request.send_from(stranger, &good);
@@ -155,12 +159,15 @@ fn every_datagram_has_its_class() {
             once("trailing"),
             once("wrong_direction"),
             once("stale_stream"),
-            twice("unknown_id"),
+            once("unknown_id"),
+            once("wrong_seq"),
+            once("wrong_attempt"),
+            once("wrong_timestamp"),
             once("truncated"),
             twice("wrong_source"),
         ],
     );
-    expect(&result["counts"], &[("ok", 200), ("lost", 0), ("malformed", 1800), ("received", 3000)]);
+    expect(&result["counts"], &[("ok", 200), ("lost", 0), ("malformed", 1800), ("received", 3400)]);
 }
 
 #[test]
@@ -209,6 +216,87 @@ fn every_port_has_its_row_and_both_families_their_socket() {
         assert_eq!(row["rtt_from_plan"].is_null(), ok == 0);
     }
     assert_eq!(result["local"]["sockets"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn every_stream_has_a_port_of_its_own() {
+    let ports = Arc::new(Mutex::new(BTreeMap::<SocketAddr, u64>::new()));
+    let seen = Arc::clone(&ports);
+    let server = Server::start(move |request| {
+        *seen.lock().unwrap().entry(request.from).or_default() += 1;
+        request.send(&request.response());
+    });
+    let result = measure(server.address, "--streams 8");
+    expect(&result["counts"], &[("ok", 200), ("lost", 0)]);
+    let sockets = result["local"]["sockets"].as_array().unwrap();
+    let ports = ports.lock().unwrap();
+    assert_eq!((sockets.len(), ports.len()), (8, 8), "{ports:?}");
+    for (from, count) in ports.iter() {
+        assert_eq!(*count, 25, "{from}");
+        assert!(sockets.iter().any(|socket| *socket == format!("0.0.0.0:{}", from.port())), "{from}");
+    }
+}
+
+#[test]
+fn an_answer_to_another_port_is_no_answer() {
+    // Each answer goes to another port of the tester than its datagram came from, once two are known.
+    let mut known = BTreeSet::new();
+    let server = Server::start(move |request| {
+        known.insert(request.from);
+        if let Some(other) = known.iter().find(|known| **known != request.from) {
+            request.send_to(*other, &request.response());
+        }
+    });
+    let ran = run(&format!(
+        "{} --rate 1000/s -d 200ms --warmup 0s --no-handshake --json -q --timeout 2s --streams 2",
+        server.address
+    ));
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    let wrong = ran.json()["classes"]["wrong_source"].as_u64().unwrap();
+    assert!(wrong > 0, "{}", ran.stdout);
+    expect_classes(&ran.json(), &[("wrong_source", wrong)]);
+    let told = format!("error: no answer: sent 200, received {wrong} that answer none of them");
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+}
+
+#[test]
+fn a_server_that_says_something_else_can_be_a_target() {
+    // The lossy server of the textbook: every fifth datagram is ignored, the others are measured.
+    let server = Server::start(|request| {
+        if request.number % 5 != 4 {
+            let text = std::str::from_utf8(request.datagram).unwrap();
+            request.send(format!("Your data was {} bytes long", text.len()).as_bytes());
+        }
+    });
+    for (more, size) in [("", 32), ("--size 300", 300), ("--streams 4", 32), ("--text measure-me", 10)] {
+        let result = measure(server.address, &format!("--expect any {more}"));
+        expect_classes(&result, &[("ok", 160)]);
+        expect(&result["counts"], &[("sent", 200), ("ok", 160), ("lost", 40)]);
+        let config = &result["config"];
+        assert_eq!((&config["expect"], &config["size"]), (&"any".into(), &size.into()), "{more}");
+    }
+}
+
+#[test]
+fn plain_text_has_a_handshake_that_takes_nothing_from_the_load() {
+    let mut greetings = 0;
+    // It ignores the first greeting, so that one stays without an answer for ever.
+    let server = Server::start(move |request| {
+        greetings += 1;
+        if greetings > 1 {
+            request.send(b"no");
+        }
+    });
+    let line =
+        format!("{} --expect any --text yes --rate 1000/s -d 200ms --warmup 0s --json -q", server.address);
+    let ran = run(&line);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    expect_classes(
+        &ran.json(),
+        &[("ok", 200), ("warm_up", ran.json()["classes"]["warm_up"].as_u64().unwrap())],
+    );
+    let mute = run(&format!("{} --expect any --timeout 100ms -q", Server::start(|_| ()).address));
+    assert_eq!(mute.code, 69, "{}", mute.stderr);
 }
 
 #[test]

@@ -16,7 +16,11 @@ fn good() -> Server {
 
 /// A port of loopback on which nobody listens.
 fn closed() -> String {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    closed_at("127.0.0.1:0")
+}
+
+fn closed_at(bind: &str) -> String {
+    UdpSocket::bind(bind).unwrap().local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -36,7 +40,9 @@ fn a_closed_port_is_named_before_the_load() {
     let (server, closed) = (good(), closed());
     let ran = run(&format!("{} {closed} --timeout 100ms -q", server.address));
     assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{}", ran.stderr);
-    assert!(ran.stderr.contains(&format!("1 of 2 targets do not answer: {closed};")), "{}", ran.stderr);
+    let cause = if cfg!(target_os = "linux") { " (ICMP: port_unreachable 5)" } else { "" };
+    let told = format!("1 of 2 targets do not answer: {closed}{cause};");
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
 }
 
 #[test]
@@ -45,14 +51,52 @@ fn an_echo_without_raw_echo_is_told_so() {
     let ran = run(&format!("{} --timeout 100ms -q", server.address));
     assert_eq!(ran.code, 69);
     assert!(ran.stderr.contains("received: wrong_direction 5;"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("--raw-echo if"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--expect echo if"), "{}", ran.stderr);
 }
 
 #[test]
-fn without_handshake_a_closed_port_is_all_loss() {
-    let result = measure(closed(), "--drain 50ms");
-    expect(&result["counts"], &[("planned", 200), ("sent", 200), ("lost", 200), ("received", 0)]);
-    assert!(result["latency"]["rtt_from_plan"].is_null());
+fn without_handshake_a_closed_port_is_all_loss_and_no_result() {
+    let server = good();
+    for (target, name) in [(closed(), "127.0.0.1"), (closed_at("[::1]:0"), "::1")] {
+        let line = "--rate 1000/s -d 200ms --warmup 0s --no-handshake --drain 500ms --json -q";
+        let ran = run(&format!("{target} {line}"));
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        let result = ran.json();
+        expect(&result["counts"], &[("planned", 200), ("sent", 200), ("lost", 200), ("received", 0)]);
+        assert!(result["latency"]["rtt_from_plan"].is_null());
+        assert!(ran.stderr.contains("error: no answer: sent 200, received nothing"), "{}", ran.stderr);
+        if cfg!(target_os = "linux") && name == "127.0.0.1" {
+            // Over IPv6 the kernel tells of a thousand a second at most, whoever asks (`icmp.ratelimit`).
+            expect(&result["icmp"], &[("port_unreachable", 200)]);
+            expect(&result["ports"][0], &[("icmp", 200)]);
+            assert!(ran.stderr.contains("received nothing; ICMP: port_unreachable 200\n"), "{}", ran.stderr);
+        }
+        assert_eq!(result["icmp_disbelieved"], 0);
+        // One of two that answers is a result, and the other one is named.
+        let ran = run(&format!("{target} {} {line} --timeout 2s", server.address));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        expect(&ran.json()["counts"], &[("ok", 100), ("lost", 100)]);
+        expect(&ran.json()["ports"][1], &[("ok", 100), ("icmp", 0)]);
+    }
+}
+
+#[test]
+fn icmp_is_shown_to_people_and_counts_for_plain_text_too() {
+    if cfg!(not(target_os = "linux")) {
+        return;
+    }
+    for more in ["", "--expect any", "--expect echo --streams 3"] {
+        let line = "--rate 1000/s -d 100ms --warmup 0s --no-handshake --drain 500ms --per-port -q";
+        let ran = run(&format!("{} {line} {more}", closed()));
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        assert!(ran.stdout.contains("\n icmp    port_unreachable 100\n"), "{more}: {}", ran.stdout);
+        assert!(ran.stdout.ends_with("     100\n"), "{}", ran.stdout);
+        assert!(
+            ran.stderr.contains("warning: the network refused datagrams of the load, by ICMP"),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[test]
@@ -131,16 +175,61 @@ fn a_rate_out_of_reach_is_said() {
     assert_eq!(count("planned"), 1_000_000);
     assert!(count("not_sent_behind") > 0 && count("sent") > 0, "{counts}");
     assert_eq!(count("planned"), count("sent") + count("not_sent"));
-    assert!(ran.stderr.contains("this machine did not reach 5000000/s"), "{}", ran.stderr);
+    let missed = ran.stderr.lines().find(|line| line.starts_with("warning: the rate was missed: ")).unwrap();
+    assert!(
+        missed.contains("asked 5000000/s, achieved ") && missed.contains("/s, behind since "),
+        "{missed}"
+    );
+    assert!(!missed.contains("--pacing"), "{missed}");
+    let result = ran.json();
+    assert!(result["achieved_per_second"].as_u64().unwrap() < 5_000_000);
+    assert!(result["behind_since_ns"].as_u64().unwrap() < 200_000_000);
+}
+
+/// What is planned and cannot be sent is given up when the time is over, in one step: the plan of the second is half a
+/// million times what any machine could count one by one.
+#[test]
+fn an_absurd_rate_ends_with_its_time() {
+    let server = good();
+    for (rate, duration, planned) in [
+        ("999M/s", "300ms", 299_700_000_u64),
+        ("1000M/s", "1s", 1_000_000_000),
+        ("1000M/s --streams 50", "100ms", 100_000_000),
+    ] {
+        let ran = run(&format!(
+            "{} --rate {rate} -d {duration} --warmup 0s --no-handshake --drain 2s -q --json --timeout 1m",
+            server.address
+        ));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let result = ran.json();
+        let count = |name: &str| result["counts"][name].as_u64().unwrap();
+        assert_eq!(count("planned"), planned);
+        assert_eq!(count("planned"), count("sent") + count("not_sent"));
+        assert_eq!(count("not_sent"), count("not_sent_behind"));
+        // One by one it would take minutes, however fast the machine.
+        assert!(result["took_ns"].as_u64().unwrap() < 30_000_000_000, "{result:#}");
+        assert!(ran.stderr.contains("the rate was missed"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_seed_survives_readers_of_json() {
+    let server = good();
+    let result = measure(server.address, "--seed 18446744073709551615");
+    assert_eq!(result["config"]["seed"], "18446744073709551615");
 }
 
 #[test]
 fn the_cap_on_datagrams_in_flight_is_counted() {
     let mute = Server::start(|_| ());
-    let result = measure(mute.address, "--max-in-flight 10 --drain 0s");
+    let ran = run(&format!(
+        "{} --rate 1000/s -d 200ms --warmup 0s --no-handshake --json -q --timeout 2s --max-in-flight 10 --drain 0s",
+        mute.address
+    ));
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
     let counts =
         [("planned", 200), ("sent", 10), ("not_sent", 190), ("not_sent_in_flight", 190), ("lost", 10)];
-    expect(&result["counts"], &counts);
+    expect(&ran.json()["counts"], &counts);
 }
 
 #[test]

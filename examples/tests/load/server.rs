@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use polyport_protocol::{
-    Code, Decoder, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, Nanos, Role,
+    Code, Decoder, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, MAGIC, Nanos, Role,
 };
 use polyport_tools::clock::Clock;
 
@@ -25,7 +25,7 @@ pub(crate) struct Request<'s> {
     pub(crate) number: u64,
     pub(crate) datagram: &'s [u8],
     socket: &'s UdpSocket,
-    from: SocketAddr,
+    pub(crate) from: SocketAddr,
     later: &'s mut Vec<(Nanos, Vec<u8>, SocketAddr)>,
     now: Nanos,
 }
@@ -70,7 +70,9 @@ fn serve(socket: &UdpSocket, stop: &AtomicBool, mut answer: impl FnMut(&mut Requ
                 let datagram = &buffer[..len];
                 let now = clock.now();
                 answer(&mut Request { number, datagram, socket, from, later: &mut later, now });
-                let practice = Flags::from_octet(datagram[6]).contains(Flags::WARM_UP);
+                // Plain text has no flags.
+                let frame = datagram.starts_with(&MAGIC);
+                let practice = frame && Flags::from_octet(datagram[6]).contains(Flags::WARM_UP);
                 number += u64::from(!practice);
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
@@ -90,6 +92,11 @@ impl Request<'_> {
     /// Sends these octets back.
     pub(crate) fn send(&self, datagram: &[u8]) {
         self.socket.send_to(datagram, self.from).unwrap();
+    }
+
+    /// Sends these octets to somebody else.
+    pub(crate) fn send_to(&self, to: SocketAddr, datagram: &[u8]) {
+        self.socket.send_to(datagram, to).unwrap();
     }
 
     /// Sends a datagram to the client from another socket, so from another port.

@@ -71,6 +71,13 @@ impl Pacer {
         Some(slot)
     }
 
+    /// Passes over the places planned up to `time`, and says how many there were: in one step, however many.
+    pub fn pass(&mut self, time: Nanos) -> u64 {
+        let passed = self.due(time);
+        self.taken = self.taken.saturating_add(passed);
+        passed
+    }
+
     /// The next place; its time is the next deadline. `None` once the schedule has ended.
     #[must_use]
     pub fn peek(&self) -> Option<Slot> {
@@ -113,6 +120,15 @@ mod tests {
             core::iter::from_fn(|| pacer.take(10 * MILLISECOND)).map(|s| s.planned).collect();
         assert_eq!(planned, [1, 2, 3, 4].map(|i| i * MILLISECOND));
         assert_eq!((pacer.peek(), pacer.due(SECOND)), (None, 0));
+    }
+
+    #[test]
+    fn places_are_passed_over_in_one_step_and_counted() {
+        let mut pacer = Pacer::new(5, 1_000_000_000, SECOND).with_total(300 * MILLISECOND);
+        assert_eq!(pacer.take(5).map(|slot| slot.index), Some(0));
+        assert_eq!((pacer.pass(4), pacer.pass(5), pacer.pass(5 + MILLISECOND)), (0, 0, MILLISECOND));
+        assert_eq!(pacer.peek(), Some(Slot { index: MILLISECOND + 1, planned: 6 + MILLISECOND }));
+        assert_eq!((pacer.pass(u64::MAX), pacer.peek()), (299 * MILLISECOND - 1, None));
     }
 
     #[test]
