@@ -1,5 +1,6 @@
 //! What a run is to do, checked.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use polyport_net::MAX_DATAGRAM;
@@ -11,12 +12,17 @@ use super::ledger::LedgerConfig;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
 use crate::outcome::ExitError;
+use crate::source::{SourceAddress, SourceArgs};
 
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where datagrams go, without repeats.
     pub targets: Vec<SocketAddr>,
+    /// The other addresses of a target's name, for when the one among the targets refuses.
+    pub alternatives: HashMap<SocketAddr, Vec<SocketAddr>>,
+    /// Where datagrams leave from; `None` leaves it to the system.
+    pub from: Option<SourceAddress>,
     /// Datagrams a time, over all targets.
     pub rate: Rate,
     /// Length of the measured part.
@@ -79,7 +85,7 @@ impl Config {
                 "with --timeout 0 every answer would be late, and every datagram behind",
             ));
         }
-        for target in &self.targets {
+        for target in self.targets.iter().chain(self.alternatives.values().flatten()) {
             let ip = target.ip();
             let multicast = ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
             if multicast || ip.is_unspecified() {
@@ -95,6 +101,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The address to bind for sending to `target`.
+    #[must_use]
+    pub fn own(&self, target: SocketAddr) -> SocketAddr {
+        SourceArgs { from: self.from }.towards(target)
     }
 
     /// The datagrams of the run.
@@ -159,6 +171,8 @@ fn is_private(ip: IpAddr) -> bool {
 pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
     Config {
         targets,
+        alternatives: HashMap::new(),
+        from: None,
         rate: Rate { count: 1000, period: SECOND },
         duration: SECOND,
         warm_up: 0,

@@ -3,6 +3,7 @@
 //! ```text
 //!   args -> config -> plan (when, to whom) --+
 //!                                            v
+//!   address (of a name) --> targets
 //!   handshake -> warm-up -> load -> drain:  transceiver -- outbox --> sockets
 //!                                            |   ^
 //!                     ledger (stream, ring) <+   +---- datagrams, decoded
@@ -18,6 +19,7 @@
 //!   an abort; every one received is in exactly one class. Nothing is printed unless the sums hold.
 //! - The books ([`ledger`], [`stream`], [`ring`], [`class`], [`reorder`]) are pure: times and datagrams are arguments.
 
+pub mod address;
 pub mod args;
 pub mod class;
 pub mod config;
@@ -51,8 +53,11 @@ use crate::outcome::{self, Outcome, deliver};
 /// # Errors
 /// See [`args::Args::config`] and [`engine::run`].
 pub fn run(args: &args::Args) -> Outcome {
-    let config = args.config()?;
+    let mut config = args.config()?;
     let interrupt = outcome::interrupt()?;
+    if config.handshake {
+        address::settle(&mut config, args.quiet, &interrupt)?;
+    }
     let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     if args.json {

@@ -90,7 +90,7 @@ fn a_raw_echo_claims_no_direction_and_an_abort_shows_what_is_pending() {
 fn every_warning_says_what_to_do() {
     let (config, mut summary) = run();
     summary.skipped = [1, 1, 1, 0];
-    summary.local.refusal = Some("send to 127.0.0.1:7000: no".into());
+    summary.local.refusal = Some("cannot send to 127.0.0.1:7000: no".into());
     let all = warnings(&config, &summary).join("\n");
     for part in
         ["dropped 6 datagrams", "did not reach 1000/s: it sent 997/s", "--max-in-flight", "cannot send to"]

@@ -21,7 +21,8 @@ use super::summary::Local;
 use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
-use crate::target::any_like;
+use crate::source::{SourceAddress, SourceArgs};
+use crate::unsent::unsent;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -55,7 +56,10 @@ pub struct Transceiver<'c> {
     turns: Turns,
     rng: StdRng,
     eagain: u64,
-    refusal: Option<String>,
+    refusal: Option<(SocketAddr, io::Error)>,
+    from: Option<SourceAddress>,
+    sealed: bool,
+    echo: Option<SocketAddr>,
 }
 
 impl<'c> Transceiver<'c> {
@@ -83,7 +87,7 @@ impl<'c> Transceiver<'c> {
             last_sent: clock.now(),
             clock,
             timeout: config.timeout,
-            outboxes: outboxes(&config.targets, shape.size())?,
+            outboxes: outboxes(config, shape.size())?,
             inbox: RecvBatch::new(RECEIVE_BATCH),
             memory: vec![0; layout.memory(RECEIVE_BATCH)],
             layout,
@@ -93,6 +97,9 @@ impl<'c> Transceiver<'c> {
             rng,
             eagain: 0,
             refusal: None,
+            from: config.from,
+            sealed: config.key.is_some(),
+            echo: None,
         })
     }
 
@@ -158,6 +165,10 @@ impl<'c> Transceiver<'c> {
             for (index, meta) in self.inbox.metas().enumerate() {
                 let datagram = self.layout.datagram(&self.memory, index, meta.len);
                 let decoded = self.decoder.decode_received(datagram, meta.truncated);
+                // With a key nothing without a tag may end the run: see `own_frames`.
+                if decoded.is_err() && !self.sealed && self.ledger.is_echo(datagram, meta.peer) {
+                    self.echo = Some(meta.peer);
+                }
                 let received =
                     self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, arrival);
                 if let Some((target, planned, sent)) = received.first {
@@ -176,7 +187,7 @@ impl<'c> Transceiver<'c> {
     pub fn local(&self) -> io::Result<Local> {
         let mut local = Local {
             eagain: self.eagain,
-            refusal: self.refusal.clone(),
+            refusal: self.refusal().map(|failure| failure.to_string()),
             receive_buffer: usize::MAX,
             ..Local::default()
         };
@@ -193,8 +204,15 @@ impl<'c> Transceiver<'c> {
 
     /// The last reason why the system refused to send.
     #[must_use]
-    pub fn refusal(&self) -> Option<&str> {
-        self.refusal.as_deref()
+    pub fn refusal(&self) -> Option<ExitError> {
+        let (to, error) = self.refusal.as_ref()?;
+        Some(unsent("send to", *to, SourceArgs { from: self.from }.towards(*to), error))
+    }
+
+    /// A target that sends our own frames back, where answers of its own were to come.
+    #[must_use]
+    pub const fn echo(&self) -> Option<SocketAddr> {
+        self.echo
     }
 
     /// Enters one datagram into the books and into the batch of its family.
@@ -212,7 +230,7 @@ impl<'c> Transceiver<'c> {
             }
             Err(error) => {
                 self.ledger.cancel(lane, identity.seq);
-                self.refusal = Some(error.to_string());
+                self.refusal = Some((to, io::Error::other(error.to_string())));
                 Err(NotSent::Refused)
             }
         }
@@ -236,7 +254,11 @@ impl<'c> Transceiver<'c> {
                 }
                 Departure::Refused(error) => {
                     ledger.cancel(datagram.lane, datagram.seq);
-                    *refusal = Some(format!("send to {}: {error}", datagram.to));
+                    let again = match error.raw_os_error() {
+                        Some(errno) => io::Error::from_raw_os_error(errno),
+                        None => error.kind().into(),
+                    };
+                    *refusal = Some((datagram.to, again));
                     if !practice {
                         ledger.skip(NotSent::Refused);
                     }
@@ -250,16 +272,16 @@ impl<'c> Transceiver<'c> {
 
 /// A socket for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere are
 /// seen and counted ([P-75]).
-fn outboxes(targets: &[SocketAddr], size: usize) -> Result<Vec<Outbox>, ExitError> {
+fn outboxes(config: &Config, size: usize) -> Result<Vec<Outbox>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,
         ..SocketOptions::default()
     };
-    let v4 = targets.iter().find(|target| target.is_ipv4());
-    let v6 = targets.iter().find(|target| target.is_ipv6());
+    let v4 = config.targets.iter().find(|target| target.is_ipv4());
+    let v6 = config.targets.iter().find(|target| target.is_ipv6());
     v4.into_iter()
         .chain(v6)
-        .map(|target| Ok(Outbox::new(UdpSocket::bind(any_like(*target), &options)?, size)))
+        .map(|target| Ok(Outbox::new(UdpSocket::bind(config.own(*target), &options)?, size)))
         .collect()
 }
