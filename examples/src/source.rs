@@ -10,9 +10,10 @@ use crate::zone::{interface, with_zone, zone};
 /// `--from` of a client that asks somebody.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct SourceArgs {
-    /// The address and port to send from: 192.0.2.7, 192.0.2.7:5000, [fe80::1%eth0]:5000 or :5000 [default: as the
-    /// system chooses]
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse)]
+    /// The address and port to send from; the system chooses what is left out.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse,
+        help = "The address and port to send from: 192.0.2.7, 192.0.2.7:5000, [fe80::1%eth0]:5000 or :5000 \
+            [default: as the system chooses]")]
     pub from: Option<SourceAddress>,
 }
 

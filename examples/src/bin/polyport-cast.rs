@@ -44,8 +44,8 @@ struct Cli {
     /// The interface to send or listen by, by name or index [default: as the routing table says]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
-    /// The address and port to send from: 192.0.2.7, 192.0.2.7:5000, [fe80::1%eth0]:5000 or :5000; without --interface
-    /// a group is reached by the interface of the address
+    /// The address and port to send from, such as 192.0.2.7, 192.0.2.7:5000 or :5000; without --interface a group is
+    /// reached by the interface of the address
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse, conflicts_with = "listen")]
     from: Option<SourceAddress>,
     /// Datagrams to send [default: 1], or to wait for [default: no end]

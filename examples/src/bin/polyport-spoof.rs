@@ -30,7 +30,7 @@ struct Cli {
     /// Play on `::1` instead of 127.0.0.1
     #[arg(short = '6')]
     ipv6: bool,
-    /// Play on this address of the host, with the client at this port: 127.0.0.2, [::1]:5000 or :5000
+    /// Play on this address of the host, with the client at this port, such as 127.0.0.2, 127.0.0.2:5000 or :5000
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse)]
     from: Option<SourceAddress>,
     /// How often requests carry what receivers must ignore
