@@ -1,7 +1,9 @@
 //! The tools of polyport: six clients for UDP services, and what they share.
 //!
 //! ```text
-//!   command line --> target (addresses), key (secrets), seed (randomness)
+//!   command line --> target (addresses), source (own address), key (secrets), seed (randomness)
+//!                        |
+//!                     attempt, one address after the other
 //!                        |
 //!   sans-I/O machine <-- driver --> socket of polyport-net
 //!                        |
@@ -14,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attempt;
 pub mod cast;
 pub mod clock;
 pub mod driver;
@@ -24,10 +27,15 @@ pub mod key;
 pub mod load;
 pub mod mtu;
 pub mod outcome;
+pub mod own_frames;
 pub mod request;
+pub mod source;
 pub mod spoof;
+pub mod strangers;
 pub mod target;
 pub mod text;
+pub mod unsent;
+pub mod zone;
 
 /// What `--version` says behind the name of a tool: the package, and its version.
 pub const VERSION: &str = concat!("(", env!("CARGO_PKG_NAME"), ") ", env!("CARGO_PKG_VERSION"));

@@ -14,6 +14,7 @@ pub struct ExitError {
     /// The code to end with.
     pub exit: Exit,
     text: String,
+    elsewhere: bool,
 }
 
 /// What `run` of a client returns.
@@ -22,7 +23,19 @@ pub type Outcome = Result<Exit, ExitError>;
 impl ExitError {
     /// A failure with its line, written without the word "error" and without a full stop.
     pub fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into() }
+        Self { exit, text: text.into(), elsewhere: false }
+    }
+
+    /// The failure concerns one address, and another one of the same host may serve.
+    #[must_use]
+    pub fn of_one_address(self) -> Self {
+        Self { elsewhere: true, ..self }
+    }
+
+    /// Whether another address of the same host may serve.
+    #[must_use]
+    pub const fn is_of_one_address(&self) -> bool {
+        self.elsewhere
     }
 
     /// A wrong command line that clap could not see.
@@ -60,9 +73,16 @@ impl std::error::Error for ExitError {}
 
 impl From<BindError> for ExitError {
     fn from(error: BindError) -> Self {
-        let denied = error.source.kind() == io::ErrorKind::PermissionDenied;
-        let exit = if denied { Exit::Permission } else { Exit::Os };
-        Self::new(exit, error.to_string())
+        #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is open-ended")]
+        let exit = match error.source.kind() {
+            io::ErrorKind::PermissionDenied => Exit::Permission,
+            io::ErrorKind::AddrInUse => Exit::Busy,
+            _ => Exit::Os,
+        };
+        let failure = Self::new(exit, error.to_string());
+        // A host without IPv6 may reach the IPv4 address of a name that has both.
+        let family = error.source.raw_os_error() == Some(libc::EAFNOSUPPORT);
+        if family { failure.of_one_address() } else { failure }
     }
 }
 

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use clap::Parser;
 use polyport_net::Source;
-use polyport_terminal::Exit;
+use polyport_protocol::Key;
+use polyport_terminal::{Exit, Interrupt};
 use polyport_tools::VERSION;
-use polyport_tools::cast::{
-    Listener, Plan, Sealer, Sender, SenderOptions, interface, join, open, stay_here, with_zone, zone,
-};
+use polyport_tools::attempt;
+use polyport_tools::cast::{Listener, Plan, Sealer, Sender, SenderOptions, join, open, stay_here};
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
+use polyport_tools::source::{SourceAddress, any_like};
 use polyport_tools::target::{self, Family};
+use polyport_tools::zone::{interface, with_zone, zone};
 
 /// Sends to a multicast group or broadcast address, or listens there.
 #[derive(Parser)]
@@ -27,7 +29,7 @@ use polyport_tools::target::{self, Family};
     polyport-cast 255.255.255.255:7000 hello --interface eth0\n  \
     polyport-cast --listen --source 192.0.2.7 232.1.2.3:7000 --for 10s\n\n\
     Exit codes: 0 sent, or heard what --count asks for, 64 usage, 65 the text is too long, 68 host not found,\n\
-    69 no route, or too little heard, 71 and 77 the system refuses, 130 interrupted"
+    69 no route, or too little heard, 71, 75 and 77 the system refuses, 130 interrupted"
 )]
 struct Cli {
     /// Where to send or listen
@@ -42,9 +44,10 @@ struct Cli {
     /// The interface to send or listen by, by name or index [default: as the routing table says]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
-    /// The address to send from; a group is then reached by its interface
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["listen", "interface"])]
-    from: Option<IpAddr>,
+    /// The address and port to send from, such as 192.0.2.7, 192.0.2.7:5000 or :5000; without --interface a group is
+    /// reached by the interface of the address
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse, conflicts_with = "listen")]
+    from: Option<SourceAddress>,
     /// Datagrams to send [default: 1], or to wait for [default: no end]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -92,31 +95,36 @@ fn run(cli: Cli) -> Outcome {
     if !cli.listen && (cli.source.is_some() || cli.span.is_some()) {
         return Err(ExitError::usage("--source and --for are of use with --listen only"));
     }
-    let target = target::one(&cli.target, cli.family)?;
+    let candidates = target::any(&cli.target, cli.family, cli.from)?;
     let named = cli.interface.as_deref().map(interface).transpose()?;
-    let ifindex = named.or_else(|| zone(target)).unwrap_or(0);
-    let target = with_zone(target, ifindex);
-    if cli.listen { listen(&cli, target, ifindex) } else { send(&cli, target, ifindex) }
+    let key = cli.key.load()?;
+    let interrupt = outcome::interrupt()?;
+    attempt::each(&candidates, false, |target, _| {
+        let ifindex = named.or_else(|| zone(target)).unwrap_or(0);
+        let target = with_zone(target, ifindex);
+        if cli.listen {
+            listen(&cli, target, ifindex, key.clone(), &interrupt)
+        } else {
+            send(&cli, target, ifindex, key.clone(), &interrupt)
+        }
+    })
 }
 
-fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
+fn send(cli: &Cli, to: SocketAddr, ifindex: u32, key: Option<Key>, interrupt: &Interrupt) -> Outcome {
     // TTL 1 keeps a group on the link. A broadcast address cannot leave it; 0 means the system's default there.
     let ttl = cli.ttl.unwrap_or_else(|| to.ip().is_multicast().into());
     if cli.ttl == Some(0) {
         stay_here(to, !cli.no_loop, ifindex)?;
     }
-    let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, from: cli.from })?;
-    let sealer = if cli.ppt {
-        Some(Sealer::new(generator(cli.seed), cli.grease.into(), cli.key.load()?))
-    } else {
-        None
-    };
+    let own = cli.from.map_or_else(|| any_like(to), |from| from.towards(to));
+    let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, own })?;
+    let sealer = cli.ppt.then(|| Sealer::new(generator(cli.seed), cli.grease.into(), key));
     let (text, count) = (cli.text.as_bytes(), cli.count.unwrap_or(1));
-    let plan = Plan { to, text, count, interval: nanos(cli.interval) };
+    let plan = Plan { to, own, text, count, interval: nanos(cli.interval) };
     let clock = Clock::start();
-    let mut driver = Driver::new(socket, false, clock, outcome::interrupt()?);
+    let mut driver = Driver::new(socket, false, clock, interrupt.clone());
     if ifindex != 0 && !to.ip().is_multicast() {
-        driver.send_from(Source { ip: target::any_like(to).ip(), ifindex });
+        driver.send_from(Source { ip: own.ip(), ifindex });
     }
     let mut sender = Sender::new(plan, sealer, clock.now());
     let end = driver.run(&mut sender)?;
@@ -124,15 +132,15 @@ fn send(cli: &Cli, to: SocketAddr, ifindex: u32) -> Outcome {
     Ok(if end == End::Interrupted { Exit::Interrupted } else { Exit::Ok })
 }
 
-fn listen(cli: &Cli, at: SocketAddr, ifindex: u32) -> Outcome {
+fn listen(cli: &Cli, at: SocketAddr, ifindex: u32, key: Option<Key>, interrupt: &Interrupt) -> Outcome {
     if cli.source.is_some() && !at.ip().is_multicast() {
         return Err(ExitError::usage(format!("--source is for groups, and {} is none", at.ip())));
     }
     let socket = join(at, cli.source, ifindex)?;
     let clock = Clock::start();
     let until = cli.span.map(|span| nanos(span).saturating_add(clock.now()));
-    let mut listener = Listener::new(at, cli.count, until, cli.key.load()?);
-    let mut driver = Driver::new(socket, false, clock, outcome::interrupt()?);
+    let mut listener = Listener::new(at, cli.count, until, key);
+    let mut driver = Driver::new(socket, false, clock, interrupt.clone());
     deliver(format_args!("listening at {at}"))?;
     let end = driver.run(&mut listener)?;
     let (heard, senders) = listener.heard();

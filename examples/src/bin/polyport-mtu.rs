@@ -1,13 +1,16 @@
 //! `polyport-mtu`: how long a datagram may be on the way to a host, and how one knows.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use polyport_net::{PathMtuDiscovery, SocketOptions, UdpSocket};
+use polyport_protocol::Key;
 use polyport_protocol::client::MtuConfig;
-use polyport_terminal::Exit;
+use polyport_terminal::{Exit, Interrupt};
 use polyport_tools::VERSION;
+use polyport_tools::attempt;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::json;
@@ -15,6 +18,7 @@ use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
+use polyport_tools::source::SourceArgs;
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::positive_duration;
 
@@ -28,7 +32,7 @@ use polyport_tools::text::positive_duration;
     The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in fragments: DF is set\n\
     and what the kernel believes about the path is ignored.\n\n\
     Exit codes: 0 found, 64 usage, 68 host not found, 69 no peer answered (what is printed is local knowledge),\n\
-    76 probes are refused, or --both and the target does not echo, 130 interrupted"
+    71, 75 and 77 the system refuses, 76 probes are refused, or --both and the target does not echo, 130 interrupted"
 )]
 struct Cli {
     /// The target; the port may be a service name
@@ -59,6 +63,8 @@ struct Cli {
     #[arg(long)]
     seed: Option<u64>,
     #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
     key: KeyArgs,
     #[command(flatten)]
     family: Family,
@@ -73,7 +79,13 @@ fn main() -> ExitCode {
 
 #[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
-    let peer = target::one(&cli.target, cli.family)?;
+    let candidates = target::one(&cli.target, cli.family, cli.source.from)?;
+    let key = cli.key.load()?;
+    let interrupt = outcome::interrupt()?;
+    attempt::each(&candidates, false, |peer, _| search(&cli, peer, key.as_ref(), &interrupt))
+}
+
+fn search(cli: &Cli, peer: SocketAddr, key: Option<&Key>, interrupt: &Interrupt) -> Outcome {
     let max = cli.max.unwrap_or_else(|| longest(peer));
     if max > longest(peer) {
         return Err(ExitError::usage(format!("--max: no datagram has more than {} octets", longest(peer))));
@@ -88,21 +100,22 @@ fn run(cli: Cli) -> Outcome {
     };
     let options =
         SocketOptions { path_mtu_discovery: Some(PathMtuDiscovery::Probe), ..SocketOptions::default() };
-    let socket = UdpSocket::bind(target::any_like(peer), &options)?;
-    let key = cli.key.load()?;
+    let own = cli.source.towards(peer);
+    let socket = UdpSocket::bind(own, &options)?;
     let search = MtuConfig {
         probe_timer: nanos(cli.timer),
-        key: key.as_ref(),
+        key,
         grease: cli.grease.into(),
         ..MtuConfig::new(peer, max)
     };
-    let before = kernel_mtu(peer);
-    let mut prober = Prober::new(ProberConfig { search, method, verbose: cli.verbose }, generator(cli.seed));
-    let mut driver = Driver::new(socket, false, Clock::start(), outcome::interrupt()?);
+    let before = kernel_mtu(own, peer);
+    let config = ProberConfig { search, method, own, verbose: cli.verbose };
+    let mut prober = Prober::new(config, generator(cli.seed));
+    let mut driver = Driver::new(socket, false, Clock::start(), interrupt.clone());
     driver.watch_errors()?;
     let end = driver.run(&mut prober)?;
     let mut finding = prober.outcome()?;
-    (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(peer));
+    (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(own, peer));
     if cli.json {
         deliver(json::line(&MtuReport::new(&finding))?)?;
     } else {
@@ -129,5 +142,6 @@ fn run(cli: Cli) -> Outcome {
     } else {
         format!("no answer from {peer}: it may be down, or drops probes")
     };
-    Err(ExitError::new(Exit::NoReply, why))
+    let hint = finding.strangers.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+    Err(ExitError::new(Exit::NoReply, format!("{why}{hint}")))
 }

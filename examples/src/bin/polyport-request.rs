@@ -7,16 +7,21 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use polyport_net::{SocketOptions, UdpSocket};
 use polyport_protocol::client::{MAX_TRANSMISSIONS, Preset, Request, RequestConfig};
-use polyport_terminal::{Exit, Style, escape_payload, remark};
+use polyport_protocol::{Key, Nanos};
+use polyport_terminal::{Exit, Interrupt, Style, escape_payload, remark};
 use polyport_tools::VERSION;
+use polyport_tools::attempt;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter};
+use polyport_tools::source::SourceArgs;
+use polyport_tools::strangers::Strangers;
 use polyport_tools::target::{self, Family};
-use polyport_tools::text::{millis, positive_duration};
+use polyport_tools::text::positive_duration;
+use polyport_tools::unsent::unsent;
 
 /// Sends one request and gets an answer in spite of loss.
 #[derive(Parser)]
@@ -25,8 +30,11 @@ use polyport_tools::text::{millis, positive_duration};
     version = VERSION,
     after_help = "Examples:\n  polyport-request localhost:7000 hello\n  \
     polyport-request --raw localhost:7001 \"how long is this?\"\n  \
-    polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello\n\n\
-    Exit codes: 0 answered, 64 usage, 65 bad input, 68 host not found, 69 no reply, 76 not PPT/1 or refused,\n\
+    polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello\n  \
+    polyport-request --from 127.0.0.2:5000 127.0.0.1:7000 hello\n\n\
+    Where a name has several addresses, the next one is asked when one refuses.\n\n\
+    Exit codes: 0 answered, 64 usage, 65 bad input, 68 host not found, 69 no reply or no route,\n\
+    71 the system refuses, as an address that is not ours, 75 the port of --from is taken, 76 not PPT/1 or refused,\n\
     77 not permitted, 130 interrupted"
 )]
 struct Cli {
@@ -71,6 +79,8 @@ struct Cli {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
     key: KeyArgs,
     #[command(flatten)]
     family: Family,
@@ -92,7 +102,33 @@ fn main() -> ExitCode {
 
 #[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
-    let peer = target::one(&cli.target, cli.family)?;
+    let candidates = target::one(&cli.target, cli.family, cli.source.from)?;
+    if cli.promiscuous {
+        remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
+    }
+    // Before Ctrl-C is listened to: a key may come from a pipe that stays silent.
+    let key = if cli.raw { None } else { cli.key.load()? };
+    let (clock, interrupt) = (Clock::start(), outcome::interrupt()?);
+    let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
+    attempt::each(&candidates, cli.quiet, |peer, more| {
+        let asking = Asking { peer, own: cli.source.towards(peer), more, clock, deadline };
+        ask(&cli, &asking, key.as_ref(), &interrupt)
+    })
+}
+
+/// One address that is asked.
+struct Asking {
+    peer: SocketAddr,
+    /// Where from.
+    own: SocketAddr,
+    /// Whether there is another address for when this one refuses.
+    more: bool,
+    clock: Clock,
+    deadline: Option<Nanos>,
+}
+
+fn ask(cli: &Cli, asking: &Asking, key: Option<&Key>, interrupt: &Interrupt) -> Outcome {
+    let Asking { peer, own, clock, deadline, .. } = *asking;
     if cli.pad_to > longest(peer) {
         return Err(ExitError::usage(format!(
             "--pad-to: no datagram has more than {} octets",
@@ -101,15 +137,8 @@ fn run(cli: Cli) -> Outcome {
     }
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
     let reporter = Reporter::new(cli.quiet);
-    let socket = open(peer, connected, reporter)?;
-    if cli.promiscuous {
-        remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
-    }
-    // Before Ctrl-C is listened to: a key may come from a pipe that stays silent.
-    let key = if cli.raw { None } else { cli.key.load()? };
-    let clock = Clock::start();
-    let mut driver = Driver::new(socket, connected, clock, outcome::interrupt()?);
-    let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
+    let socket = open(peer, own, connected, reporter)?;
+    let mut driver = Driver::new(socket, connected, clock, interrupt.clone());
     let transmissions = cli.retries.saturating_add(1);
     let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous };
     if cli.raw {
@@ -119,25 +148,30 @@ fn run(cli: Cli) -> Outcome {
                 format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
             return Err(ExitError::new(Exit::BadInput, long));
         }
-        let mut client = Raw::new(RawConfig { target: peer, text, bounds }, reporter);
+        if asking.more && !connected {
+            // An unconnected socket is not told of a refusal, which here leads to the next address.
+            driver.watch_errors()?;
+        }
+        let mut client = Raw::new(RawConfig { target: peer, own, text, bounds }, reporter);
         let end = driver.run(&mut client)?;
-        let foreign = client.foreign();
+        let foreign = client.strangers().count();
         if foreign > 0 && !cli.quiet {
             deliver(format_args!("rejected: wrong_source {foreign}"))?;
         }
-        return finish(&cli, end, || client.outcome());
+        name(cli, client.strangers())?;
+        return finish(cli, end, || client.outcome());
     }
     driver.watch_errors()?;
     let machine = RequestConfig {
         preset: cli.preset.into(),
-        key: key.as_ref(),
+        key,
         grease: cli.grease.into(),
         ..RequestConfig::new(peer)
     };
     // Room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request.
     let request =
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
-    let config = PptConfig { machine, bounds };
+    let config = PptConfig { machine, own, bounds };
     let mut client = Ppt::new(config, request, reporter, generator(cli.seed), clock.now())?;
     let end = driver.run(&mut client)?;
     let rejects: Vec<String> =
@@ -145,19 +179,34 @@ fn run(cli: Cli) -> Outcome {
     if !rejects.is_empty() && !cli.quiet {
         deliver(format_args!("rejected: {}", rejects.join(", ")))?;
     }
-    finish(&cli, end, || client.outcome())
+    name(cli, client.strangers())?;
+    finish(cli, end, || client.outcome())
 }
 
-/// A socket that has no address of its own until it needs one, so that the user sees when it gets it.
-fn open(peer: SocketAddr, connected: bool, reporter: Reporter) -> Result<UdpSocket, ExitError> {
-    let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default())?;
-    // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another.
+/// Who else answered.
+fn name(cli: &Cli, strangers: &Strangers) -> Result<(), ExitError> {
+    match strangers.names() {
+        Some(names) if !cli.quiet => deliver(format_args!("wrong_source: from {names}")),
+        _ => Ok(()),
+    }
+}
+
+/// A socket that has no port of its own until it needs one, so that the user sees when it gets it.
+fn open(
+    peer: SocketAddr,
+    own: SocketAddr,
+    connected: bool,
+    reporter: Reporter,
+) -> Result<UdpSocket, ExitError> {
+    let socket = UdpSocket::bind(own, &SocketOptions::default())?;
+    // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another. What --from
+    // names stays.
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
     reporter.before(&socket)?;
     if connected {
-        socket.connect(peer).map_err(|error| ExitError::io(&format!("connect to {peer}"), &error))?;
+        socket.connect(peer).map_err(|error| unsent("connect to", peer, own, &error))?;
     }
     Ok(socket)
 }
@@ -175,8 +224,7 @@ fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answered, ExitEr
     let style = Style::stdout();
     let line = format!("answer from {}: \"{text}\"", answer.from);
     deliver(if cli.promiscuous { style.red(line) } else { style.green(line) })?;
-    let plural = if answer.transmissions == 1 { "" } else { "s" };
-    deliver(format_args!("after {} and {} transmission{plural}", millis(answer.rtt), answer.transmissions))?;
+    deliver(answer.effort())?;
     Ok(Exit::Ok)
 }
 

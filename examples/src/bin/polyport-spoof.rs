@@ -1,5 +1,6 @@
 //! `polyport-spoof`: which forged replies which client takes, shown on loopback.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,6 +9,7 @@ use polyport_tools::VERSION;
 use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, generator};
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
+use polyport_tools::source::SourceAddress;
 use polyport_tools::spoof::json::SpoofReport;
 use polyport_tools::spoof::{Case, Guard, Row, Setting, play};
 
@@ -17,9 +19,9 @@ use polyport_tools::spoof::{Case, Guard, Row, Setting, play};
     name = "polyport-spoof",
     version = VERSION,
     after_help = "Examples:\n  polyport-spoof\n  polyport-spoof --json | jq .safe\n\n\
-    Everything happens on loopback, between sockets of this process.\n\n\
+    Everything happens on this host, between sockets of this process, on loopback if --from names no other address.\n\n\
     Exit codes: 0 the request-id client took no forged reply, lost no genuine one and counted each under its name;\n\
-    64 usage, 70 it did not, 71 the system refuses sockets"
+    64 usage, 70 it did not, 71, 75 and 77 the system refuses sockets"
 )]
 struct Cli {
     /// Print one JSON object
@@ -28,6 +30,9 @@ struct Cli {
     /// Play on `::1` instead of 127.0.0.1
     #[arg(short = '6')]
     ipv6: bool,
+    /// Play on this address of the host, with the client at this port, such as 127.0.0.2, 127.0.0.2:5000 or :5000
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse)]
+    from: Option<SourceAddress>,
     /// How often requests carry what receivers must ignore
     #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
     grease: GreaseArg,
@@ -42,9 +47,20 @@ fn main() -> ExitCode {
 
 #[expect(clippy::needless_pass_by_value, reason = "outcome::main hands the arguments over")]
 fn run(cli: Cli) -> Outcome {
-    let ip =
-        if cli.ipv6 { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
-    let setting = Setting { own: std::net::SocketAddr::new(ip, 0), grease: cli.grease.into() };
+    let wants_ipv6 = cli.ipv6 || cli.from.and_then(SourceAddress::ip).is_some_and(|ip| ip.is_ipv6());
+    let loopback: SocketAddr =
+        if wants_ipv6 { (Ipv6Addr::LOCALHOST, 0).into() } else { (Ipv4Addr::LOCALHOST, 0).into() };
+    let own = match cli.from {
+        Some(from) if !from.reaches(loopback.ip()) => {
+            return Err(ExitError::usage("-6 and the address of --from are of two families"));
+        }
+        Some(from) if from.ip().is_some() => from.towards(loopback),
+        from => SocketAddr::new(loopback.ip(), from.and_then(SourceAddress::port).unwrap_or(0)),
+    };
+    if own.ip().is_unspecified() {
+        return Err(ExitError::usage(format!("--from {}: name one address of this host", own.ip())));
+    }
+    let setting = Setting { own, grease: cli.grease.into() };
     let mut rng = generator(cli.seed);
     let mut rows: Vec<Row> = Vec::new();
     for case in Case::ALL {

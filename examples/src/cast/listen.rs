@@ -28,7 +28,7 @@ pub fn join(at: SocketAddr, source: Option<IpAddr>, ifindex: u32) -> Result<UdpS
     };
     // Bound to the group or broadcast address it takes no unicast from others at this port; systems that cannot bind
     // those get the wildcard, and the destination is compared anyway.
-    let mut wildcard = crate::target::any_like(at);
+    let mut wildcard = crate::source::any_like(at);
     wildcard.set_port(at.port());
     let socket = match UdpSocket::bind(at, &options) {
         Err(error) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {

@@ -1,6 +1,6 @@
 //! The sending side: a socket for it, and the machine that paces the datagrams.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use polyport_net::{RecvMeta, SocketOptions, UdpSocket};
 use polyport_protocol::Nanos;
@@ -10,7 +10,7 @@ use polyport_terminal::{Exit, escape_payload};
 use super::event::Sealer;
 use crate::driver::{Client, Fault};
 use crate::outcome::{ExitError, deliver};
-use crate::target;
+use crate::unsent::unsent_to_any;
 
 /// How the socket sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub struct SenderOptions {
     pub looped: bool,
     /// The interface to leave by; 0 leaves it to the routing table.
     pub ifindex: u32,
-    /// The address to send from, and for groups the interface that has it; `None` leaves it to the routing table.
-    pub from: Option<IpAddr>,
+    /// The address to bind; a group is reached by the interface that has it, unless another is named.
+    pub own: SocketAddr,
 }
 
 /// What is sent, how often.
@@ -30,6 +30,8 @@ pub struct SenderOptions {
 pub struct Plan<'a> {
     /// The group or broadcast address.
     pub to: SocketAddr,
+    /// The address that the socket was bound to.
+    pub own: SocketAddr,
     /// The payload.
     pub text: &'a [u8],
     /// Datagrams in all.
@@ -43,11 +45,8 @@ pub struct Plan<'a> {
 /// # Errors
 /// The system's, with the option at fault.
 pub fn open(to: SocketAddr, options: &SenderOptions) -> Result<UdpSocket, ExitError> {
-    let own = options.from.map_or_else(|| target::any_like(to), |ip| SocketAddr::new(ip, 0));
-    if own.is_ipv6() != to.is_ipv6() {
-        return Err(ExitError::usage(format!("--from {} and {} are of two families", own.ip(), to.ip())));
-    }
-    let socket = UdpSocket::bind(own, &SocketOptions { broadcast: true, ..SocketOptions::default() })?;
+    let permission = SocketOptions { broadcast: true, ..SocketOptions::default() };
+    let socket = UdpSocket::bind(options.own, &permission)?;
     let set = |what: &'static str| move |error| ExitError::io(what, &error);
     if to.ip().is_multicast() {
         socket.set_multicast_hops(options.ttl).map_err(set("set the TTL"))?;
@@ -128,7 +127,7 @@ impl Client for Sender<'_> {
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Unsent(error) => Err(ExitError::io(&format!("send to {}", self.plan.to), error)),
+            Fault::Unsent(error) => Err(unsent_to_any("send to", self.plan.to, self.plan.own, error)),
             // One listener's ICMP error says nothing about the others.
             Fault::Pending(_) | Fault::Reported { .. } => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clap::Parser;
@@ -16,6 +16,7 @@ use crate::VERSION;
 use crate::clock::nanos;
 use crate::key::{KeyArgs, generator};
 use crate::outcome::ExitError;
+use crate::source::SourceArgs;
 use crate::target::{Family, MAX_ADDRESSES, many};
 use crate::text::positive_duration;
 
@@ -23,7 +24,8 @@ use crate::text::positive_duration;
 ///
 /// Sends at a constant rate whether or not answers come, measures from the time at which a datagram should have left,
 /// and puts every datagram sent and every one received into exactly one class. Before the load every target is asked
-/// for one answer, at 10 datagrams a second at most.
+/// for one answer, at 10 datagrams a second at most; where a name has several addresses, the next one is taken for a
+/// target whose first one refuses.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "polyport-load", version = VERSION, max_term_width = 100)]
 pub struct Args {
@@ -79,6 +81,9 @@ pub struct Args {
     /// Which addresses of a name
     #[command(flatten)]
     pub family: Family,
+    /// Where from
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Secrets
     #[command(flatten)]
     pub key: KeyArgs,
@@ -121,8 +126,18 @@ impl Args {
     pub fn config(&self) -> Result<Config, ExitError> {
         let mut targets = Vec::new();
         let mut seen = HashSet::new();
+        let mut alternatives = HashMap::new();
         for target in &self.targets {
-            targets.extend(many(target, self.family)?.into_iter().filter(|target| seen.insert(*target)));
+            for mut addresses in many(target, self.family, self.source.from)? {
+                let others = addresses.split_off(1);
+                let fresh = addresses.into_iter().filter(|address| seen.insert(*address));
+                for address in fresh {
+                    targets.push(address);
+                    if !others.is_empty() {
+                        alternatives.insert(address, others.clone());
+                    }
+                }
+            }
             if targets.len() > MAX_ADDRESSES {
                 return Err(ExitError::usage(format!("the targets are more than {MAX_ADDRESSES} addresses")));
             }
@@ -146,6 +161,8 @@ impl Args {
         }
         let config = Config {
             targets,
+            alternatives,
+            from: self.source.from,
             rate: self.rate,
             duration: span("--duration", self.duration)?,
             warm_up: span("--warmup", self.warmup)?,

@@ -1,5 +1,6 @@
 //! What a run is to do, checked.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use clap::ValueEnum;
@@ -16,12 +17,17 @@ use super::ledger::LedgerConfig;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
 use crate::outcome::ExitError;
+use crate::source::{SourceAddress, SourceArgs};
 
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where datagrams go, without repeats.
     pub targets: Vec<SocketAddr>,
+    /// The other addresses of a target's name, for when the one among the targets refuses.
+    pub alternatives: HashMap<SocketAddr, Vec<SocketAddr>>,
+    /// Where datagrams leave from; `None` leaves it to the system.
+    pub from: Option<SourceAddress>,
     /// Datagrams a time, over all targets.
     pub rate: Rate,
     /// Length of the measured part.
@@ -102,7 +108,7 @@ impl Config {
                 "with --timeout 0 every answer would be late, and every datagram behind",
             ));
         }
-        for target in &self.targets {
+        for target in self.targets.iter().chain(self.alternatives.values().flatten()) {
             let ip = target.ip();
             let multicast = ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
             if multicast || ip.is_unspecified() {
@@ -118,6 +124,23 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The address to bind for the `n`th of our [`Config::ports`] towards `target`. A port that the user chose is the
+    /// first one, and the next ones follow.
+    ///
+    /// # Errors
+    /// There is no such port.
+    pub fn own(&self, target: SocketAddr, n: usize) -> Result<SocketAddr, ExitError> {
+        let mut own = SourceArgs { from: self.from }.towards(target);
+        if own.port() != 0 {
+            let port = u16::try_from(n).ok().and_then(|n| own.port().checked_add(n)).ok_or_else(|| {
+                let ports = self.ports();
+                ExitError::usage(format!("{ports} ports from {} on are more than there are: lower --streams", own.port()))
+            })?;
+            own.set_port(port);
+        }
+        Ok(own)
     }
 
     /// The datagrams of the run.
@@ -200,6 +223,8 @@ fn is_private(ip: IpAddr) -> bool {
 pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
     Config {
         targets,
+        alternatives: HashMap::new(),
+        from: None,
         rate: Rate { count: 1000, period: SECOND },
         duration: SECOND,
         warm_up: 0,

@@ -7,17 +7,18 @@ use super::pacing::Pacing;
 use super::transceiver::Transceiver;
 use crate::clock::Clock;
 use crate::outcome::ExitError;
+use crate::own_frames::echo;
 
 /// Datagrams each target gets at most, if it stays silent. Five lose one answer in ten only once in 100 000.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 /// Time between two datagrams to one target: 10 a second, the rule of RFC 8085 for who knows nothing of the path
 /// rounded up.
-const BETWEEN_TRIES: Nanos = 100 * MILLISECOND;
+pub(super) const BETWEEN_TRIES: Nanos = 100 * MILLISECOND;
 
 /// Time between two datagrams to different targets: 1000 ports take a tenth of a second, and each one gets a single
 /// datagram of some hundred octets.
-const BETWEEN_TARGETS: Nanos = MILLISECOND / 10;
+pub(super) const BETWEEN_TARGETS: Nanos = MILLISECOND / 10;
 
 /// Unanswered targets that are named.
 const MOST_NAMED: usize = 5;
@@ -57,6 +58,9 @@ pub fn greet(
         let wait = if tries == TRIES { timeout.max(BETWEEN_TRIES) } else { BETWEEN_TRIES };
         let end = if tries == TRIES { next + wait } else { next.max(round + wait) };
         while clock.now() < end {
+            if let Some(peer) = transceiver.echo() {
+                return Err(echo(peer, "use --expect echo"));
+            }
             if silent(transceiver).next().is_none() {
                 return Ok(Greeting::Answered);
             }
@@ -109,8 +113,10 @@ fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
         names.push("...".to_owned());
     }
     let icmp = transceiver.ledger.practice_icmp().words();
-    let cause = match transceiver.refusal() {
-        Some(refusal) => format!(" (cannot {refusal})"),
+    let refusal = transceiver.refusal();
+    let exit = refusal.as_ref().map_or(Exit::NoReply, |refusal| refusal.exit);
+    let cause = match refusal {
+        Some(refusal) => format!(" ({refusal})"),
         None if icmp.is_empty() => String::new(),
         None => format!(" (ICMP: {icmp})"),
     };
@@ -124,7 +130,7 @@ fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
         .collect();
     let heard = if heard.is_empty() { String::new() } else { format!("; received: {}", heard.join(", ")) };
     ExitError::new(
-        Exit::NoReply,
+        exit,
         format!(
             "{missing} of {} targets do not answer: {}{cause}{heard}; nothing else was sent, use --no-handshake to \
              send all the same, --expect echo if the server sends datagrams back as they are, --expect any if it \

@@ -3,6 +3,7 @@
 //! ```text
 //!   args -> config -> plan (when, to whom) --+
 //!                                            v
+//!   address (of a name) --> targets
 //!   handshake -> warm-up -> load -> drain:  transceiver -- outbox --> sockets
 //!                                            |   ^
 //!          ledger (stream, ring, ids, icmp) <+   +---- datagrams, decoded; ICMP
@@ -19,6 +20,7 @@
 //! - The books ([`ledger`], [`stream`], [`ring`], [`ids`], [`class`], [`icmp`], [`reorder`], [`behind`]) are pure: times and
 //!   datagrams are arguments.
 
+pub mod address;
 pub mod args;
 pub mod behind;
 pub mod class;
@@ -55,8 +57,11 @@ use crate::outcome::{self, ExitError, Outcome, deliver};
 /// # Errors
 /// See [`args::Args::config`] and [`engine::run`].
 pub fn run(args: &args::Args) -> Outcome {
-    let config = args.config()?;
+    let mut config = args.config()?;
     let interrupt = outcome::interrupt()?;
+    if config.handshake {
+        address::settle(&mut config, args.quiet, &interrupt)?;
+    }
     let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     if args.json {

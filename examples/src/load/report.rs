@@ -92,7 +92,7 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
         ));
     }
     if let Some(refusal) = &local.refusal {
-        warnings.push(format!("the system refused datagrams: cannot {refusal}"));
+        warnings.push(format!("the system refused datagrams: {refusal}"));
     }
     warnings
 }

@@ -93,7 +93,7 @@ fn every_warning_says_what_to_do() {
     let (config, mut summary) = run();
     summary.skipped = [1, 1, 1, 0];
     summary.behind_since = Some(20 * MILLISECOND);
-    summary.local.refusal = Some("send to 127.0.0.1:7000: no".into());
+    summary.local.refusal = Some("cannot send to 127.0.0.1:7000: no".into());
     summary.icmp.count(Complaint::V4 { kind: 3, code: 3 });
     let all = warnings(&config, &summary).join("\n");
     for part in [

@@ -21,7 +21,8 @@ use super::summary::Local;
 use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
-use crate::target::any_like;
+use crate::source::{SourceAddress, SourceArgs};
+use crate::unsent::unsent;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
 pub const RECEIVE_BUFFER: usize = 4 << 20;
@@ -60,7 +61,10 @@ pub struct Transceiver<'c> {
     shape: Shape,
     turns: Turns,
     eagain: u64,
-    refusal: Option<String>,
+    refusal: Option<(SocketAddr, io::Error)>,
+    from: Option<SourceAddress>,
+    sealed: bool,
+    echo: Option<SocketAddr>,
 }
 
 /// What [`Transceiver::send_due`] did.
@@ -88,7 +92,7 @@ impl<'c> Transceiver<'c> {
         let role = if config.expect == Expect::Echo { Role::Any } else { Role::Client };
         let latencies = Latencies::new(config.targets.len())
             .map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
-        let outbox = Outbox::new(sockets(&config.targets, config.ports())?, shape.size())
+        let outbox = Outbox::new(sockets(config)?, shape.size())
             .map_err(|error| ExitError::io("ask for ICMP errors", &error))?;
         Ok(Self {
             ledger: Ledger::new(config.books(&mut generator(Some(config.seed)))),
@@ -109,6 +113,9 @@ impl<'c> Transceiver<'c> {
             turns: config.turns(),
             eagain: 0,
             refusal: None,
+            from: config.from,
+            sealed: config.key.is_some(),
+            echo: None,
         })
     }
 
@@ -213,6 +220,10 @@ impl<'c> Transceiver<'c> {
                 } else {
                     let datagram = self.layout.datagram(&self.memory, place, meta.len);
                     let decoded = self.decoder.decode_received(datagram, meta.truncated);
+                    // With a key nothing without a tag may end the run: see `own_frames`.
+                    if decoded.is_err() && !self.sealed && self.ledger.is_echo(datagram, meta.peer) {
+                        self.echo = Some(meta.peer);
+                    }
                     self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, port, arrival)
                 };
                 if let Received { first: Some((target, planned, sent)), .. } = received {
@@ -231,7 +242,7 @@ impl<'c> Transceiver<'c> {
     pub fn local(&self) -> io::Result<Local> {
         let mut local = Local {
             eagain: self.eagain,
-            refusal: self.refusal.clone(),
+            refusal: self.refusal().map(|failure| failure.to_string()),
             receive_buffer: usize::MAX,
             ..Local::default()
         };
@@ -247,8 +258,15 @@ impl<'c> Transceiver<'c> {
 
     /// The last reason why the system refused to send.
     #[must_use]
-    pub fn refusal(&self) -> Option<&str> {
-        self.refusal.as_deref()
+    pub fn refusal(&self) -> Option<ExitError> {
+        let (to, error) = self.refusal.as_ref()?;
+        Some(unsent("send to", *to, SourceArgs { from: self.from }.towards(*to), error))
+    }
+
+    /// A target that sends our own frames back, where answers of its own were to come.
+    #[must_use]
+    pub const fn echo(&self) -> Option<SocketAddr> {
+        self.echo
     }
 
     /// Enters one datagram into the books and into the batch.
@@ -265,7 +283,7 @@ impl<'c> Transceiver<'c> {
             }
             Err(error) => {
                 self.ledger.cancel(lane, identity.seq);
-                self.refusal = Some(error.to_string());
+                self.refusal = Some((to, io::Error::other(error.to_string())));
                 Err(NotSent::Refused)
             }
         }
@@ -288,7 +306,7 @@ impl<'c> Transceiver<'c> {
             }
             Event::Refused(datagram, error) => {
                 ledger.cancel(datagram.lane, datagram.seq);
-                *refusal = Some(format!("send to {}: {error}", datagram.to));
+                *refusal = Some((datagram.to, again(error)));
                 if !practice {
                     ledger.skip(NotSent::Refused, 1);
                 }
@@ -301,6 +319,11 @@ impl<'c> Transceiver<'c> {
         *eagain += blocked as u64;
         Turn { left, blocked: blocked > 0 }
     }
+}
+
+/// The same error once more: `io::Error` has no `Clone`.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// Whether ICMP can be the cause (`icmp_err_convert` of Linux): another look may have taken its report from the queue.
@@ -321,19 +344,19 @@ fn is_of_the_network(error: &io::Error) -> bool {
     )
 }
 
-/// `ports` sockets for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
+/// Our own ports for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
 /// are seen and counted ([P-75]).
-fn sockets(targets: &[SocketAddr], ports: usize) -> Result<Vec<UdpSocket>, ExitError> {
+fn sockets(config: &Config) -> Result<Vec<UdpSocket>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,
         ..SocketOptions::default()
     };
-    let v4 = targets.iter().find(|target| target.is_ipv4());
-    let v6 = targets.iter().find(|target| target.is_ipv6());
+    let v4 = config.targets.iter().find(|target| target.is_ipv4());
+    let v6 = config.targets.iter().find(|target| target.is_ipv6());
     v4.into_iter()
         .chain(v6)
-        .flat_map(|target| std::iter::repeat_n(any_like(*target), ports))
-        .map(|own| Ok(UdpSocket::bind(own, &options)?))
+        .flat_map(|target| (0..config.ports()).map(|n| config.own(*target, n)))
+        .map(|own| Ok(UdpSocket::bind(own?, &options)?))
         .collect()
 }

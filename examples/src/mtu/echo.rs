@@ -3,11 +3,11 @@
 //! The search knows PROBE and `PROBE_ACK` only. Whatever else comes back is compared with what was sent, and if it came back
 //! whole it is told to the search as the `PROBE_ACK` it amounts to.
 
-use std::collections::VecDeque;
-
 use polyport_protocol::{
     Decoder, EncodeError, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, Role,
 };
+
+use crate::own_frames::OwnFrames;
 
 /// How a probe travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +20,19 @@ pub enum Method {
     Raw,
 }
 
-/// Frames remembered: as many as the search remembers probes.
-const REMEMBERED: usize = 16;
-
 /// What was sent, in the form it was sent.
 #[derive(Debug)]
 pub(super) struct Echo {
     method: Method,
     key: Option<Key>,
-    sent: VecDeque<Vec<u8>>,
+    sent: OwnFrames,
     /// Echoes of ours that were shorter than what was sent.
     pub(super) cut: u64,
 }
 
 impl Echo {
     pub(super) fn new(method: Method, key: Option<Key>) -> Self {
-        Self { method, key, sent: VecDeque::new(), cut: 0 }
+        Self { method, key, sent: OwnFrames::default(), cut: 0 }
     }
 
     /// Brings the PROBE at the front of `buffer` into the form it travels in, of the same length.
@@ -50,11 +47,13 @@ impl Echo {
             let payload = vec![0; len.saturating_sub(polyport_protocol::HEADER_LEN + seal)];
             Encoder::new(datagram, &header).auth_if(self.key.as_ref()).payload(&payload).finish()?;
         }
-        if self.method != Method::Forward {
-            self.sent.truncate(REMEMBERED - 1);
-            self.sent.push_front(datagram.to_vec());
-        }
+        self.sent.remember(datagram);
         Ok(())
+    }
+
+    /// Whether `datagram` is a probe of ours that came back, where a frame of the peer's own was to come.
+    pub(super) fn is_unwanted(&self, datagram: &[u8]) -> bool {
+        self.method != Method::Raw && self.key.is_none() && self.sent.is_echo(datagram)
     }
 
     /// The `PROBE_ACK` that `datagram` amounts to: itself for [`Method::Forward`], else one made if all came back. `None`

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use polyport_net::{ErrorOrigin, QueuedError, RecvMeta};
-use polyport_protocol::client::{MtuConfig, MtuInput, MtuSearch, Transmit};
+use polyport_protocol::client::{MtuConfig, MtuInput, MtuSearch, Reject, Transmit};
 use polyport_protocol::{Key, Nanos};
 use polyport_terminal::{Exit, remark};
 use rand::rngs::StdRng;
@@ -13,7 +13,9 @@ use super::report::{Finding, NextHop};
 use super::size::overhead;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
+use crate::own_frames::echo;
 use crate::text::millis;
+use crate::unsent::{refused, unsent};
 
 /// How to search.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,8 @@ pub struct ProberConfig<'k> {
     pub search: MtuConfig<'k>,
     /// How probes travel.
     pub method: Method,
+    /// The address that the socket was bound to.
+    pub own: SocketAddr,
     /// Tell of each probe on stderr.
     pub verbose: bool,
 }
@@ -30,6 +34,7 @@ pub struct ProberConfig<'k> {
 #[derive(Debug)]
 pub struct Prober<'k> {
     target: SocketAddr,
+    own: SocketAddr,
     verbose: bool,
     search: MtuSearch<'k, StdRng>,
     echo: Echo,
@@ -47,6 +52,7 @@ impl<'k> Prober<'k> {
         let target = config.search.destination;
         Self {
             target,
+            own: config.own,
             verbose: config.verbose,
             search: MtuSearch::new(config.search, rng),
             echo: Echo::new(config.method, key),
@@ -103,7 +109,7 @@ impl<'k> Prober<'k> {
         let said = std::io::Error::from_raw_os_error(error.errno);
         let ours = self.id.is_some() && quote.get(8..16) == self.id.as_ref().map(|id| &id[..]);
         if icmp && ours && said.kind() == std::io::ErrorKind::ConnectionRefused {
-            return Err(nobody(self.target));
+            return Err(refused(self.target));
         }
         self.tell(|| format!("an error of the path: {said}"));
         Ok(())
@@ -135,6 +141,11 @@ impl Client for Prober<'_> {
             }
             MtuInput::Rejected(reject) => {
                 let (len, from) = (datagram.len(), meta.peer);
+                if reject == Reject::WrongSource {
+                    self.finding.strangers.heard(from);
+                } else if self.echo.is_unwanted(datagram) {
+                    return Err(echo(self.target, "use --raw"));
+                }
                 self.tell(|| format!("rejected {len} octets from {from}: {reject}"));
             }
         }
@@ -150,13 +161,8 @@ impl Client for Prober<'_> {
             }
             // The buffer of the device is full: the probe is lost, as on the path.
             Fault::Unsent(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
-            Fault::Unsent(error) | Fault::Pending(error)
-                if error.kind() == std::io::ErrorKind::ConnectionRefused =>
-            {
-                Err(nobody(self.target))
-            }
             Fault::Unsent(error) | Fault::Pending(error) => {
-                Err(ExitError::io(&format!("probe {}", self.target), error))
+                Err(unsent("probe", self.target, self.own, error))
             }
             Fault::Reported { error, quote } => self.reported(error, quote),
         }
@@ -176,8 +182,4 @@ impl Client for Prober<'_> {
     fn is_finished(&self) -> bool {
         self.failure.is_some() || self.search.result().is_some()
     }
-}
-
-fn nobody(target: SocketAddr) -> ExitError {
-    ExitError::new(Exit::NoReply, format!("connection refused: nobody listens at {target}"))
 }

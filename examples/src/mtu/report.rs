@@ -8,6 +8,7 @@ use polyport_protocol::client::{Bound, MtuResult};
 
 use super::echo::Method;
 use super::size::overhead;
+use crate::strangers::Strangers;
 use crate::text::millis;
 
 /// What a router said.
@@ -44,6 +45,8 @@ pub struct Finding {
     pub responder_limit: Option<u16>,
     /// Datagrams not accepted.
     pub rejects: Vec<(&'static str, u64)>,
+    /// Who sent those from elsewhere.
+    pub strangers: Strangers,
     /// `IP_MTU` before the first probe.
     pub kernel_before: Option<usize>,
     /// `IP_MTU` after the last one: ICMP may have taught it.
@@ -51,7 +54,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) const fn new(target: SocketAddr, method: Method) -> Self {
+    pub(super) fn new(target: SocketAddr, method: Method) -> Self {
         Self {
             target,
             method,
@@ -65,6 +68,7 @@ impl Finding {
             cut_echoes: 0,
             responder_limit: None,
             rejects: Vec::new(),
+            strangers: Strangers::default(),
             kernel_before: None,
             kernel_after: None,
         }
@@ -125,6 +129,9 @@ impl Finding {
         }
         for (name, count) in &self.rejects {
             put(&mut text, format_args!("rejected: {name} {count}"));
+        }
+        if let Some(names) = self.strangers.names() {
+            put(&mut text, format_args!("wrong_source: from {names}"));
         }
         text.truncate(text.trim_end().len());
         text

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use polyport_net::{SocketOptions, UdpSocket};
 
-use crate::target;
-
-/// The path MTU that the kernel believes in, IP header included, if it tells: what the route says, until an ICMP message
-/// teaches it better. No datagram is sent.
+/// The path MTU that the kernel believes in from the address `own` to `peer`, IP header included, if it tells: what the
+/// route says, until an ICMP message teaches it better. No datagram is sent.
 #[must_use]
-pub fn kernel_mtu(peer: SocketAddr) -> Option<usize> {
-    let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default()).ok()?;
+pub fn kernel_mtu(own: SocketAddr, peer: SocketAddr) -> Option<usize> {
+    // Its port is taken.
+    let own = SocketAddr::new(own.ip(), 0);
+    let socket = UdpSocket::bind(own, &SocketOptions::default()).ok()?;
     socket.connect(peer).ok()?;
     socket.path_mtu().ok()
 }

@@ -5,7 +5,6 @@ mod bounds;
 mod ppt;
 mod raw;
 mod reporter;
-mod unsent;
 
 pub use answered::Answered;
 pub use bounds::Bounds;

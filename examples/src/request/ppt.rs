@@ -13,9 +13,11 @@ use rand::rngs::StdRng;
 use super::answered::Answered;
 use super::bounds::Bounds;
 use super::reporter::Reporter;
-use super::unsent::{refused, unsent};
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
+use crate::own_frames::{OwnFrames, echo};
+use crate::strangers::Strangers;
+use crate::unsent::{refused, unsent};
 
 /// Octets 8 to 15 of a frame are its request id [P-26].
 const ID: std::ops::Range<usize> = 8..16;
@@ -25,6 +27,8 @@ const ID: std::ops::Range<usize> = 8..16;
 pub struct PptConfig<'a> {
     /// The machine's own.
     pub machine: RequestConfig<'a>,
+    /// The address that the socket was bound to.
+    pub own: SocketAddr,
     /// Where it ends.
     pub bounds: Bounds,
 }
@@ -36,7 +40,11 @@ pub struct Ppt<'a> {
     machine: RequestClient<'a, StdRng, 1>,
     reporter: Reporter,
     sent: u8,
+    first_sent: Nanos,
     sent_at: Nanos,
+    /// What was sent, so that it is known when it comes back.
+    frames: OwnFrames,
+    strangers: Strangers,
     /// Request id on the wire.
     id: Option<[u8; 8]>,
     answer: Option<Answered>,
@@ -44,6 +52,8 @@ pub struct Ppt<'a> {
     encode: Option<ExitError>,
     /// What was heard last that is no answer, but explains its absence.
     hint: Option<String>,
+    /// Our own frames come back, and only a tag could show that nobody in between does it.
+    echo: Option<ExitError>,
 }
 
 impl<'a> Ppt<'a> {
@@ -65,12 +75,16 @@ impl<'a> Ppt<'a> {
             machine,
             reporter,
             sent: 0,
+            first_sent: now,
             sent_at: now,
+            frames: OwnFrames::default(),
+            strangers: Strangers::default(),
             id: None,
             answer: None,
             over: false,
             encode: None,
             hint: None,
+            echo: None,
         })
     }
 
@@ -82,13 +96,35 @@ impl<'a> Ppt<'a> {
         if let Some(failure) = self.encode {
             return Err(failure);
         }
-        self.answer.ok_or_else(|| no_reply(self.machine.rejects(), self.hint.as_deref()))
+        let hint = self.hint.or_else(|| self.strangers.hint());
+        let rejects = self.machine.rejects();
+        self.answer.ok_or_else(|| self.echo.unwrap_or_else(|| no_reply(rejects, hint.as_deref())))
     }
 
     /// Datagrams that were not accepted.
     #[must_use]
     pub const fn rejects(&self) -> &RejectCounters {
         self.machine.rejects()
+    }
+
+    /// Who else sent something.
+    #[must_use]
+    pub const fn strangers(&self) -> &Strangers {
+        &self.strangers
+    }
+
+    /// The server sends back what it gets. With a key, whoever reads the frames and cannot forge an answer must not be able
+    /// to end the request either, so it is told and waited for all the same.
+    fn echoed(&mut self) -> Result<(), ExitError> {
+        let failure = echo(self.target(), "use --raw");
+        if self.config.machine.key.is_none() {
+            return Err(failure);
+        }
+        if self.echo.is_none() {
+            self.reporter.tell(&failure);
+        }
+        self.echo = Some(failure);
+        Ok(())
     }
 
     const fn target(&self) -> SocketAddr {
@@ -117,8 +153,12 @@ impl Client for Ppt<'_> {
             self.over = true;
             return None;
         }
+        if self.sent == 0 {
+            self.first_sent = now;
+        }
         self.sent += 1;
         self.sent_at = now;
+        self.frames.remember(buffer.get(..transmit.len).unwrap_or_default());
         self.id = buffer.get(ID).and_then(|id| id.try_into().ok());
         Some(transmit)
     }
@@ -132,10 +172,10 @@ impl Client for Ppt<'_> {
         if self.is_finished() {
             return Ok(());
         }
-        let (from, rtt) = (meta.peer, now.saturating_sub(self.sent_at));
+        let (from, took) = (meta.peer, now.saturating_sub(self.first_sent));
         if self.config.bounds.promiscuous {
-            let payload = datagram.to_vec();
-            self.answer = Some(Answered { from, payload, rtt, transmissions: self.sent });
+            let (payload, rtt) = (datagram.to_vec(), (self.sent == 1).then_some(took));
+            self.answer = Some(Answered { from, payload, took, rtt, transmissions: self.sent });
             return Ok(());
         }
         match self.machine.handle_input(now, from, datagram, meta.truncated) {
@@ -144,8 +184,8 @@ impl Client for Ppt<'_> {
             }
             Input::Answer(answer) => {
                 let payload = answer.frame.payload().to_vec();
-                self.answer =
-                    Some(Answered { from, payload, rtt: answer.rtt, transmissions: answer.transmissions });
+                let (rtt, transmissions) = (Some(answer.rtt), answer.transmissions);
+                self.answer = Some(Answered { from, payload, took, rtt, transmissions });
                 Ok(())
             }
             Input::UnknownVersion(_, frame) => {
@@ -161,21 +201,27 @@ impl Client for Ppt<'_> {
             }
             Input::Rejected(reject) => {
                 log::info!("rejected {} octets from {from}: {reject}", datagram.len());
-                Ok(())
+                if reject == Reject::WrongSource {
+                    self.strangers.heard(from);
+                    return Ok(());
+                }
+                if self.frames.is_echo(datagram) { self.echoed() } else { Ok(()) }
             }
         }
     }
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.target(), error)),
+            Fault::Unsent(error) | Fault::Pending(error) => {
+                Err(unsent("send to", self.target(), self.config.own, error))
+            }
             Fault::Reported { error, quote } if self.concerns_us(error, quote) => {
                 log::info!("{error:?}");
                 let said = std::io::Error::from_raw_os_error(error.errno);
                 let icmp = matches!(error.origin, ErrorOrigin::Icmp { .. } | ErrorOrigin::Icmp6 { .. });
                 // Other errors may pass: routes come and go.
                 let final_word = said.kind() == std::io::ErrorKind::ConnectionRefused;
-                self.hint = Some(said.to_string());
+                self.hint = Some(hint(&said, error));
                 if icmp && final_word { Err(refused(self.target())) } else { Ok(()) }
             }
             Fault::Reported { error, .. } => {
@@ -197,6 +243,21 @@ impl Client for Ppt<'_> {
 
     fn is_finished(&self) -> bool {
         self.over || self.answer.is_some() || self.encode.is_some()
+    }
+}
+
+/// What a reported error says about the way, and who said it.
+fn hint(said: &std::io::Error, error: &QueuedError) -> String {
+    // RFC 1812 section 5.2.7.1, RFC 4443 section 3.1: by a firewall, or by a route.
+    let prohibited = matches!(
+        error.origin,
+        ErrorOrigin::Icmp { kind: 3, code: 9 | 10 | 13 } | ErrorOrigin::Icmp6 { kind: 1, code: 1 | 5 | 6 }
+    );
+    let said = if prohibited { "administratively prohibited".to_owned() } else { said.to_string() };
+    let icmp = matches!(error.origin, ErrorOrigin::Icmp { .. } | ErrorOrigin::Icmp6 { .. });
+    match error.offender {
+        Some(offender) if icmp => format!("{said}, says {offender}"),
+        _ => said,
     }
 }
 

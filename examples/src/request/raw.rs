@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use polyport_net::{RecvMeta, UdpSocket};
+use polyport_net::{QueuedError, RecvMeta, UdpSocket};
 use polyport_protocol::Nanos;
 use polyport_protocol::client::{Textbook, Transmit};
 use polyport_terminal::Exit;
@@ -10,15 +10,18 @@ use polyport_terminal::Exit;
 use super::answered::Answered;
 use super::bounds::Bounds;
 use super::reporter::Reporter;
-use super::unsent::unsent;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
+use crate::strangers::Strangers;
+use crate::unsent::{refused, unsent};
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
 pub struct RawConfig<'a> {
     /// The server.
     pub target: SocketAddr,
+    /// The address that the socket was bound to.
+    pub own: SocketAddr,
     /// The whole datagram.
     pub text: &'a [u8],
     /// Where it ends.
@@ -32,11 +35,10 @@ pub struct Raw<'a> {
     schedule: Textbook,
     reporter: Reporter,
     sent: u8,
-    sent_at: Nanos,
+    first_sent: Nanos,
     wait: Nanos,
     until: Option<Nanos>,
-    /// Datagrams from elsewhere.
-    foreign: u64,
+    strangers: Strangers,
     answer: Option<Answered>,
     over: bool,
 }
@@ -44,16 +46,16 @@ pub struct Raw<'a> {
 impl<'a> Raw<'a> {
     /// Asks at once.
     #[must_use]
-    pub const fn new(config: RawConfig<'a>, reporter: Reporter) -> Self {
+    pub fn new(config: RawConfig<'a>, reporter: Reporter) -> Self {
         Self {
             config,
             schedule: Textbook::new(),
             reporter,
             sent: 0,
-            sent_at: 0,
+            first_sent: 0,
             wait: 0,
             until: None,
-            foreign: 0,
+            strangers: Strangers::default(),
             answer: None,
             over: false,
         }
@@ -64,13 +66,22 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// Nobody answered.
     pub fn outcome(self) -> Result<Answered, ExitError> {
-        self.answer.ok_or_else(|| ExitError::new(Exit::NoReply, "no reply: the server may be down"))
+        let hint = self.strangers.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+        self.answer
+            .ok_or_else(|| ExitError::new(Exit::NoReply, format!("no reply: the server may be down{hint}")))
     }
 
-    /// Datagrams from other addresses than the target.
+    /// Who else sent something.
     #[must_use]
-    pub const fn foreign(&self) -> u64 {
-        self.foreign
+    pub const fn strangers(&self) -> &Strangers {
+        &self.strangers
+    }
+}
+
+impl Raw<'_> {
+    fn is_refused(&self, error: &QueuedError, quote: &[u8]) -> bool {
+        let refusal = error.errno == libc::ECONNREFUSED && error.destination == Some(self.config.target);
+        refusal && self.config.text.starts_with(quote)
     }
 }
 
@@ -90,8 +101,13 @@ impl Client for Raw<'_> {
             return None;
         };
         room.copy_from_slice(self.config.text);
+        if self.sent == 0 {
+            self.first_sent = now;
+        }
         self.sent += 1;
-        (self.sent_at, self.wait, self.until) = (now, wait, Some(now.saturating_add(wait)));
+        // The last wait ends with the whole.
+        let left = self.config.bounds.deadline.map_or(wait, |deadline| deadline.saturating_sub(now));
+        (self.wait, self.until) = (wait.min(left), Some(now.saturating_add(wait)));
         Some(Transmit { destination: self.config.target, len: self.config.text.len() })
     }
 
@@ -101,12 +117,14 @@ impl Client for Raw<'_> {
 
     fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         if meta.peer != self.config.target && !self.config.bounds.promiscuous {
-            self.foreign += 1;
+            self.strangers.heard(meta.peer);
         } else if !self.is_finished() {
+            let took = now.saturating_sub(self.first_sent);
             self.answer = Some(Answered {
                 from: meta.peer,
                 payload: datagram.to_vec(),
-                rtt: now.saturating_sub(self.sent_at),
+                took,
+                rtt: (self.sent == 1).then_some(took),
                 transmissions: self.sent,
             });
         }
@@ -115,8 +133,13 @@ impl Client for Raw<'_> {
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.config.target, error)),
-            // The error queue is off: plain text carries no id to check a quotation against.
+            Fault::Unsent(error) | Fault::Pending(error) => {
+                Err(unsent("send to", self.config.target, self.config.own, error))
+            }
+            // Plain text carries no id: what is quoted is compared as far as it goes.
+            Fault::Reported { error, quote } if self.is_refused(error, quote) => {
+                Err(refused(self.config.target))
+            }
             Fault::Reported { .. } => Ok(()),
         }
     }

@@ -1,7 +1,10 @@
 //! What a request tells its user while it lasts.
 
+use std::fmt::Display;
+
 use polyport_net::UdpSocket;
 use polyport_protocol::Nanos;
+use polyport_terminal::remark;
 
 use crate::outcome::{ExitError, deliver};
 use crate::text::seconds;
@@ -41,6 +44,13 @@ impl Reporter {
             return Ok(());
         }
         deliver(format_args!("Waiting up to {} for a reply", seconds(wait)))
+    }
+
+    /// Something that may explain why no answer comes.
+    pub fn tell(&self, what: impl Display) {
+        if !self.quiet {
+            remark(format_args!("{what}; still waiting"));
+        }
     }
 
     fn address(self, socket: &UdpSocket, when: &str) -> Result<(), ExitError> {

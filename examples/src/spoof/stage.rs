@@ -21,7 +21,7 @@ use crate::outcome::ExitError;
 /// Where and with which randomness the cases are played.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Loopback address, port 0.
+    /// An address of this host; the port is the client's, and 0 leaves it to the system.
     pub own: SocketAddr,
     /// How often requests are greased.
     pub grease: Grease,
@@ -117,8 +117,10 @@ struct Stage {
 
 impl Stage {
     fn open(own: SocketAddr, guard: Guard) -> Result<Self, ExitError> {
-        let open = || UdpSocket::bind(own, &SocketOptions::default());
-        let (server, forger, client) = (open()?, open()?, open()?);
+        let open = |at| UdpSocket::bind(at, &SocketOptions::default());
+        let any_port = SocketAddr::new(own.ip(), 0);
+        let client = open(own)?;
+        let (server, forger) = (open(any_port)?, open(any_port)?);
         let address = |socket: &UdpSocket| {
             socket.local_addr().map_err(|error| ExitError::io("ask for an address", &error))
         };

@@ -126,6 +126,22 @@ fn a_ttl_of_0_is_heard_here_or_refused() {
 }
 
 #[test]
+fn the_source_is_the_users_choice_beside_the_interface_too() {
+    let address = format!("127.255.255.255:{}", free_port());
+    for interface in [&[][..], &["--interface", "lo"]] {
+        let listener = listener(&["--count", "2", &address]);
+        for from in ["127.0.0.7", "127.0.0.8:0"] {
+            let sent = run("cast", &[interface, &["--from", from, &address, "x"]].concat());
+            assert_eq!(sent.code, 0, "{sent:?}");
+        }
+        let heard = heard(listener);
+        heard.prints("127.0.0.7:");
+        heard.prints("127.0.0.8:");
+    }
+    assert_eq!(run("cast", &["--listen", "--from", "127.0.0.1", &address]).code, 64);
+}
+
+#[test]
 fn faults_are_one_line() {
     run("cast", &["--interface", "no-such-if", "239.1.2.3:7"]).fails(64, "no interface `no-such-if`");
     run("cast", &["--listen", "--source", "127.0.0.1", "127.0.0.1:7"]).fails(64, "--source is for groups");

@@ -1,6 +1,7 @@
 //! The real binaries, over loopback.
 #![cfg(test)]
 
+mod addresses;
 mod cast;
 mod colours;
 mod endless;
@@ -8,6 +9,8 @@ mod frame;
 mod full_disk;
 mod hostile;
 mod mtu;
+#[cfg(target_os = "linux")]
+mod obstacles;
 mod request;
 mod schemas;
 mod spoof;

@@ -104,6 +104,31 @@ fn requests_measure_both_ways_and_tell_who_does_not_echo() {
 }
 
 #[test]
+fn an_echo_is_told_at_once() {
+    let (address, _thread) = serve(|socket, datagram, peer| {
+        socket.send_to(datagram, peer).unwrap();
+        true
+    });
+    for way in [&[][..], &["--both"]] {
+        // Longer than any test runs.
+        let run = run("mtu", &[way, &["--timer", "40s", &address.to_string()]].concat());
+        run.fails(76, "sends our own frames back: it is an echo and does not speak PPT/1: use --raw");
+    }
+}
+
+#[test]
+fn who_answers_instead_of_the_target_is_named() {
+    let (other, elsewhere) = socket();
+    let (address, _thread) = serve(move |_, datagram, peer| {
+        other.send_to(&ack(datagram), peer).unwrap();
+        true
+    });
+    let run = run("mtu", &["--timer", "20ms", &address.to_string()]);
+    run.fails(69, &format!("(what came is from {elsewhere}: "));
+    run.prints(&format!("wrong_source: from {elsewhere}\n"));
+}
+
+#[test]
 fn keys_seal_probes_and_answers() {
     let path = std::env::temp_dir().join(format!("polyport-mtu-key-{}", std::process::id()));
     std::fs::write(&path, "6b".repeat(32)).unwrap();

@@ -100,6 +100,11 @@ fn loss_is_made_good() {
         server.join().unwrap();
         assert_eq!((run.code, waits(&run).len()), (0, drops + 1), "{run:?}");
         run.prints(&format!("and {} transmissions", drops + 1));
+        let took = run.out.lines().find_map(|line| line.strip_prefix("after ")).unwrap();
+        let took: f64 = took.split_once(" ms").unwrap().0.parse().unwrap();
+        let waited: f64 = waits(&run)[..drops].iter().map(|wait| wait.parse::<f64>().unwrap()).sum();
+        assert!(took > waited * 1000.0 - 5.0, "from the first transmission, not from the last: {run:?}");
+        assert_eq!(run.out.contains(", round trip "), !raw, "plain text has no attempts: {run:?}");
         run.prints(if raw { "\"5\"" } else { "\"pong\"" });
     }
 }
@@ -141,6 +146,7 @@ fn a_forged_reply_is_taken_by_the_promiscuous_only() {
         run.prints(&format!("answer from {address}: \"pong\""));
         let hidden = arguments.contains(&"--connect") || arguments == ["--raw"];
         assert_eq!(run.out.contains("rejected: wrong_source 1\n"), !hidden, "{arguments:?} {run:?}");
+        assert_eq!(run.out.contains("wrong_source: from 127.0.0.1:"), !hidden, "{arguments:?} {run:?}");
     }
     let (address, server) = forged_first(true);
     let run = run("request", &["--raw", "--promiscuous", &address.to_string()]);
@@ -162,6 +168,43 @@ fn garbage_is_rejected_named_and_harmless() {
     run.fails(76, "does it speak PPT/1?");
     run.prints("rejected: short 2, bad_length 2\n");
     assert!(!run.err.contains('\u{1b}') && !run.out.contains('\u{1b}'));
+}
+
+#[test]
+fn an_echo_of_the_own_frame_is_told_at_once() {
+    let (address, _server) = serve(|socket, datagram, peer| {
+        socket.send_to(datagram, peer).unwrap();
+        true
+    });
+    let address = address.to_string();
+    let echo = run("request", &[&address]);
+    echo.fails(76, "sends our own frames back: it is an echo and does not speak PPT/1: use --raw");
+    assert_eq!(waits(&echo).len(), 1, "nothing is sent again: {echo:?}");
+    // Who can read a sealed frame can send it back, and must not be able to end the request.
+    let path = std::env::temp_dir().join(format!("polyport-echo-key-{}", std::process::id()));
+    std::fs::write(&path, "6b".repeat(32)).unwrap();
+    let key = path.to_str().unwrap();
+    let sealed = run("request", &["--key-file", key, "--preset", "loopback", "--retries", "1", &address]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((sealed.code, waits(&sealed).len()), (76, 2), "{sealed:?}");
+    assert_eq!(sealed.err.matches("; still waiting\n").count(), 1, "{sealed:?}");
+    assert!(sealed.err.contains("error: ") && sealed.err.contains("use --raw\n"), "{sealed:?}");
+}
+
+#[test]
+fn who_answers_instead_of_the_server_is_named() {
+    for raw in [true, false] {
+        let (other, elsewhere) = socket();
+        let (address, _server) = serve(move |_, datagram, peer| {
+            other.send_to(datagram, peer).unwrap();
+            true
+        });
+        let address = address.to_string();
+        let line = ["--unconnected", "--preset", "loopback", "--retries", "0", &address];
+        let run = run("request", &[if raw { &["--raw"][..] } else { &[] }, &line].concat());
+        run.fails(69, &format!("no reply: the server may be down (what came is from {elsewhere}: "));
+        run.prints(&format!("wrong_source: from {elsewhere}\n"));
+    }
 }
 
 #[test]
@@ -250,7 +293,11 @@ fn limits_of_time_and_number_end_the_request() {
     assert_eq!(waits(&few), WAITS[..2]);
     let brief = run_with(&["--raw", "--timeout", "1s"]);
     brief.fails(69, "no reply");
-    assert_eq!(waits(&brief), WAITS[..4]);
+    let (last, whole) = (waits(&brief).pop().unwrap(), waits(&brief).len() - 1);
+    assert_eq!(waits(&brief)[..whole], WAITS[..whole]);
+    // Rounded up to milliseconds.
+    let sum: f64 = waits(&brief).iter().map(|wait| wait.parse::<f64>().unwrap()).sum();
+    assert!(sum < 1.005 && !WAITS.contains(&last), "the last wait is what is left: {brief:?}");
     let ppt = run_with(&["--preset", "loopback", "--retries", "2"]);
     ppt.fails(69, "no reply: the server may be down");
     assert_eq!(waits(&ppt).len(), 3);
@@ -265,8 +312,13 @@ fn wrong_targets_have_their_codes() {
     run("request", &["127.0.0.1:no-such-service"]).fails(68, "no-such-service");
     run("request", &["no-such-host.invalid:7"]).fails(68, "no-such-host.invalid");
     run("request", &["-6", "127.0.0.1:7"]).fails(68, "no IPv6 address");
-    // The broadcast address of loopback: no other one has a route everywhere.
-    run("request", &["127.255.255.255:7"]).fails(77, "polyport-cast");
+    // That of all networks may have no route here, that of loopback has one everywhere.
+    for broadcast in ["127.255.255.255:7", "255.255.255.255:7"] {
+        for arguments in [&[][..], &["--connect"], &["--raw"], &["--raw", "--unconnected"]] {
+            run("request", &[arguments, &["-q", broadcast]].concat()).fails(77, "polyport-cast");
+        }
+    }
+    run("request", &["[fe80::1]:7"]).fails(64, "[fe80::1%eth0]:7");
     assert_eq!(run("request", &[]).code, 64);
     assert_eq!(run("request", &["--connect", "--promiscuous", "127.0.0.1:7"]).code, 64);
     run("request", &["--key-file", "/nonexistent", "127.0.0.1:7"]).fails(65, "/nonexistent");

@@ -1,6 +1,6 @@
 //! Running a client with a deadline, and small servers that end by themselves.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -47,8 +47,24 @@ pub(crate) fn command(binary: &str, arguments: &[&str]) -> Command {
         other => panic!("no binary {other}"),
     };
     let mut command = Command::new(path);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pipes(command.args(arguments));
     command
+}
+
+/// `command`, with its output to be read, and no input.
+pub(crate) fn pipes(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
+}
+
+/// Says that a test is skipped: past the capturing of the test harness, so that it is seen. Where `CI` is set nothing is
+/// skipped.
+#[track_caller]
+pub(crate) fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "{test} cannot run in CI: {reason}");
+    // Nobody is left to tell when standard error is closed.
+    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").ok();
 }
 
 /// Waits for the end of `child`; one that outlives the deadline is killed and fails the test.
