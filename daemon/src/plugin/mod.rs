@@ -17,4 +17,6 @@ pub use call::{
     Call, Cell, Cells, CreateError, HandlerBudget, Instance, InstanceSpec, Outcome, TimerRequest, Why,
 };
 pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated};
-pub use load::{FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};
+pub use load::{
+    BuiltIn, FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values,
+};

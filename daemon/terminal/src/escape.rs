@@ -8,6 +8,8 @@
 //! | a payload, octet by octet | [`escape_payload`] | all but printable ASCII |
 
 use std::fmt::{self, Display, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
@@ -38,6 +40,14 @@ impl Display for Quoted<'_> {
 #[must_use]
 pub fn escape_payload(payload: &[u8]) -> String {
     payload.escape_ascii().to_string()
+}
+
+/// A path as a word of `sh(1)`, without control characters.
+#[must_use]
+pub fn shell_word(path: &Path) -> String {
+    let shown = Escaped(path.as_os_str().as_bytes()).to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }
 }
 
 fn escape(f: &mut fmt::Formatter<'_>, text: &[u8], too: impl Fn(char) -> bool) -> fmt::Result {

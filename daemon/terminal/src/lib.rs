@@ -5,6 +5,7 @@
 //! line        lines to standard output and standard error, by whoever may wait for their reader
 //! output      the same for a program that serves and may not
 //! style       colours, where they are welcome
+//! width       how much finds room on a line
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
 //! signals     the same for a loop, and the signals that must not end it
@@ -23,8 +24,9 @@ mod output;
 mod patient;
 mod signals;
 mod style;
+mod width;
 
-pub use escape::{Escaped, Quoted, escape_payload};
+pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::Exit;
 pub use interrupt::Interrupt;
 pub use line::{complain, deliver, delivered, remark, say};
@@ -32,3 +34,4 @@ pub use output::Output;
 pub use patient::PatientWriter;
 pub use signals::{Asked, Signals, survive_file_limit};
 pub use style::Style;
+pub use width::columns;

@@ -19,7 +19,7 @@ pub struct Refusal {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what each variant and field is")]
 pub enum Cause {
-    NotFound { searched: Vec<PathBuf>, nearest: Option<String> },
+    NotFound { searched: Vec<PathBuf>, built_in: Vec<String>, nearest: Option<String> },
     Unreadable(io::Error),
     Untrusted(Distrust),
     ByCaller,
@@ -61,10 +61,13 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use polyport_abi::{ABI_MAJOR, ABI_MINOR, LAYOUT};
         match self {
-            Self::NotFound { searched, nearest } => {
+            Self::NotFound { searched, built_in, nearest } => {
                 f.write_str("no such plugin; looked in ")?;
                 for (i, dir) in searched.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { "" } else { ", " }, dir.display())?;
+                }
+                if !built_in.is_empty() {
+                    write!(f, "; built in are {}", built_in.join(", "))?;
                 }
                 match nearest {
                     Some(name) => write!(f, "; there is a plugin `{name}`"),
@@ -88,7 +91,10 @@ impl fmt::Display for Cause {
                 "not a polyport plugin (no POLYPORT-PLUGIN1 in it); is `export_plugin!` or `polyport_plugin_v1` missing?",
             ),
             Self::ManyIdentities(n) => {
-                write!(f, "{n} plugin identities in one library; a library holds one plugin")
+                write!(
+                    f,
+                    "{n} plugin identities in one library, where one belongs; a program with plugins built in is not a library"
+                )
             }
             Self::OtherMajor { name, version, major, minor } => write!(
                 f,
