@@ -3,17 +3,20 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
-use polyport_terminal::{Exit, Output, Style, complain, deliver, delivered, remark, survive_file_limit};
+use polyport_terminal::{
+    Exit, Output, Style, Version, complain, deliver, delivered, remark, survive_file_limit,
+};
 
 use crate::apply::{self, BuiltIn, Sources};
 use crate::config::{self, Problems, Reading};
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version = version(), args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -83,6 +86,15 @@ struct LogArgs {
     /// Only errors: no table at the start, no books at the end
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
+}
+
+/// What `--version` says: which build this is, and which plugins it takes.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let abi = format!("plugin ABI {}", apply::plugin_abi());
+        Version { package: env!("CARGO_PKG_VERSION"), more: abi }.to_string()
+    });
+    &TEXT
 }
 
 /// Runs the program on `args`, the first of which is its own name, with these plugins built in.

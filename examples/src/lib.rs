@@ -29,5 +29,5 @@ pub mod spoof;
 pub mod target;
 pub mod text;
 
-/// What `--version` says behind the name of a tool: the package, and its version.
+/// What `--version` says behind the name of a tool: the package, and its version. [`outcome::main`] adds the build.
 pub const VERSION: &str = concat!("(", env!("CARGO_PKG_NAME"), ") ", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,6 @@
 //! A configuration that is wrong: every mistake at its place, in words, before anything is served.
 
+use polyport_abi::{ABI_MAJOR, ABI_MINOR};
 use polyport_tests::Launch;
 use polyport_tests::plugins::{built, spec};
 
@@ -161,7 +162,11 @@ fn help_names_every_option_and_goes_to_standard_output() {
     let check = polyport().arg("check").arg("--help").run();
     assert!(check.stdout.contains("--json"), "{}", check.stdout);
     let version = polyport().arg("--version").run();
-    assert_eq!(version.expect_code(0).stdout, format!("polyport {}\n", env!("CARGO_PKG_VERSION")));
+    let text = &version.expect_code(0).stdout;
+    let start = format!("polyport {} (commit ", env!("CARGO_PKG_VERSION"));
+    assert!(text.starts_with(&start) && text.ends_with(")\n"), "{text}");
+    let abi = format!(", plugin ABI {ABI_MAJOR}.{ABI_MINOR}, {}", std::env::consts::ARCH);
+    assert!(text.contains(&abi) && text.contains(std::env::consts::OS), "{text}");
 }
 
 #[test]

@@ -41,4 +41,4 @@ pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
-pub use sources::{BuiltIn, Sources};
+pub use sources::{BuiltIn, Sources, plugin_abi};

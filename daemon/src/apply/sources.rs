@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub use crate::plugin::BuiltIn;
+pub use crate::plugin::{BuiltIn, plugin_abi};
 
 /// What the program and its command line add to the search for plugins.
 #[derive(Clone, Debug, Default)]

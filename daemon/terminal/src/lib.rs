@@ -9,6 +9,7 @@
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
 //! signals     the same for a loop, and the signals that must not end it
+//! version     what `--version` says
 //! patient     a stream that a thread of its own writes
 //! ```
 //!
@@ -24,6 +25,7 @@ mod output;
 mod patient;
 mod signals;
 mod style;
+mod version;
 mod width;
 
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
@@ -34,4 +36,5 @@ pub use output::Output;
 pub use patient::PatientWriter;
 pub use signals::{Asked, Signals, survive_file_limit};
 pub use style::Style;
+pub use version::Version;
 pub use width::columns;

@@ -68,6 +68,12 @@ impl fmt::Display for Identity {
     }
 }
 
+/// The plugin ABI of this polyport, as `1.0`.
+#[must_use]
+pub fn plugin_abi() -> String {
+    format!("{ABI_MAJOR}.{ABI_MINOR}")
+}
+
 /// Checks that the file is a complete shared library for this machine, by its ELF (`elf(5)`) or Mach-O headers.
 fn check_container(file: &[u8]) -> Result<(), Cause> {
     let kind = FileKind::parse(file).map_err(|_| Cause::NotALibrary("no ELF or Mach-O header"))?;
