@@ -125,6 +125,7 @@ fn of_a_flood_of_lines_fifty_a_second_are_written_and_the_rest_is_counted() {
     client.expect_echo(b"info");
     let text = daemon.stop().finished.stderr;
     let (first, second) = text.split_once(": 150 lines left out\n").expect("it says how many were left out");
+    assert!(second.ends_with(": 150 lines left out\n"), "at the end no other line comes to say it: {second}");
     for part in [first, second] {
         assert_eq!(part.matches(": word number ").count(), 50, "{part}");
         assert!(part.contains("word number 0 ") && part.contains("word number 49 "), "{part}");

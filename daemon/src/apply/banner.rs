@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use polyport_terminal::{columns, shell_word};
+use polyport_terminal::{columns, counted, shell_word};
 
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
@@ -102,10 +102,8 @@ fn aligned<'a, const N: usize>(lines: impl Iterator<Item = [&'a str; N]> + Clone
 
 /// How many listeners and addresses a plan has, in words.
 pub(crate) fn scope(plan: &Plan) -> String {
-    let (listeners, addresses) = (plan.listen.len(), plan.sockets());
-    let listeners_noun = if listeners == 1 { "listener" } else { "listeners" };
-    let addresses_noun = if addresses == 1 { "address" } else { "addresses" };
-    format!("{listeners} {listeners_noun} on {addresses} {addresses_noun}")
+    let listeners = counted(plan.listen.len(), "listener", "listeners");
+    format!("{listeners} on {}", counted(plan.sockets(), "address", "addresses"))
 }
 
 /// What was served, by listeners that are gone as well, and that nothing is missing.

@@ -1,5 +1,7 @@
 //! A visit serves one listener: receive, admit, hand to the handler, settle.
 
+use polyport_terminal::counted;
+
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
 use super::io::Io;
@@ -192,9 +194,8 @@ impl<I: Io> Core<I> {
                 // The answers may point into the memory of the handler, which is about to be freed.
                 self.exchange.discard_outputs();
                 let n = self.exchange.datagrams();
-                log::error!(
-                    "{listener}: the handler broke in {function}; {n} datagrams of the batch are dropped"
-                );
+                let dropped = counted(n, "datagram of the batch is", "datagrams of the batch are");
+                log::error!("{listener}: the handler broke in {function}; {dropped} dropped");
                 self.broke(listener);
             }
         }

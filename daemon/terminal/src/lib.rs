@@ -6,6 +6,7 @@
 //! output      the same for a program that serves and may not
 //! style       colours, where they are welcome
 //! width       how much finds room on a line
+//! count       numbers with their nouns
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
 //! signals     the same for a loop, and the signals that must not end it
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod count;
 mod escape;
 mod exit;
 mod interrupt;
@@ -28,6 +30,7 @@ mod style;
 mod version;
 mod width;
 
+pub use count::counted;
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::Exit;
 pub use interrupt::Interrupt;

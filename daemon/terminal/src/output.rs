@@ -40,8 +40,8 @@ impl Output {
     /// # Errors
     /// Those of `dup(2)`.
     pub fn new() -> io::Result<Self> {
-        let results = PatientWriter::new(copy(io::stdout())?, "lines", RESULT_BYTES);
-        let log = PatientWriter::new(copy(io::stderr())?, "lines of the log", LOG_BYTES);
+        let results = PatientWriter::new(copy(io::stdout())?, "", RESULT_BYTES);
+        let log = PatientWriter::new(copy(io::stderr())?, " of the log", LOG_BYTES);
         log.set_patience(BEFORE_SERVING);
         Ok(Self { results, log, hushed: false })
     }
@@ -98,8 +98,10 @@ impl Output {
     pub fn finish(&self) {
         // Without a thread there is nothing to be done, and nobody to be told.
         self.start().unwrap_or(());
-        self.log.settle(AT_THE_END);
-        self.results.settle(AT_THE_END);
+        for output in [&self.log, &self.results] {
+            output.report_missing();
+            output.settle(AT_THE_END);
+        }
     }
 
     /// Prints panics behind the lines that were logged before, instead of past them, where a terminal that takes nothing would

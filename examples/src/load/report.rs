@@ -1,6 +1,6 @@
 //! The result of a run as text.
 
-use polyport_terminal::Style;
+use polyport_terminal::{Style, counted};
 
 use super::config::Config;
 use super::histogram::Percentiles;
@@ -44,8 +44,9 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
     let local = &summary.local;
     if let Some(drops) = local.socket_drops.filter(|drops| *drops > 0) {
         warnings.push(format!(
-            "our own socket dropped {drops} datagrams: the loss reported is too high by as many; the receive buffer has \
+            "our own socket dropped {}: the loss reported is too high by as many; the receive buffer has \
              {} octets, raise net.core.rmem_max, or lower the rate",
+            counted(drops, "datagram", "datagrams"),
             local.receive_buffer
         ));
     }

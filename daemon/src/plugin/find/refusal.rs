@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use polyport_terminal::counted;
+
 use super::trust::Distrust;
 
 /// Why a plugin was not loaded, and which.
@@ -82,7 +84,8 @@ impl fmt::Display for Cause {
             ),
             Self::NotALibrary(what) => write!(f, "not a shared library ({what})"),
             Self::Truncated { len } => {
-                write!(f, "the file ends too early, at {len} bytes; copy or build it again")
+                let len = counted(*len, "byte", "bytes");
+                write!(f, "the file ends too early, at {len}; copy or build it again")
             }
             Self::OtherMachine { built_for, host } => {
                 write!(f, "built for {built_for}, this host is {host}; build it for this machine")
@@ -124,7 +127,8 @@ impl fmt::Display for Cause {
             }
             Self::NotFresh => f.write_str("the dynamic linker gave a library that is already loaded"),
             Self::ShortTable { size, needed } => {
-                write!(f, "its pp_plugin has {size} bytes, at least {needed} are needed; check `.size`")
+                let size = counted(*size, "byte", "bytes");
+                write!(f, "its pp_plugin has {size}, at least {needed} are needed; check `.size`")
             }
             Self::MissingFunction(name) => write!(f, "required function {name} is NULL; fill it in"),
             Self::UnknownOptionType { option, kind } => {

@@ -269,7 +269,7 @@ fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
         return Ok(Vec::new());
     }
     if n > MAX_OPTIONS || table.options.is_null() {
-        return Err(Cause::BadOptionTable(format!("{n} options at {:?}", table.options)));
+        return Err(Cause::BadOptionTable(format!("n_options = {n} at {:?}", table.options)));
     }
     // SAFETY: the plugin declares `n` options there, static data by contract.
     let declared = unsafe { slice::from_raw_parts(table.options, n) };
