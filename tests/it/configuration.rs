@@ -3,6 +3,7 @@
 use polyport_abi::{ABI_MAJOR, ABI_MINOR};
 use polyport_tests::Launch;
 use polyport_tests::plugins::{built, spec};
+use polyport_tests::process::Finished;
 
 use crate::polyport;
 
@@ -187,4 +188,34 @@ fn a_configuration_without_a_listener_is_refused() {
         let finished = polyport().arg(command).config("seed = 1\n").run();
         finished.expect_code(CONFIG).expect_stderr(&["the configuration has no listener", "[[listen]]"]);
     }
+}
+
+/// C21: a file that other programs would take by themselves is not passed over in silence.
+#[test]
+fn a_polyport_toml_beside_that_nobody_names_is_told_of() {
+    let beside = |args: &[&str]| {
+        let mut launch = polyport().args(args);
+        let dir = launch.dir().to_path_buf();
+        std::fs::write(dir.join("polyport.toml"), "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n")
+            .unwrap();
+        launch.command().current_dir(dir);
+        launch.run()
+    };
+    let told = |finished: &Finished| {
+        finished.stderr.contains("warn: there is a ./polyport.toml, and it is not used")
+    };
+    let unnamed = beside(&["check"]);
+    assert!(
+        told(&unnamed) && unnamed.stderr.contains("`polyport check -c polyport.toml`"),
+        "{}",
+        unnamed.stderr
+    );
+    assert!(unnamed.expect_code(0).stdout.starts_with("ok: 5 listeners "), "{}", unnamed.stdout);
+    for args in
+        [&["check", "-c", "polyport.toml"][..], &["check", "--listen", "127.0.0.1:0=echo"], &["check", "-q"]]
+    {
+        let finished = beside(args);
+        assert!(!told(finished.expect_code(0)), "{args:?}: {}", finished.stderr);
+    }
+    assert!(!told(&polyport().arg("check").run()), "there is none");
 }

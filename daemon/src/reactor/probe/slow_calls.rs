@@ -135,8 +135,8 @@ mod tests {
             Slow { took_ns: took_ms * 1_000_000, cpu_ns: cpu_ms * 1_000_000 + 300_000, exact }.to_string()
         };
         assert_eq!(shown(210, 205, true), "took 210 ms for one batch, 205 ms of it processor time");
-        let waited = "it waited for something, or the machine was busy";
-        let rest = format!("took 210 ms for one batch, of which 3.3 ms of processor time: {waited}");
+        let waited = "the rest it waited for something, or the machine was busy";
+        let rest = format!("took 210 ms for one batch, of which 3.3 ms of processor time; {waited}");
         assert_eq!(shown(210, 3, true), rest);
         assert_eq!(shown(210, 3, false), rest.replace("which", "which at most"));
         assert_eq!(
