@@ -2,18 +2,21 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
-use polyport_terminal::{Exit, Output, Style, complain, deliver, delivered, remark, survive_file_limit};
+use polyport_terminal::{
+    Exit, Output, Style, Version, complain, deliver, delivered, remark, survive_file_limit,
+};
 
-use crate::apply;
+use crate::apply::{self, BuiltIn, Sources};
 use crate::config::{self, Problems, Reading};
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version = version(), args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -80,14 +83,23 @@ struct LogArgs {
     /// More log lines: -v debug, -vv one line a datagram
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Only errors
+    /// Only errors: no table at the start, no books at the end
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 }
 
-/// Runs the program on `args`, the first of which is its own name.
+/// What `--version` says: which build this is, and which plugins it takes.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let abi = format!("plugin ABI {}", apply::plugin_abi());
+        Version { package: env!("CARGO_PKG_VERSION"), more: abi }.to_string()
+    });
+    &TEXT
+}
+
+/// Runs the program on `args`, the first of which is its own name, with these plugins built in.
 #[must_use]
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn run(args: impl IntoIterator<Item = OsString>, built_in: BuiltIn) -> Exit {
     // The system refuses that for no signal that can be caught.
     survive_file_limit().unwrap_or(());
     let args: Vec<OsString> = args.into_iter().collect();
@@ -96,8 +108,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return refuse(&error, &args),
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(run) => serve(&run),
-        Command::Check(check) => check_plan(&check),
+        Command::Run(run) => serve(&run, built_in),
+        Command::Check(check) => check_plan(&check, built_in),
     }
 }
 
@@ -136,24 +148,30 @@ fn without_values(text: &str, args: &[OsString]) -> String {
     })
 }
 
-fn serve(args: &Run) -> Exit {
-    with_output(&args.log, |output| match apply::serve(args.plan.read(), &args.plan.plugin_dir, output) {
-        Ok(exit) => exit,
-        Err(refused) => {
-            output.remark(rendered(&refused.problems));
-            refused.exit
+fn serve(args: &Run, built_in: BuiltIn) -> Exit {
+    with_output(&args.log, |output| {
+        match apply::serve(args.plan.read("run"), &args.plan.sources(built_in), output) {
+            Ok(exit) => exit,
+            Err(refused) => {
+                output.remark(rendered(&refused.problems));
+                refused.exit
+            }
         }
     })
 }
 
-fn check_plan(args: &Check) -> Exit {
-    with_output(&args.log, |output| match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
-        Ok(_) if args.json => Exit::Ok,
-        Ok(prepared) => ended(deliver(format_args!("ok: {}", apply::scope(&prepared.plan))), Exit::Ok),
-        Err(problems) if args.json => ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config),
-        Err(problems) => {
-            output.remark(rendered(&problems));
-            Exit::Config
+fn check_plan(args: &Check, built_in: BuiltIn) -> Exit {
+    with_output(&args.log, |output| {
+        match apply::prepare(args.plan.read("check"), &args.plan.sources(built_in)) {
+            Ok(_) if args.json || args.log.quiet => Exit::Ok,
+            Ok(prepared) => ended(deliver(apply::checked(&prepared)), Exit::Ok),
+            Err(problems) if args.json => {
+                ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config)
+            }
+            Err(problems) => {
+                output.remark(rendered(&problems));
+                Exit::Config
+            }
         }
     })
 }
@@ -167,6 +185,7 @@ fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
             return Exit::Os;
         }
     };
+    let output = if log.quiet { output.hushed() } else { output };
     output.print_panics();
     init_log(log, &output);
     let exit = command(&output);
@@ -174,8 +193,17 @@ fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
     exit
 }
 
+/// A configuration that many programs would take by itself.
+const BESIDE: &str = "polyport.toml";
+
 impl PlanArgs {
-    fn read(&self) -> Reading {
+    /// Where plugins come from, besides what the plan says.
+    fn sources(&self, built_in: BuiltIn) -> Sources {
+        Sources { dirs: self.plugin_dir.clone(), built_in }
+    }
+
+    /// What was asked for. `command` is what is about to be done with it.
+    fn read(&self, command: &str) -> Reading {
         // Read here and not by clap, for which a variable of the environment would contradict `--listen`.
         let from_environment = || {
             let path = std::env::var_os("POLYPORT_CONFIG").filter(|path| !path.is_empty())?;
@@ -186,6 +214,11 @@ impl PlanArgs {
         } else if let Some(path) = self.config.clone().or_else(from_environment) {
             config::load(&path)
         } else {
+            if Path::new(BESIDE).exists() {
+                log::warn!(
+                    "there is a ./{BESIDE}, and it is not used: a file must be named, as in `polyport {command} -c {BESIDE}`"
+                );
+            }
             config::built_in()
         };
         config::with_sandbox_args(reading, &self.sandbox)

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    polyport::cli::run(std::env::args_os()).into()
+    polyport::cli::run(std::env::args_os(), &polyport_shipped::PLUGINS).into()
 }

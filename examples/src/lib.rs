@@ -37,5 +37,5 @@ pub mod text;
 pub mod unsent;
 pub mod zone;
 
-/// What `--version` says behind the name of a tool: the package, and its version.
+/// What `--version` says behind the name of a tool: the package, and its version. [`outcome::main`] adds the build.
 pub const VERSION: &str = concat!("(", env!("CARGO_PKG_NAME"), ") ", env!("CARGO_PKG_VERSION"));

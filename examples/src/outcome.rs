@@ -3,10 +3,13 @@
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::Parser;
 use polyport_net::{BindError, ResolveError};
-use polyport_terminal::{Exit, Interrupt, complain, delivered, survive_file_limit};
+use polyport_terminal::{Exit, Interrupt, Version, complain, delivered, survive_file_limit};
+
+use crate::VERSION;
 
 /// An error for the user: one line that says what, where and what to do, and the code to end with.
 #[derive(Debug)]
@@ -126,7 +129,8 @@ pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
     // The system refuses that for no signal that can be caught.
     survive_file_limit().unwrap_or(());
     env_logger::Builder::from_env(env_logger::Env::new().filter("POLYPORT_LOG")).init();
-    let arguments = match A::try_parse() {
+    let parsed = A::command().version(version()).try_get_matches();
+    let arguments = match parsed.and_then(|matches| A::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
             let printed = error.print();
@@ -138,6 +142,12 @@ pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
         }
     };
     end(run(arguments))
+}
+
+/// What `--version` says behind the name of a tool, with the build.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| Version { package: VERSION, more: "" }.to_string());
+    &TEXT
 }
 
 fn end(outcome: Outcome) -> ExitCode {

@@ -120,7 +120,7 @@ pub struct KeyError {
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an HMAC key of {} octets is too short: use at least {MIN_HMAC_KEY}", self.octets)
+        write!(f, "an HMAC key is at least {MIN_HMAC_KEY} octets long, and this one has {}", self.octets)
     }
 }
 

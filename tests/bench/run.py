@@ -108,11 +108,11 @@ def start(name, shape, index, folder, options):
     programs = {"polyport": [options.polyport], "one port": [options.polyport], **dict(options.variant)}
     if name in programs:
         path = configuration("window" if name == "one port" else shape, port, ports, folder)
-        command = [*programs[name], "run", "-q", "-c", str(path)]
+        command = [*programs[name], "run", "-c", str(path)]
     else:
         mode = twin if name == "twin" else name
         command = [str(folder / "echo_loops"), mode, "127.0.0.1", str(port), str(ports)]
-    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True, env={**os.environ, "POLYPORT_LOG": "polyport=error"})
     for line in process.stdout:
         if "ready" in line or "serving" in line:
             return process, port

@@ -19,7 +19,7 @@ struct Arguments {
     /// What is left out
     #[arg(long, value_delimiter = ',')]
     without: Vec<Shortcut>,
-    /// As the program has it: `run -q -c FILE`
+    /// As the program has it: `run -c FILE`
     #[command(subcommand)]
     command: Command,
 }
@@ -27,8 +27,6 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run {
-        #[arg(short)]
-        quiet: bool,
         #[arg(short)]
         config: PathBuf,
     },
@@ -51,7 +49,8 @@ fn main() -> ExitCode {
             return Exit::Os.into();
         }
     };
-    let exit = match apply::serve_with(config::load(&config), &[], &output, shortcuts) {
+    let exit = match apply::serve_with(config::load(&config), &apply::Sources::default(), &output, shortcuts)
+    {
         Ok(exit) => exit,
         Err(refused) => {
             output.remark(refused.problems.render(false).trim_end());

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use polyport::apply::{Changed, Prepared, Running, final_report, prepare};
+use polyport::apply::{Changed, Prepared, Running, Sources, final_report, prepare};
 use polyport::config;
 #[cfg(target_os = "linux")]
 use polyport_terminal::Exit;
@@ -19,7 +19,7 @@ use rustix::net::sockopt::{socket_broadcast, socket_send_buffer_size};
 const SOON: Duration = Duration::from_secs(10);
 
 fn plan(listen: &[String]) -> Prepared {
-    match prepare(config::from_listen_args(listen), &[]) {
+    match prepare(config::from_listen_args(listen), &Sources::default()) {
         Ok(prepared) => prepared,
         Err(problems) => panic!("{}", problems.render(false)),
     }
@@ -30,7 +30,8 @@ fn file(text: &str) -> Prepared {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("polyport.toml");
     fs::write(&path, text).unwrap();
-    prepare(config::load(&path), &[]).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    prepare(config::load(&path), &Sources::default())
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 
 fn change(running: &mut Running, next: Prepared) -> Changed {

@@ -1,7 +1,9 @@
 //! A configuration that is wrong: every mistake at its place, in words, before anything is served.
 
+use polyport_abi::{ABI_MAJOR, ABI_MINOR};
 use polyport_tests::Launch;
 use polyport_tests::plugins::{built, spec};
+use polyport_tests::process::Finished;
 
 use crate::polyport;
 
@@ -99,13 +101,14 @@ fn check_says_ok_or_everything_that_is_wrong_and_binds_nothing() {
     let taken = held.local_addr().unwrap();
     let good = format!("[[listen]]\nbind = [\"{taken}\", \"127.0.0.1:0\"]\nplugin = \"echo\"\n");
     let finished = polyport().arg("check").config(&good).run();
-    assert_eq!(finished.expect_code(0).stdout, "ok: 1 listener on 2 addresses\n");
+    assert_eq!(finished.expect_code(0).stdout.lines().next(), Some("ok: 1 listener on 2 addresses"));
     let finished = polyport().arg("check").arg("--json").config(&good).run();
     assert_eq!(finished.expect_code(0).stdout, "");
 
     let finished = polyport().arg("check").arg("--listen").arg("7000=echo").run();
     finished.expect_code(CONFIG).expect_stderr(&["invalid bind address", "write 127.0.0.1:7000"]);
-    assert_eq!(polyport().arg("check").run().expect_code(0).stdout, "ok: 5 listeners on 6 addresses\n");
+    let finished = polyport().arg("check").run();
+    assert_eq!(finished.expect_code(0).stdout.lines().next(), Some("ok: 5 listeners on 6 addresses"));
 }
 
 #[test]
@@ -160,14 +163,18 @@ fn help_names_every_option_and_goes_to_standard_output() {
     let check = polyport().arg("check").arg("--help").run();
     assert!(check.stdout.contains("--json"), "{}", check.stdout);
     let version = polyport().arg("--version").run();
-    assert_eq!(version.expect_code(0).stdout, format!("polyport {}\n", env!("CARGO_PKG_VERSION")));
+    let text = &version.expect_code(0).stdout;
+    let start = format!("polyport {} (commit ", env!("CARGO_PKG_VERSION"));
+    assert!(text.starts_with(&start) && text.ends_with(")\n"), "{text}");
+    let abi = format!(", plugin ABI {ABI_MAJOR}.{ABI_MINOR}, {}", std::env::consts::ARCH);
+    assert!(text.contains(&abi) && text.contains(std::env::consts::OS), "{text}");
 }
 
 #[test]
 fn the_command_line_goes_before_the_environment() {
     let launch = || polyport().env("POLYPORT_CONFIG", "/nonexistent/polyport.toml").arg("check");
     let finished = launch().arg("--listen").arg("127.0.0.1:0=echo").run();
-    assert_eq!(finished.expect_code(0).stdout, "ok: 1 listener on 1 address\n");
+    assert_eq!(finished.expect_code(0).stdout.lines().next(), Some("ok: 1 listener on 1 address"));
     launch().run().expect_code(CONFIG).expect_stderr(&["/nonexistent/polyport.toml"]);
 }
 
@@ -181,4 +188,34 @@ fn a_configuration_without_a_listener_is_refused() {
         let finished = polyport().arg(command).config("seed = 1\n").run();
         finished.expect_code(CONFIG).expect_stderr(&["the configuration has no listener", "[[listen]]"]);
     }
+}
+
+/// C21: a file that other programs would take by themselves is not passed over in silence.
+#[test]
+fn a_polyport_toml_beside_that_nobody_names_is_told_of() {
+    let beside = |args: &[&str]| {
+        let mut launch = polyport().args(args);
+        let dir = launch.dir().to_path_buf();
+        std::fs::write(dir.join("polyport.toml"), "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n")
+            .unwrap();
+        launch.command().current_dir(dir);
+        launch.run()
+    };
+    let told = |finished: &Finished| {
+        finished.stderr.contains("warn: there is a ./polyport.toml, and it is not used")
+    };
+    let unnamed = beside(&["check"]);
+    assert!(
+        told(&unnamed) && unnamed.stderr.contains("`polyport check -c polyport.toml`"),
+        "{}",
+        unnamed.stderr
+    );
+    assert!(unnamed.expect_code(0).stdout.starts_with("ok: 5 listeners "), "{}", unnamed.stdout);
+    for args in
+        [&["check", "-c", "polyport.toml"][..], &["check", "--listen", "127.0.0.1:0=echo"], &["check", "-q"]]
+    {
+        let finished = beside(args);
+        assert!(!told(finished.expect_code(0)), "{args:?}: {}", finished.stderr);
+    }
+    assert!(!told(&polyport().arg("check").run()), "there is none");
 }

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU16};
 
-use polyport::apply::{Running, prepare};
+use polyport::apply::{Running, Sources, prepare};
 use polyport::config;
 use polyport_net::{RecvBatch, SendBatch, SendMessage, SlotLayout, SocketOptions, UdpSocket, wait_readable};
 use polyport_tests::network::{Host, Network, WIRE};
@@ -152,7 +152,8 @@ fn a_listener_changes_its_mind_without_a_new_socket() {
     for bound in BOUND {
         let plan = |ttl: &str| {
             let listen = [format!("{bound}=echo,name=it,{ttl}")];
-            prepare(config::from_listen_args(&listen), &[]).unwrap_or_else(|p| panic!("{}", p.render(false)))
+            prepare(config::from_listen_args(&listen), &Sources::default())
+                .unwrap_or_else(|p| panic!("{}", p.render(false)))
         };
         let mut running =
             Running::start(plan(SYSTEM)).unwrap_or_else(|e| panic!("{}", e.problems.render(false)));

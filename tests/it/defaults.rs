@@ -121,17 +121,32 @@ fn a_sigterm_stops_it_as_an_interrupt_does() {
     assert_eq!(daemon.stop_by(Signal::TERM).received("echo", "replied"), 1);
 }
 
+/// `timeout -s INT` signals the program and then its group, within microseconds: that is one request.
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn two_signals_in_a_row_are_one_request() {
     let daemon = polyport().listen("127.0.0.1:0=echo").serve();
+    daemon.client(0).expect_echo(b"before the end");
     // Two signals of one kind that wait are one; and both must be there before it looks.
     daemon.process.freeze();
     daemon.process.signal(Signal::INT);
     daemon.process.signal(Signal::TERM);
     daemon.process.thaw();
     let finished = daemon.process.finish();
-    finished.expect_code(130);
-    assert!(!finished.stdout.contains("served:"), "{}", finished.stdout);
+    finished.expect_code(0);
+    assert!(finished.stdout.contains("\n  echo  received 1 = replied 1"), "{}", finished.stdout);
+}
+
+/// The same by the program itself, which hands on whatever signal it gets as if its time were over.
+#[test]
+fn timeout_leaves_the_books() {
+    let Some(timeout) = tool("timeout") else { return };
+    for signal in [Signal::INT, Signal::TERM] {
+        let launch = polyport().replaced_by(&timeout);
+        let launch = launch.args(&["-s", "INT", "1h", env!("CARGO_BIN_EXE_polyport-under-test")]);
+        let daemon = launch.listen("127.0.0.1:0=echo").serve();
+        daemon.client(0).expect_echo(b"before the end");
+        assert_eq!(daemon.stop_by(signal).received("echo", "replied"), 1);
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! What is written while it serves: nothing for a datagram by default, one escaped line for each when asked.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
-use polyport_tests::Daemon;
 use polyport_tests::plugins::{compile_c, fixture, repository, spec};
+use polyport_tests::ports::free_range;
 use polyport_tests::process::Process;
 use polyport_tests::tool::{skip, tool};
+use polyport_tests::{Client, Daemon, wait};
+use rustix::process::Signal;
 
 use crate::polyport;
 
@@ -26,10 +29,42 @@ fn at_the_default_level_datagrams_leave_no_line() {
 }
 
 #[test]
-fn quiet_leaves_only_errors() {
-    let daemon = polyport().arg("-q").listen("127.0.0.1:0=echo").serve();
+fn a_filter_of_errors_leaves_only_those_of_the_log() {
+    let daemon = polyport().env("POLYPORT_LOG", "polyport=error").listen("127.0.0.1:0=echo").serve();
     daemon.client(0).expect_echo(b"hush");
     assert_eq!(daemon.stop().finished.stderr, "");
+}
+
+/// C21: neither a table at the start nor books at the end.
+#[test]
+fn quiet_leaves_only_errors() {
+    let port = free_range(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 1, 7180);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let spec = format!("{address}=echo");
+    let mut launch = polyport().arg("-q").listen(&spec);
+    let process = Process::spawn(launch.command());
+    wait::until("it is bound", || UdpSocket::bind(address).is_err());
+    Client::of(address).expect_echo(b"hush");
+    process.signal(Signal::TERM);
+    let finished = process.finish();
+    finished.expect_code(0);
+    assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("", ""));
+    let check = polyport().arg("check").arg("-q").listen(spec).run();
+    check.expect_code(0);
+    assert_eq!((check.stdout.as_str(), check.stderr.as_str()), ("", ""));
+    let refused = polyport().arg("-q").listen("127.0.0.1:0=ehco").refused(78);
+    refused.expect_stderr(&["error: listener `ehco`: the plugin cannot be found"]);
+}
+
+/// A range of ports is a line, not one a port.
+#[test]
+fn who_serves_a_range_is_one_line() {
+    let port = free_range(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 50, 7190);
+    let daemon = polyport().listen(format!("127.0.0.1:{port}-{}=echo", port + 49)).serve();
+    let logged = daemon.stop().finished.stderr;
+    let told =
+        format!("info: listener echo 127.0.0.1:{port}-{}: 50 addresses served by echo 0.1.0\n", port + 49);
+    assert!(logged.ends_with(&told) && logged.lines().count() == 1, "{logged}");
 }
 
 #[test]
@@ -90,6 +125,7 @@ fn of_a_flood_of_lines_fifty_a_second_are_written_and_the_rest_is_counted() {
     client.expect_echo(b"info");
     let text = daemon.stop().finished.stderr;
     let (first, second) = text.split_once(": 150 lines left out\n").expect("it says how many were left out");
+    assert!(second.ends_with(": 150 lines left out\n"), "at the end no other line comes to say it: {second}");
     for part in [first, second] {
         assert_eq!(part.matches(": word number ").count(), 50, "{part}");
         assert!(part.contains("word number 0 ") && part.contains("word number 49 "), "{part}");

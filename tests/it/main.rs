@@ -16,6 +16,9 @@ mod broken_handlers;
 #[cfg(target_os = "linux")]
 mod budget;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod built_in;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod configuration;

@@ -132,7 +132,8 @@ fn a_table_that_is_read_late_is_whole() {
     let Some(host) = Host::alone() else { return };
     let (reader, writer) = pipe().unwrap();
     let launch = host.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
-    let mut process = launch.arg("-q").config(&many(COUNT, 7000)).bare(writer, Stdio::null());
+    let mut process =
+        launch.env("POLYPORT_LOG", "polyport=error").config(&many(COUNT, 7000)).bare(writer, Stdio::null());
     host.inside(|| wait_until_it_serves(7000));
     let text = thread::spawn(move || read_to_end(reader));
     assert_eq!(process.terminate().code(), Some(0));
@@ -167,8 +168,7 @@ fn a_log_that_is_read_slowly_delays_nobody_and_says_what_is_missing() {
     let listen = |port: u16, name: &str| format!("127.0.0.1:{port}=echo,name={name}");
     // Nothing but a line for each datagram.
     let launch = polyport()
-        .arg("-q")
-        .env("POLYPORT_LOG", "polyport::datagram=trace")
+        .env("POLYPORT_LOG", "polyport=error,polyport::datagram=trace")
         .listen(listen(first, "noisy"))
         .listen(listen(first + 1, "quiet"));
     let mut process = launch.bare(stdout, writer);

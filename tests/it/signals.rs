@@ -61,6 +61,28 @@ fn a_sigterm_behind_a_sighup_changes_nothing() {
     assert!(finished.stdout.contains("\nserved:\n"), "{}", finished.stdout);
 }
 
+/// A later signal does not wait for what the first one waits for.
+#[test]
+fn a_second_sigint_ends_it_at_once_but_not_in_the_same_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    if !make_pipe(&pipe) {
+        return;
+    }
+    let _sleeps = File::options().read(true).write(true).open(&pipe).unwrap();
+    let daemon = recording(polyport(), &pipe).serve();
+    let heard = daemon.client(1);
+    (0..3).for_each(|_| assert_eq!(heard.ask(&[b'x'; 10_000].repeat(4)), b"ack"));
+    let mut process = daemon.process;
+    wait::until("the end", || {
+        process.signal(Signal::INT);
+        process.has_ended()
+    });
+    let finished = process.finish();
+    finished.expect_code(130);
+    assert!(!finished.stdout.contains("served:"), "{}", finished.stdout);
+}
+
 #[test]
 fn who_starts_it_with_sighup_ignored_keeps_it() {
     let program = env!("CARGO_BIN_EXE_polyport-under-test");

@@ -9,10 +9,24 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
     ("polyport-fuzz", &["*"]),
     ("polyport-tools", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
-    ("polyport-echo", &["polyport-plugin", "polyport-echo-reply"]),
-    ("polyport-lossy", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
-    ("polyport-listener", &["polyport-plugin", "polyport-counting-alloc"]),
-    ("polyport-responder", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
+    ("polyport-echo-handler", &["polyport-plugin", "polyport-echo-reply"]),
+    ("polyport-lossy-handler", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
+    ("polyport-listener-handler", &["polyport-plugin", "polyport-counting-alloc"]),
+    ("polyport-responder-handler", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
+    ("polyport-echo", &["polyport-echo-handler", "polyport-plugin"]),
+    ("polyport-lossy", &["polyport-lossy-handler", "polyport-plugin"]),
+    ("polyport-listener", &["polyport-listener-handler", "polyport-plugin"]),
+    ("polyport-responder", &["polyport-responder-handler", "polyport-plugin"]),
+    (
+        "polyport-shipped",
+        &[
+            "polyport-plugin",
+            "polyport-echo-handler",
+            "polyport-lossy-handler",
+            "polyport-listener-handler",
+            "polyport-responder-handler",
+        ],
+    ),
     ("polyport-echo-reply", &["polyport-plugin"]),
     ("polyport-plugin", &["polyport-abi", "polyport-value"]),
     // The last four only so that their libraries are built: see `daemon_source`.
@@ -21,6 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "polyport-abi",
             "polyport-net",
+            "polyport-shipped",
             "polyport-terminal",
             "polyport-value",
             "polyport-echo",
@@ -73,6 +88,12 @@ const FENCED: &[(&str, &[&str])] = &[
     ("polyport_lossy", &[]),
     ("polyport_listener", &[]),
     ("polyport_responder", &[]),
+    ("polyport_echo_handler", &[]),
+    ("polyport_lossy_handler", &[]),
+    ("polyport_listener_handler", &[]),
+    ("polyport_responder_handler", &[]),
+    // What is built in is a matter of the program, not of the daemon.
+    ("polyport_shipped", &["daemon/src/main.rs"]),
 ];
 
 #[test]
@@ -209,7 +230,9 @@ fn bad_crates_are_found() {
     let bad = [
         ("polyport", "daemon/Cargo.toml", "polyport-protocol"),
         ("polyport", "daemon/Cargo.toml", "polyport-plugin"),
-        ("polyport-echo", "plugins/echo/Cargo.toml", "polyport-abi"),
+        ("polyport-echo-handler", "plugins/echo/Cargo.toml", "polyport-abi"),
+        ("polyport-echo", "plugins/echo/library/Cargo.toml", "polyport-lossy-handler"),
+        ("polyport", "daemon/Cargo.toml", "polyport-echo-handler"),
         ("polyport-net", "daemon/net/Cargo.toml", "polyport-abi"),
         ("polyport-moody", "tests/fixtures/moody/Cargo.toml", "polyport"),
         ("polyport-unheard-of", "unheard/Cargo.toml", "polyport"),
@@ -218,7 +241,9 @@ fn bad_crates_are_found() {
         assert!(crate_arrow(from, folder, to).is_some(), "{from} -> {to}");
     }
     assert_eq!(crate_arrow("polyport-tests", "tests/Cargo.toml", "polyport"), None);
-    assert_eq!(crate_arrow("polyport-responder", "plugins/responder/Cargo.toml", "polyport-protocol"), None);
+    let responder =
+        crate_arrow("polyport-responder-handler", "plugins/responder/Cargo.toml", "polyport-protocol");
+    assert_eq!(responder, None);
 }
 
 #[test]
@@ -238,6 +263,8 @@ fn bad_sources_are_found() {
         ("daemon/src/apply/mod.rs", "use polyport_net::UdpSocket;"),
         ("daemon/src/reactor/mio/io.rs", "use polyport_abi::pp_tx;"),
         ("daemon/src/lib.rs", "use polyport_echo::Echo;"),
+        ("daemon/src/apply/prepare.rs", "use polyport_echo_handler::PLUGIN;"),
+        ("daemon/src/apply/prepare.rs", "let all = &polyport_shipped::PLUGINS;"),
         ("daemon/src/unheard_of.rs", ""),
     ];
     for (path, text) in bad {
@@ -253,6 +280,7 @@ fn bad_sources_are_found() {
         ("daemon/src/plugin/call/host.rs", "use polyport_abi::pp_tx; use polyport_value as value;"),
         ("daemon/src/reactor/mod.rs", "pub use self::mio::MioIo;"),
         ("daemon/src/lib.rs", "pub mod cli;"),
+        ("daemon/src/main.rs", "polyport::cli::run(args, &polyport_shipped::PLUGINS)"),
     ];
     for (path, text) in good {
         assert_eq!(daemon_source(path, text), Vec::<String>::new());

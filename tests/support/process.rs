@@ -115,6 +115,13 @@ impl Process {
         &self.stderr
     }
 
+    /// Whether it has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Waits for its end.
     #[must_use]
     #[track_caller]

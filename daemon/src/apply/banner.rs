@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+
+use polyport_terminal::{columns, counted, shell_word};
 
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
-use super::steps::Place;
-use crate::config::{Bind, Listen, Plan, RawValue};
+use super::steps::{Place, shown};
+use super::suggestion::Suggestions;
+use crate::config::{Listen, Plan, RawValue};
 use crate::metrics::Counters;
-use crate::plugin::OptionSpec;
+use crate::plugin::{OptionSpec, Plugin};
 
 /// One line of the table: a bind address or range of an entry.
 #[derive(Debug)]
@@ -38,27 +41,23 @@ fn rows(running: &Running) -> Vec<Row> {
 /// The table of listeners: what each does, and one line to try it.
 pub(super) fn table(running: &Running) -> String {
     let Prepared { plan, entries, .. } = &running.prepared;
-    let rows = rows(running);
     let mut lines = vec![["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned)];
+    let mut suggestions = Suggestions::of_this_process();
     let mut last = None;
-    for row in &rows {
+    for row in &rows(running) {
         let Some(listen) = plan.listen.get(row.entry as usize) else { continue };
         let first = last.replace(row.entry) != Some(row.entry);
         let name = if first { listen.name.clone() } else { String::new() };
         let secrets = entries.get(row.entry as usize).map(|entry| entry.plugin.options()).unwrap_or_default();
         let handler = if first { handler(listen, secrets) } else { String::new() };
-        lines.push([name, row.address.clone(), handler, example_command(listen, row.first)]);
+        lines.push([name, row.address.clone(), handler, suggestions.command(listen, row.first)]);
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let (a, b, c) = (width(0), width(1), width(2));
     let mut out = format!("polyport {}: {}\n\n", env!("CARGO_PKG_VERSION"), scope(plan));
-    for [name, address, handler, example] in &lines {
-        out.push_str(format!("  {name:a$}  {address:b$}  {handler:c$}  {example}").trim_end());
-        out.push('\n');
-    }
+    out.push_str(&laid_out(&lines, columns()));
     out.push('\n');
-    for (name, about) in descriptions(entries) {
-        out.push_str(&format!("  {name}: {about}\n"));
+    for (name, plugin) in plugins(entries) {
+        let built_in = if plugin.path().is_none() { " (built in)" } else { "" };
+        out.push_str(&format!("  {name}{built_in}: {}\n", plugin.identity().about));
     }
     if let Some(sandbox) = &running.sandbox {
         out.push_str(&format!("\nsandbox: {sandbox}\n"));
@@ -67,12 +66,44 @@ pub(super) fn table(running: &Running) -> String {
     out
 }
 
+/// The lines of a table, the last column as a table of its own where not all of them find room in a line of the terminal.
+fn laid_out(lines: &[[String; 4]], columns: usize) -> String {
+    let whole = aligned(lines.iter().map(|line| line.each_ref().map(String::as_str)));
+    if whole.lines().all(|line| line.chars().count() <= columns) {
+        return whole;
+    }
+    let table =
+        aligned(lines.iter().map(|[name, address, handler, _]| [name, address, handler].map(String::as_str)));
+    let mut lines = lines.iter();
+    let title = lines.next().map(|[.., title]| [title.as_str(), ""]);
+    let suggested = lines.map(|[name, .., suggested]| [name.as_str(), suggested.as_str()]);
+    format!("{table}\n{}", aligned(title.into_iter().chain(suggested)))
+}
+
+/// Each column as wide as its widest text.
+fn aligned<'a, const N: usize>(lines: impl Iterator<Item = [&'a str; N]> + Clone) -> String {
+    let mut widths = [0; N];
+    for line in lines.clone() {
+        for (width, text) in widths.iter_mut().zip(line) {
+            *width = text.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for line in lines {
+        let mut shown = String::new();
+        for (text, width) in line.into_iter().zip(widths) {
+            write!(shown, "  {text:width$}").unwrap_or(());
+        }
+        out.push_str(shown.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
 /// How many listeners and addresses a plan has, in words.
 pub(crate) fn scope(plan: &Plan) -> String {
-    let (listeners, addresses) = (plan.listen.len(), plan.sockets());
-    let listeners_noun = if listeners == 1 { "listener" } else { "listeners" };
-    let addresses_noun = if addresses == 1 { "address" } else { "addresses" };
-    format!("{listeners} {listeners_noun} on {addresses} {addresses_noun}")
+    let listeners = counted(plan.listen.len(), "listener", "listeners");
+    format!("{listeners} on {}", counted(plan.sockets(), "address", "addresses"))
 }
 
 /// What was served, by listeners that are gone as well, and that nothing is missing.
@@ -112,10 +143,6 @@ pub fn final_report(running: &Running) -> String {
     out
 }
 
-fn shown(bind: &Bind, first: SocketAddr) -> String {
-    if bind.count() == 1 { first.to_string() } else { format!("{first}-{}", bind.last) }
-}
-
 /// The plugin and its options as they were given; what the plugin declares secret stays so.
 fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
     let mut text = listen.plugin.text.clone();
@@ -134,20 +161,38 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
     text
 }
 
-/// A command that anybody can paste.
-fn example_command(listen: &Listen, local: SocketAddr) -> String {
-    let ip = match local.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    match &listen.example {
-        Some(command) => command.replace("{address}", &SocketAddr::new(ip, local.port()).to_string()),
-        None => format!("echo hi | nc -u -w1 {ip} {}", local.port()),
-    }
+/// Each plugin once, by its name.
+fn plugins(entries: &[Entry]) -> BTreeMap<&str, &Plugin> {
+    entries.iter().map(|entry| (&**entry.plugin.name(), &*entry.plugin)).collect()
 }
 
-/// What each plugin says of itself, by its name.
-fn descriptions(entries: &[Entry]) -> BTreeMap<&str, &str> {
-    entries.iter().map(|e| (&**e.plugin.name(), e.plugin.identity().about.as_str())).collect()
+/// What `check` says of a plan in which nothing is wrong: how much it is, and where its plugins come from.
+pub(crate) fn checked(prepared: &Prepared) -> String {
+    let mut out = format!("ok: {}", scope(&prepared.plan));
+    for plugin in plugins(&prepared.entries).values() {
+        let origin = plugin.path().map_or_else(|| "built in".to_owned(), shell_word);
+        write!(out, "\n  {}: {origin}", plugin.identity()).unwrap_or(());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_in_a_line_stands_in_a_table_of_its_own() {
+        let lines = [
+            ["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned),
+            ["echo", "127.0.0.1:7", "echo", "ask"].map(str::to_owned),
+            ["", "[::1]:7", "", "ask six"].map(str::to_owned),
+        ];
+        let whole = "  LISTENER  ADDRESS      HANDLER  TRY\n  echo      127.0.0.1:7  echo     ask\n            \
+                     [::1]:7               ask six\n";
+        let widest = whole.lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(laid_out(&lines, widest), whole);
+        let parted = "  LISTENER  ADDRESS      HANDLER\n  echo      127.0.0.1:7  echo\n            [::1]:7\n\n  \
+                      TRY\n  echo  ask\n        ask six\n";
+        assert_eq!(laid_out(&lines, widest - 1), parted);
+    }
 }

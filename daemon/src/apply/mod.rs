@@ -11,8 +11,11 @@
 //! sockets   binding
 //! groups    joining
 //! banner    what a person reads at the start and at the end
+//! told      who serves what, in the log
+//! suggestion  a command to try each listener with
 //! memory    how much handlers may keep, where the plan does not say it
 //! books     what was counted, summed by the names of the plan
+//! sources   where plugins come from, besides what the plan says
 //! refused   why nothing was started or changed
 //! ```
 
@@ -27,11 +30,15 @@ mod refused;
 mod running;
 mod serve;
 mod sockets;
+mod sources;
 mod steps;
+mod suggestion;
+mod told;
 
+pub(crate) use banner::checked;
 pub use banner::final_report;
-pub(crate) use banner::scope;
 pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
+pub use sources::{BuiltIn, Sources, plugin_abi};

@@ -1,15 +1,17 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::policy;
+use super::sources::Sources;
 use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, spec_settings,
 };
 use crate::plugin::{
-    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, SearchPath, Values, is_elevated,
+    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, Refusal, SearchPath, Values,
+    is_elevated,
 };
 use crate::sandbox::Policy;
 
@@ -40,28 +42,39 @@ pub struct Prepared {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn prepare(reading: Reading, plugin_dirs: &[PathBuf]) -> Result<Prepared, Problems> {
+pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems> {
     let Reading { mut plan, mut problems } = reading;
     let search = SearchPath::new(
-        plugin_dirs,
+        &sources.dirs,
         std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
         &plan.plugin_dirs,
         std::env::current_exe().ok().as_deref(),
     )
     .elevated(is_elevated());
-    let mut loader = Loader::new(search, |name| std::env::var_os(name));
+    let mut loader = Loader::new(search, |name| std::env::var_os(name)).with_built_in(sources.built_in);
     let (mut entries, mut harmless) = (Vec::new(), Vec::new());
     if plan.listen.is_empty() && problems.is_empty() {
         let help = "add a table [[listen]] with `bind` and `plugin`, or start without a file for the default";
         problems.push(Problem::new("nothing-to-serve", "the configuration has no listener").help(help));
     }
     // A table without a plugin is a problem that is known already.
+    let mut refused = BTreeMap::new();
     for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
-        match entry(&mut loader, listen, &mut harmless) {
+        let Some(plugin) = load(&mut loader, listen, &mut refused) else { continue };
+        match entry(plugin, listen, &mut harmless) {
             Ok(entry) => entries.push(entry),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
+    let aborting: BTreeMap<&str, _> = entries
+        .iter()
+        .map(|entry| (&**entry.plugin.name(), entry.plugin.identity()))
+        .filter(|(_, identity)| identity.aborts_on_panic())
+        .collect();
+    for identity in aborting.values() {
+        log::warn!("plugin {identity} was built with panic=abort: a panic in it stops polyport");
+    }
+    refused.into_values().for_each(|missing: Missing| problems.push(missing.problem()));
     plan.reveal(&harmless, &mut problems);
     if problems.is_empty() {
         entries.iter().zip(&plan.listen).for_each(|(entry, listen)| advise(&plan, listen, &entry.plugin));
@@ -115,25 +128,60 @@ pub(super) fn refusal(listen: &Listen, plugin: &Plugin, error: &CreateError) -> 
     Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"))
 }
 
-/// Adds the places of values that are no secrets to `harmless`, whatever else is wrong.
-fn entry(loader: &mut Loader, listen: &Listen, harmless: &mut Vec<Span>) -> Result<Entry, Vec<Problem>> {
+/// A plugin that cannot be had, and who wants it. It is looked for once, and told of once: thousands of listeners may name
+/// it.
+struct Missing {
+    refusal: Refusal,
+    /// Where it was named first, and by which listener.
+    span: Span,
+    first: String,
+    /// How many more listeners name it.
+    more: usize,
+}
+
+impl Missing {
+    fn problem(self) -> Problem {
+        let Self { refusal: Refusal { path, cause }, span, first, more } = self;
+        let who = match more {
+            0 => format!("listener `{first}`"),
+            _ => format!("listener `{first}` and {more} more"),
+        };
+        // A name was looked up in several places: say which file it led to.
+        let title = if matches!(cause, Cause::NotFound { .. }) {
+            format!("{who}: the plugin cannot be found")
+        } else {
+            format!("{who}: the plugin {} cannot be loaded", path.display())
+        };
+        Problem { help: cause.help(), ..Problem::new("plugin", title).at(&span, cause.to_string()) }
+    }
+}
+
+/// The plugin of a listener. What cannot be had is kept in `refused` by what it was called.
+fn load(
+    loader: &mut Loader,
+    listen: &Listen,
+    refused: &mut BTreeMap<String, Missing>,
+) -> Option<Arc<Plugin>> {
     let reference = match &listen.plugin.path {
         Some(path) => path.to_string_lossy(),
         None => listen.plugin.text.as_str().into(),
     };
-    let plugin = loader.load(&reference).map_err(|error| {
-        // A name was looked up in several places: say which file it led to.
-        let title = if matches!(error.cause, Cause::NotFound { .. }) {
-            format!("listener `{}`: the plugin cannot be found", listen.name)
-        } else {
-            format!("listener `{}`: the plugin {} cannot be loaded", listen.name, error.path.display())
-        };
-        let problem = Problem::new("plugin", title).at(&listen.plugin.span, error.cause.to_string());
-        vec![Problem { help: error.cause.help(), ..problem }]
-    })?;
-    if plugin.identity().aborts_on_panic() {
-        log::warn!("plugin {} was built with panic=abort: a panic in it stops polyport", plugin.identity());
+    if let Some(missing) = refused.get_mut(&*reference) {
+        missing.more += 1;
+        return None;
     }
+    match loader.load(&reference) {
+        Ok(plugin) => Some(plugin),
+        Err(refusal) => {
+            let (span, first) = (listen.plugin.span.clone(), listen.name.clone());
+            refused.insert(reference.into_owned(), Missing { refusal, span, first, more: 0 });
+            None
+        }
+    }
+}
+
+/// Adds the places of values that are no secrets to `harmless`, whatever else is wrong.
+fn entry(plugin: Arc<Plugin>, listen: &Listen, harmless: &mut Vec<Span>) -> Result<Entry, Vec<Problem>> {
     let is_harmless = |name: &str| plugin.options().iter().any(|spec| !spec.secret && spec.name == name);
     harmless.extend(listen.options.iter().filter(|o| is_harmless(&o.name)).map(|o| o.value_span.clone()));
     let given: Vec<Given<'_>> = listen.options.iter().map(given).collect();

@@ -13,6 +13,7 @@ use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
 use super::sockets::{self, Bound, Broadcasts};
 use super::steps::{Address, Place, Steps, addresses};
+use super::told::Told;
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
 use crate::plugin::Loader;
@@ -83,8 +84,11 @@ impl Running {
         let plan = &prepared.plan;
         let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Broadcasts::default())?;
         let exchange = ExchangeLimits::default();
-        let io = Signals::listen().and_then(|signals| MioIo::new(Clock::new(), exchange.slots, signals));
-        let io =
+        let io = Signals::listen().and_then(|signals| {
+            let interrupt = signals.interrupt();
+            Ok((MioIo::new(Clock::new(), exchange.slots, signals)?, interrupt))
+        });
+        let (io, interrupt) =
             io.map_err(|error| Refused::by_system(plan, &format!("the event loop cannot be made: {error}")))?;
         if let Some(seed) = plan.seed {
             log::info!(
@@ -96,6 +100,8 @@ impl Running {
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
         reactor.reserve(bound.len());
         let sandbox = give_up(&mut prepared)?;
+        let no_thread = |error| format!("the thread that waits for signals cannot be started: {error}");
+        interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
         add(&mut reactor, &prepared, bound, sandbox.as_ref())?;
         Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default(), sandbox })
     }
@@ -204,6 +210,7 @@ fn add(
     let replies: Vec<Rc<ReplyPolicy>> =
         plan.listen.iter().map(|listen| Rc::new(listen.reply.clone())).collect();
     let mut problems = plan.problems();
+    let mut told = Told::default();
     // Handed over from its end, so that its memory is free for the handlers as they are made.
     bound.reverse();
     while let Some(Bound { place, local, socket, kernel_drops_seen }) = bound.pop() {
@@ -231,7 +238,7 @@ fn add(
             tag: place.tag(),
         });
         match added {
-            Ok(_) => log::info!("listener {name} {local}: served by {}", plugin.identity()),
+            Ok(_) => told.one_more(plan, place, local, plugin),
             Err(AddError::Create(error)) => {
                 let refusal = refusal(listen, plugin, &error);
                 problems.push(match sandbox.filter(|state| **state != State::off()) {
@@ -245,6 +252,7 @@ fn add(
             }
         }
     }
+    told.end(plan);
     Ok(problems.into_result(())?)
 }
 

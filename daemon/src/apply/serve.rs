@@ -1,13 +1,12 @@
 //! Serving a plan until somebody asks to stop.
 
-use std::path::PathBuf;
-
 use polyport_terminal::{Exit, Output};
 
 use super::banner;
 use super::prepare::prepare;
 use super::refused::Refused;
 use super::running::Running;
+use super::sources::Sources;
 use crate::config::Reading;
 use crate::reactor::{Flow, Shortcuts};
 
@@ -15,8 +14,8 @@ use crate::reactor::{Flow, Shortcuts};
 ///
 /// # Errors
 /// Why nothing was started: every problem of one kind, not only the first.
-pub fn serve(reading: Reading, plugin_dirs: &[PathBuf], output: &Output) -> Result<Exit, Refused> {
-    serve_with(reading, plugin_dirs, output, Shortcuts::default())
+pub fn serve(reading: Reading, sources: &Sources, output: &Output) -> Result<Exit, Refused> {
+    serve_with(reading, sources, output, Shortcuts::default())
 }
 
 /// Serves as [`serve`] does, with only these of the ways that save time: for benchmarks, which measure what each of
@@ -26,11 +25,11 @@ pub fn serve(reading: Reading, plugin_dirs: &[PathBuf], output: &Output) -> Resu
 /// Why nothing was started: every problem of one kind, not only the first.
 pub fn serve_with(
     reading: Reading,
-    plugin_dirs: &[PathBuf],
+    sources: &Sources,
     output: &Output,
     shortcuts: Shortcuts,
 ) -> Result<Exit, Refused> {
-    let mut running = Running::start_confined(prepare(reading, plugin_dirs)?, output)?;
+    let mut running = Running::start_confined(prepare(reading, sources)?, output)?;
     running.reactor.set_shortcuts(shortcuts);
     output.say(banner::table(&running));
     output.serve();

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use polyport_terminal::Exit;
+use polyport_terminal::{Exit, counted};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::groups;
@@ -197,9 +197,9 @@ fn report_buffers(listen: &Listen, socket: &Socket) -> bool {
     {
         if size.clamped() {
             log::warn!(
-                "listener {}: {name}: asked for {} bytes, got {}; raise net.core.{sysctl} or grant CAP_NET_ADMIN",
+                "listener {}: {name}: asked for {}, got {}; raise net.core.{sysctl} or grant CAP_NET_ADMIN",
                 listen.name,
-                size.asked.unwrap_or(0),
+                counted(size.asked.unwrap_or(0), "byte", "bytes"),
                 size.got
             );
         }
@@ -217,8 +217,9 @@ fn raise_descriptor_limit(plan: &Plan, sockets: usize) -> Result<(), Refused> {
             return Ok(());
         }
         let title = format!(
-            "{sockets} addresses need {needed} file descriptors, and the limit is {hard}; raise it (`ulimit -n {needed}`, \
-             LimitNOFILE= of a systemd unit)"
+            "{} {needed} file descriptors, and the limit is {hard}; raise it (`ulimit -n {needed}`, \
+             LimitNOFILE= of a systemd unit)",
+            counted(sockets, "address needs", "addresses need")
         );
         return Err(Refused::by_system(plan, &title));
     }

@@ -48,6 +48,11 @@ pub(super) fn addresses(plan: &Plan) -> impl Iterator<Item = Address> {
     })
 }
 
+/// The address that was bound, or the range.
+pub(super) fn shown(bind: &Bind, first: SocketAddr) -> String {
+    if bind.count() == 1 { first.to_string() } else { format!("{first}-{}", bind.last) }
+}
+
 /// The difference of two plans. An address of the old plan is the number it has in the list that was given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {

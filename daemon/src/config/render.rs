@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use polyport_terminal::counted;
 
 use super::problem::{Problem, Problems, Source, Span};
 
@@ -27,7 +28,7 @@ impl Problems {
             text.push('\n');
         }
         if let Some(more) = self.list.len().checked_sub(MAX_RENDERED).filter(|more| *more > 0) {
-            text.push_str(&format!("\nand {more} more problems\n"));
+            text.push_str(&format!("\nand {}\n", counted(more, "more problem", "more problems")));
         }
         text
     }

@@ -16,5 +16,7 @@ pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
     Call, Cell, Cells, CreateError, HandlerBudget, Instance, InstanceSpec, Outcome, TimerRequest, Why,
 };
-pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated};
-pub use load::{FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values};
+pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated, plugin_abi};
+pub use load::{
+    BuiltIn, FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values,
+};

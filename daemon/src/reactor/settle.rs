@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
-use polyport_terminal::Quoted;
+use polyport_terminal::{Quoted, counted};
 
 use super::core::Core;
 use super::due::Delayed;
@@ -263,8 +263,8 @@ fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal
         });
         let refused = outputs().filter(|(_, output)| answers(output)).find_map(|(number, _)| refusal(number));
         let verdict = match (replies.next(), replies.count()) {
-            (Some((to, bytes)), 0) if to == peer => format!("replied {bytes} bytes"),
-            (Some(_), more) => format!("sent {} datagrams", more + 1),
+            (Some((to, bytes)), 0) if to == peer => format!("replied {}", counted(bytes, "byte", "bytes")),
+            (Some(_), more) => format!("sent {}", counted(more + 1, "datagram", "datagrams")),
             (None, _) if refused.is_some() => "not answered".to_owned(),
             (None, _) if exchange.discarded(rx) => "dropped on purpose".to_owned(),
             (None, _) => "consumed".to_owned(),

@@ -6,6 +6,7 @@ use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::io::{Event, Io, Token, Wait};
 use super::listener::{Change, HOT_BYTES, Listener, Slots};
+use super::probe::Slow;
 use super::send::Transmitter;
 use super::visit::Visit;
 use super::waiting::{Found, TurnTiming};
@@ -115,7 +116,7 @@ impl<I: Io> Reactor<I> {
     fn learn(&mut self, found: Found, last: Token, waited: bool) {
         let from_ns = self.core.now.mono_ns;
         let to_ns = self.core.io.now().mono_ns;
-        self.look_for_slow_visits(found.visits, last, to_ns.saturating_sub(from_ns));
+        self.look_for_slow_visits(found.visits, last, from_ns, to_ns);
         if found.messages > 0 {
             let Core { waiting, io, .. } = &mut self.core;
             let timing = TurnTiming { from_ns, to_ns, waited };
@@ -129,14 +130,21 @@ impl<I: Io> Reactor<I> {
 
     /// Looks for slow handlers. If a slow turn made one visit, that listener is the slow one. If it made more, the next
     /// calls are timed.
-    fn look_for_slow_visits(&mut self, visits: usize, last: Token, took_ns: u64) {
-        let timed_already = self.core.slow.is_timing();
-        if self.core.slow.is_slow(took_ns)
+    fn look_for_slow_visits(&mut self, visits: usize, last: Token, from_ns: u64, to_ns: u64) {
+        let Core { slow, io, .. } = &mut self.core;
+        let timed_already = slow.is_timing();
+        let took_ns = to_ns.saturating_sub(from_ns);
+        let is_slow = slow.is_slow(took_ns);
+        if !is_slow && !slow.mark_is_due(to_ns) {
+            return;
+        }
+        let cpu_ns = slow.mark(to_ns, io.cpu_ns());
+        if is_slow
             && !timed_already
             && visits == 1
             && let Some(listener) = current(&mut self.listeners, last)
         {
-            self.core.note_slow(listener, took_ns);
+            self.core.note_slow(listener, Slow { took_ns, cpu_ns, exact: false });
         }
     }
 

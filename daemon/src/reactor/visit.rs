@@ -1,9 +1,12 @@
 //! A visit serves one listener: receive, admit, hand to the handler, settle.
 
+use polyport_terminal::counted;
+
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
 use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
+use super::probe::Slow;
 use crate::exchange::Arrived;
 use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
@@ -119,12 +122,13 @@ impl<I: Io> Core<I> {
             listener.counters.drop_many(DropReason::HandlerDown, n);
             return;
         };
-        let before_ns = self.slow.times_call().then(|| self.io.now().mono_ns);
+        let before = self.slow.times_call().then(|| (self.io.now().mono_ns, self.io.cpu_ns()));
         let outcome = instance.on_batch(&mut self.exchange, call);
-        if let Some(before_ns) = before_ns {
+        if let Some((before_ns, cpu_before_ns)) = before {
             let took_ns = self.io.now().mono_ns.saturating_sub(before_ns);
             if self.slow.is_slow(took_ns) {
-                self.note_slow(listener, took_ns);
+                let cpu_ns = self.io.cpu_ns().saturating_sub(cpu_before_ns);
+                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: true });
             }
         }
         if outcome == Outcome::Broken {
@@ -134,11 +138,10 @@ impl<I: Io> Core<I> {
     }
 
     /// Counts a slow call, and logs a line about it at most every ten seconds.
-    pub(super) fn note_slow(&mut self, listener: &mut Listener<I::Socket>, took_ns: u64) {
+    pub(super) fn note_slow(&mut self, listener: &mut Listener<I::Socket>, slow: Slow) {
         listener.counters.slow_calls += 1;
         if self.slow.may_log(self.now.mono_ns) {
-            let ms = took_ns / 1_000_000;
-            log::warn!("{listener}: the handler took {ms} ms for one batch; every listener waits meanwhile");
+            log::warn!("{listener}: the handler {slow}; every listener waits meanwhile");
         }
     }
 
@@ -191,9 +194,8 @@ impl<I: Io> Core<I> {
                 // The answers may point into the memory of the handler, which is about to be freed.
                 self.exchange.discard_outputs();
                 let n = self.exchange.datagrams();
-                log::error!(
-                    "{listener}: the handler broke in {function}; {n} datagrams of the batch are dropped"
-                );
+                let dropped = counted(n, "datagram of the batch is", "datagrams of the batch are");
+                log::error!("{listener}: the handler broke in {function}; {dropped} dropped");
                 self.broke(listener);
             }
         }

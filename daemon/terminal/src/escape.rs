@@ -8,6 +8,8 @@
 //! | a payload, octet by octet | [`escape_payload`] | all but printable ASCII |
 
 use std::fmt::{self, Display, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
@@ -23,29 +25,54 @@ pub struct Quoted<'a>(pub &'a [u8]);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(f, self.0, |_| false)
+        escape(f, self.0, |_, _, _| false)
     }
 }
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(f, self.0, |c| c == '\\' || looks_like_a_quote(c))
+        escape(f, self.0, |text, at, c| {
+            c == '\\' || (looks_like_a_quote(c) && !is_apostrophe(text.as_bytes(), at))
+        })
     }
 }
 
 /// A payload, which need not be text at all: printable ASCII as it is but for quotation marks and backslashes, each other
-/// octet as `\n`, `\\` or `\x1b`. So the octets can be told from what is shown.
+/// octet as `\n`, `\\` or `\x1b`. So the octets can be told from what is shown. The apostrophe of a word is no quotation mark.
 #[must_use]
 pub fn escape_payload(payload: &[u8]) -> String {
-    payload.escape_ascii().to_string()
+    let mut text = String::with_capacity(payload.len());
+    for (at, octet) in payload.iter().enumerate() {
+        if is_apostrophe(payload, at) {
+            text.push('\'');
+        } else {
+            text.extend(octet.escape_ascii().map(char::from));
+        }
+    }
+    text
 }
 
-fn escape(f: &mut fmt::Formatter<'_>, text: &[u8], too: impl Fn(char) -> bool) -> fmt::Result {
+/// Whether there is an apostrophe within a word, such as that of `isn't`: nobody takes it for the end of a quotation.
+fn is_apostrophe(text: &[u8], at: usize) -> bool {
+    let letter = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    text.get(at) == Some(&b'\'') && letter(at.checked_sub(1)) && letter(at.checked_add(1))
+}
+
+/// A path as a word of `sh(1)`, without control characters.
+#[must_use]
+pub fn shell_word(path: &Path) -> String {
+    let shown = Escaped(path.as_os_str().as_bytes()).to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }
+}
+
+/// `too` says of a character at a place of a text whether it is escaped as well.
+fn escape(f: &mut fmt::Formatter<'_>, text: &[u8], too: impl Fn(&str, usize, char) -> bool) -> fmt::Result {
     // A mark at the beginning would be drawn over the quotation mark before it.
     let mut first = true;
     for chunk in text.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if is_unseen(c) || too(c) || (std::mem::take(&mut first) && is_mark(c)) {
+        for (at, c) in chunk.valid().char_indices() {
+            if is_unseen(c) || too(chunk.valid(), at, c) || (std::mem::take(&mut first) && is_mark(c)) {
                 write!(f, "{}", c.escape_default())?;
             } else {
                 f.write_char(c)?;
@@ -122,6 +149,19 @@ mod tests {
         assert_eq!(Quoted(forged.as_bytes()).to_string(), "it\\': replied 5 bytes");
         assert_eq!(Quoted("\u{2019}: replied".as_bytes()).to_string(), "\\u{2019}: replied");
         assert_eq!(Quoted(b"\\n is not \n").to_string(), "\\\\n is not \\n");
+    }
+
+    #[test]
+    fn the_apostrophe_of_a_word_is_none_of_the_quotation() {
+        for (text, shown) in [
+            ("the client's words", "the client's words"),
+            ("it': replied", "it\\': replied"),
+            ("''tis", "\\'\\'tis"),
+            ("it'", "it\\'"),
+        ] {
+            assert_eq!(Quoted(text.as_bytes()).to_string(), shown);
+            assert_eq!(escape_payload(text.as_bytes()), shown);
+        }
     }
 
     #[test]

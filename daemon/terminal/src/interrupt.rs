@@ -1,37 +1,104 @@
-//! Ctrl-C and `kill`: the first signal asks the program to end with what it knows, the second one ends it at once.
+//! Ctrl-C and `kill`: the first signal asks the program to end with what it knows, a later one ends it at once.
+//!
+//! Later means that some time has passed. One request often comes as two signals: `timeout(1)` and service managers signal
+//! the program and then its whole group, and a wrapper hands on what the terminal has sent to both.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
+use signal_hook::{SigId, flag, low_level};
 
 use crate::exit::Exit;
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
+/// Signals that come within this time of the first are the same request: longer than programs take to send two, shorter
+/// than a person takes to press Ctrl-C again.
+const ONE_REQUEST: Duration = Duration::from_millis(300);
+
 /// Whether the user wants the program to end. Cheap to clone and to ask.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
-    /// One of the two signals has come, so the next one ends the process.
+    /// One of the two signals has come, and the next one ends the process.
     armed: Arc<AtomicBool>,
+    waiting: Arc<Mutex<Option<Waiting>>>,
+}
+
+/// What the thread needs that is not started yet.
+#[derive(Debug)]
+struct Waiting {
+    /// Readable when one of the signals has come.
+    came: UnixStream,
+    /// Until there is a thread, a signal arms by itself.
+    hasty: Vec<SigId>,
 }
 
 impl Interrupt {
     /// Listens to SIGINT and SIGTERM from now on. The second such signal ends the process with
-    /// [`Exit::Interrupted`], whatever it does.
+    /// [`Exit::Interrupted`], whatever it does, unless it follows the first at once.
     ///
     /// # Errors
-    /// Those of `sigaction(2)`.
+    /// Those of `sigaction(2)`, `socketpair(2)` and `pthread_create(3)`.
     pub fn listen() -> io::Result<Self> {
-        let interrupt = Self::default();
-        for signal in SIGNALS {
-            interrupt.register(signal)?;
-        }
+        let interrupt = Self::register()?;
+        interrupt.start()?;
         Ok(interrupt)
+    }
+
+    /// Listens without the thread that tells one request from two, so that any second signal ends the process until
+    /// [`start`](Self::start).
+    ///
+    /// # Errors
+    /// Those of `sigaction(2)` and `socketpair(2)`.
+    pub(crate) fn register() -> io::Result<Self> {
+        let interrupt = Self::default();
+        let (came, writer) = UnixStream::pair()?;
+        let mut hasty = Vec::with_capacity(SIGNALS.len());
+        for signal in SIGNALS {
+            // The order matters: the shutdown looks at its flag before the first signal sets it.
+            let code = i32::from(Exit::Interrupted as u8);
+            flag::register_conditional_shutdown(signal, code, Arc::clone(&interrupt.armed))?;
+            hasty.push(flag::register(signal, Arc::clone(&interrupt.armed))?);
+            flag::register(signal, interrupt.flag())?;
+            low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        *interrupt.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Waiting { came, hasty });
+        Ok(interrupt)
+    }
+
+    /// Starts the thread, the first time: a daemon does it after it has given up rights, which the thread would keep.
+    ///
+    /// It does nothing but wait: a signal handler has no time to pass, and the rest of the program may be stuck when the
+    /// user loses patience with it.
+    ///
+    /// # Errors
+    /// Those of `pthread_create(3)`; then any second signal ends the process.
+    pub fn start(&self) -> io::Result<()> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Waiting { mut came, hasty }) = waiting else { return Ok(()) };
+        let armed = Arc::clone(&self.armed);
+        let body = move || {
+            // Signals are for the thread that serves.
+            SigSet::all().thread_block().unwrap_or(());
+            if came.read_exact(&mut [0]).is_ok() {
+                pass(ONE_REQUEST);
+                armed.store(true, Ordering::Relaxed);
+            }
+        };
+        thread::Builder::new().name("signals".to_owned()).spawn(body)?;
+        for id in hasty {
+            low_level::unregister(id);
+        }
+        // The thread has the byte of a signal that came before.
+        self.armed.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether a signal has come, or [`Self::ask`] was called.
@@ -57,15 +124,11 @@ impl Interrupt {
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
     }
+}
 
-    fn register(&self, signal: i32) -> io::Result<()> {
-        // The order matters: the shutdown looks at its flag before the first signal sets it.
-        let code = i32::from(Exit::Interrupted as u8);
-        flag::register_conditional_shutdown(signal, code, Arc::clone(&self.armed))?;
-        flag::register(signal, Arc::clone(&self.armed))?;
-        flag::register(signal, self.flag())?;
-        Ok(())
-    }
+#[expect(clippy::disallowed_methods, reason = "the thread that waits serves nobody")]
+fn pass(time: Duration) {
+    thread::sleep(time);
 }
 
 #[cfg(test)]

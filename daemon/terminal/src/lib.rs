@@ -5,9 +5,12 @@
 //! line        lines to standard output and standard error, by whoever may wait for their reader
 //! output      the same for a program that serves and may not
 //! style       colours, where they are welcome
+//! width       how much finds room on a line
+//! count       numbers with their nouns
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
 //! signals     the same for a loop, and the signals that must not end it
+//! version     what `--version` says
 //! patient     a stream that a thread of its own writes
 //! ```
 //!
@@ -15,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod count;
 mod escape;
 mod exit;
 mod interrupt;
@@ -23,8 +27,11 @@ mod output;
 mod patient;
 mod signals;
 mod style;
+mod version;
+mod width;
 
-pub use escape::{Escaped, Quoted, escape_payload};
+pub use count::counted;
+pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::Exit;
 pub use interrupt::Interrupt;
 pub use line::{complain, deliver, delivered, remark, say};
@@ -32,3 +39,5 @@ pub use output::Output;
 pub use patient::PatientWriter;
 pub use signals::{Asked, Signals, survive_file_limit};
 pub use style::Style;
+pub use version::Version;
+pub use width::columns;

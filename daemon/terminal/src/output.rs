@@ -29,6 +29,8 @@ const AT_THE_END: Duration = Duration::from_secs(10);
 pub struct Output {
     results: PatientWriter,
     log: PatientWriter,
+    /// Results are not wanted.
+    hushed: bool,
 }
 
 impl Output {
@@ -38,10 +40,16 @@ impl Output {
     /// # Errors
     /// Those of `dup(2)`.
     pub fn new() -> io::Result<Self> {
-        let results = PatientWriter::new(copy(io::stdout())?, "lines", RESULT_BYTES);
-        let log = PatientWriter::new(copy(io::stderr())?, "lines of the log", LOG_BYTES);
+        let results = PatientWriter::new(copy(io::stdout())?, "", RESULT_BYTES);
+        let log = PatientWriter::new(copy(io::stderr())?, " of the log", LOG_BYTES);
         log.set_patience(BEFORE_SERVING);
-        Ok(Self { results, log })
+        Ok(Self { results, log, hushed: false })
+    }
+
+    /// The same output, on which [`say`](Self::say) prints nothing: for a user who wants to hear of errors alone.
+    #[must_use]
+    pub fn hushed(self) -> Self {
+        Self { hushed: true, ..self }
     }
 
     /// Starts the threads, the first time: a daemon does it after it has given up rights, which its threads would keep.
@@ -61,6 +69,9 @@ impl Output {
 
     /// Prints a line, or several, to standard output, behind what was logged before.
     pub fn say(&self, line: impl Display) {
+        if self.hushed {
+            return;
+        }
         self.log.settle(ORDER);
         print(self.results.clone(), &line);
         self.results.settle(ORDER);
@@ -87,8 +98,10 @@ impl Output {
     pub fn finish(&self) {
         // Without a thread there is nothing to be done, and nobody to be told.
         self.start().unwrap_or(());
-        self.log.settle(AT_THE_END);
-        self.results.settle(AT_THE_END);
+        for output in [&self.log, &self.results] {
+            output.report_missing();
+            output.settle(AT_THE_END);
+        }
     }
 
     /// Prints panics behind the lines that were logged before, instead of past them, where a terminal that takes nothing would

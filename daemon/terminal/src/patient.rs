@@ -94,14 +94,14 @@ enum Entry {
 }
 
 impl PatientWriter {
-    /// A queue of `limit` bytes for `to`. `what` is missing where lines were left out, as "lines of the log".
-    pub fn new<F>(to: F, what: &'static str, limit: usize) -> Self
+    /// A queue of `limit` bytes for `to`. `of` says which lines are missing where some were left out, as " of the log".
+    pub fn new<F>(to: F, of: &'static str, limit: usize) -> Self
     where
         F: AsFd + Write + Send + 'static,
     {
         let (work, written) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { queue: Mutex::default(), work, written, limit });
-        let scribe = Scribe { to, what, owed: 0, reason: None, torn: false };
+        let scribe = Scribe { to, of, owed: 0, reason: None, torn: false };
         let pending = Mutex::new(Some(Pending(Box::new(|shared| scribe.run(shared)))));
         Self(Arc::new(Handle { shared, pending }))
     }
@@ -143,6 +143,16 @@ impl PatientWriter {
             idle = if queue.done == before { idle + 1 } else { 0 };
         }
         queue.waiting == 0
+    }
+
+    /// Says behind all that was written before how many lines are missing, if some are of which nothing was said, as after
+    /// the last line there is no other to say it before.
+    pub fn report_missing(&self) {
+        let mut queue = self.shared().lock();
+        queue.waiting += 1;
+        queue.entries.push_back(Entry::Gap(0));
+        drop(queue);
+        self.shared().work.notify_one();
     }
 
     /// Lines left out so far.
@@ -234,7 +244,7 @@ impl Queue {
 /// The thread's side.
 struct Scribe<F> {
     to: F,
-    what: &'static str,
+    of: &'static str,
     /// Lines that are missing and not reported yet.
     owed: u64,
     /// Why, if the system said it.
@@ -287,9 +297,12 @@ impl<F: AsFd + Write> Scribe<F> {
             return Ok(());
         }
         let end = if self.torn { "\n" } else { "" };
-        let (owed, what) = (self.owed, self.what);
+        let missing = match (self.owed, self.of) {
+            (1, of) => format!("1 line{of} was"),
+            (owed, of) => format!("{owed} lines{of} were"),
+        };
         let reason = self.reason.as_ref().map_or_else(|| UNREAD.to_owned(), ToString::to_string);
-        self.write(format!("{end}warn: {owed} {what} were left out: {reason}\n").as_bytes())?;
+        self.write(format!("{end}warn: {missing} left out: {reason}\n").as_bytes())?;
         (self.owed, self.reason) = (0, None);
         Ok(())
     }
@@ -358,7 +371,8 @@ mod tests {
         for found in text.split_inclusive('\n') {
             if let Some(report) = found.strip_prefix("warn: ") {
                 let (number, rest) = report.split_once(' ').unwrap();
-                assert_eq!(rest, "lines of the log were left out: nobody read them in time\n");
+                let one = if number == "1" { "line of the log was" } else { "lines of the log were" };
+                assert_eq!(rest, format!("{one} left out: nobody read them in time\n"));
                 next += number.parse::<u64>().unwrap();
                 reports += 1;
             } else {
@@ -374,7 +388,7 @@ mod tests {
     fn a_reader_that_hangs_holds_nobody_and_hears_what_it_missed() {
         for len in [100, PIECE + 100, 2 * PIECE + 100] {
             let (reader, writer) = pipe().unwrap();
-            let mut log = started(writer, "lines of the log", LIMIT);
+            let mut log = started(writer, " of the log", LIMIT);
             for number in 0..5000 {
                 log.write_all(line(number, len).as_bytes()).unwrap();
             }
@@ -393,7 +407,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_slow_is_given_long_pieces() {
         let (mut reader, writer) = pipe().unwrap();
-        let mut log = started(writer, "lines of the log", LIMIT);
+        let mut log = started(writer, " of the log", LIMIT);
         let mut text = Vec::new();
         for number in 0..100_000 {
             log.write_all(line(number, 100).as_bytes()).unwrap();
@@ -414,7 +428,7 @@ mod tests {
     #[test]
     fn who_has_patience_loses_nothing_to_a_reader_that_reads() {
         let (reader, writer) = pipe().unwrap();
-        let mut log = started(writer, "lines", LIMIT);
+        let mut log = started(writer, "", LIMIT);
         log.set_patience(LONG);
         let text = thread::spawn(move || read_to_end(reader));
         for number in 0..50_000 {
@@ -428,7 +442,7 @@ mod tests {
     #[test]
     fn patience_ends() {
         let (_reader, writer) = pipe().unwrap();
-        let mut log = started(writer, "lines", LIMIT);
+        let mut log = started(writer, "", LIMIT);
         log.set_patience(SLICE * 5);
         for number in 0..5000 {
             log.write_all(line(number, 100).as_bytes()).unwrap();
@@ -440,12 +454,12 @@ mod tests {
     fn a_reader_that_is_gone_and_a_file_are_no_reason_to_lose_count() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut log = started(writer, "lines", LIMIT);
+        let mut log = started(writer, "", LIMIT);
         log.write_all(b"to nobody\n").unwrap();
         assert!(log.settle(LONG));
         assert_eq!(log.lost(), 0);
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut log = started(file.reopen().unwrap(), "lines", LIMIT);
+        let mut log = started(file.reopen().unwrap(), "", LIMIT);
         log.set_patience(LONG);
         for _ in 0..1000 {
             log.write_all(&[b'x'; 1000]).unwrap();
@@ -458,7 +472,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_counted() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut log = started(full, "lines", LIMIT);
+        let mut log = started(full, "", LIMIT);
         for _ in 0..10 {
             log.write_all(b"in vain\n").unwrap();
         }
@@ -502,7 +516,7 @@ mod tests {
     #[test]
     fn a_disk_that_gets_room_again_hears_what_it_missed() {
         let (reader, pipe) = pipe().unwrap();
-        let mut log = started(Disk { pipe, refusals: 4 }, "lines", LIMIT);
+        let mut log = started(Disk { pipe, refusals: 4 }, "", LIMIT);
         for number in 1..=5 {
             log.write_all(format!("line {number}\n").as_bytes()).unwrap();
             assert!(log.settle(LONG));
@@ -514,12 +528,31 @@ mod tests {
         assert_eq!(read_to_end(reader), expected);
     }
 
+    /// The disk has room again when nothing more comes to be written.
+    #[test]
+    fn what_is_missing_at_the_end_is_told_at_the_end() {
+        for (lines, told) in [(1, "1 line was"), (3, "3 lines were")] {
+            let (reader, pipe) = pipe().unwrap();
+            let mut log = started(Disk { pipe, refusals: lines }, "", LIMIT);
+            for _ in 0..lines {
+                log.write_all(b"in vain\n").unwrap();
+                assert!(log.settle(LONG));
+            }
+            log.report_missing();
+            log.report_missing();
+            assert!(log.settle(LONG));
+            drop(log);
+            let reason = io::Error::from(ErrorKind::StorageFull);
+            assert_eq!(read_to_end(reader), format!("warn: {told} left out: {reason}\n"));
+        }
+    }
+
     /// Another program may have made the open file non-blocking for everybody.
     #[test]
     fn a_pipe_that_does_not_block_is_waited_for_by_the_thread() {
         let (reader, writer) = pipe().unwrap();
         rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
-        let mut log = started(writer, "lines", 4 * LIMIT);
+        let mut log = started(writer, "", 4 * LIMIT);
         for number in 0..2000 {
             log.write_all(line(number, 100).as_bytes()).unwrap();
         }
@@ -531,7 +564,7 @@ mod tests {
     #[test]
     fn what_is_written_before_the_thread_is_there_waits_for_it_whole() {
         let (reader, writer) = pipe().unwrap();
-        let mut log = PatientWriter::new(writer, "lines of the log", LIMIT);
+        let mut log = PatientWriter::new(writer, " of the log", LIMIT);
         log.set_patience(LONG);
         for number in 0..2000 {
             log.write_all(line(number, 99).as_bytes()).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! | signal | what happens |
 //! |---|---|
-//! | SIGINT, SIGTERM | the program ends in order; the second one ends it at once |
+//! | SIGINT, SIGTERM | the program ends in order; another one, 0.3 s later at least, ends it at once |
 //! | SIGHUP | the program ends in order, unless it was started with SIGHUP ignored (`nohup(1)`) |
 //! | SIGUSR1, SIGUSR2 | nothing; the first of each is worth a line |
 //! | SIGXFSZ | the write that exceeds the limit fails with `EFBIG` |
@@ -43,14 +43,14 @@ pub struct Asked {
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Listens from now on. The [`Interrupt`] is not started.
     ///
     /// # Errors
     /// Those of `socketpair(2)`, `fcntl(2)` and `sigaction(2)`.
     pub fn listen() -> io::Result<Self> {
         let (stream, writer) = UnixStream::pair()?;
         // Flags are set before the byte is written that has them looked at, because handlers run in this order.
-        let end = Interrupt::listen()?;
+        let end = Interrupt::register()?;
         if !is_ignored(SIGHUP) {
             // A terminal that closes sends one, and the shell in it may send another: no second one ends the program at once.
             flag::register(SIGHUP, end.flag())?;
@@ -82,6 +82,12 @@ impl Signals {
     ) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, end, meaningless, told: Default::default() })
+    }
+
+    /// The signals that ask for the end.
+    #[must_use]
+    pub fn interrupt(&self) -> Interrupt {
+        self.end.clone()
     }
 
     /// Takes what signals have asked for. The descriptor is not readable any more, until another one comes.

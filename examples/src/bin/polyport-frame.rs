@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polyport_protocol::{Code, Decoder, EncodeError, Flags, Header, Integrity, Key, Kind, Role};
-use polyport_terminal::{Exit, Style, complain, delivered};
+use polyport_terminal::{Exit, Style, complain, counted, delivered};
 use polyport_tools::VERSION;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::frame::{NoDatagram, OptionArg, Parts, as_table, build, class};
@@ -175,7 +175,10 @@ fn decode(arguments: &Decode) -> Outcome {
         return Ok(exit);
     }
     let class = class(decoder.decode(&datagram));
-    Err(ExitError::new(exit, format!("the frame of {} octets is refused: {class}", datagram.len())))
+    Err(ExitError::new(
+        exit,
+        format!("the frame of {} is refused: {class}", counted(datagram.len(), "octet", "octets")),
+    ))
 }
 
 /// A datagram from its hex.

@@ -1,6 +1,7 @@
 //! What each octet of a datagram means: SPEC.md section 1, also where the frame is malformed.
 
 use polyport_protocol::{Code, DecodeError, HEADER_LEN, Kind, MAGIC, VERSION, is_grease};
+use polyport_terminal::{counted, escape_payload};
 
 use super::option::{self, describe, number};
 
@@ -92,7 +93,9 @@ impl<'d> Walk<'d> {
             n => format!("retransmission {n}"),
         });
         self.take(1, "code", |octets| Code(octets[0]).to_string());
-        self.take(2, "payload_len", |octets| format!("{} octets of payload", number(octets)));
+        self.take(2, "payload_len", |octets| {
+            counted(number(octets), "octet of payload", "octets of payload")
+        });
         self.take(8, "seq", |octets| format!("number {} of the stream", number(octets)));
         self.take(8, "timestamp", |octets| format!("{} ns on the sender's clock", number(octets)));
         self.take(4, "checksum", |octets| checksum_text(octets, sealed, verdict));
@@ -109,7 +112,8 @@ impl<'d> Walk<'d> {
             };
             let (value, whole) = (usize::from(len), (usize::from(len) + 2).next_multiple_of(4));
             if whole > left {
-                let text = format!("claims {len} octets of value and overruns the header");
+                let octets = counted(len, "octet", "octets");
+                let text = format!("claims {octets} of value and overruns the header");
                 return self.take(left, option::name(kind), |_| text);
             }
             self.take(whole, option::name(kind), |octets| describe(kind, &octets[2..2 + value]));
@@ -120,7 +124,7 @@ impl<'d> Walk<'d> {
         let payload = datagram.get(22..24).map_or(0, number);
         let payload = usize::try_from(payload).unwrap_or(usize::MAX);
         let padded = datagram.get(6).is_some_and(|flags| flags & 0x40 != 0);
-        self.take(payload, "payload", |octets| format!("\"{}\"", octets.escape_ascii()));
+        self.take(payload, "payload", |octets| format!("\"{}\"", escape_payload(octets)));
         let text = if padded { "ignored, flag P" } else { "octets behind the payload without flag P" };
         self.take(self.rest.len(), if padded { "padding" } else { "trailing" }, |_| text.to_owned());
     }

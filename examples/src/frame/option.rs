@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use polyport_protocol::{Cookie, FrameOption, is_grease};
+use polyport_terminal::counted;
 
 use crate::text::{hex, unhex};
 
@@ -37,7 +38,7 @@ pub(super) const fn name(kind: u8) -> &'static str {
 pub fn describe(kind: u8, value: &[u8]) -> String {
     let wrong = |wanted: &str| format!("type {kind:#04x} with {} octets instead of {wanted}", value.len());
     match (kind, value.len()) {
-        (ROOM, octets) => format!("filler of {octets} octets"),
+        (ROOM, octets) => format!("filler of {}", counted(octets, "octet", "octets")),
         (COOKIE, 16) => format!(
             "version {}, made at Unix second {}, hash {}",
             value[0],

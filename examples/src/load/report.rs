@@ -1,6 +1,6 @@
 //! The result of a run as text.
 
-use polyport_terminal::Style;
+use polyport_terminal::{Style, counted};
 
 use super::class::Class;
 use super::config::{Config, Expect};
@@ -53,8 +53,9 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
             "lower the rate, or give each of several --streams a buffer of its own"
         };
         warnings.push(format!(
-            "our own socket dropped {drops} datagrams: the loss reported is too high by as many; the receive buffer has \
+            "our own socket dropped {}: the loss reported is too high by as many; the receive buffer has \
              {} octets, {advice}",
+            counted(drops, "datagram", "datagrams"),
             local.receive_buffer
         ));
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use polyport_net::{ErrorOrigin, QueuedError, RecvMeta};
 use polyport_protocol::client::{MtuConfig, MtuInput, MtuSearch, Reject, Transmit};
 use polyport_protocol::{Key, Nanos};
-use polyport_terminal::{Exit, remark};
+use polyport_terminal::{Exit, counted, remark};
 use rand::rngs::StdRng;
 
 use super::echo::{Echo, Method};
@@ -146,7 +146,7 @@ impl Client for Prober<'_> {
                 } else if self.echo.is_unwanted(datagram) {
                     return Err(echo(self.target, "use --raw"));
                 }
-                self.tell(|| format!("rejected {len} octets from {from}: {reject}"));
+                self.tell(|| format!("rejected {} from {from}: {reject}", counted(len, "octet", "octets")));
             }
         }
         Ok(())

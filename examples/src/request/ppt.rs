@@ -7,7 +7,7 @@ use polyport_protocol::client::{
     Failure, Input, Reject, RejectCounters, Request, RequestClient, RequestConfig, Transmit,
 };
 use polyport_protocol::{Code, Frame, Kind, Nanos};
-use polyport_terminal::Exit;
+use polyport_terminal::{Exit, counted};
 use rand::rngs::StdRng;
 
 use super::answered::Answered;
@@ -200,7 +200,7 @@ impl Client for Ppt<'_> {
                 Ok(())
             }
             Input::Rejected(reject) => {
-                log::info!("rejected {} octets from {from}: {reject}", datagram.len());
+                log::info!("rejected {} from {from}: {reject}", counted(datagram.len(), "octet", "octets"));
                 if reject == Reject::WrongSource {
                     self.strangers.heard(from);
                     return Ok(());

@@ -17,10 +17,12 @@ mod spoof;
 mod support;
 
 #[test]
-fn every_client_says_its_name_its_package_and_its_version() {
+fn every_client_says_its_name_its_package_its_version_and_its_build() {
     for name in ["cast", "frame", "load", "mtu", "request", "spoof"] {
         let run = support::run(name, &["--version"]);
         assert_eq!(run.code, 0, "{run:?}");
-        assert_eq!(run.out, format!("polyport-{name} (polyport-tools) {}\n", env!("CARGO_PKG_VERSION")));
+        let start = format!("polyport-{name} (polyport-tools) {} (commit ", env!("CARGO_PKG_VERSION"));
+        assert!(run.out.starts_with(&start) && run.out.ends_with(")\n"), "{}", run.out);
+        assert!(run.out.contains(std::env::consts::ARCH) && run.out.lines().count() == 1, "{}", run.out);
     }
 }

@@ -50,7 +50,7 @@ impl Handler for Echo {
     }
 }
 
-export_plugin!(Echo, "Answers every datagram with its own bytes, or with the number of them");
+describe_plugin!(Echo, "echo", "Answers every datagram with its own bytes, or with the number of them");
 
 #[cfg(test)]
 mod tests;

@@ -242,8 +242,9 @@ impl Listener {
     }
 }
 
-export_plugin!(
+describe_plugin!(
     Listener,
+    "listener",
     "Hears broadcast and multicast: counts by sender, logs or records; answers only if told"
 );
 

@@ -47,17 +47,22 @@ impl fmt::Display for Line<'_> {
         let Self { datagram, interface, limit } = *self;
         let (payload, cast) = (datagram.payload(), Cast::of(datagram));
         write!(f, "{} -> {} {cast} on {interface}, ", datagram.peer(), datagram.local())?;
-        write!(f, "{} bytes: \"", payload.len())?;
+        let unit = if payload.len() == 1 { "byte" } else { "bytes" };
+        write!(f, "{} {unit}: \"", payload.len())?;
         escape(f, payload.get(..limit).unwrap_or(payload))?;
         f.write_str(if payload.len() > limit { "\"..." } else { "\"" })
     }
 }
 
-/// What can be printed as it is; the rest, quotes and backslashes in the manner of Rust.
+/// What can be printed as it is, apostrophes between the quotation marks as well; the rest, quotes and backslashes in the
+/// manner of Rust.
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
-        for escaped in chunk.valid().chars().flat_map(char::escape_debug) {
-            f.write_char(escaped)?;
+        for (at, piece) in chunk.valid().split('\'').enumerate() {
+            f.write_str(if at > 0 { "'" } else { "" })?;
+            for escaped in piece.chars().flat_map(char::escape_debug) {
+                f.write_char(escaped)?;
+            }
         }
         for byte in chunk.invalid() {
             write!(f, "\\x{byte:02x}")?;

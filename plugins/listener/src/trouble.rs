@@ -38,16 +38,20 @@ impl Trouble {
             }
         } else if tally.works && tally.recorded > 0 && std::mem::take(&mut self.failing) {
             let missing = std::mem::take(&mut self.missing);
-            return Some((Level::Warn, format!("is written again; {missing} datagrams are not in it")));
+            let what = if missing == 1 { "datagram is" } else { "datagrams are" };
+            return Some((Level::Warn, format!("is written again; {missing} {what} not in it")));
         }
         if late > 0 {
-            let line = format!("takes too long to be written: the last {late} datagrams may not be in it");
+            let last =
+                if late == 1 { "the last datagram".to_owned() } else { format!("the last {late} datagrams") };
+            let line = format!("takes too long to be written: {last} may not be in it");
             return Some((Level::Error, line));
         }
         if self.dropped > 0 && self.pause == 0 {
             self.pause = SLOW_PAUSE;
             let dropped = std::mem::take(&mut self.dropped);
-            let line = format!("is written more slowly than datagrams come; {dropped} are not in it");
+            let are = if dropped == 1 { "is" } else { "are" };
+            let line = format!("is written more slowly than datagrams come; {dropped} {are} not in it");
             return Some((Level::Warn, line));
         }
         None

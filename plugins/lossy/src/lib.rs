@@ -160,7 +160,11 @@ fn send(times: u32, mut one: impl FnMut() -> bool) -> bool {
     first
 }
 
-export_plugin!(Lossy, "An echo over a bad network: loss, delay, duplicates, corruption, reordering");
+describe_plugin!(
+    Lossy,
+    "lossy",
+    "An echo over a bad network: loss, delay, duplicates, corruption, reordering"
+);
 
 #[cfg(test)]
 mod tests;

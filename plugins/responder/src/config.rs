@@ -168,7 +168,7 @@ fn key(config: &ResponderConfig) -> Result<Option<Key>, Error> {
 fn sixteen(option: &str, text: &str) -> Result<[u8; 16], Error> {
     let octets = octets(option, text)?;
     let wrong =
-        |octets: Vec<u8>| Error::option(option, format_args!("has {} octets, must have 16", octets.len()));
+        |octets: Vec<u8>| Error::option(option, format_args!("must have 16 octets, not {}", octets.len()));
     octets.try_into().map_err(wrong)
 }
 

@@ -347,7 +347,11 @@ fn halves(octets: [u8; 16]) -> (u64, u64) {
     ((whole >> 64) as u64, whole as u64)
 }
 
-export_plugin!(Responder, "Answers PPT/1 requests: at most once, never longer than asked, with statistics");
+describe_plugin!(
+    Responder,
+    "responder",
+    "Answers PPT/1 requests: at most once, never longer than asked, with statistics"
+);
 
 #[cfg(test)]
 mod tests;

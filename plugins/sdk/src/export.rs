@@ -276,17 +276,38 @@ const fn text<const N: usize>(s: &str) -> [u8; N] {
 /// Exports a [`Handler`] as the plugin of this library: `export_plugin!(Type, "one line about it")`.
 ///
 /// The plugin is named after the package, without a leading `polyport-`. One plugin a library.
+///
+/// With one argument it exports what [`describe_plugin!`](crate::describe_plugin) has made in another crate:
+/// `export_plugin!(my_handler::PLUGIN)`.
 #[macro_export]
 macro_rules! export_plugin {
     ($handler:ty, $about:literal) => {
-        /// What the host looks for in this library.
-        #[unsafe(no_mangle)]
-        #[used]
-        pub static polyport_plugin_v1: $crate::abi::pp_plugin = $crate::export::table::<$handler>(
+        $crate::export_plugin!($crate::export::table::<$handler>(
             ::core::env!("CARGO_PKG_NAME"),
             ::core::env!("CARGO_PKG_VERSION"),
             $about,
-        );
+        ));
+    };
+    ($table:expr) => {
+        /// What the host looks for in this library.
+        #[unsafe(no_mangle)]
+        #[used]
+        pub static polyport_plugin_v1: $crate::abi::pp_plugin = $table;
+    };
+}
+
+/// Describes a [`Handler`] as the plugin `name` without exporting it: `describe_plugin!(Type, "name", "one line about
+/// it")` makes a constant `PLUGIN`.
+///
+/// A library exports one plugin, and so does a program that links it. A handler that is to be both a library and built
+/// into a host is described in a crate of its own, which the library exports with
+/// [`export_plugin!`](crate::export_plugin).
+#[macro_export]
+macro_rules! describe_plugin {
+    ($handler:ty, $name:literal, $about:literal) => {
+        /// The plugin of this crate, for a library that exports it, and for a host that has it built in.
+        pub const PLUGIN: $crate::abi::pp_plugin =
+            $crate::export::table::<$handler>($name, ::core::env!("CARGO_PKG_VERSION"), $about);
     };
 }
 

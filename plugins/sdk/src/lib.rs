@@ -94,7 +94,9 @@ pub use polyport_abi as abi;
 
 /// What nearly every plugin uses: `use polyport_plugin::prelude::*;`
 pub mod prelude {
-    pub use crate::{Batch, Config, Counter, Datagram, Error, Gauge, Handler, Level, Setup, export_plugin};
+    pub use crate::{
+        Batch, Config, Counter, Datagram, Error, Gauge, Handler, Level, Setup, describe_plugin, export_plugin,
+    };
 
     /// `Result` of [`Handler::new`].
     pub type Result<T> = core::result::Result<T, Error>;

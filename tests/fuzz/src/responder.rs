@@ -7,7 +7,7 @@ use polyport_plugin::testing::{Harness, Incoming, LOCAL, Outcome, Sent};
 use polyport_protocol::{
     Cookie, Decoder, Encoder, Flags, FrameOption, Header, Integrity, Key, Kind, MAGIC, Role,
 };
-use polyport_responder::Responder;
+use polyport_responder_handler::Responder;
 
 use crate::input::Input;
 use crate::protocol::crc32c;

@@ -12,7 +12,7 @@ use polyport_abi::{
     ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
     pp_host,
 };
-use polyport_terminal::Escaped;
+use polyport_terminal::{Escaped, counted};
 
 use super::record::{Record, TimerRequest};
 
@@ -82,7 +82,7 @@ unsafe extern "C" fn log(ctx: *mut pp_ctx, abi_level: i32, msg: *const u8, len: 
         // SAFETY: the caller's `msg` holds `len` readable bytes; no more than MAX_LINE are looked at.
         let bytes = unsafe { slice::from_raw_parts(msg, len.min(MAX_LINE)) };
         if suppressed > 0 {
-            log::log!(level, "{record}: {suppressed} lines left out");
+            log::log!(level, "{record}: {} left out", counted(suppressed, "line", "lines"));
         }
         log::log!(level, "{record}: {}", Escaped(bytes));
     });

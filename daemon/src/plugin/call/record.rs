@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use polyport_abi::{COUNTER, GAUGE, pp_addr};
+use polyport_terminal::counted;
 
 use super::budget::{Account, HandlerBudget};
 use crate::exchange::Exchange;
@@ -156,9 +157,14 @@ impl Record {
         }
     }
 
-    /// The instance is gone: calls for it are ignored from now on, and what it kept is free.
+    /// The instance is gone: calls for it are ignored from now on, and what it kept is free. Lines that it has written in
+    /// vain are told, since no other line will do it.
     pub(super) fn gone(&self) {
         self.alive.store(false, Relaxed);
+        let suppressed = self.limiter.suppressed.swap(0, Relaxed);
+        if suppressed > 0 {
+            log::warn!("{self}: {} left out", counted(suppressed, "line", "lines"));
+        }
         if let Some(account) = self.account.get() {
             account.close();
         }

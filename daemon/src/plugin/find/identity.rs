@@ -3,7 +3,7 @@
 use std::fmt;
 
 use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
-use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC};
+use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
 use polyport_terminal::Escaped;
 
 use super::refusal::Cause;
@@ -31,24 +31,22 @@ impl Identity {
     /// Why this polyport must not load the library.
     pub fn read(file: &[u8]) -> Result<Self, Cause> {
         check_container(file)?;
-        let raw = Raw::find(file)?;
-        let name = text(raw.field::<40>(32));
-        let version = text(raw.field::<24>(72));
-        let major = raw.u16(16);
-        let minor = raw.u16(18);
-        let min_host_minor = raw.u16(20);
-        if major != ABI_MAJOR {
-            return Err(Cause::OtherMajor { name, version, major, minor });
+        Raw::find(file)?.accept()
+    }
+
+    /// Checks an identity that is linked into the program.
+    ///
+    /// # Errors
+    /// Why this polyport must not use the plugin.
+    pub(in crate::plugin) fn of(ident: &pp_ident) -> Result<Self, Cause> {
+        let mut bytes = Vec::with_capacity(usize::from(IDENT_SIZE));
+        bytes.extend(ident.magic);
+        for number in [ident.abi_major, ident.abi_minor, ident.min_host_minor, ident.ident_size] {
+            bytes.extend(number.to_ne_bytes());
         }
-        if min_host_minor > ABI_MINOR {
-            return Err(Cause::NeedsNewerHost { name, version, minor: min_host_minor });
-        }
-        if raw.u32(24) != LAYOUT {
-            return Err(Cause::OtherLayout { name, version, layout: raw.u32(24) });
-        }
-        let toolchain = text(raw.field::<56>(96));
-        let about = text(raw.field::<104>(152));
-        Ok(Self { name, version, toolchain, about, abi_minor: minor, flags: raw.u32(28) })
+        bytes.extend([ident.layout, ident.flags].map(u32::to_ne_bytes).concat());
+        bytes.extend(ident.name.iter().chain(&ident.version).chain(&ident.toolchain).chain(&ident.about));
+        Raw::find(&bytes)?.accept()
     }
 
     /// Whether a panic in the plugin would abort the daemon.
@@ -68,6 +66,12 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.version)
     }
+}
+
+/// The plugin ABI of this polyport, as `1.0`.
+#[must_use]
+pub fn plugin_abi() -> String {
+    format!("{ABI_MAJOR}.{ABI_MINOR}")
 }
 
 /// Checks that the file is a complete shared library for this machine, by its ELF (`elf(5)`) or Mach-O headers.
@@ -136,6 +140,27 @@ impl<'a> Raw<'a> {
             (None, _) => Err(Cause::NoIdentity),
             (Some(_), n) => Err(Cause::ManyIdentities(n)),
         }
+    }
+
+    /// What the identity says, if this polyport may use the plugin.
+    fn accept(&self) -> Result<Identity, Cause> {
+        let name = text(self.field::<40>(32));
+        let version = text(self.field::<24>(72));
+        let major = self.u16(16);
+        let minor = self.u16(18);
+        let min_host_minor = self.u16(20);
+        if major != ABI_MAJOR {
+            return Err(Cause::OtherMajor { name, version, major, minor });
+        }
+        if min_host_minor > ABI_MINOR {
+            return Err(Cause::NeedsNewerHost { name, version, minor: min_host_minor });
+        }
+        if self.u32(24) != LAYOUT {
+            return Err(Cause::OtherLayout { name, version, layout: self.u32(24) });
+        }
+        let toolchain = text(self.field::<56>(96));
+        let about = text(self.field::<104>(152));
+        Ok(Identity { name, version, toolchain, about, abi_minor: minor, flags: self.u32(28) })
     }
 
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {

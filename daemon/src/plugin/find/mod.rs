@@ -19,7 +19,7 @@ mod stage;
 mod trust;
 
 pub use elevated::is_elevated;
-pub use identity::Identity;
+pub use identity::{Identity, plugin_abi};
 pub use refusal::{Cause, Refusal};
 pub use search::SearchPath;
 pub(super) use stage::{Stages, candidates as stage_candidates};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use polyport_terminal::counted;
+
 use super::trust::Distrust;
 
 /// Why a plugin was not loaded, and which.
@@ -19,7 +21,7 @@ pub struct Refusal {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what each variant and field is")]
 pub enum Cause {
-    NotFound { searched: Vec<PathBuf>, nearest: Option<String> },
+    NotFound { searched: Vec<PathBuf>, built_in: Vec<String>, nearest: Option<String> },
     Unreadable(io::Error),
     Untrusted(Distrust),
     ByCaller,
@@ -61,10 +63,13 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use polyport_abi::{ABI_MAJOR, ABI_MINOR, LAYOUT};
         match self {
-            Self::NotFound { searched, nearest } => {
+            Self::NotFound { searched, built_in, nearest } => {
                 f.write_str("no such plugin; looked in ")?;
                 for (i, dir) in searched.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { "" } else { ", " }, dir.display())?;
+                }
+                if !built_in.is_empty() {
+                    write!(f, "; built in are {}", built_in.join(", "))?;
                 }
                 match nearest {
                     Some(name) => write!(f, "; there is a plugin `{name}`"),
@@ -79,7 +84,8 @@ impl fmt::Display for Cause {
             ),
             Self::NotALibrary(what) => write!(f, "not a shared library ({what})"),
             Self::Truncated { len } => {
-                write!(f, "the file ends too early, at {len} bytes; copy or build it again")
+                let len = counted(*len, "byte", "bytes");
+                write!(f, "the file ends too early, at {len}; copy or build it again")
             }
             Self::OtherMachine { built_for, host } => {
                 write!(f, "built for {built_for}, this host is {host}; build it for this machine")
@@ -88,7 +94,10 @@ impl fmt::Display for Cause {
                 "not a polyport plugin (no POLYPORT-PLUGIN1 in it); is `export_plugin!` or `polyport_plugin_v1` missing?",
             ),
             Self::ManyIdentities(n) => {
-                write!(f, "{n} plugin identities in one library; a library holds one plugin")
+                write!(
+                    f,
+                    "{n} plugin identities in one library, where one belongs; a program with plugins built in is not a library"
+                )
             }
             Self::OtherMajor { name, version, major, minor } => write!(
                 f,
@@ -118,7 +127,8 @@ impl fmt::Display for Cause {
             }
             Self::NotFresh => f.write_str("the dynamic linker gave a library that is already loaded"),
             Self::ShortTable { size, needed } => {
-                write!(f, "its pp_plugin has {size} bytes, at least {needed} are needed; check `.size`")
+                let size = counted(*size, "byte", "bytes");
+                write!(f, "its pp_plugin has {size}, at least {needed} are needed; check `.size`")
             }
             Self::MissingFunction(name) => write!(f, "required function {name} is NULL; fill it in"),
             Self::UnknownOptionType { option, kind } => {

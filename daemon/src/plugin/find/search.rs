@@ -19,6 +19,8 @@ pub struct SearchPath {
     build: Vec<PathBuf>,
     /// `../lib/polyport` of the executable's directory.
     installed: Option<PathBuf>,
+    /// Names of the plugins that need no library.
+    built_in: Vec<String>,
     /// Whoever started the program must not choose what it runs.
     elevated: bool,
 }
@@ -40,8 +42,14 @@ impl SearchPath {
             dirs: dirs.into_iter().filter(|dir| !dir.as_os_str().is_empty()).collect(),
             build: beside.map(|dir| vec![dir.to_path_buf(), dir.join("deps")]).unwrap_or_default(),
             installed: beside.and_then(Path::parent).map(|prefix| prefix.join("lib/polyport")),
+            built_in: Vec::new(),
             elevated: false,
         }
+    }
+
+    /// Sets the names of the plugins that need no library, for the error that tells what there is.
+    pub(in crate::plugin) fn with_built_in(self, built_in: Vec<String>) -> Self {
+        Self { built_in, ..self }
     }
 
     /// Sets whether the program has more rights than who started it: then what that user has given is refused. The
@@ -82,7 +90,8 @@ impl SearchPath {
         found.ok_or_else(|| {
             let searched = self.all().cloned().collect();
             let nearest = self.nearest(reference);
-            Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, nearest } }
+            let built_in = self.built_in.clone();
+            Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, built_in, nearest } }
         })
     }
 
@@ -99,6 +108,7 @@ impl SearchPath {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|file| Some(file.strip_suffix(DLL_SUFFIX)?.trim_start_matches(DLL_PREFIX).to_owned()))
             .map(|stem| stem.trim_start_matches("polyport_").replace('_', "-"))
+            .chain(self.built_in.iter().cloned())
             .map(|name| (strsim::damerau_levenshtein(&name, reference), name))
             .filter(|(distance, _)| *distance <= 2)
             .min()

@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf, absolute};
 
 use nix::unistd::{Group, Uid, User};
-use polyport_terminal::Escaped;
+use polyport_terminal::{Escaped, shell_word};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
@@ -228,13 +228,6 @@ impl Distrust {
         }
         steps.join("; ")
     }
-}
-
-/// A path as a word of `sh(1)`, without control characters.
-fn shell_word(path: &Path) -> String {
-    let shown = Escaped(path.as_os_str().as_bytes()).to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }
 }
 
 /// Symbolic links on one way, as many as the kernel follows (`path_resolution(7)`).

@@ -21,17 +21,20 @@ use crate::plugin::find::{
     Cause, Identity, Owners, Refusal, Refused, SearchPath, Stages, stage_candidates, trusted_file,
 };
 
+/// The tables of the plugins that are linked into the program, each the same that its library exports.
+pub type BuiltIn = &'static [&'static pp_plugin];
+
 /// A plugin that is loaded. It is never unloaded, because thread-local destructors and leaked references of a Rust
 /// library would outlive a `dlclose(3)`.
 #[derive(Debug)]
 pub struct Plugin {
-    /// The user's file, not the private copy.
-    path: PathBuf,
+    /// The user's file, not the private copy; none if the plugin is built in.
+    path: Option<PathBuf>,
     identity: Identity,
     name: Arc<str>,
     options: Vec<OptionSpec>,
     functions: Functions,
-    _library: ManuallyDrop<Library>,
+    _library: Option<ManuallyDrop<Library>>,
 }
 
 /// The functions of a plugin that the host calls. The required ones are never NULL.
@@ -57,10 +60,10 @@ impl Plugin {
         &self.name
     }
 
-    /// The user's file that the plugin was loaded from.
+    /// The user's file that the plugin was loaded from; none if it is built in.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The options that the plugin declares.
@@ -78,6 +81,7 @@ impl Plugin {
 #[derive(Debug)]
 pub struct Loader {
     search: SearchPath,
+    built_in: BuiltIn,
     owners: Owners,
     stages: Stages,
     /// Plugins by the path of the user's file without symbolic links.
@@ -98,6 +102,7 @@ impl Loader {
         let candidates = if elevated { Vec::new() } else { stage_candidates(var) };
         Self {
             search,
+            built_in: &[],
             owners: Owners::of_this_process(elevated),
             stages: Stages::new(candidates, std::process::id()),
             loaded: BTreeMap::new(),
@@ -106,7 +111,15 @@ impl Loader {
         }
     }
 
-    /// The plugin with this name or path. It is loaded on the first call for its file.
+    /// Sets the plugins that serve where the search path has no library of their name.
+    #[must_use]
+    pub fn with_built_in(self, built_in: BuiltIn) -> Self {
+        let names = built_in.iter().filter_map(|table| Some(Identity::of(&table.ident).ok()?.name)).collect();
+        Self { search: self.search.with_built_in(names), built_in, ..self }
+    }
+
+    /// The plugin with this name or path. It is loaded on the first call for its file. A name of which no library is found
+    /// may be that of a plugin that is built in.
     ///
     /// # Errors
     /// What is wrong with the file, or with who else may write it. No code of it has run, unless the dynamic linker
@@ -115,8 +128,13 @@ impl Loader {
         if let Some(plugin) = self.named.get(reference) {
             return Ok(Arc::clone(plugin));
         }
-        let path = self.search.find(reference)?;
-        let plugin = self.load_file(&path).map_err(|cause| Refusal { path, cause })?;
+        let plugin = match self.search.find(reference) {
+            Ok(path) => self.load_file(&path).map_err(|cause| Refusal { path, cause })?,
+            Err(refusal) if matches!(refusal.cause, Cause::NotFound { .. }) => {
+                self.built_in(reference).ok_or(refusal)??
+            }
+            Err(refusal) => return Err(refusal),
+        };
         self.named.insert(reference.to_owned(), Arc::clone(&plugin));
         Ok(plugin)
     }
@@ -164,18 +182,36 @@ impl Loader {
             return Err(Cause::NotFresh);
         }
         self.tables.push(table.addr());
-        let table = copy_table(table)?;
-        let name = Arc::from(identity.name.as_str());
-        let path = path.to_path_buf();
-        Ok(Plugin {
-            path,
-            identity,
-            name,
-            options: options(&table)?,
-            functions: functions(&table)?,
-            _library: library,
-        })
+        let origin = Origin { path: Some(path.to_path_buf()), library: Some(library) };
+        plugin(identity, &copy_table(table)?, origin)
     }
+
+    /// The plugin of this name that is linked into the program, by the same checks as one of a library.
+    fn built_in(&self, name: &str) -> Option<Result<Arc<Plugin>, Refusal>> {
+        let accepted = |table: &pp_plugin| Identity::of(&table.ident).ok().filter(|found| found.name == name);
+        let (table, identity) = self.built_in.iter().find_map(|table| Some((*table, accepted(table)?)))?;
+        let origin = Origin { path: None, library: None };
+        let plugin = copy_table(table).and_then(|table| plugin(identity, &table, origin));
+        Some(plugin.map(Arc::new).map_err(|cause| Refusal { path: PathBuf::from(name), cause }))
+    }
+}
+
+/// Where the functions of a plugin come from.
+struct Origin {
+    path: Option<PathBuf>,
+    library: Option<ManuallyDrop<Library>>,
+}
+
+/// The plugin that a table describes, if all that the host calls is there.
+fn plugin(identity: Identity, table: &pp_plugin, origin: Origin) -> Result<Plugin, Cause> {
+    Ok(Plugin {
+        path: origin.path,
+        name: Arc::from(identity.name.as_str()),
+        identity,
+        options: options(table)?,
+        functions: functions(table)?,
+        _library: origin.library,
+    })
 }
 
 /// The error of the dynamic linker (`dlerror(3)`) without the path of the private copy, which tells the user nothing.
@@ -233,7 +269,7 @@ fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
         return Ok(Vec::new());
     }
     if n > MAX_OPTIONS || table.options.is_null() {
-        return Err(Cause::BadOptionTable(format!("{n} options at {:?}", table.options)));
+        return Err(Cause::BadOptionTable(format!("n_options = {n} at {:?}", table.options)));
     }
     // SAFETY: the plugin declares `n` options there, static data by contract.
     let declared = unsafe { slice::from_raw_parts(table.options, n) };

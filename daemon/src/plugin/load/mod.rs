@@ -8,5 +8,5 @@
 mod library;
 mod option;
 
-pub use library::{Loader, Plugin};
+pub use library::{BuiltIn, Loader, Plugin};
 pub use option::{FileUse, Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use polyport_terminal::counted;
+
 use crate::guard::{LocalAddress, OwnAddresses};
 use crate::reactor::io::{AddressReading, Io};
 
@@ -121,7 +123,8 @@ impl HostAddresses {
         found.sort_unstable();
         found.dedup();
         if found != self.known {
-            log::debug!("{} addresses and ranges are this host's own", found.len());
+            let ours = counted(found.len(), "address or range is", "addresses and ranges are");
+            log::debug!("{ours} this host's own");
             own.set_local(&found);
             self.known = found;
         }

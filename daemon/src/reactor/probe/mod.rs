@@ -12,4 +12,4 @@ mod slow_calls;
 
 pub(crate) use addresses::HostAddresses;
 pub(crate) use kernel_drops::{Sampler, look};
-pub(crate) use slow_calls::SlowWatch;
+pub(crate) use slow_calls::{Slow, SlowWatch};

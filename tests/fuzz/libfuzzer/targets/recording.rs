@@ -1,4 +1,4 @@
 //! Datagrams to be recorded.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| polyport_listener::fuzz::recording(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| polyport_listener_handler::fuzz::recording(data));
