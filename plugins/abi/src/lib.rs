@@ -26,7 +26,7 @@ mod plugin;
 
 pub use addr::pp_addr;
 pub use datagram::{
-    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_FROM, TX_PROVED, TX_TO,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_DF, TX_FROM, TX_PROVED, TX_TO,
     VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
