@@ -10,7 +10,7 @@ use polyport_terminal::Exit;
 use super::answered::Answered;
 use super::bounds::Bounds;
 use super::reporter::Reporter;
-use super::unsent::unsent;
+use super::unsent::{refused, unsent};
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 
@@ -37,9 +37,16 @@ pub struct Raw<'a> {
     until: Option<Nanos>,
     /// Datagrams from elsewhere.
     foreign: u64,
+    /// Transmissions in a row that somebody refused.
+    refusals: u8,
+    /// Whether the last transmission was refused.
+    refused: bool,
     answer: Option<Answered>,
     over: bool,
 }
+
+/// Transmissions in a row that are refused before it is believed that nobody listens.
+const REFUSALS: u8 = 3;
 
 impl<'a> Raw<'a> {
     /// Asks at once.
@@ -54,6 +61,8 @@ impl<'a> Raw<'a> {
             wait: 0,
             until: None,
             foreign: 0,
+            refusals: 0,
+            refused: false,
             answer: None,
             over: false,
         }
@@ -64,7 +73,12 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// Nobody answered.
     pub fn outcome(self) -> Result<Answered, ExitError> {
-        self.answer.ok_or_else(|| ExitError::new(Exit::NoReply, "no reply: the server may be down"))
+        self.answer.ok_or_else(|| {
+            if self.refused {
+                return refused(self.config.target);
+            }
+            ExitError::new(Exit::NoReply, "no reply: the server may be down")
+        })
     }
 
     /// Datagrams from other addresses than the target.
@@ -91,6 +105,9 @@ impl Client for Raw<'_> {
         };
         room.copy_from_slice(self.config.text);
         self.sent += 1;
+        if !std::mem::take(&mut self.refused) {
+            self.refusals = 0;
+        }
         (self.sent_at, self.wait, self.until) = (now, wait, Some(now.saturating_add(wait)));
         Some(Transmit { destination: self.config.target, len: self.config.text.len() })
     }
@@ -115,6 +132,13 @@ impl Client for Raw<'_> {
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
+            // An ICMP message that may be forged: nothing in it is secret but the port. It ends nothing alone.
+            Fault::Unsent(error) | Fault::Pending(error)
+                if error.kind() == std::io::ErrorKind::ConnectionRefused =>
+            {
+                self.refusals += u8::from(!std::mem::replace(&mut self.refused, true));
+                if self.refusals >= REFUSALS { Err(refused(self.config.target)) } else { Ok(()) }
+            }
             Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.config.target, error)),
             // The error queue is off: plain text carries no id to check a quotation against.
             Fault::Reported { .. } => Ok(()),
