@@ -37,8 +37,7 @@ impl Path {
     /// A path that takes datagrams of `there` octets one way and of `back` the other. Without `icmp` the routers say
     /// nothing about those that are longer.
     fn new(there: u32, back: u32, icmp: bool) -> Option<Self> {
-        let [client, near, far, server] =
-            [Host::alone()?, Host::alone()?, Host::alone()?, Host::alone()?];
+        let [client, near, far, server] = [Host::alone()?, Host::alone()?, Host::alone()?, Host::alone()?];
         for router in [&near, &far] {
             router.inside(|| {
                 for (name, value) in [
@@ -77,7 +76,9 @@ impl Path {
         }
         if !icmp {
             // What the routers themselves send has no route; what they forward has.
-            for (router, v4, v6) in [(&near, "10.78.1.0/24", "fd78:1::/64"), (&far, "10.78.4.0/24", "fd78:4::/64")] {
+            for (router, v4, v6) in
+                [(&near, "10.78.1.0/24", "fd78:1::/64"), (&far, "10.78.4.0/24", "fd78:4::/64")]
+            {
                 router.ip(&["rule", "add", "iif", "lo", "to", v4, "blackhole"]);
                 router.ip(&["-6", "rule", "add", "iif", "lo", "to", v6, "blackhole"]);
             }
@@ -105,8 +106,10 @@ impl Path {
         };
         self.client.inside(move || {
             let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            let options =
-                SocketOptions { path_mtu_discovery: Some(PathMtuDiscovery::Probe), ..SocketOptions::default() };
+            let options = SocketOptions {
+                path_mtu_discovery: Some(PathMtuDiscovery::Probe),
+                ..SocketOptions::default()
+            };
             let socket = UdpSocket::bind(any.parse().unwrap(), &options).unwrap();
             let mut driver = Driver::new(socket, false, Clock::start(), Interrupt::default());
             driver.watch_errors().unwrap();
@@ -144,12 +147,12 @@ fn assert_ways(report: &MtuReport, expected: Ways, bound: BoundReport, limit: Ba
     assert_eq!(report.direction, Direction::Both);
 }
 
-/// Asks everybody, and once more, when the kernels have learnt what ICMP could teach them.
-fn ask_twice(path: &Path, families: &[Family], check: impl Fn(&Path, Family)) {
+/// Asks over both families, and where routers speak once more, when the kernels have learnt what they said.
+fn ask(path: &Path, times: usize, check: impl Fn(&Path, Family)) {
     let daemon = path.serve();
-    for _ in 0..2 {
-        for family in families {
-            check(path, *family);
+    for _ in 0..times {
+        for family in FAMILIES {
+            check(path, family);
         }
     }
     drop(daemon);
@@ -160,8 +163,10 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 #[test]
 fn a_narrow_way_there_is_exact_and_the_way_back_at_least_as_wide() {
     let Some(path) = Path::new(1280, 1500, true) else { return };
-    ask_twice(&path, &FAMILIES, |path, family| {
-        for (port, method) in [(7001, Method::Padded), (7002, Method::Raw), (7003, Method::Raw), (7004, Method::Raw)] {
+    ask(&path, 2, |path, family| {
+        for (port, method) in
+            [(7001, Method::Padded), (7002, Method::Raw), (7003, Method::Raw), (7004, Method::Raw)]
+        {
             let report = path.survey(port, family, method);
             let ways = ((1280, false), (1280, true));
             assert_ways(&report, ways, BoundReport::IcmpNextHop, BackLimitReport::Probes);
@@ -173,7 +178,7 @@ fn a_narrow_way_there_is_exact_and_the_way_back_at_least_as_wide() {
 #[test]
 fn a_narrow_way_there_without_icmp_is_a_black_hole_and_an_echo_cannot_tell_which_way() {
     let Some(path) = Path::new(1280, 1500, false) else { return };
-    ask_twice(&path, &FAMILIES, |path, family| {
+    ask(&path, 1, |path, family| {
         let both = path.survey(7001, family, Method::Padded);
         assert_ways(&both, ((1280, false), (1280, true)), BoundReport::Silence, BackLimitReport::Probes);
         let raw = path.survey(7002, family, Method::Raw);
@@ -186,7 +191,7 @@ fn a_narrow_way_there_without_icmp_is_a_black_hole_and_an_echo_cannot_tell_which
 #[test]
 fn a_narrow_way_back_is_told_by_what_does_not_come_and_by_fragments() {
     let Some(path) = Path::new(1500, 1280, true) else { return };
-    ask_twice(&path, &FAMILIES, |path, family| {
+    ask(&path, 2, |path, family| {
         let ways = ((1500, false), (1280, false));
         let both = path.survey(7001, family, Method::Padded);
         assert_ways(&both, ways, BoundReport::LocalEmsgsize, BackLimitReport::Silence);
@@ -201,7 +206,7 @@ fn a_narrow_way_back_is_told_by_what_does_not_come_and_by_fragments() {
 #[test]
 fn a_narrow_way_back_without_icmp_is_told_apart_where_answers_say_enough() {
     let Some(path) = Path::new(1500, 1280, false) else { return };
-    ask_twice(&path, &FAMILIES, |path, family| {
+    ask(&path, 1, |path, family| {
         let ways = ((1500, false), (1280, false));
         let both = path.survey(7001, family, Method::Padded);
         assert_ways(&both, ways, BoundReport::LocalEmsgsize, BackLimitReport::Silence);
@@ -219,7 +224,7 @@ fn a_narrow_way_back_without_icmp_is_told_apart_where_answers_say_enough() {
 #[test]
 fn answers_that_an_option_keeps_whole_are_never_fragments() {
     let Some(path) = Path::new(1500, 1280, true) else { return };
-    ask_twice(&path, &FAMILIES, |path, family| {
+    ask(&path, 1, |path, family| {
         for port in [7003, 7004] {
             let raw = path.survey(port, family, Method::Raw);
             assert_ways(&raw, ((1280, true), (1280, true)), BoundReport::Silence, BackLimitReport::Either);
@@ -234,14 +239,24 @@ fn a_way_that_has_become_wider_is_seen_although_the_kernels_remember_a_narrow_on
     let daemon = path.serve();
     for family in FAMILIES {
         let narrow = path.survey(7001, family, Method::Padded);
-        assert_ways(&narrow, ((1280, false), (1280, true)), BoundReport::IcmpNextHop, BackLimitReport::Probes);
+        assert_ways(
+            &narrow,
+            ((1280, false), (1280, true)),
+            BoundReport::IcmpNextHop,
+            BackLimitReport::Probes,
+        );
     }
     for (router, link) in path.routers.iter().flat_map(|router| [(router, "there"), (router, "back")]) {
         router.ip(&["link", "set", link, "mtu", "1500"]);
     }
     for family in FAMILIES {
         let wide = path.survey(7001, family, Method::Padded);
-        assert_ways(&wide, ((1500, false), (1500, true)), BoundReport::LocalEmsgsize, BackLimitReport::Probes);
+        assert_ways(
+            &wide,
+            ((1500, false), (1500, true)),
+            BoundReport::LocalEmsgsize,
+            BackLimitReport::Probes,
+        );
     }
     drop(daemon);
 }

@@ -149,7 +149,15 @@ fn pieces(output: Result<Output<'_>, OutputError>) -> Vec<Piece<'_>> {
     let pieces = split.into_iter().map(|(rx, len)| {
         let (payload, behind) = rest.split_at(len);
         rest = behind;
-        Piece::Sent { rx, payload, to: output.to, from: output.from, at_ns: output.at_ns, ecn: output.ecn, df: output.df }
+        Piece::Sent {
+            rx,
+            payload,
+            to: output.to,
+            from: output.from,
+            at_ns: output.at_ns,
+            ecn: output.ecn,
+            df: output.df,
+        }
     });
     pieces.collect()
 }
@@ -215,7 +223,15 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
     let segment = tx.segment as usize;
     let cut: Vec<&[u8]> =
         if segment == 0 || payload.is_empty() { vec![payload] } else { payload.chunks(segment).collect() };
-    let sent = |payload| Piece::Sent { rx, payload, to, from, at_ns: tx.at_ns, ecn: tx.ecn & 3, df: tx.flags & TX_DF != 0 };
+    let sent = |payload| Piece::Sent {
+        rx,
+        payload,
+        to,
+        from,
+        at_ns: tx.at_ns,
+        ecn: tx.ecn & 3,
+        df: tx.flags & TX_DF != 0,
+    };
     cut.into_iter().map(sent).collect()
 }
 

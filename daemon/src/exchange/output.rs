@@ -307,8 +307,7 @@ pub(super) fn only_answer<'a>(
     message: &Arrived,
 ) -> Option<Output<'a>> {
     let len = tx.len as usize;
-    if tx.rx != 0 || tx.run != 0 || tx.flags & !MARKS != 0 || tx.segment != 0 || len > most(message.peer)
-    {
+    if tx.rx != 0 || tx.run != 0 || tx.flags & !MARKS != 0 || tx.segment != 0 || len > most(message.peer) {
         return None;
     }
     let payload = if !tx.data.is_null() {

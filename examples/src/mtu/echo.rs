@@ -122,12 +122,9 @@ impl Echo {
             Kind::ProbeAck => shorter,
             Kind::Response if len == asked.len() => self.ack(&header, len),
             Kind::Response => shorter,
-            Kind::Version
-            | Kind::Request
-            | Kind::Error
-            | Kind::Event
-            | Kind::Probe
-            | Kind::Private(_) => None,
+            Kind::Version | Kind::Request | Kind::Error | Kind::Event | Kind::Probe | Kind::Private(_) => {
+                None
+            }
         }
     }
 

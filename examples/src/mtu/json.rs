@@ -143,7 +143,8 @@ impl MtuReport {
         let back = BackReport::new(finding.back, headers);
         let least = |payload: usize| back.map_or(payload, |back| payload.min(back.payload));
         let payload = found.map(|(payload, _)| least(payload));
-        let there = |(payload, _)| WayReport { payload, mtu: payload + headers, at_least: finding.is_least() };
+        let there =
+            |(payload, _)| WayReport { payload, mtu: payload + headers, at_least: finding.is_least() };
         Self {
             target,
             answered: found.is_some(),

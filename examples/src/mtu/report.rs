@@ -301,9 +301,13 @@ impl Finding {
     fn why_back(&self) -> Option<String> {
         let (payload, limit) = match self.back {
             Back::Unmeasured => return None,
-            Back::NoEcho => return Some("not measured, since the server does not send back what it gets".into()),
+            Back::NoEcho => {
+                return Some("not measured, since the server does not send back what it gets".into());
+            }
             Back::Untold => {
-                return Some("not known, since this system does not tell fragments from what came whole".into());
+                return Some(
+                    "not known, since this system does not tell fragments from what came whole".into(),
+                );
             }
             Back::Found { payload, limit } => (payload, limit),
         };

@@ -44,9 +44,7 @@ pub fn survey(
     // Answers as long as their probes went through the same search: they came back, whole or not.
     let came_back = finding.is_answered_in_full();
     let first = match (method, finding.fragmented) {
-        (_, Some(fragmented)) if came_back => {
-            expected(fragmented.longest, overhead(search.destination))
-        }
+        (_, Some(fragmented)) if came_back => expected(fragmented.longest, overhead(search.destination)),
         (Method::Padded, _) => [payload, 0],
         (Method::Forward, _) if !came_back => return Ok((finding, end)),
         (Method::Forward | Method::Raw, _) => {
@@ -56,7 +54,8 @@ pub fn survey(
         }
     };
     let search = MtuConfig { max_payload: payload, ..search };
-    let mut prober = Prober::new(ProberConfig { search, method, search_for: SearchFor::Back, verbose }, rng());
+    let mut prober =
+        Prober::new(ProberConfig { search, method, search_for: SearchFor::Back, verbose }, rng());
     prober.expect(first);
     let end = driver.run(&mut prober)?;
     let back = prober.outcome()?;
@@ -64,9 +63,7 @@ pub fn survey(
         _ if end == End::Interrupted => Back::Unmeasured,
         None => Back::NoEcho,
         Some(_) if !tells_fragments && !back.is_uncut => Back::Untold,
-        Some((payload, bound)) => {
-            Back::Found { payload, limit: BackLimit::new(bound, back.fragmented) }
-        }
+        Some((payload, bound)) => Back::Found { payload, limit: BackLimit::new(bound, back.fragmented) },
     };
     finding.add(back);
     Ok((finding, end))

@@ -158,3 +158,57 @@ impl Client for Raw<'_> {
         self.over || self.answer.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use polyport_protocol::SECOND;
+
+    use super::*;
+
+    fn bounds(transmissions: u8) -> Bounds {
+        Bounds { transmissions, deadline: None, promiscuous: false }
+    }
+
+    fn refuse(raw: &mut Raw<'_>) -> Result<(), ExitError> {
+        raw.handle_fault(0, &Fault::Pending(io::ErrorKind::ConnectionRefused.into()))
+    }
+
+    /// Transmits once, with what comes before it.
+    fn transmit(raw: &mut Raw<'_>, now: &mut Nanos) -> bool {
+        *now += 10 * SECOND;
+        raw.handle_timeout(*now);
+        raw.poll_transmit(*now, &mut [0; 16]).is_some()
+    }
+
+    #[test]
+    fn a_refusal_is_believed_when_three_transmissions_in_a_row_have_met_it() {
+        let target = "192.0.2.1:7".parse().unwrap();
+        let config = RawConfig { target, text: b"hi", bounds: bounds(9) };
+        let (mut raw, mut now) = (Raw::new(config, Reporter::new(true)), 0);
+        for refused in [true, true, false, true, true] {
+            assert!(transmit(&mut raw, &mut now));
+            // A flood of messages about one transmission is one refusal.
+            (0..if refused { 50 } else { 0 }).for_each(|_| refuse(&mut raw).unwrap());
+            assert!(!raw.is_finished());
+        }
+        assert!(transmit(&mut raw, &mut now));
+        assert!(refuse(&mut raw).unwrap_err().to_string().contains("nobody listens at 192.0.2.1:7"));
+    }
+
+    #[test]
+    fn a_refusal_of_the_last_transmission_is_what_is_said_in_the_end() {
+        for (refused, said) in [(true, "nobody listens"), (false, "no reply")] {
+            let target = "192.0.2.1:7".parse().unwrap();
+            let config = RawConfig { target, text: b"hi", bounds: bounds(1) };
+            let (mut raw, mut now) = (Raw::new(config, Reporter::new(true)), 0);
+            assert!(transmit(&mut raw, &mut now));
+            if refused {
+                refuse(&mut raw).unwrap();
+            }
+            assert!(!transmit(&mut raw, &mut now) && raw.is_finished());
+            assert!(raw.outcome().unwrap_err().to_string().contains(said));
+        }
+    }
+}

@@ -125,7 +125,8 @@ fn both_ways(socket: &std::net::UdpSocket, datagram: &[u8], peer: SocketAddr, pa
         encoder.payload(if echoes { frame.payload() } else { b"no" }).finish().unwrap()
     } else {
         let info = FrameOption::ProbeInfo { len: u16::try_from(datagram.len()).unwrap(), limit: 0 };
-        let pad_to = if pads && frame.header().flags.contains(Flags::IDEMPOTENT) { datagram.len() } else { 0 };
+        let pad_to =
+            if pads && frame.header().flags.contains(Flags::IDEMPOTENT) { datagram.len() } else { 0 };
         encoder.option(&info).pad_to(pad_to.max(52)).finish().unwrap()
     };
     socket.send_to(&out[..len], peer).unwrap();

@@ -21,9 +21,7 @@ fn a_system_that_does_not_know_fragments_says_so() {
 #[test]
 fn what_came_in_fragments_is_told_and_what_must_not_be_cut_does_not_leave() {
     use crate::support::is_in_namespace;
-    if !is_in_namespace(
-        "fragments::what_came_in_fragments_is_told_and_what_must_not_be_cut_does_not_leave",
-    ) {
+    if !is_in_namespace("fragments::what_came_in_fragments_is_told_and_what_must_not_be_cut_does_not_leave") {
         return;
     }
     let ip = std::process::Command::new("ip").args(["link", "set", "lo", "mtu", "1280"]).status();

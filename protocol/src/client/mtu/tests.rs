@@ -320,7 +320,8 @@ fn answers_in_fragments_bound_the_way_back_exactly() {
         assert_eq!(run.result, MtuResult::Found { payload: whole, bound: Bound::Fragments }, "{whole}");
         assert!(!run.result.is_black_hole());
         // Fragments of 1276 octets stand for an MTU of 1276 to 1283.
-        let hinted = run_both_ways(Return { expected: [whole - whole % 8, whole - whole % 8 + 8], ..way }, 1472, 5);
+        let hinted =
+            run_both_ways(Return { expected: [whole - whole % 8, whole - whole % 8 + 8], ..way }, 1472, 5);
         assert_eq!(hinted.result, run.result);
         assert!(hinted.probes <= 6, "{whole} took {} probes", hinted.probes);
     }
