@@ -90,7 +90,7 @@ fn one_forged_refusal_ends_no_client() {
     for (number, (binary, arguments)) in [
         ("request", &["--raw"][..]),
         ("request", &["--raw", "--unconnected"]),
-        ("mtu", &["--raw", "--max", "1400"]),
+        ("mtu", &["--raw", "--verbose", "--max", "1400"]),
     ]
     .into_iter()
     .enumerate()
@@ -101,6 +101,8 @@ fn one_forged_refusal_ends_no_client() {
         let text_of_request = (binary == "request").then_some("hello");
         let run = net.client(binary, &[arguments, &[&address], text_of_request.as_slice()].concat());
         assert_eq!(run.status.code(), Some(0), "{binary} {arguments:?}: {run:?}");
+        let heard = text(&run.stderr).contains("an error of the path: Connection refused");
+        assert_eq!(heard, binary == "mtu", "the message has come: {run:?}");
     }
 }
 

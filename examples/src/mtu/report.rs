@@ -240,7 +240,12 @@ impl Finding {
         let headers = overhead(self.target);
         let ways = self.ways(payload + headers, headers);
         put(text, format_args!("path MTU to {}: {ways}", self.target));
-        put(text, format_args!("UDP payload: {}", self.ways(payload, 0)));
+        let ways = self.ways(payload, 0);
+        let alone = self.back == Back::Unmeasured;
+        put(
+            text,
+            format_args!("UDP payload: {}", ways.strip_suffix(", there").filter(|_| alone).unwrap_or(&ways)),
+        );
         put(text, format_args!("evidence: an answer to {payload} octets; {}", self.why(bound)));
         if let Some(back) = self.why_back() {
             put(text, format_args!("way back: {back}"));

@@ -35,7 +35,7 @@ fn loopback_takes_the_longest_datagram_there_is() {
     thread.join().unwrap();
     assert_eq!(run.code, 0, "{run:?}");
     run.prints(&format!("path MTU to {address}: at least 65535 octets, there\n"));
-    run.prints("UDP payload: at least 65507 octets, there\n");
+    run.prints("UDP payload: at least 65507 octets\n");
     run.prints("the search tried nothing longer");
     run.prints("black hole: no\n");
     run.prints("the kernel's IP_MTU: 65535 octets\n");
