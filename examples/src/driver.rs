@@ -139,6 +139,18 @@ impl Driver {
         Ok(())
     }
 
+    /// Asks the kernel whether datagrams came in fragments, for [`RecvMeta::fragment`]; says whether it tells.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    pub fn watch_fragments(&self) -> Result<bool, ExitError> {
+        match self.socket.set_recv_fragment_size(true) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+            Err(error) => Err(ExitError::io("ask for the size of fragments", &error)),
+        }
+    }
+
     /// Lets datagrams leave from this address, or by this interface.
     pub const fn send_from(&mut self, source: Source) {
         self.source = Some(source);
@@ -234,8 +246,8 @@ impl Driver {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            // The queue told this error already, and with its details.
-            Err(_) if told => Ok(()),
+            // The queue tells this error with its details: it did already, or the message has just come.
+            Err(_) if told || self.reports(client)? => Ok(()),
             Err(error) => client.handle_fault(self.clock.now(), &Fault::Pending(error)),
         }
     }

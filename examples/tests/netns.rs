@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use polyport_protocol::{Code, Decoder, Encoder, FrameOption, Kind, Role};
 use polyport_tools::mtu::json::MtuReport;
+use rustix::net::{AddressFamily, SendFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
@@ -79,6 +80,29 @@ fn without_a_peer_or_a_route_nothing_is_claimed() {
         let lost = net.run(&net.router, binary, &["203.0.113.1:7"]);
         assert_eq!(lost.status.code(), Some(69), "{lost:?}");
         assert!(text(&lost.stderr).contains("there is no route"), "{lost:?}");
+    }
+}
+
+/// Whoever sees a datagram, or guesses its ports, can say in the server's name that nobody listens there.
+#[test]
+fn one_forged_refusal_ends_no_client() {
+    let Some(net) = Net::new(1500, 1500) else { return };
+    for (number, (binary, arguments)) in [
+        ("request", &["--raw"][..]),
+        ("request", &["--raw", "--unconnected"]),
+        ("mtu", &["--raw", "--verbose", "--max", "1400"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let port = 7100 + u16::try_from(number).unwrap();
+        net.refuse_once(SocketAddrV4::new(Ipv4Addr::new(10, 77, 2, 1), port));
+        let address = format!("10.77.2.1:{port}");
+        let text_of_request = (binary == "request").then_some("hello");
+        let run = net.client(binary, &[arguments, &[&address], text_of_request.as_slice()].concat());
+        assert_eq!(run.status.code(), Some(0), "{binary} {arguments:?}: {run:?}");
+        let heard = text(&run.stderr).contains("an error of the path: Connection refused");
+        assert_eq!(heard, binary == "mtu", "the message has come: {run:?}");
     }
 }
 
@@ -277,6 +301,57 @@ impl Net {
         });
         wait.recv_timeout(Duration::from_secs(20)).unwrap();
     }
+
+    /// An echo that answers its first datagram with nothing but an ICMP message: "port unreachable".
+    fn refuse_once(&self, address: SocketAddrV4) {
+        let space = File::open(format!("/run/netns/{}", self.server)).unwrap();
+        let (ready, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            let socket = UdpSocket::bind(address).unwrap();
+            let raw =
+                rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(rustix::net::ipproto::ICMP))
+                    .unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            ready.send(()).unwrap();
+            let (mut buffer, mut refused) = (vec![0; 65_536], false);
+            while let Ok((len, peer)) = socket.recv_from(&mut buffer) {
+                if std::mem::replace(&mut refused, true) {
+                    socket.send_to(&buffer[..len], peer).unwrap();
+                } else {
+                    let SocketAddr::V4(from) = peer else { panic!("IPv4") };
+                    let message = port_unreachable(from, address, &buffer[..len]);
+                    let to = SocketAddr::from((*from.ip(), 0));
+                    rustix::net::sendto(&raw, &message, SendFlags::empty(), &to).unwrap();
+                }
+            }
+        });
+        wait.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+}
+
+/// RFC 792: type 3, code 3, with the headers and the start of the datagram at fault.
+fn port_unreachable(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
+    let quoted = &payload[..payload.len().min(400)];
+    let udp_len = u16::try_from(8 + payload.len()).unwrap();
+    let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    message.extend([0x45, 0]);
+    message.extend((20 + udp_len).to_be_bytes());
+    message.extend([0, 1, 0x40, 0, 63, 17, 0, 0]);
+    message.extend(from.ip().octets());
+    message.extend(to.ip().octets());
+    for word in [from.port(), to.port(), udp_len, 0] {
+        message.extend(word.to_be_bytes());
+    }
+    message.extend(quoted);
+    let words =
+        message.chunks(2).map(|word| u32::from(word[0]) << 8 | word.get(1).map_or(0, |low| u32::from(*low)));
+    let mut sum: u32 = words.sum();
+    while sum > 0xFFFF {
+        sum = (sum >> 16) + (sum & 0xFFFF);
+    }
+    message[2..4].copy_from_slice(&(!u16::try_from(sum).unwrap()).to_be_bytes());
+    message
 }
 
 impl Drop for Net {

@@ -79,6 +79,9 @@ mod option_grammar;
 mod output;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod path_mtu;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod recordings;
 #[cfg(test)]
 mod refused;

@@ -194,6 +194,8 @@ def check_probes(peer):
             length, limit = struct.unpack(">HH", reply.options[PROBE_INFO])
             expect(length == size and (limit == 0 or limit >= size), f"PROBE_INFO {length} {limit} for {size}")
             expect(len(reply.octets) in (least + 8, size), f"a PROBE_ACK of {len(reply.octets)} octets [P-88]")
+        reply = peer.ask(peer.frame(PROBE, padding=size - least, flags=I))
+        expect(len(reply.octets) == size, f"asked for {size} octets of PROBE_ACK, got {len(reply.octets)} [P-88]")
 
 
 def check_critical(peer):

@@ -43,7 +43,7 @@ impl Network {
     #[track_caller]
     pub fn new() -> Option<Self> {
         let (here, there) = (Host::alone()?, Host::alone()?);
-        here.ip(&["link", "add", WIRE, "type", "veth", "peer", "name", WIRE, "netns", &there.name]);
+        here.wire(WIRE, &there, WIRE);
         for (host, addresses) in [(&here, [1, 3]), (&there, [2, 4])] {
             host.ip(&["link", "set", WIRE, "up"]);
             for number in addresses {
@@ -99,6 +99,12 @@ impl Host {
             thread.join()
         });
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Lays a wire to another host, between interfaces that get these names.
+    #[track_caller]
+    pub fn wire(&self, name: &str, other: &Self, other_name: &str) {
+        self.ip(&["link", "add", name, "type", "veth", "peer", "name", other_name, "netns", &other.name]);
     }
 
     /// Runs `ip ARGS` on this host.

@@ -22,6 +22,7 @@ pub(crate) struct Received {
     pub(crate) ecn: u8,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) segment: Option<u16>,
+    pub(crate) fragment: Option<u16>,
 }
 
 /// Reads the control bytes of a datagram. Unknown, short or garbled messages are passed over.
@@ -41,6 +42,11 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
             (offload::LEVEL, offload::UDP_GRO) => {
                 received.segment =
                     array_at(data, 0).map(c_int::from_ne_bytes).and_then(|n| n.try_into().ok());
+            }
+            #[cfg(target_os = "linux")]
+            (libc::IPPROTO_IP, libc::IP_RECVFRAGSIZE) | (libc::IPPROTO_IPV6, libc::IPV6_RECVFRAGSIZE) => {
+                let size = array_at(data, 0).map(c_int::from_ne_bytes).and_then(|n| n.try_into().ok());
+                received.fragment = size.filter(|size| *size > 0);
             }
             _ => {}
         }
@@ -151,9 +157,9 @@ const RECEIVED_TTL: c_int = libc::IP_RECVTTL;
 
 const INT: usize = cmsg::space(size_of::<c_int>());
 const PKTINFO: usize = cmsg::space(size_of::<in6_pktinfo>());
-/// Address, class, hop limit, segment size. A `u8` converts to whatever integer a C library has for control lengths.
+/// Address, class, hop limit, segment size, fragment size. A `u8` converts to whatever integer a C library has for control lengths.
 pub(crate) const RECV_CAPACITY: u8 = {
-    let capacity = PKTINFO + 3 * INT;
+    let capacity = PKTINFO + 4 * INT;
     assert!(capacity <= 255);
     capacity.to_le_bytes()[0]
 };

@@ -59,6 +59,7 @@ mod control;
 #[cfg(target_os = "linux")]
 pub mod epoll;
 mod error_queue;
+mod fragments;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -83,6 +84,7 @@ pub use addresses::{LocalAddresses, LocalPrefix, Reading};
 pub use bind_error::{BindError, BindStep};
 pub use buffers::{BufferSize, Buffers};
 pub use error_queue::{ErrorOrigin, QueuedError};
+pub use fragments::CAN_SEND_UNFRAGMENTED;
 pub use group::Membership;
 pub use interface::{interface_index, interface_name};
 pub use layout::{MAX_DATAGRAM, SlotLayout};

@@ -25,6 +25,9 @@ pub struct RecvMeta {
     /// The slot holds a train: datagrams of this many bytes each, back to back, the last may be shorter.
     /// Only after [`crate::UdpSocket::set_gro`].
     pub segment: Option<u16>,
+    /// The datagram came in IP fragments, of which the longest had this many bytes, IP header included; `None` if it came
+    /// whole, or nobody asked. Only after [`crate::UdpSocket::set_recv_fragment_size`].
+    pub fragment: Option<u16>,
 }
 
 /// The receiving end of a datagram: `IP_PKTINFO` of `ip(7)`, `IPV6_PKTINFO` of RFC 3542.

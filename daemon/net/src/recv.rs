@@ -177,6 +177,7 @@ impl RecvBatch {
             ecn: control.ecn,
             hop_limit: control.hop_limit,
             segment: control.segment,
+            fragment: control.fragment,
         }
     }
 

@@ -35,6 +35,7 @@ impl UdpSocket {
             ecn: 0,
             hop_limit: None,
             segment: None,
+            fragment: None,
         })
     }
 }

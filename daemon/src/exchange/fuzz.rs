@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use polyport_abi::{NO_RX, TX_FROM, TX_TO, pp_addr, pp_tx};
+use polyport_abi::{NO_RX, TX_DF, TX_FROM, TX_TO, pp_addr, pp_tx};
 
 use super::send_queue::EMPTY_TX;
 use super::{ArrivalFlags, Arrived, Exchange, ExchangeLimits, Output, OutputError, Queued, ReplySource};
@@ -35,6 +35,7 @@ enum Piece<'a> {
         from: Option<ReplySource>,
         at_ns: u64,
         ecn: u8,
+        df: bool,
     },
     Refused(OutputError),
 }
@@ -122,7 +123,7 @@ fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
         at_ns: if form & 8 != 0 { u64::from(input.u8()) } else { 0 },
         segment: if form & 16 != 0 { u32::from(input.u16()) } else { 0 },
         ecn,
-        flags: if form & 32 != 0 { input.u8() & (TX_TO | TX_FROM | 4) } else { 0 },
+        flags: if form & 32 != 0 { input.u8() & (TX_TO | TX_FROM | TX_DF | 4) } else { 0 },
         run: if form & 64 != 0 { u16::from(input.u8() & 0x3F) } else { 0 },
         to: address(input),
         from: address(input),
@@ -148,7 +149,15 @@ fn pieces(output: Result<Output<'_>, OutputError>) -> Vec<Piece<'_>> {
     let pieces = split.into_iter().map(|(rx, len)| {
         let (payload, behind) = rest.split_at(len);
         rest = behind;
-        Piece::Sent { rx, payload, to: output.to, from: output.from, at_ns: output.at_ns, ecn: output.ecn }
+        Piece::Sent {
+            rx,
+            payload,
+            to: output.to,
+            from: output.from,
+            at_ns: output.at_ns,
+            ecn: output.ecn,
+            df: output.df,
+        }
     });
     pieces.collect()
 }
@@ -188,7 +197,7 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
         Some(found) => found,
         None => None,
     };
-    if tx.flags & !(TX_TO | TX_FROM) != 0 {
+    if tx.flags & !(TX_TO | TX_FROM | TX_DF) != 0 {
         return refused(OutputError::Bad);
     }
     let to = if tx.flags & TX_TO != 0 { tx.to.socket_addr() } else { answered.map(|rx| rx.message.peer) };
@@ -214,7 +223,15 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
     let segment = tx.segment as usize;
     let cut: Vec<&[u8]> =
         if segment == 0 || payload.is_empty() { vec![payload] } else { payload.chunks(segment).collect() };
-    let sent = |payload| Piece::Sent { rx, payload, to, from, at_ns: tx.at_ns, ecn: tx.ecn & 3 };
+    let sent = |payload| Piece::Sent {
+        rx,
+        payload,
+        to,
+        from,
+        at_ns: tx.at_ns,
+        ecn: tx.ecn & 3,
+        df: tx.flags & TX_DF != 0,
+    };
     cut.into_iter().map(sent).collect()
 }
 
@@ -222,7 +239,7 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
 fn run<'a>(exchange: &'a Exchange, tx: &pp_tx, allowance: &mut usize) -> Vec<Piece<'a>> {
     let (first, count) = (tx.rx as usize, usize::from(tx.run) + 1);
     let whole = exchange.received.datagram(first).is_some_and(|rx| rx.len == tx.len as usize);
-    let plain = tx.data.is_null() && tx.segment == 0 && tx.flags & !(TX_TO | TX_FROM) == 0;
+    let plain = tx.data.is_null() && tx.segment == 0 && tx.flags & !(TX_TO | TX_FROM | TX_DF) == 0;
     if !whole || !plain || first + count > exchange.datagrams() || count > *allowance {
         return vec![Piece::Refused(OutputError::Bad)];
     }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::slice;
 
-use polyport_abi::{NO_RX, TX_FROM, TX_PROVED, TX_TO, pp_tx};
+use polyport_abi::{NO_RX, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_tx};
 
 use super::received::Received;
 use super::{Arrived, ReplySource};
@@ -28,6 +28,8 @@ pub struct Output<'a> {
     pub ecn: u8,
     /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
     pub proved: bool,
+    /// It leaves whole or not at all (`PP_TX_DF`).
+    pub df: bool,
     /// TTL or hop limit of what it answers; 0 is unknown, and that of an output that answers nothing.
     pub asked_with: u8,
     /// TTL or hop limit it leaves with; 0 leaves it to the system. A handler has no say in it.
@@ -56,6 +58,7 @@ impl<'a> Output<'a> {
             segment,
             ecn: tx.ecn & 3,
             proved: is_proved(tx),
+            df: tx.flags & TX_DF != 0,
             // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first,
             // which is none that a loop could gain hops by: the largest of all that go round still falls with each round.
             asked_with: answered.map_or(0, |message| message.hop_limit),
@@ -304,8 +307,7 @@ pub(super) fn only_answer<'a>(
     message: &Arrived,
 ) -> Option<Output<'a>> {
     let len = tx.len as usize;
-    if tx.rx != 0 || tx.run != 0 || tx.flags & !TX_PROVED != 0 || tx.segment != 0 || len > most(message.peer)
-    {
+    if tx.rx != 0 || tx.run != 0 || tx.flags & !MARKS != 0 || tx.segment != 0 || len > most(message.peer) {
         return None;
     }
     let payload = if !tx.data.is_null() {
@@ -323,8 +325,10 @@ pub(super) fn only_answer<'a>(
 
 /// The flags that say where a datagram goes, and from where.
 const ROUTE_FLAGS: u8 = TX_TO | TX_FROM;
+/// The flags that change nothing about where a datagram goes.
+const MARKS: u8 = TX_PROVED | TX_DF;
 /// The flags that this host knows.
-const KNOWN_FLAGS: u8 = ROUTE_FLAGS | TX_PROVED;
+const KNOWN_FLAGS: u8 = ROUTE_FLAGS | MARKS;
 
 /// Whether an entry says that its receiver has proved the address.
 #[inline]

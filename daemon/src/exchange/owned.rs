@@ -15,6 +15,8 @@ pub struct OwnedOutput {
     pub ecn: u8,
     /// TTL or hop limit; 0 leaves it to the system.
     pub hop_limit: u8,
+    /// It leaves whole or not at all.
+    pub df: bool,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
@@ -25,8 +27,8 @@ impl OwnedOutput {
     pub fn copy(output: &Output<'_>, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.extend_from_slice(output.payload);
-        let Output { to, from, ecn, hop_limit, .. } = *output;
-        Self { to, from, ecn, hop_limit, payload: buffer }
+        let Output { to, from, ecn, hop_limit, df, .. } = *output;
+        Self { to, from, ecn, hop_limit, df, payload: buffer }
     }
 
     /// The datagram as an output that is sent now and answers no received datagram.
@@ -41,6 +43,7 @@ impl OwnedOutput {
             segment: 0,
             ecn: self.ecn,
             proved: false,
+            df: self.df,
             asked_with: 0,
             hop_limit: self.hop_limit,
             answers_group: false,

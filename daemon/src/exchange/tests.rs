@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx};
+use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx};
 
 use super::send_queue::EMPTY_TX;
 use super::*;
@@ -429,6 +429,29 @@ fn a_proof_is_taken_along_and_the_short_way_is_as_short() {
     let mut e = exchange(&[b"one"]);
     set(&mut e, &[pp_tx { flags: proved, ..echo(0, 3) }]);
     assert!(matches!(e.queued(), Queued::One(output) if output.proved));
+}
+
+#[test]
+fn what_must_not_be_cut_is_known_as_long_as_it_waits_and_the_short_way_is_as_short() {
+    let (mut e, df) = (exchange(&[b"one", b"two"]), TX_DF);
+    let mut seen = Vec::new();
+    for entry in [
+        echo(0, 3),
+        pp_tx { flags: df, ..echo(1, 3) },
+        pp_tx { flags: df, run: 1, ..echo(0, 3) },
+        pp_tx { flags: df | TX_PROVED, ..echo(0, 3) },
+    ] {
+        set(&mut e, &[entry]);
+        for output in e.outputs().map(Result::unwrap) {
+            let waited = OwnedOutput::copy(&output, Vec::new());
+            assert_eq!(waited.as_output().df, output.df);
+            seen.push((output.df, output.proved));
+        }
+    }
+    assert_eq!(seen, [(false, false), (true, false), (true, false), (true, false), (true, true)]);
+    let mut e = exchange(&[b"one"]);
+    set(&mut e, &[pp_tx { flags: df, ..echo(0, 3) }]);
+    assert!(matches!(e.queued(), Queued::One(output) if output.df));
 }
 
 #[test]

@@ -208,6 +208,8 @@ pub struct Message<'a> {
     pub ecn: u8,
     /// TTL or hop limit; none leaves it to the socket, as does a group as the destination.
     pub hop_limit: Option<NonZeroU8>,
+    /// It leaves whole or not at all, where the system can do that (Linux).
+    pub df: bool,
 }
 
 /// A duration in nanoseconds, 584 years at most.

@@ -16,7 +16,7 @@ use polyport_tools::driver::{Driver, End};
 use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::json::MtuReport;
-use polyport_tools::mtu::{Method, Prober, ProberConfig, kernel_mtu, longest};
+use polyport_tools::mtu::{Back, Method, SurveyConfig, kernel_mtu, longest, survey};
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::source::SourceArgs;
 use polyport_tools::target::{self, Family};
@@ -30,7 +30,8 @@ use polyport_tools::text::positive_duration;
     after_help = "Examples:\n  polyport-mtu localhost:7000\n  polyport-mtu --raw --timer 200ms 192.0.2.1:7\n  \
     polyport-mtu --json --both '[2001:db8::1]:7000'\n\n\
     The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in fragments: DF is set\n\
-    and what the kernel believes about the path is ignored.\n\n\
+    and what the kernel believes about the path is ignored. Answers may leave in fragments, and are told from whole\n\
+    ones (Linux). \"at least\" stands where a way may take more: answers are never longer than what gets there.\n\n\
     Exit codes: 0 found, 64 usage, 68 host not found, 69 no peer answered (what is printed is local knowledge),\n\
     71, 75 and 77 the system refuses, 76 probes are refused, or --both and the target does not echo, 130 interrupted"
 )]
@@ -38,10 +39,10 @@ struct Cli {
     /// The target; the port may be a service name
     #[arg(value_name = "HOST:PORT")]
     target: String,
-    /// For echo servers that do not speak PPT/1: what comes back whole has passed both ways
+    /// For echo servers that do not speak PPT/1: their answers measure the way back, too
     #[arg(long, conflicts_with = "both")]
     raw: bool,
-    /// Measure the way back, too: by requests to a responder that echoes their payload
+    /// Measure the way back, too: by answers as long as the probes
     #[arg(long)]
     both: bool,
     /// Longest UDP payload to try [default: 65507, or 65527 over IPv6]
@@ -95,7 +96,7 @@ fn search(cli: &Cli, peer: SocketAddr, key: Option<&Key>, interrupt: &Interrupt)
     }
     let method = match (cli.raw, cli.both) {
         (true, _) => Method::Raw,
-        (false, true) => Method::Request,
+        (false, true) => Method::Padded,
         (false, false) => Method::Forward,
     };
     let options =
@@ -109,12 +110,15 @@ fn search(cli: &Cli, peer: SocketAddr, key: Option<&Key>, interrupt: &Interrupt)
         ..MtuConfig::new(peer, max)
     };
     let before = kernel_mtu(own, peer);
-    let config = ProberConfig { search, method, own, verbose: cli.verbose };
-    let mut prober = Prober::new(config, generator(cli.seed));
     let mut driver = Driver::new(socket, false, Clock::start(), interrupt.clone());
     driver.watch_errors()?;
-    let end = driver.run(&mut prober)?;
-    let mut finding = prober.outcome()?;
+    let tells_fragments = driver.watch_fragments()?;
+    let config = SurveyConfig { search, method, own, tells_fragments, verbose: cli.verbose };
+    let mut searches = 0;
+    let (mut finding, end) = survey(&mut driver, &config, || {
+        searches += 1;
+        generator(cli.seed.map(|seed| seed.wrapping_add(searches - 1)))
+    })?;
     (finding.kernel_before, finding.kernel_after) = (before, kernel_mtu(own, peer));
     if cli.json {
         deliver(json::line(&MtuReport::new(&finding))?)?;
@@ -124,10 +128,11 @@ fn search(cli: &Cli, peer: SocketAddr, key: Option<&Key>, interrupt: &Interrupt)
     if end == End::Interrupted {
         return Ok(Exit::Interrupted);
     }
-    if finding.found().is_some() {
+    let echoes = finding.back != Back::NoEcho;
+    if finding.found().is_some() && echoes {
         return Ok(Exit::Ok);
     }
-    if finding.cut_echoes > 0 {
+    if finding.cut_echoes > 0 || !echoes {
         return Err(ExitError::new(
             Exit::Protocol,
             format!("{peer} answers, but does not echo what it gets"),

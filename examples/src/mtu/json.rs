@@ -8,7 +8,7 @@ use polyport_protocol::client::Bound;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::report::{Finding, NextHop};
+use super::report::{Back, BackLimit, Finding, NextHop};
 use super::size::overhead;
 
 /// What `polyport-mtu --json` prints. Lengths are in octets; what was not found out is `null`.
@@ -18,15 +18,19 @@ pub struct MtuReport {
     pub target: SocketAddr,
     /// Whether the target answered and the search came to its end.
     pub answered: bool,
-    /// The longest UDP payload that passes.
+    /// The longest UDP payload that passes, whole, every way that was measured.
     pub payload: Option<usize>,
-    /// The path MTU: the longest payload with the headers of UDP and IP.
+    /// The path MTU: that payload with the headers of UDP and IP.
     pub mtu: Option<usize>,
     /// Which way was measured.
     pub direction: Direction,
-    /// What bounds the path.
+    /// The way there.
+    pub there: Option<WayReport>,
+    /// The way back, as far as it is known.
+    pub back: Option<BackReport>,
+    /// What bounds the way there, or, if `back.limit` is `either`, one of the two.
     pub bound: Option<BoundReport>,
-    /// Whether longer datagrams vanish without a word.
+    /// Whether longer datagrams vanish without a word, on the way there or, if `back.limit` is `either`, on one of the two.
     pub black_hole: Option<bool>,
     /// The limit that ICMP named last, and that was believed.
     pub next_hop: Option<NextHopReport>,
@@ -60,6 +64,48 @@ pub enum Direction {
     Forward,
 }
 
+/// How much passes one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WayReport {
+    /// The longest UDP payload known to pass.
+    pub payload: usize,
+    /// That payload with the headers of UDP and IP.
+    pub mtu: usize,
+    /// Whether more may pass.
+    pub at_least: bool,
+}
+
+/// How much comes back whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackReport {
+    /// The longest UDP payload known to come whole.
+    pub payload: usize,
+    /// That payload with the headers of UDP and IP.
+    pub mtu: usize,
+    /// Whether more may come.
+    pub at_least: bool,
+    /// Why not more was seen.
+    pub limit: BackLimitReport,
+    /// The longest fragment of an answer that did not come whole, IP header included.
+    pub fragment: Option<usize>,
+}
+
+/// Why no longer answer came whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackLimitReport {
+    /// Answers are never longer than what gets there.
+    Probes,
+    /// Longer ones come in fragments.
+    Fragments,
+    /// Longer ones do not come, though their probes get there.
+    Silence,
+    /// Longer probes have no answer: which of the two ways does not take them is not known.
+    Either,
+    /// The server sends no more back.
+    Cut,
+}
+
 /// What bounds a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -72,6 +118,10 @@ pub enum BoundReport {
     LocalEmsgsize,
     /// ICMP named the MTU of a next hop.
     IcmpNextHop,
+    /// Longer probes are answered in fragments.
+    Fragments,
+    /// The server sends longer probes back cut: the path may take more.
+    CutEcho,
 }
 
 /// What a router said.
@@ -89,14 +139,22 @@ impl MtuReport {
     pub fn new(finding: &Finding) -> Self {
         let found = finding.found();
         let target = finding.target();
+        let headers = overhead(target);
+        let back = BackReport::new(finding.back, headers);
+        let least = |payload: usize| back.map_or(payload, |back| payload.min(back.payload));
+        let payload = found.map(|(payload, _)| least(payload));
+        let there =
+            |(payload, _)| WayReport { payload, mtu: payload + headers, at_least: finding.is_least() };
         Self {
             target,
             answered: found.is_some(),
-            payload: found.map(|(payload, _)| payload),
-            mtu: found.map(|(payload, _)| payload + overhead(target)),
-            direction: if finding.is_both_ways() { Direction::Both } else { Direction::Forward },
+            payload,
+            mtu: payload.map(|payload| payload + headers),
+            direction: if back.is_some() { Direction::Both } else { Direction::Forward },
+            there: found.map(there),
+            back,
             bound: found.map(|(_, bound)| bound.into()),
-            black_hole: found.map(|(_, bound)| bound == Bound::Silence),
+            black_hole: finding.is_black_hole(),
             next_hop: finding.next_hop.map(|NextHop { mtu, router }| NextHopReport { mtu, router }),
             icmp_disbelieved: finding.disbelieved,
             kernel_mtu: finding.kernel_after,
@@ -111,6 +169,21 @@ impl MtuReport {
     }
 }
 
+impl BackReport {
+    fn new(back: Back, headers: usize) -> Option<Self> {
+        let Back::Found { payload, limit } = back else { return None };
+        let (limit_report, fragment) = match limit {
+            BackLimit::Probes => (BackLimitReport::Probes, None),
+            BackLimit::Fragments(longest) => (BackLimitReport::Fragments, longest),
+            BackLimit::Silence => (BackLimitReport::Silence, None),
+            BackLimit::Either => (BackLimitReport::Either, None),
+            BackLimit::Cut => (BackLimitReport::Cut, None),
+        };
+        let (mtu, at_least) = (payload + headers, limit.is_least());
+        Some(Self { payload, mtu, at_least, limit: limit_report, fragment })
+    }
+}
+
 impl From<Bound> for BoundReport {
     fn from(bound: Bound) -> Self {
         match bound {
@@ -118,6 +191,8 @@ impl From<Bound> for BoundReport {
             Bound::Silence => Self::Silence,
             Bound::MessageTooLong => Self::LocalEmsgsize,
             Bound::NextHop => Self::IcmpNextHop,
+            Bound::Fragments => Self::Fragments,
+            Bound::Cut => Self::CutEcho,
         }
     }
 }

@@ -39,9 +39,16 @@ pub struct Raw<'a> {
     wait: Nanos,
     until: Option<Nanos>,
     strangers: Strangers,
+    /// Transmissions in a row that somebody refused.
+    refusals: u8,
+    /// Whether the last transmission was refused.
+    refused: bool,
     answer: Option<Answered>,
     over: bool,
 }
+
+/// Transmissions in a row that are refused before it is believed that nobody listens.
+const REFUSALS: u8 = 3;
 
 impl<'a> Raw<'a> {
     /// Asks at once.
@@ -56,6 +63,8 @@ impl<'a> Raw<'a> {
             wait: 0,
             until: None,
             strangers: Strangers::default(),
+            refusals: 0,
+            refused: false,
             answer: None,
             over: false,
         }
@@ -67,8 +76,12 @@ impl<'a> Raw<'a> {
     /// Nobody answered.
     pub fn outcome(self) -> Result<Answered, ExitError> {
         let hint = self.strangers.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-        self.answer
-            .ok_or_else(|| ExitError::new(Exit::NoReply, format!("no reply: the server may be down{hint}")))
+        self.answer.ok_or_else(|| {
+            if self.refused {
+                return refused(self.config.target);
+            }
+            ExitError::new(Exit::NoReply, format!("no reply: the server may be down{hint}"))
+        })
     }
 
     /// Who else sent something.
@@ -79,6 +92,13 @@ impl<'a> Raw<'a> {
 }
 
 impl Raw<'_> {
+    /// The last transmission is refused by an ICMP message that may be forged: nothing in it is secret but the port. It
+    /// ends nothing alone.
+    fn refuse(&mut self) -> Result<(), ExitError> {
+        self.refusals += u8::from(!std::mem::replace(&mut self.refused, true));
+        if self.refusals >= REFUSALS { Err(refused(self.config.target)) } else { Ok(()) }
+    }
+
     fn is_refused(&self, error: &QueuedError, quote: &[u8]) -> bool {
         let refusal = error.errno == libc::ECONNREFUSED && error.destination == Some(self.config.target);
         refusal && self.config.text.starts_with(quote)
@@ -105,6 +125,9 @@ impl Client for Raw<'_> {
             self.first_sent = now;
         }
         self.sent += 1;
+        if !std::mem::take(&mut self.refused) {
+            self.refusals = 0;
+        }
         // The last wait ends with the whole.
         let left = self.config.bounds.deadline.map_or(wait, |deadline| deadline.saturating_sub(now));
         (self.wait, self.until) = (wait.min(left), Some(now.saturating_add(wait)));
@@ -133,13 +156,16 @@ impl Client for Raw<'_> {
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
+            Fault::Unsent(error) | Fault::Pending(error)
+                if error.kind() == std::io::ErrorKind::ConnectionRefused =>
+            {
+                self.refuse()
+            }
             Fault::Unsent(error) | Fault::Pending(error) => {
                 Err(unsent("send to", self.config.target, self.config.own, error))
             }
             // Plain text carries no id: what is quoted is compared as far as it goes.
-            Fault::Reported { error, quote } if self.is_refused(error, quote) => {
-                Err(refused(self.config.target))
-            }
+            Fault::Reported { error, quote } if self.is_refused(error, quote) => self.refuse(),
             Fault::Reported { .. } => Ok(()),
         }
     }
@@ -155,5 +181,59 @@ impl Client for Raw<'_> {
 
     fn is_finished(&self) -> bool {
         self.over || self.answer.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use polyport_protocol::SECOND;
+
+    use super::*;
+
+    fn bounds(transmissions: u8) -> Bounds {
+        Bounds { transmissions, deadline: None, promiscuous: false }
+    }
+
+    fn refuse(raw: &mut Raw<'_>) -> Result<(), ExitError> {
+        raw.handle_fault(0, &Fault::Pending(io::ErrorKind::ConnectionRefused.into()))
+    }
+
+    /// Transmits once, with what comes before it.
+    fn transmit(raw: &mut Raw<'_>, now: &mut Nanos) -> bool {
+        *now += 10 * SECOND;
+        raw.handle_timeout(*now);
+        raw.poll_transmit(*now, &mut [0; 16]).is_some()
+    }
+
+    #[test]
+    fn a_refusal_is_believed_when_three_transmissions_in_a_row_have_met_it() {
+        let target = "192.0.2.1:7".parse().unwrap();
+        let config = RawConfig { target, text: b"hi", bounds: bounds(9) };
+        let (mut raw, mut now) = (Raw::new(config, Reporter::new(true)), 0);
+        for refused in [true, true, false, true, true] {
+            assert!(transmit(&mut raw, &mut now));
+            // A flood of messages about one transmission is one refusal.
+            (0..if refused { 50 } else { 0 }).for_each(|_| refuse(&mut raw).unwrap());
+            assert!(!raw.is_finished());
+        }
+        assert!(transmit(&mut raw, &mut now));
+        assert!(refuse(&mut raw).unwrap_err().to_string().contains("nobody listens at 192.0.2.1:7"));
+    }
+
+    #[test]
+    fn a_refusal_of_the_last_transmission_is_what_is_said_in_the_end() {
+        for (refused, said) in [(true, "nobody listens"), (false, "no reply")] {
+            let target = "192.0.2.1:7".parse().unwrap();
+            let config = RawConfig { target, text: b"hi", bounds: bounds(1) };
+            let (mut raw, mut now) = (Raw::new(config, Reporter::new(true)), 0);
+            assert!(transmit(&mut raw, &mut now));
+            if refused {
+                refuse(&mut raw).unwrap();
+            }
+            assert!(!transmit(&mut raw, &mut now) && raw.is_finished());
+            assert!(raw.outcome().unwrap_err().to_string().contains(said));
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! `polyport-mtu` on loopback; paths with routers are in `netns.rs`.
 
-use polyport_protocol::{Code, Encoder, FrameOption, Integrity, Key, Kind, Role};
+use std::net::SocketAddr;
+
+use polyport_protocol::{Code, Encoder, Flags, FrameOption, Integrity, Key, Kind, Role};
 use polyport_tools::mtu::json::MtuReport;
+use serde_json::Value;
 
 use crate::support::{closed, decode, object, reply, run, serve, socket};
 
@@ -31,8 +34,8 @@ fn loopback_takes_the_longest_datagram_there_is() {
     let run = run("mtu", &[&address]);
     thread.join().unwrap();
     assert_eq!(run.code, 0, "{run:?}");
-    run.prints(&format!("path MTU to {address}: 65535 octets or more, there\n"));
-    run.prints("UDP payload: 65507 octets\n");
+    run.prints(&format!("path MTU to {address}: at least 65535 octets, there\n"));
+    run.prints("UDP payload: at least 65507 octets\n");
     run.prints("the search tried nothing longer");
     run.prints("black hole: no\n");
     run.prints("the kernel's IP_MTU: 65535 octets\n");
@@ -64,7 +67,7 @@ fn plain_echo_measures_both_ways() {
     let run = run("mtu", &["--raw", "--max", "9000", &address.to_string()]);
     thread.join().unwrap();
     assert_eq!(run.code, 0, "{run:?}");
-    run.prints("9028 octets or more, there and back\n");
+    run.prints("at least 9028 octets, there and back\n");
 }
 
 #[test]
@@ -76,29 +79,73 @@ fn a_short_buffer_of_the_echo_is_not_taken_for_the_path() {
     let run = run("mtu", &["--raw", "--json", "--timer", "50ms", "--max", "1200", &address.to_string()]);
     let found = object::<MtuReport>(&run.out);
     assert_eq!(found["payload"], 1024, "{run:?}");
-    assert!(found["cut_echoes"].as_u64().unwrap() >= 3);
+    assert!(found["cut_echoes"].as_u64().unwrap() >= 1);
+    assert_eq!((&found["bound"], &found["black_hole"]), (&"cut_echo".into(), &Value::Null), "{run:?}");
+    for way in ["there", "back"] {
+        assert_eq!((&found[way]["mtu"], &found[way]["at_least"]), (&1052.into(), &true.into()), "{run:?}");
+    }
+}
+
+/// C14.
+#[test]
+fn a_cut_echo_says_nothing_about_the_path_beyond_its_length() {
+    let (address, _thread) = serve(|socket, datagram, peer| {
+        socket.send_to(&datagram[..datagram.len().min(4096)], peer).unwrap();
+        true
+    });
+    let run = run("mtu", &["--raw", &address.to_string()]);
+    assert_eq!(run.code, 0, "{run:?}");
+    run.prints(&format!("path MTU to {address}: at least 4124 octets, there and back\n"));
+    run.prints("the server sends longer ones back cut\n");
+    run.prints("black hole: not known");
+}
+
+/// Whoever cuts below a size that came back whole contradicts himself, and is not asked for ever.
+#[test]
+fn a_server_that_cuts_at_random_ends_the_search_all_the_same() {
+    let (address, _thread) = serve(|socket, datagram, peer| {
+        let len = if datagram.len() > 1300 { 200 } else { datagram.len() };
+        socket.send_to(&datagram[..len], peer).unwrap();
+        true
+    });
+    let run = run("mtu", &["--raw", "--timer", "50ms", "--max", "1400", &address.to_string()]);
+    assert_eq!(run.code, 0, "{run:?}");
+    run.prints("1328 octets, there and back\n");
+}
+
+/// A responder that pads its acknowledgements where asked to; else one of the old kind, which knows nothing of that.
+fn both_ways(socket: &std::net::UdpSocket, datagram: &[u8], peer: SocketAddr, pads: bool, echoes: bool) {
+    let frame = decode(datagram);
+    let mut out = vec![0; datagram.len().max(64)];
+    let kind = frame.header().kind.answer().unwrap();
+    let header = frame.header().reply(kind, Code::OK);
+    let encoder = Encoder::new(&mut out, &header);
+    let len = if kind == Kind::Response {
+        assert!(!pads, "who pads is asked by PROBE alone");
+        encoder.payload(if echoes { frame.payload() } else { b"no" }).finish().unwrap()
+    } else {
+        let info = FrameOption::ProbeInfo { len: u16::try_from(datagram.len()).unwrap(), limit: 0 };
+        let pad_to =
+            if pads && frame.header().flags.contains(Flags::IDEMPOTENT) { datagram.len() } else { 0 };
+        encoder.option(&info).pad_to(pad_to.max(52)).finish().unwrap()
+    };
+    socket.send_to(&out[..len], peer).unwrap();
 }
 
 #[test]
-fn requests_measure_both_ways_and_tell_who_does_not_echo() {
-    for echoes in [true, false] {
-        let (address, thread) = serve(move |socket, datagram, peer| {
-            let frame = decode(datagram);
-            assert_eq!(frame.header().kind, Kind::Request);
-            let mut out = vec![0; datagram.len()];
-            let header = frame.header().reply(Kind::Response, Code::OK);
-            let payload = if echoes { frame.payload() } else { b"no" };
-            let len = Encoder::new(&mut out, &header).payload(payload).finish().unwrap();
-            socket.send_to(&out[..len], peer).unwrap();
-            !echoes || datagram.len() != 2000
+fn padded_answers_or_else_requests_measure_both_ways_and_tell_who_does_not_echo() {
+    for (pads, echoes) in [(true, true), (false, true), (false, false)] {
+        let (address, _thread) = serve(move |socket, datagram, peer| {
+            both_ways(socket, datagram, peer, pads, echoes);
+            true
         });
         let run = run("mtu", &["--both", "--timer", "50ms", "--max", "2000", &address.to_string()]);
         if echoes {
-            thread.join().unwrap();
             assert_eq!(run.code, 0, "{run:?}");
-            run.prints("2028 octets or more, there and back\n");
+            run.prints("at least 2028 octets, there and back\n");
         } else {
             run.fails(76, "does not echo");
+            run.prints("at least 2028 octets there, unknown back\n");
         }
     }
 }

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define PP_ABI_MAJOR 1u   /* also in the symbol name; a host loads only its own major    */
-#define PP_ABI_MINOR 1u   /* this header; a host with a lower minor may still load you   */
+#define PP_ABI_MINOR 2u   /* this header; a host with a lower minor may still load you   */
 #define PP_EXPORT __attribute__((visibility("default")))
 #define PP_HAS(p, field) \
     ((p)->size >= offsetof(__typeof__(*(p)), field) + sizeof((p)->field))
@@ -82,6 +82,9 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
    b->host->abi_minor first, as pp_prove does. */
 #define PP_TX_PROVED 0x10u    /* you have proved that the receiver owns the address, or chose
                                   it yourself: the budget of the listener does not count it  */
+/* Since ABI 1.2; ask b->host->abi_minor, as pp_dont_fragment does. */
+#define PP_TX_DF   0x20u      /* leaves whole or not at all: DF over IPv4, no fragments made
+                                  here over IPv6                                             */
 #define PP_NO_RX   0xFFFFFFFFu
 typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first 32         */
     const uint8_t *data;       /* NULL: the bytes of rx[.rx] as they are when you return.
@@ -316,6 +319,11 @@ static inline void pp_release(const pp_host *h, pp_ctx *c, uint64_t bytes)
 static inline void pp_prove(pp_batch *b)
 {
     if (b->tx_len && b->host->abi_minor >= 1) b->tx[b->tx_len - 1].flags |= PP_TX_PROVED;
+}
+/* Has the entry that was just queued leave whole or not at all; a host older than 1.2 may cut it. */
+static inline void pp_dont_fragment(pp_batch *b)
+{
+    if (b->tx_len && b->host->abi_minor >= 2) b->tx[b->tx_len - 1].flags |= PP_TX_DF;
 }
 /* Drops rx[i] on purpose: counted and logged as such. */
 static inline void pp_discard(pp_batch *b, uint32_t i) { b->rx[i].verdict = PP_VERDICT_DISCARD; }

@@ -55,6 +55,9 @@ pub const TX_FROM: u8 = 0x02;
 /// `pp_tx::flags`, since ABI 1.1: the plugin has proved that whoever it sends to can receive at that address, or chose the
 /// address itself; the host's budget of bytes and replies does not count the datagram.
 pub const TX_PROVED: u8 = 0x10;
+/// `pp_tx::flags`, since ABI 1.2: the datagram leaves whole or not at all. It has the don't-fragment bit (RFC 791) over
+/// IPv4, and the host makes no fragments of it over IPv6.
+pub const TX_DF: u8 = 0x20;
 /// `pp_tx::rx` of a datagram that answers none.
 pub const NO_RX: u32 = u32::MAX;
 

@@ -26,8 +26,8 @@ mod plugin;
 
 pub use addr::pp_addr;
 pub use datagram::{
-    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_FROM, TX_PROVED, TX_TO,
-    VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_DF, TX_FROM, TX_PROVED,
+    TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
     COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, extension_fn, flush_fn, log_fn,

@@ -3,6 +3,7 @@
 //! ```toml
 //! plugin = "echo"
 //! reply = "length"      # or "same", the default
+//! df = true             # answers leave whole or not at all; default false
 //! ```
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ config! {
     #[derive(Clone, Copy, Debug)]
     pub struct EchoConfig {
         reply: Reply = "same", "What an answer says: the bytes that came in, or how many they were";
+        df: bool = "false", "Whether an answer leaves whole or not at all, never in fragments";
     }
 }
 
@@ -34,6 +36,9 @@ impl Handler for Echo {
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        if self.config.df {
+            return self.answer_uncut(batch);
+        }
         match self.config.reply {
             Reply::Same => {
                 batch.echo_all();
@@ -47,6 +52,20 @@ impl Handler for Echo {
     fn reconfigure(&mut self, config: EchoConfig) -> Result<()> {
         self.config = config;
         Ok(())
+    }
+}
+
+impl Echo {
+    fn answer_uncut(&self, batch: &mut Batch<'_>) {
+        for datagram in batch.datagrams() {
+            datagram.dont_fragment();
+            match self.config.reply {
+                Reply::Same => datagram.echo(),
+                Reply::Length => {
+                    datagram.reply_with(LENGTH_TEXT, |request, out| tell_length(request.len(), out))
+                }
+            };
+        }
     }
 }
 

@@ -73,3 +73,19 @@ fn another_reply_is_refused() {
     let refused = Harness::<Echo>::try_new(&[("reply", "loud")], 1).unwrap_err();
     assert_eq!(refused.to_string(), "option reply: \"loud\" is none of same, length");
 }
+
+#[test]
+fn answers_are_cut_unless_told_otherwise() {
+    for reply in ["same", "length"] {
+        for (df, expected) in [("false", false), ("true", true)] {
+            let mut h = Harness::<Echo>::new(&[("reply", reply), ("df", df)]);
+            let batch = [(PEER, &b"a"[..]), (PEER, b""), (PEER, b"abc")];
+            assert_eq!(h.send_batch(&batch), Outcome::Done);
+            let sent = h.sent();
+            assert_eq!(sent.iter().map(|sent| sent.df).collect::<Vec<_>>(), [expected; 3], "{reply}");
+            let length = reply == "length";
+            let last: &[u8] = if length { b"Your data was 3 bytes long" } else { b"abc" };
+            assert_eq!((sent[2].payload.as_slice(), h.bad()), (last, 0));
+        }
+    }
+}

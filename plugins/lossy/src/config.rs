@@ -17,6 +17,7 @@ config! {
         delay: Duration = "0ms", "Time every answer waits", max = LONGEST_WAIT_NS;
         jitter: Duration = "0ms", "Up to this much is added to the delay of each answer", max = LONGEST_WAIT_NS;
         reply: Reply = "same", "What an answer says: the bytes that came in, or how many they were";
+        df: bool = "false", "Whether an answer leaves whole or not at all, never in fragments";
         seed: Option<i64> = none, "Fixes the decisions of this listener; without it the seed of the instance does";
     }
 }

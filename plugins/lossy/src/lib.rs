@@ -129,6 +129,9 @@ impl Lossy {
         let hold = answer.hold();
         let at_ns = if hold.is_zero() { 0 } else { later(now, hold) };
         let times = if answer.duplicate { 2 } else { 1 };
+        if self.config.df {
+            datagram.dont_fragment();
+        }
         let corrupt = |payload: &mut [u8]| answer.corrupt.is_some_and(|random| flip(payload, random));
         let (corrupted, sent) = match self.config.reply {
             Reply::Same => {

@@ -202,3 +202,17 @@ fn shares_and_times_out_of_range_are_refused_with_the_option() {
         assert_eq!(refused.option.as_deref(), Some(name), "{text}");
     }
 }
+
+#[test]
+fn copies_and_late_answers_are_uncut_where_that_is_asked_for() {
+    for (df, expected) in [("false", false), ("true", true)] {
+        for reply in ["same", "length"] {
+            let options = [("df", df), ("reply", reply), ("duplicate", "100%"), ("delay", "20ms")];
+            let mut h = lossy(&options);
+            h.send_batch(&[(ALICE, b"a"), (BOB, b"")]);
+            h.advance(Duration::from_millis(20));
+            let sent = h.sent();
+            assert_eq!(sent.iter().map(|sent| sent.df).collect::<Vec<_>>(), [expected; 4], "{reply}");
+        }
+    }
+}

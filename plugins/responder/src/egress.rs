@@ -161,7 +161,7 @@ impl Egress {
         self.error(received, code, &[], Some(cookie))
     }
 
-    /// Answers a PROBE.
+    /// Answers a PROBE: whole or not at all, so that an answer as long as the probe measures the way back ([P-88]).
     pub fn acknowledge(&mut self, received: &Received<'_, '_>) -> bool {
         let header = received.header.reply(Kind::ProbeAck, Code::OK);
         let len = received.len();
@@ -173,9 +173,11 @@ impl Egress {
         // The host does not tell the size of its receive buffer ([P-99]).
         let info = FrameOption::ProbeInfo { len: u16::try_from(len).unwrap_or(u16::MAX), limit: 0 };
         reply.option(info);
-        if self.settings.probe_ack == ProbeAck::Padded {
+        let asked = received.header.flags.contains(Flags::IDEMPOTENT);
+        if asked || self.settings.probe_ack == ProbeAck::Padded {
             reply.pad_to = len;
         }
+        received.datagram.dont_fragment();
         self.send(received, reply)
     }
 

@@ -38,6 +38,12 @@ impl HostRef {
         unsafe { (*self.host).abi_minor >= 1 }
     }
 
+    /// Whether the host knows `TX_DF`, which an older one would refuse.
+    pub(crate) fn knows_df(&self) -> bool {
+        // SAFETY: as in `knows_proofs`.
+        unsafe { (*self.host).abi_minor >= 2 }
+    }
+
     pub(crate) fn log(&self, level: i32, line: &[u8]) {
         // SAFETY: `new` promises a host table, and every one has this field.
         let log = unsafe { (*self.host).log };
@@ -423,12 +429,14 @@ pub(crate) struct Slot<'a> {
     pub(crate) index: u32,
     /// The plugin has said that the sender proved its address.
     proved: Cell<bool>,
+    /// What is sent of it leaves whole or not at all.
+    df: Cell<bool>,
 }
 
 impl<'a> Slot<'a> {
     #[inline]
     const fn new(raw: RawBatch<'a>, index: u32) -> Self {
-        Self { raw, index, proved: Cell::new(false) }
+        Self { raw, index, proved: Cell::new(false), df: Cell::new(false) }
     }
 
     /// Notes that the sender has proved its address, unless the host is too old to be told.
@@ -436,17 +444,22 @@ impl<'a> Slot<'a> {
         self.proved.set(self.raw.host().knows_proofs());
     }
 
+    /// Notes that what is sent of it must not be cut, unless the host is too old to be told.
+    pub(crate) fn dont_fragment(&self) {
+        self.df.set(self.raw.host().knows_df());
+    }
+
     /// The way to another address than the sender's. What the sender has proved says nothing about it.
     #[inline]
     pub(crate) fn onward(&self, at_ns: u64, to: SocketAddr, proved: bool) -> Route {
         let proved = proved && self.raw.host().knows_proofs();
-        Route { to: Some(to), proved, ..Route::answer(self.index, at_ns) }
+        Route { to: Some(to), proved, df: self.df.get(), ..Route::answer(self.index, at_ns) }
     }
 
     /// The way back to the sender.
     #[inline]
     pub(crate) fn answer(&self, at_ns: u64) -> Route {
-        Route { proved: self.proved.get(), ..Route::answer(self.index, at_ns) }
+        Route { proved: self.proved.get(), df: self.df.get(), ..Route::answer(self.index, at_ns) }
     }
 
     /// Lends the record to `f`, which must not keep it.
@@ -480,7 +493,7 @@ impl<'a> Slot<'a> {
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
     pub(crate) fn send_in_place(&self, route: Route) -> bool {
-        let plain = route.at_ns == 0 && route.to.is_none() && !route.proved;
+        let plain = route.at_ns == 0 && route.to.is_none() && !route.proved && !route.df;
         if plain && self.raw.extend_run(self.index) {
             return true;
         }

@@ -124,6 +124,15 @@ impl<'a> Datagram<'a> {
         self.0.prove();
     }
 
+    /// Has all that is sent of this datagram from now on, answers and what is forwarded, leave whole or not at all: with
+    /// the don't-fragment bit over IPv4, without fragments of this host over IPv6. What is longer than the interface
+    /// takes is dropped with the reason `too_big`; what is longer than a link of the path never arrives. Such answers tell
+    /// the peer how long a datagram may be on its way; all others are better off in fragments. A host before ABI 1.2,
+    /// and one whose system has no way to do it (Linux has), sends it as any other.
+    pub fn dont_fragment(&self) {
+        self.0.dont_fragment();
+    }
+
     /// Who sent it.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {

@@ -17,17 +17,19 @@ pub(crate) struct Route {
     pub(crate) from: Option<SocketAddr>,
     /// The receiver has proved its address.
     pub(crate) proved: bool,
+    /// It leaves whole or not at all.
+    pub(crate) df: bool,
 }
 
 impl Route {
     /// Answers datagram `rx` of the batch.
     pub(crate) const fn answer(rx: u32, at_ns: u64) -> Self {
-        Self { rx, at_ns, to: None, from: None, proved: false }
+        Self { rx, at_ns, to: None, from: None, proved: false, df: false }
     }
 
     /// Answers no datagram; needs `to`.
     pub(crate) const fn fresh(to: SocketAddr) -> Self {
-        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None, proved: false }
+        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None, proved: false, df: false }
     }
 }
 
@@ -58,5 +60,8 @@ pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     }
     if route.proved {
         tx.flags |= abi::TX_PROVED;
+    }
+    if route.df {
+        tx.flags |= abi::TX_DF;
     }
 }

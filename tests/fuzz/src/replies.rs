@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use polyport_protocol::client::{
-    Failure, Input as Became, MAX_TRANSMISSIONS, MtuConfig, MtuInput, MtuResult, MtuSearch, Request,
-    RequestClient, RequestConfig,
+    CONTROL_LEN, Failure, Input as Became, MAX_TRANSMISSIONS, MtuConfig, MtuInput, MtuResult, MtuSearch,
+    Request, RequestClient, RequestConfig,
 };
 use polyport_protocol::{
     Code, Cookie, Decoder, Encoder, Flags, FrameOption, Header, Key, Kind, MILLISECOND, Nanos, Role,
@@ -217,7 +217,7 @@ pub fn path_mtu(data: &[u8]) {
             assert!(transmit.destination == server() && transmit.len <= limit);
             before = std::mem::replace(&mut last, buffer[..transmit.len].to_vec());
         }
-        match if input.is_empty() { ending } else { input.u8() % 7 } {
+        match if input.is_empty() { ending } else { input.u8() % 9 } {
             kind @ (1 | 2 | 6) => {
                 // The sixth kind is late: an answer to the probe before.
                 let probe = if kind == 6 { &before } else { &last };
@@ -232,6 +232,23 @@ pub fn path_mtu(data: &[u8]) {
                 search.handle_icmp(&last[..quoted], usize::from(input.u16()));
             }
             4 => search.handle_message_too_long(),
+            7 => {
+                let reply = acknowledged(&last, input.u8());
+                // In fragments only a control probe is an answer like any other.
+                if let MtuInput::Echo { size, .. } = search.handle_fragmented(now, server(), &reply, false)
+                    && size == CONTROL_LEN
+                {
+                    largest = largest.max(size);
+                }
+            }
+            8 => {
+                let id = last.get(8..16).and_then(|id| id.try_into().ok()).map_or(0, u64::from_be_bytes);
+                let len = usize::from(input.u16());
+                if search.handle_cut(id, len) {
+                    assert!(len < last.len(), "no less than what was sent");
+                    largest = largest.max(len);
+                }
+            }
             5 => {
                 let len = usize::from(input.u8());
                 let noise = input.take(len);

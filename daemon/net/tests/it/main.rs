@@ -13,6 +13,8 @@ mod delivery;
 #[cfg(test)]
 mod error_queue;
 #[cfg(test)]
+mod fragments;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod refused;

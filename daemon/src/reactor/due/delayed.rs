@@ -270,6 +270,7 @@ mod tests {
             segment: 0,
             ecn: 0,
             proved: false,
+            df: false,
             answers_group: false,
             asked_with: 0,
             hop_limit: 0,
@@ -428,6 +429,7 @@ mod tests {
             from: None,
             ecn: 0,
             hop_limit: 0,
+            df: false,
             payload: Vec::with_capacity(capacity),
         };
         let mut delayed = Delayed::new(9, 9);

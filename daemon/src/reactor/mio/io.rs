@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Poll};
-use polyport_net::{Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket};
+use polyport_net::{
+    CAN_SEND_UNFRAGMENTED, Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket,
+};
 use polyport_terminal::Signals;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -194,7 +196,12 @@ impl Io for MioIo {
     }
 
     fn send(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
-        self.send.send_iter(socket, messages.iter().map(transmit))
+        // Mostly one look at one message: what must not be cut is rare, and leaves by calls of its own.
+        let uncut = |message: &Message<'_>| CAN_SEND_UNFRAGMENTED && message.df;
+        let first = messages.first().is_some_and(uncut);
+        let alike = messages.iter().position(|message| uncut(message) != first).unwrap_or(messages.len());
+        let alike = messages.get(..alike).unwrap_or(messages).iter().map(transmit);
+        if first { self.send.send_unfragmented(socket, alike) } else { self.send.send_iter(socket, alike) }
     }
 }
 

@@ -252,6 +252,7 @@ impl<I: Io> Transmitter<'_, I> {
             segment: None,
             ecn: piece.ecn,
             hop_limit: NonZeroU8::new(piece.hop_limit),
+            df: piece.df,
         };
         self.io.send(&mut listener.socket, std::slice::from_ref(&message))?;
         listener.counters.sent += 1;

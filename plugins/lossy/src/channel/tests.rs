@@ -29,6 +29,7 @@ fn quiet() -> LossyConfig {
         delay: none,
         jitter: none,
         reply: Reply::Same,
+        df: false,
         seed: None,
     }
 }

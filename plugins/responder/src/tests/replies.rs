@@ -135,6 +135,32 @@ fn a_probe_is_acknowledged_with_the_length_that_arrived() {
     assert_eq!((h.counter("probes_total"), h.counter("probe_acks_total")), (5, 5));
 }
 
+/// [P-88]: with flag I a probe asks for it.
+#[test]
+fn an_acknowledgement_is_as_long_as_the_probe_if_that_asks_for_it() {
+    let mut h = responder(&[]);
+    for (len, acknowledged) in [(44, 44), (45, 45), (1200, 1200), (65_507, 65_507)] {
+        let header = flagged(Header { kind: Kind::Probe, ..header(9, 1) }, Flags::IDEMPOTENT);
+        let mut buffer = vec![0; len];
+        Encoder::new(&mut buffer, &header).pad_to(len).finish().unwrap();
+        let answer = ask(&mut h, &buffer);
+        assert_eq!((answer.header.kind, answer.len), (Kind::ProbeAck, acknowledged));
+        assert!(!answer.header.flags.contains(Flags::IDEMPOTENT), "[P-98]");
+    }
+}
+
+#[test]
+fn answers_to_probes_are_never_cut_and_others_may_be() {
+    let mut h = responder(&[]);
+    let mut df = |datagram: &[u8]| {
+        h.send(PEER, datagram);
+        h.sent().pop().unwrap().df
+    };
+    assert!(df(&probe(1200)));
+    assert!(!df(&request(1, 2, b"hello")));
+    assert!(df(&probe(44)));
+}
+
 #[test]
 fn a_padded_acknowledgement_is_as_long_as_the_probe() {
     let mut h = responder(&[("probe_ack", "padded")]);

@@ -87,6 +87,8 @@ pub struct Sent {
     pub rx: Option<usize>,
     /// The plugin said that the receiver has proved its address.
     pub proved: bool,
+    /// The plugin wants it to leave whole or not at all.
+    pub df: bool,
 }
 
 /// How a call ended, as the daemon sees it.

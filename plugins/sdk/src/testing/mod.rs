@@ -354,7 +354,7 @@ impl<H: Handler> Harness<H> {
 fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
     let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
     let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
-    if tx.flags & !(abi::TX_TO | abi::TX_FROM | abi::TX_PROVED) != 0
+    if tx.flags & !(abi::TX_TO | abi::TX_FROM | abi::TX_PROVED | abi::TX_DF) != 0
         || tx.run != 0
         || tx.len as usize > MAX_PAYLOAD
     {
@@ -373,6 +373,7 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
         payload: table::payload(&tx),
         rx: answered.map(|_| tx.rx as usize),
         proved: tx.flags & abi::TX_PROVED != 0,
+        df: tx.flags & abi::TX_DF != 0,
     })
 }
 

@@ -170,6 +170,49 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         }
     }
 
+    /// Takes an answer that came in fragments, as [`handle_input`](Self::handle_input) takes one that came whole. Its size
+    /// passes one way and not the other; it counts as too long, unless it is that of a control probe.
+    pub fn handle_fragmented<'d>(
+        &mut self,
+        now: Nanos,
+        source: SocketAddr,
+        datagram: &'d [u8],
+        truncated: bool,
+    ) -> MtuInput<'d> {
+        match self.accept(source, datagram, truncated) {
+            Ok((frame, _)) if frame.header().kind == Kind::Error => MtuInput::Refused(frame),
+            Ok((_, probe)) => {
+                if probe.size == self.plan.control() {
+                    self.echoed(&probe);
+                } else {
+                    self.limited(probe.size, Bound::Fragments);
+                }
+                MtuInput::Echo { size: probe.size, rtt: now.saturating_sub(probe.sent_at) }
+            }
+            Err(reject) => MtuInput::Rejected(self.rejects.count(reject)),
+        }
+    }
+
+    /// The first `len` octets of the probe `request_id` came back, and no more. They prove that so many pass, and say
+    /// nothing about the path beyond. Returns whether that was believed: the probe must be open and longer, a control
+    /// probe must fit, and what was answered before must not contradict it.
+    pub fn handle_cut(&mut self, request_id: u64, len: usize) -> bool {
+        let control = self.plan.control();
+        let places = self.sent.iter_mut().flatten();
+        let open = |probe: &&mut Probe| probe.request_id == request_id && !probe.answered && probe.size > len;
+        let believable = len >= control && self.plan.allows_bound(len.saturating_add(1));
+        let Some(probe) = places.into_iter().find(open).filter(|_| believable) else { return false };
+        probe.answered = true;
+        self.plan.confirm(len);
+        self.limited(len.saturating_add(1), Bound::Cut);
+        true
+    }
+
+    /// Tries these sizes before all others, if it is open whether they pass: the caller expects the limit there.
+    pub const fn expect(&mut self, sizes: [usize; 2]) {
+        self.plan.expect(sizes);
+    }
+
     /// The local stack refused the probe just written (`EMSGSIZE`).
     pub fn handle_message_too_long(&mut self) {
         if let Some((probe, _)) = self.waiting.take() {
@@ -192,15 +235,7 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         if payload < self.plan.control() || !self.plan.allows_bound(payload.saturating_add(1)) {
             return false;
         }
-        if self.waiting.is_some_and(|(waiting, _)| waiting.size > payload) {
-            self.waiting = None;
-            self.refute(payload.saturating_add(1), Bound::NextHop);
-        } else {
-            self.plan.refute(payload.saturating_add(1), Bound::NextHop);
-            if matches!(self.next, Some(Target::Size(_))) {
-                self.proceed();
-            }
-        }
+        self.limited(payload.saturating_add(1), Bound::NextHop);
         true
     }
 
@@ -343,6 +378,22 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
             self.result = Some(MtuResult::Unreachable);
         } else {
             self.refute(size, bound);
+        }
+    }
+
+    /// Something else than silence says that `size` does not pass.
+    fn limited(&mut self, size: usize, bound: Bound) {
+        if !self.plan.allows_bound(size) {
+            return;
+        }
+        if self.waiting.is_some_and(|(waiting, _)| waiting.size >= size) {
+            self.waiting = None;
+            self.refute(size, bound);
+        } else {
+            self.plan.refute(size, bound);
+            if matches!(self.next, Some(Target::Size(_))) {
+                self.proceed();
+            }
         }
     }
 

@@ -20,6 +20,10 @@ pub enum Bound {
     MessageTooLong,
     /// A router named the limit of its next hop (ICMP).
     NextHop,
+    /// Answers to longer probes come in fragments: the way back does not take them whole.
+    Fragments,
+    /// The peer sends longer probes back cut, so its buffer is the end of what can be told; the path may take more.
+    Cut,
 }
 
 /// What the search found.
@@ -62,6 +66,8 @@ pub(super) struct Plan {
     certain: (usize, Bound),
     /// The `high` that silence has refuted twice.
     rechecked: Option<usize>,
+    /// Sizes worth trying before all others.
+    expected: [usize; 2],
 }
 
 impl Plan {
@@ -74,7 +80,12 @@ impl Plan {
             bound: Bound::Limit,
             certain: (high, Bound::Limit),
             rechecked: None,
+            expected: [0; 2],
         }
+    }
+
+    pub(super) const fn expect(&mut self, sizes: [usize; 2]) {
+        self.expected = sizes;
     }
 
     /// Octets of a control probe.
@@ -129,7 +140,8 @@ impl Plan {
             let doubtful = lossy && matches!(self.bound, Bound::Silence) && self.rechecked != Some(self.high);
             return doubtful.then_some(Target::Size(self.high));
         }
-        let common = COMMON.into_iter().find(|size| self.low < *size && *size < self.high);
+        let mut worthwhile = self.expected.into_iter().chain(COMMON);
+        let common = worthwhile.find(|size| self.low < *size && *size < self.high);
         // A limit that a next hop named is most likely exact: try it before anything below it.
         let named = matches!(self.bound, Bound::NextHop).then(|| self.high.saturating_sub(1));
         let halfway = self.low.saturating_add(gap >> 1);

@@ -272,3 +272,104 @@ fn a_search_whose_answers_all_come_late_ends() {
     }
     assert_eq!((search.result(), probes), (Some(MtuResult::Unreachable), MAX_CONTROL_LOSSES.into()));
 }
+
+/// What the way back does to answers that are as long as their probes, and how a server may spoil them.
+#[derive(Clone, Copy)]
+struct Return {
+    /// Longest answer that comes whole; longer ones come in fragments.
+    whole: usize,
+    /// Octets of a probe that the server sends back.
+    buffer: usize,
+    /// What the caller expects.
+    expected: [usize; 2],
+}
+
+fn run_both_ways(way: Return, max_payload: usize, seed: u64) -> Run {
+    let server: SocketAddr = SERVER.parse().unwrap();
+    let mut search = MtuSearch::new(MtuConfig::new(server, max_payload), StdRng::seed_from_u64(seed));
+    search.expect(way.expected);
+    let (mut now, mut probes, mut buffer) = (0, 0, vec![0; max_payload]);
+    while let Some(transmit) = search.poll_transmit(now, &mut buffer) {
+        probes += 1;
+        now += MILLISECOND;
+        let probe = &buffer[..transmit.len];
+        let answer = ack(probe, probe.len());
+        if transmit.len > way.buffer {
+            let id = Decoder::new(Role::Responder).decode(probe).unwrap().header().request_id;
+            assert!(!search.handle_cut(id ^ 1, way.buffer), "of no probe");
+            assert!(!search.handle_cut(id, transmit.len), "not cut");
+            assert!(search.handle_cut(id, way.buffer));
+            assert!(!search.handle_cut(id, way.buffer), "a duplicate");
+        } else if transmit.len > way.whole {
+            let input = search.handle_fragmented(now, server, &answer, false);
+            assert_eq!(input, MtuInput::Echo { size: transmit.len, rtt: MILLISECOND });
+            let again = search.handle_fragmented(now, server, &answer, false);
+            assert_eq!(again, MtuInput::Rejected(Reject::Duplicate));
+        } else {
+            search.handle_input(now, server, &answer, false);
+        }
+    }
+    Run { result: search.result().unwrap(), probes, elapsed: now }
+}
+
+#[test]
+fn answers_in_fragments_bound_the_way_back_exactly() {
+    for whole in [64, 65, 1199, 1200, 1252, 1253, 1471] {
+        let way = Return { whole, buffer: usize::MAX, expected: [0; 2] };
+        let run = run_both_ways(way, 1472, 5);
+        assert_eq!(run.result, MtuResult::Found { payload: whole, bound: Bound::Fragments }, "{whole}");
+        assert!(!run.result.is_black_hole());
+        // Fragments of 1276 octets stand for an MTU of 1276 to 1283.
+        let hinted =
+            run_both_ways(Return { expected: [whole - whole % 8, whole - whole % 8 + 8], ..way }, 1472, 5);
+        assert_eq!(hinted.result, run.result);
+        assert!(hinted.probes <= 6, "{whole} took {} probes", hinted.probes);
+    }
+    let whole = run_both_ways(Return { whole: 1472, buffer: 1472, expected: [1472, 0] }, 1472, 6);
+    assert_eq!(whole.result, MtuResult::Found { payload: 1472, bound: Bound::Limit });
+    assert_eq!(whole.probes, 2, "a control probe, and what was expected");
+}
+
+#[test]
+fn a_cut_echo_proves_its_own_length_and_no_more() {
+    for buffer in [64, 512, 1024, 4096, 8972] {
+        let run = run_both_ways(Return { whole: usize::MAX, buffer, expected: [0; 2] }, 65_507, 7);
+        assert_eq!(run.result, MtuResult::Found { payload: buffer, bound: Bound::Cut }, "{buffer}");
+        assert!(!run.result.is_black_hole());
+        assert!(run.elapsed < SECOND, "no miss, no timer");
+    }
+}
+
+#[test]
+fn an_echo_cut_below_a_control_probe_is_no_echo() {
+    let mut search = MtuSearch::new(MtuConfig::new(SERVER.parse().unwrap(), 1472), StdRng::seed_from_u64(8));
+    let mut buffer = vec![0; 1472];
+    let len = search.poll_transmit(0, &mut buffer).unwrap().len;
+    let id = Decoder::new(Role::Responder).decode(&buffer[..len]).unwrap().header().request_id;
+    assert!(!search.handle_cut(id, 63));
+    assert_eq!(search.result(), None);
+}
+
+/// Who cuts a probe shorter than one that came back whole only keeps silent, and the search ends.
+#[test]
+fn cut_echoes_that_contradict_an_answer_do_not_keep_the_search_going() {
+    let server: SocketAddr = SERVER.parse().unwrap();
+    let mut search = MtuSearch::new(MtuConfig::new(server, 1472), StdRng::seed_from_u64(9));
+    let (mut now, mut buffer, mut probes) = (0, vec![0; 1472], 0);
+    while search.result().is_none() {
+        while let Some(transmit) = search.poll_transmit(now, &mut buffer) {
+            probes += 1;
+            assert!(probes < 200, "the search does not end");
+            let probe = &buffer[..transmit.len];
+            let id = Decoder::new(Role::Responder).decode(probe).unwrap().header().request_id;
+            if transmit.len > 1300 {
+                assert!(!search.handle_cut(id, 100));
+            } else {
+                search.handle_input(now, server, &ack(probe, probe.len()), false);
+            }
+        }
+        now = search.poll_timeout().unwrap_or(now);
+        search.handle_timeout(now);
+    }
+    assert_eq!(search.result(), Some(MtuResult::Found { payload: 1300, bound: Bound::Silence }));
+}
