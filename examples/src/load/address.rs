@@ -195,9 +195,10 @@ impl Client for Asker<'_> {
         let identity = Identity {
             stream_id: u32::try_from(self.rng.next_u64() >> 32).unwrap_or(0),
             seq: index as u64,
+            request_id,
             timestamp: now,
         };
-        let len = self.shape.write(buffer, &identity, request_id, true).ok()?;
+        let len = self.shape.write(buffer, &identity, true).ok()?;
         Some(Transmit { destination: address, len })
     }
 

@@ -126,13 +126,19 @@ impl Config {
         Ok(())
     }
 
+    /// The address to bind for sending to `target`.
+    #[must_use]
+    pub fn own(&self, target: SocketAddr) -> SocketAddr {
+        SourceArgs { from: self.from }.towards(target)
+    }
+
     /// The address to bind for the `n`th of our [`Config::ports`] towards `target`. A port that the user chose is the
     /// first one, and the next ones follow.
     ///
     /// # Errors
     /// There is no such port.
-    pub fn own(&self, target: SocketAddr, n: usize) -> Result<SocketAddr, ExitError> {
-        let mut own = SourceArgs { from: self.from }.towards(target);
+    pub fn own_of_port(&self, target: SocketAddr, n: usize) -> Result<SocketAddr, ExitError> {
+        let mut own = self.own(target);
         if own.port() != 0 {
             let port = u16::try_from(n).ok().and_then(|n| own.port().checked_add(n)).ok_or_else(|| {
                 let ports = self.ports();

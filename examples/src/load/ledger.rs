@@ -276,7 +276,7 @@ impl Ledger {
         let stream = datagram.get(16..20).and_then(|id| <[u8; 4]>::try_from(id).ok()).map(u32::from_be_bytes);
         let number = stream.map(|id| id.wrapping_sub(self.config.first_stream_id) as usize);
         let is_own = number.is_some_and(|number| number < self.streams.len());
-        is_own && !is_reply && self.sorted.binary_search(&source).is_ok()
+        is_own && !is_reply && self.target_at(source).is_some()
     }
 
     /// Marks what is timed out at `now`.

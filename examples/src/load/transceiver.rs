@@ -356,7 +356,7 @@ fn sockets(config: &Config) -> Result<Vec<UdpSocket>, ExitError> {
     let v6 = config.targets.iter().find(|target| target.is_ipv6());
     v4.into_iter()
         .chain(v6)
-        .flat_map(|target| (0..config.ports()).map(|n| config.own(*target, n)))
+        .flat_map(|target| (0..config.ports()).map(|n| config.own_of_port(*target, n)))
         .map(|own| Ok(UdpSocket::bind(own?, &options)?))
         .collect()
 }

@@ -130,7 +130,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) const fn new(target: SocketAddr) -> Self {
+    pub(super) fn new(target: SocketAddr) -> Self {
         Self {
             target,
             result: None,

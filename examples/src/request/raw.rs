@@ -189,9 +189,8 @@ mod tests {
     use std::io;
 
     use polyport_protocol::SECOND;
-
+    use crate::source::any_like;
     use super::*;
-
     fn bounds(transmissions: u8) -> Bounds {
         Bounds { transmissions, deadline: None, promiscuous: false }
     }
@@ -210,7 +209,7 @@ mod tests {
     #[test]
     fn a_refusal_is_believed_when_three_transmissions_in_a_row_have_met_it() {
         let target = "192.0.2.1:7".parse().unwrap();
-        let config = RawConfig { target, text: b"hi", bounds: bounds(9) };
+        let config = RawConfig { target, own: any_like(target), text: b"hi", bounds: bounds(9) };
         let (mut raw, mut now) = (Raw::new(config, Reporter::new(true)), 0);
         for refused in [true, true, false, true, true] {
             assert!(transmit(&mut raw, &mut now));
@@ -226,7 +225,7 @@ mod tests {
     fn a_refusal_of_the_last_transmission_is_what_is_said_in_the_end() {
         for (refused, said) in [(true, "nobody listens"), (false, "no reply")] {
             let target = "192.0.2.1:7".parse().unwrap();
-            let config = RawConfig { target, text: b"hi", bounds: bounds(1) };
+            let config = RawConfig { target, own: any_like(target), text: b"hi", bounds: bounds(1) };
             let (mut raw, mut now) = (Raw::new(config, Reporter::new(true)), 0);
             assert!(transmit(&mut raw, &mut now));
             if refused {
