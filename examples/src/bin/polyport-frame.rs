@@ -260,9 +260,12 @@ fn encode(arguments: &Encode) -> Outcome {
     };
     let (options, pad_to) = (&arguments.option[..], arguments.pad_to);
     let parts = Parts { options, key: key.as_ref(), payload: &payload, pad_to };
-    let datagram = build(&header, &parts).map_err(|error| match error {
-        EncodeError::NoSpace { needed, .. } => bad(NoDatagram::TooLong(Some(needed)).to_string()),
-        error => bad(format!("no such frame: {error}")),
+    let datagram = build(&header, &parts).map_err(|error| {
+        bad(if let EncodeError::NoSpace { needed, .. } = error {
+            NoDatagram::TooLong(Some(needed)).to_string()
+        } else {
+            format!("no such frame: {error}")
+        })
     })?;
     if arguments.raw {
         let mut stdout = io::stdout().lock();

@@ -62,8 +62,8 @@ mod tests {
 
     #[test]
     fn the_longest_datagram_is_one_and_one_octet_more_is_none() {
-        assert_eq!(NoDatagram::check(&[0; 65_507]), Ok(()));
-        let refused = NoDatagram::check(&[0; 65_508]).unwrap_err();
+        assert_eq!(NoDatagram::check(&vec![0; 65_507]), Ok(()));
+        let refused = NoDatagram::check(&vec![0; 65_508]).unwrap_err();
         assert_eq!(refused.class(), "too_long");
         assert_eq!(refused.to_string(), "65508 octets are no datagram: UDP over IPv4 carries at most 65507");
     }

@@ -144,7 +144,7 @@ mod tests {
         let mut buffer = [0; 5];
         assert_eq!(shape.write(&mut buffer, &identity, true), Ok(5));
         assert_eq!((&buffer, shape.size(), shape.least()), (b"hello", 5, 5));
-        assert!(shape.write(&mut buffer[..4], &identity, true).is_err());
+        shape.write(&mut buffer[..4], &identity, true).unwrap_err();
     }
 
     #[test]

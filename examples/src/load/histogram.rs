@@ -1,4 +1,5 @@
-//! Latencies: histograms of fixed size, so that recording never allocates, and what is read from them.
+//! Latencies: histograms of fixed size, so that recording does not allocate (but for the first answer of a target), and
+//! what is read from them.
 
 use hdrhistogram::{Counter, CreationError, Histogram};
 use polyport_protocol::{Nanos, SECOND};
@@ -124,8 +125,10 @@ pub struct Latencies {
     pub from_send: TotalLatency,
     /// Actual sending after planned time: what this program itself was late.
     pub lag: TotalLatency,
-    /// `from_plan` of each target.
-    pub targets: Vec<TargetLatency>,
+    /// `from_plan` of each target that has answered: of all ports of a host they would fill a gigabyte.
+    pub targets: Vec<Option<TargetLatency>>,
+    /// What a target starts with.
+    empty: TargetLatency,
     /// Datagrams that left more than [`LATE_SEND`] after their planned time.
     pub late_sends: u64,
 }
@@ -143,7 +146,8 @@ impl Latencies {
             from_plan: TotalLatency::total()?,
             from_send: TotalLatency::total()?,
             lag: TotalLatency::total()?,
-            targets: vec![TargetLatency::target()?; targets],
+            targets: vec![None; targets],
+            empty: TargetLatency::target()?,
             late_sends: 0,
         })
     }
@@ -161,7 +165,7 @@ impl Latencies {
         self.from_plan.record(from_plan);
         self.from_send.record(arrival.saturating_sub(sent));
         if let Some(histogram) = self.targets.get_mut(target) {
-            histogram.record(from_plan);
+            histogram.get_or_insert_with(|| self.empty.clone()).record(from_plan);
         }
     }
 }
@@ -211,6 +215,8 @@ mod tests {
         assert_eq!(latencies.late_sends, 1);
         latencies.left(1_000, 1_000 + LATE_SEND);
         assert_eq!(latencies.late_sends, 1, "only what is later than that deserves to be mentioned");
-        assert!(latencies.targets[0].percentiles().is_none() && latencies.targets[1].percentiles().is_some());
+        assert!(
+            latencies.targets[0].is_none() && latencies.targets[1].as_ref().unwrap().percentiles().is_some()
+        );
     }
 }

@@ -58,14 +58,22 @@ impl Entry {
 /// The last datagrams of a stream. No hashing, no allocation after it is made.
 #[derive(Clone, Debug)]
 pub struct Ring {
+    /// All there are, or none before the first is stored.
     entries: Vec<Entry>,
+    capacity: usize,
 }
+
+/// Rings of at most so many datagrams get their memory with the first one, which costs some microseconds: every port of a
+/// host may be a target, and a short run does not come to each. Longer ones would hold that first datagram up.
+const SHORT: usize = 1024;
 
 impl Ring {
     /// Room for `capacity` datagrams, rounded up to a power of two.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { entries: vec![Entry::FREE; capacity.max(1).next_power_of_two()] }
+        let capacity = capacity.max(1).next_power_of_two();
+        let entries = if capacity > SHORT { vec![Entry::FREE; capacity] } else { Vec::new() };
+        Self { entries, capacity }
     }
 
     /// The datagram with this number, if it is remembered.
@@ -83,11 +91,14 @@ impl Ring {
     /// What lies where a datagram with this number would: itself, an older one, or nothing.
     #[must_use]
     pub fn slot(&self, seq: u64) -> &Entry {
-        &self.entries[self.index(seq)]
+        self.entries.get(self.index(seq)).unwrap_or(&Entry::FREE)
     }
 
     /// Stores a datagram over the older one in its place, which is handed back.
     pub fn put(&mut self, entry: Entry) -> Entry {
+        if self.entries.is_empty() {
+            self.entries = vec![Entry::FREE; self.capacity];
+        }
         let index = self.index(entry.seq);
         std::mem::replace(&mut self.entries[index], entry)
     }
@@ -95,7 +106,7 @@ impl Ring {
     /// Datagrams there is room for.
     #[must_use]
     pub const fn capacity(&self) -> u64 {
-        self.entries.len() as u64
+        self.capacity as u64
     }
 
     /// Forgets everything, handing out what was there in no particular order.
@@ -106,7 +117,7 @@ impl Ring {
 
     fn index(&self, seq: u64) -> usize {
         // The length is a power of two; a remainder of it fits a usize.
-        usize::try_from(seq & (self.entries.len() as u64 - 1)).unwrap_or(0)
+        usize::try_from(seq & (self.capacity as u64 - 1)).unwrap_or(0)
     }
 }
 
@@ -117,6 +128,8 @@ mod tests {
     #[test]
     fn a_number_finds_its_own_entry_only() {
         let mut ring = Ring::new(3);
+        assert!((ring.get(0).is_none(), ring.slot(7).state) == (true, State::Free), "without memory yet");
+        assert_eq!((ring.drain().count(), ring.capacity(), Ring::new(5000).capacity()), (0, 4, 8192));
         assert_eq!(ring.put(Entry::open(1, 10, 0)).state, State::Free);
         assert_eq!(ring.get(1).map(|entry| entry.planned), Some(10));
         assert!(ring.get(5).is_none(), "the same slot, another number");

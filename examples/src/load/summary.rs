@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
-use super::histogram::{Latencies, Percentiles};
+use super::histogram::{Latencies, Latency, Percentiles};
 use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
 use super::stream::Tally;
@@ -101,7 +101,7 @@ impl Summary {
                     address: *address,
                     tally: ledger.of_target(index),
                     icmp: ledger.refused(index),
-                    from_plan: latency.percentiles(),
+                    from_plan: latency.as_ref().and_then(Latency::percentiles),
                 })
                 .collect(),
             local,
