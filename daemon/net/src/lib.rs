@@ -59,6 +59,7 @@ mod control;
 #[cfg(target_os = "linux")]
 pub mod epoll;
 mod error_queue;
+mod facts;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -86,7 +87,7 @@ pub use error_queue::{ErrorOrigin, QueuedError};
 pub use group::Membership;
 pub use interface::{interface_index, interface_name};
 pub use layout::{MAX_DATAGRAM, SlotLayout};
-pub use meta::{Cast, Local, RecvMeta, SendMessage, Source};
+pub use meta::{Cast, Facts, Local, RecvMeta, SendMessage, Source};
 pub use offload::MAX_SEGMENTS;
 pub use options::{Pktinfo, SocketOptions};
 pub use path_mtu::PathMtuDiscovery;

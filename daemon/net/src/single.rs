@@ -32,9 +32,10 @@ impl UdpSocket {
             local: None,
             truncated,
             control_truncated: false,
-            ecn: 0,
+            tos: 0,
             hop_limit: None,
             segment: None,
+            unix_ns: None,
         })
     }
 }

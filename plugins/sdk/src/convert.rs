@@ -77,11 +77,25 @@ impl HostRef {
         }
     }
 
+    /// Asks for facts about each datagram, and returns those that will be told. An older host tells none for the asking.
+    pub(crate) fn want(&self, facts: u32) -> u32 {
+        if self.size() < offset_of!(pp_host, want) + size_of::<abi::want_fn>() {
+            return 0;
+        }
+        // SAFETY: the table is long enough for this field.
+        let want = unsafe { (*self.host).want };
+        // SAFETY: `ctx` belongs to this table; callers hold a `Setup`, so this is inside `create`.
+        unsafe { want(self.ctx, facts) }
+    }
+
     /// Whether the table is long enough to have `reserve` and `release`: hosts since 1.1.
     fn has_budget(&self) -> bool {
+        self.size() >= offset_of!(pp_host, release) + size_of::<abi::release_fn>()
+    }
+
+    fn size(&self) -> usize {
         // SAFETY: the size is the first field of every table, however short.
-        let size = unsafe { (*self.host).size };
-        size as usize >= offset_of!(pp_host, release) + size_of::<abi::release_fn>()
+        unsafe { (*self.host).size as usize }
     }
 
     pub(crate) fn timer(&self, token: u64, at_ns: u64, every_ns: u64) -> bool {
@@ -520,11 +534,15 @@ mod tests {
 
     unsafe extern "C" fn release(_: *mut pp_ctx, _: u64) {}
 
+    unsafe extern "C" fn want(_: *mut pp_ctx, facts: u32) -> u32 {
+        facts
+    }
+
     /// Bytes of `pp_host` in ABI 1.0.
     const FIRST_SIZE: u32 = 64;
 
     #[test]
-    fn a_host_without_a_budget_is_not_asked_and_grants_everything() {
+    fn an_older_host_is_not_asked_for_what_it_does_not_have() {
         for (size, granted) in [(FIRST_SIZE, true), (u32::try_from(size_of::<pp_host>()).unwrap(), false)] {
             let (abi_minor, name, version) = (1, c"old".as_ptr(), c"1.0".as_ptr());
             let table = pp_host {
@@ -539,11 +557,13 @@ mod tests {
                 extension,
                 reserve,
                 release,
+                want,
             };
             // SAFETY: the table outlives the value, and its functions take any handle.
             let host = unsafe { HostRef::new(ptr::null_mut(), &raw const table) };
             assert_eq!(host.reserve(1), granted);
             host.release(1);
+            assert_eq!(host.want(5), if granted { 0 } else { 5 });
         }
     }
 }
