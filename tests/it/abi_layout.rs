@@ -119,7 +119,20 @@ fn batch_structs(facts: &mut Facts) {
 fn boundary_structs(facts: &mut Facts) {
     fields!(
         facts,
-        pp_host { size, abi_minor, name, version, log, metric, timer, flush, extension, reserve, release, want }
+        pp_host {
+            size,
+            abi_minor,
+            name,
+            version,
+            log,
+            metric,
+            timer,
+            flush,
+            extension,
+            reserve,
+            release,
+            want
+        }
     );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
     fields!(facts, pp_value { kind as "type", len, v, addr });

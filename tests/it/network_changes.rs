@@ -209,7 +209,14 @@ fn a_group_is_joined_again_on_an_interface_that_comes_again() {
         for (host, address) in [(here, "10.78.0.1/24"), (there, "10.78.0.2/24")] {
             host.ip(&["link", "set", BRIDGE, "up"]);
             host.ip(&["address", "add", address, "dev", BRIDGE]);
-            host.ip(&["address", "add", &address.replace("10.78.0.", "fd78::").replace("/24", "/64"), "dev", BRIDGE, "nodad"]);
+            host.ip(&[
+                "address",
+                "add",
+                &address.replace("10.78.0.", "fd78::").replace("/24", "/64"),
+                "dev",
+                BRIDGE,
+                "nodad",
+            ]);
         }
         there.ip(&["route", "replace", "239.1.1.9", "dev", BRIDGE]);
     };
@@ -254,7 +261,12 @@ fn a_group_is_joined_again_on_an_interface_that_comes_again() {
         }
     }
     let finished = daemon.stop().finished;
-    assert_eq!(finished.stderr.matches("again, on another interface wire1").count(), 4, "{}", finished.stderr);
+    assert_eq!(
+        finished.stderr.matches("again, on another interface wire1").count(),
+        4,
+        "{}",
+        finished.stderr
+    );
 }
 
 /// C2: a socket that is bound to a group hears it without a word about joining.
@@ -262,10 +274,14 @@ fn a_group_is_joined_again_on_an_interface_that_comes_again() {
 fn a_group_that_is_bound_is_heard() {
     let Some(network) = Network::new() else { return };
     let launch = || network.here.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
-    let daemon = ["239.9.9.1:5000=listener,name=bound", "0.0.0.0:5000=listener,name=all", "239.9.9.2:5000=listener,name=other"]
-        .into_iter()
-        .fold(launch(), |launch, listen| launch.listen(format!("{listen},share=true")))
-        .serve();
+    let daemon = [
+        "239.9.9.1:5000=listener,name=bound",
+        "0.0.0.0:5000=listener,name=all",
+        "239.9.9.2:5000=listener,name=other",
+    ]
+    .into_iter()
+    .fold(launch(), |launch, listen| launch.listen(format!("{listen},share=true")))
+    .serve();
     let sender = network.there.inside(|| UdpSocket::bind("10.77.0.2:0").unwrap());
     for _ in 0..3 {
         sender.send_to(b"to the group", "239.9.9.1:5000").unwrap();

@@ -71,7 +71,11 @@ fn problem(listen: &Listen, bind: &Bind, join: &Join, error: &io::Error) -> Prob
 fn advice(join: &Join, error: &io::Error) -> Option<String> {
     let text = match error.raw_os_error()? {
         libc::ENODEV | libc::EADDRNOTAVAIL if join.ifindex == 0 => {
-            let write = if join.implied { format!("join = \"{} on INTERFACE\"", join.group) } else { "on INTERFACE".into() };
+            let write = if join.implied {
+                format!("join = \"{} on INTERFACE\"", join.group)
+            } else {
+                "on INTERFACE".into()
+            };
             format!(
                 "no route leads to {}, so the system does not know the interface: write `{write}`",
                 join.group

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx};
+use polyport_abi::{
+    NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx,
+};
 
 use super::send_queue::EMPTY_TX;
 use super::*;
@@ -47,7 +49,8 @@ fn the_time_of_the_kernel_reaches_the_datagrams_of_its_message() {
     let mut e = Exchange::new(SMALL);
     e.clear(500, BOUND.parse().unwrap());
     let train = Arrived { segment: 3, cap: 64, ..arrived(80, 7) };
-    for (number, message) in [arrived(0, 1), train, arrived(160, 1), arrived(240, 1)].into_iter().enumerate() {
+    for (number, message) in [arrived(0, 1), train, arrived(160, 1), arrived(240, 1)].into_iter().enumerate()
+    {
         assert!(e.push(message));
         e.push_stamp([1_000_007, 1_000_100, 0, 5][number]);
     }

@@ -80,9 +80,7 @@ fn parsed(heard: &Heard<'_>, packet: &[u8]) {
     assert!(headers.is_ok(), "{headers:?}");
     let Ok(headers) = headers else { return };
     assert_eq!(headers.payload.slice(), heard.payload);
-    assert!(
-        matches!(headers.transport, Some(TransportHeader::Udp(udp)) if udp.source_port == source)
-    );
+    assert!(matches!(headers.transport, Some(TransportHeader::Udp(udp)) if udp.source_port == source));
 }
 
 /// The packets of a file with their times.

@@ -48,8 +48,8 @@ use std::time::Duration;
 use polyport_plugin::prelude::*;
 use polyport_plugin::{Facts, Log, Rng, Why, later};
 
-use interfaces::Interfaces;
 use cast::Cast;
+use interfaces::Interfaces;
 use line::Line;
 use outgoing::Outgoing;
 use packet::{About, Heard, Way};
@@ -243,8 +243,8 @@ impl Listener {
     fn about(&self, datagram: &Datagram<'_>) -> About {
         let hop_limit = datagram.hop_limit();
         // Where one is missing that was to be told, the kernel had no room for what it tells, and the other is no more than 0.
-        let is_told = self.told.contains(Facts::TOS)
-            && (hop_limit.is_some() || !self.told.contains(Facts::HOPS));
+        let is_told =
+            self.told.contains(Facts::TOS) && (hop_limit.is_some() || !self.told.contains(Facts::HOPS));
         About {
             way: Way::In(Cast::of(datagram)),
             peer: datagram.peer(),
@@ -317,7 +317,8 @@ impl Listener {
         let mut local = datagram.local();
         if datagram.is_multicast() || datagram.is_broadcast() {
             // The host chooses an address of its own.
-            let nobody = if local.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let nobody =
+                if local.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             local.set_ip(nobody);
         }
         let about = About {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pcap_file::pcapng::{Block, PcapNgReader};
-use polyport_plugin::{Facts, Level};
 use polyport_plugin::testing::{Harness, Incoming, LOCAL, START_NS, START_WALL_NS};
+use polyport_plugin::{Facts, Level};
 
 use super::Listener;
 
@@ -288,7 +288,11 @@ fn a_pipe_that_nobody_reads_does_not_stop_the_daemon() {
     let options = [("record", "pcapng"), ("file", path.to_str().unwrap())];
     let refused = Harness::<Listener>::try_new(&options, 1).unwrap_err();
     assert_eq!(refused.option.unwrap(), "file");
-    assert!(refused.message.contains("a pipe that nobody reads; start its reader first"), "{}", refused.message);
+    assert!(
+        refused.message.contains("a pipe that nobody reads; start its reader first"),
+        "{}",
+        refused.message
+    );
     // A socket has no reader either, and is no place for a recording.
     let socket = dir.path().join("socket");
     let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -393,7 +397,12 @@ fn a_recording_says_when_and_how_datagrams_came_and_what_is_not_known() {
     let cut = format!("{NEVER}, TTL, TOS");
     assert_eq!(
         told(&path),
-        [(10, 1 | 2 << 2, never.clone()), (20, 1 | 3 << 2, never.clone()), (30, 1 | 1 << 2, never), (40, 5, cut)]
+        [
+            (10, 1 | 2 << 2, never.clone()),
+            (20, 1 | 3 << 2, never.clone()),
+            (30, 1 | 1 << 2, never),
+            (40, 5, cut)
+        ]
     );
     let (.., packet) = packets(&path).remove(0);
     assert_eq!((packet[1], packet[8]), (0xB8, 1));

@@ -270,7 +270,10 @@ mod tests {
         assert_eq!(blocks(&fs::read(&path).unwrap()), "s");
         let tally = writer.write(&batch(&[&[7; 400], &[7; 400], &[7; 400]]), || true);
         assert_eq!((tally.recorded, tally.failed), (3, 0));
-        assert_eq!((blocks(&fs::read(&path).unwrap()), blocks(&fs::read(&aside).unwrap())), ("sip".into(), "sip".into()));
+        assert_eq!(
+            (blocks(&fs::read(&path).unwrap()), blocks(&fs::read(&aside).unwrap())),
+            ("sip".into(), "sip".into())
+        );
         drop(writer);
         // There is no room for the beginning, and later there is.
         let (writer, begun) = Writer::open(Path::new("/dev/full"), 1000, 1, false).unwrap();

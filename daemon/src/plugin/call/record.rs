@@ -108,7 +108,10 @@ pub(super) struct Lent<'a> {
 
 impl fmt::Debug for Lent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lent").field("cells", &self.cells).field("budget", &self.budget).finish_non_exhaustive()
+        f.debug_struct("Lent")
+            .field("cells", &self.cells)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
     }
 }
 

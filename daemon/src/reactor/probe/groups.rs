@@ -37,26 +37,32 @@ impl Groups {
         for Member { token, group, told } in &mut self.0 {
             let index = match indices.get(&group.interface) {
                 Some(index) => *index,
-                None => *indices.entry(group.interface.clone()).or_insert(io.interface_index(&group.interface)),
+                None => {
+                    *indices.entry(group.interface.clone()).or_insert(io.interface_index(&group.interface))
+                }
             };
             let Some(listener) = listeners.get_mut(token.index as usize) else { continue };
             let (name, ip) = (&group.interface, group.group);
             match index {
                 None if !std::mem::replace(told, true) => {
-                    log::warn!("{listener}: the interface {name} is gone; {ip} is heard again when it is back");
+                    log::warn!(
+                        "{listener}: the interface {name} is gone; {ip} is heard again when it is back"
+                    );
                 }
-                Some(index) if index != group.ifindex => match io.move_group(&mut listener.socket, group, index) {
-                    Ok(()) => {
-                        log::info!("{listener}: joined {ip} again, on another interface {name}");
-                        group.ifindex = index;
-                        *told = false;
+                Some(index) if index != group.ifindex => {
+                    match io.move_group(&mut listener.socket, group, index) {
+                        Ok(()) => {
+                            log::info!("{listener}: joined {ip} again, on another interface {name}");
+                            group.ifindex = index;
+                            *told = false;
+                        }
+                        // It may be down still. Then its addresses change when it is up.
+                        Err(error) if !std::mem::replace(told, true) => {
+                            log::warn!("{listener}: cannot join {ip} on the new interface {name}: {error}");
+                        }
+                        Err(_) => {}
                     }
-                    // It may be down still. Then its addresses change when it is up.
-                    Err(error) if !std::mem::replace(told, true) => {
-                        log::warn!("{listener}: cannot join {ip} on the new interface {name}: {error}");
-                    }
-                    Err(_) => {}
-                },
+                }
                 _ => {}
             }
         }
