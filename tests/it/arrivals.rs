@@ -95,7 +95,7 @@ fn stamps_are_of_the_arrival_and_not_of_the_turn() {
     }
 }
 
-/// The same with a daemon that stands still: what comes meanwhile keeps its time.
+/// Of a daemon that stands still: what comes meanwhile keeps its time.
 #[test]
 fn what_waits_in_the_socket_keeps_its_time() {
     const COUNT: usize = 100;

@@ -8,8 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use polyport_abi as abi;
 
-use crate::convert::{BudgetRef, Created, HostRef};
+use crate::convert::Created;
 use crate::facts::Facts;
+use crate::host::{BudgetRef, HostRef};
 use crate::line::line;
 use crate::metric::{Counter, Gauge};
 use crate::reservation::Reservation;

@@ -42,6 +42,7 @@
 //! metric, random   counters and gauges; numbers that repeat
 //! reservation      what the handler keeps, in the host's books
 //! convert          raw pointers of the host become borrowed views                      [unsafe]
+//! host             the host's functions, called safely                                 [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
 //! leaves           facts, value, text, line, route, time, guard                               [unsafe: text]
@@ -62,6 +63,7 @@ pub mod export;
 mod facts;
 mod guard;
 mod handler;
+mod host;
 mod line;
 mod macros;
 mod metric;
