@@ -65,6 +65,7 @@ mod tests {
                         values,
                         on_fault,
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
+                        groups: Vec::new(),
                         kernel_drops_seen: 0,
                         tag: 0,
                     })

@@ -89,7 +89,7 @@ fn batch_structs(facts: &mut Facts) {
     fields!(facts, pp_addr { ip, port, family, reserved, scope });
     fields!(
         facts,
-        pp_dgram { data, len, cap, peer, local, rx_ns, ifindex, ecn, flags, hop_limit, verdict, reserved }
+        pp_dgram { data, len, cap, peer, local, rx_ns, ifindex, tos, flags, hop_limit, verdict, reserved }
     );
     fields!(facts, pp_tx { data, len, rx, at_ns, segment, ecn, flags, run, to, from, reserved });
     fields!(
@@ -119,7 +119,20 @@ fn batch_structs(facts: &mut Facts) {
 fn boundary_structs(facts: &mut Facts) {
     fields!(
         facts,
-        pp_host { size, abi_minor, name, version, log, metric, timer, flush, extension, reserve, release }
+        pp_host {
+            size,
+            abi_minor,
+            name,
+            version,
+            log,
+            metric,
+            timer,
+            flush,
+            extension,
+            reserve,
+            release,
+            want
+        }
     );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
     fields!(facts, pp_value { kind as "type", len, v, addr });
@@ -182,6 +195,7 @@ fn constants(facts: &mut Facts) {
     constants!(facts, ABI_MAJOR, ABI_MINOR, LAYOUT, F_PANIC_ABORT, F_DEBUG, OK, ERROR, FATAL, UNSUPPORTED);
     constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME);
     constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, TX_DF, NO_RX);
+    constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME);
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);
     constants!(

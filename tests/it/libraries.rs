@@ -225,3 +225,39 @@ fn what_others_put_where_private_copies_lie_cannot_hold_the_start_up() {
 fn entries(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
+
+/// C8: a library that lies beside the plugin is found, wherever the private copy lies, and so is one that this one needs; no
+/// name of it is needed inside, and none may be planted by others.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plugin_may_bring_libraries_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lib, deep) = (dir.path().join("lib"), dir.path().join("lib/deep"));
+    fs::create_dir_all(&deep).unwrap();
+    let here = format!("-L{}", lib.display());
+    let below = format!("-L{}", deep.display());
+    let Some(_) = compile_c(&fixture("deeper"), &[], &deep, "libdeeper") else { return };
+    let link = [below.as_str(), "-Wl,--no-as-needed", "-ldeeper", "-Wl,-rpath,$ORIGIN/deep"];
+    compile_c(&fixture("brought"), &link, &lib, "libbrought").unwrap();
+    let plugins = dir.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    let link = [here.as_str(), "-Wl,--no-as-needed", "-lbrought", "-Wl,-rpath,/nowhere:${ORIGIN}/../lib"];
+    let library = compile_c(&fixture("borrows"), &link, &plugins, "borrows").unwrap();
+    let daemon = polyport().listen(spec("127.0.0.1:0", &library)).serve();
+    assert_eq!(daemon.client(0).ask(b"who?"), b"from the deep");
+    drop(daemon.stop());
+    // Beside it, and nothing else is copied.
+    let brought =
+        compile_c(&fixture("brought"), &["-DSAID=\"from beside\""], &plugins, "libbrought").unwrap();
+    let link = [format!("-L{}", plugins.display()), "-lbrought".to_owned(), "-Wl,-rpath,$ORIGIN".to_owned()];
+    let link: Vec<&str> = ["-Wl,--no-as-needed"].into_iter().chain(link.iter().map(String::as_str)).collect();
+    let library = compile_c(&fixture("borrows"), &link, &plugins, "borrows").unwrap();
+    let launch = || polyport().listen(spec("127.0.0.1:0", &library));
+    let daemon = launch().serve();
+    // As the plugin itself, it is a private copy.
+    File::create(&brought).unwrap();
+    assert_eq!(daemon.client(0).ask(b"who?"), b"from beside");
+    drop(daemon.stop());
+    fs::set_permissions(&brought, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    launch().refused(78).expect_stderr(&["libbrought.so that it brings: ", "chmod"]);
+}

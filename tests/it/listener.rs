@@ -180,11 +180,16 @@ fn a_recording_can_be_opened_by_others() {
     v6.send("[ff15::77]:5000", &"long ".repeat(200));
     assert_eq!(v6.receive().1, b"ack");
     drop(daemon.stop());
+    // From where a group is answered is not known to the handler.
     let expected = [
         "10.77.0.2\t239.1.2.3\t\t\t6000\t5000\t13\teth0\t1\n\
+         0.0.0.0\t10.77.0.2\t\t\t5000\t6000\t11\teth0\t1\n\
          10.77.0.2\t10.77.0.255\t\t\t6000\t5000\t11\teth0\t1\n\
-         10.77.0.2\t10.77.0.3\t\t\t6000\t5000\t8\teth0\t1\n",
-        "\t\tfd77::2\tff15::77\t6000\t5000\t1008\teth0\t1\n",
+         0.0.0.0\t10.77.0.2\t\t\t5000\t6000\t11\teth0\t1\n\
+         10.77.0.2\t10.77.0.3\t\t\t6000\t5000\t8\teth0\t1\n\
+         10.77.0.3\t10.77.0.2\t\t\t5000\t6000\t11\teth0\t1\n",
+        "\t\tfd77::2\tff15::77\t6000\t5000\t1008\teth0\t1\n\
+         \t\t::\tfd77::2\t5000\t6000\t11\teth0\t1\n",
     ];
     for (path, expected) in [&four, &six].into_iter().zip(expected) {
         let Some(shown) = tshark(path) else { return };

@@ -7,6 +7,9 @@ mod abi_layout;
 mod accounting;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod arrivals;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod bad_peers;
 #[cfg(test)]
 mod binding;

@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use polyport_tests::kernel::received;
@@ -193,4 +195,103 @@ fn a_firewall_that_drops_answers_costs_just_these() {
         assert_eq!(forbidden, 2 * DROPPED, "{}", served.line(asker.name));
         assert_eq!(served.sent(asker.name, "dropped"), forbidden);
     }
+}
+
+/// C1: an interface that goes and comes again under its name is another one for the kernel. The listener joins there, however
+/// often.
+#[test]
+fn a_group_is_joined_again_on_an_interface_that_comes_again() {
+    const BRIDGE: &str = "wire1";
+    let Some(network) = Network::new() else { return };
+    let (here, there) = (&network.here, &network.there);
+    let plug = || {
+        here.ip(&["link", "add", BRIDGE, "type", "veth", "peer", "name", BRIDGE, "netns", there.name()]);
+        for (host, address) in [(here, "10.78.0.1/24"), (there, "10.78.0.2/24")] {
+            host.ip(&["link", "set", BRIDGE, "up"]);
+            host.ip(&["address", "add", address, "dev", BRIDGE]);
+            host.ip(&[
+                "address",
+                "add",
+                &address.replace("10.78.0.", "fd78::").replace("/24", "/64"),
+                "dev",
+                BRIDGE,
+                "nodad",
+            ]);
+        }
+        there.ip(&["route", "replace", "239.1.1.9", "dev", BRIDGE]);
+    };
+    plug();
+    let mut daemon = here
+        .launch(env!("CARGO_BIN_EXE_polyport-under-test"))
+        .config(&format!(
+            "[[listen]]\nname = 'four'\nbind = '0.0.0.0:5000'\nplugin = 'listener'\njoin = '239.1.1.9 on {BRIDGE}'\n\
+             options = {{ record = 'log' }}\n\
+             [[listen]]\nname = 'six'\nbind = '[::]:5000'\nplugin = 'listener'\njoin = 'ff15::9 on {BRIDGE}'\n\
+             options = {{ record = 'log' }}\n"
+        ))
+        .serve();
+    for round in 0..3 {
+        if round > 0 {
+            here.ip(&["link", "del", BRIDGE]);
+            daemon.process.wait_for_stderr_times("the interface wire1 is gone", 2 * round);
+            plug();
+            daemon.process.wait_for_stderr_times("again, on another interface wire1", 2 * round);
+        }
+        let (four, six) = there.inside(|| {
+            let six = UdpSocket::bind("[fd78::2]:0").unwrap();
+            let index = rustix::net::netdevice::name_to_index(&six, BRIDGE).unwrap();
+            rustix::net::sockopt::set_ipv6_multicast_if(&six, index).unwrap();
+            (UdpSocket::bind("10.78.0.2:0").unwrap(), six)
+        });
+        for (socket, group) in [(four, "239.1.1.9:5000"), (six, "[ff15::9]:5000")] {
+            // The first may come before the wire carries anything.
+            let (text, heard) = (format!("round {round}"), AtomicBool::new(false));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !heard.load(Ordering::Relaxed) {
+                        socket.send_to(text.as_bytes(), group).ok();
+                        thread::park_timeout(STEP);
+                    }
+                });
+                let line = format!("-> {group} multicast on {BRIDGE}, 7 bytes: \"{text}\"");
+                let came = daemon.process.try_wait_for_stderr(&line);
+                heard.store(true, Ordering::Relaxed);
+                assert!(came, "{line}");
+            });
+        }
+    }
+    let finished = daemon.stop().finished;
+    assert_eq!(
+        finished.stderr.matches("again, on another interface wire1").count(),
+        4,
+        "{}",
+        finished.stderr
+    );
+}
+
+/// C2: a socket that is bound to a group hears it without a word about joining.
+#[test]
+fn a_group_that_is_bound_is_heard() {
+    let Some(network) = Network::new() else { return };
+    let launch = || network.here.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
+    let daemon = [
+        "239.9.9.1:5000=listener,name=bound",
+        "0.0.0.0:5000=listener,name=all",
+        "239.9.9.2:5000=listener,name=other",
+    ]
+    .into_iter()
+    .fold(launch(), |launch, listen| launch.listen(format!("{listen},share=true")))
+    .serve();
+    let sender = network.there.inside(|| UdpSocket::bind("10.77.0.2:0").unwrap());
+    for _ in 0..3 {
+        sender.send_to(b"to the group", "239.9.9.1:5000").unwrap();
+    }
+    daemon.wait_until_drained(0);
+    let served = daemon.stop();
+    let heard = |name| served.counted(name, "multicast_total");
+    assert_eq!((heard("bound"), heard("all"), heard("other")), (3, 0, 0), "{}", served.finished.stdout);
+    // Where no interface is known for the group, that is said.
+    network.here.ip(&["route", "del", "224.0.0.0/4", "dev", WIRE]);
+    let refused = launch().listen("239.9.9.1:5000=listener").refused(71);
+    refused.expect_stderr(&["239.9.9.1", "no route leads to 239.9.9.1", "join = \"239.9.9.1 on INTERFACE\""]);
 }

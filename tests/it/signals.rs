@@ -30,8 +30,8 @@ fn sighup_ends_in_order_as_sigterm_does() {
         let client = daemon.client(1);
         (0..RECORDED).for_each(|_| assert_eq!(client.ask(b"hear me"), b"ack"));
         let served = daemon.stop_by(signal);
-        assert_eq!(served.counted("listener", "recorded_total"), RECORDED as u64);
-        assert_eq!(packets(&file), RECORDED as u64);
+        assert_eq!(served.counted("listener", "recorded_total"), 2 * RECORDED as u64);
+        assert_eq!(packets(&file), 2 * RECORDED as u64, "with the answers");
     }
 }
 

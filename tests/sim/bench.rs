@@ -159,6 +159,7 @@ impl Bench {
             values,
             on_fault: bind.on_fault,
             reply: Rc::new(bind.reply.clone().unwrap_or_default()),
+            groups: Vec::new(),
             kernel_drops_seen: 0,
             tag: 0,
         };

@@ -193,6 +193,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         values,
         on_fault: OnFault::Drop,
         reply: Rc::default(),
+        groups: Vec::new(),
         kernel_drops_seen: 0,
         tag: 0,
     };

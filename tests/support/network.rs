@@ -77,6 +77,12 @@ impl Host {
         Some(host)
     }
 
+    /// The name of its network namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// `program`, about to be started on this host.
     #[must_use]
     pub fn launch(&self, program: impl AsRef<OsStr>) -> Launch {

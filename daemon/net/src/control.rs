@@ -19,10 +19,11 @@ pub(crate) type SendControl = cmsg::Buffer<SEND_CAPACITY>;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) local: Option<Local>,
-    pub(crate) ecn: u8,
+    pub(crate) tos: u8,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) segment: Option<u16>,
     pub(crate) fragment: Option<u16>,
+    pub(crate) unix_ns: Option<u64>,
 }
 
 /// Reads the control bytes of a datagram. Unknown, short or garbled messages are passed over.
@@ -34,7 +35,7 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => received.local = local_v4(data),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => received.local = local_v6(data),
             (libc::IPPROTO_IP, RECEIVED_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                received.ecn = byte(data).unwrap_or(0) & ECN_MASK;
+                received.tos = byte(data).unwrap_or(0);
             }
             (libc::IPPROTO_IP, RECEIVED_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                 received.hop_limit = byte(data);
@@ -48,6 +49,7 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
                 let size = array_at(data, 0).map(c_int::from_ne_bytes).and_then(|n| n.try_into().ok());
                 received.fragment = size.filter(|size| *size > 0);
             }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => received.unix_ns = moment(data),
             _ => {}
         }
     }
@@ -121,6 +123,18 @@ fn local_v6(data: &[u8]) -> Option<Local> {
     })
 }
 
+/// A `struct timespec` of the wall clock, in nanoseconds since 1970; none for what is before that.
+#[cfg(target_os = "linux")]
+fn moment(data: &[u8]) -> Option<u64> {
+    const SECONDS: usize = size_of::<libc::time_t>();
+    let number = |at: usize| -> Option<u64> {
+        let bytes = array_at::<SECONDS>(data, at)?;
+        u64::try_from(libc::time_t::from_ne_bytes(bytes)).ok()
+    };
+    let nanos = number(offset_of!(libc::timespec, tv_nsec))?;
+    number(offset_of!(libc::timespec, tv_sec))?.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
 fn pktinfo_v4(ip: Ipv4Addr, source: &Source) -> [u8; size_of::<in_pktinfo>()] {
     let mut data = [0; size_of::<in_pktinfo>()];
     data[offset_of!(in_pktinfo, ipi_ifindex)..][..4].copy_from_slice(&source.ifindex.to_ne_bytes());
@@ -157,9 +171,12 @@ const RECEIVED_TTL: c_int = libc::IP_RECVTTL;
 
 const INT: usize = cmsg::space(size_of::<c_int>());
 const PKTINFO: usize = cmsg::space(size_of::<in6_pktinfo>());
-/// Address, class, hop limit, segment size, fragment size. A `u8` converts to whatever integer a C library has for control lengths.
+/// A time stamp: two numbers of 64 bits, where the kernel gives any.
+const STAMP: usize = cmsg::space(16);
+/// Address, class, hop limit, segment size, fragment size, time stamp. A `u8` converts to whatever integer a C library has
+/// for control lengths.
 pub(crate) const RECV_CAPACITY: u8 = {
-    let capacity = PKTINFO + 4 * INT;
+    let capacity = PKTINFO + 4 * INT + STAMP;
     assert!(capacity <= 255);
     capacity.to_le_bytes()[0]
 };
@@ -200,7 +217,7 @@ mod tests {
         for (to, ip) in [("192.0.2.1:9", "192.0.2.7"), ("[2001:db8::1]:9", "2001:db8::7")] {
             let ip: IpAddr = ip.parse().unwrap();
             let read = written(to, Some(Source { ip, ifindex: 3 }), b"x", 0).unwrap();
-            assert_eq!(read.ecn, 0b10);
+            assert_eq!(read.tos, 0b10);
             assert_eq!(read.hop_limit, CAN_SET_HOP_LIMIT.then_some(63));
             let local = read.local.unwrap();
             assert_eq!((local.source, local.ifindex), (Some(ip), 3));
@@ -276,6 +293,22 @@ mod tests {
         assert_eq!(read(&buffer.bytes), Received::default(), "values out of range");
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_time_stamp_is_unix_time_in_nanoseconds() {
+        let stamp = |seconds: i64, nanos: i64| {
+            let mut buffer = RecvControl::new();
+            let mut writer = cmsg::Writer::new(&mut buffer.bytes);
+            let data = [seconds.to_ne_bytes(), nanos.to_ne_bytes()].concat();
+            assert!(writer.push(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &data));
+            let used = writer.used();
+            read(&buffer.bytes[..used]).unix_ns
+        };
+        assert_eq!(stamp(1_700_000_000, 123_456_789), Some(1_700_000_000_123_456_789));
+        // No time is better than a wrong one.
+        assert_eq!([stamp(-1, 0), stamp(1, -1), stamp(i64::MAX, 0)], [None; 3]);
+    }
+
     #[test]
     fn any_single_byte_error_is_harmless() {
         let mut buffer = RecvControl::new();
@@ -288,7 +321,7 @@ mod tests {
                 let mut garbled = buffer.bytes;
                 garbled[at] = value;
                 let read = read(&garbled);
-                assert!(read.ecn <= ECN_MASK);
+                assert!(read.unix_ns.is_none() && read.segment.is_none_or(|size| size < 0x8000));
             }
         }
     }

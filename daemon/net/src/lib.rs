@@ -59,6 +59,7 @@ mod control;
 #[cfg(target_os = "linux")]
 pub mod epoll;
 mod error_queue;
+mod facts;
 mod fragments;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -88,7 +89,7 @@ pub use fragments::CAN_SEND_UNFRAGMENTED;
 pub use group::Membership;
 pub use interface::{interface_index, interface_name};
 pub use layout::{MAX_DATAGRAM, SlotLayout};
-pub use meta::{Cast, Local, RecvMeta, SendMessage, Source};
+pub use meta::{Cast, Facts, Local, RecvMeta, SendMessage, Source};
 pub use offload::MAX_SEGMENTS;
 pub use options::{Pktinfo, SocketOptions};
 pub use path_mtu::PathMtuDiscovery;

@@ -18,9 +18,9 @@ pub struct RecvMeta {
     pub truncated: bool,
     /// The control data were longer than their buffer, so `local` and the rest are unknown.
     pub control_truncated: bool,
-    /// The congestion bits of RFC 3168, 0 to 3; 0 unless [`crate::SocketOptions::recv_ecn`] is set.
-    pub ecn: u8,
-    /// TTL or hop limit on arrival, if [`crate::SocketOptions::recv_hop_limit`] is set.
+    /// The byte of DSCP (RFC 2474) and congestion bits (RFC 3168) as it came; 0 unless [`Facts::tos`] was asked for.
+    pub tos: u8,
+    /// TTL or hop limit on arrival, if [`Facts::hop_limit`] was asked for.
     pub hop_limit: Option<u8>,
     /// The slot holds a train: datagrams of this many bytes each, back to back, the last may be shorter.
     /// Only after [`crate::UdpSocket::set_gro`].
@@ -28,6 +28,46 @@ pub struct RecvMeta {
     /// The datagram came in IP fragments, of which the longest had this many bytes, IP header included; `None` if it came
     /// whole, or nobody asked. Only after [`crate::UdpSocket::set_recv_fragment_size`].
     pub fragment: Option<u16>,
+    /// When the kernel received it, nanoseconds since 1970 of the wall clock, if [`Facts::time`] was asked for. Of a train,
+    /// when its first datagram came.
+    pub unix_ns: Option<u64>,
+}
+
+/// What a socket tells of each datagram besides its bytes and its sender. Each of them costs a control message a datagram,
+/// and the cheapest receive call is no longer enough.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// [`RecvMeta::tos`]: `IP_RECVTOS` of `ip(7)`, `IPV6_RECVTCLASS` of RFC 3542.
+    pub tos: bool,
+    /// [`RecvMeta::hop_limit`]: `IP_RECVTTL`, `IPV6_RECVHOPLIMIT`.
+    pub hop_limit: bool,
+    /// [`RecvMeta::local`]: `IP_PKTINFO`, `IPV6_RECVPKTINFO`.
+    pub local: bool,
+    /// [`RecvMeta::unix_ns`]: `SO_TIMESTAMPNS` of `socket(7)`. While any socket of the host asks for it, the kernel reads its
+    /// clock for each arriving packet. Linux only.
+    pub time: bool,
+}
+
+impl Facts {
+    /// Nothing.
+    pub const NONE: Self = Self { tos: false, hop_limit: false, local: false, time: false };
+
+    /// What either asks for.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            tos: self.tos | other.tos,
+            hop_limit: self.hop_limit | other.hop_limit,
+            local: self.local | other.local,
+            time: self.time | other.time,
+        }
+    }
+
+    /// Whether it is anything at all.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.tos | self.hop_limit | self.local | self.time
+    }
 }
 
 /// The receiving end of a datagram: `IP_PKTINFO` of `ip(7)`, `IPV6_PKTINFO` of RFC 3542.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::PathMtuDiscovery;
+use crate::{Facts, PathMtuDiscovery};
 
 /// Options of a new socket. The default is right for a server: nothing that costs per datagram, nothing that lets one
 /// peer's errors reach another.
@@ -22,12 +22,20 @@ pub struct SocketOptions {
     pub freebind: bool,
     /// When to ask for [`crate::RecvMeta::local`].
     pub pktinfo: Pktinfo,
-    /// Fill [`crate::RecvMeta::ecn`].
-    pub recv_ecn: bool,
+    /// Fill [`crate::RecvMeta::tos`].
+    pub recv_tos: bool,
     /// Fill [`crate::RecvMeta::hop_limit`].
     pub recv_hop_limit: bool,
     /// How datagrams longer than the path's MTU are treated; `None` leaves the system's way. Linux only.
     pub path_mtu_discovery: Option<PathMtuDiscovery>,
+}
+
+impl SocketOptions {
+    /// What a socket that is bound to `addr` has to tell of each datagram.
+    pub(crate) fn facts(&self, addr: &SocketAddr) -> Facts {
+        let local = self.pktinfo.is_wanted(addr);
+        Facts { tos: self.recv_tos, hop_limit: self.recv_hop_limit, local, time: false }
+    }
 }
 
 /// When a socket asks the kernel where each datagram arrived. It costs a control message a datagram, and an answer

@@ -174,10 +174,11 @@ impl RecvBatch {
             local: control.local,
             truncated: flags & libc::MSG_TRUNC != 0,
             control_truncated,
-            ecn: control.ecn,
+            tos: control.tos,
             hop_limit: control.hop_limit,
             segment: control.segment,
             fragment: control.fragment,
+            unix_ns: control.unix_ns,
         }
     }
 

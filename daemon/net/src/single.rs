@@ -32,10 +32,11 @@ impl UdpSocket {
             local: None,
             truncated,
             control_truncated: false,
-            ecn: 0,
+            tos: 0,
             hop_limit: None,
             segment: None,
             fragment: None,
+            unix_ns: None,
         })
     }
 }

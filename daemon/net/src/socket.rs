@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::buffers::{self, BufferSize, Buffers, Direction};
-use crate::{BindError, BindStep, PathMtuDiscovery, Pktinfo, SocketOptions, connect, path_mtu, sockopt};
+use crate::{BindError, BindStep, Facts, PathMtuDiscovery, Pktinfo, SocketOptions};
+use crate::{connect, facts, path_mtu, sockopt};
 
 /// A bound UDP socket of one address family, never blocking, closed on exec and on drop.
 ///
@@ -19,6 +20,13 @@ pub struct UdpSocket {
     inner: Socket,
     ipv6: bool,
     asked: Asked,
+    /// What its options ask for, of each datagram.
+    facts: Facts,
+    /// What its owner has asked for besides, with [`Self::want`].
+    wanted: Facts,
+    /// Whether datagrams may come with control data that nobody asked for here: trains, or what a former owner of the
+    /// socket wanted.
+    surprises: AtomicBool,
     /// Whether datagrams may come with control data; without, a cheaper call receives them.
     control: AtomicBool,
 }
@@ -52,10 +60,11 @@ impl UdpSocket {
             inner.set_only_v6(true).map_err(at(BindStep::Option("IPV6_V6ONLY")))?;
         }
         apply(&inner, &addr, options).map_err(|(name, source)| at(BindStep::Option(name))(source))?;
+        let facts = options.facts(&addr);
+        facts::change(&inner, addr.is_ipv6(), Facts::NONE, facts)
+            .map_err(|(name, source)| at(BindStep::Option(name))(source))?;
         inner.bind(&SockAddr::from(addr)).map_err(at(BindStep::Bind))?;
-        let asked = Asked::new(options);
-        let control = AtomicBool::new(wants_control(&addr, options));
-        Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
+        Ok(Self::with(inner, &addr, options, Facts::NONE, false))
     }
 
     /// Takes over a bound socket that another process made: the daemon's predecessor, or systemd. The options are set as
@@ -65,6 +74,10 @@ impl UdpSocket {
     /// `InvalidInput` if it is no bound UDP socket, or an IPv6 one that carries IPv4 too; otherwise those of
     /// `setsockopt(2)`. The text says which.
     pub fn adopt(fd: OwnedFd, options: &SocketOptions) -> io::Result<Self> {
+        Self::adopt_with(fd, options, Facts::NONE)
+    }
+
+    fn adopt_with(fd: OwnedFd, options: &SocketOptions, wanted: Facts) -> io::Result<Self> {
         let inner = Socket::from(fd);
         let wrong = |text| io::Error::new(io::ErrorKind::InvalidInput, text);
         let addr =
@@ -91,26 +104,55 @@ impl UdpSocket {
         if !options.freebind {
             freebind(&inner, addr.is_ipv6(), false).map_err(named("IP_FREEBIND"))?;
         }
-        if !options.recv_hop_limit {
-            recv_hop_limit(&inner, addr.is_ipv6(), false).map_err(named("IP_RECVTTL"))?;
-        }
-        let asked = Asked::new(options);
+        facts::set(&inner, addr.is_ipv6(), options.facts(&addr).or(wanted))
+            .map_err(|(name, error)| named(name)(error))?;
         // Whoever made it may have asked for control data, trains included.
-        let control = AtomicBool::new(true);
-        Ok(Self { inner, ipv6: addr.is_ipv6(), asked, control })
+        Ok(Self::with(inner, &addr, options, wanted, true))
     }
 
-    /// The socket once more, by a descriptor of its own, with other options as far as they still can be set. What
-    /// is set is set for both, and what waits to be received is taken by whoever asks first.
+    fn with(
+        inner: Socket,
+        addr: &SocketAddr,
+        options: &SocketOptions,
+        wanted: Facts,
+        surprises: bool,
+    ) -> Self {
+        let facts = options.facts(addr);
+        let control = AtomicBool::new(surprises || facts.or(wanted).any());
+        let (asked, surprises) = (Asked::new(options), AtomicBool::new(surprises));
+        Self { inner, ipv6: addr.is_ipv6(), asked, facts, wanted, surprises, control }
+    }
+
+    /// The socket once more, by a descriptor of its own, with other options as far as they still can be set, and with what
+    /// [`Self::want`] asked for. What is set is set for both, and what waits to be received is taken by whoever asks first.
     ///
     /// # Errors
     /// Those of `dup(2)` and of [`Self::adopt`].
     pub fn duplicate(&self, options: &SocketOptions) -> io::Result<Self> {
-        let again = Self::adopt(self.as_fd().try_clone_to_owned()?, options)?;
-        let addr = again.local_addr()?;
+        let again = Self::adopt_with(self.as_fd().try_clone_to_owned()?, options, self.wanted)?;
         // Unlike an inherited socket, this one is known: without control data it goes on with the cheaper call.
-        again.control.store(self.has_control() || wants_control(&addr, options), Relaxed);
+        again.surprises.store(self.surprises.load(Relaxed), Relaxed);
+        again.update_control();
         Ok(again)
+    }
+
+    /// Asks the socket to tell these facts of each datagram, besides those that its options ask for, and no longer those of
+    /// an earlier call. Returns all that it tells from now on: what the system cannot tell, or refuses to, is missing.
+    pub fn want(&mut self, facts: Facts) -> Facts {
+        self.wanted = facts::try_change(&self.inner, self.ipv6, self.facts, self.wanted, facts);
+        self.update_control();
+        self.facts()
+    }
+
+    /// What it tells of each datagram.
+    #[inline]
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.facts.or(self.wanted)
+    }
+
+    fn update_control(&self) {
+        self.control.store(self.surprises.load(Relaxed) || self.facts().any(), Relaxed);
     }
 
     /// Whether a datagram may come with control data: where it arrived, how a train is cut, and the like.
@@ -122,6 +164,7 @@ impl UdpSocket {
 
     /// From now on datagrams may come with control data.
     pub(crate) fn expect_control(&self) {
+        self.surprises.store(true, Relaxed);
         self.control.store(true, Relaxed);
     }
 
@@ -269,17 +312,6 @@ fn apply(
     if options.freebind {
         freebind(socket, ipv6, true).map_err(named("IP_FREEBIND"))?;
     }
-    if options.pktinfo.is_wanted(addr) {
-        recv_option(socket, ipv6, libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO, true)
-            .map_err(named("IP_PKTINFO"))?;
-    }
-    if options.recv_ecn {
-        recv_option(socket, ipv6, libc::IP_RECVTOS, libc::IPV6_RECVTCLASS, true)
-            .map_err(named("IP_RECVTOS"))?;
-    }
-    if options.recv_hop_limit {
-        recv_hop_limit(socket, ipv6, true).map_err(named("IP_RECVTTL"))?;
-    }
     if let Some(mode) = options.path_mtu_discovery {
         path_mtu::set_discovery(socket, ipv6, mode).map_err(named("IP_MTU_DISCOVER"))?;
     }
@@ -287,28 +319,6 @@ fn apply(
         only_own_groups(socket, ipv6).map_err(named("IP_MULTICAST_ALL"))?;
     }
     Ok(())
-}
-
-fn wants_control(addr: &SocketAddr, options: &SocketOptions) -> bool {
-    options.pktinfo.is_wanted(addr) || options.recv_ecn || options.recv_hop_limit
-}
-
-fn recv_hop_limit(socket: &Socket, ipv6: bool, on: bool) -> io::Result<()> {
-    recv_option(socket, ipv6, libc::IP_RECVTTL, libc::IPV6_RECVHOPLIMIT, on)
-}
-
-fn recv_option(
-    socket: &Socket,
-    ipv6: bool,
-    v4_name: libc::c_int,
-    v6_name: libc::c_int,
-    on: bool,
-) -> io::Result<()> {
-    if ipv6 {
-        sockopt::set_int(socket, libc::IPPROTO_IPV6, v6_name, on.into())
-    } else {
-        sockopt::set_int(socket, libc::IPPROTO_IP, v4_name, on.into())
-    }
 }
 
 /// Linux delivers to a wildcard socket the groups that any socket of the host joined, unless told not to.

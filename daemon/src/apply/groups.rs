@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use crate::config::{Bind, Join, Listen, Problem};
-use crate::reactor::{Membership, Socket, interface_name};
+use crate::reactor::{Group, Membership, Socket, interface_name};
 
 /// The groups of `listen` that a socket bound to `bind` hears.
 pub(super) fn heard(listen: &Listen, bind: &Bind) -> Vec<Membership> {
@@ -13,6 +13,17 @@ pub(super) fn heard(listen: &Listen, bind: &Bind) -> Vec<Membership> {
 
 fn membership(join: &Join) -> Membership {
     Membership { group: join.group, source: join.source, ifindex: join.ifindex }
+}
+
+/// Of the groups of `listen` that a socket bound to `bind` hears, those on an interface that is known by its name.
+pub(super) fn by_name(listen: &Listen, bind: &Bind) -> Vec<Group> {
+    let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
+    heard
+        .filter_map(|join| {
+            let interface = join.interface.clone()?;
+            Some(Group { group: join.group, source: join.source, interface, ifindex: join.ifindex })
+        })
+        .collect()
 }
 
 /// Joins the groups of `listen` that a socket bound to `bind` hears, but for those it is in already; what fails comes
@@ -26,6 +37,8 @@ pub(super) fn join(listen: &Listen, bind: &Bind, socket: &Socket, already: &[Mem
                 report(listen, bind, join);
                 None
             }
+            // A socket that is taken over may be in it by another name of the interface.
+            Err(error) if !already.is_empty() && error.raw_os_error() == Some(libc::EADDRINUSE) => None,
             Err(error) => Some(problem(listen, bind, join, &error)),
         })
         .collect()
@@ -58,8 +71,13 @@ fn problem(listen: &Listen, bind: &Bind, join: &Join, error: &io::Error) -> Prob
 fn advice(join: &Join, error: &io::Error) -> Option<String> {
     let text = match error.raw_os_error()? {
         libc::ENODEV | libc::EADDRNOTAVAIL if join.ifindex == 0 => {
+            let write = if join.implied {
+                format!("join = \"{} on INTERFACE\"", join.group)
+            } else {
+                "on INTERFACE".into()
+            };
             format!(
-                "no route leads to {}, so the system does not know the interface: write `on INTERFACE`",
+                "no route leads to {}, so the system does not know the interface: write `{write}`",
                 join.group
             )
         }

@@ -8,6 +8,7 @@ use polyport_terminal::{Output, Signals};
 
 use super::books::Books;
 use super::confine;
+use super::groups;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
@@ -234,6 +235,7 @@ fn add(
                 config::OnFault::Exit => OnFault::Exit,
             },
             reply: Rc::clone(reply),
+            groups: place.of(plan).map(|(listen, bind)| groups::by_name(listen, bind)).unwrap_or_default(),
             kernel_drops_seen,
             tag: place.tag(),
         });

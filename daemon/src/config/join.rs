@@ -52,11 +52,27 @@ pub(super) fn check(listen: &Listen, reader: &mut Reader<'_>) {
     }
 }
 
+/// The groups that sockets are bound to and nobody has joined: such a socket hears nothing else, and without joining not
+/// even that.
+pub(super) fn implied(listen: &Listen) -> Vec<Join> {
+    let mut implied: Vec<Join> = Vec::new();
+    for bind in listen.bind.iter().filter(|bind| bind.ip.is_multicast()) {
+        let (group, ifindex) = (bind.ip, bind.scope_id);
+        let is_same = |join: &Join| join.group == group && (!join.implied || join.ifindex == ifindex);
+        if !listen.join.iter().chain(&implied).any(is_same) {
+            let (text, span) = (group.to_string(), bind.span.clone());
+            implied.push(Join { group, source: None, ifindex, interface: None, implied: true, text, span });
+        }
+    }
+    implied
+}
+
 fn some(text: &str, span: &Span, joins: &mut Vec<Join>, reader: &mut Reader<'_>) {
     for item in text.split(',') {
         match one(item.trim(), reader) {
-            Ok(Read { group, source, ifindex }) => {
-                joins.push(Join { group, source, ifindex, text: item.trim().to_owned(), span: span.clone() });
+            Ok(Read { group, source, ifindex, interface }) => {
+                let (text, span) = (item.trim().to_owned(), span.clone());
+                joins.push(Join { group, source, ifindex, interface, implied: false, text, span });
             }
             Err(refusal) => {
                 let mut problem = Problem::new(refusal.code, "invalid group").at(span, refusal.label);
@@ -71,6 +87,7 @@ struct Read {
     group: IpAddr,
     source: Option<IpAddr>,
     ifindex: u32,
+    interface: Option<String>,
 }
 
 fn one(text: &str, reader: &Reader<'_>) -> Result<Read, Refusal> {
@@ -92,12 +109,12 @@ fn one(text: &str, reader: &Reader<'_>) -> Result<Read, Refusal> {
         *place = Some(value);
     }
     let source = from.map(|text| source(text, group)).transpose()?;
-    let ifindex = on.map(|text| interface(text, reader)).transpose()?.unwrap_or(0);
+    let (ifindex, interface) = on.map(|text| interface(text, reader)).transpose()?.unwrap_or((0, None));
     if needs_zone(group) && ifindex == 0 {
         let help = format!("write \"{group} on INTERFACE\", for example \"{group} on eth0\"");
         return Err(refusal("a group of this scope needs its interface", help));
     }
-    Ok(Read { group, source, ifindex })
+    Ok(Read { group, source, ifindex, interface })
 }
 
 fn group(text: &str) -> Result<IpAddr, Refusal> {
@@ -130,12 +147,12 @@ fn source(text: &str, group: IpAddr) -> Result<IpAddr, Refusal> {
     Ok(source)
 }
 
-/// An interface by its index, its name or one of its addresses.
-fn interface(text: &str, reader: &Reader<'_>) -> Result<u32, Refusal> {
-    let by_address = || text.parse().ok().and_then(reader.names.interface_of);
-    let by_name = || (reader.names.interface)(text);
-    match text.parse().ok().or_else(by_address).or_else(by_name) {
-        Some(index) if index > 0 => Ok(index),
+/// An interface by its index, one of its addresses, or its name, which is returned as well.
+fn interface(text: &str, reader: &Reader<'_>) -> Result<(u32, Option<String>), Refusal> {
+    let by_number = || text.parse().ok().or_else(|| text.parse().ok().and_then(reader.names.interface_of));
+    let by_name = || Some(((reader.names.interface)(text)?, Some(text.to_owned())));
+    match by_number().map(|index| (index, None)).or_else(by_name) {
+        Some((index, name)) if index > 0 => Ok((index, name)),
         _ => Err(Refusal {
             code: code::UNKNOWN_INTERFACE,
             label: format!("this system has no interface {}", quoted(text)),

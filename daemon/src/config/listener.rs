@@ -109,6 +109,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
     }
     listen.plugin = plugin.unwrap_or(listen.plugin);
     join::check(&listen, reader);
+    listen.join.extend(join::implied(&listen));
     Draft { name, listen }
 }
 

@@ -166,6 +166,10 @@ pub struct Join {
     pub source: Option<IpAddr>,
     /// Interface index; 0 leaves the choice to the routing table.
     pub ifindex: u32,
+    /// The name of that interface, if it was given by its name: another one may have it later.
+    pub interface: Option<String>,
+    /// Nobody wrote it: a socket is bound to the group, and hears nothing unless it joins.
+    pub implied: bool,
     /// The group and what belongs to it as it was written.
     pub text: String,
     /// Where it was written.
@@ -174,10 +178,12 @@ pub struct Join {
 
 impl Join {
     /// Whether a socket bound to `bind` receives what is sent to the group: only the wildcard of its family
-    /// and the group itself do, as the kernel compares the destination with the bound address (`ip(7)`).
+    /// and the group itself do, as the kernel compares the destination with the bound address (`ip(7)`). An implied one is for
+    /// the group itself.
     #[must_use]
     pub fn is_heard_at(&self, bind: &Bind) -> bool {
-        bind.ip == self.group || bind.ip.is_unspecified() && bind.ip.is_ipv4() == self.group.is_ipv4()
+        let wildcard = bind.ip.is_unspecified() && bind.ip.is_ipv4() == self.group.is_ipv4();
+        bind.ip == self.group || wildcard && !self.implied
     }
 }
 

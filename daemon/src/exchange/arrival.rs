@@ -21,8 +21,8 @@ pub struct Arrived {
     pub reply_from: Option<ReplySource>,
     /// Index of the interface it arrived on; 0 is unknown.
     pub ifindex: u32,
-    /// ECN bits (RFC 3168), 0 to 3.
-    pub ecn: u8,
+    /// TOS or traffic class; 0 if the socket does not tell.
+    pub tos: u8,
     /// TTL or hop limit; 0 is unknown.
     pub hop_limit: u8,
     /// How it arrived.

@@ -60,6 +60,25 @@ impl Exchange {
         self.received.push(arrived)
     }
 
+    /// Says when the kernel received the message that was pushed last, ns since 1970; 0 if it does not tell. Once said of one
+    /// message, it must be said of all.
+    pub fn push_stamp(&mut self, unix_ns: u64) {
+        self.received.stamps.push(unix_ns);
+    }
+
+    /// Whether the time of the kernel is known of the messages that were pushed; then [`Self::stamp`] tells the handler.
+    #[inline]
+    #[must_use]
+    pub fn has_stamps(&self) -> bool {
+        !self.received.stamps.is_empty()
+    }
+
+    /// Tells the handler when the kernel received the datagrams that are presented. `wall_offset_ns` is what the wall clock is
+    /// ahead of the monotonic one.
+    pub fn stamp(&mut self, wall_offset_ns: i64) {
+        self.received.stamp(wall_offset_ns);
+    }
+
     /// Describes the next messages to the handler, as many as [`ExchangeLimits::present`] allows and at least one, and
     /// forgets the answers to the messages before. Returns how many datagrams they are; 0 when no message is left.
     #[inline]
@@ -134,7 +153,10 @@ impl Exchange {
 
     /// Keeps only the messages for which `keep` is true. Must be called before any message is presented.
     pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
-        self.received.messages.retain(keep);
+        let Received { messages, stamps, .. } = &mut self.received;
+        let mut of_stamps = messages.iter();
+        stamps.retain(|_| of_stamps.next().is_some_and(&keep));
+        messages.retain(keep);
     }
 
     /// The answers that the handler queued in its last call, in order.

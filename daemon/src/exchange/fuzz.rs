@@ -93,7 +93,7 @@ fn arrived(input: &mut Input<'_>) -> Arrived {
         reply_from: (slot & 0x20 != 0)
             .then(|| ReplySource { ip: SocketAddr::from(([10, 0, 0, 1], 0)).ip(), ifindex: 3 }),
         ifindex: 3,
-        ecn: 0,
+        tos: 0,
         hop_limit: 0,
         flags: ArrivalFlags::default(),
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! limits      the sizes of that memory
 //! arrival     a received message, in the host's own types
+//! facts       what a handler wants to know of each
 //! received    ring and rx: receive buffers, and one descriptor a datagram that points into them
 //! send_queue  tx and arena: the handler's answers, and scratch memory for them in chunks
 //! output      the answers, checked entry by entry                                       [unsafe]
@@ -16,6 +17,7 @@
 
 mod arrival;
 mod call;
+mod facts;
 mod limits;
 mod memory;
 mod output;
@@ -26,6 +28,7 @@ mod send_queue;
 
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::Exchange;
+pub use facts::Facts;
 pub use limits::ExchangeLimits;
 pub use output::{Answers, Output, OutputError, Outputs};
 pub use owned::OwnedOutput;

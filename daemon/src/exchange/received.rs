@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::ptr;
 
 use polyport_abi::{
-    RX_BROADCAST, RX_HAS_LOCAL, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr, pp_dgram,
+    RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr,
+    pp_dgram,
 };
 
 use super::memory::Memory;
@@ -21,6 +22,8 @@ pub(super) struct Received {
     /// descriptors.
     index: Vec<u16>,
     pub(super) messages: Vec<Arrived>,
+    /// When the kernel received each message, ns since 1970, 0 if it does not tell; empty if the socket was not asked to.
+    pub(super) stamps: Vec<u64>,
     /// Index of the first datagram of each message that is shown in this call.
     firsts: Vec<usize>,
     /// Number of the first message that is shown in this call.
@@ -58,6 +61,7 @@ impl Received {
             shown: 0,
             index: vec![0; limits.rx],
             messages: Vec::with_capacity(limits.slots),
+            stamps: Vec::new(),
             firsts: Vec::with_capacity(limits.slots),
             from: 0,
             to: 0,
@@ -76,6 +80,7 @@ impl Received {
         self.shown = 0;
         self.to = 0;
         self.messages.clear();
+        self.stamps.clear();
     }
 
     /// When the messages arrived, monotonic ns.
@@ -99,6 +104,19 @@ impl Received {
             self.messages.push(a);
         }
         fits
+    }
+
+    /// Writes the time of the kernel into the descriptors that are shown in this call. `wall_offset_ns` is what the wall
+    /// clock is ahead of the monotonic one.
+    #[cold]
+    pub(super) fn stamp(&mut self, wall_offset_ns: i64) {
+        for (dgram, number) in self.rx.iter_mut().zip(&self.index).take(self.shown) {
+            if let Some(unix_ns) = self.stamps.get(usize::from(*number)).filter(|ns| **ns != 0) {
+                // 0 would be no time at all.
+                dgram.rx_ns = unix_ns.saturating_sub_signed(wall_offset_ns).max(1);
+                dgram.flags |= RX_KERNEL_TIME;
+            }
+        }
     }
 
     /// Describes the next messages to the handler. Returns how many datagrams they are; 0 when no message is left.
@@ -212,7 +230,7 @@ fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound
     dgram.local = a.destination.map_or(*bound, |ip| pp_addr::from(SocketAddr::new(ip, bound.port)));
     dgram.rx_ns = now_ns;
     dgram.ifindex = a.ifindex;
-    dgram.ecn = a.ecn;
+    dgram.tos = a.tos;
     dgram.flags = multicast | broadcast | has_local;
     dgram.hop_limit = a.hop_limit;
     dgram.verdict = VERDICT_NONE;
@@ -235,7 +253,7 @@ const EMPTY_RX: pp_dgram = pp_dgram {
     local: NO_ADDR,
     rx_ns: 0,
     ifindex: 0,
-    ecn: 0,
+    tos: 0,
     flags: 0,
     hop_limit: 0,
     verdict: 0,

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
-use polyport_abi::{NO_RX, RX_HAS_LOCAL, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx};
+use polyport_abi::{
+    NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx,
+};
 
 use super::send_queue::EMPTY_TX;
 use super::*;
@@ -33,10 +35,39 @@ pub(super) fn arrived(offset: usize, len: usize) -> Arrived {
         destination: None,
         reply_from: None,
         ifindex: 0,
-        ecn: 0,
+        tos: 0,
         hop_limit: 0,
         flags: ArrivalFlags::default(),
     }
+}
+
+/// The time of the kernel goes with its message: past those that are not let in, into each datagram of a train, and from one
+/// call to the next.
+#[test]
+fn the_time_of_the_kernel_reaches_the_datagrams_of_its_message() {
+    const AHEAD: i64 = 1_000_000;
+    let mut e = Exchange::new(SMALL);
+    e.clear(500, BOUND.parse().unwrap());
+    let train = Arrived { segment: 3, cap: 64, ..arrived(80, 7) };
+    for (number, message) in [arrived(0, 1), train, arrived(160, 1), arrived(240, 1)].into_iter().enumerate()
+    {
+        assert!(e.push(message));
+        e.push_stamp([1_000_007, 1_000_100, 0, 5][number]);
+    }
+    e.retain(|message| message.offset != 0);
+    assert!(e.has_stamps());
+    let mut told = Vec::new();
+    while e.present() > 0 {
+        e.stamp(AHEAD);
+        told.extend(e.received.rx[..e.datagrams()].iter().map(|d| (d.rx_ns, d.flags & RX_KERNEL_TIME)));
+    }
+    // What is not known is the time of the turn, and no time is 0.
+    assert_eq!(told, [(100, 16), (100, 16), (100, 16), (500, 0), (1, 16)]);
+    e.clear(600, BOUND.parse().unwrap());
+    assert!(!e.has_stamps());
+    assert!(e.push(arrived(0, 1)));
+    e.present();
+    assert_eq!((e.received.rx[0].rx_ns, e.received.rx[0].flags), (600, 0));
 }
 
 fn exchange(payloads: &[&[u8]]) -> Exchange {

@@ -9,7 +9,7 @@ use slab::Slab;
 use super::due::{Delayed, ReadyList, Timers};
 use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
-use super::probe::{HostAddresses, Sampler, SlowWatch};
+use super::probe::{Groups, HostAddresses, Sampler, SlowWatch};
 use super::send::Transmitter;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
@@ -25,6 +25,7 @@ pub struct Reactor<I: Io> {
     pub(super) generation: u32,
     pub(super) ready: ReadyList,
     pub(super) sampler: Sampler,
+    pub(super) groups: Groups,
     pub(super) core: Core<I>,
 }
 
@@ -120,6 +121,7 @@ impl<I: Io> Reactor<I> {
             generation: 0,
             ready: ReadyList::default(),
             sampler: Sampler::default(),
+            groups: Groups::default(),
             core,
         }
     }

@@ -1,11 +1,11 @@
 //! What the loop needs from the world: sockets, readiness, and the time.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU16};
 use std::time::Duration;
 
-use crate::exchange::{Exchange, ReplySource};
+use crate::exchange::{Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
 
 /// The I/O a reactor runs on. Calls do not block, [`Io::poll`] excepted.
@@ -62,8 +62,12 @@ pub trait Io {
     fn can_segment(&mut self, socket: &Self::Socket) -> bool;
 
     /// Lets the kernel join datagrams of one peer into trains (`UDP_GRO` of `udp(7)`), or not. Returns false where the
-    /// system cannot.
+    /// system cannot, and where the time of each datagram is wanted.
     fn set_trains(&mut self, socket: &mut Self::Socket, on: bool) -> bool;
+
+    /// Asks a socket to tell these facts of each datagram, and no longer those of an earlier call, and returns all that it
+    /// tells. A socket that tells the time must not join datagrams into trains, which have one time for all.
+    fn want(&mut self, socket: &mut Self::Socket, facts: Facts) -> Facts;
 
     /// Datagrams that the kernel has dropped at this socket since it was made, modulo 2^32; none where it does not
     /// tell.
@@ -77,6 +81,15 @@ pub trait Io {
 
     /// Whether [`Event::Addresses`] comes when addresses may have changed. If not, they have to be read now and then.
     fn tells_of_addresses(&self) -> bool;
+
+    /// The index of the network interface with this name, if there is one.
+    fn interface_index(&mut self, name: &str) -> Option<u32>;
+
+    /// Leaves a group on the interface it was joined on, which may be gone, and joins it on another.
+    ///
+    /// # Errors
+    /// Those of `MCAST_JOIN_GROUP` of `ip(7)`; `EADDRINUSE` if it is joined there already.
+    fn move_group(&mut self, socket: &mut Self::Socket, group: &Group, ifindex: u32) -> io::Result<()>;
 
     /// Receives at most `max` messages into the ring of `exchange` and describes them there.
     ///
@@ -164,6 +177,19 @@ pub enum AddressReading {
     Whole,
     /// The addresses changed meanwhile, so that some may be missing.
     Torn,
+}
+
+/// A multicast group that a socket is in, on an interface that is known by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The group.
+    pub group: IpAddr,
+    /// The only sender that is heard; none is any.
+    pub source: Option<IpAddr>,
+    /// Name of the interface.
+    pub interface: String,
+    /// Index of the interface that had this name when the group was joined.
+    pub ifindex: u32,
 }
 
 /// What a socket is watched for.

@@ -13,6 +13,7 @@ use super::due::Timer;
 use super::io::{Io, Token, nanos};
 use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Verdict, instance_seed};
 use super::probe;
+use crate::exchange::Facts;
 use crate::metrics::DropReason;
 use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
 
@@ -21,7 +22,8 @@ impl<I: Io> Reactor<I> {
     ///
     /// # Errors
     /// The plugin's refusal, or why the socket cannot be watched; then the listener and its socket are dropped.
-    pub fn add(&mut self, spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
+    pub fn add(&mut self, mut spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
+        let groups = std::mem::take(&mut spec.groups);
         self.generation = self.generation.wrapping_add(1);
         let slot = self.listeners.vacant_entry();
         let index = u32::try_from(slot.key()).unwrap_or(u32::MAX);
@@ -35,6 +37,7 @@ impl<I: Io> Reactor<I> {
         }
         self.core.own.add(listener.local);
         slot.insert(listener);
+        self.groups.add(token, groups);
         Ok(token)
     }
 
@@ -44,6 +47,7 @@ impl<I: Io> Reactor<I> {
     pub fn remove(&mut self, token: Token) -> Option<Removed<I::Socket>> {
         current(&mut self.listeners, token)?;
         let mut listener = self.listeners.remove(token.index as usize);
+        self.groups.remove(token);
         let core = &mut self.core;
         probe::look(&mut core.io, &mut listener);
         core.timers.cancel_all(token);
@@ -90,7 +94,16 @@ impl<I: Io> Core<I> {
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
             budget: &self.handler_budget,
         };
-        let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells)?;
+        let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);
+        let mut want = |facts: Facts| {
+            wanted = wanted.or(facts);
+            io.want(socket, wanted).and(facts)
+        };
+        let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells, &mut want)?;
+        if wanted == Facts::NONE {
+            // Who had the socket before may have wanted something.
+            self.io.want(&mut listener.socket, Facts::NONE);
+        }
         let refused = self.apply_timers(listener.token, &instance);
         listener.note_refused_timers(refused, self.limits.handler_timers);
         listener.service = Service::Running(instance);

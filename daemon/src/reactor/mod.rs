@@ -40,6 +40,6 @@ pub use self::mio::{
     BindError, Clock, Membership, MioIo, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
     broadcast_addresses, interface_name,
 };
-pub use io::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
+pub use io::{AddressReading, Event, Group, Interest, Io, Message, Now, Received, Token, Wait};
 pub use listener::{AddError, ListenerReport, ListenerSpec, OnFault, Removed};
 pub use turn::Flow;

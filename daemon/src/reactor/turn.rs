@@ -97,9 +97,11 @@ impl<I: Io> Reactor<I> {
         // 5. Do what is due.
         self.timers();
         self.count_evicted();
-        let Self { sampler, core, listeners, .. } = self;
+        let Self { sampler, groups, core, listeners, .. } = self;
         sampler.run(&mut core.io, listeners, core.now.mono_ns);
-        core.host.run(&mut core.io, &mut core.own, core.now.mono_ns);
+        if core.host.run(&mut core.io, &mut core.own, core.now.mono_ns) {
+            groups.look(&mut core.io, listeners);
+        }
         debug_assert!(!events_were_none || self.conserves(), "I1 does not hold");
         Ok(if stop {
             Flow::Stop

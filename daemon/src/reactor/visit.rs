@@ -111,6 +111,9 @@ impl<I: Io> Core<I> {
             if n == 0 {
                 return;
             }
+            if self.exchange.has_stamps() {
+                self.exchange.stamp(self.now.wall_offset_ns);
+            }
             self.serve_presented(listener, n);
         }
     }
@@ -152,7 +155,7 @@ impl<I: Io> Core<I> {
             let joined = self.io.set_trains(&mut listener.socket, true);
             log::debug!(
                 "{listener}: one peer sends in bulk; trains {}",
-                if joined { "on" } else { "unsupported" }
+                if joined { "on" } else { "stay off" }
             );
         }
     }

@@ -189,8 +189,10 @@ mod tests {
     use std::io;
 
     use polyport_protocol::SECOND;
-    use crate::source::any_like;
+
     use super::*;
+    use crate::source::any_like;
+
     fn bounds(transmissions: u8) -> Bounds {
         Bounds { transmissions, deadline: None, promiscuous: false }
     }

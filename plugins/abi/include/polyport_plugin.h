@@ -65,9 +65,10 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
     uint32_t cap;              /* == len when the buffer is shared with a neighbour (GRO)    */
     pp_addr peer;             /* who sent it                                                */
     pp_addr local;            /* where it was sent to (see PP_RX_HAS_LOCAL)                */
-    uint64_t rx_ns;            /* arrival                                                    */
+    uint64_t rx_ns;            /* arrival (see PP_RX_KERNEL_TIME)                            */
     uint32_t ifindex;          /* 0 = unknown                                                */
-    uint8_t  ecn;              /* two ECN bits                                               */
+    uint8_t  tos;              /* traffic class as it came, DSCP << 2 | ECN; 0 unless
+                                  PP_WANT_TOS                                                */
     uint8_t  flags;            /* PP_RX_*                                                   */
     uint8_t  hop_limit;        /* 0 = unknown                                                */
     uint8_t  verdict;          /* PP_VERDICT_*: 0 when you get it                            */
@@ -111,6 +112,10 @@ typedef struct pp_batch pp_batch;
 #define PP_LOG_INFO  3
 #define PP_LOG_DEBUG 4
 #define PP_LOG_TRACE 5
+#define PP_WANT_TOS   1u      /* pp_dgram.tos                                              */
+#define PP_WANT_HOPS  2u      /* pp_dgram.hop_limit                                        */
+#define PP_WANT_LOCAL 4u      /* pp_dgram.local with PP_RX_HAS_LOCAL, and .ifindex         */
+#define PP_WANT_TIME  8u      /* pp_dgram.rx_ns with PP_RX_KERNEL_TIME                     */
 #define PP_COUNTER 1u
 #define PP_GAUGE   2u
 typedef struct pp_host {
@@ -141,6 +146,10 @@ typedef struct pp_host {
     int32_t   (*reserve)(pp_ctx *, uint64_t bytes);
     /* Since 1.1. [any thread] Gives back `bytes` of what was granted. */
     void      (*release)(pp_ctx *, uint64_t bytes);
+    /* Since 1.2. [create only] Facts to fill in for each datagram of the listener, PP_WANT_*;
+     * returns those that will be. Each costs something a datagram, so ask for what you use, by
+     * pp_want, which asks PP_HAS. */
+    uint32_t  (*want)(pp_ctx *, uint32_t facts);
 } pp_host;
 
 /* ---- one call's worth of work --------------------------------------------------------- */
@@ -314,6 +323,12 @@ static inline int pp_reserve(const pp_host *h, pp_ctx *c, uint64_t bytes)
 static inline void pp_release(const pp_host *h, pp_ctx *c, uint64_t bytes)
 {
     if (PP_HAS(h, release)) h->release(c, bytes);
+}
+/* Call it in create: from then on these facts (PP_WANT_*) are told. Returns those that are; an older
+   host tells none for the asking. */
+static inline uint32_t pp_want(const pp_host *h, pp_ctx *c, uint32_t facts)
+{
+    return PP_HAS(h, want) ? h->want(c, facts) : 0;
 }
 /* Says of the entry that was just queued that its receiver has proved the address. */
 static inline void pp_prove(pp_batch *b)

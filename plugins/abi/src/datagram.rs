@@ -32,12 +32,12 @@ pub struct pp_dgram {
     pub peer: pp_addr,
     /// Where it was sent to, see [`RX_HAS_LOCAL`]; else the listener's bound address.
     pub local: pp_addr,
-    /// Arrival, monotonic nanoseconds.
+    /// Arrival, monotonic nanoseconds: the time of the turn, or the kernel's with [`RX_KERNEL_TIME`].
     pub rx_ns: u64,
     /// Interface it arrived on; 0 is unknown.
     pub ifindex: u32,
-    /// The two ECN bits of RFC 3168.
-    pub ecn: u8,
+    /// TOS or traffic class as it came, DSCP << 2 | ECN; 0 unless [`crate::WANT_TOS`].
+    pub tos: u8,
     /// `RX_*` bits.
     pub flags: u8,
     /// TTL or hop limit on arrival; 0 is unknown.

@@ -52,6 +52,18 @@ pub type reserve_fn = unsafe extern "C" fn(*mut pp_ctx, bytes: u64) -> i32;
 /// `[any thread]` Gives back `bytes` of what was granted.
 pub type release_fn = unsafe extern "C" fn(*mut pp_ctx, bytes: u64);
 
+/// A fact for [`want_fn`]: `pp_dgram::tos`.
+pub const WANT_TOS: u32 = 1;
+/// A fact for [`want_fn`]: `pp_dgram::hop_limit`.
+pub const WANT_HOPS: u32 = 2;
+/// A fact for [`want_fn`]: `pp_dgram::local` with [`crate::RX_HAS_LOCAL`], and `pp_dgram::ifindex`.
+pub const WANT_LOCAL: u32 = 4;
+/// A fact for [`want_fn`]: `pp_dgram::rx_ns` with [`crate::RX_KERNEL_TIME`].
+pub const WANT_TIME: u32 = 8;
+
+/// `[create only]` Facts (`WANT_*`) to fill in for each datagram of the listener; returns those that will be.
+pub type want_fn = unsafe extern "C" fn(*mut pp_ctx, facts: u32) -> u32;
+
 /// The host's function table. Grows only at its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +90,8 @@ pub struct pp_host {
     pub reserve: reserve_fn,
     /// Since 1.1, see [`release_fn`].
     pub release: release_fn,
+    /// Since 1.2, see [`want_fn`].
+    pub want: want_fn,
 }
 
 /// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
@@ -120,4 +134,4 @@ pub struct pp_batch {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 80 && size_of::<pp_batch>() == 96);
+const _: () = assert!(size_of::<pp_host>() == 88 && size_of::<pp_batch>() == 96);

@@ -2,20 +2,23 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness, PcapResult};
 
+use crate::cast::Cast;
+use crate::packet::{About, Unknown, Way};
+
 /// Bytes that [`Capture::packet`] writes at most besides the packet: the block of a new interface, with a name of at most
-/// 15 bytes, and head, padding and foot of the packet's own.
-pub(crate) const PACKET_OVERHEAD: u64 = 256;
+/// 15 bytes, and head, padding, options and foot of the packet's own. The longest comment has 141 bytes.
+pub(crate) const PACKET_OVERHEAD: u64 = 320;
 
 /// Time stamps are nanoseconds: ten to the minus ninth of a second.
 const NANOSECONDS: u8 = 9;
@@ -25,6 +28,8 @@ pub(crate) struct Capture {
     writer: PcapNgWriter<Vec<u8>>,
     /// Numbers of the interfaces in the file, by index of the system; 0 is "not known".
     interfaces: HashMap<u32, u32>,
+    /// Memory for the comment of a packet.
+    comment: String,
 }
 
 impl Capture {
@@ -40,18 +45,23 @@ impl Capture {
             ..SectionHeaderBlock::default()
         };
         let writer = PcapNgWriter::with_section_header(Vec::new(), section)?;
-        Ok(Self { writer, interfaces: HashMap::new() })
+        Ok(Self { writer, interfaces: HashMap::new(), comment: String::new() })
     }
 
-    /// Adds a packet that came in at `unix_ns` by the interface with that index and name.
-    pub(crate) fn packet(&mut self, index: u32, name: &str, unix_ns: u64, packet: &[u8]) -> PcapResult<()> {
-        let interface_id = self.interface(index, name)?;
+    /// Adds a packet, and what is known of it, by the interface with that name.
+    pub(crate) fn packet(&mut self, about: &About, name: &str, packet: &[u8]) -> PcapResult<()> {
+        let interface_id = self.interface(about.ifindex.unwrap_or(0), name)?;
+        self.comment.clear();
+        write!(self.comment, "{}", Unknown(about)).unwrap_or(());
         let block = EnhancedPacketBlock {
             interface_id,
-            timestamp: Duration::from_nanos(unix_ns),
+            timestamp: Duration::from_nanos(about.unix_ns),
             original_len: u32::try_from(packet.len()).unwrap_or(u32::MAX),
             data: Cow::Borrowed(packet),
-            options: Vec::new(),
+            options: vec![
+                EnhancedPacketOption::Flags(flags(about.way)),
+                EnhancedPacketOption::Comment(Cow::Borrowed(&self.comment)),
+            ],
         };
         self.writer.write_pcapng_block(block).map(drop)
     }
@@ -80,6 +90,18 @@ impl Capture {
         self.writer.write_pcapng_block(block)?;
         self.interfaces.insert(index, id);
         Ok(id)
+    }
+}
+
+/// The word `epb_flags`: the direction in the two low bits, the kind of reception in the next three.
+const fn flags(way: Way) -> u32 {
+    const INBOUND: u32 = 1;
+    const OUTBOUND: u32 = 2;
+    match way {
+        Way::Out => OUTBOUND,
+        Way::In(Cast::Unicast) => INBOUND | 1 << 2,
+        Way::In(Cast::Multicast) => INBOUND | 2 << 2,
+        Way::In(Cast::Broadcast) => INBOUND | 3 << 2,
     }
 }
 

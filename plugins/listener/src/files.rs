@@ -31,9 +31,16 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Puts aside what is there and begins a new file. `successor`: the file may belong to a predecessor that still writes
-    /// it, and goes on to do so under its new name.
-    pub(crate) fn open(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<Self> {
+    /// Puts aside what is there and begins a new file. What holds nothing, or just the bytes `blank`, is used again: of starts
+    /// that recorded nothing none pushes a recording out. `successor`: the file may belong to a predecessor that still
+    /// writes it, and goes on to do so under its new name.
+    pub(crate) fn open(
+        path: &Path,
+        limit: u64,
+        keep: u32,
+        successor: bool,
+        blank: &[u8],
+    ) -> io::Result<Self> {
         let place = Place::find(path)?;
         let (file, regular) = match existing(&place)? {
             None => (begin(&place)?, true),
@@ -44,12 +51,14 @@ impl Files {
                 if in_use && private && !successor {
                     return Err(in_use_by_another());
                 }
-                if in_use || len > 0 {
+                let is_blank = !in_use && (len == 0 || place.holds_just(blank, &file)?);
+                if is_blank {
+                    file.set_len(0)?;
+                    (file, true)
+                } else {
                     drop(file);
                     place.put_aside(keep)?;
                     (begin(&place)?, true)
-                } else {
-                    (file, true)
                 }
             }
         };
@@ -145,6 +154,7 @@ fn existing(place: &Place) -> io::Result<Option<Existing>> {
         Err(Errno::ACCESS) => {
             return Err(check_kind(&place.stat()?).err().unwrap_or_else(|| Errno::ACCESS.into()));
         }
+        Err(Errno::NXIO) => return Err(nobody_reads(place)?),
         Err(error) => return Err(error.into()),
     };
     let stat = fstat(&file)?;
@@ -163,6 +173,17 @@ fn existing(place: &Place) -> io::Result<Option<Existing>> {
     }
     let private = !mode.intersects(Mode::RWXG | Mode::RWXO);
     Ok(Some(Existing { file, regular, len, private }))
+}
+
+/// Why what lies there says `ENXIO`: a pipe without a reader, or what is no file at all.
+fn nobody_reads(place: &Place) -> io::Result<io::Error> {
+    let stat = place.stat()?;
+    check_kind(&stat)?;
+    if file_type(&stat) != FileType::Fifo {
+        return Ok(Errno::NXIO.into());
+    }
+    let why = "it is a pipe that nobody reads; start its reader first, for example `wireshark -k -i PIPE`";
+    Ok(io::Error::new(ErrorKind::NotConnected, why))
 }
 
 /// Locked, so that no second listener writes into it; the lock ends with the process at the latest.
@@ -221,7 +242,7 @@ mod tests {
     #[test]
     fn files_move_up_and_the_oldest_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = Files::open(&dir.path().join("a.b.pcapng"), 10, 2, false).unwrap();
+        let mut files = Files::open(&dir.path().join("a.b.pcapng"), 10, 2, false, b"<blank>").unwrap();
         for text in ["one", "two", "three", "four"] {
             assert!(!files.is_begun());
             write(&mut files, text);
@@ -236,7 +257,7 @@ mod tests {
     #[test]
     fn with_none_to_keep_the_old_one_is_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = Files::open(&dir.path().join("a"), 10, 0, false).unwrap();
+        let mut files = Files::open(&dir.path().join("a"), 10, 0, false, b"<blank>").unwrap();
         write(&mut files, "one");
         files.rotate().unwrap();
         write(&mut files, "two");
@@ -249,19 +270,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.pcapng");
         made_before(&path, 0o644);
-        drop(Files::open(&path, 10, 5, false).unwrap());
-        drop(Files::open(&path, 10, 5, false).unwrap());
+        drop(Files::open(&path, 10, 5, false, b"<blank>").unwrap());
+        drop(Files::open(&path, 10, 5, false, b"<blank>").unwrap());
         assert_eq!(shown(dir.path()), "a.1.pcapng=before a.pcapng=");
+        for text in ["<blank>", "<blank>", "<blank>1"] {
+            write(&mut Files::open(&path, 10, 5, false, b"<blank>").unwrap(), text);
+        }
+        assert_eq!(shown(dir.path()), "a.1.pcapng=before a.pcapng=<blank>1");
+        write(&mut Files::open(&path, 10, 5, false, b"<blank>").unwrap(), "new");
+        assert_eq!(shown(dir.path()), "a.1.pcapng=<blank>1 a.2.pcapng=before a.pcapng=new");
     }
 
     #[test]
     fn a_second_writer_is_refused_and_a_successor_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut first = Files::open(&path, 10, 5, false).unwrap();
-        let error = Files::open(&path, 10, 5, false).unwrap_err();
+        let mut first = Files::open(&path, 10, 5, false, b"<blank>").unwrap();
+        let error = Files::open(&path, 10, 5, false, b"<blank>").unwrap_err();
         assert!(error.to_string().contains("another listener"), "{error}");
-        let mut second = Files::open(&path, 10, 5, true).unwrap();
+        let mut second = Files::open(&path, 10, 5, true, b"<blank>").unwrap();
         write(&mut first, "first");
         write(&mut second, "second");
         drop((first, second));
@@ -272,7 +299,7 @@ mod tests {
     fn only_the_owner_may_read_a_recording() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut files = Files::open(&path, 10, 1, false).unwrap();
+        let mut files = Files::open(&path, 10, 1, false, b"<blank>").unwrap();
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(), 0o600);
         files.rotate().unwrap();
@@ -285,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("nowhere");
         symlink("/dev/null", &path).unwrap();
-        let mut files = Files::open(&path, 10, 5, false).unwrap();
+        let mut files = Files::open(&path, 10, 5, false, b"<blank>").unwrap();
         for _ in 0..2 {
             write(&mut files, "ten bytes.");
             assert!(files.is_full_with(1));
@@ -302,7 +329,7 @@ mod tests {
     fn a_directory_that_is_not_there_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(
-            Files::open(&dir.path().join("no/a"), 10, 5, false).unwrap_err().kind(),
+            Files::open(&dir.path().join("no/a"), 10, 5, false, b"<blank>").unwrap_err().kind(),
             ErrorKind::NotFound
         );
     }
@@ -312,7 +339,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let refused = |words: &str| {
-            let error = Files::open(&path, 10, 5, false).unwrap_err().to_string();
+            let error = Files::open(&path, 10, 5, false, b"<blank>").unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
             assert_eq!(shown(dir.path()), "a=before");
         };
@@ -333,9 +360,9 @@ mod tests {
         fs::remove_file(link).unwrap();
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&file);
-        let error = Files::open(Path::new(&format!("/proc/self/fd/{number}")), 10, 5, false);
+        let error = Files::open(Path::new(&format!("/proc/self/fd/{number}")), 10, 5, false, b"<blank>");
         assert!(!cfg!(target_os = "linux") || error.unwrap_err().to_string().contains("the file itself"));
-        drop(Files::open(&path, 10, 5, false).unwrap());
+        drop(Files::open(&path, 10, 5, false, b"<blank>").unwrap());
     }
 
     /// Whoever may read a file can lock it.
@@ -346,7 +373,7 @@ mod tests {
         made_before(&path, 0o644);
         let reader = File::open(&path).unwrap();
         reader.lock().unwrap();
-        let mut files = Files::open(&path, 10, 5, false).unwrap();
+        let mut files = Files::open(&path, 10, 5, false, b"<blank>").unwrap();
         write(&mut files, "new");
         assert_eq!(shown(dir.path()), "a=new a.1=before");
     }
@@ -356,7 +383,7 @@ mod tests {
     fn what_was_put_aside_is_not_put_aside_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut files = Files::open(&path, 10, 2, false).unwrap();
+        let mut files = Files::open(&path, 10, 2, false, b"<blank>").unwrap();
         write(&mut files, "one");
         files.place.put_aside(2).unwrap();
         files.place.put_aside(2).unwrap();
@@ -368,7 +395,7 @@ mod tests {
     #[test]
     fn half_a_block_is_cut_off() {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = Files::open(&dir.path().join("a"), 10, 2, false).unwrap();
+        let mut files = Files::open(&dir.path().join("a"), 10, 2, false, b"<blank>").unwrap();
         write(&mut files, "whole");
         let (written, result) = files.write(b"half", || true);
         result.unwrap();

@@ -8,7 +8,8 @@ use etherparse::{PacketHeaders, TransportHeader};
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use crate::capture::{Capture, PACKET_OVERHEAD};
-use crate::packet::{Heard, build};
+use crate::cast::Cast;
+use crate::packet::{About, Heard, Way, build};
 
 /// Records the datagrams that the bytes describe: six octets each, and the payload.
 ///
@@ -22,21 +23,24 @@ pub fn recording(data: &[u8]) {
         let length = usize::from(length) + usize::from(more & 3) * 256;
         let (payload, behind) = behind.split_at(length.min(behind.len()));
         rest = behind;
-        let heard = Heard {
+        let unix_ns = u64::from(time) * 1_000_000_007;
+        let about = About {
+            way: way(marks >> 4),
             peer: address(marks & 1 != 0, u16::from(time) << 8),
             local: address(marks & 2 != 0, 1062),
             ifindex: (index != 0).then_some(index.into()),
-            ecn: marks >> 6,
+            tos: (marks & 0x40 != 0).then_some(hops),
             hop_limit: (hops != 0).then_some(hops),
-            payload,
+            unix_ns,
+            kernel_time: marks & 0x80 != 0,
         };
-        let unix_ns = u64::from(time) * 1_000_000_007;
+        let heard = Heard { about, payload };
         // An interface may have any name that the system takes: no slash, no space.
         let name: String =
             format!("if{index}").repeat(usize::from(marks >> 2 & 3)).chars().take(15).collect();
         let mut packet = Vec::new();
         assert!(build(&heard, &mut packet), "a short datagram");
-        let written = capture.packet(index.into(), &name, unix_ns, &packet);
+        let written = capture.packet(&about, &name, &packet);
         assert!(matches!(written, Ok(())), "{written:?}");
         assert!(
             capture.bytes().len() as u64 <= packet.len() as u64 + PACKET_OVERHEAD,
@@ -50,6 +54,15 @@ pub fn recording(data: &[u8]) {
     assert_eq!(read(&file), expected);
 }
 
+fn way(number: u8) -> Way {
+    match number & 3 {
+        0 => Way::Out,
+        1 => Way::In(Cast::Unicast),
+        2 => Way::In(Cast::Multicast),
+        _ => Way::In(Cast::Broadcast),
+    }
+}
+
 fn address(v6: bool, port: u16) -> SocketAddr {
     let last = port.to_be_bytes()[0];
     if v6 {
@@ -61,13 +74,13 @@ fn address(v6: bool, port: u16) -> SocketAddr {
 
 /// The packet carries what was heard.
 fn parsed(heard: &Heard<'_>, packet: &[u8]) {
+    let About { way, peer, local, .. } = heard.about;
+    let source = if way == Way::Out { local.port() } else { peer.port() };
     let headers = PacketHeaders::from_ip_slice(packet);
     assert!(headers.is_ok(), "{headers:?}");
     let Ok(headers) = headers else { return };
     assert_eq!(headers.payload.slice(), heard.payload);
-    assert!(
-        matches!(headers.transport, Some(TransportHeader::Udp(udp)) if udp.source_port == heard.peer.port())
-    );
+    assert!(matches!(headers.transport, Some(TransportHeader::Udp(udp)) if udp.source_port == source));
 }
 
 /// The packets of a file with their times.

@@ -16,6 +16,7 @@
 //!
 //! recorder:   queued -> thread: packet -> capture -> files -> place
 //!          -> answer                        ack = true
+//!               '-> outgoing -> recorder    when it leaves
 //! ```
 //!
 //! A file name is taken from the daemon's working directory. What is recorded is collected and written every second by a
@@ -25,12 +26,14 @@
 #![forbid(unsafe_code)]
 
 mod capture;
+mod cast;
 pub mod config;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod interfaces;
 mod line;
+mod outgoing;
 mod packet;
 mod place;
 mod queued;
@@ -39,14 +42,17 @@ pub mod senders;
 mod trouble;
 mod writer;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use polyport_plugin::prelude::*;
-use polyport_plugin::{Log, Rng, Why, later};
+use polyport_plugin::{Facts, Log, Rng, Why, later};
 
+use cast::Cast;
 use interfaces::Interfaces;
-use line::{Cast, Line};
-use packet::Heard;
+use line::Line;
+use outgoing::Outgoing;
+use packet::{About, Heard, Way};
 use recorder::Recorder;
 use trouble::Trouble;
 use writer::Tally;
@@ -58,6 +64,10 @@ pub use senders::Senders;
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const FLUSH: u64 = 1;
 const REPORT: u64 = 2;
+/// Answers leave that are to be recorded.
+const ANSWERS: u64 = 3;
+/// Answers that leave within so short a time are recorded together.
+const ANSWERS_PAUSE: Duration = Duration::from_millis(10);
 
 /// The handler of one listener.
 #[derive(Debug)]
@@ -66,6 +76,11 @@ pub struct Listener {
     senders: Senders,
     interfaces: Interfaces,
     recorder: Option<Recorder>,
+    outgoing: Outgoing,
+    /// What the host tells of each datagram.
+    told: Facts,
+    /// The time of the last call, monotonic ns, and what the wall clock was ahead of it.
+    now: (u64, i64),
     trouble: Trouble,
     rng: Rng,
     counters: Counters,
@@ -98,7 +113,8 @@ impl Counters {
             senders_forgotten: setup
                 .counter(c"senders_forgotten_total", c"Senders forgotten because the table was full"),
             acks: setup.counter(c"acks_total", c"Answers sent"),
-            recorded: setup.counter(c"recorded_total", c"Datagrams written to the log or to a file"),
+            recorded: setup
+                .counter(c"recorded_total", c"Datagrams written to the log or, with answers, to a file"),
             record_errors: setup
                 .counter(c"record_errors_total", c"Datagrams that could not be written to the file"),
             record_dropped: setup.counter(
@@ -144,8 +160,14 @@ impl Handler for Listener {
             setup.timer(REPORT, every - rng.up_to(every / 2), every);
         }
         let senders = Senders::new(setup.reservation());
+        let told = setup.want(match config.record {
+            Record::Off => Facts::default(),
+            Record::Log => Facts::LOCAL,
+            Record::Pcapng => Facts::LOCAL | Facts::TIME | Facts::TOS | Facts::HOPS,
+        });
         let (interfaces, trouble) = (Interfaces::default(), Trouble::default());
-        Ok(Self { config, senders, interfaces, recorder, trouble, rng, counters })
+        let (outgoing, now) = (Outgoing::default(), (setup.now_ns(), 0));
+        Ok(Self { config, senders, interfaces, recorder, outgoing, told, now, trouble, rng, counters })
     }
 
     fn check(config: &ListenerConfig) -> Result<()> {
@@ -153,6 +175,7 @@ impl Handler for Listener {
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        self.note_time(batch);
         for datagram in batch.datagrams() {
             let len = datagram.payload().len();
             self.counters.datagram(Cast::of(&datagram), len);
@@ -160,13 +183,15 @@ impl Handler for Listener {
             self.counters.senders_forgotten.add(forgot.into());
             self.record(&datagram, batch);
             if self.config.ack {
-                self.answer(&datagram, batch.now_ns());
+                self.answer(&datagram, batch);
             }
         }
         self.counters.senders.set(self.senders.len() as u64);
     }
 
     fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
+        self.note_time(batch);
+        self.record_answers(batch.now_ns());
         match (token, self.recorder.as_mut()) {
             (FLUSH, Some(recorder)) => {
                 let tally = recorder.tick();
@@ -174,6 +199,7 @@ impl Handler for Listener {
                     batch.log(level, line);
                 }
             }
+            (ANSWERS, _) => self.wait_for_answers(batch),
             (REPORT, _) => {
                 if let Some(summary) = self.senders.report() {
                     batch.log(Level::Info, summary);
@@ -185,6 +211,7 @@ impl Handler for Listener {
 
     fn stop(&mut self, log: &Log<'_>) {
         log.log(Level::Debug, self.senders.summary());
+        self.record_answers(self.now.0);
         if let Some((tally, late)) = self.recorder.as_mut().map(Recorder::finish)
             && let Some((level, line)) = self.account(tally, late)
         {
@@ -195,29 +222,69 @@ impl Handler for Listener {
 
 impl Listener {
     fn record(&mut self, datagram: &Datagram<'_>, batch: &Batch<'_>) {
-        match (self.config.record, self.recorder.as_mut()) {
-            (Record::Log, _) if batch.log_enabled(Level::Info) => {
+        match self.config.record {
+            Record::Log if batch.log_enabled(Level::Info) => {
                 let interface = self.interfaces.name(datagram.ifindex());
                 let limit = self.config.log_bytes as usize;
                 batch.log(Level::Info, Line { datagram, interface, limit });
                 self.counters.recorded.add(1);
             }
-            (Record::Pcapng, Some(recorder)) => {
-                let heard = Heard {
-                    peer: datagram.peer(),
-                    local: datagram.local(),
-                    ifindex: datagram.ifindex(),
-                    ecn: datagram.ecn(),
-                    hop_limit: datagram.hop_limit(),
-                    payload: datagram.payload(),
-                };
-                if !recorder.record(&heard, batch.wall_ns()) {
-                    self.counters.record_dropped.add(1);
-                    self.trouble.note_dropped();
-                }
+            Record::Pcapng => {
+                // What left before goes before.
+                self.record_answers(datagram.rx_ns());
+                let heard = Heard { about: self.about(datagram), payload: datagram.payload() };
+                let fits = self.recorder.as_mut().is_none_or(|recorder| recorder.record(&heard));
+                self.note_dropped(!fits);
             }
-            _ => {}
+            Record::Off | Record::Log => {}
         }
+    }
+
+    fn about(&self, datagram: &Datagram<'_>) -> About {
+        let hop_limit = datagram.hop_limit();
+        // Where one is missing that was to be told, the kernel had no room for what it tells, and the other is no more than 0.
+        let is_told =
+            self.told.contains(Facts::TOS) && (hop_limit.is_some() || !self.told.contains(Facts::HOPS));
+        About {
+            way: Way::In(Cast::of(datagram)),
+            peer: datagram.peer(),
+            local: datagram.local(),
+            ifindex: datagram.ifindex(),
+            tos: is_told.then(|| datagram.tos()),
+            hop_limit,
+            unix_ns: datagram.rx_wall_ns(),
+            kernel_time: datagram.has_kernel_time(),
+        }
+    }
+
+    /// Records the answers that have left by `now_ns`.
+    fn record_answers(&mut self, now_ns: u64) {
+        while let Some((at_ns, about)) = self.outgoing.pop(now_ns) {
+            let about = About { unix_ns: at_ns.saturating_add_signed(self.now.1), ..about };
+            let heard = Heard { about, payload: self.config.ack_text.as_bytes() };
+            let fits = self.recorder.as_mut().is_none_or(|recorder| recorder.record(&heard));
+            self.note_dropped(!fits);
+        }
+    }
+
+    fn note_dropped(&mut self, dropped: bool) {
+        if dropped {
+            self.counters.record_dropped.add(1);
+            self.trouble.note_dropped();
+        }
+    }
+
+    /// Comes back when the next answer leaves.
+    fn wait_for_answers(&self, batch: &mut Batch<'_>) {
+        if let Some(at_ns) = self.outgoing.next() {
+            let wait = Duration::from_nanos(at_ns.saturating_sub(batch.now_ns()));
+            batch.timer(ANSWERS, wait.max(ANSWERS_PAUSE), Duration::ZERO);
+        }
+    }
+
+    fn note_time(&mut self, batch: &Batch<'_>) {
+        let (now, wall) = (batch.now_ns(), batch.wall_ns());
+        self.now = (now, wall.cast_signed().wrapping_sub(now.cast_signed()));
     }
 
     /// Counts what became of recorded datagrams; `late` ones were not written in time. Returns what is worth a line.
@@ -229,16 +296,47 @@ impl Listener {
         Some((line.0, format!("{} {}", self.config.file.as_deref().unwrap_or_default(), line.1)))
     }
 
-    fn answer(&mut self, datagram: &Datagram<'_>, now_ns: u64) {
+    fn answer(&mut self, datagram: &Datagram<'_>, batch: &mut Batch<'_>) {
         let text = self.config.ack_text.as_bytes();
         // Two that answer each other would never end.
         if datagram.payload() == text {
             return;
         }
         let wait = self.rng.up_to(self.config.leisure);
-        let at_ns = if wait.is_zero() { 0 } else { later(now_ns, wait) };
+        let at_ns = if wait.is_zero() { 0 } else { later(batch.now_ns(), wait) };
         // What found no room is counted by the host.
-        self.counters.acks.add(datagram.reply_at(at_ns, text).into());
+        let queued = datagram.reply_at(at_ns, text);
+        self.counters.acks.add(queued.into());
+        if queued && self.recorder.is_some() {
+            self.expect_to_leave(datagram, at_ns, batch);
+        }
+    }
+
+    /// Notes an answer that is to be recorded when it leaves. Whether it does is up to the host.
+    fn expect_to_leave(&mut self, datagram: &Datagram<'_>, at_ns: u64, batch: &mut Batch<'_>) {
+        let mut local = datagram.local();
+        if datagram.is_multicast() || datagram.is_broadcast() {
+            // The host chooses an address of its own.
+            let nobody =
+                if local.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            local.set_ip(nobody);
+        }
+        let about = About {
+            way: Way::Out,
+            local,
+            tos: None,
+            hop_limit: None,
+            kernel_time: false,
+            ..self.about(datagram)
+        };
+        // Nothing leaves before what it answers has come, which may be later than the turn began.
+        let at_ns = at_ns.max(batch.now_ns()).max(datagram.rx_ns());
+        let was_empty = self.outgoing.next().is_none();
+        let fits = self.outgoing.push(at_ns, about);
+        self.note_dropped(!fits);
+        if was_empty {
+            self.wait_for_answers(batch);
+        }
     }
 }
 

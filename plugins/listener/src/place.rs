@@ -5,7 +5,8 @@
 //! its owner; so is what the owner of a directory does, since whoever records there has chosen it.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
@@ -82,6 +83,16 @@ impl Place {
     pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
         let follow = if self.descriptor { OFlags::empty() } else { OFlags::NOFOLLOW };
         openat(&self.dir, &self.name, OPEN | follow, Mode::empty())
+    }
+
+    /// Whether the file that lies there is `file`, and holds these bytes and nothing else.
+    pub(crate) fn holds_just(&self, bytes: &[u8], file: &File) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let there = File::from(openat(&self.dir, &self.name, flags, Mode::empty())?);
+        let (one, other) = (fstat(&there)?, fstat(file)?);
+        let mut held = Vec::new();
+        there.take(bytes.len() as u64 + 1).read_to_end(&mut held)?;
+        Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) && held == bytes)
     }
 
     /// What lies there, unless it is a symbolic link, then the link.

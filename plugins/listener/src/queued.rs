@@ -1,8 +1,6 @@
 //! Datagrams that wait for the thread that writes them: payloads in one piece of memory, and what is known of each.
 
-use std::net::SocketAddr;
-
-use crate::packet::Heard;
+use crate::packet::{About, Heard};
 
 /// Memory that an empty batch keeps, bytes. What a burst took beyond it is given back.
 const KEPT: usize = 256 << 10;
@@ -16,29 +14,21 @@ pub(crate) struct Batch {
 
 #[derive(Clone, Copy, Debug)]
 struct Head {
-    unix_ns: u64,
-    peer: SocketAddr,
-    local: SocketAddr,
-    ifindex: Option<u32>,
-    ecn: u8,
-    hop_limit: Option<u8>,
+    about: About,
     len: usize,
 }
 
 impl Batch {
-    pub(crate) fn push(&mut self, heard: &Heard<'_>, unix_ns: u64) {
-        let Heard { peer, local, ifindex, ecn, hop_limit, payload } = *heard;
-        self.heads.push(Head { unix_ns, peer, local, ifindex, ecn, hop_limit, len: payload.len() });
-        self.payloads.extend_from_slice(payload);
+    pub(crate) fn push(&mut self, heard: &Heard<'_>) {
+        self.heads.push(Head { about: heard.about, len: heard.payload.len() });
+        self.payloads.extend_from_slice(heard.payload);
     }
 
-    /// Each datagram with its moment, ns since 1970.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Heard<'_>, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Heard<'_>> {
         let mut rest = self.payloads.as_slice();
         self.heads.iter().map(move |head| {
-            let Head { unix_ns, peer, local, ifindex, ecn, hop_limit, len } = *head;
-            let payload = rest.split_off(..len).unwrap_or_default();
-            (Heard { peer, local, ifindex, ecn, hop_limit, payload }, unix_ns)
+            let payload = rest.split_off(..head.len).unwrap_or_default();
+            Heard { about: head.about, payload }
         })
     }
 
@@ -79,13 +69,12 @@ mod tests {
         let long = vec![7; 60_000];
         let payloads: [&[u8]; 4] = [b"one", b"", b"three", &long];
         for (number, payload) in payloads.iter().enumerate() {
-            let (peer, local) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
-            let heard = Heard { peer, local, ifindex: None, ecn: 0, hop_limit: None, payload };
+            let heard = Heard { about: About { unix_ns: number as u64, ..About::UNKNOWN }, payload };
             let before = batch.bytes();
-            batch.push(&heard, number as u64);
+            batch.push(&heard);
             assert_eq!(batch.bytes() - before, Batch::bytes_of(&heard));
         }
-        let found: Vec<_> = batch.iter().map(|(heard, at)| (at, heard.payload.to_vec())).collect();
+        let found: Vec<_> = batch.iter().map(|heard| (heard.about.unix_ns, heard.payload.to_vec())).collect();
         assert_eq!(
             found,
             payloads.iter().enumerate().map(|(n, p)| (n as u64, p.to_vec())).collect::<Vec<_>>()

@@ -64,22 +64,23 @@ struct State {
 impl Recorder {
     /// Begins a file at `path`, and the thread that writes it; see [`crate::files::Files::open`].
     pub(crate) fn open(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<Self> {
-        let writer = Writer::open(path, limit, keep, successor)?;
+        let (writer, begun) = Writer::open(path, limit, keep, successor)?;
         let shared = Arc::new(Shared::default());
+        shared.lock().tally = begun;
         let of_thread = Arc::clone(&shared);
         let name = "recorder".to_owned();
         let thread = Builder::new().name(name).stack_size(STACK).spawn(move || of_thread.run(writer))?;
         Ok(Self { collected: Batch::default(), shared, thread: Some(thread) })
     }
 
-    /// Takes a datagram that came in at `unix_ns`. False: there is no room, because the disk is slower.
-    pub(crate) fn record(&mut self, heard: &Heard<'_>, unix_ns: u64) -> bool {
+    /// Takes a datagram. False: there is no room, because the disk is slower.
+    pub(crate) fn record(&mut self, heard: &Heard<'_>) -> bool {
         if self.collected.bytes() >= HAND_OVER_BYTES {
             self.hand_over();
         }
         let fits = self.collected.bytes() + Batch::bytes_of(heard) <= BATCH_BYTES;
         if fits {
-            self.collected.push(heard, unix_ns);
+            self.collected.push(heard);
         }
         fits
     }

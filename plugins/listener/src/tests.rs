@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pcap_file::pcapng::{Block, PcapNgReader};
-use polyport_plugin::Level;
 use polyport_plugin::testing::{Harness, Incoming, LOCAL, START_NS, START_WALL_NS};
+use polyport_plugin::{Facts, Level};
 
 use super::Listener;
 
@@ -243,8 +243,8 @@ fn a_full_disk_is_told_once_and_everything_else_goes_on() {
 fn a_reader_of_a_pipe_that_stops_and_goes_on() {
     use std::io::Read;
     const COUNT: u64 = 200;
-    // A packet of the file has 32 bytes around the IP packet.
-    const PACKET: u64 = 32 + 60_028;
+    // A packet of the file has 32 bytes around the IP packet, and 8, 4 + 52 and 4 of options.
+    const PACKET: u64 = 32 + 60_028 + 68;
     let datagram = multicast(&vec![7; 60_000]);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pipe");
@@ -286,7 +286,19 @@ fn a_pipe_that_nobody_reads_does_not_stop_the_daemon() {
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
     let options = [("record", "pcapng"), ("file", path.to_str().unwrap())];
-    assert_eq!(Harness::<Listener>::try_new(&options, 1).unwrap_err().option.unwrap(), "file");
+    let refused = Harness::<Listener>::try_new(&options, 1).unwrap_err();
+    assert_eq!(refused.option.unwrap(), "file");
+    assert!(
+        refused.message.contains("a pipe that nobody reads; start its reader first"),
+        "{}",
+        refused.message
+    );
+    // A socket has no reader either, and is no place for a recording.
+    let socket = dir.path().join("socket");
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let options = [("record", "pcapng"), ("file", socket.to_str().unwrap())];
+    let refused = Harness::<Listener>::try_new(&options, 1).unwrap_err();
+    assert!(refused.message.contains("neither a file nor a pipe"), "{}", refused.message);
 }
 
 #[test]
@@ -345,4 +357,97 @@ fn a_listener_keeps_what_the_host_grants_and_names_those_that_are_left() {
         report.contains("4000 datagrams") && report.contains(": 192.0.2.1:5000 2000 datagrams"),
         "{report}"
     );
+}
+
+/// Of each packet in a file: its time since the start, its flags and its comment.
+fn told(path: &Path) -> Vec<(i64, u32, String)> {
+    use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption::{Comment, Flags};
+    let mut reader = PcapNgReader::new(File::open(path).unwrap()).unwrap();
+    let mut packets = Vec::new();
+    while let Some(block) = reader.next_block() {
+        let Block::EnhancedPacket(packet) = block.unwrap() else { continue };
+        let [Flags(flags), Comment(comment)] = packet.options.as_slice() else { panic!("{packet:?}") };
+        let at = i64::try_from(packet.timestamp.as_nanos()).unwrap() - START_WALL_NS.cast_signed();
+        packets.push((at, *flags, comment.clone().into_owned()));
+    }
+    packets
+}
+
+const NEVER: &str = "unknown: id, fragment flags, IP options, UDP checksum";
+
+#[test]
+fn a_recording_says_when_and_how_datagrams_came_and_what_is_not_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heard.pcapng");
+    let options = [("record", "pcapng"), ("file", path.to_str().unwrap())];
+    let mut h = listener(&options);
+    assert_eq!(h.told(), Facts::LOCAL | Facts::TIME | Facts::TOS | Facts::HOPS);
+    h.advance(SECOND);
+    let broadcast = Incoming::broadcast(ALICE.parse().unwrap(), "192.0.2.255:1062".parse().unwrap(), b"");
+    let unicast = Incoming::new(ALICE.parse().unwrap(), b"");
+    let came = [10, 20, 30].map(|ns| START_NS + ns);
+    let mut datagrams = [multicast(b""), broadcast, unicast.clone()];
+    datagrams.iter_mut().zip(came).for_each(|(datagram, at)| datagram.kernel_ns = at);
+    (datagrams[0].tos, datagrams[0].hop_limit) = (0xB8, 1);
+    h.deliver(&datagrams);
+    // The kernel had no room for what it tells.
+    h.deliver(&[Incoming { hop_limit: 0, kernel_ns: START_NS + 40, ..unicast.clone() }]);
+    tick_until(&mut h, |h| h.counter("recorded_total") == 4);
+    let never = NEVER.to_owned();
+    let cut = format!("{NEVER}, TTL, TOS");
+    assert_eq!(
+        told(&path),
+        [
+            (10, 1 | 2 << 2, never.clone()),
+            (20, 1 | 3 << 2, never.clone()),
+            (30, 1 | 1 << 2, never),
+            (40, 5, cut)
+        ]
+    );
+    let (.., packet) = packets(&path).remove(0);
+    assert_eq!((packet[1], packet[8]), (0xB8, 1));
+    // Another host tells nothing.
+    h.offer(Facts::default());
+    h.reload(&options).unwrap();
+    let before = i64::try_from(h.now_ns() - START_NS).unwrap();
+    h.deliver(&[Incoming { local: "0.0.0.0:1062".parse().unwrap(), ..unicast }]);
+    drop(h);
+    let all = format!("{NEVER}, TTL, TOS, destination, time of arrival (this is when it was read)");
+    assert_eq!(told(&path), [(before, 5, all)]);
+}
+
+#[test]
+fn answers_are_recorded_as_outbound_when_they_leave() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heard.pcapng");
+    let mut h = listener(&[
+        ("record", "pcapng"),
+        ("file", path.to_str().unwrap()),
+        ("ack", "true"),
+        ("leisure", "900ms"),
+    ]);
+    h.send(ALICE, b"alone");
+    h.deliver(&[multicast(b"to all")]);
+    h.advance(SECOND);
+    let sent: Vec<i64> = h.sent().iter().map(|sent| (sent.at_ns - START_NS).cast_signed()).collect();
+    assert!(sent.len() == 2 && sent[1] > sent[0] && sent[0] > 0, "{sent:?}");
+    h.send(BOB, b"later");
+    // What has not left at the end is not recorded.
+    assert_eq!(h.counter("acks_total"), 3);
+    drop(h);
+    let out = "given to be sent; ";
+    let (ways, comments): (Vec<_>, Vec<_>) =
+        told(&path).into_iter().map(|(at, flags, comment)| ((at, flags & 3), comment)).unzip();
+    assert_eq!(
+        ways,
+        [(0, 1), (0, 1), (sent[0], 2), (sent[1], 2), (SECOND.as_nanos().try_into().unwrap(), 1)]
+    );
+    let outs: BTreeSet<&str> = comments[2..4].iter().map(String::as_str).collect();
+    let (known, unknown) = (format!("{out}{NEVER}, TTL, TOS"), format!("{out}{NEVER}, TTL, TOS, source"));
+    assert_eq!(outs, BTreeSet::from([known.as_str(), unknown.as_str()]));
+    let packets = packets(&path);
+    let port = |at: usize| packets[2].2[at..][..2].to_vec();
+    // From the port of the listener to that of who asked.
+    assert_eq!(port(22), 5000_u16.to_be_bytes());
+    assert!(packets[2].2.ends_with(b"ack"));
 }

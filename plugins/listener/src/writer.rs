@@ -57,12 +57,19 @@ impl Tally {
 }
 
 impl Writer {
-    /// Begins a file at `path`; see [`Files::open`].
-    pub(crate) fn open(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<Self> {
+    /// Begins a file at `path`, see [`Files::open`], with its first section: a recording without a packet is one too. That
+    /// this cannot be written yet, on a full disk for example, is no reason to do without, and is told by the tally.
+    pub(crate) fn open(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<(Self, Tally)> {
         let capture = Capture::new().map_err(system)?;
-        let files = Files::open(path, limit, keep, successor)?;
+        let files = Files::open(path, limit, keep, successor, capture.bytes())?;
         let (interfaces, packet, ends) = (Interfaces::default(), Vec::new(), Vec::new());
-        Ok(Self { files, capture, interfaces, packet, ends, failed: false })
+        let mut writer = Self { files, capture, interfaces, packet, ends, failed: false };
+        let mut tally = Tally { works: true, ..Tally::default() };
+        if let Err(error) = writer.flush(&mut tally, &|| false) {
+            writer.failed = true;
+            tally.note(0, 0, error);
+        }
+        Ok((writer, tally))
     }
 
     /// Writes a batch. The reader of a pipe is waited for while `goes_on` says so.
@@ -76,8 +83,8 @@ impl Writer {
             tally.note(0, total, error);
             return tally;
         }
-        for (heard, unix_ns) in batch.iter() {
-            let result = self.add(&heard, unix_ns, &mut tally, &goes_on);
+        for heard in batch.iter() {
+            let result = self.add(&heard, &mut tally, &goes_on);
             if let Err(error) = result {
                 self.failed = true;
                 tally.error = Some(error);
@@ -98,13 +105,7 @@ impl Writer {
     }
 
     /// Adds a packet to what will be written, and writes if it is much. A datagram that fits no packet is no reason to stop.
-    fn add(
-        &mut self,
-        heard: &Heard<'_>,
-        unix_ns: u64,
-        tally: &mut Tally,
-        goes_on: &impl Fn() -> bool,
-    ) -> io::Result<()> {
+    fn add(&mut self, heard: &Heard<'_>, tally: &mut Tally, goes_on: &impl Fn() -> bool) -> io::Result<()> {
         if !build(heard, &mut self.packet) {
             tally.error = Some(io::Error::other("a datagram does not fit into an IP packet"));
             return Ok(());
@@ -118,9 +119,10 @@ impl Writer {
         if self.files.is_begun() && self.files.is_full_with(more) {
             self.files.rotate()?;
             self.begin_section()?;
+            self.flush(tally, goes_on)?;
         }
-        let name = self.interfaces.name(heard.ifindex);
-        self.capture.packet(heard.ifindex.unwrap_or(0), name, unix_ns, &self.packet).map_err(system)?;
+        let name = self.interfaces.name(heard.about.ifindex);
+        self.capture.packet(&heard.about, name, &self.packet).map_err(system)?;
         self.ends.push(self.capture.bytes().len());
         Ok(())
     }
@@ -176,12 +178,12 @@ mod tests {
     use rustix::fs::OFlags;
 
     use super::*;
+    use crate::packet::About;
 
     fn batch(payloads: &[&[u8]]) -> Batch {
         let mut batch = Batch::default();
         for payload in payloads {
-            let (peer, local) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
-            batch.push(&Heard { peer, local, ifindex: Some(1), ecn: 0, hop_limit: None, payload }, 7);
+            batch.push(&Heard { about: About { ifindex: Some(1), ..About::UNKNOWN }, payload });
         }
         batch
     }
@@ -225,7 +227,7 @@ mod tests {
         let path = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let first = reader(&path);
-        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap();
+        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap().0;
         let tally = writer.write(&batch(&[b"one", b"two"]), || true);
         assert_eq!((tally.recorded, tally.failed, tally.works), (2, 0, true));
         assert_eq!(blocks(&taken(&first)), "sipp");
@@ -250,7 +252,7 @@ mod tests {
         let path = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let _sleeps = reader(&path);
-        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap();
+        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap().0;
         let long = vec![7; 30_000];
         let tally = writer.write(&batch(&[&long, &long, &long]), || false);
         // The pipe holds 64 KiB.
@@ -258,12 +260,33 @@ mod tests {
         assert_eq!(tally.error.unwrap().kind(), io::ErrorKind::WouldBlock);
     }
 
+    /// At every moment, from the first on, what lies there is a recording: empty, full and just begun.
+    #[test]
+    fn a_recording_without_a_packet_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("a.pcapng"), dir.path().join("a.1.pcapng"));
+        let (mut writer, begun) = Writer::open(&path, 1000, 1, false).unwrap();
+        assert!(begun.works && begun.error.is_none());
+        assert_eq!(blocks(&fs::read(&path).unwrap()), "s");
+        let tally = writer.write(&batch(&[&[7; 400], &[7; 400], &[7; 400]]), || true);
+        assert_eq!((tally.recorded, tally.failed), (3, 0));
+        assert_eq!(
+            (blocks(&fs::read(&path).unwrap()), blocks(&fs::read(&aside).unwrap())),
+            ("sip".into(), "sip".into())
+        );
+        drop(writer);
+        // There is no room for the beginning, and later there is.
+        let (writer, begun) = Writer::open(Path::new("/dev/full"), 1000, 1, false).unwrap();
+        assert!(writer.failed && !begun.works);
+        assert_eq!(begun.error.unwrap().kind(), io::ErrorKind::StorageFull);
+    }
+
     /// A datagram that is too long is no reason to stop.
     #[test]
     fn what_fits_no_packet_is_counted_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap();
+        let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap().0;
         let tally = writer.write(&batch(&[b"one", &vec![0; 65_600], b"two"]), || true);
         assert_eq!((tally.recorded, tally.failed, tally.works), (2, 1, true));
         assert_eq!(blocks(&fs::read(&path).unwrap()), "sipp");

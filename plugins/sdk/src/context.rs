@@ -8,7 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use polyport_abi as abi;
 
-use crate::convert::{BudgetRef, Created, HostRef};
+use crate::convert::Created;
+use crate::facts::Facts;
+use crate::host::{BudgetRef, HostRef};
 use crate::line::line;
 use crate::metric::{Counter, Gauge};
 use crate::reservation::Reservation;
@@ -93,6 +95,14 @@ impl<'a> Setup<'a> {
         // Opens the account; a refusal of nothing means nothing.
         let _ = self.created.host.reserve(0);
         Reservation::new(BudgetRef::new(self.created.host))
+    }
+
+    /// Asks for facts about each datagram of the listener. Returns those that will be told. Each costs the kernel and the
+    /// host something a datagram, so ask for what you use; [`Facts::TIME`] also keeps the kernel from joining datagrams into
+    /// trains, which makes bulk dearer. Asking again adds to what was asked for.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the listener is told")]
+    pub fn want(&mut self, facts: Facts) -> Facts {
+        Facts::from_bits(self.created.host.want(facts.bits()))
     }
 
     /// What [`save`](crate::Handler::save) of the predecessor returned and wrote.

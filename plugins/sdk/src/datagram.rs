@@ -169,11 +169,24 @@ impl<'a> Datagram<'a> {
         self.flag(abi::RX_TRUNCATED)
     }
 
-    /// When it arrived, nanoseconds of the monotonic clock.
+    /// When it arrived, nanoseconds of the monotonic clock: when the kernel received it if
+    /// [`has_kernel_time`](Self::has_kernel_time), else the time of the turn.
     #[must_use]
     #[inline]
     pub fn rx_ns(&self) -> u64 {
         self.0.with(|d| d.rx_ns)
+    }
+
+    /// When it arrived, nanoseconds since 1970 (Unix time). May jump; for records, not for reckoning.
+    #[must_use]
+    pub fn rx_wall_ns(&self) -> u64 {
+        self.rx_ns().saturating_add_signed(self.0.raw.with(|b| b.wall_offset_ns))
+    }
+
+    /// Whether [`rx_ns`](Self::rx_ns) is the kernel's time, for which a handler asks with [`Facts::TIME`](crate::Facts::TIME).
+    #[must_use]
+    pub fn has_kernel_time(&self) -> bool {
+        self.flag(abi::RX_KERNEL_TIME)
     }
 
     /// How long it has waited for this call, by the time of the turn.
@@ -182,19 +195,27 @@ impl<'a> Datagram<'a> {
         Duration::from_nanos(self.0.raw.with(|b| b.now_ns).saturating_sub(self.rx_ns()))
     }
 
-    /// The two ECN bits of RFC 3168.
+    /// TOS (RFC 791) or traffic class (RFC 8200) as it came: DSCP and ECN. 0 unless the handler asks for
+    /// [`Facts::TOS`](crate::Facts::TOS).
     #[must_use]
-    pub fn ecn(&self) -> u8 {
-        self.0.with(|d| d.ecn)
+    pub fn tos(&self) -> u8 {
+        self.0.with(|d| d.tos)
     }
 
-    /// Index of the interface it arrived on, if known.
+    /// The two ECN bits of RFC 3168, of [`tos`](Self::tos).
+    #[must_use]
+    pub fn ecn(&self) -> u8 {
+        self.tos() & 0b11
+    }
+
+    /// Index of the interface it arrived on, if known: where the listener is bound to no single address, or the handler
+    /// asks for [`Facts::LOCAL`](crate::Facts::LOCAL).
     #[must_use]
     pub fn ifindex(&self) -> Option<u32> {
         self.0.with(|d| (d.ifindex != 0).then_some(d.ifindex))
     }
 
-    /// TTL or hop limit on arrival, if known.
+    /// TTL or hop limit on arrival, if known: a handler asks for it with [`Facts::HOPS`](crate::Facts::HOPS).
     #[must_use]
     pub fn hop_limit(&self) -> Option<u8> {
         self.0.with(|d| (d.hop_limit != 0).then_some(d.hop_limit))

@@ -42,9 +42,10 @@
 //! metric, random   counters and gauges; numbers that repeat
 //! reservation      what the handler keeps, in the host's books
 //! convert          raw pointers of the host become borrowed views                      [unsafe]
+//! host             the host's functions, called safely                                 [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
-//! leaves           value, text, line, route, time, guard                               [unsafe: text]
+//! leaves           facts, value, text, line, route, time, guard                               [unsafe: text]
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -59,8 +60,10 @@ mod datagram;
 mod error;
 #[doc(hidden)]
 pub mod export;
+mod facts;
 mod guard;
 mod handler;
+mod host;
 mod line;
 mod macros;
 mod metric;
@@ -78,6 +81,7 @@ pub use config::{Config, Json, OptionType, Ratio, Size};
 pub use context::{Level, Log, Setup, Why};
 pub use datagram::{Datagram, Frozen};
 pub use error::Error;
+pub use facts::Facts;
 pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};

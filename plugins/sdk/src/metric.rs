@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::convert::CellRef;
+use crate::host::CellRef;
 
 /// A number that only grows. Keep it in the handler: the host takes the cell back with the instance.
 #[derive(Debug)]

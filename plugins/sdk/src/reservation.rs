@@ -1,6 +1,6 @@
 //! What a handler keeps beyond a call, in the books of the host: one budget for all handlers of the process.
 
-use crate::convert::BudgetRef;
+use crate::host::BudgetRef;
 
 /// Bytes that a handler may keep, granted by the host ([`Setup::reservation`](crate::Setup::reservation)). Dropping it
 /// gives them back.

@@ -4,9 +4,9 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use polyport::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
+use polyport::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use polyport::guard::LocalAddress;
-use polyport::reactor::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
+use polyport::reactor::{AddressReading, Event, Group, Interest, Io, Message, Now, Received, Token, Wait};
 use rand::RngExt;
 
 use super::{Datagram, ROOM, Socket, SocketId, Step, WALL, World};
@@ -122,6 +122,20 @@ impl Io for World {
     fn set_trains(&mut self, socket: &mut SocketId, on: bool) -> bool {
         self.sockets[socket.0].trains = on;
         true
+    }
+
+    /// None of the handlers here wants to know more.
+    fn want(&mut self, _: &mut SocketId, facts: Facts) -> Facts {
+        assert_eq!(facts, Facts::NONE);
+        Facts::NONE
+    }
+
+    fn interface_index(&mut self, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn move_group(&mut self, _: &mut SocketId, _: &Group, _: u32) -> io::Result<()> {
+        Ok(())
     }
 
     fn read_addresses(&mut self, again: bool, into: &mut Vec<LocalAddress>) -> io::Result<AddressReading> {
@@ -343,7 +357,7 @@ impl World {
             destination: wildcard.then_some(first.destination),
             reply_from: asked,
             ifindex: 1,
-            ecn: 0,
+            tos: 0,
             hop_limit: if tells_hop_limit { first.hop_limit } else { 0 },
             flags: ArrivalFlags { multicast, broadcast, truncated },
         });

@@ -13,7 +13,7 @@ use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
 #[test]
 fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
     let options = SocketOptions {
-        recv_ecn: true,
+        recv_tos: true,
         recv_hop_limit: true,
         pktinfo: Pktinfo::Always,
         ..SocketOptions::default()
@@ -24,23 +24,24 @@ fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
     ];
     for (addr, level, option) in destination {
         let (server, client) = (bind_with(addr, &options), bind(addr));
-        // The time comes first and the destination last; there is room for one of them at most.
-        switch_on(&server, libc::SOL_SOCKET, libc::SO_TIMESTAMP);
-        switch_on(&server, level, option);
+        // The time comes first and the destination last; there is no room for both.
+        let stamps = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
+        set(&server, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, stamps.cast_signed());
+        set(&server, level, option, 1);
         let parts = [IoSlice::new(b"x")];
         let message = SendMessage { ecn: 1, ..plain(address(&server), &parts) };
         assert_eq!(SendBatch::new(1).send(&client, &[message]).unwrap(), 1);
         let (meta, payload) = Receiver::default().one(&server);
         assert!(meta.control_truncated, "{meta:?}");
-        assert_eq!((meta.local, meta.hop_limit, meta.ecn, meta.segment), (None, None, 0, None));
+        assert_eq!((meta.local, meta.hop_limit, meta.tos, meta.segment), (None, None, 0, None));
         assert_eq!((meta.peer, &payload[..]), (address(&client), &b"x"[..]));
     }
 }
 
 #[track_caller]
-fn switch_on(socket: &UdpSocket, level: libc::c_int, option: libc::c_int) {
-    let (on, size): (libc::c_int, libc::socklen_t) = (1, 4);
+fn set(socket: &UdpSocket, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+    let size: libc::socklen_t = 4;
     // SAFETY: the value is an int of four bytes that lives through the call.
-    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size) };
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size) };
     assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }

@@ -4,8 +4,12 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 #[cfg(target_os = "linux")]
 use std::num::{NonZeroU8, NonZeroU16};
+#[cfg(target_os = "linux")]
+use std::time::UNIX_EPOCH;
 
 use polyport_net::{Cast, Pktinfo, SendBatch, SendMessage, SocketOptions, Source, interface_index};
+#[cfg(target_os = "linux")]
+use polyport_net::{Facts, UdpSocket};
 
 use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
 
@@ -69,7 +73,7 @@ fn the_kernel_is_asked_only_where_the_options_say() {
             client.send(b"x").unwrap();
             let (meta, _) = Receiver::default().one(&server);
             assert_eq!(meta.local.is_some(), known, "{bound} {pktinfo:?}");
-            assert_eq!((meta.ecn, meta.hop_limit), (0, None));
+            assert_eq!((meta.tos, meta.hop_limit, meta.unix_ns), (0, None, None));
         }
     }
 }
@@ -77,7 +81,7 @@ fn the_kernel_is_asked_only_where_the_options_say() {
 #[test]
 fn congestion_bits_and_hop_limit_arrive() {
     let options = SocketOptions {
-        recv_ecn: true,
+        recv_tos: true,
         recv_hop_limit: true,
         pktinfo: Pktinfo::Always,
         ..SocketOptions::default()
@@ -90,7 +94,7 @@ fn congestion_bits_and_hop_limit_arrive() {
             let message = SendMessage { ecn, ..plain(address(&server), &parts) };
             SendBatch::new(1).send(&client, &[message]).unwrap();
             let (meta, _) = Receiver::default().one(&server);
-            assert_eq!((meta.ecn, meta.hop_limit, meta.control_truncated), (ecn, Some(7), false));
+            assert_eq!((meta.tos, meta.hop_limit, meta.control_truncated), (ecn, Some(7), false));
             assert!(meta.local.is_some());
         }
     }
@@ -132,7 +136,7 @@ fn each_message_of_a_batch_has_its_own_hop_limit() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_joined_train_tells_the_hop_limit_of_all_its_datagrams() {
-    let options = SocketOptions { recv_hop_limit: true, recv_ecn: true, ..SocketOptions::default() };
+    let options = SocketOptions { recv_hop_limit: true, recv_tos: true, ..SocketOptions::default() };
     for addr in [V4, V6] {
         let (server, client) = (bind_with(addr, &options), bind(addr));
         server.set_gro(true).unwrap();
@@ -142,7 +146,7 @@ fn a_joined_train_tells_the_hop_limit_of_all_its_datagrams() {
         let train = SendMessage { hop_limit, segment, ecn: 2, ..plain(address(&server), &parts) };
         assert_eq!(SendBatch::new(1).send(&client, &[train]).unwrap(), 1);
         let (meta, _) = Receiver::default().one(&server);
-        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.ecn), (3500, Some(1000), Some(9), 2));
+        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.tos), (3500, Some(1000), Some(9), 2));
     }
 }
 
@@ -180,4 +184,46 @@ fn a_broadcast_is_told_apart_and_has_an_answering_address() {
     assert_eq!((local.destination, local.kind()), (to.ip(), Cast::Broadcast));
     assert_eq!(local.source, Some("127.0.0.1".parse().unwrap()));
     assert_eq!(local.ifindex, interface_index("lo").unwrap());
+}
+
+/// What is wanted is told from then on, of datagrams that wait already as well as it can be, and when it is not wanted any
+/// more, the cheapest way to receive is enough again.
+#[cfg(target_os = "linux")]
+#[test]
+fn facts_are_told_while_they_are_wanted() {
+    const ALL: Facts = Facts { tos: true, hop_limit: true, local: true, time: true };
+    let now = || u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap();
+    for addr in [V4, V6] {
+        let (mut server, client) = (bind(addr), bind(addr));
+        let parts = [IoSlice::new(b"x")];
+        let message = SendMessage { ecn: 2, ..plain(address(&server), &parts) };
+        let mut receive = |server: &UdpSocket| {
+            let before = now();
+            SendBatch::new(1).send(&client, &[message]).unwrap();
+            let meta = Receiver::default().one(server).0;
+            (meta, before..=now())
+        };
+        assert!(!server.has_control() && server.facts() == Facts::NONE);
+        for _ in 0..2 {
+            assert_eq!((server.want(ALL), server.facts(), server.has_control()), (ALL, ALL, true));
+            let (meta, between) = receive(&server);
+            assert!(between.contains(&meta.unix_ns.unwrap()), "{addr}: {meta:?}");
+            assert_eq!((meta.tos, meta.hop_limit), (2, Some(64)), "{addr}");
+            assert_eq!(meta.local.unwrap().destination, address(&server).ip());
+        }
+        // Somebody else has the socket now and wants nothing; what the first wants is set again when he gives it back.
+        let mut other = server.duplicate(&SocketOptions::default()).unwrap();
+        assert_eq!((other.facts(), other.want(Facts::NONE), other.has_control()), (ALL, Facts::NONE, false));
+        let (meta, _) = receive(&server);
+        assert_eq!((meta.unix_ns, meta.local, meta.hop_limit, meta.tos), (None, None, None, 0), "{addr}");
+        drop(server.duplicate(&SocketOptions::default()).unwrap());
+        assert!(receive(&server).0.unix_ns.is_some_and(|ns| ns > 0));
+        // Options of the socket stay.
+        let asking = SocketOptions { recv_hop_limit: true, ..SocketOptions::default() };
+        let mut server = bind_with(addr, &asking);
+        let hops = Facts { hop_limit: true, ..Facts::NONE };
+        for wanted in [ALL, Facts::NONE] {
+            assert_eq!(server.want(wanted), wanted.or(hops));
+        }
+    }
 }

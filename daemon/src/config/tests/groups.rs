@@ -40,7 +40,32 @@ fn only_the_wildcard_of_its_family_and_the_group_itself_hear_it() {
     let plan = toml(&table(bind, "join = '239.1.2.3'")).unwrap();
     let listen = &plan.listen[0];
     let heard: Vec<bool> = listen.bind.iter().map(|bind| listen.join[0].is_heard_at(bind)).collect();
-    assert_eq!(heard, [true, false, false, true, false]);
+    assert_eq!(heard, [true, false, false, true, false], "the group that is bound alone is another matter");
+}
+
+/// C2: whoever binds a group wants to hear it, and nothing more than that.
+#[test]
+fn a_group_that_is_bound_is_joined() {
+    let bind = "['0.0.0.0:1', '239.9.9.9:1', '239.9.9.9:2', '239.1.2.3:1', '[ff02::5%3]:1', '[ff15::1]:1']";
+    let plan = toml(&table(bind, "join = '239.1.2.3 on eth0'")).unwrap();
+    let listen = &plan.listen[0];
+    let joins: Vec<_> = listen
+        .join
+        .iter()
+        .map(|join| (join.text.as_str(), join.ifindex, join.interface.as_deref(), join.implied))
+        .collect();
+    let expected = [
+        ("239.1.2.3 on eth0", 7, Some("eth0"), false),
+        ("239.9.9.9", 0, None, true),
+        ("ff02::5", 3, None, true),
+        ("ff15::1", 0, None, true),
+    ];
+    assert_eq!(joins, expected);
+    let heard = |join: usize| -> Vec<bool> {
+        listen.bind.iter().map(|bind| listen.join[join].is_heard_at(bind)).collect()
+    };
+    assert_eq!(heard(0), [true, false, false, true, false, false]);
+    assert_eq!(heard(1), [false, true, true, false, false, false]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use polyport_abi::{
 use polyport_terminal::{Escaped, counted};
 
 use super::record::{Record, TimerRequest};
+use crate::exchange::Facts;
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
 const MAX_LINE: usize = 4096;
@@ -32,6 +33,7 @@ pub(super) static HOST: Host = Host(pp_host {
     extension,
     reserve,
     release,
+    want,
 });
 
 /// A table of function and string pointers, shared by all instances.
@@ -182,6 +184,16 @@ unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
     });
 }
 
+/// Does `pp_host::want`: asks the socket to tell these facts of each datagram. Only `create` may call it.
+unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
+    guarded(0, || {
+        let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
+        // SAFETY: as in `metric`.
+        let Some(lent) = (unsafe { lent.as_mut() }) else { return 0 };
+        (lent.want)(Facts::from_bits(facts)).bits()
+    })
+}
+
 /// The record behind a handle; none for NULL, and none if the instance has been destroyed.
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
     // SAFETY: a handle is the address of a record, and records are never freed.
@@ -208,7 +220,7 @@ impl fmt::Display for Record {
 mod tests {
     use std::sync::Arc;
 
-    use polyport_abi::COUNTER;
+    use polyport_abi::{COUNTER, WANT_HOPS, WANT_TIME};
 
     use super::*;
     use crate::plugin::call::budget::HandlerBudget;
@@ -237,7 +249,7 @@ mod tests {
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
         let budget = Arc::new(HandlerBudget::new(100));
-        let mut lent = Lent { cells: &mut cells, budget: &budget };
+        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
         let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
@@ -264,7 +276,7 @@ mod tests {
         let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
         let (late, record) = (new(), new());
         let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
-        let mut lent = Lent { cells: &mut cells, budget: &budget };
+        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on.
         assert_eq!(unsafe { reserve(ctx, 0) }, OK);
@@ -284,6 +296,26 @@ mod tests {
     }
 
     #[test]
+    fn facts_are_asked_for_in_create_and_what_is_told_comes_back() {
+        let budget = Arc::new(HandlerBudget::new(100));
+        let (mut cells, mut asked) = (Cells::default(), Vec::new());
+        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
+        let mut tells = |facts: Facts| {
+            asked.push(facts.bits());
+            Facts { time: false, ..facts }
+        };
+        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut tells };
+        record.lent.set((&raw mut lent).cast());
+        // SAFETY: `ctx` is a record that lives on.
+        assert_eq!(unsafe { want(ctx, WANT_HOPS | WANT_TIME | 1 << 20) }, WANT_HOPS);
+        record.lent.set(ptr::null_mut());
+        // SAFETY: as above; the time for wishes is over.
+        assert_eq!(unsafe { want(ctx, WANT_HOPS) }, 0);
+        assert_eq!(asked, [WANT_HOPS | WANT_TIME]);
+    }
+
+    #[test]
     fn every_function_survives_nonsense() {
         let null = ptr::null_mut();
         // SAFETY: as above.
@@ -298,6 +330,8 @@ mod tests {
         assert_eq!(unsafe { timer(null, 0, 0, 0) }, UNSUPPORTED);
         // SAFETY: as above.
         assert_eq!(unsafe { flush(null, ptr::null_mut()) }, UNSUPPORTED);
+        // SAFETY: as above.
+        assert_eq!(unsafe { want(null, u32::MAX) }, 0);
         // SAFETY: as above.
         assert!(unsafe { extension(null, ptr::null()) }.is_null());
     }

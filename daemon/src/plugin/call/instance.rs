@@ -17,7 +17,7 @@ use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Lent, Record, TimerRequest};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Facts};
 use crate::plugin::load::{Plugin, Values};
 
 /// Why the host makes an instance.
@@ -105,7 +105,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes an instance. `cells` are the metric cells of its listener, to which it may add.
+    /// Makes an instance. `cells` are the metric cells of its listener, to which it may add. With `want` it asks for facts about
+    /// each datagram, and is told which of them it gets.
     ///
     /// # Errors
     /// The plugin's own words, and the option it blames.
@@ -113,6 +114,7 @@ impl Instance {
         plugin: &Arc<Plugin>,
         spec: &InstanceSpec<'_>,
         cells: &mut Cells,
+        want: &mut dyn FnMut(Facts) -> Facts,
     ) -> Result<Self, CreateError> {
         let name: Arc<str> = Arc::clone(plugin.name());
         let record: &'static Record =
@@ -136,7 +138,7 @@ impl Instance {
             secret: spec.secret,
         };
         let mut error = blank_error();
-        let mut lent = Lent { cells, budget: spec.budget };
+        let mut lent = Lent { cells, budget: spec.budget, want };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
         let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };

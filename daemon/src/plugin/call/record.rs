@@ -14,7 +14,7 @@ use polyport_abi::{COUNTER, GAUGE, pp_addr};
 use polyport_terminal::counted;
 
 use super::budget::{Account, HandlerBudget};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Facts};
 
 /// Most timer calls that a handler may make in one call; further ones get an error.
 const MAX_TIMER_REQUESTS: usize = 1024;
@@ -98,12 +98,22 @@ impl Cells {
 }
 
 /// What a plugin may ask for in `create` alone.
-#[derive(Debug)]
 pub(super) struct Lent<'a> {
     /// The metric cells of the listener.
     pub(super) cells: &'a mut Cells,
     /// The memory that handlers may keep.
     pub(super) budget: &'a Arc<HandlerBudget>,
+    /// Asks the socket for facts, see [`super::Instance::create`].
+    pub(super) want: &'a mut dyn FnMut(Facts) -> Facts,
+}
+
+impl fmt::Debug for Lent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent")
+            .field("cells", &self.cells)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Lent<'_> {

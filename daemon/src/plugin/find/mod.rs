@@ -4,12 +4,14 @@
 //! elevated   whether who started the program may choose what runs in it
 //! search     a name or a path -> a file
 //! trust      the file -> its bytes, if nobody else can have written them
+//! beside     libraries that it brings
 //! identity   the bytes -> Identity, or a refusal
 //! stage      the bytes -> a private copy under a name that was never used before
 //! memory     the same without a directory
 //! refusal    why a plugin is not loaded, in words
 //! ```
 
+mod beside;
 mod elevated;
 mod identity;
 mod memory;
@@ -18,6 +20,7 @@ mod search;
 mod stage;
 mod trust;
 
+pub(super) use beside::find as find_beside;
 pub use elevated::is_elevated;
 pub use identity::{Identity, plugin_abi};
 pub use refusal::{Cause, Refusal};

@@ -34,6 +34,7 @@ pub enum Cause {
     NeedsNewerHost { name: String, version: String, minor: u16 },
     OtherLayout { name: String, version: String, layout: u32 },
     NoStage { tried: Vec<(PathBuf, String)> },
+    Beside(PathBuf, String),
     Linker(String),
     NoSymbol(String),
     NotFresh,
@@ -121,6 +122,7 @@ impl fmt::Display for Cause {
                 }
                 f.write_str(" set RUNTIME_DIRECTORY to a directory that is writable and not mounted noexec")
             }
+            Self::Beside(path, why) => write!(f, "the library {} that it brings: {why}", path.display()),
             Self::Linker(text) => f.write_str(text),
             Self::NoSymbol(text) => {
                 write!(f, "symbol polyport_plugin_v1 is not exported ({text}); export it with default visibility")

@@ -11,8 +11,9 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use super::beside::Beside;
 use super::memory;
 use super::trust::{self, Owners};
 
@@ -57,7 +58,7 @@ impl Stages {
     }
 
     /// Makes a private copy of `bytes`, and returns a path for `dlopen(3)`. `name` becomes part of the file name, which
-    /// helps a reader of backtraces.
+    /// helps a reader of backtraces. What lies `beside` is copied as well; memory has no place for it.
     ///
     /// # Errors
     /// Every candidate, and memory, with the reason why it does not serve.
@@ -65,12 +66,13 @@ impl Stages {
         &mut self,
         name: &str,
         bytes: &[u8],
+        beside: &Beside,
     ) -> Result<PathBuf, Vec<(PathBuf, String)>> {
         let clean = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
         let name: String = name.chars().filter(clean).take(MAX_NAME).collect();
         loop {
             if let Some(stage) = self.open.last_mut().filter(|_| !self.exhausted) {
-                match stage.put(&name, bytes) {
+                match stage.put(&name, bytes, beside) {
                     Ok(path) => return Ok(path),
                     // Whatever it is, a full disk above all, may be otherwise elsewhere.
                     Err(e) => {
@@ -88,7 +90,12 @@ impl Stages {
                 Err(e) => self.tried.push((candidate, e.to_string())),
             }
         }
-        memory::put(&name, bytes).map_err(|e| {
+        let memory = if beside.is_empty() {
+            memory::put(&name, bytes)
+        } else {
+            Err(io::Error::other("no place for the libraries that it brings"))
+        };
+        memory.map_err(|e| {
             let mut tried = self.tried.clone();
             tried.push((PathBuf::from("memory"), e.to_string()));
             tried
@@ -110,12 +117,14 @@ impl Stage {
     ///
     /// # Errors
     /// The errno of `open(2)` or `write(2)`; nothing is left behind.
-    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+    fn put(&mut self, name: &str, bytes: &[u8], beside: &Beside) -> io::Result<PathBuf> {
         self.next += 1;
-        let path = self.dir.join(format!("{name}-g{}{}", self.next, std::env::consts::DLL_SUFFIX));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
-        file.write_all(bytes).inspect_err(|_| drop(fs::remove_file(&path)))?;
-        Ok(path)
+        let file = format!("{name}-g{}{}", self.next, std::env::consts::DLL_SUFFIX);
+        if beside.is_empty() {
+            return write(self.dir.join(file), bytes);
+        }
+        let own = self.dir.join(format!("g{}", self.next));
+        put_with(&own, &file, bytes, beside).inspect_err(|_| drop(fs::remove_dir_all(&own)))
     }
 
     /// Makes a stage in the directory `parent`, if that is possible and safe, and removes those of dead processes there.
@@ -150,6 +159,33 @@ impl Stage {
         }
         Err(io::Error::from(io::ErrorKind::AlreadyExists))
     }
+}
+
+fn write(path: PathBuf, bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
+    file.write_all(bytes).inspect_err(|_| drop(fs::remove_file(&path)))?;
+    Ok(path)
+}
+
+/// Writes a library into the new directory `own`, so deep that all that lies beside it lies in there as well.
+fn put_with(own: &Path, file: &str, bytes: &[u8], beside: &Beside) -> io::Result<PathBuf> {
+    let up = |path: &Path| path.components().take_while(|part| *part == Component::ParentDir).count();
+    let depth = beside.keys().map(|path| up(path)).max().unwrap_or(0);
+    let mut levels = vec![own.to_path_buf()];
+    levels.extend((0..depth).scan(own.to_path_buf(), |dir, _| {
+        dir.push("origin");
+        Some(dir.clone())
+    }));
+    let make = |dir: &Path| DirBuilder::new().mode(0o700).recursive(true).create(dir);
+    make(levels.last().map_or(own, PathBuf::as_path))?;
+    for (path, bytes) in beside {
+        let from = levels.iter().nth_back(up(path)).map_or(own, PathBuf::as_path);
+        let rest: PathBuf = path.components().skip(up(path)).collect();
+        let to = from.join(rest);
+        make(to.parent().unwrap_or(own))?;
+        write(to, bytes)?;
+    }
+    write(levels.last().map_or(own, PathBuf::as_path).join(file), bytes)
 }
 
 impl Drop for Stage {
@@ -224,7 +260,10 @@ mod tests {
     fn names_are_never_used_twice_and_go_with_the_stage() {
         let root = tempfile::tempdir().unwrap();
         let mut stage = Stages::new(vec![root.path().to_path_buf()], 7);
-        let (a, b) = (stage.put("../e/cho 1", b"x").unwrap(), stage.put("../e/cho 1", b"y").unwrap());
+        let (a, b) = (
+            stage.put("../e/cho 1", b"x", &Beside::new()).unwrap(),
+            stage.put("../e/cho 1", b"y", &Beside::new()).unwrap(),
+        );
         assert_ne!(a, b);
         assert_eq!(
             a.file_name().unwrap().to_str().unwrap(),
@@ -276,7 +315,8 @@ mod tests {
         }
         for (mode, trusted) in [(0o777, false), (0o770, false), (0o1777, true), (0o755, true)] {
             fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
-            let copy = Stages::new(vec![shared.clone(), own.clone()], 1).put("x", b"").unwrap();
+            let copy =
+                Stages::new(vec![shared.clone(), own.clone()], 1).put("x", b"", &Beside::new()).unwrap();
             assert_eq!(copy.starts_with(&shared), trusted, "{mode:o}");
         }
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
@@ -295,7 +335,7 @@ mod tests {
         let mut stage = Stage::open_in(root.path(), 7).unwrap();
         let planted = stage.dir.join(format!("echo-g1{}", std::env::consts::DLL_SUFFIX));
         fs::write(&planted, "planted").unwrap();
-        assert_eq!(stage.put("echo", b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(stage.put("echo", b"x", &Beside::new()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&planted).unwrap(), b"planted");
     }
 
@@ -316,10 +356,10 @@ mod tests {
     fn when_a_place_takes_no_more_the_next_is_tried() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut stages = Stages::new([&first, &second].map(|d| d.path().to_path_buf()).into(), 1);
-        let in_first = stages.put("a", b"x").unwrap();
+        let in_first = stages.put("a", b"x", &Beside::new()).unwrap();
         fs::remove_dir_all(in_first.parent().unwrap()).unwrap();
         for _ in 0..2 {
-            assert!(stages.put("b", b"x").unwrap().starts_with(second.path()));
+            assert!(stages.put("b", b"x", &Beside::new()).unwrap().starts_with(second.path()));
         }
         assert_eq!(entries(second.path()), 1, "one stage for both");
     }
@@ -329,8 +369,28 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut stage = Stage::open_in(root.path(), 1).unwrap();
         let before = entries(&stage.dir);
-        stage.put("no/such/directory", b"x").unwrap_err();
+        stage.put("no/such/directory", b"x", &Beside::new()).unwrap_err();
         assert_eq!(entries(&stage.dir), before);
+    }
+
+    /// C8: seen from the copy they lie where they lay.
+    #[test]
+    fn what_lies_beside_a_library_lies_beside_its_copy() {
+        let root = tempfile::tempdir().unwrap();
+        let mut stage = Stage::open_in(root.path(), 7).unwrap();
+        let paths = ["a.so", "deep/b.so", "../c.so", "../../lib/d.so"];
+        let beside: Beside =
+            paths.iter().map(|path| (PathBuf::from(path), path.as_bytes().to_vec())).collect();
+        for _ in 0..2 {
+            let copy = stage.put("x", b"plugin", &beside).unwrap();
+            for path in paths {
+                assert_eq!(fs::read(copy.parent().unwrap().join(path)).unwrap(), path.as_bytes(), "{path}");
+            }
+            assert!(copy.starts_with(&stage.dir) && fs::read(&copy).unwrap() == b"plugin");
+        }
+        let mut none = Stages::new(Vec::new(), 7);
+        let tried = none.put("x", b"plugin", &beside).unwrap_err();
+        assert!(tried[0].1.contains("libraries that it brings"), "{tried:?}");
     }
 
     /// C9.
@@ -338,7 +398,10 @@ mod tests {
     #[test]
     fn where_no_directory_serves_copies_are_in_memory_and_nobody_can_change_them() {
         let mut stages = Stages::new(vec![PathBuf::from("/nonexistent-a"), PathBuf::from("/proc")], 1);
-        let (one, other) = (stages.put("a", b"one").unwrap(), stages.put("a", b"other").unwrap());
+        let (one, other) = (
+            stages.put("a", b"one", &Beside::new()).unwrap(),
+            stages.put("a", b"other", &Beside::new()).unwrap(),
+        );
         assert_ne!(one, other);
         assert_eq!((fs::read(&one).unwrap(), fs::read(&other).unwrap()), (b"one".into(), b"other".into()));
         OpenOptions::new().write(true).open(&one).unwrap().write_all(b"x").unwrap_err();

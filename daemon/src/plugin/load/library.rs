@@ -18,7 +18,8 @@ use polyport_abi::{
 
 use super::option::{FileUse, OptionSpec, OptionType};
 use crate::plugin::find::{
-    Cause, Identity, Owners, Refusal, Refused, SearchPath, Stages, stage_candidates, trusted_file,
+    Cause, Identity, Owners, Refusal, Refused, SearchPath, Stages, find_beside, stage_candidates,
+    trusted_file,
 };
 
 /// The tables of the plugins that are linked into the program, each the same that its library exports.
@@ -170,7 +171,8 @@ impl Loader {
     fn open(&mut self, path: &Path, bytes: &[u8]) -> Result<Plugin, Cause> {
         let identity = Identity::read(bytes)?;
         let name = format!("{}-{}", identity.name, identity.version);
-        let staged = self.stages.put(&name, bytes).map_err(|tried| Cause::NoStage { tried })?;
+        let beside = find_beside(path, bytes, self.owners)?;
+        let staged = self.stages.put(&name, bytes, &beside).map_err(|tried| Cause::NoStage { tried })?;
         // SAFETY: running a plugin's code is what the user asked for; its identity was accepted.
         let library = unsafe { Library::open(Some(&staged), RTLD_NOW | RTLD_LOCAL) };
         let library = ManuallyDrop::new(library.map_err(|e| Cause::Linker(linker_text(&e, &staged)))?);

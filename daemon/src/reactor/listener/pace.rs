@@ -144,7 +144,7 @@ mod tests {
             destination: None,
             reply_from: None,
             ifindex: 0,
-            ecn: 0,
+            tos: 0,
             hop_limit: 0,
             flags: ArrivalFlags::default(),
         }

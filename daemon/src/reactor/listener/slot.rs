@@ -15,7 +15,7 @@ use super::watch::Watch;
 use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
-use crate::reactor::io::Token;
+use crate::reactor::io::{Group, Token};
 use crate::reply::{ReplyPolicy, ReplyTtl};
 
 /// What the daemon does when a handler breaks.
@@ -45,6 +45,8 @@ pub struct ListenerSpec<S> {
     pub on_fault: OnFault,
     /// What it may answer, and to whom.
     pub reply: Rc<ReplyPolicy>,
+    /// The groups its socket is in, on interfaces that are known by name.
+    pub groups: Vec<Group>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
     /// Comes back in reports; means nothing to the reactor.

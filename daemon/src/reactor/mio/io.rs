@@ -7,8 +7,9 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Poll};
 use polyport_net::{
-    CAN_SEND_UNFRAGMENTED, Cast, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source, UdpSocket,
+    CAN_SEND_UNFRAGMENTED, Cast, Membership, RecvBatch, RecvMeta, SendBatch, SendMessage, SlotLayout, Source,
 };
+use polyport_net::{UdpSocket, interface_index};
 use polyport_terminal::Signals;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -18,9 +19,9 @@ use super::alarm::Alarm;
 use super::clock::Clock;
 use super::readiness;
 use super::rest::Rest;
-use crate::exchange::{ArrivalFlags, Arrived, Exchange, ReplySource};
+use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
-use crate::reactor::io::{AddressReading, Event, Interest, Io, Message, Now, Received, Token, Wait};
+use crate::reactor::io::{AddressReading, Event, Group, Interest, Io, Message, Now, Received, Token, Wait};
 
 /// Most events taken from the kernel in one call.
 const EVENTS: usize = 1024;
@@ -154,7 +155,17 @@ impl Io for MioIo {
     }
 
     fn set_trains(&mut self, socket: &mut UdpSocket, on: bool) -> bool {
-        socket.set_gro(on).is_ok()
+        !(on && socket.facts().time) && socket.set_gro(on).is_ok()
+    }
+
+    fn want(&mut self, socket: &mut UdpSocket, facts: Facts) -> Facts {
+        let Facts { tos, hop_limit, local, time } = facts;
+        if time {
+            // A former handler of this socket may have had trains. Where there are none, there is nothing to turn off.
+            socket.set_gro(false).ok();
+        }
+        let told = socket.want(polyport_net::Facts { tos, hop_limit, local, time });
+        Facts { tos: told.tos, hop_limit: told.hop_limit, local: told.local, time: told.time }
     }
 
     fn kernel_drops(&mut self, socket: &UdpSocket) -> Option<u32> {
@@ -167,6 +178,18 @@ impl Io for MioIo {
 
     fn tells_of_addresses(&self) -> bool {
         self.addresses.tells()
+    }
+
+    fn interface_index(&mut self, name: &str) -> Option<u32> {
+        interface_index(name).ok()
+    }
+
+    fn move_group(&mut self, socket: &mut UdpSocket, group: &Group, ifindex: u32) -> io::Result<()> {
+        let membership = |ifindex| Membership { group: group.group, source: group.source, ifindex };
+        if let Err(error) = socket.leave_group(&membership(group.ifindex)) {
+            log::debug!("{} on interface {} was left already: {error}", group.group, group.ifindex);
+        }
+        socket.join_group(&membership(ifindex))
     }
 
     fn receive(
@@ -186,8 +209,16 @@ impl Io for MioIo {
             return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
         }
         let messages = self.receive.recv(socket, exchange.ring_mut(), layout, max)?;
-        for (index, meta) in self.receive.metas().enumerate() {
-            push(exchange, &meta, index * stride, slot);
+        if socket.facts().time {
+            for (index, meta) in self.receive.metas().enumerate() {
+                if push(exchange, &meta, index * stride, slot) {
+                    exchange.push_stamp(meta.unix_ns.unwrap_or(0));
+                }
+            }
+        } else {
+            for (index, meta) in self.receive.metas().enumerate() {
+                push(exchange, &meta, index * stride, slot);
+            }
         }
         // The sockets are unconnected and do not use IP_RECVERR, so a short batch means that the queue was empty. A
         // single receive does not tell; but if sockets are level-triggered, datagrams that wait raise the next event.
@@ -220,7 +251,7 @@ fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
 
 /// Describes the message in a slot to `exchange`: one datagram, or a train of datagrams back to back.
 #[inline(always)]
-fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
+fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) -> bool {
     let flags = ArrivalFlags {
         multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),
         broadcast: meta.local.is_some_and(|l| l.kind() == Cast::Broadcast),
@@ -238,10 +269,10 @@ fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) {
             .and_then(|l| l.reply_source())
             .map(|source| ReplySource { ip: source.ip, ifindex: source.ifindex }),
         ifindex: meta.local.map_or(0, |l| l.ifindex),
-        ecn: meta.ecn,
+        tos: meta.tos,
         hop_limit: meta.hop_limit.unwrap_or(0),
         flags,
-    });
+    })
 }
 
 fn to_mio(token: Token) -> mio::Token {

@@ -68,12 +68,12 @@ impl HostAddresses {
         self.next_ns
     }
 
-    /// Reads a part, if it is time.
+    /// Reads a part, if it is time. Returns whether a reading has ended, after which other things of the network may have
+    /// changed as well.
     #[inline]
-    pub(crate) fn run<I: Io>(&mut self, io: &mut I, own: &mut OwnAddresses, now_ns: u64) {
-        if self.next_ns.is_some_and(|next| next <= now_ns) {
-            self.read(io, own, now_ns);
-        }
+    pub(crate) fn run<I: Io>(&mut self, io: &mut I, own: &mut OwnAddresses, now_ns: u64) -> bool {
+        self.next_ns.is_some_and(|next| next <= now_ns)
+            && self.read(io, own, now_ns).is_none_or(|reading| reading != AddressReading::Part)
     }
 
     /// Reads a part. None if that failed.

@@ -49,6 +49,23 @@ pub(super) struct Fake {
     pub(super) memory: Memory,
     pub(super) call: Call,
     pub(super) kept: Kept,
+    pub(super) facts: Facts,
+}
+
+/// What handlers are told of each datagram, `WANT_*`.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// What this host can tell.
+    pub(super) offered: u32,
+    /// What it tells.
+    pub(super) told: u32,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        let offered = abi::WANT_TOS | abi::WANT_HOPS | abi::WANT_LOCAL | abi::WANT_TIME;
+        Self { offered, told: 0 }
+    }
 }
 
 /// The books of what the instances keep.

@@ -20,10 +20,13 @@ pub struct Incoming {
     pub payload: Vec<u8>,
     /// `RX_*` bits of [`crate::abi`].
     pub flags: u8,
-    /// ECN bits.
-    pub ecn: u8,
-    /// TTL or hop limit; 0 is unknown.
+    /// TOS or traffic class; told to a handler that asked for [`Facts::TOS`](crate::Facts::TOS).
+    pub tos: u8,
+    /// TTL or hop limit; told to a handler that asked for [`Facts::HOPS`](crate::Facts::HOPS).
     pub hop_limit: u8,
+    /// When the kernel received it, nanoseconds of the harness's clock, 0 for now; told to a handler that asked for
+    /// [`Facts::TIME`](crate::Facts::TIME).
+    pub kernel_ns: u64,
     /// Interface; 0 is unknown.
     pub ifindex: u32,
 }
@@ -33,7 +36,8 @@ impl Incoming {
     #[must_use]
     pub fn new(peer: SocketAddr, payload: &[u8]) -> Self {
         let flags = abi::RX_HAS_LOCAL;
-        Self { peer, local: LOCAL, payload: payload.to_vec(), flags, ecn: 0, hop_limit: 64, ifindex: 1 }
+        let payload = payload.to_vec();
+        Self { peer, local: LOCAL, payload, flags, tos: 0, hop_limit: 64, kernel_ns: 0, ifindex: 1 }
     }
 
     /// Sent to `group`, a multicast address.
@@ -52,8 +56,14 @@ impl Incoming {
 }
 
 impl Incoming {
-    /// The record of it, with its bytes at `data`.
-    pub(super) fn record(&self, data: *mut u8, rx_ns: u64) -> pp_dgram {
+    /// The record of it, with its bytes at `data`, for a handler that is told the facts `told` at `now_ns`.
+    pub(super) fn record(&self, data: *mut u8, now_ns: u64, told: u32) -> pp_dgram {
+        let tells = |fact| told & fact != 0;
+        let (kernel_time, kernel_ns) = if tells(abi::WANT_TIME) {
+            (abi::RX_KERNEL_TIME, if self.kernel_ns == 0 { now_ns } else { self.kernel_ns })
+        } else {
+            (0, now_ns)
+        };
         let len = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
         pp_dgram {
             data,
@@ -61,11 +71,11 @@ impl Incoming {
             cap: len,
             peer: polyport_abi::pp_addr::from(self.peer),
             local: polyport_abi::pp_addr::from(self.local),
-            rx_ns,
+            rx_ns: kernel_ns,
             ifindex: self.ifindex,
-            ecn: self.ecn,
-            flags: self.flags,
-            hop_limit: self.hop_limit,
+            tos: if tells(abi::WANT_TOS) { self.tos } else { 0 },
+            flags: self.flags | kernel_time,
+            hop_limit: if tells(abi::WANT_HOPS) { self.hop_limit } else { 0 },
             verdict: abi::VERDICT_NONE,
             reserved: [0; 2],
         }

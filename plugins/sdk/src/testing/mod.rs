@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use polyport_abi as abi;
 use polyport_abi::{pp_dgram, pp_tx};
 
+use crate::facts::Facts;
 use crate::route::MAX_PAYLOAD;
 use crate::{Config as _, Handler, Level};
 use options::{Parsed, parse_all};
@@ -180,9 +181,10 @@ impl<H: Handler> Harness<H> {
         let mut buffer: Vec<u8> = datagrams.iter().flat_map(|d| d.payload.iter().copied()).collect();
         buffer.push(0);
         let mut at = buffer.as_mut_ptr();
+        let told = self.session.fake.borrow().facts.told;
         let mut rx: Vec<pp_dgram> = Vec::with_capacity(datagrams.len());
         for datagram in datagrams {
-            rx.push(datagram.record(at, self.now_ns));
+            rx.push(datagram.record(at, self.now_ns, told));
             at = at.wrapping_add(datagram.payload.len());
         }
         self.call(&mut rx, None)
@@ -335,6 +337,20 @@ impl<H: Handler> Harness<H> {
     #[must_use]
     pub fn reservations_refused(&self) -> u64 {
         self.session.fake.borrow().kept.refused
+    }
+
+    /// What the host can tell of datagrams to the instances made from now on, by [`restart`](Self::restart) or
+    /// [`reload`](Self::reload), if they ask; everything at first. Whatever was asked for, it tells where a datagram was sent
+    /// to and by which interface it came, as the daemon does for a listener on all addresses.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the host tells")]
+    pub fn offer(&mut self, facts: Facts) {
+        self.session.fake.borrow_mut().facts.offered = facts.bits();
+    }
+
+    /// What the host tells the plugin of datagrams, because it has asked.
+    #[must_use]
+    pub fn told(&self) -> Facts {
+        Facts::from_bits(self.session.fake.borrow().facts.told)
     }
 
     /// The minor of the ABI that the host has from now on; that of this crate at first. An older host refuses what came

@@ -62,6 +62,7 @@ impl Session {
             extension,
             reserve,
             release,
+            want,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
         Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
@@ -100,11 +101,13 @@ impl Session {
         };
         let mut error = empty_error();
         let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
+        let told = std::mem::take(&mut self.fake.borrow_mut().facts.told);
         self.fake.borrow_mut().kept.making = true;
         // SAFETY: everything `create` points to lives until the call returns, `ctx` and `host` longer.
         let made = unsafe { function(&raw const create, &raw mut error) };
         self.fake.borrow_mut().kept.making = false;
         if made.is_null() {
+            self.fake.borrow_mut().facts.told = told;
             return Err(refusal(&error));
         }
         self.destroy();
@@ -319,4 +322,15 @@ unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
     // SAFETY: the plugin passes the handle it got.
     let mut fake = unsafe { fake(ctx) }.borrow_mut();
     fake.kept.bytes = fake.kept.bytes.saturating_sub(bytes);
+}
+
+unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
+    // SAFETY: the plugin passes the handle it got.
+    let mut fake = unsafe { fake(ctx) }.borrow_mut();
+    if !fake.kept.making {
+        return 0;
+    }
+    let granted = facts & fake.facts.offered;
+    fake.facts.told |= granted;
+    granted
 }

@@ -1,0 +1,218 @@
+//! What the host offers, called safely: its functions, the cells of metrics, the books of what an instance keeps.
+#![expect(unsafe_code, reason = "the plugin boundary: calls functions of the host")]
+
+use core::ffi::CStr;
+use core::mem::offset_of;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
+
+use polyport_abi as abi;
+use polyport_abi::{pp_batch, pp_ctx, pp_host};
+
+/// The host's functions together with the handle of one instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostRef {
+    ctx: *mut pp_ctx,
+    host: *const pp_host,
+}
+
+impl HostRef {
+    /// # Safety
+    /// Both pointers come from one `pp_create` or `pp_batch`; the value is not used after `destroy`.
+    pub(crate) unsafe fn new(ctx: *mut pp_ctx, host: *const pp_host) -> Self {
+        Self { ctx, host }
+    }
+
+    /// Whether the host knows `TX_PROVED`, which an older one would refuse; it has no budget then.
+    pub(crate) fn knows_proofs(&self) -> bool {
+        // SAFETY: `new` promises a host table, and every one has this field.
+        unsafe { (*self.host).abi_minor >= 1 }
+    }
+
+    /// Whether the host knows `TX_DF`, which an older one would refuse.
+    pub(crate) fn knows_df(&self) -> bool {
+        // SAFETY: as in `knows_proofs`.
+        unsafe { (*self.host).abi_minor >= 2 }
+    }
+
+    pub(crate) fn log(&self, level: i32, line: &[u8]) {
+        // SAFETY: `new` promises a host table, and every one has this field.
+        let log = unsafe { (*self.host).log };
+        // SAFETY: `ctx` belongs to this table and the bytes are borrowed for the call.
+        unsafe { log(self.ctx, level, line.as_ptr(), line.len()) }
+    }
+
+    pub(crate) fn metric(&self, kind: u32, name: &CStr, help: &CStr) -> CellRef {
+        // SAFETY: as in `log`.
+        let metric = unsafe { (*self.host).metric };
+        // SAFETY: both strings are NUL-terminated and borrowed for the call; callers hold a `Setup`, so
+        // this is inside `create`.
+        let cell = unsafe { metric(self.ctx, kind, name.as_ptr(), help.as_ptr()) };
+        // A host that breaks its promise and returns NULL costs the metric, not the process.
+        let cell = NonNull::new(cell).unwrap_or_else(|| NonNull::from(Box::leak(Box::new(0_u64))));
+        CellRef(cell.cast())
+    }
+
+    /// Asks for `bytes` that the instance keeps. A host without a budget grants everything.
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        if !self.has_budget() {
+            return true;
+        }
+        // SAFETY: the table is long enough for this field.
+        let reserve = unsafe { (*self.host).reserve };
+        // SAFETY: `ctx` belongs to this table.
+        unsafe { reserve(self.ctx, bytes) == abi::OK }
+    }
+
+    /// Gives back `bytes` of what [`reserve`](Self::reserve) granted.
+    pub(crate) fn release(&self, bytes: u64) {
+        if self.has_budget() {
+            // SAFETY: the table is long enough for this field.
+            let release = unsafe { (*self.host).release };
+            // SAFETY: `ctx` belongs to this table.
+            unsafe { release(self.ctx, bytes) }
+        }
+    }
+
+    /// Asks for facts about each datagram, and returns those that will be told. An older host tells none for the asking.
+    pub(crate) fn want(&self, facts: u32) -> u32 {
+        if self.size() < offset_of!(pp_host, want) + size_of::<abi::want_fn>() {
+            return 0;
+        }
+        // SAFETY: the table is long enough for this field.
+        let want = unsafe { (*self.host).want };
+        // SAFETY: `ctx` belongs to this table; callers hold a `Setup`, so this is inside `create`.
+        unsafe { want(self.ctx, facts) }
+    }
+
+    /// Whether the table is long enough to have `reserve` and `release`: hosts since 1.1.
+    fn has_budget(&self) -> bool {
+        self.size() >= offset_of!(pp_host, release) + size_of::<abi::release_fn>()
+    }
+
+    fn size(&self) -> usize {
+        // SAFETY: the size is the first field of every table, however short.
+        unsafe { (*self.host).size as usize }
+    }
+
+    /// Empties the send ring of `batch`, and says whether there was room for more.
+    ///
+    /// # Safety
+    /// It is the batch of the call that runs, and no reference into it is alive.
+    pub(crate) unsafe fn flush(&self, batch: *mut pp_batch) -> bool {
+        // SAFETY: as in `log`.
+        let flush = unsafe { (*self.host).flush };
+        // SAFETY: `ctx` belongs to this table; the caller answers for the batch.
+        unsafe { flush(self.ctx, batch) == abi::OK }
+    }
+
+    pub(crate) fn timer(&self, token: u64, at_ns: u64, every_ns: u64) -> bool {
+        // SAFETY: as in `log`.
+        let timer = unsafe { (*self.host).timer };
+        // SAFETY: `ctx` belongs to this table; `Setup` and `Batch` exist on the instance's thread only.
+        unsafe { timer(self.ctx, token, at_ns, every_ns) == abi::OK }
+    }
+}
+
+/// The host's books of what one instance keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BudgetRef(HostRef);
+
+// SAFETY: the host serves `reserve` and `release` on any thread, and the handler that owns this value is dropped
+// in `destroy`.
+unsafe impl Send for BudgetRef {}
+
+impl BudgetRef {
+    pub(crate) const fn new(host: HostRef) -> Self {
+        Self(host)
+    }
+
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        self.0.reserve(bytes)
+    }
+
+    pub(crate) fn release(&self, bytes: u64) {
+        self.0.release(bytes);
+    }
+}
+
+/// One metric cell of the host: a `u64` that is valid until the instance is destroyed.
+#[derive(Debug)]
+pub(crate) struct CellRef(NonNull<AtomicU64>);
+
+// SAFETY: the cell is only touched through atomic operations.
+unsafe impl Send for CellRef {}
+
+impl CellRef {
+    pub(crate) fn get(&self) -> &AtomicU64 {
+        // SAFETY: `metric` returned an aligned u64 that lives until `destroy`, and the handler that owns
+        // this value is dropped in `destroy`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ffi::{c_char, c_void};
+    use core::ptr;
+
+    use super::*;
+
+    unsafe extern "C" fn log(_: *mut pp_ctx, _: i32, _: *const u8, _: usize) {}
+
+    unsafe extern "C" fn metric(_: *mut pp_ctx, _: u32, _: *const c_char, _: *const c_char) -> *mut u64 {
+        ptr::null_mut()
+    }
+
+    unsafe extern "C" fn timer(_: *mut pp_ctx, _: u64, _: u64, _: u64) -> i32 {
+        abi::ERROR
+    }
+
+    unsafe extern "C" fn flush(_: *mut pp_ctx, _: *mut pp_batch) -> i32 {
+        abi::ERROR
+    }
+
+    unsafe extern "C" fn extension(_: *mut pp_ctx, _: *const c_char) -> *const c_void {
+        ptr::null()
+    }
+
+    /// Refuses, so that it is seen whether it was asked.
+    unsafe extern "C" fn reserve(_: *mut pp_ctx, _: u64) -> i32 {
+        abi::ERROR
+    }
+
+    unsafe extern "C" fn release(_: *mut pp_ctx, _: u64) {}
+
+    unsafe extern "C" fn want(_: *mut pp_ctx, facts: u32) -> u32 {
+        facts
+    }
+
+    /// Bytes of `pp_host` in ABI 1.0.
+    const FIRST_SIZE: u32 = 64;
+
+    #[test]
+    fn an_older_host_is_not_asked_for_what_it_does_not_have() {
+        for (size, granted) in [(FIRST_SIZE, true), (u32::try_from(size_of::<pp_host>()).unwrap(), false)] {
+            let (abi_minor, name, version) = (1, c"old".as_ptr(), c"1.0".as_ptr());
+            let table = pp_host {
+                size,
+                abi_minor,
+                name,
+                version,
+                log,
+                metric,
+                timer,
+                flush,
+                extension,
+                reserve,
+                release,
+                want,
+            };
+            // SAFETY: the table outlives the value, and its functions take any handle.
+            let host = unsafe { HostRef::new(ptr::null_mut(), &raw const table) };
+            assert_eq!(host.reserve(1), granted);
+            host.release(1);
+            assert_eq!(host.want(5), if granted { 0 } else { 5 });
+        }
+    }
+}
