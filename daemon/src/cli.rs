@@ -149,7 +149,10 @@ fn serve(args: &Run) -> Exit {
 fn check_plan(args: &Check) -> Exit {
     with_output(&args.log, |output| match apply::prepare(args.plan.read(), &args.plan.plugin_dir) {
         Ok(_) if args.json => Exit::Ok,
-        Ok(prepared) => ended(deliver(format_args!("ok: {}", apply::scope(&prepared.plan))), Exit::Ok),
+        Ok(prepared) => {
+            let plan = &prepared.plan;
+            ended(deliver(format_args!("ok: {}{}", apply::scope(plan), apply::meanings(plan))), Exit::Ok)
+        }
         Err(problems) if args.json => ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config),
         Err(problems) => {
             output.remark(rendered(&problems));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use polyport_terminal::Escaped;
+
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
 use super::steps::Place;
@@ -75,6 +77,32 @@ pub(crate) fn scope(plan: &Plan) -> String {
     format!("{listeners} {listeners_noun} on {addresses} {addresses_noun}")
 }
 
+/// What the bind addresses that were not written as such stand for; empty if all were.
+pub(crate) fn meanings(plan: &Plan) -> String {
+    let mut lines = vec![["LISTENER", "BIND", "ADDRESS"].map(str::to_owned)];
+    for listen in &plan.listen {
+        let (mut name, mut last) = (listen.name.as_str(), None);
+        for bind in &listen.bind {
+            let Some(first) = bind.addresses().next() else { continue };
+            let address = shown(bind, first);
+            if address == bind.text {
+                continue;
+            }
+            // The addresses of one text lie side by side.
+            let again = last.replace(&bind.span) == Some(&bind.span);
+            let text = if again { "" } else { &bind.text };
+            lines.push([std::mem::take(&mut name).to_owned(), Escaped(text.as_bytes()).to_string(), address]);
+        }
+    }
+    if lines.len() == 1 {
+        return String::new();
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let (a, b) = (width(0), width(1));
+    let rows = lines.iter().map(|[name, text, address]| format!("  {name:a$}  {text:b$}  {address}"));
+    format!("\n\n{}", rows.collect::<Vec<_>>().join("\n"))
+}
+
 /// What was served, by listeners that are gone as well, and that nothing is missing.
 #[must_use]
 pub fn final_report(running: &Running) -> String {
@@ -136,14 +164,23 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
 
 /// A command that anybody can paste.
 fn example_command(listen: &Listen, local: SocketAddr) -> String {
-    let ip = match local.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
+    let mut near = local;
+    match local.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => near.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => near.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
     match &listen.example {
-        Some(command) => command.replace("{address}", &SocketAddr::new(ip, local.port()).to_string()),
-        None => format!("echo hi | nc -u -w1 {ip} {}", local.port()),
+        Some(command) => command.replace("{address}", &near.to_string()),
+        None => format!("echo hi | nc -u -w1 {} {}", host(near), near.port()),
+    }
+}
+
+/// The address without its port, with the interface that a link-local one needs.
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(six) if six.scope_id() != 0 => format!("{}%{}", six.ip(), six.scope_id()),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
     }
 }
 

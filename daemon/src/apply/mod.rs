@@ -30,7 +30,7 @@ mod sockets;
 mod steps;
 
 pub use banner::final_report;
-pub(crate) use banner::scope;
+pub(crate) use banner::{meanings, scope};
 pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;
 pub use running::{Changed, Running};

@@ -1,5 +1,6 @@
 //! `polyport-request`: one request, and an answer in spite of loss.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,10 +12,13 @@ use polyport_terminal::{Exit, Style, escape_payload, remark};
 use polyport_tools::VERSION;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
+use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
-use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter};
+use polyport_tools::request::json::{AnswerReport, RequestReport};
+use polyport_tools::request::socket::{SocketReport, SocketState};
+use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter, unconnected};
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::{millis, positive_duration};
 
@@ -64,6 +68,21 @@ struct Cli {
     /// Pad the request to this length, so that the answer may be as long
     #[arg(long, value_name = "OCTETS", default_value_t = 0, conflicts_with = "raw")]
     pad_to: usize,
+    /// Reach only hosts on the own links, past no router (SO_DONTROUTE; over IPv6 a hop limit of 1 as well)
+    #[arg(long)]
+    dont_route: bool,
+    /// Ask for a receive buffer (SO_RCVBUF), such as 64KiB
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    recv_buffer: Option<usize>,
+    /// Ask for a send buffer (SO_SNDBUF)
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    send_buffer: Option<usize>,
+    /// Print what getsockname(2), getpeername(2) and getsockopt(2) say of the socket, before and after
+    #[arg(long)]
+    show_socket: bool,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
     /// Makes ids repeatable, and thus predictable: for tests only
     #[arg(long)]
     seed: Option<u64>,
@@ -100,10 +119,17 @@ fn run(cli: Cli) -> Outcome {
         )));
     }
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
-    let reporter = Reporter::new(cli.quiet);
-    let socket = open(peer, connected, reporter)?;
+    let reporter = Reporter::new(cli.quiet || cli.json);
+    let socket = open(&cli, peer)?;
+    let before = if cli.show_socket { Some(state(&socket)?) } else { None };
+    reporter.before(&socket)?;
     if cli.promiscuous {
         remark(Style::stderr().red("promiscuous: whatever comes is taken for the answer"));
+    }
+    let exchange = Exchange { cli: &cli, peer, before };
+    if connected && let Err(error) = socket.connect(peer) {
+        let failure = unconnected(peer, &error, cli.dont_route);
+        return exchange.report(&socket, &BTreeMap::new(), Err(failure));
     }
     // Before Ctrl-C is listened to: a key may come from a pipe that stays silent.
     let key = if cli.raw { None } else { cli.key.load()? };
@@ -111,7 +137,7 @@ fn run(cli: Cli) -> Outcome {
     let mut driver = Driver::new(socket, connected, clock, outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
     let transmissions = cli.retries.saturating_add(1);
-    let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous };
+    let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous, dont_route: cli.dont_route };
     if cli.raw {
         let text = cli.text.as_bytes();
         if text.len() > longest(peer) {
@@ -120,12 +146,10 @@ fn run(cli: Cli) -> Outcome {
             return Err(ExitError::new(Exit::BadInput, long));
         }
         let mut client = Raw::new(RawConfig { target: peer, text, bounds }, reporter);
-        let end = driver.run(&mut client)?;
-        let foreign = client.foreign();
-        if foreign > 0 && !cli.quiet {
-            deliver(format_args!("rejected: wrong_source {foreign}"))?;
-        }
-        return finish(&cli, end, || client.outcome());
+        let end = driver.run(&mut client);
+        let foreign = (client.foreign() > 0).then(|| ("wrong_source".to_owned(), client.foreign()));
+        let rejected = foreign.into_iter().collect();
+        return exchange.report(driver.socket(), &rejected, answer(end, || client.outcome()));
     }
     driver.watch_errors()?;
     let machine = RequestConfig {
@@ -139,45 +163,123 @@ fn run(cli: Cli) -> Outcome {
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
     let config = PptConfig { machine, bounds };
     let mut client = Ppt::new(config, request, reporter, generator(cli.seed), clock.now())?;
-    let end = driver.run(&mut client)?;
-    let rejects: Vec<String> =
-        client.rejects().iter().map(|(reject, count)| format!("{reject} {count}")).collect();
-    if !rejects.is_empty() && !cli.quiet {
-        deliver(format_args!("rejected: {}", rejects.join(", ")))?;
-    }
-    finish(&cli, end, || client.outcome())
+    let end = driver.run(&mut client);
+    let rejected = client.rejects().iter().map(|(reject, count)| (reject.to_string(), count)).collect();
+    exchange.report(driver.socket(), &rejected, answer(end, || client.outcome()))
 }
 
 /// A socket that has no address of its own until it needs one, so that the user sees when it gets it.
-fn open(peer: SocketAddr, connected: bool, reporter: Reporter) -> Result<UdpSocket, ExitError> {
-    let socket = UdpSocket::bind(target::any_like(peer), &SocketOptions::default())?;
+fn open(cli: &Cli, peer: SocketAddr) -> Result<UdpSocket, ExitError> {
+    let options = SocketOptions {
+        recv_buffer: cli.recv_buffer,
+        send_buffer: cli.send_buffer,
+        ..SocketOptions::default()
+    };
+    let socket = UdpSocket::bind(target::any_like(peer), &options)?;
+    let set = |what: &'static str| move |error| ExitError::io(what, &error);
+    if cli.dont_route {
+        socket.set_dont_route(true).map_err(set("set SO_DONTROUTE"))?;
+        if peer.is_ipv6() {
+            // Linux takes the option and routes all the same; what has one hop left no router passes on.
+            socket.set_ttl(1).map_err(set("set the hop limit"))?;
+        }
+    }
     // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another.
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
-    reporter.before(&socket)?;
-    if connected {
-        socket.connect(peer).map_err(|error| ExitError::io(&format!("connect to {peer}"), &error))?;
-    }
     Ok(socket)
 }
 
-fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answered, ExitError>) -> Outcome {
-    if end == End::Interrupted {
-        return Ok(Exit::Interrupted);
+fn state(socket: &UdpSocket) -> Result<SocketState, ExitError> {
+    let told = socket.describe();
+    told.map(SocketState::from).map_err(|error| ExitError::io("ask for the socket's options", &error))
+}
+
+/// What a run ended with: none for the user's own end.
+fn answer(
+    end: Result<End, ExitError>,
+    outcome: impl FnOnce() -> Result<Answered, ExitError>,
+) -> Result<Option<Answered>, ExitError> {
+    match end? {
+        End::Interrupted => Ok(None),
+        End::Finished => outcome().map(Some),
     }
-    let answer = outcome()?;
-    let text = escape_payload(&answer.payload);
-    if cli.quiet {
-        deliver(text)?;
-        return Ok(Exit::Ok);
+}
+
+/// What was asked, of whom, and the socket as it was before.
+struct Exchange<'a> {
+    cli: &'a Cli,
+    peer: SocketAddr,
+    before: Option<SocketState>,
+}
+
+impl Exchange<'_> {
+    /// Prints what came of it, also of a failure, with which it then ends.
+    fn report(
+        &self,
+        socket: &UdpSocket,
+        rejected: &BTreeMap<String, u64>,
+        answer: Result<Option<Answered>, ExitError>,
+    ) -> Outcome {
+        let socket = match self.before {
+            Some(before) => Some(SocketReport { before, after: state(socket)? }),
+            None => None,
+        };
+        let answered = answer.as_ref().ok().and_then(Option::as_ref);
+        if self.cli.json {
+            let report = RequestReport {
+                target: self.peer,
+                answer: answered.map(AnswerReport::from),
+                rejected: rejected.clone(),
+                socket,
+            };
+            deliver(json::line(&report)?)?;
+        } else {
+            self.print(rejected, answered, socket.as_ref())?;
+        }
+        answer.map(|answer| if answer.is_some() { Exit::Ok } else { Exit::Interrupted })
     }
-    let style = Style::stdout();
-    let line = format!("answer from {}: \"{text}\"", answer.from);
-    deliver(if cli.promiscuous { style.red(line) } else { style.green(line) })?;
-    let plural = if answer.transmissions == 1 { "" } else { "s" };
-    deliver(format_args!("after {} and {} transmission{plural}", millis(answer.rtt), answer.transmissions))?;
-    Ok(Exit::Ok)
+
+    fn print(
+        &self,
+        rejected: &BTreeMap<String, u64>,
+        answered: Option<&Answered>,
+        socket: Option<&SocketReport>,
+    ) -> Result<(), ExitError> {
+        let cli = self.cli;
+        if !rejected.is_empty() && !cli.quiet {
+            let rejected: Vec<String> =
+                rejected.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            deliver(format_args!("rejected: {}", rejected.join(", ")))?;
+        }
+        if let Some(answer) = answered {
+            let text = escape_payload(&answer.payload);
+            if cli.quiet {
+                deliver(text)?;
+            } else {
+                let style = Style::stdout();
+                let line = format!("answer from {}: \"{text}\"", answer.from);
+                deliver(if cli.promiscuous { style.red(line) } else { style.green(line) })?;
+                let plural = if answer.transmissions == 1 { "" } else { "s" };
+                let rtt = millis(answer.rtt);
+                deliver(format_args!("after {rtt} and {} transmission{plural}", answer.transmissions))?;
+            }
+        }
+        match socket {
+            Some(socket) => deliver(socket.table()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A size that the kernel can be asked for: it keeps sizes in an `int`.
+fn buffer_size(text: &str) -> Result<usize, String> {
+    let size = polyport_value::size(text)?;
+    i32::try_from(size)
+        .ok()
+        .and_then(|size| size.try_into().ok())
+        .ok_or_else(|| "less than 2GiB is needed".to_owned())
 }
 
 impl From<PresetArg> for Preset {

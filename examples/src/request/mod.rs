@@ -2,9 +2,11 @@
 
 mod answered;
 mod bounds;
+pub mod json;
 mod ppt;
 mod raw;
 mod reporter;
+pub mod socket;
 mod unsent;
 
 pub use answered::Answered;
@@ -12,3 +14,4 @@ pub use bounds::Bounds;
 pub use ppt::{Ppt, PptConfig};
 pub use raw::{Raw, RawConfig};
 pub use reporter::Reporter;
+pub use unsent::unconnected;

@@ -168,7 +168,9 @@ impl Client for Ppt<'_> {
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.target(), error)),
+            Fault::Unsent(error) | Fault::Pending(error) => {
+                Err(unsent(self.target(), error, self.config.bounds.dont_route))
+            }
             Fault::Reported { error, quote } if self.concerns_us(error, quote) => {
                 log::info!("{error:?}");
                 let said = std::io::Error::from_raw_os_error(error.errno);

@@ -115,7 +115,9 @@ impl Client for Raw<'_> {
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
-            Fault::Unsent(error) | Fault::Pending(error) => Err(unsent(self.config.target, error)),
+            Fault::Unsent(error) | Fault::Pending(error) => {
+                Err(unsent(self.config.target, error, self.config.bounds.dont_route))
+            }
             // The error queue is off: plain text carries no id to check a quotation against.
             Fault::Reported { .. } => Ok(()),
         }
