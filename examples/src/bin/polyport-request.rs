@@ -1,6 +1,5 @@
 //! `polyport-request`: one request, and an answer in spite of loss.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -129,7 +128,7 @@ fn run(cli: Cli) -> Outcome {
     let exchange = Exchange { cli: &cli, peer, before };
     if connected && let Err(error) = socket.connect(peer) {
         let failure = unconnected(peer, &error, cli.dont_route);
-        return exchange.report(&socket, &BTreeMap::new(), Err(failure));
+        return exchange.report(&socket, &[], Err(failure));
     }
     // Before Ctrl-C is listened to: a key may come from a pipe that stays silent.
     let key = if cli.raw { None } else { cli.key.load()? };
@@ -148,7 +147,7 @@ fn run(cli: Cli) -> Outcome {
         let mut client = Raw::new(RawConfig { target: peer, text, bounds }, reporter);
         let end = driver.run(&mut client);
         let foreign = (client.foreign() > 0).then(|| ("wrong_source".to_owned(), client.foreign()));
-        let rejected = foreign.into_iter().collect();
+        let rejected: Vec<_> = foreign.into_iter().collect();
         return exchange.report(driver.socket(), &rejected, answer(end, || client.outcome()));
     }
     driver.watch_errors()?;
@@ -164,7 +163,8 @@ fn run(cli: Cli) -> Outcome {
     let config = PptConfig { machine, bounds };
     let mut client = Ppt::new(config, request, reporter, generator(cli.seed), clock.now())?;
     let end = driver.run(&mut client);
-    let rejected = client.rejects().iter().map(|(reject, count)| (reject.to_string(), count)).collect();
+    let rejected: Vec<_> =
+        client.rejects().iter().map(|(reject, count)| (reject.to_string(), count)).collect();
     exchange.report(driver.socket(), &rejected, answer(end, || client.outcome()))
 }
 
@@ -219,7 +219,7 @@ impl Exchange<'_> {
     fn report(
         &self,
         socket: &UdpSocket,
-        rejected: &BTreeMap<String, u64>,
+        rejected: &[(String, u64)],
         answer: Result<Option<Answered>, ExitError>,
     ) -> Outcome {
         let socket = match self.before {
@@ -231,7 +231,7 @@ impl Exchange<'_> {
             let report = RequestReport {
                 target: self.peer,
                 answer: answered.map(AnswerReport::from),
-                rejected: rejected.clone(),
+                rejected: rejected.iter().cloned().collect(),
                 socket,
             };
             deliver(json::line(&report)?)?;
@@ -243,7 +243,7 @@ impl Exchange<'_> {
 
     fn print(
         &self,
-        rejected: &BTreeMap<String, u64>,
+        rejected: &[(String, u64)],
         answered: Option<&Answered>,
         socket: Option<&SocketReport>,
     ) -> Result<(), ExitError> {
