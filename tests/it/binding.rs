@@ -96,14 +96,13 @@ fn an_interface_localhost_and_nothing_stand_for_all_their_addresses() {
     ];
     assert_eq!(shown, expected);
     host.inside(|| {
-        for address in &expected[..8] {
-            Client::of(address.parse().unwrap()).expect_echo(address.as_bytes());
-        }
-        for address in ["127.0.0.1:7003", "192.0.2.2:7003", "[2001:db8::1]:7003"] {
-            Client::of(address.parse().unwrap()).expect_echo(address.as_bytes());
+        for address in expected[..8].iter().chain(&["127.0.0.1:7003", "192.0.2.2:7003", "[2001:db8::1]:7003"])
+        {
+            let any = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+            Client::from(any.parse().unwrap(), address.parse().unwrap()).expect_echo(address.as_bytes());
         }
     });
-    daemon.stop();
+    assert_eq!(daemon.stop().received("echo", "replied"), 4);
 
     let launch = host.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
     launch.listen("pp1:7000=echo").refused(78).expect_stderr(&["the interface `pp1`", "has no address"]);
