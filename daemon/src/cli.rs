@@ -67,7 +67,8 @@ struct PlanArgs {
     /// Configuration file [env: `POLYPORT_CONFIG`]; without it and --listen, the built-in default
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Listen without a file; repeatable
+    /// Listen without a file; repeatable. BIND is 127.0.0.1:7000, 0.0.0.0:7000-7099, 127.0.0.1:domain, :7000
+    /// (every interface), localhost:7000 or eth0:7000 (all addresses of an interface)
     #[arg(long, value_name = "BIND=PLUGIN[,KEY=VALUE]...", conflicts_with = "config")]
     listen: Vec<String>,
     /// Where to look for plugins first; repeatable

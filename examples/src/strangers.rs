@@ -33,6 +33,12 @@ impl Strangers {
         self.count
     }
 
+    /// The first senders.
+    #[must_use]
+    pub fn named(&self) -> &[SocketAddr] {
+        &self.named
+    }
+
     /// The first senders, such as `192.0.2.7:7000, 192.0.2.8:7000 and others`; `None` if nobody was heard.
     #[must_use]
     pub fn names(&self) -> Option<String> {

@@ -116,6 +116,35 @@ fn a_host_that_does_not_exist_is_told_from_a_silent_one() {
 }
 
 #[test]
+fn without_a_router_the_own_link_alone_is_reached() {
+    let Some(net) = Net::new(1500, 1500) else { return };
+    for (server, neighbour) in [(SERVER_V4, "10.77.1.2:7"), (SERVER_V6, "[fd77:1::2]:7")] {
+        net.answer(server);
+        let request =
+            |options: &[&str], target| net.client("request", &[options, &["--json", target]].concat());
+        let answered = request(&["--show-socket"], server);
+        assert_eq!(answered.status.code(), Some(0), "{answered:?}");
+        let found: Value = serde_json::from_slice(&answered.stdout).unwrap();
+        assert_eq!(found["socket"]["after"]["dont_route"], false, "{found}");
+        for mode in ["--raw", "--unconnected"] {
+            let lost = request(&["--dont-route", "--show-socket", "--timeout", "2s", mode], server);
+            assert_eq!(lost.status.code(), Some(69), "{lost:?}");
+            let found: Value = serde_json::from_slice(&lost.stdout).unwrap();
+            assert_eq!(
+                (&found["answer"], &found["socket"]["before"]["dont_route"]),
+                (&Value::Null, &true.into())
+            );
+            if server == SERVER_V4 {
+                assert!(text(&lost.stderr).contains("it is on no link of this host"), "{lost:?}");
+            }
+        }
+        // The router's own address is on the link, and says that nobody listens.
+        let refused = request(&["--dont-route", "--raw"], neighbour);
+        assert!(text(&refused.stderr).contains("connection refused: nobody listens"), "{refused:?}");
+    }
+}
+
+#[test]
 fn broadcast_reaches_the_neighbour_by_the_interface_named() {
     let Some(net) = Net::new(1500, 1500) else { return };
     for address in ["10.77.1.255:7000", "255.255.255.255:7000"] {

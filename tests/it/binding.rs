@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 #[cfg(target_os = "linux")]
-use polyport_tests::network::{Network, WIRE};
+use polyport_tests::network::{Host, Network, WIRE};
 use polyport_tests::process::Process;
 use polyport_tests::tool::{root, skip};
 use polyport_tests::{Client, ports};
@@ -58,6 +58,54 @@ fn a_wildcard_listener_answers_from_a_link_local_address_by_the_interface_that_w
         "{}",
         served.line("echo")
     );
+}
+
+/// What people type instead of an address: each stands for its addresses, and each of them answers.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interface_localhost_and_nothing_stand_for_all_their_addresses() {
+    let Some(host) = Host::alone() else { return };
+    host.ip(&["link", "add", "pp0", "type", "veth", "peer", "name", "pp1"]);
+    // No address of the system's own making, which cannot be bound at once.
+    host.ip(&["link", "set", "pp0", "addrgenmode", "none"]);
+    for link in ["pp0", "pp1"] {
+        host.ip(&["link", "set", link, "up"]);
+    }
+    for address in ["192.0.2.2/24", "192.0.2.1/24", "2001:db8::1/64", "fe80::77/64"] {
+        let nodad: &[&str] = if address.contains(':') { &["nodad"] } else { &[] };
+        host.ip(&[&["address", "add", address, "dev", "pp0"], nodad].concat());
+    }
+    let launch = host.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
+    let launch = launch.listen("pp0:7000=echo").listen("lo:7001=echo").listen("localhost:7002=echo");
+    let daemon = launch.listen(":7003=echo").serve();
+    let shown: Vec<String> = daemon.addresses().iter().map(ToString::to_string).collect();
+    let scope = shown[3].trim_start_matches("[fe80::77%").trim_end_matches("]:7000");
+    assert!(scope.parse::<u32>().is_ok_and(|index| index > 0), "{shown:?}");
+    let link_local = format!("[fe80::77%{scope}]:7000");
+    let expected = [
+        "192.0.2.1:7000",
+        "192.0.2.2:7000",
+        "[2001:db8::1]:7000",
+        &link_local,
+        "127.0.0.1:7001",
+        "[::1]:7001",
+        "127.0.0.1:7002",
+        "[::1]:7002",
+        "0.0.0.0:7003",
+        "[::]:7003",
+    ];
+    assert_eq!(shown, expected);
+    host.inside(|| {
+        for address in expected[..8].iter().chain(&["127.0.0.1:7003", "192.0.2.2:7003", "[2001:db8::1]:7003"])
+        {
+            let any = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+            Client::from(any.parse().unwrap(), address.parse().unwrap()).expect_echo(address.as_bytes());
+        }
+    });
+    assert_eq!(daemon.stop().received("echo", "replied"), 4);
+
+    let launch = host.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
+    launch.listen("pp1:7000=echo").refused(78).expect_stderr(&["the interface `pp1`", "has no address"]);
 }
 
 /// R25: a wildcard of one family leaves the port of the other alone.

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::polyport;
 
 #[test]
-fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from_outside() {
+fn without_a_configuration_one_listener_is_reached_from_outside_and_answers_nobody() {
     let Some(ports) = DefaultPorts::take() else { return };
     let daemon = serve_defaults(&ports);
     let expected = [
@@ -24,7 +24,9 @@ fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from
         "127.0.0.1:1063",
     ];
     let expected = expected.map(|address| address.parse::<SocketAddr>().unwrap());
-    assert_eq!(daemon.addresses(), expected);
+    let (addresses, more) = daemon.addresses().split_at(expected.len());
+    assert_eq!(addresses, expected);
+    assert_eq!(more.len(), usize::from(cfg!(target_os = "linux")));
     let [v4, v6, length, lossy, listener, _] = ports.inside(|| expected.map(Client::of));
     // It answers nobody; what follows is served later, by the same thread.
     listener.send(b"never answered");
@@ -43,6 +45,29 @@ fn without_a_configuration_it_serves_five_listeners_and_only_one_is_reached_from
     assert!(served.received("lossy", "replied") >= 1);
     assert_eq!(served.received("lossy", "on_purpose"), served.received("lossy", "dropped"));
     assert_eq!((served.received("listener", "consumed"), served.sent("listener", "replies")), (1, 0));
+}
+
+/// A student's broadcast, to a port that answers it.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_default_broadcast_port_answers_with_the_address_of_the_host() {
+    let Some(ports) = DefaultPorts::take() else { return };
+    let daemon = serve_defaults(&ports);
+    let broadcast: SocketAddr = "127.255.255.255:1064".parse().unwrap();
+    assert_eq!(daemon.addresses().last(), Some(&broadcast));
+    let (answer, from) = ports.inside(|| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_broadcast(true).unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        socket.send_to(b"who is there?", broadcast).unwrap();
+        let mut buffer = [0; 100];
+        let (len, from) = socket.recv_from(&mut buffer).unwrap();
+        (buffer[..len].to_vec(), from)
+    });
+    assert_eq!((answer.as_slice(), from), (b"ack".as_slice(), "127.0.0.1:1064".parse().unwrap()));
+    // Whoever asks the host alone asks nobody.
+    ports.inside(|| Client::of("127.0.0.1:1064".parse().unwrap()).send(b"nobody is here"));
+    assert_eq!(daemon.stop().received("broadcast", "replied"), 1);
 }
 
 #[test]

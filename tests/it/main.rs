@@ -115,6 +115,9 @@ mod system_calls;
 #[cfg(test)]
 mod system_limits;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod textbook;
+#[cfg(test)]
 mod trust;
 
 /// The program, about to be started.

@@ -56,6 +56,7 @@ mod buffers;
 mod cmsg;
 mod connect;
 mod control;
+mod description;
 #[cfg(target_os = "linux")]
 pub mod epoll;
 mod error_queue;
@@ -84,6 +85,7 @@ mod wait;
 pub use addresses::{LocalAddresses, LocalPrefix, Reading};
 pub use bind_error::{BindError, BindStep};
 pub use buffers::{BufferSize, Buffers};
+pub use description::Description;
 pub use error_queue::{ErrorOrigin, QueuedError};
 pub use fragments::CAN_SEND_UNFRAGMENTED;
 pub use group::Membership;

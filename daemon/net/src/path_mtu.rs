@@ -43,6 +43,42 @@ pub(crate) fn set_discovery(_: &impl AsFd, _: bool, _: PathMtuDiscovery) -> io::
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// How it is set; `None` for a way that this crate has no name for.
+#[cfg(target_os = "linux")]
+pub(crate) fn discovery(socket: &impl AsFd, ipv6: bool) -> io::Result<Option<PathMtuDiscovery>> {
+    use PathMtuDiscovery::{Do, Dont, Omit, Probe, Want};
+    // The numbers of the two families are the same (`linux/in.h`, `linux/in6.h`).
+    let mode = if ipv6 {
+        crate::sockopt::get_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
+    } else {
+        crate::sockopt::get_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
+    }?;
+    Ok(match mode {
+        libc::IP_PMTUDISC_DONT => Some(Dont),
+        libc::IP_PMTUDISC_WANT => Some(Want),
+        libc::IP_PMTUDISC_DO => Some(Do),
+        libc::IP_PMTUDISC_PROBE => Some(Probe),
+        libc::IP_PMTUDISC_OMIT => Some(Omit),
+        _ => None,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn discovery(_: &impl AsFd, _: bool) -> io::Result<Option<PathMtuDiscovery>> {
+    Ok(None)
+}
+
+/// The MTU of the path to the peer, bytes; `None` without a peer, and off Linux.
+pub(crate) fn of_peer(socket: &impl AsFd, ipv6: bool) -> io::Result<Option<usize>> {
+    match read_mtu(socket, ipv6) {
+        Ok(mtu) => Ok(Some(mtu)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotConnected | io::ErrorKind::Unsupported) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(target_os = "linux")]
 /// The MTU of the path to the peer, bytes.
 pub(crate) fn read_mtu(socket: &impl AsFd, ipv6: bool) -> io::Result<usize> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use polyport_terminal::{columns, counted, shell_word};
+use polyport_terminal::{Escaped, columns, counted, shell_word};
 
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
@@ -101,9 +101,35 @@ fn aligned<'a, const N: usize>(lines: impl Iterator<Item = [&'a str; N]> + Clone
 }
 
 /// How many listeners and addresses a plan has, in words.
-pub(crate) fn scope(plan: &Plan) -> String {
+fn scope(plan: &Plan) -> String {
     let listeners = counted(plan.listen.len(), "listener", "listeners");
     format!("{listeners} on {}", counted(plan.sockets(), "address", "addresses"))
+}
+
+/// What the bind addresses that were not written as such stand for; empty if all were.
+fn meanings(plan: &Plan) -> String {
+    let mut lines = vec![["LISTENER", "BIND", "ADDRESS"].map(str::to_owned)];
+    for listen in &plan.listen {
+        let (mut name, mut last) = (listen.name.as_str(), None);
+        for bind in &listen.bind {
+            let Some(first) = bind.addresses().next() else { continue };
+            let address = shown(bind, first);
+            if address == bind.text {
+                continue;
+            }
+            // The addresses of one text lie side by side.
+            let again = last.replace(&bind.span) == Some(&bind.span);
+            let text = if again { "" } else { &bind.text };
+            lines.push([std::mem::take(&mut name).to_owned(), Escaped(text.as_bytes()).to_string(), address]);
+        }
+    }
+    if lines.len() == 1 {
+        return String::new();
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let (a, b) = (width(0), width(1));
+    let rows = lines.iter().map(|[name, text, address]| format!("  {name:a$}  {text:b$}  {address}"));
+    format!("\n\n{}", rows.collect::<Vec<_>>().join("\n"))
 }
 
 /// What was served, by listeners that are gone as well, and that nothing is missing.
@@ -166,14 +192,15 @@ fn plugins(entries: &[Entry]) -> BTreeMap<&str, &Plugin> {
     entries.iter().map(|entry| (&**entry.plugin.name(), &*entry.plugin)).collect()
 }
 
-/// What `check` says of a plan in which nothing is wrong: how much it is, and where its plugins come from.
+/// What `check` says of a plan in which nothing is wrong: how much it is, where its plugins come from, and what its bind
+/// addresses stand for.
 pub(crate) fn checked(prepared: &Prepared) -> String {
     let mut out = format!("ok: {}", scope(&prepared.plan));
     for plugin in plugins(&prepared.entries).values() {
         let origin = plugin.path().map_or_else(|| "built in".to_owned(), shell_word);
         write!(out, "\n  {}: {origin}", plugin.identity()).unwrap_or(());
     }
-    out
+    out + &meanings(&prepared.plan)
 }
 
 #[cfg(test)]

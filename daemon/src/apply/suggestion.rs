@@ -53,15 +53,16 @@ impl Suggestions {
 
     /// A command for the listener at `local`.
     pub(super) fn command(&mut self, listen: &Listen, local: SocketAddr) -> String {
-        let ip = match local.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-        };
+        let mut near = local;
+        match local.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => near.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => near.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
         let Some(command) = &listen.example else {
-            return format!("echo hi | nc -u -w1 {ip} {}", local.port());
+            return format!("echo hi | nc -u -w1 {} {}", host(near), near.port());
         };
-        let command = command.replace("{address}", &SocketAddr::new(ip, local.port()).to_string());
+        let command = command.replace("{address}", &near.to_string());
         match command.split_once(' ') {
             Some((program, arguments)) if program.starts_with(OURS) => {
                 format!("{} {arguments}", self.call(program))
@@ -74,6 +75,14 @@ impl Suggestions {
     fn call(&mut self, program: &str) -> &str {
         let Self { place, calls } = self;
         calls.entry(program.to_owned()).or_insert_with(|| place.call(program))
+    }
+}
+
+/// The address without its port, with the interface that a link-local one needs.
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(six) if six.scope_id() != 0 => format!("{}%{}", six.ip(), six.scope_id()),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
     }
 }
 

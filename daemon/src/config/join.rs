@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::bind::{Refusal, needs_zone};
+use super::bind::needs_zone;
 use super::plan::{Bind, Join, Listen};
 use super::problem::{Problem, Span, code, quoted};
 use super::read::Reader;
+use super::refusal::Refusal;
 use super::tree::{Entry, Value};
 
 const FORM: &str =

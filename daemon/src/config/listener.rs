@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::bind::endpoint;
+use super::bind::endpoints;
 use super::join;
 use super::plan::{Bind, Listen, OnFault, PluginRef, RawOption, RawValue, SocketSettings};
 use super::problem::{Problem, Span, code};
@@ -134,19 +134,19 @@ fn bare(key: &str) -> bool {
 fn read_bind(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Bind> {
     const EXPECTED: &str = "a string or an array of strings";
     match &entry.value {
-        Value::Text(text) => one_bind(text, &entry.value_span, reader).into_iter().collect(),
+        Value::Text(text) => one_bind(text, &entry.value_span, reader),
         Value::List(list) if list.is_empty() => {
             reader.bad_value("bind", &entry.value_span, "expected at least one address");
             Vec::new()
         }
         Value::List(list) => list
             .iter()
-            .filter_map(|(value, span)| {
+            .flat_map(|(value, span)| {
                 if let Value::Text(text) = value {
                     return one_bind(text, span, reader);
                 }
                 reader.wrong_type("bind", EXPECTED, value, span);
-                None
+                Vec::new()
             })
             .collect(),
         Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_) | Value::Table(_) => {
@@ -156,21 +156,25 @@ fn read_bind(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Bind> {
     }
 }
 
-fn one_bind(text: &str, span: &Span, reader: &mut Reader<'_>) -> Option<Bind> {
-    match endpoint(text, reader.names) {
-        Ok(endpoint) => Some(Bind {
-            ip: endpoint.ip,
-            scope_id: endpoint.scope_id,
-            first: endpoint.first,
-            last: endpoint.last,
-            text: text.to_owned(),
-            span: span.clone(),
-        }),
+/// One text is one address, or the several that it stands for.
+fn one_bind(text: &str, span: &Span, reader: &mut Reader<'_>) -> Vec<Bind> {
+    match endpoints(text, reader.names) {
+        Ok(endpoints) => endpoints
+            .into_iter()
+            .map(|endpoint| Bind {
+                ip: endpoint.ip,
+                scope_id: endpoint.scope_id,
+                first: endpoint.first,
+                last: endpoint.last,
+                text: text.to_owned(),
+                span: span.clone(),
+            })
+            .collect(),
         Err(refusal) => {
             let mut problem = Problem::new(refusal.code, "invalid bind address").at(span, refusal.label);
             problem.help = refusal.help;
             reader.problems.push(problem);
-            None
+            Vec::new()
         }
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! [[listen]]
 //! name = "far-away"                       # default: the plugin's name
-//! bind = ["127.0.0.1:7000-7099", "[::1]:7000", "127.0.0.1:domain"]
+//! bind = ["127.0.0.1:7000-7099", "[::1]:7000", "127.0.0.1:domain"]    # or ":7000", "localhost:7000", "eth0:7000"
 //! plugin = "lossy"                        # or a path: "./libmine.so"
 //! recv_buffer = "4MiB"
 //! on_fault = "exit"                       # default: "drop"
@@ -45,10 +45,13 @@ mod check;
 mod join;
 mod limits;
 mod listener;
+mod names;
 mod nearest;
 mod plan;
+mod ports;
 mod problem;
 mod read;
+mod refusal;
 mod render;
 mod reply;
 mod sandbox;
@@ -70,8 +73,8 @@ use read::Reader;
 use tree::{Entry, Value};
 use veil::Veil;
 
-pub use bind::Names;
 pub use listener::spec_settings;
+pub use names::Names;
 pub use nearest::nearest;
 pub use plan::{
     Bind, Granted, Join, Listen, MAX_LISTENERS, Named, OnFault, Plan, PluginRef, RawOption, RawValue,
@@ -225,11 +228,16 @@ pub fn with_sandbox_args(mut reading: Reading, args: &[String]) -> Reading {
     reading
 }
 
-/// The configuration of a daemon that was started without any: `daemon/default.toml`.
+/// The configuration of a daemon that was started without any: `daemon/default.toml`, and what only Linux can bind.
 #[must_use]
 pub fn built_in() -> Reading {
-    parse(Source::new("built-in default", include_str!("../../default.toml")))
+    parse(Source::new("built-in default", BUILT_IN))
 }
+
+#[cfg(target_os = "linux")]
+const BUILT_IN: &str = concat!(include_str!("../../default.toml"), include_str!("../../default-linux.toml"));
+#[cfg(not(target_os = "linux"))]
+const BUILT_IN: &str = include_str!("../../default.toml");
 
 fn empty(sources: Arc<[Source]>) -> Plan {
     Plan {

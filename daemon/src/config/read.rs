@@ -7,7 +7,7 @@ use std::time::Duration;
 use polyport_terminal::counted;
 use polyport_value as value;
 
-use super::bind::Names;
+use super::names::Names;
 use super::nearest::nearest;
 use super::problem::{Problem, Span, code, quoted};
 use super::tree::{Entry, Value};

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use polyport_value as value;
 
+use super::ports::service;
 use super::problem::Span;
 use super::read::Reader;
 use super::tree::{Entry, Value};
@@ -115,22 +116,21 @@ fn choice(entry: &Entry, words: [&str; 2], reader: &mut Reader<'_>) -> Option<us
     found
 }
 
-/// A list of ports, one port, or `"any"`.
+/// A list of ports, by number or service name, one port, or `"any"`.
 fn ports(entry: &Entry, reader: &mut Reader<'_>) -> PeerPorts {
     const EXPECTED: &str = "an array of ports or \"any\"";
     let span = &entry.value_span;
     let mut ports = match &entry.value {
         Value::Text(text) if text == "any" => return PeerPorts::Any,
-        Value::Text(_) => {
-            reader.bad_value("ports", span, "expected ports, such as [53, 123], or \"any\"");
-            Vec::new()
-        }
+        Value::Text(text) => named_port(text, span, reader).into_iter().collect(),
         Value::Int(number) => port(*number, span, reader).into_iter().collect(),
         Value::List(list) => list
             .iter()
             .filter_map(|(value, span)| {
-                if let Value::Int(number) = value {
-                    return port(*number, span, reader);
+                match value {
+                    Value::Int(number) => return port(*number, span, reader),
+                    Value::Text(text) => return named_port(text, span, reader),
+                    Value::Bool(_) | Value::Float(_) | Value::Time(_) | Value::List(_) | Value::Table(_) => {}
                 }
                 reader.wrong_type("ports", EXPECTED, value, span);
                 None
@@ -144,6 +144,21 @@ fn ports(entry: &Entry, reader: &mut Reader<'_>) -> PeerPorts {
     ports.sort_unstable();
     ports.dedup();
     PeerPorts::Only(ports)
+}
+
+/// The same by the name of its service, or a number in quotes, as a bind address has it.
+fn named_port(name: &str, span: &Span, reader: &mut Reader<'_>) -> Option<u16> {
+    if let Some(number) = value::port_number(name).filter(|_| !name.is_empty()) {
+        return port(number.into(), span, reader);
+    }
+    match service(name, reader.names) {
+        Ok(number) => port(number.into(), span, reader),
+        Err(refusal) => {
+            let label = format!("{}; expected ports, such as [53, \"ntp\"], or \"any\"", refusal.label);
+            reader.bad_value("ports", span, label);
+            None
+        }
+    }
 }
 
 /// A port that needs a permission. Any other would be a misunderstanding: the list does not say who alone is answered.
@@ -223,9 +238,12 @@ fn prefix(entry: &Entry, reader: &mut Reader<'_>) -> Option<(u8, u8)> {
 /// What was typed behind `--listen`, as TOML writes it; what it is not remains a text, for [`read`] to refuse.
 pub(super) fn typed(key: &str, value: Value, span: &Span) -> Value {
     let Value::Text(text) = value else { return value };
-    let port = |text: &str| Some((Value::Int(text.parse().ok()?), span.clone()));
+    let port = |text: &str| {
+        let number = text.parse().map(Value::Int);
+        (number.unwrap_or_else(|_| Value::Text(text.to_owned())), span.clone())
+    };
     let typed = match key {
-        "ports" => text.split(',').map(port).collect::<Option<_>>().map(Value::List),
+        "ports" if text != "any" => Some(Value::List(text.split(',').map(port).collect())),
         "same_port" | "groups" => text.parse().ok().map(Value::Bool),
         "slip" => text.parse().ok().map(Value::Int),
         "amplification" => text.parse().ok().map(Value::Float),

@@ -26,7 +26,7 @@ use polyport_tools::zone::{interface, with_zone, zone};
     version = VERSION,
     after_help = "Examples:\n  polyport-cast --listen --count 3 239.1.2.3:7000\n  \
     polyport-cast 239.1.2.3:7000 hello --interface lo --count 3 --interval 500ms\n  \
-    polyport-cast 255.255.255.255:7000 hello --interface eth0\n  \
+    polyport-cast 255.255.255.255:7000 hello --interface eth0 --answers 2s\n  \
     polyport-cast --listen --source 192.0.2.7 232.1.2.3:7000 --for 10s\n\n\
     Exit codes: 0 sent, or heard what --count asks for, 64 usage, 65 the text is too long, 68 host not found,\n\
     69 no route, or too little heard, 71, 75 and 77 the system refuses, 130 interrupted"
@@ -55,6 +55,10 @@ struct Cli {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = polyport_value::duration,
         conflicts_with = "listen")]
     interval: Duration,
+    /// Hear answers for this long after the last one, such as 2s
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = polyport_value::duration,
+        conflicts_with = "listen")]
+    answers: Duration,
     /// Routers a datagram may pass; 0 keeps a group on this host, and is refused for what it cannot keep there
     #[arg(long, value_name = "HOPS", conflicts_with = "listen")]
     ttl: Option<u8>,
@@ -120,7 +124,7 @@ fn send(cli: &Cli, to: SocketAddr, ifindex: u32, key: Option<Key>, interrupt: &I
     let socket = open(to, &SenderOptions { ttl, looped: !cli.no_loop, ifindex, own })?;
     let sealer = cli.ppt.then(|| Sealer::new(generator(cli.seed), cli.grease.into(), key));
     let (text, count) = (cli.text.as_bytes(), cli.count.unwrap_or(1));
-    let plan = Plan { to, own, text, count, interval: nanos(cli.interval) };
+    let plan = Plan { to, own, text, count, interval: nanos(cli.interval), answers: nanos(cli.answers) };
     let clock = Clock::start();
     let mut driver = Driver::new(socket, false, clock, interrupt.clone());
     if ifindex != 0 && !to.ip().is_multicast() {
@@ -128,7 +132,11 @@ fn send(cli: &Cli, to: SocketAddr, ifindex: u32, key: Option<Key>, interrupt: &I
     }
     let mut sender = Sender::new(plan, sealer, clock.now());
     let end = driver.run(&mut sender)?;
+    let answered = sender.answered();
     sender.outcome()?;
+    if !cli.answers.is_zero() {
+        deliver(format_args!("{answered} answer{}", if answered == 1 { "" } else { "s" }))?;
+    }
     Ok(if end == End::Interrupted { Exit::Interrupted } else { Exit::Ok })
 }
 

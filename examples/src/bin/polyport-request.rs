@@ -13,15 +13,17 @@ use polyport_tools::VERSION;
 use polyport_tools::attempt;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
+use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
-use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter};
+use polyport_tools::request::json::{AnswerReport, RequestReport};
+use polyport_tools::request::socket::{SocketReport, SocketState};
+use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter, unsent};
 use polyport_tools::source::SourceArgs;
 use polyport_tools::strangers::Strangers;
 use polyport_tools::target::{self, Family};
 use polyport_tools::text::positive_duration;
-use polyport_tools::unsent::unsent;
 
 /// Sends one request and gets an answer in spite of loss.
 #[derive(Parser)]
@@ -72,6 +74,21 @@ struct Cli {
     /// Pad the request to this length, so that the answer may be as long
     #[arg(long, value_name = "OCTETS", default_value_t = 0, conflicts_with = "raw")]
     pad_to: usize,
+    /// Reach only hosts on the own links, past no router (SO_DONTROUTE; over IPv6 a hop limit of 1 as well)
+    #[arg(long)]
+    dont_route: bool,
+    /// Ask for a receive buffer (SO_RCVBUF), such as 64KiB
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    recv_buffer: Option<usize>,
+    /// Ask for a send buffer (SO_SNDBUF)
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    send_buffer: Option<usize>,
+    /// Print what getsockname(2), getpeername(2) and getsockopt(2) say of the socket, before and after
+    #[arg(long)]
+    show_socket: bool,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
     /// Makes ids repeatable, and thus predictable: for tests only
     #[arg(long)]
     seed: Option<u64>,
@@ -111,13 +128,15 @@ fn run(cli: Cli) -> Outcome {
     let (clock, interrupt) = (Clock::start(), outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
     attempt::each(&candidates, cli.quiet, |peer, more| {
-        let asking = Asking { peer, own: cli.source.towards(peer), more, clock, deadline };
-        ask(&cli, &asking, key.as_ref(), &interrupt)
+        let asking = Asking { cli: &cli, peer, own: cli.source.towards(peer), more, clock, deadline };
+        ask(&asking, key.as_ref(), &interrupt)
     })
 }
 
 /// One address that is asked.
-struct Asking {
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    cli: &'a Cli,
     peer: SocketAddr,
     /// Where from.
     own: SocketAddr,
@@ -127,8 +146,8 @@ struct Asking {
     deadline: Option<Nanos>,
 }
 
-fn ask(cli: &Cli, asking: &Asking, key: Option<&Key>, interrupt: &Interrupt) -> Outcome {
-    let Asking { peer, own, clock, deadline, .. } = *asking;
+fn ask(asking: &Asking<'_>, key: Option<&Key>, interrupt: &Interrupt) -> Outcome {
+    let Asking { cli, peer, own, clock, deadline, .. } = *asking;
     if cli.pad_to > longest(peer) {
         return Err(ExitError::usage(format!(
             "--pad-to: no datagram has more than {} octets",
@@ -136,11 +155,18 @@ fn ask(cli: &Cli, asking: &Asking, key: Option<&Key>, interrupt: &Interrupt) -> 
         )));
     }
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
-    let reporter = Reporter::new(cli.quiet);
-    let socket = open(peer, own, connected, reporter)?;
+    let reporter = Reporter::new(cli.quiet || cli.json);
+    let socket = open(asking)?;
+    let before = if cli.show_socket { Some(state(&socket)?) } else { None };
+    reporter.before(&socket)?;
+    let exchange = Exchange { asking, before };
+    if connected && let Err(error) = socket.connect(peer) {
+        let failure = unsent("connect to", peer, own, &error, cli.dont_route);
+        return exchange.report(&socket, &[], &Strangers::default(), Err(failure));
+    }
     let mut driver = Driver::new(socket, connected, clock, interrupt.clone());
     let transmissions = cli.retries.saturating_add(1);
-    let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous };
+    let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous, dont_route: cli.dont_route };
     if cli.raw {
         let text = cli.text.as_bytes();
         if text.len() > longest(peer) {
@@ -153,13 +179,11 @@ fn ask(cli: &Cli, asking: &Asking, key: Option<&Key>, interrupt: &Interrupt) -> 
             driver.watch_errors()?;
         }
         let mut client = Raw::new(RawConfig { target: peer, own, text, bounds }, reporter);
-        let end = driver.run(&mut client)?;
-        let foreign = client.strangers().count();
-        if foreign > 0 && !cli.quiet {
-            deliver(format_args!("rejected: wrong_source {foreign}"))?;
-        }
-        name(cli, client.strangers())?;
-        return finish(cli, end, || client.outcome());
+        let end = driver.run(&mut client);
+        let strangers = client.strangers().clone();
+        let foreign = (strangers.count() > 0).then(|| ("wrong_source".to_owned(), strangers.count()));
+        let rejected: Vec<_> = foreign.into_iter().collect();
+        return exchange.report(driver.socket(), &rejected, &strangers, answer(end, || client.outcome()));
     }
     driver.watch_errors()?;
     let machine = RequestConfig {
@@ -173,59 +197,139 @@ fn ask(cli: &Cli, asking: &Asking, key: Option<&Key>, interrupt: &Interrupt) -> 
         Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
     let config = PptConfig { machine, own, bounds };
     let mut client = Ppt::new(config, request, reporter, generator(cli.seed), clock.now())?;
-    let end = driver.run(&mut client)?;
-    let rejects: Vec<String> =
-        client.rejects().iter().map(|(reject, count)| format!("{reject} {count}")).collect();
-    if !rejects.is_empty() && !cli.quiet {
-        deliver(format_args!("rejected: {}", rejects.join(", ")))?;
-    }
-    name(cli, client.strangers())?;
-    finish(cli, end, || client.outcome())
-}
-
-/// Who else answered.
-fn name(cli: &Cli, strangers: &Strangers) -> Result<(), ExitError> {
-    match strangers.names() {
-        Some(names) if !cli.quiet => deliver(format_args!("wrong_source: from {names}")),
-        _ => Ok(()),
-    }
+    let end = driver.run(&mut client);
+    let strangers = client.strangers().clone();
+    let rejected: Vec<_> =
+        client.rejects().iter().map(|(reject, count)| (reject.to_string(), count)).collect();
+    exchange.report(driver.socket(), &rejected, &strangers, answer(end, || client.outcome()))
 }
 
 /// A socket that has no port of its own until it needs one, so that the user sees when it gets it.
-fn open(
-    peer: SocketAddr,
-    own: SocketAddr,
-    connected: bool,
-    reporter: Reporter,
-) -> Result<UdpSocket, ExitError> {
-    let socket = UdpSocket::bind(own, &SocketOptions::default())?;
+fn open(asking: &Asking<'_>) -> Result<UdpSocket, ExitError> {
+    let Asking { cli, peer, own, .. } = *asking;
+    let options = SocketOptions {
+        recv_buffer: cli.recv_buffer,
+        send_buffer: cli.send_buffer,
+        ..SocketOptions::default()
+    };
+    let socket = UdpSocket::bind(own, &options)?;
+    let set = |what: &'static str| move |error| ExitError::io(what, &error);
+    if cli.dont_route {
+        socket.set_dont_route(true).map_err(set("set SO_DONTROUTE"))?;
+        if peer.is_ipv6() {
+            // Linux takes the option and routes all the same; what has one hop left no router passes on.
+            socket.set_ttl(1).map_err(set("set the hop limit"))?;
+        }
+    }
     // Binding to port 0 takes a port at once; this gives it back (Linux), and the first send takes another. What --from
     // names stays.
     if let Err(error) = socket.disconnect() {
         log::debug!("the port stays: {error}");
     }
-    reporter.before(&socket)?;
-    if connected {
-        socket.connect(peer).map_err(|error| unsent("connect to", peer, own, &error))?;
-    }
     Ok(socket)
 }
 
-fn finish(cli: &Cli, end: End, outcome: impl FnOnce() -> Result<Answered, ExitError>) -> Outcome {
-    if end == End::Interrupted {
-        return Ok(Exit::Interrupted);
+fn state(socket: &UdpSocket) -> Result<SocketState, ExitError> {
+    let told = socket.describe();
+    told.map(SocketState::from).map_err(|error| ExitError::io("ask for the socket's options", &error))
+}
+
+/// What a run ended with: none for the user's own end.
+fn answer(
+    end: Result<End, ExitError>,
+    outcome: impl FnOnce() -> Result<Answered, ExitError>,
+) -> Result<Option<Answered>, ExitError> {
+    match end? {
+        End::Interrupted => Ok(None),
+        End::Finished => outcome().map(Some),
     }
-    let answer = outcome()?;
-    let text = escape_payload(&answer.payload);
-    if cli.quiet {
-        deliver(text)?;
-        return Ok(Exit::Ok);
+}
+
+/// What was asked, of whom, and the socket as it was before.
+struct Exchange<'a> {
+    asking: &'a Asking<'a>,
+    before: Option<SocketState>,
+}
+
+impl Exchange<'_> {
+    /// Prints what came of it, also of a failure, with which it then ends.
+    fn report(
+        &self,
+        socket: &UdpSocket,
+        rejected: &[(String, u64)],
+        strangers: &Strangers,
+        answer: Result<Option<Answered>, ExitError>,
+    ) -> Outcome {
+        let cli = self.asking.cli;
+        // The object is of the address that is asked last.
+        if let Err(failure) = &answer
+            && cli.json
+            && self.asking.more
+            && failure.is_of_one_address()
+        {
+            return answer.map(|_| Exit::Ok);
+        }
+        let socket = match self.before {
+            Some(before) => Some(SocketReport { before, after: state(socket)? }),
+            None => None,
+        };
+        let answered = answer.as_ref().ok().and_then(Option::as_ref);
+        if cli.json {
+            let report = RequestReport {
+                target: self.asking.peer,
+                answer: answered.map(AnswerReport::from),
+                rejected: rejected.iter().cloned().collect(),
+                wrong_sources: strangers.named().to_vec(),
+                socket,
+            };
+            deliver(json::line(&report)?)?;
+        } else {
+            self.print(rejected, strangers, answered, socket.as_ref())?;
+        }
+        answer.map(|answer| if answer.is_some() { Exit::Ok } else { Exit::Interrupted })
     }
-    let style = Style::stdout();
-    let line = format!("answer from {}: \"{text}\"", answer.from);
-    deliver(if cli.promiscuous { style.red(line) } else { style.green(line) })?;
-    deliver(answer.effort())?;
-    Ok(Exit::Ok)
+
+    fn print(
+        &self,
+        rejected: &[(String, u64)],
+        strangers: &Strangers,
+        answered: Option<&Answered>,
+        socket: Option<&SocketReport>,
+    ) -> Result<(), ExitError> {
+        let cli = self.asking.cli;
+        if !rejected.is_empty() && !cli.quiet {
+            let rejected: Vec<String> =
+                rejected.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            deliver(format_args!("rejected: {}", rejected.join(", ")))?;
+        }
+        if let Some(names) = strangers.names().filter(|_| !cli.quiet) {
+            deliver(format_args!("wrong_source: from {names}"))?;
+        }
+        if let Some(answer) = answered {
+            let text = escape_payload(&answer.payload);
+            if cli.quiet {
+                deliver(text)?;
+            } else {
+                let style = Style::stdout();
+                let line = format!("answer from {}: \"{text}\"", answer.from);
+                deliver(if cli.promiscuous { style.red(line) } else { style.green(line) })?;
+                deliver(answer.effort())?;
+            }
+        }
+        match socket {
+            Some(socket) => deliver(socket.table()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A size that the kernel can be asked for: it keeps sizes in an `int`.
+fn buffer_size(text: &str) -> Result<usize, String> {
+    let size = polyport_value::size(text)?;
+    i32::try_from(size)
+        .ok()
+        .and_then(|size| size.try_into().ok())
+        .ok_or_else(|| "less than 2GiB is needed".to_owned())
 }
 
 impl From<PresetArg> for Preset {

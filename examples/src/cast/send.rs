@@ -38,6 +38,8 @@ pub struct Plan<'a> {
     pub count: u64,
     /// From one to the next.
     pub interval: Nanos,
+    /// How long answers are heard after the last.
+    pub answers: Nanos,
 }
 
 /// A socket that may send to groups and broadcast addresses.
@@ -67,6 +69,10 @@ pub struct Sender<'a> {
     pacer: Pacer,
     sealer: Option<Sealer>,
     sent: u64,
+    answered: u64,
+    /// Until when answers are heard, once all has been sent.
+    until: Option<Nanos>,
+    over: bool,
     failure: Option<ExitError>,
 }
 
@@ -75,7 +81,7 @@ impl<'a> Sender<'a> {
     #[must_use]
     pub const fn new(plan: Plan<'a>, sealer: Option<Sealer>, now: Nanos) -> Self {
         let pacer = Pacer::new(now, 1, plan.interval).with_total(plan.count);
-        Self { plan, pacer, sealer, sent: 0, failure: None }
+        Self { plan, pacer, sealer, sent: 0, answered: 0, until: None, over: false, failure: None }
     }
 
     /// How many have left.
@@ -84,6 +90,12 @@ impl<'a> Sender<'a> {
     /// A datagram could not be written.
     pub fn outcome(self) -> Result<u64, ExitError> {
         self.failure.map_or(Ok(self.sent), Err)
+    }
+
+    /// How many answers have come.
+    #[must_use]
+    pub const fn answered(&self) -> u64 {
+        self.answered
     }
 
     fn write(&mut self, buffer: &mut [u8], seq: u64, now: Nanos) -> Result<usize, ExitError> {
@@ -106,6 +118,10 @@ impl<'a> Sender<'a> {
 impl Client for Sender<'_> {
     fn poll_transmit(&mut self, now: Nanos, buffer: &mut [u8]) -> Option<Transmit> {
         let slot = if self.is_finished() { None } else { self.pacer.take(now) }?;
+        if self.pacer.peek().is_none() {
+            self.until = Some(now.saturating_add(self.plan.answers));
+            self.over = self.plan.answers == 0;
+        }
         match self.write(buffer, slot.index, now) {
             Ok(len) => Some(Transmit { destination: self.plan.to, len }),
             Err(failure) => {
@@ -122,6 +138,7 @@ impl Client for Sender<'_> {
     }
 
     fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
+        self.answered += 1;
         deliver(format_args!("answer from {}: \"{}\"", meta.peer, escape_payload(datagram)))
     }
 
@@ -134,12 +151,16 @@ impl Client for Sender<'_> {
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.pacer.peek().map(|slot| slot.planned)
+        self.pacer.peek().map(|slot| slot.planned).or(self.until)
     }
 
-    fn handle_timeout(&mut self, _: Nanos) {}
+    fn handle_timeout(&mut self, now: Nanos) {
+        if self.until.is_some_and(|until| until <= now) {
+            self.over = true;
+        }
+    }
 
     fn is_finished(&self) -> bool {
-        self.failure.is_some() || self.pacer.peek().is_none()
+        self.failure.is_some() || self.over
     }
 }

@@ -11,4 +11,6 @@ pub struct Bounds {
     pub deadline: Option<Nanos>,
     /// Take whatever comes as the answer.
     pub promiscuous: bool,
+    /// Leave routers out.
+    pub dont_route: bool,
 }

@@ -17,7 +17,8 @@ use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::own_frames::{OwnFrames, echo};
 use crate::strangers::Strangers;
-use crate::unsent::{refused, unsent};
+use super::unsent::unsent;
+use crate::unsent::refused;
 
 /// Octets 8 to 15 of a frame are its request id [P-26].
 const ID: std::ops::Range<usize> = 8..16;
@@ -213,7 +214,8 @@ impl Client for Ppt<'_> {
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
         match fault {
             Fault::Unsent(error) | Fault::Pending(error) => {
-                Err(unsent("send to", self.target(), self.config.own, error))
+                let Bounds { dont_route, .. } = self.config.bounds;
+                Err(unsent("send to", self.target(), self.config.own, error, dont_route))
             }
             Fault::Reported { error, quote } if self.concerns_us(error, quote) => {
                 log::info!("{error:?}");

@@ -13,7 +13,8 @@ use super::reporter::Reporter;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::strangers::Strangers;
-use crate::unsent::{refused, unsent};
+use super::unsent::unsent;
+use crate::unsent::refused;
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +163,8 @@ impl Client for Raw<'_> {
                 self.refuse()
             }
             Fault::Unsent(error) | Fault::Pending(error) => {
-                Err(unsent("send to", self.config.target, self.config.own, error))
+                let RawConfig { target, own, bounds, .. } = self.config;
+                Err(unsent("send to", target, own, error, bounds.dont_route))
             }
             // Plain text carries no id: what is quoted is compared as far as it goes.
             Fault::Reported { error, quote } if self.is_refused(error, quote) => self.refuse(),

@@ -50,6 +50,29 @@ fn two_listeners_share_a_broadcast_address() {
 }
 
 #[test]
+fn answers_are_heard_after_the_last_datagram_if_asked_for() {
+    let receiver = UdpSocket::bind("127.255.255.255:0").unwrap();
+    receiver.set_read_timeout(Some(DEADLINE)).unwrap();
+    let address = receiver.local_addr().unwrap().to_string();
+    let mut asking = start("cast", &["--answers", "20s", &address, "who is there?"]);
+    let (_, peer) = receiver.recv_from(&mut [0; 100]).unwrap();
+    let answering = UdpSocket::bind("127.0.0.1:0").unwrap();
+    answering.send_to(b"I am", peer).unwrap();
+    let shown = read_until(&mut asking, "answer from ");
+    assert!(
+        shown.contains(&format!("answer from {}: \"I am\"\n", answering.local_addr().unwrap())),
+        "{shown}"
+    );
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    let unanswered = run("cast", &["--answers", "10ms", &address]);
+    assert_eq!(unanswered.code, 0, "{unanswered:?}");
+    unanswered.prints("\n0 answers\n");
+    assert!(!run("cast", &[&address]).out.contains("answers"), "nobody has asked for them");
+    assert_eq!(run("cast", &["--listen", "--answers", "1s", &address]).code, 64);
+}
+
+#[test]
 fn events_carry_the_group_flag_and_the_key() {
     let path = std::env::temp_dir().join(format!("polyport-cast-key-{}", std::process::id()));
     std::fs::write(&path, "000102030405060708090a0b0c0d0e0f").unwrap();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use polyport_protocol::{Code, Cookie, FrameOption, Integrity, Key, Kind, Role, version_reply};
 
-use crate::support::{Run, closed, decode, finish, read_until, reply, run, serve, socket, start};
+use polyport_tools::request::json::RequestReport;
+
+use crate::support::{Run, closed, decode, finish, object, read_until, reply, run, serve, socket, start};
 
 const WAITS: [&str; 5] = ["0.1", "0.2", "0.4", "0.8", "1.6"];
 
@@ -49,6 +51,58 @@ fn options_that_would_do_nothing_are_refused() {
     }
     let run = run("cast", &["--source", "127.0.0.1", &address, "text"]);
     assert_eq!(run.code, 64, "{run:?}");
+}
+
+#[test]
+fn the_socket_is_shown_before_and_after_also_without_an_answer() {
+    for (ip, family, ttl) in [("127.0.0.1", "AF_INET", "IP_TTL"), ("[::1]", "AF_INET6", "IPV6_UNICAST_HOPS")]
+    {
+        let server = UdpSocket::bind(format!("{ip}:0")).unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let options = ["--raw", "--show-socket", "--recv-buffer", "8KiB", "--retries", "0"];
+        let shown = run("request", &[&options[..], &[&address]].concat());
+        shown.fails(69, "no reply");
+        let row = |name: &str| -> Vec<String> {
+            let line = shown.out.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line.split_whitespace().skip(1).map(str::to_owned).collect()
+        };
+        assert_eq!(row("type"), ["SOCK_DGRAM", "SOCK_DGRAM"], "{shown:?}");
+        assert_eq!(row("family"), [family, family]);
+        assert_eq!(row("getpeername"), ["-", &address]);
+        assert_eq!(row("SO_RCVBUF"), ["8192", "(asked", "8192)", "8192", "(asked", "8192)"]);
+        assert_eq!((row("SO_BROADCAST"), row("SO_DONTROUTE")), (row("SO_DONTROUTE"), vec!["off".into(); 2]));
+        let hops = row(ttl);
+        assert!(hops.len() == 2 && hops.iter().all(|hops| hops.parse::<u8>().is_ok_and(|hops| hops > 0)));
+        if cfg!(target_os = "linux") {
+            assert!(
+                row("getsockname")[0].ends_with(":0") && !row("getsockname")[1].ends_with(":0"),
+                "{shown:?}"
+            );
+            assert!(row(if family == "AF_INET" { "IP_MTU " } else { "IPV6_MTU " })[1].parse::<u32>().is_ok());
+        }
+    }
+}
+
+#[test]
+fn the_outcome_is_one_object_of_the_schema() {
+    let (address, thread) = serve(|socket, datagram, peer| {
+        socket.send_to(&[datagram, b"\xff"].concat(), peer).unwrap();
+        false
+    });
+    let answered = run("request", &["--raw", "--json", "--show-socket", &address.to_string(), "hi"]);
+    thread.join().unwrap();
+    let found = object::<RequestReport>(&answered.out);
+    assert_eq!((answered.code, &found["answer"]["payload"]), (0, &"6869ff".into()), "{answered:?}");
+    assert_eq!(found["answer"]["text"], serde_json::Value::Null, "that is no UTF-8");
+    assert_eq!(found["socket"]["after"]["peer"], address.to_string());
+    assert_eq!(
+        (&found["socket"]["before"]["peer"], &found["rejected"]),
+        (&serde_json::Value::Null, &serde_json::json!({}))
+    );
+    let refused = run("request", &["--raw", "--json", &closed().to_string()]);
+    refused.fails(69, "nobody listens");
+    let found = object::<RequestReport>(&refused.out);
+    assert_eq!((&found["answer"], &found["socket"]), (&serde_json::Value::Null, &serde_json::Value::Null));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod cut_control;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod description;
+#[cfg(test)]
 mod error_queue;
 #[cfg(test)]
 mod fragments;

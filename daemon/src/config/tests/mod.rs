@@ -24,7 +24,16 @@ const NAMES: Names = Names {
         _ => None,
     },
     interface: |name| (name == "eth0").then_some(7),
-    interface_of: |ip| (ip.to_string() == "192.0.2.1").then_some(8),
+    interface_of: |ip| match ip.to_string().as_str() {
+        "192.0.2.1" => Some(8),
+        "::1" => Some(1),
+        _ => None,
+    },
+    addresses_of: |index| match index {
+        7 => vec!["192.0.2.7".parse().unwrap(), "fe80::7".parse().unwrap()],
+        _ => Vec::new(),
+    },
+    ipv6: || true,
 };
 
 fn toml(text: &str) -> Result<Plan, Problems> {

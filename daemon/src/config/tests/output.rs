@@ -40,12 +40,13 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
     assert!(!problems.render(false).contains('\u{1b}'));
 }
 
-/// A help may repeat what was written, as the port of an address: here with an escape and a NUL.
+/// A help may repeat what was written, as the interface of a group: here with an escape and a NUL.
 #[test]
 fn a_help_repeats_no_control_characters_either() {
-    let problems = toml("[[listen]]\nplugin = 'echo'\nbind = \"*:7\\u001b[2J\\u0000\"\n").unwrap_err();
+    let problems = toml("[[listen]]\nplugin = 'echo'\nbind = ':7'\njoin = \"ff02::1%7\\u001b[2J\\u0000\"\n")
+        .unwrap_err();
     let shown = problems.render(false);
-    assert!(shown.contains("for every interface write 0.0.0.0:7\\u{1b}[2J\\0"), "{shown}");
+    assert!(shown.contains("write \"ff02::1 on 7\\u{1b}[2J\\0\""), "{shown}");
     assert!(!shown.contains(['\u{1b}', '\0']), "{shown:?}");
 }
 

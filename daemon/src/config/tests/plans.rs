@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::{MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
+use super::super::{Listen, MAX_LISTENERS, OnFault, RawValue, SocketSettings, built_in, load};
 use super::{LISTEN, addresses, codes, names, specs, toml};
 use crate::limits::Limits;
 
@@ -203,9 +203,9 @@ fn thousands_of_tables_are_read_and_named() {
 }
 
 #[test]
-fn the_built_in_configuration_has_five_listeners() {
+fn the_built_in_configuration_answers_on_loopback_alone() {
     let plan = built_in().into_result().unwrap();
-    assert_eq!(names(&plan), ["echo", "length", "lossy", "listener", "responder"]);
+    assert_eq!(names(&plan), OF_DEFAULTS);
     let expected = [
         "127.0.0.1:10000",
         "[::1]:10000",
@@ -213,6 +213,8 @@ fn the_built_in_configuration_has_five_listeners() {
         "127.0.0.1:1061",
         "0.0.0.0:1062",
         "127.0.0.1:1063",
+        #[cfg(target_os = "linux")]
+        "127.255.255.255:1064",
     ];
     assert_eq!(addresses(&plan), expected);
     let options = |index: usize| {
@@ -227,6 +229,45 @@ fn the_built_in_configuration_has_five_listeners() {
     );
     // Bound to every interface: it must not answer.
     assert_eq!(options(3), [("report", RawValue::Text("10s".into()))]);
+    let groups: Vec<_> = plan.listen.iter().filter(|listen| listen.reply.groups).collect();
+    // What answers to a group can be sent to from this machine alone.
+    let bound = |listen: &&Listen| listen.bind.iter().all(|bind| bind.ip.is_loopback());
+    assert_eq!(groups.len(), usize::from(cfg!(target_os = "linux")));
+    assert!(groups.iter().all(bound));
+}
+
+const OF_DEFAULTS: &[&str] = &[
+    "echo",
+    "length",
+    "lossy",
+    "listener",
+    "responder",
+    #[cfg(target_os = "linux")]
+    "broadcast",
+];
+
+#[test]
+fn a_bind_address_of_several_is_several_sockets_of_one_listener() {
+    let plan = specs(&["*:7=echo", "localhost:8=echo", "eth0:domain-54=echo", "'':9=echo"]).unwrap();
+    assert_eq!(names(&plan), ["echo", "echo-2", "echo-3", "echo-4"]);
+    let expected = [
+        "0.0.0.0:7",
+        "[::]:7",
+        "127.0.0.1:8",
+        "[::1]:8",
+        "192.0.2.7:53",
+        "192.0.2.7:54",
+        "[fe80::7%7]:53",
+        "[fe80::7%7]:54",
+        "0.0.0.0:9",
+        "[::]:9",
+    ];
+    assert_eq!(addresses(&plan), expected);
+    let plan = toml("[[listen]]\nbind = [':7', 'eth0:8']\nplugin = 'echo'\njoin = '239.1.2.3'\n").unwrap();
+    assert_eq!(plan.sockets(), 4);
+    // Each of them belongs to one listener, however it was written.
+    let twice = toml("[[listen]]\nbind = ['localhost:7', '[::1]:7']\nplugin = 'echo'\n").unwrap_err();
+    assert_eq!(twice.list()[0].title, "port 7 of ::1 is used twice");
 }
 
 #[test]

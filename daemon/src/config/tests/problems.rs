@@ -238,15 +238,15 @@ fn host_names_and_unknown_services() {
 error: invalid bind address
  --> etc/polyport.toml:3:9
   |
-3 | bind = ['localhost:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']
-  |         ^^^^^^^^^^^^^^ `localhost` is a host name, and a bind address must be a number
+3 | bind = ['web1.test:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']
+  |         ^^^^^^^^^^^^^^ `web1.test` is neither an address nor an interface of this system
   |
-  = help: a name may stand for several addresses or change: write the address, for example 127.0.0.1:7000
+  = help: host names other than localhost are not looked up, since they may change: write the address; `ip addr` (or `ifconfig`) lists the interfaces and their addresses
 
 error: invalid bind address
  --> etc/polyport.toml:3:25
   |
-3 | bind = ['localhost:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']
+3 | bind = ['web1.test:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']
   |                         ^^^^^^^^^^^^^^^^^^ this system knows no UDP service `nosuch`
   |
   = help: write the port number, or install the services database (/etc/services; Debian: netbase)
@@ -254,13 +254,13 @@ error: invalid bind address
 error: invalid bind address
  --> etc/polyport.toml:3:45
   |
-3 | bind = ['localhost:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']
+3 | bind = ['web1.test:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']
   |                                             ^^^^^^^^^^^^^^^^^^ this system has no interface `eth9`
   |
   = help: `ip link` (or `ifconfig`) lists the interfaces
 ";
     let text =
-        "[[listen]]\nplugin = 'echo'\nbind = ['localhost:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']\n";
+        "[[listen]]\nplugin = 'echo'\nbind = ['web1.test:53', '127.0.0.1:nosuch', '[fe80::1%eth9]:1']\n";
     shows(text, expected);
     assert_eq!(codes(&toml(text).unwrap_err()), ["bad-bind", "unknown-service", "unknown-interface"]);
 }

@@ -62,6 +62,10 @@ fn every_key_says_what_it_was_without_it() {
     assert_eq!(same, ReplyPolicy::default());
     assert_eq!(policy("ports = 'any'").ports, PeerPorts::Any);
     assert_eq!(policy("ports = 53").ports, PeerPorts::Only(vec![53]));
+    assert_eq!(policy("ports = 'domain'").ports, PeerPorts::Only(vec![53]));
+    assert_eq!(policy("ports = ['domain', 7, '53', '19']").ports, PeerPorts::Only(vec![7, 19, 53]));
+    let typed = specs(&["127.0.0.1:1=echo,reply.ports=\"domain,7\""]).unwrap();
+    assert_eq!(typed.listen[0].reply.ports, PeerPorts::Only(vec![7, 53]));
     // In any order: what is off is off.
     assert_eq!(policy("budget = 'off'\nslip = 3").budget, None);
     assert_eq!(policy("slip = 3\nbudget = 'off'").budget, None);
@@ -99,9 +103,15 @@ error: unknown key `group` in [listen.reply]
 #[test]
 fn every_key_refuses_what_it_is_not() {
     for (table, label) in [
-        ("ports = 'some'", "expected ports, such as [53, 123], or \"any\""),
+        (
+            "ports = 'some'",
+            "this system knows no UDP service `some`; expected ports, such as [53, \"ntp\"], or \"any\"",
+        ),
+        ("ports = ''", "`` is not a port; expected ports"),
+        ("ports = [true]", "this is a boolean"),
         ("ports = true", "this is a boolean"),
-        ("ports = ['53']", "this is a string"),
+        ("ports = ['7000']", "expected one of those"),
+        ("ports = ['syslog']", "expected one of those"),
         ("ports = [-1]", "expected one of those"),
         ("ports = [65536]", "expected one of those"),
         ("same_port = 'yes'", "this is a string"),
