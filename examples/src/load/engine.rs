@@ -165,6 +165,7 @@ impl Run<'_> {
         let summary = Summary::new(&self.transceiver.ledger, &self.transceiver.latencies, local)
             .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
         let took = end.saturating_sub(start);
-        Ok(Summary { took, drained: now.saturating_sub(end), aborted, ..summary })
+        let strangers = self.transceiver.strangers().clone();
+        Ok(Summary { strangers, took, drained: now.saturating_sub(end), aborted, ..summary })
     }
 }

@@ -91,10 +91,15 @@ fn every_warning_says_what_to_do() {
     let (config, mut summary) = run();
     summary.skipped = [1, 1, 1, 0];
     summary.local.refusal = Some("cannot send to 127.0.0.1:7000: no".into());
+    summary.strangers.heard("192.0.2.7:9".parse().unwrap());
     let all = warnings(&config, &summary).join("\n");
-    for part in
-        ["dropped 6 datagrams", "did not reach 1000/s: it sent 997/s", "--max-in-flight", "cannot send to"]
-    {
+    for part in [
+        "dropped 6 datagrams",
+        "did not reach 1000/s: it sent 997/s",
+        "--max-in-flight",
+        "cannot send to",
+        "wrong_source 1: from 192.0.2.7:9; ",
+    ] {
         assert!(all.contains(part), "{part} in {all}");
     }
     let calm = Summary { late_sends: 9, total: summary.total, ..Summary::default() };

@@ -10,6 +10,7 @@ use super::class::ClassCounts;
 use super::histogram::{Latencies, Percentiles};
 use super::ledger::{Imbalance, Ledger, NotSent};
 use super::stream::Tally;
+use crate::strangers::Strangers;
 
 /// All that a run found out.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,8 @@ pub struct Summary {
     pub ports: Vec<Port>,
     /// What the sockets say.
     pub local: Local,
+    /// Who sent what is of the class `wrong_source`.
+    pub strangers: Strangers,
     /// From the start of the schedule to its end, or to the abort.
     pub took: Nanos,
     /// From there to the end of the run.
@@ -96,6 +99,7 @@ impl Summary {
                 })
                 .collect(),
             local,
+            strangers: Strangers::default(),
             took: 0,
             drained: 0,
             aborted: false,

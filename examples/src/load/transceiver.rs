@@ -11,6 +11,7 @@ use polyport_terminal::Exit;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::class::Class;
 use super::config::Config;
 use super::frame::Shape;
 use super::histogram::Latencies;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
 use crate::source::{SourceAddress, SourceArgs};
+use crate::strangers::Strangers;
 use crate::unsent::unsent;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
@@ -59,6 +61,7 @@ pub struct Transceiver<'c> {
     refusal: Option<(SocketAddr, io::Error)>,
     from: Option<SourceAddress>,
     sealed: bool,
+    strangers: Strangers,
     echo: Option<SocketAddr>,
 }
 
@@ -99,6 +102,7 @@ impl<'c> Transceiver<'c> {
             refusal: None,
             from: config.from,
             sealed: config.key.is_some(),
+            strangers: Strangers::default(),
             echo: None,
         })
     }
@@ -171,6 +175,9 @@ impl<'c> Transceiver<'c> {
                 }
                 let received =
                     self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, arrival);
+                if received.class == Class::WrongSource {
+                    self.strangers.heard(meta.peer);
+                }
                 if let Some((target, planned, sent)) = received.first {
                     self.longest = self.longest.max(Some(arrival.saturating_sub(sent)));
                     self.latencies.answered(target, planned, sent, arrival);
@@ -207,6 +214,12 @@ impl<'c> Transceiver<'c> {
     pub fn refusal(&self) -> Option<ExitError> {
         let (to, error) = self.refusal.as_ref()?;
         Some(unsent("send to", *to, SourceArgs { from: self.from }.towards(*to), error))
+    }
+
+    /// Who sent something that was asked of a target, or of nobody.
+    #[must_use]
+    pub const fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     /// A target that sends our own frames back, where answers of its own were to come.
