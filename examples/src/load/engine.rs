@@ -177,6 +177,8 @@ impl Run<'_> {
             .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
         let took = end.saturating_sub(start);
         let behind_since = self.transceiver.behind.missed_since().map(|since| since.saturating_sub(start));
-        Ok(Summary { took, behind_since, drained: now.saturating_sub(end), aborted, ..summary })
+        let strangers = self.transceiver.strangers().clone();
+        let drained = now.saturating_sub(end);
+        Ok(Summary { strangers, took, behind_since, drained, aborted, ..summary })
     }
 }

@@ -92,6 +92,12 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
             summary.icmp.words()
         ));
     }
+    if let Some(names) = summary.strangers.names() {
+        let count = summary.strangers.count();
+        warnings.push(format!(
+            "wrong_source {count}: from {names}; a server must answer from the address that was asked"
+        ));
+    }
     if let Some(refusal) = &local.refusal {
         warnings.push(format!("the system refused datagrams: {refusal}"));
     }

@@ -95,6 +95,7 @@ fn every_warning_says_what_to_do() {
     summary.behind_since = Some(20 * MILLISECOND);
     summary.local.refusal = Some("cannot send to 127.0.0.1:7000: no".into());
     summary.icmp.count(Complaint::V4 { kind: 3, code: 3 });
+    summary.strangers.heard("192.0.2.7:9".parse().unwrap());
     let all = warnings(&config, &summary).join("\n");
     for part in [
         "dropped 6 datagrams",
@@ -104,6 +105,7 @@ fn every_warning_says_what_to_do() {
         "--max-in-flight",
         "cannot send to",
         "by ICMP: port_unreachable 1;",
+        "wrong_source 1: from 192.0.2.7:9; ",
     ] {
         assert!(all.contains(part), "{part} in {all}");
     }

@@ -12,6 +12,7 @@ use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
 use super::stream::Tally;
 use super::unit::per_second;
+use crate::strangers::Strangers;
 
 /// All that a run found out.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,8 @@ pub struct Summary {
     pub local: Local,
     /// What ICMP said against datagrams of the load.
     pub icmp: IcmpCounts,
+    /// Who sent what is of the class `wrong_source`.
+    pub strangers: Strangers,
     /// From the start of the schedule to its end, or to the abort.
     pub took: Nanos,
     /// When in the load the tester fell behind so far that it had to give datagrams up; `None` if it never did.
@@ -106,6 +109,7 @@ impl Summary {
                 .collect(),
             local,
             icmp: ledger.icmp().clone(),
+            strangers: Strangers::default(),
             took: 0,
             behind_since: None,
             drained: 0,

@@ -10,6 +10,7 @@ use polyport_protocol::{Decoder, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
 
 use super::behind::Behind;
+use super::class::Class;
 use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
 use crate::source::{SourceAddress, SourceArgs};
+use crate::strangers::Strangers;
 use crate::unsent::unsent;
 
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
@@ -64,6 +66,7 @@ pub struct Transceiver<'c> {
     refusal: Option<(SocketAddr, io::Error)>,
     from: Option<SourceAddress>,
     sealed: bool,
+    strangers: Strangers,
     echo: Option<SocketAddr>,
 }
 
@@ -115,6 +118,7 @@ impl<'c> Transceiver<'c> {
             refusal: None,
             from: config.from,
             sealed: config.key.is_some(),
+            strangers: Strangers::default(),
             echo: None,
         })
     }
@@ -226,6 +230,9 @@ impl<'c> Transceiver<'c> {
                     }
                     self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, port, arrival)
                 };
+                if received.class == Class::WrongSource {
+                    self.strangers.heard(meta.peer);
+                }
                 if let Received { first: Some((target, planned, sent)), .. } = received {
                     self.longest = self.longest.max(Some(arrival.saturating_sub(sent)));
                     self.latencies.answered(target, planned, sent, arrival);
@@ -261,6 +268,12 @@ impl<'c> Transceiver<'c> {
     pub fn refusal(&self) -> Option<ExitError> {
         let (to, error) = self.refusal.as_ref()?;
         Some(unsent("send to", *to, SourceArgs { from: self.from }.towards(*to), error))
+    }
+
+    /// Who sent something that was asked of a target, or of nobody.
+    #[must_use]
+    pub const fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     /// A target that sends our own frames back, where answers of its own were to come.

@@ -56,6 +56,17 @@ fn an_echo_without_raw_echo_is_told_so() {
 }
 
 #[test]
+fn who_answers_instead_of_the_target_is_named() {
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let elsewhere = other.local_addr().unwrap();
+    let server = Server::start(move |request| request.send_from(&other, &request.response()));
+    let ran = run(&format!("{} --timeout 100ms -q", server.address));
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(ran.stderr.contains("; received: wrong_source "), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!(" from {elsewhere};")), "{}", ran.stderr);
+}
+
+#[test]
 fn without_handshake_a_closed_port_is_all_loss_and_no_result() {
     let server = good();
     for (target, name) in [(closed(), "127.0.0.1"), (closed_at("[::1]:0"), "::1")] {
