@@ -23,12 +23,12 @@ fn now() -> u64 {
 
 /// The time stamps of the packets in a file, nanoseconds since 1970, in the order they were written.
 fn stamps(path: &Path) -> Vec<u64> {
+    const ENHANCED_PACKET: u32 = 6;
     let words = |block: &[u8]| [12, 16].map(|at| u32::from_ne_bytes(block[at..at + 4].try_into().unwrap()));
     let stamp = |block: &[u8]| {
         let [high, low] = words(block);
         u64::from(high) << 32 | u64::from(low)
     };
-    const ENHANCED_PACKET: u32 = 6;
     blocks(&fs::read(path).unwrap())
         .iter()
         .filter(|(kind, _)| *kind == ENHANCED_PACKET)

@@ -66,8 +66,10 @@ const FLUSH: u64 = 1;
 const REPORT: u64 = 2;
 /// Answers leave that are to be recorded.
 const ANSWERS: u64 = 3;
-/// Answers that leave within so short a time are recorded together.
+/// Least time between two looks at answers that leave.
 const ANSWERS_PAUSE: Duration = Duration::from_millis(10);
+/// An answer that has left is recorded so much later at most, ns: what came before it may still wait in the socket.
+const ANSWERS_WAIT_NS: u64 = 1_000_000_000;
 
 /// The handler of one listener.
 #[derive(Debug)]
@@ -77,9 +79,12 @@ pub struct Listener {
     interfaces: Interfaces,
     recorder: Option<Recorder>,
     outgoing: Outgoing,
+    /// The timer for answers is set.
+    awaits_answers: bool,
     /// What the host tells of each datagram.
     told: Facts,
-    /// The time of the last call, monotonic ns, and what the wall clock was ahead of it.
+    /// The time of the last call, monotonic ns, or when the last answer left if that was later; and what the wall clock was
+    /// ahead of it.
     now: (u64, i64),
     trouble: Trouble,
     rng: Rng,
@@ -167,7 +172,20 @@ impl Handler for Listener {
         });
         let (interfaces, trouble) = (Interfaces::default(), Trouble::default());
         let (outgoing, now) = (Outgoing::default(), (setup.now_ns(), 0));
-        Ok(Self { config, senders, interfaces, recorder, outgoing, told, now, trouble, rng, counters })
+        let awaits_answers = false;
+        Ok(Self {
+            config,
+            senders,
+            interfaces,
+            recorder,
+            outgoing,
+            awaits_answers,
+            told,
+            now,
+            trouble,
+            rng,
+            counters,
+        })
     }
 
     fn check(config: &ListenerConfig) -> Result<()> {
@@ -191,7 +209,7 @@ impl Handler for Listener {
 
     fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
         self.note_time(batch);
-        self.record_answers(batch.now_ns());
+        self.record_answers(batch.now_ns().saturating_sub(ANSWERS_WAIT_NS));
         match (token, self.recorder.as_mut()) {
             (FLUSH, Some(recorder)) => {
                 let tally = recorder.tick();
@@ -199,7 +217,10 @@ impl Handler for Listener {
                     batch.log(level, line);
                 }
             }
-            (ANSWERS, _) => self.wait_for_answers(batch),
+            (ANSWERS, _) => {
+                self.awaits_answers = false;
+                self.wait_for_answers(batch);
+            }
             (REPORT, _) => {
                 if let Some(summary) = self.senders.report() {
                     batch.log(Level::Info, summary);
@@ -274,11 +295,14 @@ impl Listener {
         }
     }
 
-    /// Comes back when the next answer leaves.
-    fn wait_for_answers(&self, batch: &mut Batch<'_>) {
-        if let Some(at_ns) = self.outgoing.next() {
+    /// Comes back when the next answer leaves: the end has no time of its own to tell which have left.
+    fn wait_for_answers(&mut self, batch: &mut Batch<'_>) {
+        if self.awaits_answers {
+            return;
+        }
+        if let Some(at_ns) = self.outgoing.next(self.now.0) {
             let wait = Duration::from_nanos(at_ns.saturating_sub(batch.now_ns()));
-            batch.timer(ANSWERS, wait.max(ANSWERS_PAUSE), Duration::ZERO);
+            self.awaits_answers = batch.timer(ANSWERS, wait.max(ANSWERS_PAUSE), Duration::ZERO);
         }
     }
 
@@ -330,13 +354,13 @@ impl Listener {
             ..self.about(datagram)
         };
         // Nothing leaves before what it answers has come, which may be later than the turn began.
-        let at_ns = at_ns.max(batch.now_ns()).max(datagram.rx_ns());
-        let was_empty = self.outgoing.next().is_none();
-        let fits = self.outgoing.push(at_ns, about);
-        self.note_dropped(!fits);
-        if was_empty {
-            self.wait_for_answers(batch);
+        let leaves_ns = at_ns.max(batch.now_ns()).max(datagram.rx_ns());
+        if at_ns == 0 {
+            self.now.0 = self.now.0.max(leaves_ns);
         }
+        let fits = self.outgoing.push(leaves_ns, about);
+        self.note_dropped(!fits);
+        self.wait_for_answers(batch);
     }
 }
 

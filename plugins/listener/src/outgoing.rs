@@ -33,9 +33,10 @@ impl Outgoing {
         Some((at_ns, about))
     }
 
-    /// When the next one leaves.
-    pub(crate) fn next(&self) -> Option<u64> {
-        self.waiting.first_key_value().map(|((at_ns, _), _)| *at_ns)
+    /// When the next one leaves after `now_ns`.
+    pub(crate) fn next(&self, now_ns: u64) -> Option<u64> {
+        let mut later = self.waiting.range((now_ns.saturating_add(1), 0)..);
+        later.next().map(|((at_ns, _), _)| *at_ns)
     }
 }
 
@@ -53,13 +54,16 @@ mod tests {
             std::iter::from_fn(|| outgoing.pop(now_ns)).map(|(at, about)| (at, about.unix_ns)).collect()
         };
         assert_eq!((until(9), until(20)), (vec![], vec![(10, 1), (10, 3), (20, 2)]));
-        assert_eq!((outgoing.next(), outgoing.pop(29).is_none()), (Some(30), true));
+        assert_eq!(
+            (outgoing.next(29), outgoing.next(30), outgoing.pop(29).is_none()),
+            (Some(30), None, true)
+        );
     }
 
     #[test]
     fn there_is_room_for_so_many() {
         let mut outgoing = Outgoing::default();
         let fit = (0..MOST as u64 + 5).filter(|at| outgoing.push(*at, About::UNKNOWN)).count();
-        assert_eq!((fit, outgoing.next()), (MOST, Some(0)));
+        assert_eq!((fit, outgoing.next(0)), (MOST, Some(1)));
     }
 }

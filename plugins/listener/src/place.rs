@@ -200,7 +200,7 @@ mod tests {
     /// Creates a file at the path, and gives back where it lies.
     fn made(path: &Path) -> io::Result<u64> {
         let fd = Place::find(path)?.create()?;
-        Ok(fs::File::from(fd).metadata()?.ino())
+        Ok(File::from(fd).metadata()?.ino())
     }
 
     #[test]

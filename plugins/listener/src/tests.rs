@@ -451,3 +451,23 @@ fn answers_are_recorded_as_outbound_when_they_leave() {
     assert_eq!(port(22), 5000_u16.to_be_bytes());
     assert!(packets[2].2.ends_with(b"ack"));
 }
+
+/// What waited in the socket while an answer left came before it.
+#[test]
+fn a_recording_is_in_the_order_of_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heard.pcapng");
+    let file = path.to_str().unwrap();
+    let mut h = listener(&[("record", "pcapng"), ("file", file), ("ack", "true"), ("leisure", "0s")]);
+    let came = |before: u64| Incoming { kernel_ns: START_NS - before, ..multicast(b"") };
+    h.deliver(&[came(10)]);
+    h.advance(SECOND / 2);
+    h.deliver(&[came(5)]);
+    // The last one came while the turn ran, and so was its answer.
+    h.deliver(&[Incoming { kernel_ns: h.now_ns() + 7, ..multicast(b"") }]);
+    assert_eq!(h.counter("acks_total"), 3);
+    drop(h);
+    let half = i64::try_from(SECOND.as_nanos()).unwrap() / 2;
+    let order: Vec<_> = told(&path).into_iter().map(|(at, flags, _)| (at, flags & 3)).collect();
+    assert_eq!(order, [(-10, 1), (-5, 1), (0, 2), (half, 2), (half + 7, 1), (half + 7, 2)]);
+}

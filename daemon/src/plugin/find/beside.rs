@@ -29,7 +29,7 @@ pub(in crate::plugin) type Beside = BTreeMap<PathBuf, Vec<u8>>;
 /// One of them cannot be read, or others may have written it.
 pub(in crate::plugin) fn find(path: &Path, bytes: &[u8], owners: Owners) -> Result<Beside, Cause> {
     let mut found = Beside::new();
-    let origin = path.parent().unwrap_or(Path::new(""));
+    let origin = directory(path);
     // Where each library lies, and what it names.
     let mut open: Vec<PathBuf> = wanted(bytes, Path::new(""));
     while let Some(at) = open.pop() {
@@ -41,7 +41,7 @@ pub(in crate::plugin) fn find(path: &Path, bytes: &[u8], owners: Owners) -> Resu
             return Err(Cause::Beside(there, format!("more than {MOST} libraries are named by $ORIGIN")));
         }
         let bytes = read(&there, owners)?;
-        open.extend(wanted(&bytes, at.parent().unwrap_or(Path::new(""))));
+        open.extend(wanted(&bytes, directory(&at)));
         found.insert(at, bytes);
     }
     Ok(found)
@@ -62,7 +62,7 @@ fn read(path: &Path, owners: Owners) -> Result<Vec<u8>, Cause> {
 /// Where a library in the directory `dir` looks for what it needs, as far as it says `$ORIGIN`.
 fn wanted(bytes: &[u8], dir: &Path) -> Vec<PathBuf> {
     // What is no ELF file has another linker, which knows no `$ORIGIN`.
-    let Some((needed, paths)) = dynamic(bytes) else { return Vec::new() };
+    let Some(Dynamic { needed, paths }) = dynamic(bytes) else { return Vec::new() };
     let mut wanted = Vec::new();
     for name in needed {
         if name.contains(&b'/') {
@@ -75,8 +75,17 @@ fn wanted(bytes: &[u8], dir: &Path) -> Vec<PathBuf> {
     wanted.iter().filter_map(|path| plain(path)).collect()
 }
 
+fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new(""))
+}
+
 /// What an ELF file needs, and the directories where it looks for that.
-fn dynamic(bytes: &[u8]) -> Option<(Vec<&[u8]>, Vec<&[u8]>)> {
+struct Dynamic<'a> {
+    needed: Vec<&'a [u8]>,
+    paths: Vec<&'a [u8]>,
+}
+
+fn dynamic(bytes: &[u8]) -> Option<Dynamic<'_>> {
     let file = ElfFile64::<object::Endianness>::parse(bytes).ok()?;
     let table = file.elf_dynamic_table().ok()?;
     let texts =
@@ -85,7 +94,7 @@ fn dynamic(bytes: &[u8]) -> Option<(Vec<&[u8]>, Vec<&[u8]>)> {
         |tag| -> Vec<&[u8]> { texts(tag).flat_map(|list| list.split(|byte| *byte == b':')).collect() };
     // Where there is a DT_RUNPATH, nobody asks for a DT_RPATH.
     let (new, old) = (paths(DT_RUNPATH), paths(DT_RPATH));
-    Some((texts(DT_NEEDED).collect(), if new.is_empty() { old } else { new }))
+    Some(Dynamic { needed: texts(DT_NEEDED).collect(), paths: if new.is_empty() { old } else { new } })
 }
 
 /// The rest of a path that begins with `$ORIGIN`.

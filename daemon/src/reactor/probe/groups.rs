@@ -38,7 +38,9 @@ impl Groups {
             let index = match indices.get(&group.interface) {
                 Some(index) => *index,
                 None => {
-                    *indices.entry(group.interface.clone()).or_insert(io.interface_index(&group.interface))
+                    let index = io.interface_index(&group.interface);
+                    indices.insert(group.interface.clone(), index);
+                    index
                 }
             };
             let Some(listener) = listeners.get_mut(token.index as usize) else { continue };
