@@ -69,7 +69,7 @@ impl Streams {
 
     /// Marks `seq` as seen, and counts it as a request if `counts`: events and warm-up frames do not.
     pub fn see(&mut self, key: StreamKey, seq: u64, counts: bool) -> Seen {
-        let Some((stream, forgot)) = self.0.entry(key, Stream::default) else { return Seen::default() };
+        let Some((stream, forgot)) = self.0.entry(&key, Stream::default) else { return Seen::default() };
         stream.requests = stream.requests.wrapping_add(counts.into());
         let window = stream.mark(seq);
         Seen { rseq: stream.replies, rcount: stream.requests, window, forgot }
@@ -147,7 +147,9 @@ impl Windows {
         seq: u64,
     ) -> Result<bool, WindowError> {
         let key = WindowKey { key_id, stream_id, attempt };
-        let Some((window, forgot)) = self.0.entry(key, Box::default) else { return Err(WindowError::TooOld) };
+        let Some((window, forgot)) = self.0.entry(&key, Box::default) else {
+            return Err(WindowError::TooOld);
+        };
         window.accept(seq)?;
         Ok(forgot)
     }

@@ -100,12 +100,12 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     }
 
     /// The value of a key, made by `make` if there is none, and whether another one was forgotten for it.
-    pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> Option<(&mut V, bool)>
+    pub fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> Option<(&mut V, bool)>
     where
         K: Clone,
     {
-        let forgot = self.find(&key).is_none() && self.push(key.clone(), make()).is_some();
-        self.get_mut(&key).map(|value| (value, forgot))
+        let forgot = self.find(key).is_none() && self.push(key.clone(), make()).is_some();
+        self.get_mut(key).map(|value| (value, forgot))
     }
 
     /// Keys and values, the one asked for last first.
@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn what_was_not_asked_for_longest_is_forgotten() {
         let mut map = recent(2);
-        assert_eq!(map.entry(1, || 10), Some((&mut 10, false)));
-        assert_eq!(map.entry(2, || 20), Some((&mut 20, false)));
-        assert_eq!(map.entry(1, || 90), Some((&mut 10, false)));
-        assert_eq!(map.entry(3, || 30), Some((&mut 30, true)));
+        assert_eq!(map.entry(&1, || 10), Some((&mut 10, false)));
+        assert_eq!(map.entry(&2, || 20), Some((&mut 20, false)));
+        assert_eq!(map.entry(&1, || 90), Some((&mut 10, false)));
+        assert_eq!(map.entry(&3, || 30), Some((&mut 30, true)));
         assert_eq!((map.len(), map.peek(&2), map.peek(&1)), (2, None, Some(&10)));
         assert_eq!(map.peek_mut(&1), Some(&mut 10));
         assert_eq!(map.push(4, 40), Some((1, 10)), "looking did not make it recent");
