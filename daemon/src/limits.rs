@@ -98,6 +98,17 @@ impl Default for Limits {
 /// may, and a small part of the memory of any machine that is exposed to floods.
 pub const HANDLER_BYTES: usize = 256 * MIB;
 
+/// Receive buffer of a listener that names none, as `SO_RCVBUF` of socket(7) is set; the kernel counts twice as much, and
+/// cuts it to `net.core.rmem_max`. 1 MiB holds some 2,700 small datagrams, which come in a quarter of a second at 10,000 a
+/// second: a machine that does other things keeps the loop waiting for tens of milliseconds, now and then for a hundred
+/// (`performance.md`). It is taken only as datagrams wait.
+pub const RECV_BUFFER: usize = MIB;
+
+/// Most bytes that the buffers of all listeners without a size of their own have together, 256 MiB: with more than 256 of
+/// them each gets less than [`RECV_BUFFER`], and with some thousands what the system gives, so that a flood on all ports
+/// leaves other programs their part of the memory that the system has for UDP (`udp_mem` of udp(7)).
+pub const RECV_BUFFERS: usize = 256 * MIB;
+
 /// Receive errors in a row after which a visit ends, because an error that does not go away must not keep the loop
 /// busy.
 pub(crate) const RECEIVE_ERRORS_IN_A_ROW: u32 = 16;

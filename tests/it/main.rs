@@ -30,6 +30,8 @@ mod configuration;
 mod decay;
 #[cfg(test)]
 mod defaults;
+#[cfg(target_os = "linux")]
+mod delays;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]

@@ -53,6 +53,14 @@ pub(crate) fn ask(socket: &Socket, direction: Direction, size: usize) -> io::Res
     Ok(())
 }
 
+/// Raises a receive buffer to `size` bytes, as far as the limit of the system goes. A larger one stays as it is.
+pub(crate) fn raise(socket: &Socket, size: usize) -> io::Result<()> {
+    if granted(socket, Direction::Recv)? < size {
+        socket.set_recv_buffer_size(size.min(MAX_ASK))?;
+    }
+    Ok(())
+}
+
 /// The size in the unit of [`ask`].
 pub(crate) fn granted(socket: &Socket, direction: Direction) -> io::Result<usize> {
     let size = match direction {

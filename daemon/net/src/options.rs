@@ -11,6 +11,9 @@ pub struct SocketOptions {
     /// Bytes of receive buffer to ask for; `None` leaves `net.core.rmem_default`. A small datagram is charged about
     /// 1 KiB, so the usual default of 208 KiB holds a few hundred.
     pub recv_buffer: Option<usize>,
+    /// Where [`Self::recv_buffer`] is `None`: raise the receive buffer to so many bytes if it is smaller, as far as the limit of
+    /// the system goes. Unlike a size that was asked for it goes past no limit, and is not reported if it is cut.
+    pub recv_buffer_at_least: usize,
     /// Bytes of send buffer to ask for; `None` leaves `net.core.wmem_default`.
     pub send_buffer: Option<usize>,
     /// `SO_REUSEADDR`: several sockets may bind one UDP port, and the last takes its unicast traffic. Only for sharing

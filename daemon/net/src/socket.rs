@@ -299,6 +299,8 @@ fn apply(
     let named = |name| move |error| (name, error);
     if let Some(size) = options.recv_buffer {
         buffers::ask(socket, Direction::Recv, size).map_err(named("SO_RCVBUF"))?;
+    } else {
+        buffers::raise(socket, options.recv_buffer_at_least).map_err(named("SO_RCVBUF"))?;
     }
     if let Some(size) = options.send_buffer {
         buffers::ask(socket, Direction::Send, size).map_err(named("SO_SNDBUF"))?;

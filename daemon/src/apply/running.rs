@@ -12,7 +12,7 @@ use super::groups;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
-use super::sockets::{self, Bound, Broadcasts};
+use super::sockets::{self, Bound, Surroundings};
 use super::steps::{Address, Place, Steps, addresses};
 use super::told::Told;
 use crate::config::{self, Plan};
@@ -83,7 +83,7 @@ impl Running {
         give_up: impl FnOnce(&mut Prepared) -> Result<Option<State>, Refused>,
     ) -> Result<Self, Refused> {
         let plan = &prepared.plan;
-        let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Broadcasts::default())?;
+        let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Surroundings::of(plan))?;
         let exchange = ExchangeLimits::default();
         let io = Signals::listen().and_then(|signals| {
             let interrupt = signals.interrupt();
@@ -120,7 +120,7 @@ impl Running {
         let (old, new) = (&self.prepared.plan, &next.plan);
         let reactor = &mut self.reactor;
         let steps = Steps::between(&served, old, new);
-        let broadcasts = Broadcasts::default();
+        let around = Surroundings::of(&next.plan);
         let of_old = |number: usize| Some((*tokens.get(number)?, *served.get(number)?));
         let changing: Vec<(Token, Address, Address)> = steps
             .change
@@ -128,7 +128,7 @@ impl Running {
             .filter_map(|(number, to)| of_old(*number).map(|(token, was)| (token, was, *to)))
             .collect();
         let sandbox = self.sandbox.as_ref();
-        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing, &broadcasts, sandbox) {
+        if let Err(refused) = serve_also(reactor, &next, old, &steps.add, &changing, &around, sandbox) {
             let before: HashSet<Token> = tokens.iter().copied().collect();
             let added = reactor.reports().map(|report| report.token).filter(|token| !before.contains(token));
             for token in added.collect::<Vec<_>>() {
@@ -136,7 +136,7 @@ impl Running {
             }
             for (token, was, to) in changing {
                 if let Some(socket) = reactor.socket(token) {
-                    sockets::give_back(socket, (new, to), (old, was), &broadcasts);
+                    sockets::give_back(socket, (new, to), (old, was), &around);
                 }
             }
             return Err(refused);
@@ -185,15 +185,15 @@ fn serve_also(
     old: &Plan,
     new: &[Address],
     changing: &[(Token, Address, Address)],
-    broadcasts: &Broadcasts,
+    around: &Surroundings,
     sandbox: Option<&State>,
 ) -> Result<(), Refused> {
     let total = reactor.reports().count() + new.len() + changing.len();
     reactor.reserve(new.len() + changing.len());
-    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total, broadcasts)?;
+    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total, around)?;
     for (token, was, to) in changing {
         if let Some(socket) = reactor.socket(*token) {
-            bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to), broadcasts)?);
+            bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to), around)?);
         }
     }
     add(reactor, next, bound, sandbox)

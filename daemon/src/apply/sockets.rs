@@ -11,6 +11,7 @@ use super::groups;
 use super::refused::Refused;
 use super::steps::{Address, Place};
 use crate::config::{Bind, Listen, Plan, Problem};
+use crate::limits::{RECV_BUFFER, RECV_BUFFERS};
 use crate::reactor::{BindError, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses};
 use crate::reply::ReplyTtl;
 
@@ -24,19 +25,30 @@ pub(super) struct Bound {
     pub(super) kernel_drops_seen: u32,
 }
 
-/// The broadcast addresses of the host's networks, read when the first question needs them.
-#[derive(Debug, Default)]
-pub(super) struct Broadcasts(OnceCell<Vec<IpAddr>>);
+/// What the sockets of a plan have around them.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// The broadcast addresses of the host's networks, read when the first question needs them.
+    broadcasts: OnceCell<Vec<IpAddr>>,
+    /// Receive buffer of a socket for which the plan names none, bytes.
+    recv_buffer: usize,
+}
 
-impl Broadcasts {
+impl Surroundings {
+    /// Those of all sockets of a plan.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let sockets = plan.sockets().max(1);
+        Self { broadcasts: OnceCell::new(), recv_buffer: RECV_BUFFER.min(RECV_BUFFERS / sockets) }
+    }
+
     /// Whether a socket can be bound to `ip` and hears only what is broadcast there.
-    fn contains(&self, ip: IpAddr) -> bool {
+    fn is_broadcast(&self, ip: IpAddr) -> bool {
         // The others are known without a question.
         let is_question = match ip {
             IpAddr::V4(v4) => !v4.is_unspecified() && (!v4.is_loopback() || v4.octets()[3] == 255),
             IpAddr::V6(_) => false,
         };
-        is_question && self.0.get_or_init(Self::read).contains(&ip)
+        is_question && self.broadcasts.get_or_init(Self::read).contains(&ip)
     }
 
     fn read() -> Vec<IpAddr> {
@@ -57,7 +69,7 @@ pub(super) fn bind(
     plan: &Plan,
     addresses: impl Iterator<Item = Address>,
     total: usize,
-    broadcasts: &Broadcasts,
+    around: &Surroundings,
 ) -> Result<Vec<Bound>, Refused> {
     raise_descriptor_limit(plan, total)?;
     let mut bound = Vec::with_capacity(addresses.size_hint().1.unwrap_or(total).min(total));
@@ -65,7 +77,7 @@ pub(super) fn bind(
     let (mut exit, mut clamped) = (None, None);
     for Address { place, asked } in addresses {
         let Some((listen, bind)) = place.of(plan) else { continue };
-        match open(listen, asked, broadcasts) {
+        match open(listen, asked, around) {
             Ok((socket, local)) => {
                 for problem in groups::join(listen, bind, &socket, &[]) {
                     exit = exit.or(Some(Exit::Os));
@@ -94,13 +106,13 @@ pub(super) fn take_over(
     socket: &Socket,
     (old, was): (&Plan, Place),
     (new, to): (&Plan, Address),
-    broadcasts: &Broadcasts,
+    around: &Surroundings,
 ) -> Result<Bound, Refused> {
     let place = to.place;
     let (Some((before, bound)), Some((listen, bind))) = (was.of(old), place.of(new)) else {
         return Err(Refused::by_system(new, &format!("{} is in neither plan", to.asked)));
     };
-    let adopted = socket.duplicate(&options(listen, to.asked, broadcasts)).map_err(|error| {
+    let adopted = socket.duplicate(&options(listen, to.asked, around)).map_err(|error| {
         let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
         Refused::at(new, [Problem::new("bind", title).at(&bind.span, "this address")])
     })?;
@@ -119,11 +131,11 @@ pub(super) fn give_back(
     socket: &Socket,
     (new, to): (&Plan, Address),
     (old, was): (&Plan, Address),
-    broadcasts: &Broadcasts,
+    around: &Surroundings,
 ) {
     leave_groups(socket, (new, to.place), (old, was.place));
     if let Some((listen, _)) = was.place.of(old)
-        && let Err(error) = socket.duplicate(&options(listen, was.asked, broadcasts))
+        && let Err(error) = socket.duplicate(&options(listen, was.asked, around))
     {
         log::warn!("listener {}: its socket keeps settings of the refused plan: {error}", listen.name);
     }
@@ -144,19 +156,20 @@ pub(super) fn leave_groups(socket: &Socket, (old, was): (&Plan, Place), (new, pl
 fn open(
     listen: &Listen,
     address: SocketAddr,
-    broadcasts: &Broadcasts,
+    around: &Surroundings,
 ) -> Result<(Socket, SocketAddr), BindError> {
-    let socket = Socket::bind(address, &options(listen, address, broadcasts))?;
+    let socket = Socket::bind(address, &options(listen, address, around))?;
     let local = socket.local_addr().unwrap_or(address);
     Ok((socket, local))
 }
 
-fn options(listen: &Listen, address: SocketAddr, broadcasts: &Broadcasts) -> SocketOptions {
+fn options(listen: &Listen, address: SocketAddr, around: &Surroundings) -> SocketOptions {
     // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
     // long. Over IPv6 they do not, and the path has to be learnt.
     let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));
     SocketOptions {
         recv_buffer: listen.socket.recv_buffer,
+        recv_buffer_at_least: around.recv_buffer,
         send_buffer: listen.socket.send_buffer,
         reuse_addr: listen.socket.share,
         broadcast: listen.socket.broadcast,
@@ -164,7 +177,7 @@ fn options(listen: &Listen, address: SocketAddr, broadcasts: &Broadcasts) -> Soc
         recv_hop_limit: listen.reply.ttl == ReplyTtl::Decay,
         // A socket that is bound to a broadcast address has to learn that each datagram was sent to all, and from where
         // to answer, as one that is bound to a group does.
-        pktinfo: if broadcasts.contains(address.ip()) { Pktinfo::Always } else { Pktinfo::default() },
+        pktinfo: if around.is_broadcast(address.ip()) { Pktinfo::Always } else { Pktinfo::default() },
         path_mtu_discovery: if believes { None } else { Some(PathMtuDiscovery::Omit) },
         ..SocketOptions::default()
     }

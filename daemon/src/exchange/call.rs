@@ -48,6 +48,12 @@ impl Exchange {
         self.queue.clear();
     }
 
+    /// The messages arrived at `now_ns`, monotonic ns, or before, which is later than [`Self::clear`] was told. Those that
+    /// are presented from now on show it.
+    pub fn set_now(&mut self, now_ns: u64) {
+        self.received.set_now(now_ns);
+    }
+
     /// Forgets only the answers, because a handler that broke sends nothing.
     pub fn discard_outputs(&mut self) {
         self.queue.clear();
@@ -182,7 +188,7 @@ impl Exchange {
         call: impl FnOnce(*mut pp_batch, *mut Self) -> R,
     ) -> R {
         let Received { rx, shown, .. } = &mut self.received;
-        let mut batch = pp_batch { rx: rx.as_mut_ptr(), rx_len: narrow(*shown), reserved: 0, ..*batch };
+        let mut batch = pp_batch { rx: rx.as_mut_ptr(), rx_len: narrow(*shown), ..*batch };
         self.queue.lend(&mut batch);
         let result = call(&raw mut batch, ptr::from_mut(self));
         self.queue.take_back(&batch);

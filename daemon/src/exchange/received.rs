@@ -83,6 +83,11 @@ impl Received {
         self.stamps.clear();
     }
 
+    /// Changes when the messages arrived, monotonic ns.
+    pub(super) fn set_now(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+    }
+
     /// When the messages arrived, monotonic ns.
     #[inline]
     pub(super) fn now_ns(&self) -> u64 {

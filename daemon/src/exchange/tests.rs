@@ -351,7 +351,7 @@ fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
 
 pub(super) fn blank_batch() -> pp_batch {
     pp_batch {
-        size: 96,
+        size: 104,
         rx_len: 0,
         rx: ptr::null_mut(),
         tx: ptr::null_mut(),
@@ -367,7 +367,8 @@ pub(super) fn blank_batch() -> pp_batch {
         max_payload: 0,
         log_level: 0,
         refused: 0,
-        reserved: 0,
+        delay_datagrams: 0,
+        delay_bytes: 0,
     }
 }
 

@@ -157,6 +157,7 @@ fn settle_mixed<I: Io>(
 ) -> Marks {
     let by_one = Till::asks_for_each(listener);
     let mut replied = Marks::default();
+    let mut since_ns = None;
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
     for (number, output) in outputs.enumerate() {
         let mut note = |reason| {
@@ -181,6 +182,10 @@ fn settle_mixed<I: Io>(
                 continue;
             }
             if output.at_ns > transmitter.now_ns {
+                if output.answers.count > 0 {
+                    let since_ns = *since_ns.get_or_insert_with(|| since_turn(listener, &mut transmitter));
+                    output.at_ns = output.at_ns.saturating_add(since_ns);
+                }
                 if !delay(listener, delayed, &output, transmitter.now_ns) {
                     note(DropReason::DelayFull);
                 }
@@ -195,6 +200,15 @@ fn settle_mixed<I: Io>(
     }
     transmitter.transmit(listener, &batch);
     replied
+}
+
+/// How old the time is that a call was told, ns, if it was that of the turn: what the call answers may have arrived so much
+/// later, and a delay counts from then. From its first delayed answer on, a handler is told the time after the receive call.
+fn since_turn<I: Io>(listener: &mut Listener<I::Socket>, transmitter: &mut Transmitter<'_, I>) -> u64 {
+    if std::mem::replace(&mut listener.delays, true) {
+        return 0;
+    }
+    transmitter.io.now().mono_ns.saturating_sub(transmitter.now_ns)
 }
 
 /// Queues the datagrams of an output for later, or drops those that exceed the share of the listener. Returns whether

@@ -1,6 +1,7 @@
 //! One turn of the loop: wait, visit the listeners that are ready, and do what is due.
 
 use std::io;
+use std::time::Duration;
 
 use super::core::{Core, Reactor, current};
 use super::due::Timer;
@@ -32,7 +33,7 @@ impl<I: Io> Reactor<I> {
     /// # Errors
     /// The error of [`Io::poll`], when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
-        // 1. Wait, unless a listener is still ready.
+        // 1. Wait, unless a listener is still ready or something is due.
         let waited = self.ready.is_empty();
         let rested_for = self.core.waiting.end_rest();
         let busy = !waited || rested_for.is_some() || self.core.waiting.spins(self.core.now.mono_ns);
@@ -46,6 +47,7 @@ impl<I: Io> Reactor<I> {
             more = self.core.io.poll(Wait::No, &mut events)? && events.len() > before;
         }
         self.core.now = self.core.io.now();
+        let began_ns = self.core.now.mono_ns;
         // 2. Put the listeners of the events on the ready list.
         let mut stop = false;
         let events_were_none = events.is_empty();
@@ -69,7 +71,8 @@ impl<I: Io> Reactor<I> {
         {
             self.ready.push(token, &mut listener.ready);
         }
-        // 3. Visit listeners, round robin, while the budget lasts.
+        // 3. Send what is due, for which the wait may have ended, and visit listeners, round robin, while the budget lasts.
+        let left = self.send_due(self.core.limits.turn_timers);
         let mut budget = self.core.limits.turn_datagrams;
         let mut found = Found { visits: 0, messages: 0, stream: false, more: false };
         let mut visited = None;
@@ -90,17 +93,20 @@ impl<I: Io> Reactor<I> {
             found.more |= visit.more;
             visited = Some(token);
         }
-        // 4. Learn from the time the turn took, and rest if that is worth it.
-        if let Some(last) = visited {
-            self.learn(found, last, waited);
-        }
-        // 5. Do what is due.
+        // 4. Learn from the time the turn took.
+        let rest = visited.and_then(|last| self.learn(found, last, began_ns, waited));
+        // 5. Do what has become due meanwhile.
         self.timers();
+        self.send_due(left);
         self.count_evicted();
         let Self { sampler, groups, core, listeners, .. } = self;
         sampler.run(&mut core.io, listeners, core.now.mono_ns);
         if core.host.run(&mut core.io, &mut core.own, core.now.mono_ns) {
             groups.look(&mut core.io, listeners);
+        }
+        // 6. Rest, if that is worth it.
+        if let Some((token, span)) = rest {
+            self.rest(token, span);
         }
         debug_assert!(!events_were_none || self.conserves(), "I1 does not hold");
         Ok(if stop {
@@ -112,22 +118,26 @@ impl<I: Io> Reactor<I> {
         })
     }
 
-    /// Learns from the time that the visits of a turn took, and rests if that is worth it. `last` is the listener that
-    /// was visited last.
+    /// Learns from the time that the visits of a turn took; `last` is the listener that was visited last. From now on the
+    /// time of the turn is that of their end. Returns for which stream to rest, and how long, if that is worth it.
     #[inline]
-    fn learn(&mut self, found: Found, last: Token, waited: bool) {
-        let from_ns = self.core.now.mono_ns;
-        let to_ns = self.core.io.now().mono_ns;
+    fn learn(&mut self, found: Found, last: Token, from_ns: u64, waited: bool) -> Option<(Token, Duration)> {
+        self.core.now = self.core.io.now();
+        let to_ns = self.core.now.mono_ns;
         self.look_for_slow_visits(found.visits, last, from_ns, to_ns);
-        if found.messages > 0 {
-            let Core { waiting, io, .. } = &mut self.core;
-            let timing = TurnTiming { from_ns, to_ns, waited };
-            if let Some(span) = waiting.after(found, timing, || io.cpu_ns()) {
-                let span = self.next_deadline().at_most(span, to_ns);
-                let Core { waiting, io, .. } = &mut self.core;
-                waiting.rest(io, &mut self.ready, current(&mut self.listeners, last), span);
-            }
+        if found.messages == 0 {
+            return None;
         }
+        let Core { waiting, io, .. } = &mut self.core;
+        let timing = TurnTiming { from_ns, to_ns, waited };
+        waiting.after(found, timing, || io.cpu_ns()).map(|span| (last, span))
+    }
+
+    /// Rests before the next look at the stream of a listener, at most until something is due.
+    fn rest(&mut self, token: Token, span: Duration) {
+        let span = self.next_deadline().at_most(span, self.core.now.mono_ns);
+        let Core { waiting, io, .. } = &mut self.core;
+        waiting.rest(io, &mut self.ready, current(&mut self.listeners, token), span);
     }
 
     /// Looks for slow handlers. If a slow turn made one visit, that listener is the slow one. If it made more, the next
@@ -154,7 +164,11 @@ impl<I: Io> Reactor<I> {
     fn next_deadline(&self) -> Wait {
         let core = &self.core;
         let deadlines = [core.timers.next(), core.delayed.next(), self.sampler.next(), core.host.next()];
-        deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
+        match deadlines.into_iter().flatten().min() {
+            None => Wait::Forever,
+            Some(at_ns) if at_ns <= core.now.mono_ns => Wait::No,
+            Some(at_ns) => Wait::Until(at_ns),
+        }
     }
 
     /// Handles the event of a socket: sends its backlog, and puts the listener on the ready list.
@@ -200,7 +214,7 @@ impl<I: Io> Reactor<I> {
         visit
     }
 
-    /// Fires timers and sends delayed datagrams that are due, a bounded number of each.
+    /// Fires timers that are due, a bounded number.
     fn timers(&mut self) {
         let mut left = self.core.limits.turn_timers;
         while left > 0 {
@@ -218,8 +232,11 @@ impl<I: Io> Reactor<I> {
                 Timer::Restart => self.core.restart(listener),
             }
         }
-        // Delayed datagrams have a share of their own: timers that are always due must not hold them up.
-        let mut left = self.core.limits.turn_timers;
+    }
+
+    /// Sends delayed datagrams that are due, about `left` of them at most, and returns how many more may leave in this
+    /// turn. They have a share of their own: timers that are always due must not hold them up.
+    fn send_due(&mut self, mut left: usize) -> usize {
         while left > 0 {
             let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
             let Some(listener) = current(&mut self.listeners, token) else { continue };
@@ -228,6 +245,7 @@ impl<I: Io> Reactor<I> {
             left = left.saturating_sub(transmitter.transmit_due(listener, delayed, first));
             self.core.close_if_broken(listener);
         }
+        left
     }
 
     /// Counts the delayed datagrams that gave way to those of other listeners, at the listeners they belonged to.

@@ -7,6 +7,7 @@ use super::errno::{OnReceive, on_receive};
 use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::Slow;
+use super::send::Transmitter;
 use crate::exchange::Arrived;
 use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
@@ -107,6 +108,10 @@ impl<I: Io> Core<I> {
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
         loop {
+            if listener.delays {
+                self.read_clock();
+                self.send_due_of(listener);
+            }
             let n = self.exchange.present() as u64;
             if n == 0 {
                 return;
@@ -115,6 +120,25 @@ impl<I: Io> Core<I> {
                 self.exchange.stamp(self.now.wall_offset_ns);
             }
             self.serve_presented(listener, n);
+        }
+    }
+
+    /// Reads the clock after a receive call, for a handler that answers later: what arrived during the turn must not be
+    /// answered before its time. The others are told the time of the turn, and pay for no second look at the clock.
+    fn read_clock(&mut self) {
+        self.now = self.io.now();
+        self.exchange.set_now(self.now.mono_ns);
+    }
+
+    /// Sends what a listener has delayed until now, so that no answer to what it has just received leaves before.
+    fn send_due_of(&mut self, listener: &mut Listener<I::Socket>) {
+        let mut left = self.limits.turn_timers;
+        while left > 0 {
+            let Some(first) = self.delayed.pop_due_of(listener.token, self.now.mono_ns) else { return };
+            let Self { io, limits, backlog_bytes, delayed, now, .. } = self;
+            let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
+            left = left.saturating_sub(transmitter.transmit_due(listener, delayed, first));
+            self.close_if_broken(listener);
         }
     }
 
@@ -206,10 +230,18 @@ impl<I: Io> Core<I> {
     }
 
     fn call(&self, listener: &Listener<I::Socket>) -> Call {
+        let now_ns = self.now.mono_ns;
+        let room = if listener.delays {
+            self.delayed.room(listener.token, now_ns)
+        } else {
+            self.delayed.first_room()
+        };
         Call {
-            now_ns: self.now.mono_ns,
+            now_ns,
             wall_offset_ns: self.now.wall_offset_ns,
             max_payload: listener.max_payload(),
+            delay_datagrams: u32::try_from(room.datagrams).unwrap_or(u32::MAX),
+            delay_bytes: room.bytes as u64,
         }
     }
 }

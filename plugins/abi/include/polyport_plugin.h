@@ -131,7 +131,7 @@ typedef struct pp_host {
     uint64_t *(*metric)(pp_ctx *, uint32_t kind, const char *name, const char *help);
     /* [instance thread] Calls on_timer(token) at at_ns, then every every_ns if not 0.
      * The same token again moves the timer; at_ns == 0 cancels it. All are cancelled by
-     * destroy. Resolution is one event-loop turn (about 1 ms). */
+     * destroy. It fires in the first turn of the event loop that begins at at_ns or later. */
     int32_t   (*timer)(pp_ctx *, uint64_t token, uint64_t at_ns, uint64_t every_ns);
     /* [in on_batch/on_timer] Takes what is queued, empties tx and hands out a fresh arena; not
      * PP_OK when the call has used up its share. What was queued leaves when the call returns
@@ -168,7 +168,11 @@ struct pp_batch {
     uint32_t   max_payload;    /* largest payload this socket can send in one datagram       */
     uint32_t   log_level;      /* highest level that is kept                                 */
     uint32_t   refused;        /* datagrams that found no room: you count up, the host reads */
-    uint32_t   reserved;
+    /* Since 1.1. How many more datagrams, and payload bytes of theirs, find room to leave later
+     * (at_ns): count them down as you queue such entries. What goes beyond is dropped and counted by
+     * the host, unless others give way to it. Use pp_delay, which asks PP_HAS. */
+    uint32_t   delay_datagrams;
+    uint64_t   delay_bytes;
 };
 
 /* ---- configuration: declared, so that the host checks it ------------------------------ */
@@ -329,6 +333,17 @@ static inline void pp_release(const pp_host *h, pp_ctx *c, uint64_t bytes)
 static inline uint32_t pp_want(const pp_host *h, pp_ctx *c, uint32_t facts)
 {
     return PP_HAS(h, want) ? h->want(c, facts) : 0;
+}
+/* Lets the entry that was just queued, of one datagram, leave at at_ns, and says whether it finds room till then, as far
+ * as the host can tell; a host older than 1.2 does not. */
+static inline int pp_delay(pp_batch *b, uint64_t at_ns)
+{
+    pp_tx *t = &b->tx[b->tx_len - 1];
+    t->at_ns = at_ns;
+    if (at_ns <= b->now_ns || !PP_HAS(b, delay_bytes)) return 1;
+    if (b->delay_datagrams < 1 || b->delay_bytes < t->len) return 0;
+    b->delay_datagrams -= 1; b->delay_bytes -= t->len;
+    return 1;
 }
 /* Says of the entry that was just queued that its receiver has proved the address. */
 static inline void pp_prove(pp_batch *b)

@@ -37,7 +37,7 @@ pub type log_fn = unsafe extern "C" fn(*mut pp_ctx, level: i32, msg: *const u8, 
 pub type metric_fn =
     unsafe extern "C" fn(*mut pp_ctx, kind: u32, name: *const c_char, help: *const c_char) -> *mut u64;
 /// `[instance thread]` Calls `on_timer(token)` at `at_ns`, then every `every_ns` if not 0. The same token
-/// again moves the timer, `at_ns == 0` cancels it. Resolution: one turn of the event loop, about 1 ms.
+/// again moves the timer, `at_ns == 0` cancels it. It fires in the first turn that begins at `at_ns` or later.
 pub type timer_fn = unsafe extern "C" fn(*mut pp_ctx, token: u64, at_ns: u64, every_ns: u64) -> i32;
 /// `[in on_batch, on_timer]` Empties `tx` and hands out a fresh arena. What was queued is accepted; arena
 /// memory handed out before stays valid until the call returns.
@@ -116,7 +116,7 @@ pub struct pp_batch {
     pub arena_len: u32,
     /// Bytes of the arena.
     pub arena_cap: u32,
-    /// The time of this turn, monotonic nanoseconds.
+    /// The time of this call, monotonic nanoseconds: that of the turn, or of the receive call where the handler delays.
     pub now_ns: u64,
     /// `now_ns + wall_offset_ns` is Unix time in nanoseconds.
     pub wall_offset_ns: i64,
@@ -130,8 +130,11 @@ pub struct pp_batch {
     pub log_level: u32,
     /// Datagrams that found no room: the handler counts up, the host reads.
     pub refused: u32,
-    /// Zero when written, ignored when read.
-    pub reserved: u32,
+    /// Since 1.2: how many more datagrams find room to leave later (`at_ns`); the handler counts down. In its place an older
+    /// host has a zero that means nothing: see [`Self::size`].
+    pub delay_datagrams: u32,
+    /// Since 1.2: how many payload bytes more they may have; the handler counts down.
+    pub delay_bytes: u64,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 88 && size_of::<pp_batch>() == 96);
+const _: () = assert!(size_of::<pp_host>() == 88 && size_of::<pp_batch>() == 104);

@@ -2,18 +2,15 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::hash::RandomState;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 
-use lru::LruCache;
-use polyport_plugin::{Places, Reservation};
+use polyport_plugin::{Recent, Reservation};
 
 /// Most senders remembered, if the host grants as many. One takes less than [`SENDER_BYTES`], so a flood from forged
 /// addresses costs 11 MB at most.
 pub const MAX_SENDERS: usize = 65_536;
 
-/// What a sender costs at worst, bytes: its node of the list, and its part of an index that has just been doubled.
+/// What a sender costs at worst, bytes: its entry, and its part of an index that is just being doubled.
 pub const SENDER_BYTES: usize = 168;
 
 /// Senders named in a report: what a person takes in at a glance, and fits a line of the log.
@@ -26,9 +23,7 @@ const BUSIEST: usize = 10;
 /// would hold up every other listener for milliseconds.
 #[derive(Debug)]
 pub struct Senders {
-    /// The hasher is keyed at random, so nobody can choose addresses that collide.
-    table: LruCache<SocketAddr, Sum, RandomState>,
-    places: Places,
+    table: Recent<SocketAddr, Sum>,
     /// The busiest, in no order. The place of one that was forgotten goes to the sender that took its memory, until one is
     /// heard that has more.
     busiest: Vec<SocketAddr>,
@@ -71,10 +66,8 @@ impl Senders {
     /// Room for `limit` senders, at least 1, as far as the reservation grows.
     #[must_use]
     pub fn with_limit(limit: usize, reservation: Reservation) -> Self {
-        let mut table = LruCache::unbounded_with_hasher(RandomState::new());
-        let places = Places::new(reservation, SENDER_BYTES, limit);
-        table.resize(cap(&places));
-        Self { table, places, busiest: Vec::new(), floor: 0, total: Sum::default(), news: false }
+        let table = Recent::with_limit(limit, SENDER_BYTES, reservation);
+        Self { table, busiest: Vec::new(), floor: 0, total: Sum::default(), news: false }
     }
 
     /// Counts a datagram of `len` bytes. True: another sender was forgotten to make room.
@@ -86,12 +79,8 @@ impl Senders {
             sum.add(len);
             sum.datagrams
         } else {
-            if self.places.have_room(self.table.len()) {
-                self.table.resize(cap(&self.places));
-            }
             let mut sum = Sum::default();
             sum.add(len);
-            // A table that is full takes the memory of the sender it forgets.
             if let Some((silent, _)) = self.table.push(sender, sum) {
                 self.forget(silent);
                 forgot = true;
@@ -138,7 +127,7 @@ impl Senders {
 
     /// Nobody was heard yet.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
@@ -166,11 +155,6 @@ impl Senders {
         best.sort_unstable_by_key(|(sender, sum)| (Reverse(sum.datagrams), *sender));
         best
     }
-}
-
-/// The places of a table as the map has them; there is always one.
-fn cap(places: &Places) -> NonZeroUsize {
-    NonZeroUsize::new(places.granted()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// One line: totals and the busiest senders.
@@ -279,7 +263,7 @@ mod tests {
             // The first few are free, and so is the list of the busiest.
             dearest = dearest.max(if number < 100 { 0 } else { each });
         }
-        // `malloc` adds 8 bytes to the node of a sender, and rounds it up.
+        // Between half of it, and all of it with what `malloc` adds.
         assert!((SENDER_BYTES / 2..=SENDER_BYTES - 16).contains(&dearest), "{dearest} bytes");
     }
 

@@ -1,8 +1,9 @@
 //! The bad network: what happens to the answer to one datagram.
 //!
-//! Every decision is a pure function of (seed, peer, number of the datagram from that peer, kind of
-//! decision). So a run repeats exactly whatever other peers do and however datagrams fall into batches,
-//! and turning one option on does not shift the decisions of another.
+//! Every decision is a pure function of (seed, local port, peer, number of the datagram from that peer, kind
+//! of decision). So a run repeats exactly whatever other peers do and however datagrams fall into batches,
+//! turning one option on does not shift the decisions of another, and the ports of a range that share a seed
+//! do not lose the same numbers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,11 +11,6 @@ use std::time::Duration;
 use polyport_plugin::{Ratio, mix, up_to};
 
 use crate::config::LossyConfig;
-
-/// How much longer an answer picked by `reorder` waits. Answers of the same peer that are due within this
-/// time overtake it. Ten milliseconds is far above the 1 ms of the host's timer, so that it does happen,
-/// and far below the time after which clients repeat a request.
-pub const REORDER_HOLD: Duration = Duration::from_millis(10);
 
 /// What happens to the answer to one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +30,15 @@ pub struct Answer {
     pub corrupt: Option<u64>,
     /// Delay and jitter.
     pub wait: Duration,
-    /// [`REORDER_HOLD`] on top of `wait`.
-    pub reorder: bool,
+    /// Picked by `reorder`: this much longer, so that answers of the same peer that are due before overtake it.
+    pub held: Option<Duration>,
 }
 
 impl Answer {
-    /// The whole time it is held back.
+    /// The whole time from the datagram to its answer.
     #[must_use]
-    pub fn hold(&self) -> Duration {
-        self.wait + if self.reorder { REORDER_HOLD } else { Duration::ZERO }
+    pub fn after(&self) -> Duration {
+        self.wait + self.held.unwrap_or_default()
     }
 }
 
@@ -59,11 +55,11 @@ enum Stream {
     Jitter = 6,
 }
 
-/// Decides about datagram `number` (from 0) of `peer`.
+/// Decides about datagram `number` (from 0) that `peer` sent to port `local`.
 #[must_use]
-pub fn decide(config: &LossyConfig, seed: u64, peer: SocketAddr, number: u64) -> Fate {
-    let peer = key(peer);
-    let random = |stream: Stream| mix(mix(seed, stream as u64, 0), peer, number);
+pub fn decide(config: &LossyConfig, seed: u64, local: u16, peer: SocketAddr, number: u64) -> Fate {
+    let way = key(local, peer);
+    let random = |stream: Stream| mix(mix(seed, stream as u64, 0), way, number);
     let hit = |ratio: Ratio, stream| ratio.hit(random(stream));
     if hit(config.drop, Stream::Drop) {
         return Fate::Drop;
@@ -72,7 +68,7 @@ pub fn decide(config: &LossyConfig, seed: u64, peer: SocketAddr, number: u64) ->
         duplicate: hit(config.duplicate, Stream::Duplicate),
         corrupt: hit(config.corrupt, Stream::Corrupt).then(|| random(Stream::CorruptBit)),
         wait: config.delay + up_to(random(Stream::Jitter), config.jitter),
-        reorder: hit(config.reorder, Stream::Reorder),
+        held: hit(config.reorder, Stream::Reorder).then_some(config.hold),
     })
 }
 
@@ -90,8 +86,8 @@ pub fn flip(payload: &mut [u8], random: u64) -> bool {
     }
 }
 
-/// Folds an address and port into 64 bits; the zone of a link-local address counts as well.
-fn key(peer: SocketAddr) -> u64 {
+/// Folds the local port, and the address and port of a peer, into 64 bits; the zone of a link-local address counts as well.
+fn key(local: u16, peer: SocketAddr) -> u64 {
     let (high, low, zone) = match (peer.ip(), peer) {
         (IpAddr::V6(ip), SocketAddr::V6(v6)) => {
             let bits = ip.to_bits();
@@ -103,7 +99,7 @@ fn key(peer: SocketAddr) -> u64 {
         (IpAddr::V4(ip), _) => (0, 0xFFFF_0000_0000 | u64::from(ip.to_bits()), 0),
         (IpAddr::V6(_), SocketAddr::V4(_)) => (0, 0, 0),
     };
-    mix(high, low, u64::from(zone) << 16 | u64::from(peer.port()))
+    mix(high, low, u64::from(zone) << 32 | u64::from(local) << 16 | u64::from(peer.port()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ config! {
         drop: Ratio = "0%", "Share of datagrams that get no answer";
         duplicate: Ratio = "0%", "Share of answers sent twice";
         corrupt: Ratio = "0%", "Share of answers with one bit flipped";
-        reorder: Ratio = "0%", "Share of answers held back for 10 ms, so that later ones overtake them";
+        reorder: Ratio = "0%", "Share of answers held back for a while, so that later ones overtake them";
+        hold: Duration = "10ms", "How long `reorder` holds an answer back, besides delay and jitter", max = LONGEST_WAIT_NS;
         delay: Duration = "0ms", "Time every answer waits", max = LONGEST_WAIT_NS;
         jitter: Duration = "0ms", "Up to this much is added to the delay of each answer", max = LONGEST_WAIT_NS;
         reply: Reply = "same", "What an answer says: the bytes that came in, or how many they were";
@@ -21,6 +22,9 @@ config! {
         seed: Option<i64> = none, "Fixes the decisions of this listener; without it the seed of the instance does";
     }
 }
+
+// `hold`: ten milliseconds let the datagrams of a busy peer overtake, and are far below the time after which clients repeat a
+// request. A peer that sends less than a hundred datagrams a second needs more.
 
 /// One minute: longer than any UDP client waits for an answer, and it bounds what the host has to keep.
 const LONGEST_WAIT_NS: u64 = 60_000_000_000;

@@ -11,8 +11,9 @@
 //!
 //! ```text
 //! datagram -> peers   which one of its peer is it? 0, 1, 2, ...
-//!          -> channel decide(options, seed, peer, number): dropped, or answered how and when
+//!          -> channel decide(options, seed, local port, peer, number): dropped, or answered how and when
 //!          -> here    does so, and counts it
+//!          -> overtaking   which earlier answers of the peer leave after this one?
 //! ```
 //!
 //! A dropped datagram is discarded: the host counts it as a drop on purpose. The answer is corrupted
@@ -23,13 +24,15 @@
 
 pub mod channel;
 pub mod config;
+pub mod overtaking;
 pub mod peers;
 
 use polyport_echo_reply::{LENGTH_TEXT, tell_length};
 use polyport_plugin::prelude::*;
-use polyport_plugin::{Datagram, later};
+use polyport_plugin::{Datagram, Ratio, later};
 
 use channel::{Answer, Fate, decide, flip};
+use overtaking::Overtaking;
 use peers::Peers;
 
 pub use config::{LossyConfig, Reply};
@@ -40,7 +43,10 @@ pub struct Lossy {
     config: LossyConfig,
     /// Seed of the instance, for a configuration that fixes none.
     instance_seed: u64,
+    /// The port of the listener.
+    port: u16,
     peers: Peers,
+    overtaking: Overtaking,
     counters: Counters,
 }
 
@@ -53,8 +59,10 @@ struct Counters {
     duplicated: Counter,
     corrupted: Counter,
     uncorruptible: Counter,
+    held: Counter,
     reordered: Counter,
     delayed: Counter,
+    no_room: Counter,
     peers_forgotten: Counter,
 }
 
@@ -70,8 +78,12 @@ impl Counters {
                 c"uncorruptible_total",
                 c"Empty answers picked for corruption and sent as they were",
             ),
-            reordered: setup.counter(c"reordered_total", c"Answers held back for 10 ms to be overtaken"),
-            delayed: setup.counter(c"delayed_total", c"Answers that waited for delay and jitter"),
+            held: setup.counter(c"held_total", c"Answers held back by `reorder`, whether overtaken or not"),
+            reordered: setup
+                .counter(c"reordered_total", c"Answers that leave after one to a later datagram of the peer"),
+            delayed: setup.counter(c"delayed_total", c"Answers that wait for delay and jitter"),
+            no_room: setup
+                .counter(c"no_room_total", c"Datagrams whose answer found no room to be queued or to wait"),
             peers_forgotten: setup.counter(
                 c"peers_forgotten_total",
                 c"Peers whose datagrams are numbered from 0 again because the table was full",
@@ -79,12 +91,12 @@ impl Counters {
         }
     }
 
-    fn answer(&self, answer: &Answer, corrupted: bool) {
+    fn answer(&self, answer: &Answer, corrupted: bool, copies: u32) {
         self.answered.add(1);
-        self.duplicated.add(answer.duplicate.into());
+        self.duplicated.add((copies > 1).into());
         self.corrupted.add(corrupted.into());
         self.uncorruptible.add((answer.corrupt.is_some() && !corrupted).into());
-        self.reordered.add(answer.reorder.into());
+        self.held.add(answer.held.is_some().into());
         self.delayed.add((!answer.wait.is_zero()).into());
     }
 }
@@ -95,7 +107,9 @@ impl Handler for Lossy {
     fn new(config: LossyConfig, setup: &mut Setup<'_>) -> Result<Self> {
         let counters = Counters::new(setup);
         let peers = Peers::new(setup.reservation());
-        Ok(Self { config, instance_seed: setup.seed(), peers, counters })
+        let overtaking = Overtaking::new(setup.reservation());
+        let port = setup.local().map_or(0, |local| local.port());
+        Ok(Self { config, instance_seed: setup.seed(), port, peers, overtaking, counters })
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
@@ -104,7 +118,7 @@ impl Handler for Lossy {
             let seen = self.peers.count(datagram.peer());
             self.counters.datagrams.add(1);
             self.counters.peers_forgotten.add(seen.forgot.into());
-            match decide(&self.config, seed, datagram.peer(), seen.number) {
+            match decide(&self.config, seed, self.port, datagram.peer(), seen.number) {
                 Fate::Drop => {
                     datagram.discard();
                     self.counters.dropped.add(1);
@@ -125,15 +139,15 @@ impl Lossy {
         self.config.seed.map_or(self.instance_seed, i64::cast_unsigned)
     }
 
-    fn answer(&self, mut datagram: Datagram<'_>, answer: &Answer, now: u64) {
-        let hold = answer.hold();
-        let at_ns = if hold.is_zero() { 0 } else { later(now, hold) };
+    fn answer(&mut self, mut datagram: Datagram<'_>, answer: &Answer, now: u64) {
+        let (after, peer) = (answer.after(), datagram.peer());
+        let at_ns = if after.is_zero() { 0 } else { later(now, after) };
         let times = if answer.duplicate { 2 } else { 1 };
         if self.config.df {
             datagram.dont_fragment();
         }
         let corrupt = |payload: &mut [u8]| answer.corrupt.is_some_and(|random| flip(payload, random));
-        let (corrupted, sent) = match self.config.reply {
+        let (corrupted, copies) = match self.config.reply {
             Reply::Same => {
                 let corrupted = corrupt(datagram.payload_mut());
                 let datagram = datagram.freeze();
@@ -147,20 +161,21 @@ impl Lossy {
                 (corrupted, send(times, || datagram.reply_at(at_ns, text)))
             }
         };
-        // What found no room is counted by the host.
-        if sent {
-            self.counters.answer(answer, corrupted);
+        if copies == 0 {
+            self.counters.no_room.add(1);
+            return;
+        }
+        self.counters.answer(answer, corrupted, copies);
+        if !self.config.jitter.is_zero() || self.config.reorder != Ratio::ZERO {
+            let soonest = later(now, self.config.delay);
+            self.counters.reordered.add(self.overtaking.answer(peer, later(now, after), soonest));
         }
     }
 }
 
-/// Sends `times` times; whether the first copy found room.
-fn send(times: u32, mut one: impl FnMut() -> bool) -> bool {
-    let first = one();
-    for _ in 1..times {
-        one();
-    }
-    first
+/// Sends `times` times; how many of the copies found room.
+fn send(times: u32, mut one: impl FnMut() -> bool) -> u32 {
+    (0..times).map(|_| u32::from(one())).sum()
 }
 
 describe_plugin!(

@@ -1,27 +1,22 @@
 //! How many datagrams each peer has sent: a table of bounded size.
 
-use std::hash::RandomState;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 
-use lru::LruCache;
-use polyport_plugin::{Places, Reservation};
+use polyport_plugin::{Recent, Reservation};
 
 /// Most peers remembered, if the host grants as many. One takes less than [`PEER_BYTES`], so a flood from spoofed
 /// addresses costs 11 MB at most; and a listener with more than 65,536 peers at once is not one that measures single peers.
 pub const MAX_PEERS: usize = 65_536;
 
-/// What a peer costs at worst, bytes: its node of the list, and its part of an index that has just been doubled.
+/// What a peer costs at worst, bytes: its entry, and its part of an index that is just being doubled.
 pub const PEER_BYTES: usize = 160;
 
 /// Counts datagrams by peer. When it is full, the peer that has been silent for longest is forgotten, and
 /// starts again at 0 if it comes back. Every operation takes constant time.
 #[derive(Debug)]
 pub struct Peers {
-    /// Datagrams so far. The hasher is keyed at random, so nobody can choose addresses that collide; the order
-    /// of the table is that of hearing, so the hasher cannot change a run.
-    table: LruCache<SocketAddr, u64, RandomState>,
-    places: Places,
+    /// Datagrams so far.
+    table: Recent<SocketAddr, u64>,
 }
 
 /// What the table says about one more datagram.
@@ -49,11 +44,7 @@ impl Peers {
     /// Room for `limit` peers, at least 1 and at most [`MAX_PEERS`], as far as the reservation grows.
     #[must_use]
     pub fn with_limit(limit: usize, reservation: Reservation) -> Self {
-        // A table made with its limit would allocate for all peers at once, for every listener.
-        let mut table = LruCache::unbounded_with_hasher(RandomState::new());
-        let places = Places::new(reservation, PEER_BYTES, limit.min(MAX_PEERS));
-        table.resize(cap(&places));
-        Self { table, places }
+        Self { table: Recent::with_limit(limit.min(MAX_PEERS), PEER_BYTES, reservation) }
     }
 
     /// Counts one datagram of `peer`.
@@ -63,10 +54,6 @@ impl Peers {
             *count = number.wrapping_add(1);
             return Seen { number, forgot: false };
         }
-        if self.places.have_room(self.table.len()) {
-            self.table.resize(cap(&self.places));
-        }
-        // A table that is full takes the memory of the peer it forgets.
         let forgotten = self.table.push(peer, 1);
         Seen { number: 0, forgot: forgotten.is_some() }
     }
@@ -79,7 +66,7 @@ impl Peers {
 
     /// Nobody was heard yet.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
@@ -87,11 +74,6 @@ impl Peers {
     pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, u64)> + '_ {
         self.table.iter().map(|(peer, count)| (*peer, *count))
     }
-}
-
-/// The places of a table as the map has them; there is always one.
-fn cap(places: &Places) -> NonZeroUsize {
-    NonZeroUsize::new(places.granted()).unwrap_or(NonZeroUsize::MIN)
 }
 
 #[cfg(test)]

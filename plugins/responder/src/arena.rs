@@ -1,13 +1,15 @@
 //! Values in slots that are used again, and doubly linked chains through them: whatever happens to one value
 //! takes constant time.
 
+use polyport_plugin::Chunked;
+
 /// No slot.
 const NONE: u32 = u32::MAX;
 
 /// Slots for values; each value can be in up to `LANES` chains, one a lane.
 #[derive(Debug)]
 pub(crate) struct Arena<T, const LANES: usize> {
-    nodes: Vec<Node<T, LANES>>,
+    nodes: Chunked<Node<T, LANES>>,
     free: Vec<u32>,
 }
 
@@ -64,7 +66,7 @@ impl<T, const LANES: usize> Arena<T, LANES> {
     /// An arena without a slot; it grows as values come.
     #[must_use]
     pub(crate) const fn new() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new() }
+        Self { nodes: Chunked::new(), free: Vec::new() }
     }
 
     /// Puts a value into a slot, in no chain yet.
@@ -77,9 +79,7 @@ impl<T, const LANES: usize> Arena<T, LANES> {
             return at;
         }
         // The tables built on this have limits far below 2^32 slots.
-        let at = u32::try_from(self.nodes.len()).unwrap_or(NONE);
-        self.nodes.push(node);
-        at
+        u32::try_from(self.nodes.push(node)).unwrap_or(NONE)
     }
 
     /// Takes a value out. It must be in no chain any more.
@@ -102,7 +102,7 @@ impl<T, const LANES: usize> Arena<T, LANES> {
 
     /// Slots ever made: what the arena costs in memory.
     #[cfg(test)]
-    pub(crate) const fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.nodes.len()
     }
 

@@ -16,10 +16,9 @@
 //! half of the entries and of the bytes for itself, and may use what the other leaves. So a flood from forged addresses
 //! evicts its own kind only, and an honest client's retransmission still finds its reply.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use polyport_plugin::{Places, Reservation};
+use polyport_plugin::{GradualMap, Places, Reservation};
 use polyport_protocol::Code;
 
 use crate::arena::{Arena, Chain};
@@ -28,8 +27,8 @@ use crate::arena::{Arena, Chain};
 const ALL: usize = 0;
 /// Lane of the chains of each peer.
 const PEER: usize = 1;
-/// What an entry costs at worst beside its payload, bytes: its slot, and its parts of the two indexes, all of which have
-/// just been doubled.
+/// What an entry costs at worst beside its payload, bytes: its slot, and its parts of the two indexes, which are just
+/// being doubled.
 pub const ENTRY_BYTES: usize = 640;
 /// Bytes of payloads that the cache keeps without asking the host.
 const FREE_BYTES: usize = 4096;
@@ -114,14 +113,12 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct ReplyCache {
     limits: Limits,
-    /// Its hasher is keyed at random, so nobody can choose keys that collide; nothing iterates over it, so that
-    /// cannot change a run.
-    index: HashMap<RequestKey, u32>,
+    index: GradualMap<RequestKey, u32>,
     arena: Arena<Entry, 2>,
     unproved: Kept,
     proved: Kept,
     /// By kind as well: who forges the address of a client evicts nothing that the client has proved.
-    peers: HashMap<(SocketAddr, Peer), Share>,
+    peers: GradualMap<(SocketAddr, Peer), Share>,
     /// What the host grants for entries.
     places: Places,
     /// What the host grants for payloads.
@@ -173,11 +170,11 @@ impl ReplyCache {
             places: Places::new(entries, ENTRY_BYTES, limits.entries),
             payloads,
             limits,
-            index: HashMap::new(),
+            index: GradualMap::new(),
             arena: Arena::new(),
             unproved: Kept::default(),
             proved: Kept::default(),
-            peers: HashMap::new(),
+            peers: GradualMap::new(),
             tally: Tally::default(),
         }
     }
@@ -210,7 +207,10 @@ impl ReplyCache {
         }
         let at = self.arena.insert(Entry { key, digest, of, expires_ns: 0, reply: None });
         self.index.insert(key, at);
-        self.peers.entry((key.peer, of)).or_default().in_progress += 1;
+        match self.peers.get_mut(&(key.peer, of)) {
+            Some(share) => share.in_progress += 1,
+            None => drop(self.peers.insert((key.peer, of), Share { in_progress: 1, ..Share::default() })),
+        }
         Lookup::New(Ticket(at))
     }
 
@@ -318,7 +318,12 @@ impl ReplyCache {
                 self.peers.remove(&(peer, Peer::Unproved));
             }
         }
-        self.arena.link(&mut self.peers.entry((peer, of)).or_default().done, PEER, at);
+        if self.peers.get(&(peer, of)).is_none() {
+            drop(self.peers.insert((peer, of), Share::default()));
+        }
+        if let Some(share) = self.peers.get_mut(&(peer, of)) {
+            self.arena.link(&mut share.done, PEER, at);
+        }
     }
 
     fn expire(&mut self, now_ns: u64) {

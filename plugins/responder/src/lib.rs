@@ -47,7 +47,6 @@ pub mod config;
 pub mod counters;
 pub mod egress;
 pub mod loops;
-mod recent;
 pub mod reply;
 pub mod service;
 pub mod streams;

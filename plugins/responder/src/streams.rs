@@ -3,15 +3,13 @@
 
 use std::net::SocketAddr;
 
-use polyport_plugin::Reservation;
+use polyport_plugin::{Recent, Reservation};
 use polyport_protocol::{ReplayWindow, WindowError};
 
-use crate::recent::Recent;
-
-/// Most streams with statistics, if the host grants as many: a flood of invented streams costs 14 MB.
+/// Most streams with statistics, if the host grants as many: a flood of invented streams costs 15 MB.
 pub const MAX_STREAMS: usize = 65_536;
-/// What a stream costs at worst, bytes: its node of the list, and its part of an index that has just been doubled.
-pub const STREAM_BYTES: usize = 208;
+/// What a stream costs at worst, bytes: its entry, and its part of an index that is just being doubled.
+pub const STREAM_BYTES: usize = 232;
 /// Most replay windows, if the host grants as many: 8 MB. Only a client with the key can make one.
 pub const MAX_WINDOWS: usize = 16_384;
 /// What a replay window costs at worst, bytes.
@@ -71,7 +69,7 @@ impl Streams {
 
     /// Marks `seq` as seen, and counts it as a request if `counts`: events and warm-up frames do not.
     pub fn see(&mut self, key: StreamKey, seq: u64, counts: bool) -> Seen {
-        let (stream, forgot) = self.0.entry(key, Stream::default);
+        let Some((stream, forgot)) = self.0.entry(&key, Stream::default) else { return Seen::default() };
         stream.requests = stream.requests.wrapping_add(counts.into());
         let window = stream.mark(seq);
         Seen { rseq: stream.replies, rcount: stream.requests, window, forgot }
@@ -79,7 +77,7 @@ impl Streams {
 
     /// Counts a reply that left.
     pub fn replied(&mut self, key: &StreamKey) {
-        if let Some(stream) = self.0.get_mut(key) {
+        if let Some(stream) = self.0.peek_mut(key) {
             stream.replies = stream.replies.wrapping_add(1);
         }
     }
@@ -148,7 +146,10 @@ impl Windows {
         attempt: u8,
         seq: u64,
     ) -> Result<bool, WindowError> {
-        let (window, forgot) = self.0.entry(WindowKey { key_id, stream_id, attempt }, Box::default);
+        let key = WindowKey { key_id, stream_id, attempt };
+        let Some((window, forgot)) = self.0.entry(&key, Box::default) else {
+            return Err(WindowError::TooOld);
+        };
         window.accept(seq)?;
         Ok(forgot)
     }
@@ -156,9 +157,12 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
-    use polyport_counting_alloc::live_bytes;
+    use polyport_counting_alloc::{CountingAlloc, live_bytes};
 
     use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
 
     const KEY: StreamKey = StreamKey {
         peer: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9),

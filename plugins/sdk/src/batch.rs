@@ -12,7 +12,9 @@ use crate::route::Route;
 /// What [`on_batch`](crate::Handler::on_batch) and [`on_timer`](crate::Handler::on_timer) get. Everything
 /// queued here leaves when the call returns; after a panic nothing of it does.
 ///
-/// Functions that send return whether there was room. What finds none is counted by the host.
+/// Functions that send return whether there was room. What finds none is counted by the host. A datagram for later needs room
+/// until it leaves as well: what exceeds the part of the listener (`delayed_datagrams`, `delayed_bytes`) is false, and dropped
+/// after the call unless others give way to it.
 ///
 /// Nothing of a batch can be kept beyond the call:
 ///
@@ -76,7 +78,8 @@ impl<'a> Batch<'a> {
         self.slots.take().echo()
     }
 
-    /// The time of this turn, nanoseconds of the monotonic clock.
+    /// The time of this call, nanoseconds of the monotonic clock. What is shown may have arrived up to a turn of the loop later,
+    /// but not on a listener that has sent an answer later before: a delay counts from no moment before the arrival.
     #[must_use]
     #[inline]
     pub fn now_ns(&self) -> u64 {

@@ -69,7 +69,8 @@ impl<'a> Setup<'a> {
     }
 
     /// Calls [`on_timer`](crate::Handler::on_timer) with `token` after `after`, then every `every` unless
-    /// that is zero. The same token again moves the timer. Resolution: about 1 ms. False: not set.
+    /// that is zero. The same token again moves the timer. It fires in the first turn of the loop that begins
+    /// then or later. False: not set.
     #[expect(clippy::needless_pass_by_ref_mut, reason = "setting a timer changes the host")]
     pub fn timer(&mut self, token: u64, after: Duration, every: Duration) -> bool {
         set_timer(self.created.host, self.created.now_ns, token, after, every)

@@ -168,7 +168,24 @@ impl<'a> RawBatch<'a> {
         // SAFETY: the host hands out initialised entries; nobody else refers to them during the call.
         fill(unsafe { &mut *slot }, data, len, route);
         self.with(|b| b.tx_len += 1);
-        true
+        route.at_ns == 0 || self.delays(route.at_ns, len)
+    }
+
+    /// Counts a datagram that was queued for `at_ns`, and says whether it finds room until then, as far as the host can tell.
+    fn delays(self, at_ns: u64, len: u32) -> bool {
+        let end = offset_of!(pp_batch, delay_bytes) + size_of::<u64>();
+        self.with(|b| {
+            // A host before 1.1 does not tell.
+            if at_ns <= b.now_ns || (b.size as usize) < end {
+                return true;
+            }
+            let fits = b.delay_datagrams > 0 && b.delay_bytes >= u64::from(len);
+            if fits {
+                b.delay_datagrams -= 1;
+                b.delay_bytes -= u64::from(len);
+            }
+            fits
+        })
     }
 
     /// Lets the last entry answer datagram `index` as well, if it sends the one before it back in place; then

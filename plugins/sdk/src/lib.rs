@@ -71,6 +71,7 @@ mod opt;
 mod random;
 mod reservation;
 mod route;
+mod table;
 pub mod testing;
 mod text;
 mod time;
@@ -86,6 +87,7 @@ pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
 pub use reservation::{Places, Reservation};
+pub use table::{Chunked, GradualMap, Recent};
 pub use time::later;
 
 /// The tutorial's plugin compiles, too.

@@ -77,6 +77,24 @@ fn buffers_report_what_was_asked_and_got() {
     assert!(recv.got >= 4096 && recv.clamped(), "{recv:?}");
 }
 
+/// A least size raises what the system gives, goes past no limit, and lowers nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_receive_buffer_is_raised_within_the_limit_and_never_lowered() {
+    let limit: usize =
+        std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+    let got = |at_least: usize, asked: Option<usize>| {
+        let options =
+            SocketOptions { recv_buffer: asked, recv_buffer_at_least: at_least, ..SocketOptions::default() };
+        bind_with(V4, &options).buffers().unwrap().recv
+    };
+    let system = got(0, None).got;
+    assert_eq!(got(1, None).got, system);
+    let raised = got(limit.saturating_mul(2), None);
+    assert_eq!((raised.got, raised.clamped()), (limit.max(system), false), "no privilege is used");
+    assert_eq!(got(limit, Some(50_000)).got, 50_000, "who asks is not overruled");
+}
+
 /// Beyond `rmem_max`, the size is either granted in full, by privilege, or cut to the limit: never something else.
 #[test]
 #[cfg(target_os = "linux")]

@@ -218,12 +218,16 @@ impl Drop for Instance {
 /// What a handler is told in each call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    /// The time of the turn, monotonic ns.
+    /// The time, monotonic ns.
     pub now_ns: u64,
     /// `now_ns + wall_offset_ns` is Unix time in ns.
     pub wall_offset_ns: i64,
     /// Largest payload of one datagram that the socket can send, bytes.
     pub max_payload: u32,
+    /// Datagrams that find room to leave later.
+    pub delay_datagrams: u32,
+    /// Payload bytes they may have in all.
+    pub delay_bytes: u64,
 }
 
 impl Call {
@@ -245,7 +249,8 @@ impl Call {
             max_payload: self.max_payload,
             log_level: log_level(),
             refused: 0,
-            reserved: 0,
+            delay_datagrams: self.delay_datagrams,
+            delay_bytes: self.delay_bytes,
         }
     }
 }
@@ -290,8 +295,10 @@ mod tests {
 
     #[test]
     fn a_call_is_told_its_time_and_its_limits() {
-        let batch = Call { now_ns: 1, wall_offset_ns: -2, max_payload: 3 }.batch(ptr::null_mut());
+        let call = Call { now_ns: 1, wall_offset_ns: -2, max_payload: 3, delay_datagrams: 4, delay_bytes: 5 };
+        let batch = call.batch(ptr::null_mut());
         assert_eq!((batch.now_ns, batch.wall_offset_ns, batch.max_payload), (1, -2, 3));
+        assert_eq!((batch.delay_datagrams, batch.delay_bytes), (4, 5));
         assert_eq!((batch.size as usize, blank_error().size as usize), (size_of::<pp_batch>(), 512));
         assert_eq!(batch.host, &raw const HOST.0);
     }

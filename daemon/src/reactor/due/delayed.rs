@@ -4,8 +4,9 @@
 //!
 //! - A listener that is alone may fill it.
 //! - While others are active, a listener that holds a quarter of the datagrams or of the bytes gets no more.
-//! - If the store is full, whoever holds most gives way to a listener that holds less than half as much: of its
-//!   datagrams, those that are due last are dropped.
+//! - If the store is full, whoever holds most of what there is none left of, places or bytes, gives way to a listener that
+//!   holds less than half as much of it: of its datagrams, those that are due last are dropped. Nobody loses anything
+//!   for a datagram that finds no room all the same.
 //!
 //! A listener is active while it has something delayed, and for [`ACTIVE_NS`] after it wanted to delay something.
 
@@ -24,7 +25,11 @@ const ACTIVE_NS: u64 = 1_000_000_000;
 const SHARES: usize = 4;
 /// Most datagrams that give way to one, however small they are and however large it is: the loop does nothing else then.
 const MOST_EVICTED: usize = 64;
-/// Bits in which the weight of a full store is written; see [`Delayed::class`].
+/// Index of what is counted in datagrams, in a pair of weights.
+const PLACES: usize = 0;
+/// Index of what is counted in payload bytes.
+const BYTES: usize = 1;
+/// Bits in which the weight of a full store is written; see [`Delayed::classes`].
 const WEIGHT_BITS: u32 = 20;
 
 /// Delayed datagrams by the moment they are due. Datagrams of the same moment leave in the order they were queued.
@@ -38,8 +43,8 @@ pub(crate) struct Delayed {
     next: BTreeSet<(Moment, Token)>,
     /// What each listener has delayed. Nothing iterates over the map, so its order cannot change a run.
     queues: HashMap<Token, Queue>,
-    /// The listeners that have something delayed, by the class of their weight.
-    weights: BTreeSet<(u32, Token)>,
+    /// The listeners that have something delayed, by the class of what they hold of each of [`PLACES`] and [`BYTES`].
+    weights: [BTreeSet<(u32, Token)>; 2],
     /// The two listeners that wanted to delay something last, the latest first, and when: monotonic ns.
     latest: [Option<(Token, u64)>; 2],
     /// Datagrams of all queues.
@@ -61,8 +66,17 @@ type Moment = (u64, u64);
 struct Queue {
     datagrams: BTreeMap<Moment, OwnedOutput>,
     bytes: usize,
-    /// The class under which the listener stands in [`Delayed::weights`]; 0 if it does not.
-    class: u32,
+    /// The classes under which the listener stands in [`Delayed::weights`]; 0 where it does not.
+    classes: [u32; 2],
+}
+
+/// What a listener may have delayed beyond what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DelayRoom {
+    /// Datagrams.
+    pub(crate) datagrams: usize,
+    /// Payload bytes of all of them.
+    pub(crate) bytes: usize,
 }
 
 impl Delayed {
@@ -73,7 +87,7 @@ impl Delayed {
             max_bytes,
             next: BTreeSet::new(),
             queues: HashMap::new(),
-            weights: BTreeSet::new(),
+            weights: [const { BTreeSet::new() }; 2],
             latest: [None; 2],
             datagrams: 0,
             bytes: 0,
@@ -97,7 +111,7 @@ impl Delayed {
         if others && held > 0 && !share {
             return false;
         }
-        if !self.make_room(bytes, self.class(after, after_bytes)) {
+        if !self.make_room(bytes, self.classes(after, after_bytes)) {
             return false;
         }
         self.sequence += 1;
@@ -131,6 +145,12 @@ impl Delayed {
         Some((token, self.take(token, moment)?))
     }
 
+    /// Takes the next datagram of a listener if it is due, whoever else has one that is due sooner.
+    pub(crate) fn pop_due_of(&mut self, listener: Token, now_ns: u64) -> Option<OwnedOutput> {
+        let (&moment, _) = self.queues.get(&listener)?.datagrams.first_key_value()?;
+        if moment.0 > now_ns { None } else { self.take(listener, moment) }
+    }
+
     /// A listener whose datagrams gave way to those of others since this was asked last, and how many of them.
     pub(crate) fn pop_evicted(&mut self) -> Option<(Token, u64)> {
         self.evicted.pop()
@@ -142,7 +162,9 @@ impl Delayed {
             *latest = latest.filter(|(token, _)| *token != listener);
         }
         let Some(queue) = self.queues.remove(&listener) else { return 0 };
-        self.weights.remove(&(queue.class, listener));
+        for (weights, class) in self.weights.iter_mut().zip(queue.classes) {
+            weights.remove(&(class, listener));
+        }
         if let Some((first, _)) = queue.datagrams.first_key_value() {
             self.next.remove(&(*first, listener));
         }
@@ -179,33 +201,78 @@ impl Delayed {
         self.datagrams > held || self.latest.iter().flatten().any(wanted)
     }
 
-    /// Makes room for one datagram of so many bytes of a listener that will be of `class`. False if those who hold
-    /// most do not hold more than that.
-    fn make_room(&mut self, bytes: usize, class: u32) -> bool {
+    /// What a listener may delay at `now_ns` beyond what it has delayed, with what others would give way to it: near
+    /// enough to tell it beforehand, never much more than there is.
+    pub(crate) fn room(&self, listener: Token, now_ns: u64) -> DelayRoom {
+        let held = self.queues.get(&listener).map_or([0; 2], Queue::amounts);
+        let parts = if self.others_are_active(listener, now_ns) { SHARES } else { 1 };
+        let room = |resource: usize, most: usize, all: usize| {
+            let share = most.div_ceil(parts).saturating_sub(held[resource]);
+            let heaviest = self.weights[resource].last().and_then(|(_, victim)| self.queues.get(victim));
+            let heaviest = heaviest.map_or(0, |victim| victim.amounts()[resource]);
+            // After these the heaviest still holds twice as much.
+            let yields = heaviest.saturating_sub(2 * held[resource] + 1) / 3;
+            share.min((most - all).saturating_add(yields))
+        };
+        let datagrams = room(PLACES, self.max_datagrams, self.datagrams);
+        let bytes = room(BYTES, self.max_bytes, self.bytes);
+        // One datagram is within any share, however large it is.
+        if held[PLACES] == 0 && parts > 1 && datagrams > 0 && self.bytes < self.max_bytes {
+            return DelayRoom { datagrams, bytes: bytes.max(self.max_bytes - self.bytes) };
+        }
+        DelayRoom { datagrams, bytes }
+    }
+
+    /// What a listener may delay that has delayed nothing yet, with less work, and without what others would give way.
+    #[inline]
+    pub(crate) fn first_room(&self) -> DelayRoom {
+        DelayRoom { datagrams: self.max_datagrams - self.datagrams, bytes: self.max_bytes - self.bytes }
+    }
+
+    /// Makes room for one datagram of so many bytes of a listener that will be of `classes`. False, and nothing has changed,
+    /// if who holds most of what is short does not hold more than that, or would have to give up too many datagrams.
+    fn make_room(&mut self, bytes: usize, classes: [u32; 2]) -> bool {
         if self.max_datagrams == 0 || bytes > self.max_bytes {
             return false;
         }
-        for _ in 0..MOST_EVICTED {
-            if self.has_room(bytes) {
-                return true;
-            }
-            let Some(&(heaviest, victim)) = self.weights.last() else { return false };
-            let last = self.queues.get(&victim).and_then(|queue| queue.datagrams.last_key_value());
-            let Some(last) = last.map(|(last, _)| *last).filter(|_| heaviest > class) else { return false };
-            if let Some(owned) = self.take(victim, last) {
-                self.recycle(owned);
-            }
-            match self.evicted.last_mut() {
-                Some((token, n)) if *token == victim => *n += 1,
-                _ => self.evicted.push((victim, 1)),
+        let short_bytes = self.bytes.saturating_add(bytes).saturating_sub(self.max_bytes);
+        if short_bytes == 0 && self.datagrams < self.max_datagrams {
+            return true;
+        }
+        let short = if short_bytes > 0 { BYTES } else { PLACES };
+        let Some(&(heaviest, victim)) = self.weights[short].last() else { return false };
+        let Some(queue) = self.queues.get(&victim).filter(|_| heaviest > classes[short]) else {
+            return false;
+        };
+        let mut freed = 0;
+        let mut last = None;
+        for (moment, owned) in queue.datagrams.iter().rev().take(MOST_EVICTED) {
+            freed += owned.payload.len();
+            if freed >= short_bytes {
+                last = Some(*moment);
+                break;
             }
         }
-        self.has_room(bytes)
+        let Some(last) = last else { return false };
+        self.evict(victim, last);
+        true
     }
 
-    /// Whether one more datagram of so many bytes fits.
-    fn has_room(&self, bytes: usize) -> bool {
-        self.datagrams < self.max_datagrams && self.bytes.saturating_add(bytes) <= self.max_bytes
+    /// Drops the datagrams of a listener that are due at `last` or later.
+    fn evict(&mut self, victim: Token, last: Moment) {
+        let mut n = 0;
+        while let Some(moment) =
+            self.queues.get(&victim).and_then(Queue::last).filter(|moment| *moment >= last)
+        {
+            if let Some(owned) = self.take(victim, moment) {
+                self.recycle(owned);
+            }
+            n += 1;
+        }
+        match self.evicted.last_mut() {
+            Some((token, before)) if *token == victim => *before += n,
+            _ => self.evicted.push((victim, n)),
+        }
     }
 
     /// Takes one datagram out.
@@ -224,222 +291,48 @@ impl Delayed {
         Some(owned)
     }
 
-    /// Puts a listener where its weight belongs.
+    /// Puts a listener where its weights belong.
     fn weigh(&mut self, listener: Token) {
         let Some(queue) = self.queues.get(&listener) else { return };
-        let class = self.class(queue.datagrams.len(), queue.bytes);
+        let classes = self.classes(queue.datagrams.len(), queue.bytes);
         let Some(queue) = self.queues.get_mut(&listener) else { return };
-        let before = std::mem::replace(&mut queue.class, class);
-        if before != class {
-            self.weights.remove(&(before, listener));
-            if class > 0 {
-                self.weights.insert((class, listener));
+        let before = std::mem::replace(&mut queue.classes, classes);
+        for (weights, (before, class)) in self.weights.iter_mut().zip(before.into_iter().zip(classes)) {
+            if before != class {
+                weights.remove(&(before, listener));
+                if class > 0 {
+                    weights.insert((class, listener));
+                }
             }
         }
     }
 
-    /// How much of the store a listener takes, in powers of two: so it changes seldom, and a datagram costs no search.
-    /// 0 is nothing.
-    fn class(&self, datagrams: usize, bytes: usize) -> u32 {
-        let part = |held: usize, of: usize| {
-            ((held as u64) << WEIGHT_BITS).checked_div(of as u64).map_or(0, |weight| weight + 1)
+    /// How much of the places and of the bytes of the store a listener takes, in powers of two: so it changes seldom, and
+    /// a datagram costs no search. 0 is nothing.
+    fn classes(&self, datagrams: usize, bytes: usize) -> [u32; 2] {
+        let class = |held: usize, of: usize| {
+            let weight = ((held as u64) << WEIGHT_BITS).checked_div(of as u64).map_or(0, |weight| weight + 1);
+            u64::BITS - weight.leading_zeros()
         };
         if datagrams == 0 {
-            return 0;
+            return [0; 2];
         }
-        u64::BITS - part(datagrams, self.max_datagrams).max(part(bytes, self.max_bytes)).leading_zeros()
+        [class(datagrams, self.max_datagrams), class(bytes, self.max_bytes)]
+    }
+}
+
+impl Queue {
+    /// What it holds: places and bytes.
+    fn amounts(&self) -> [usize; 2] {
+        [self.datagrams.len(), self.bytes]
+    }
+
+    /// The moment of the datagram that is due last.
+    fn last(&self) -> Option<Moment> {
+        self.datagrams.last_key_value().map(|(last, _)| *last)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const L: Token = Token { index: 0, generation: 0 };
-    const M: Token = Token { index: 1, generation: 1 };
-    const SECOND: u64 = 1_000_000_000;
-
-    fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
-        let to = "192.0.2.1:9".parse().unwrap();
-        Output {
-            answers: Default::default(),
-            payload,
-            to,
-            from: None,
-            at_ns,
-            segment: 0,
-            ecn: 0,
-            proved: false,
-            df: false,
-            answers_group: false,
-            asked_with: 0,
-            hop_limit: 0,
-        }
-    }
-
-    /// How many of `n` datagrams of `bytes` the store takes at `now_ns`; they are due in a minute.
-    fn taken(delayed: &mut Delayed, listener: Token, n: usize, bytes: usize, now_ns: u64) -> usize {
-        let payload = vec![7; bytes];
-        (0..n).filter(|_| delayed.push(listener, &output(now_ns + 60 * SECOND, &payload), now_ns)).count()
-    }
-
-    fn held(delayed: &Delayed, listener: Token) -> usize {
-        delayed.queues.get(&listener).map_or(0, |queue| queue.datagrams.len())
-    }
-
-    fn evicted(delayed: &mut Delayed) -> Vec<(Token, u64)> {
-        std::iter::from_fn(|| delayed.pop_evicted()).collect()
-    }
-
-    #[test]
-    fn datagrams_leave_in_order_of_their_moment_then_of_arrival() {
-        let mut delayed = Delayed::new(9, 9);
-        for (at, payload) in [(20, b"c"), (10, b"a"), (10, b"b")] {
-            assert!(delayed.push(L, &output(at, payload), 1));
-        }
-        assert_eq!(delayed.pop_due(9, None).map(|_| ()), None);
-        let order: Vec<_> =
-            std::iter::from_fn(|| delayed.pop_due(20, Some(L))).map(|(_, o)| o.payload).collect();
-        assert_eq!(order, [b"a", b"b", b"c"]);
-        assert_eq!((delayed.bytes, delayed.datagrams, delayed.next()), (0, 0, None));
-    }
-
-    #[test]
-    fn the_datagrams_of_several_listeners_are_one_order() {
-        let mut delayed = Delayed::new(99, 99);
-        for (listener, at, payload) in
-            [(L, 30, b"d"), (M, 10, b"a"), (M, 30, b"e"), (L, 20, b"c"), (M, 20, b"b")]
-        {
-            assert!(delayed.push(listener, &output(at, payload), 1));
-        }
-        assert!(delayed.pop_due(10, Some(L)).is_none(), "the next one is of another");
-        let order: Vec<_> =
-            std::iter::from_fn(|| delayed.pop_due(40, None)).map(|(t, o)| (t, o.payload)).collect();
-        let expected: Vec<_> =
-            [(M, b"a"), (L, b"c"), (M, b"b"), (L, b"d"), (M, b"e")].map(|(t, p)| (t, p.to_vec())).into();
-        assert_eq!(order, expected);
-    }
-
-    #[test]
-    fn those_of_one_listener_go_and_give_their_bytes_back() {
-        let mut delayed = Delayed::new(99, 99);
-        for (listener, payload) in [(L, b"one"), (M, b"two"), (L, b"six")] {
-            assert!(delayed.push(listener, &output(9, payload), 1));
-        }
-        assert_eq!((delayed.remove(L), delayed.remove(L), delayed.bytes), (2, 0, 3));
-        assert_eq!(
-            delayed.pop_due(9, None).map(|(token, owned)| (token, owned.payload)),
-            Some((M, b"two".to_vec()))
-        );
-        assert!(delayed.weights.is_empty());
-    }
-
-    #[test]
-    fn both_limits_hold() {
-        let mut delayed = Delayed::new(2, 8);
-        assert!(delayed.push(L, &output(1, b"four"), 1));
-        assert!(!delayed.push(L, &output(1, b"five."), 1));
-        assert!(delayed.push(L, &output(1, b"four"), 1));
-        assert!(!delayed.push(L, &output(1, b""), 1));
-        delayed.clear();
-        assert!(delayed.push(L, &output(1, b"eight---"), 1));
-        assert!(!Delayed::new(0, 8).push(L, &output(1, b""), 1));
-        assert!(!Delayed::new(8, 0).push(L, &output(1, b"a"), 1));
-    }
-
-    #[test]
-    fn a_listener_alone_may_fill_the_store() {
-        let mut delayed = Delayed::new(1000, 1 << 20);
-        assert_eq!(taken(&mut delayed, L, 2000, 10, 1), 1000);
-        assert_eq!(evicted(&mut delayed), []);
-    }
-
-    #[test]
-    fn while_others_are_active_a_quarter_is_the_most() {
-        for (datagrams, bytes) in [(1000, 1 << 30), (1 << 20, 1000 * 10)] {
-            let mut delayed = Delayed::new(datagrams, bytes);
-            assert_eq!(taken(&mut delayed, M, 1, 10, 1), 1);
-            assert_eq!(taken(&mut delayed, L, 2000, 10, 1), 250);
-            assert_eq!(taken(&mut delayed, M, 2000, 10, 1), 249);
-            assert_eq!((held(&delayed, L), evicted(&mut delayed)), (250, vec![]));
-        }
-    }
-
-    #[test]
-    fn a_listener_is_active_for_a_second_after_its_last_wish() {
-        let mut delayed = Delayed::new(1000, 1 << 20);
-        assert!(delayed.push(M, &output(2, b"soon"), 1));
-        assert!(delayed.pop_due(2, None).is_some());
-        assert_eq!(taken(&mut delayed, L, 2000, 10, SECOND), 250);
-        assert_eq!(taken(&mut delayed, L, 2000, 10, SECOND + 1), 750);
-    }
-
-    #[test]
-    fn a_listener_that_is_gone_is_not_active() {
-        let mut delayed = Delayed::new(1000, 1 << 20);
-        taken(&mut delayed, M, 1, 10, 1);
-        delayed.remove(M);
-        assert_eq!(taken(&mut delayed, L, 2000, 10, 1), 1000);
-    }
-
-    #[test]
-    fn who_filled_the_store_gives_way_and_loses_what_is_due_last() {
-        for (datagrams, bytes) in [(1000, 1 << 30), (1 << 20, 1000 * 10)] {
-            let mut delayed = Delayed::new(datagrams, bytes);
-            assert!(delayed.push(L, &output(5, &[0; 10]), 1));
-            assert_eq!(taken(&mut delayed, L, 2000, 10, 1), 999);
-            assert_eq!(taken(&mut delayed, M, 2000, 10, 1), 250);
-            assert_eq!(evicted(&mut delayed), [(L, 250)]);
-            assert_eq!((held(&delayed, L), held(&delayed, M)), (750, 250));
-            assert_eq!(delayed.next(), Some(5));
-            assert!(delayed.datagrams <= datagrams && delayed.bytes <= bytes);
-        }
-    }
-
-    /// More listeners than there are quarters: each finds room for half of an equal part at least.
-    #[test]
-    fn twenty_floods_one_after_the_other_leave_room_for_each() {
-        let mut delayed = Delayed::new(10_000, 1 << 30);
-        let all = (0..20).map(|index| Token { index, generation: 1 });
-        for listener in all.clone() {
-            taken(&mut delayed, listener, 20_000, 10, 1);
-        }
-        for listener in all {
-            assert!(
-                held(&delayed, listener) >= 10_000 / 20 / 2,
-                "{listener:?}: {}",
-                held(&delayed, listener)
-            );
-        }
-        assert_eq!(delayed.datagrams, 10_000);
-    }
-
-    /// A datagram as large as the share of its listener is not refused for ever.
-    #[test]
-    fn one_datagram_is_within_any_share() {
-        let mut delayed = Delayed::new(100, 100);
-        taken(&mut delayed, M, 1, 10, 1);
-        assert_eq!(taken(&mut delayed, L, 2, 60, 1), 1);
-    }
-
-    #[test]
-    fn buffers_are_used_again_but_neither_many_nor_large_ones_are_kept() {
-        let owned = |capacity| OwnedOutput {
-            to: "192.0.2.1:9".parse().unwrap(),
-            from: None,
-            ecn: 0,
-            hop_limit: 0,
-            df: false,
-            payload: Vec::with_capacity(capacity),
-        };
-        let mut delayed = Delayed::new(9, 9);
-        delayed.recycle(owned(SPARE_BYTES + 1));
-        assert!(delayed.spare.is_empty());
-        delayed.recycle(owned(SPARE_BYTES));
-        assert!(delayed.push(L, &output(1, b"a"), 1));
-        let (_, used) = delayed.pop_due(1, None).unwrap();
-        assert_eq!((used.payload.capacity(), delayed.spare.len()), (SPARE_BYTES, 0));
-        (0..2 * SPARE_BUFFERS).for_each(|_| delayed.recycle(owned(1)));
-        assert_eq!(delayed.spare.len(), SPARE_BUFFERS);
-    }
-}
+#[path = "delayed_tests.rs"]
+mod tests;

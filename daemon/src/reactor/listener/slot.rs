@@ -82,6 +82,8 @@ pub(crate) struct Listener<S> {
     pub(crate) counted: Counted,
     /// Answers leave with the TTL or hop limit of their request, less one.
     pub(crate) decays: bool,
+    /// The handler has sent an answer later, so its calls are told a time that is not before the arrival of what they show.
+    pub(crate) delays: bool,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -130,6 +132,7 @@ impl<S> Listener<S> {
             on_fault: spec.on_fault,
             counted: Counted::by(spec.reply.budget.as_ref()),
             decays: spec.reply.ttl == ReplyTtl::Decay,
+            delays: false,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),

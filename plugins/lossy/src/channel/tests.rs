@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use polyport_plugin::Ratio;
 
-use super::{Answer, Fate, REORDER_HOLD, decide, flip, key};
+use super::{Answer, Fate, decide, flip, key};
 use crate::config::{LossyConfig, Reply};
 
 const SEED: u64 = 7;
 const RUN: u64 = 20_000;
+const PORT: u16 = 7001;
 
 fn peer() -> SocketAddr {
     "192.0.2.1:5000".parse().unwrap()
@@ -28,6 +29,7 @@ fn quiet() -> LossyConfig {
         reorder: zero,
         delay: none,
         jitter: none,
+        hold: Duration::from_millis(10),
         reply: Reply::Same,
         df: false,
         seed: None,
@@ -41,7 +43,7 @@ fn all(share: f64) -> LossyConfig {
 }
 
 fn answers(config: &LossyConfig, seed: u64) -> Vec<Option<Answer>> {
-    let fate = |number| match decide(config, seed, peer(), number) {
+    let fate = |number| match decide(config, seed, PORT, peer(), number) {
         Fate::Drop => None,
         Fate::Answer(answer) => Some(answer),
     };
@@ -64,7 +66,7 @@ fn each_decision_has_its_share() {
         assert_share(all.len() - kept.len(), all.len(), share);
         assert_share(kept.iter().filter(|a| a.duplicate).count(), kept.len(), share);
         assert_share(kept.iter().filter(|a| a.corrupt.is_some()).count(), kept.len(), share);
-        assert_share(kept.iter().filter(|a| a.reorder).count(), kept.len(), share);
+        assert_share(kept.iter().filter(|a| a.held.is_some()).count(), kept.len(), share);
         // Jitter is uniform: each quarter of it gets a quarter of the answers.
         for quarter in 0..4 {
             let range = Duration::from_millis(quarter)..Duration::from_millis(quarter + 1);
@@ -78,7 +80,9 @@ fn zero_is_never_and_one_is_always() {
     assert!(answers(&quiet(), SEED).iter().all(|a| *a == Some(Answer::default())));
     assert!(answers(&all(1.0), SEED).iter().all(Option::is_none));
     let rest = LossyConfig { drop: Ratio::ZERO, ..all(1.0) };
-    assert!(answers(&rest, SEED).iter().flatten().all(|a| a.duplicate && a.corrupt.is_some() && a.reorder));
+    assert!(
+        answers(&rest, SEED).iter().flatten().all(|a| a.duplicate && a.corrupt.is_some() && a.held.is_some())
+    );
 }
 
 #[test]
@@ -96,7 +100,9 @@ fn turning_one_option_on_does_not_shift_another() {
         alone(LossyConfig { corrupt: share, ..quiet() }).map(|a| a.corrupt).eq(full().map(|a| a.corrupt))
     );
     assert!(
-        alone(LossyConfig { reorder: share, ..quiet() }).map(|a| a.reorder).eq(full().map(|a| a.reorder))
+        alone(LossyConfig { reorder: share, ..quiet() })
+            .map(|a| a.held.is_some())
+            .eq(full().map(|a| a.held.is_some()))
     );
     let jitter = Duration::from_millis(4);
     assert!(alone(LossyConfig { jitter, ..quiet() }).map(|a| a.wait).eq(full().map(|a| a.wait)));
@@ -111,10 +117,10 @@ fn decisions_are_independent_of_each_other() {
     let kept: Vec<Answer> = kept.into_iter().flatten().collect();
     // Of two fair coins that do not look at each other, a quarter of the throws shows both.
     assert_share(kept.iter().filter(|a| a.duplicate && a.corrupt.is_some()).count(), kept.len(), 0.25);
-    assert_share(kept.iter().filter(|a| a.duplicate && a.reorder).count(), kept.len(), 0.25);
-    assert_share(kept.iter().filter(|a| a.reorder && a.corrupt.is_some()).count(), kept.len(), 0.25);
+    assert_share(kept.iter().filter(|a| a.duplicate && a.held.is_some()).count(), kept.len(), 0.25);
+    assert_share(kept.iter().filter(|a| a.held.is_some() && a.corrupt.is_some()).count(), kept.len(), 0.25);
     let early = |a: &Answer| a.wait < Duration::from_millis(2);
-    assert_share(kept.iter().filter(|a| a.reorder && early(a)).count(), kept.len(), 0.25);
+    assert_share(kept.iter().filter(|a| a.held.is_some() && early(a)).count(), kept.len(), 0.25);
     // Nor does a datagram look at the one before.
     assert_share(kept.windows(2).filter(|w| w[0].duplicate && w[1].duplicate).count(), kept.len() - 1, 0.25);
 }
@@ -126,8 +132,9 @@ fn seed_peer_and_number_all_matter() {
     let same =
         answers(&config, SEED).iter().zip(answers(&config, SEED + 1)).filter(|(a, b)| **a == *b).count();
     assert!(same < answers(&config, SEED).len() / 2);
-    let fates =
-        |peer: &str| (0..64).map(|n| decide(&config, SEED, peer.parse().unwrap(), n)).collect::<Vec<_>>();
+    let fates = |peer: &str| {
+        (0..64).map(|n| decide(&config, SEED, PORT, peer.parse().unwrap(), n)).collect::<Vec<_>>()
+    };
     let peers = [
         "192.0.2.1:5000",
         "192.0.2.1:5001",
@@ -143,26 +150,50 @@ fn seed_peer_and_number_all_matter() {
     }
 }
 
+/// The ports of a range have the options in common, and lose other numbers all the same.
+#[test]
+fn the_ports_of_a_range_do_not_lose_in_lockstep() {
+    let config = all(0.2);
+    let lost = |local: u16| -> Vec<u64> {
+        (0..1000).filter(|n| decide(&config, SEED, local, peer(), *n) == Fate::Drop).collect()
+    };
+    let ports: Vec<Vec<u64>> = (7001..=7004).map(lost).collect();
+    for (i, a) in ports.iter().enumerate() {
+        assert_share(a.len(), 1000, 0.2);
+        for b in &ports[i + 1..] {
+            // Of a fifth that each loses, both lose a fifth.
+            let both = a.iter().filter(|n| b.contains(n)).count();
+            assert!((15..70).contains(&both), "{both} of {} and {}", a.len(), b.len());
+        }
+    }
+    assert_eq!(lost(7001), ports[0], "and a run repeats");
+}
+
 #[test]
 fn a_mapped_address_is_the_ipv4_one() {
-    assert_eq!(key("192.0.2.1:5000".parse().unwrap()), key("[::ffff:192.0.2.1]:5000".parse().unwrap()));
+    assert_eq!(key(7, "192.0.2.1:5000".parse().unwrap()), key(7, "[::ffff:192.0.2.1]:5000".parse().unwrap()));
 }
 
 /// The decisions are an interface: a seed written into somebody's test plan must go on meaning the same.
 #[test]
 fn the_decisions_of_a_seed_never_change() {
-    let dropped: Vec<u64> = (0..40).filter(|n| decide(&all(0.25), 1, peer(), *n) == Fate::Drop).collect();
+    let dropped: Vec<u64> =
+        (0..40).filter(|n| decide(&all(0.25), 1, PORT, peer(), *n) == Fate::Drop).collect();
     // Computed by an independent implementation.
-    assert_eq!(dropped, [3, 6, 12, 14, 15, 22, 23, 28, 32]);
+    assert_eq!(dropped, [6, 7, 9, 11, 12, 13, 14, 15, 16, 23, 24, 32, 38]);
 }
 
 #[test]
 fn waiting_is_delay_and_jitter_and_the_hold() {
     let (delay, jitter) = (Duration::from_millis(20), Duration::from_millis(5));
-    let config = LossyConfig { delay, jitter, reorder: Ratio::ONE, ..quiet() };
+    let hold = Duration::from_millis(70);
+    let config = LossyConfig { delay, jitter, hold, reorder: Ratio::ONE, ..quiet() };
     for answer in answers(&config, SEED).into_iter().flatten() {
         assert!((delay..=delay + jitter).contains(&answer.wait));
-        assert_eq!(answer.hold(), answer.wait + REORDER_HOLD);
+        assert_eq!((answer.held, answer.after()), (Some(hold), answer.wait + hold));
+    }
+    for answer in answers(&LossyConfig { reorder: Ratio::ZERO, ..config }, SEED).into_iter().flatten() {
+        assert_eq!((answer.held, answer.after()), (None, answer.wait));
     }
 }
 

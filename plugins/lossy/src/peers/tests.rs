@@ -59,9 +59,9 @@ fn a_million_spoofed_sources_cost_no_more_than_the_limit() {
     }
     assert_eq!(table.len(), MAX_PEERS);
     assert_eq!(forgotten, 1_000_000 - MAX_PEERS);
-    // Flat: what was enough after 300,000 is enough after a million, but that the index may double once to clear
-    // away what is deleted; and below 200 bytes a peer.
-    assert!(allocations() - blocks <= 1, "{}", allocations() - blocks);
+    // Flat: what was enough after 300,000 is enough after a million, but for an index that is full of what was deleted, which
+    // another one replaces after some ten thousands of peers; and below 200 bytes a peer.
+    assert!(allocations() - blocks <= 700_000 / 10_000, "{}", allocations() - blocks);
     let bytes = usize::try_from(live_bytes() - before).unwrap();
     assert!((56 * MAX_PEERS..200 * MAX_PEERS).contains(&bytes), "{bytes}");
     // Numbered from 0 again.

@@ -47,6 +47,8 @@ pub(super) struct Fake {
     pub(super) timers: BTreeMap<u64, Timer>,
     pub(super) lines: Vec<(i32, String)>,
     pub(super) memory: Memory,
+    /// Datagrams of a call that find room to leave later; none is as many as it likes.
+    pub(super) delay_room: Option<u32>,
     pub(super) call: Call,
     pub(super) kept: Kept,
     pub(super) facts: Facts,

@@ -364,6 +364,13 @@ impl<H: Handler> Harness<H> {
     pub fn set_memory(&mut self, memory: Memory) {
         self.session.fake.borrow_mut().memory = memory;
     }
+
+    /// How many datagrams of a call find room to leave later, as the plugin is told from now on. This host keeps the others
+    /// too; the daemon drops them.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the next call gets")]
+    pub fn set_delay_room(&mut self, datagrams: u32) {
+        self.session.fake.borrow_mut().delay_room = Some(datagrams);
+    }
 }
 
 /// Checks a queued datagram as the daemon does, and takes its bytes. `None` if it cannot be sent.

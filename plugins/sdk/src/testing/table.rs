@@ -134,9 +134,9 @@ impl Session {
         parameters: BatchParameters,
     ) -> (i32, u32) {
         // No borrow of `fake` may be alive while the plugin runs: it calls back.
-        let (fresh, memory) = {
+        let (fresh, memory, delay_room) = {
             let mut fake = self.fake.borrow_mut();
-            (fake.begin(), fake.memory)
+            (fake.begin(), fake.memory, fake.delay_room)
         };
         let mut batch = pp_batch {
             size: u32::try_from(size_of::<pp_batch>()).unwrap_or(0),
@@ -155,7 +155,8 @@ impl Session {
             max_payload: parameters.max_payload,
             log_level: parameters.log_level,
             refused: 0,
-            reserved: 0,
+            delay_datagrams: delay_room.unwrap_or(u32::MAX),
+            delay_bytes: u64::MAX,
         };
         let at = &raw mut batch;
         let code = match (token, self.table.on_batch, self.table.on_timer) {
