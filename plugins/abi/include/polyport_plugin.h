@@ -168,7 +168,7 @@ struct pp_batch {
     uint32_t   max_payload;    /* largest payload this socket can send in one datagram       */
     uint32_t   log_level;      /* highest level that is kept                                 */
     uint32_t   refused;        /* datagrams that found no room: you count up, the host reads */
-    /* Since 1.1. How many more datagrams, and payload bytes of theirs, find room to leave later
+    /* Since 1.2. How many more datagrams, and payload bytes of theirs, find room to leave later
      * (at_ns): count them down as you queue such entries. What goes beyond is dropped and counted by
      * the host, unless others give way to it. Use pp_delay, which asks PP_HAS. */
     uint32_t   delay_datagrams;
