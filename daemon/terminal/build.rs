@@ -7,7 +7,6 @@ use std::process::Command;
 /// Digits of a commit: enough to be the only one, and no more than one looks at.
 const DIGITS: &str = "--abbrev=12";
 
-#[expect(clippy::print_stdout, reason = "cargo reads it")]
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
     println!("cargo::rerun-if-changed=build.rs");

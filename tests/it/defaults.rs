@@ -161,7 +161,7 @@ fn two_signals_in_a_row_are_one_request() {
     assert!(finished.stdout.contains("\n  echo  received 1 = replied 1"), "{}", finished.stdout);
 }
 
-/// The same by the program itself, which hands on whatever signal it gets as if its time were over.
+/// `timeout` hands on whatever signal it gets as if its time were over.
 #[test]
 fn timeout_leaves_the_books() {
     let Some(timeout) = tool("timeout") else { return };

@@ -46,7 +46,7 @@ impl Output {
         Ok(Self { results, log, hushed: false })
     }
 
-    /// The same output, on which [`say`](Self::say) prints nothing: for a user who wants to hear of errors alone.
+    /// Has [`say`](Self::say) print nothing from now on: for a user who wants to hear of errors alone.
     #[must_use]
     pub fn hushed(self) -> Self {
         Self { hushed: true, ..self }

@@ -15,6 +15,7 @@ use polyport_abi::{
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
     on_batch_fn, on_timer_fn, pp_opt, pp_plugin,
 };
+use polyport_terminal::counted;
 
 use super::option::{FileUse, OptionSpec, OptionType};
 use crate::plugin::find::{
@@ -271,7 +272,11 @@ fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
         return Ok(Vec::new());
     }
     if n > MAX_OPTIONS || table.options.is_null() {
-        return Err(Cause::BadOptionTable(format!("n_options = {n} at {:?}", table.options)));
+        return Err(Cause::BadOptionTable(format!(
+            "{} at {:?}",
+            counted(n, "option", "options"),
+            table.options
+        )));
     }
     // SAFETY: the plugin declares `n` options there, static data by contract.
     let declared = unsafe { slice::from_raw_parts(table.options, n) };
