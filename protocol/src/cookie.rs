@@ -210,7 +210,7 @@ mod tests {
             CookieState::Valid,
             "same host on a dual-stack socket"
         );
-        for bit in 0..128 {
+        for bit in (0..128).step_by(if cfg!(miri) { 9 } else { 1 }) {
             let mut flipped = cookie;
             flipped.0[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(secrets.check(&flipped, &mine, NOW), CookieState::Invalid, "bit {bit}");

@@ -23,9 +23,8 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f";
 fn a_flood_of_errors_leaves_a_client_its_cookies() {
     const PREFIXES: u32 = 8;
     const RUNS: u64 = 8;
-    let daemon = polyport()
-        .listen("127.0.0.1:0=responder,name=all,service=time,errors_per_second=10")
-        .serve();
+    let daemon =
+        polyport().listen("127.0.0.1:0=responder,name=all,service=time,errors_per_second=10").serve();
     let (to, over) = (daemon.addresses()[0], AtomicBool::new(false));
     let (forged, finished) = thread::scope(|scope| {
         let flood = scope.spawn(|| {
@@ -44,7 +43,8 @@ fn a_flood_of_errors_leaves_a_client_its_cookies() {
         });
         let _end = End(&over);
         // Each is a run of its own, with a stream of its own, and so needs a COOKIE of its own.
-        let finished: Vec<Finished> = (0..RUNS).map(|_| request(to, &["--grease", "never"]).finish()).collect();
+        let finished: Vec<Finished> =
+            (0..RUNS).map(|_| request(to, &["--grease", "never"]).finish()).collect();
         over.store(true, Ordering::Relaxed);
         (flood.join().unwrap(), finished)
     });

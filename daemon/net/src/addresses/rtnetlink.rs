@@ -375,16 +375,14 @@ mod tests {
         let (found, reading) =
             read_from(|n, _| [answer(n, 0, Some(ip)), answer(n, interrupted, None)].concat());
         assert_eq!((found.len(), reading), (4, Reading::Torn));
-        let (_, reading) =
-            read_from(|n, _| [answer(n, interrupted, Some(ip)), answer(n, 0, None)].concat());
+        let (_, reading) = read_from(|n, _| [answer(n, interrupted, Some(ip)), answer(n, 0, None)].concat());
         assert_eq!(reading, Reading::Torn);
         // Of another dump, which was given up.
         let (_, reading) = read_from(|n, whole| [answer(n + 9, interrupted, Some(ip)), whole].concat());
         assert_eq!(reading, Reading::Whole);
         // A piece of a message behind the end.
         for left in [1, 15, 19] {
-            let (found, reading) =
-                read_from(|n, whole| [&whole, &answer(n, 0, Some(ip))[..left]].concat());
+            let (found, reading) = read_from(|n, whole| [&whole, &answer(n, 0, Some(ip))[..left]].concat());
             assert_eq!((found.len(), reading), (4, Reading::Torn), "{left} bytes");
         }
     }

@@ -20,6 +20,7 @@ mod trust;
 
 pub use elevated::is_elevated;
 pub use identity::Identity;
+pub(super) use refusal::MAX_LIBRARY_BYTES;
 pub use refusal::{Cause, Refusal};
 pub use search::SearchPath;
 pub(super) use stage::{Stages, candidates as stage_candidates};

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use super::trust::Distrust;
 
+/// Bytes of a library file, which is held in memory while it is checked and copied: a plugin with all its symbols has some
+/// 50 MiB, and a file without an end must not take the memory of the daemon.
+pub(in crate::plugin) const MAX_LIBRARY_BYTES: u64 = 256 << 20;
+
 /// Why a plugin was not loaded, and which.
 #[derive(Debug)]
 pub struct Refusal {
@@ -19,12 +23,13 @@ pub struct Refusal {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what each variant and field is")]
 pub enum Cause {
-    NotFound { searched: Vec<PathBuf>, nearest: Option<String> },
+    NotFound { searched: Vec<(PathBuf, Option<io::Error>)>, nearest: Option<String> },
     Unreadable(io::Error),
     Untrusted(Distrust),
     ByCaller,
     NotALibrary(&'static str),
     Truncated { len: usize },
+    TooLarge,
     OtherMachine { built_for: String, host: &'static str },
     NoIdentity,
     ManyIdentities(usize),
@@ -63,8 +68,11 @@ impl fmt::Display for Cause {
         match self {
             Self::NotFound { searched, nearest } => {
                 f.write_str("no such plugin; looked in ")?;
-                for (i, dir) in searched.iter().enumerate() {
+                for (i, (dir, error)) in searched.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { "" } else { ", " }, dir.display())?;
+                    if let Some(error) = error {
+                        write!(f, " ({error})")?;
+                    }
                 }
                 match nearest {
                     Some(name) => write!(f, "; there is a plugin `{name}`"),
@@ -80,6 +88,9 @@ impl fmt::Display for Cause {
             Self::NotALibrary(what) => write!(f, "not a shared library ({what})"),
             Self::Truncated { len } => {
                 write!(f, "the file ends too early, at {len} bytes; copy or build it again")
+            }
+            Self::TooLarge => {
+                write!(f, "longer than {MAX_LIBRARY_BYTES} bytes; take symbols for debugging out of it (strip(1))")
             }
             Self::OtherMachine { built_for, host } => {
                 write!(f, "built for {built_for}, this host is {host}; build it for this machine")
