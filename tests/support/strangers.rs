@@ -26,7 +26,7 @@ impl Strangers {
     /// Sends one datagram from the next address.
     #[track_caller]
     pub fn send(&mut self, to: SocketAddr, payload: &[u8]) {
-        let ip = IpAddr::V4(Ipv4Addr::from_bits(0x7F10_0000 | self.sent % self.addresses));
+        let ip = IpAddr::V4(Ipv4Addr::from_bits(0x7F10_0000 | (self.sent % self.addresses)));
         self.sent += 1;
         let (parts, from) = ([IoSlice::new(payload)], Some(Source { ip, ifindex: 0 }));
         let message = SendMessage { to, from, parts: &parts, segment: None, ecn: 0, hop_limit: None };
