@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use clap::error::ContextKind;
 use clap::{Args, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use polyport_terminal::{
@@ -116,7 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, built_in: BuiltIn) -> Exit 
 
 /// Prints what is wrong with a command line, or the help that was asked for.
 fn refuse(error: &clap::Error, args: &[OsString]) -> Exit {
-    let shown = without_values(&error.to_string(), args);
+    let shown = without_values(error, args);
     if shown != error.to_string() {
         remark(shown.trim_end_matches('\n'));
         return Exit::Usage;
@@ -137,16 +138,27 @@ fn ended(written: io::Result<()>, exit: Exit) -> Exit {
     }
 }
 
-/// A text without what stands behind the `=` of an argument: one that is at the wrong place may be `key=` and a key.
-fn without_values(text: &str, args: &[OsString]) -> String {
+/// What clap says, without what stands behind the `=` of an argument, and without words that it does not know: one that is
+/// at the wrong place may be `key=` and a key, or the key alone.
+fn without_values(error: &clap::Error, args: &[OsString]) -> String {
+    let suggests = |kind| error.get(kind).is_some();
+    let is_near = suggests(ContextKind::SuggestedArg) || suggests(ContextKind::SuggestedSubcommand);
     let args = args.iter().map(|arg| arg.to_string_lossy());
-    args.fold(text.to_owned(), |text, arg| match arg.split_once('=') {
+    args.fold(error.to_string(), |text, arg| match arg.split_once('=') {
         Some((name, value)) if !value.is_empty() => {
             // Of a flag that takes none, the value is named alone, in quotes.
             text.replace(&*arg, &format!("{name}=...")).replace(&format!("'{value}'"), "'...'")
         }
+        None if !is_near && !is_flag(&arg) => text.replace(&format!("'{arg}'"), "'...'"),
         _ => text,
     })
+}
+
+/// Whether an argument looks like the name of a flag: nothing in it is a digit, which a key is full of.
+fn is_flag(arg: &str) -> bool {
+    const LONGEST: usize = 24;
+    let name = arg.trim_start_matches('-');
+    arg.starts_with('-') && name.len() <= LONGEST && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }
 
 fn serve(args: &Run, built_in: BuiltIn) -> Exit {
@@ -164,8 +176,13 @@ fn serve(args: &Run, built_in: BuiltIn) -> Exit {
 fn check_plan(args: &Check, built_in: BuiltIn) -> Exit {
     with_output(&args.log, |output| {
         match apply::prepare(args.plan.read("check"), &args.plan.sources(built_in)) {
-            Ok(_) if args.json || args.log.quiet => Exit::Ok,
-            Ok(prepared) => ended(deliver(apply::checked(&prepared)), Exit::Ok),
+            Ok(prepared) => {
+                apply::foresee(&prepared);
+                if args.json || args.log.quiet {
+                    return Exit::Ok;
+                }
+                ended(deliver(apply::checked(&prepared)), Exit::Ok)
+            }
             Err(problems) if args.json => {
                 ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config)
             }
@@ -272,7 +289,7 @@ mod tests {
     fn a_value_at_the_wrong_place_is_not_shown() {
         let shown = |args: &[&str]| {
             let args: Vec<OsString> = args.iter().map(Into::into).collect();
-            without_values(&Cli::try_parse_from(&args).unwrap_err().to_string(), &args)
+            without_values(&Cli::try_parse_from(&args).unwrap_err(), &args)
         };
         for args in [
             &["polyport", "run", "127.0.0.1:1=responder,key=5ec4e7"][..],
@@ -280,9 +297,26 @@ mod tests {
             &["polyport", "run", "--listen", "127.0.0.1:1=responder", "key=5ec4e7"],
             &["polyport", "--lisen=127.0.0.1:1=responder,key=5ec4e7"],
             &["polyport", "check", "--json=5ec4e7"],
+            &["polyport", "5ec4e7"],
+            &["polyport", "run", "5ec4e7"],
+            &["polyport", "check", "--listen", "127.0.0.1:1=responder", "key:5ec4e7"],
+            &["polyport", "run", "--key:5ec4e7"],
         ] {
             let text = shown(args);
             assert!(!text.contains("5ec4e7") && text.contains("error: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_word_is_shown_with_what_was_meant() {
+        for (args, words) in [
+            (&["polyport", "chekc"][..], ["'chekc'", "'check'"]),
+            (&["polyport", "run", "--lisen", "x"], ["'--lisen'", "'--listen'"]),
+            (&["polyport", "--frobnicate"], ["'--frobnicate'", "Usage"]),
+        ] {
+            let os: Vec<OsString> = args.iter().map(Into::into).collect();
+            let text = without_values(&Cli::try_parse_from(&os).unwrap_err(), &os);
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
         }
     }
 

@@ -58,17 +58,20 @@ mod tests {
     #[test]
     fn one_frame_in_sixteen_and_every_second_flag() {
         let mut rng = StdRng::seed_from_u64(1);
-        let draws: Vec<_> = (0..16_000).map(|_| Grease::Sometimes.draw(&mut rng)).collect();
+        let scale = if cfg!(miri) { 10 } else { 1 };
+        let draws: Vec<_> = (0..16_000 / scale).map(|_| Grease::Sometimes.draw(&mut rng)).collect();
         let options = draws.iter().filter(|d| d.option.is_some()).count();
         let flags = draws.iter().filter(|d| d.flag == Flags::GREASE).count();
-        assert!((800..1200).contains(&options), "{options}");
-        assert!((7600..8400).contains(&flags), "{flags}");
+        // Of a tenth, chance leaves a wider range.
+        let (few, many) = if cfg!(miri) { (60..150, 700..900) } else { (800..1200, 7600..8400) };
+        assert!(few.contains(&options), "{options}");
+        assert!(many.contains(&flags), "{flags}");
     }
 
     #[test]
     fn always_and_never_mean_it() {
         let mut rng = StdRng::seed_from_u64(2);
-        for _ in 0..100 {
+        for _ in 0..if cfg!(miri) { 10 } else { 100 } {
             let number = Grease::Always.draw(&mut rng).option().unwrap().number();
             assert!(crate::is_grease(number) && number < 0x80, "{number:#x}");
             assert_eq!(Grease::Never.draw(&mut rng).option(), None);

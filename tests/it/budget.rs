@@ -2,7 +2,9 @@
 //! R28).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use polyport_net::monotonic_ns;
@@ -332,4 +334,43 @@ fn loopback_is_exempt_unless_it_counts() {
         assert_eq!(served.sent(listener, "sent"), sent, "{}", served.line(listener));
         assert_eq!(served.sent(listener, "amplification"), 300 - sent, "{}", served.line(listener));
     }
+}
+
+/// Each datagram of a train has a line of its own, with its own verdict.
+#[test]
+fn of_a_train_that_leaves_in_part_each_datagram_is_told_what_became_of_it() {
+    const BYTES: u16 = 100;
+    const TRAIN: usize = 40;
+    let daemon = polyport()
+        .arg("-vv")
+        .listen("127.0.0.1:0=echo,reply.loopback=counted,reply.rate=30/s,reply.slip=0")
+        .serve();
+    let to = daemon.addresses()[0];
+    let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+    let socket = polyport_net::UdpSocket::bind(any, &polyport_net::SocketOptions::default()).unwrap();
+    let mut batch = polyport_net::SendBatch::new(1);
+    let payload = [b'x'; BYTES as usize * TRAIN];
+    let mut send = |bytes: &[u8]| {
+        let (parts, segment) = ([IoSlice::new(bytes)], NonZeroU16::new(BYTES));
+        let message =
+            polyport_net::SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
+        assert_eq!(batch.send(&socket, &[message]).unwrap(), 1);
+    };
+    // The first make the listener take trains, the second are one, and a second later some of them leave again.
+    daemon.process.freeze();
+    (0..TRAIN).for_each(|_| send(&payload[..BYTES.into()]));
+    daemon.process.thaw();
+    daemon.wait_until_drained(0);
+    for _ in 0..3 {
+        std::thread::park_timeout(Duration::from_millis(1100));
+        send(&payload);
+        daemon.wait_until_drained(0);
+    }
+    let served = daemon.stop();
+    let lines = |verdict: &str| served.finished.stderr.matches(verdict).count() as u64;
+    let (sent, refused) = (served.sent("echo", "sent"), served.sent("echo", "rate_limited"));
+    assert_eq!(sent + refused, 4 * TRAIN as u64, "{}", served.line("echo"));
+    assert!(sent > 30 && refused > 10, "{}", served.line("echo"));
+    let told = (lines("': replied 100 bytes\n"), lines("': not answered, rate_limited: "));
+    assert_eq!(told, (sent, refused), "{}", served.line("echo"));
 }

@@ -261,3 +261,45 @@ fn a_plugin_may_bring_libraries_of_its_own() {
     fs::set_permissions(&brought, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     launch().refused(78).expect_stderr(&["libbrought.so that it brings: ", "chmod"]);
 }
+
+/// A directory that was given and is not there is most often misspelt.
+#[test]
+fn directories_without_plugins_are_told_once_or_beside_what_was_not_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let missing = dir.path().join("missing");
+    let with_dirs = |launch: Launch| {
+        let launch = launch.arg("--plugin-dir").arg(&missing).env("POLYPORT_PLUGIN_PATH", &file);
+        launch.arg("--plugin-dir").arg(dir.path())
+    };
+    let [first, second] = [(&missing, "No such file or directory"), (&file, "Not a directory")]
+        .map(|(path, why)| (path.display().to_string(), why));
+    for command in ["check", "run"] {
+        let refused = with_dirs(polyport().arg(command)).listen("127.0.0.1:0=ehco").refused(78);
+        let [first, second] = [&first, &second].map(|(path, why)| format!("{path} ({why} (os error "));
+        refused.expect_stderr(&["no such plugin; looked in ", &first, &second, "there is a plugin `echo`"]);
+        assert!(!refused.stderr.contains("not looked for"), "{}", refused.stderr);
+    }
+    let told = |stderr: &str| {
+        for (path, why) in [&first, &second] {
+            let line = format!("plugins are not looked for in {path}: {why}");
+            assert_eq!(stderr.matches(&line).count(), 1, "{stderr}");
+        }
+        assert_eq!(stderr.matches("not looked for").count(), 2, "the third is there: {stderr}");
+    };
+    let twice =
+        |launch: Launch| with_dirs(launch).listen("127.0.0.1:0=echo").listen("127.0.0.1:0=echo,name=b");
+    told(&twice(polyport().arg("check")).run().expect_code(0).stderr);
+    told(&twice(polyport()).serve().stop().finished.stderr);
+}
+
+/// A file is read whole before it is looked at.
+#[test]
+fn a_library_that_is_too_long_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("libpolyport_long.so");
+    File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let refused = polyport().listen(spec("127.0.0.1:0", &path)).refused(78);
+    refused.expect_stderr(&["longer than 268435456 bytes", "strip(1)"]);
+}

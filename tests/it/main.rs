@@ -41,6 +41,9 @@ mod examples;
 mod fair_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod forged_requests;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod full_queues;
 #[cfg(test)]
 mod full_send_buffer;

@@ -1,12 +1,11 @@
 //! What strangers make a daemon keep is bounded, and none of its listeners keeps it at the cost of the others.
 
-use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use polyport_net::{SendBatch, SendMessage, SocketOptions, Source, UdpSocket};
 use polyport_protocol::{Decoder, Encoder, Header, Kind, Role};
 use polyport_tests::plugins::{compile_c, fixture};
+use polyport_tests::strangers::Strangers;
 use polyport_tests::{Client, Launch, ports, scale};
 
 use crate::polyport;
@@ -57,13 +56,13 @@ fn responders_in_little_memory_go_on_serving_under_a_forged_flood() {
     let daemon = in_address_space(polyport().listen(listen), 256 << 10).serve();
     let all: Vec<SocketAddr> = (first..first + RESPONDERS).map(|port| (LOCALHOST, port).into()).collect();
     let honest: Vec<Client> = all.iter().map(|to| Client::of(*to)).collect();
-    let mut forger = Forger::new();
+    let mut strangers = Strangers::new(1 << 20);
     let mut id = 0;
     for round in 0..rounds {
         for (to, client) in all.iter().zip(&honest) {
             for _ in 0..BURST {
                 id += 1;
-                forger.send(*to, &request(id, b"forged"));
+                strangers.send(*to, &request(id, b"forged"));
             }
             id += 1;
             client.send(&request(id, b"honest"));
@@ -98,10 +97,10 @@ fn reports_about_many_senders_leave_the_neighbour_its_answers() {
         .listen(format!("127.0.0.1:{first}-{}=listener,name=all,report=1s", first + LISTENERS - 1))
         .serve();
     let mut daemon = daemon;
-    let (neighbour, mut forger) = (daemon.client(0), Forger::new());
+    let (neighbour, mut strangers) = (daemon.client(0), Strangers::new(1 << 20));
     for port in first..first + LISTENERS {
         for n in 0..SENDERS {
-            forger.send((LOCALHOST, port).into(), b"heard");
+            strangers.send((LOCALHOST, port).into(), b"heard");
             if n % BURST == 0 {
                 neighbour.expect_echo(b"a question in between");
             }
@@ -140,9 +139,9 @@ fn two_daemons_with_one_seed_have_different_cookies() {
 fn the_budget_of_the_configuration_holds() {
     let config = "[limits]\nhandler_bytes = '1MiB'\n[[listen]]\nname = 'lossy'\nbind = '127.0.0.1:0'\nplugin = 'lossy'\n";
     let daemon = polyport().config(config).serve();
-    let (honest, mut forger) = (daemon.client(0), Forger::new());
+    let (honest, mut strangers) = (daemon.client(0), Strangers::new(1 << 20));
     for n in 0..20_000 {
-        forger.send(daemon.addresses()[0], b"another one");
+        strangers.send(daemon.addresses()[0], b"another one");
         if n % BURST == 0 {
             honest.expect_echo(b"honest");
         }
@@ -195,28 +194,6 @@ fn request(id: u32, payload: &[u8]) -> Vec<u8> {
     let header = Header::new(Kind::Request, id.into(), id, 0, 0);
     let len = Encoder::new(&mut buffer, &header).payload(payload).finish().unwrap();
     buffer[..len].to_vec()
-}
-
-/// Sends every datagram from another address of the loopback network.
-struct Forger {
-    socket: UdpSocket,
-    batch: SendBatch,
-    sources: u32,
-}
-
-impl Forger {
-    fn new() -> Self {
-        let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &SocketOptions::default()).unwrap();
-        Self { socket, batch: SendBatch::new(1), sources: 0 }
-    }
-
-    fn send(&mut self, to: SocketAddr, payload: &[u8]) {
-        self.sources += 1;
-        let ip = IpAddr::V4(Ipv4Addr::from_bits(0x7F10_0000 | self.sources & 0xF_FFFF));
-        let (parts, from) = ([IoSlice::new(payload)], Some(Source { ip, ifindex: 0 }));
-        let message = SendMessage { to, from, parts: &parts, segment: None, ecn: 0, hop_limit: None };
-        assert_eq!(self.batch.send(&self.socket, &[message]).unwrap(), 1);
-    }
 }
 
 /// Lets a launch have so many KiB of address space.

@@ -52,6 +52,11 @@ fn a_mistake_in_a_file_shows_no_key_that_stands_beside_it() {
             "option `auth`",
         ),
         (table(&format!("kye = \"{KEY}\"")), "unknown key `kye`"),
+        (table(&format!("options = {{ \"key={KEY}\" = 1 }}")), "has no option `***`"),
+        (table(&format!("options = {{ {KEY} = 1 }}")), "has no option `***`"),
+        (table(&format!("[listen.options.\"key={KEY}\"]")), "has no option `***`"),
+        (table(&format!("\"key = {KEY}\" = 1")), "unknown key `***`"),
+        (format!("\"key={KEY}\" = 1\n{}", table("")), "unknown key `***`"),
         (table(&format!("key = {{ hex = [\"{KEY}\"] }}")), "unknown key `key`"),
         (table(&format!("options = \"key={KEY}\"")), "`options` must be a table"),
         (table(&format!("name = {{ key = \"{KEY}\" }}")), "`name` must be a string"),
@@ -89,6 +94,9 @@ fn a_mistake_on_the_command_line_shows_no_key_that_stands_beside_it() {
         (format!("127.0.0.1:0=responder,auth=siphash,key:{KEY}"), "expected key=value"),
         (format!("127.0.0.1:0=responder,key={KEY},key={KEY}"), "`key` is given twice"),
         (format!("127.0.0.1:0=responder,key=\"{KEY}"), "the double quote is not closed"),
+        (format!("127.0.0.1:0=responder,key:{KEY}=1"), "has no option `***`"),
+        (format!("127.0.0.1:0=responder,{KEY}=1,{KEY}=1"), "`***` is given twice"),
+        (format!("127.0.0.1:0=responder,{KEY}"), "expected key=value"),
         (format!("127.0.0.1:0=respnder,key={KEY}"), "no such plugin"),
         (format!("127.0.0.1:0,key={KEY}"), "BIND=PLUGIN comes before everything else"),
         (format!("127.0.0.1:0:responder,key:{KEY}"), "is not BIND=PLUGIN"),
@@ -97,7 +105,17 @@ fn a_mistake_on_the_command_line_shows_no_key_that_stands_beside_it() {
     }
     // What clap itself refuses.
     let spec = format!("127.0.0.1:0=responder,key={KEY}");
-    for args in [&["run", &spec][..], &[&spec], &["--lisen", &spec], &["check", "--listen", "x", &spec]] {
+    let beside = format!("key:{KEY}");
+    for args in [
+        &["run", &spec][..],
+        &[&spec],
+        &["--lisen", &spec],
+        &["check", "--listen", "x", &spec],
+        &[KEY],
+        &["run", KEY],
+        &["check", "--listen", "127.0.0.1:0=responder", &beside],
+        &["run", &format!("--key-{KEY}")],
+    ] {
         let finished = args.iter().fold(polyport(), Launch::arg).refused(64);
         hides_the_key(finished.expect_stderr(&["error: ", "--help"]));
     }

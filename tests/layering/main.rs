@@ -5,6 +5,7 @@
 //! layering   arrows between crates, and between the modules of the daemon
 //! modules    which file of a crate names items of which other
 //! circles    arrows between the files of a crate: never round in a circle
+//! locks      the lock file of the fuzzer is that of the project
 //! map        what the map names is there
 //! checklist  every requirement has its line, and every test that the line names is there
 //! imports    one order of imports in every file
@@ -24,6 +25,8 @@ mod comments;
 mod imports;
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod locks;
 #[cfg(test)]
 mod map;
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) trains: bool,
     /// Nobody tells the reactor that addresses change.
     pub(crate) untold: bool,
+    /// So many of the first readings of the addresses are torn.
+    pub(crate) torn_readings: u32,
 }
 
 impl Default for Setup {
@@ -71,6 +73,7 @@ impl Default for Setup {
             segments: false,
             trains: false,
             untold: false,
+            torn_readings: 0,
         }
     }
 }
@@ -135,6 +138,7 @@ impl Bench {
         world.journal.visit = setup.limits.visit_datagrams;
         world.orders.trains = setup.trains;
         world.orders.untold = setup.untold;
+        world.host.tears = setup.torn_readings;
         world.orders.segments = setup.segments;
         let reactor = Reactor::new(world, setup.limits, setup.exchange, setup.seed, [7; 16]);
         Self { reactor, kinds: Vec::new(), oracle: Oracle::default(), next_id: 0 }

@@ -209,6 +209,24 @@ fn addresses_that_cannot_be_read_are_asked_for_again() {
     assert_eq!(bench.counters(asked).dropped(DropReason::OwnListener), 2);
 }
 
+/// The first reading is over before anything is served, and a torn one does not count, except where every one is torn.
+#[test]
+fn a_first_reading_that_is_torn_is_read_again_before_anything_is_served() {
+    for (torn, readings, refused) in [(0, 1, 2), (1, 2, 2), (7, 8, 2), (99, 100, 2), (u32::MAX, 100, 1)] {
+        let mut bench = Bench::new(&Setup { torn_readings: torn, ..Setup::default() });
+        assert_eq!(bench.world().journal.readings(), readings, "{torn} torn");
+        let (asked, _) = bench.listen(&Bind { local: "[::]:4000".parse().unwrap(), ..Bind::default() });
+        // One of the half that a torn reading finds, and one of the other.
+        for peer in ["[2001:db8::1:1]:4000", "[2001:db8::1:2]:4000"] {
+            bench.forge(asked, 0, peer.parse().unwrap(), V6.parse().unwrap(), ECHO);
+        }
+        while bench.counters(asked).received < 2 {
+            bench.turn().unwrap();
+        }
+        assert_eq!(bench.counters(asked).dropped(DropReason::OwnListener), refused, "{torn} torn");
+    }
+}
+
 /// A reading has parts, and the address comes when some of them are read already.
 #[test]
 fn a_change_during_a_reading_is_read_soon_after() {

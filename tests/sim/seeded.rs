@@ -177,7 +177,9 @@ pub(crate) fn setup(seed: u64, rng: &mut StdRng) -> Setup {
     };
     let (level, segments, trains) = rng.random();
     let exchange = ExchangeLimits { rx: if trains { 2048 } else { 64 }, ..exchange };
-    Setup { seed, limits, exchange, profile: Profile::random(rng), level, segments, trains, untold: false }
+    let torn_readings = rng.random_range(0..3);
+    let profile = Profile::random(rng);
+    Setup { seed, limits, exchange, profile, level, segments, trains, untold: false, torn_readings }
 }
 
 /// Adds a listener and everything that will be sent to it.

@@ -10,6 +10,7 @@
 //! client    a socket that asks and waits no longer than a deadline
 //! mounts    directories from which nothing can be run
 //! forger    a host that sends with forged sources, and sees what comes back to them
+//! strangers many senders on this host, by addresses of loopback
 //! network   hosts made for a test and removed with it, two on one wire or one alone
 //! ports     free ranges, a place where those of the default configuration are free
 //! plugins   the libraries that were built, changed copies of them, libraries made from C
@@ -45,6 +46,8 @@ pub mod process;
 pub mod served;
 #[cfg(target_os = "linux")]
 pub mod strace;
+#[cfg(target_os = "linux")]
+pub mod strangers;
 pub mod tool;
 pub mod wait;
 

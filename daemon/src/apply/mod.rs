@@ -6,6 +6,7 @@
 //! prepare   the plugins of a plan: loaded, and their options checked
 //! steps     two plans -> what stays, changes, comes and goes
 //! running   a plan on a reactor; taking the steps to the next plan
+//! foresee   what a check can say of a start that it does not make
 //! policy    what the plan lets the process give up
 //! confine   the process gives it up, before handlers are made
 //! sockets   binding
@@ -22,6 +23,7 @@
 mod banner;
 mod books;
 mod confine;
+mod foresee;
 mod groups;
 mod memory;
 mod policy;
@@ -37,6 +39,7 @@ mod told;
 
 pub(crate) use banner::checked;
 pub use banner::final_report;
+pub use foresee::foresee;
 pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;
 pub use running::{Changed, Running};

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Granted, Listen, Named, Plan, Problem, RawValue, Switch};
+use polyport_terminal::Escaped;
+
+use crate::config::{Granted, Listen, Named, Plan, Problem, RawValue, Sandbox, Switch};
 use crate::plugin::{FileUse, OptionSpec};
 use crate::sandbox::{self, Identity, Layer, Part, Policy, Refusal};
 
@@ -24,6 +26,7 @@ pub(super) fn policy<'a>(
             problems.push(problem(plan, &refusal));
             None
         });
+    let allowed = allowed(wanted);
     let mut read = existing(&wanted.read, &mut problems);
     let mut write = existing(&wanted.write, &mut problems);
     for (listen, options) in plan.listen.iter().zip(options) {
@@ -55,8 +58,26 @@ pub(super) fn policy<'a>(
         network: wanted.network,
         read,
         write,
+        allowed,
         copies: Vec::new(),
     })
+}
+
+/// What the operator asks for, in words: it stands behind the layers in the line of the start.
+fn allowed(wanted: &Sandbox) -> Vec<String> {
+    const MOST: usize = 8; // Paths of a kind in the line.
+    let paths = |verb: &str, granted: &[Granted]| {
+        let shown = |granted: &Granted| Escaped(granted.path.as_os_str().as_encoded_bytes()).to_string();
+        let mut text = granted.iter().take(MOST).map(shown).collect::<Vec<_>>().join(", ");
+        if let Some(more @ 1..) = granted.len().checked_sub(MOST) {
+            text += &format!(" and {more} more");
+        }
+        (!granted.is_empty()).then(|| format!("{verb} {text}"))
+    };
+    let group = wanted.group.as_ref().map(|group| format!("group {}", Escaped(group.text.as_bytes())));
+    let network = wanted.network.then(|| "network open".to_owned());
+    let (read, write) = (paths("reads", &wanted.read), paths("writes", &wanted.write));
+    [group, network, read, write].into_iter().flatten().collect()
 }
 
 /// A refusal at the place that is to blame.
@@ -94,7 +115,7 @@ fn existing(granted: &[Granted], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
 }
 
 /// The text of an option, given or not.
-fn value<'a>(listen: &'a Listen, spec: &'a OptionSpec) -> Option<&'a str> {
+pub(super) fn value<'a>(listen: &'a Listen, spec: &'a OptionSpec) -> Option<&'a str> {
     match listen.options.iter().find(|option| option.name == spec.name) {
         Some(option) => match &option.value {
             RawValue::Text(text) => Some(text),
@@ -106,7 +127,7 @@ fn value<'a>(listen: &'a Listen, spec: &'a OptionSpec) -> Option<&'a str> {
 
 /// What has to be writable for a plugin to make the file at `path` and to put others in its place: its directory. What is
 /// there and no regular file, a device for example, is itself enough.
-fn written(path: &Path) -> Option<PathBuf> {
+pub(super) fn written(path: &Path) -> Option<PathBuf> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Some(path.to_path_buf());
     }

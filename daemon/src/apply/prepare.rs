@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use polyport_terminal::Escaped;
+
 use super::policy;
 use super::sources::Sources;
 use crate::config::{
-    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, spec_settings,
+    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, quoted_key, spec_settings,
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, Refusal, SearchPath, Values,
@@ -77,6 +79,13 @@ pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems
     refused.into_values().for_each(|missing: Missing| problems.push(missing.problem()));
     plan.reveal(&harmless, &mut problems);
     if problems.is_empty() {
+        plan.overridden().iter().for_each(|text| log::warn!("{text}"));
+        for (dir, error) in loader.unusable_dirs() {
+            log::warn!(
+                "plugins are not looked for in {}: {error}",
+                Escaped(dir.as_os_str().as_encoded_bytes())
+            );
+        }
         entries.iter().zip(&plan.listen).for_each(|(entry, listen)| advise(&plan, listen, &entry.plugin));
     }
     let policy =
@@ -96,6 +105,9 @@ fn advise(plan: &Plan, listen: &Listen, plugin: &Plugin) {
             "listener {}: share = true lets any user of this host bind the same port, and take what is sent to it",
             listen.name
         );
+    }
+    for setting in &listen.idle {
+        log::warn!("listener {}: {setting}", listen.name);
     }
     let secret = |name: &str| plugin.options().iter().any(|spec| spec.secret && spec.name == name);
     let Some(option) = listen.options.iter().find(|option| secret(&option.name)) else { return };
@@ -208,7 +220,12 @@ fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
         Some(option) if !problem.in_name => {
             format!("listener `{}`: option `{}`: {}", listen.name, option.name, problem.message)
         }
-        _ => format!("listener `{}`: {}", listen.name, problem.message),
+        Some(option) => {
+            let given = format!("`{}`", option.name);
+            let message = problem.message.replace(&given, &quoted_key(&option.name));
+            format!("listener `{}`: {message}", listen.name)
+        }
+        None => format!("listener `{}`: {}", listen.name, problem.message),
     };
     let shown = match option {
         Some(option) if problem.in_name => {

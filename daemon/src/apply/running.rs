@@ -243,9 +243,12 @@ fn add(
             Ok(_) => told.one_more(plan, place, local, plugin),
             Err(AddError::Create(error)) => {
                 let refusal = refusal(listen, plugin, &error);
-                problems.push(match sandbox.filter(|state| **state != State::off()) {
+                problems.push(match sandbox.filter(|state| **state != State::off() && is_denial(&error.message)) {
                     // What was allowed until then may not be any more, and plugins do not know why.
-                    Some(state) => refusal.help(format!("handlers are made in the sandbox: {state}")),
+                    Some(state) => refusal.help(format!(
+                        "handlers are made in the sandbox: {state}; `read = [...]` and `write = [...]` in [sandbox], or \
+                         --sandbox write=PATH, allow more files, `network = \"open\"` sockets"
+                    )),
                     None => refusal,
                 });
             }
@@ -256,6 +259,24 @@ fn add(
     }
     told.end(plan);
     Ok(problems.into_result(())?)
+}
+
+/// Whether a plugin was refused something by the system, as far as its words tell: other mistakes have nothing to do with
+/// the sandbox.
+fn is_denial(message: &str) -> bool {
+    [rustix::io::Errno::ACCESS, rustix::io::Errno::PERM].into_iter().any(|errno| {
+        // `Permission denied (os error 13)`, and `errno 13` of plugins in other languages.
+        let text = std::io::Error::from(errno).to_string();
+        let (words, number) = (text.split(" (").next().unwrap_or_default(), errno.raw_os_error());
+        message.contains(words)
+            || message.split(|c: char| !c.is_ascii_alphanumeric()).collect::<Vec<_>>().windows(2).any(
+                |pair| {
+                    pair.first()
+                        .is_some_and(|word| ["error", "errno"].contains(&word.to_lowercase().as_str()))
+                        && pair.get(1).is_some_and(|word| *word == number.to_string())
+                },
+            )
+    })
 }
 
 /// What a reactor is told once, when it is made.

@@ -10,6 +10,7 @@ use super::problem::{Problem, Span, code};
 use super::read::Reader;
 use super::reply;
 use super::tree::{Entry, Value};
+use super::veil::is_key;
 use crate::reply::ReplyPolicy;
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
@@ -71,6 +72,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         on_fault: OnFault::default(),
         reply: ReplyPolicy::default(),
         example: None,
+        idle: Vec::new(),
         span: span.clone(),
     };
     let mut seen: Vec<&str> = Vec::new();
@@ -93,7 +95,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             key => {
                 let help = format!(
                     "plugin options belong in options = {{ {} = ... }}; keys of [[listen]]: {}",
-                    if bare(key) { key } else { "KEY" },
+                    if is_key(key) { key } else { "KEY" },
                     KEYS.join(", ")
                 );
                 // A mistyped key is not missing as well.
@@ -108,6 +110,10 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         }
     }
     listen.plugin = plugin.unwrap_or(listen.plugin);
+    if let Some(entry) = entries.iter().find(|entry| entry.key == "reply") {
+        let ips: Vec<_> = listen.bind.iter().map(|bind| bind.ip).collect();
+        listen.idle = reply::idle(entry, &listen.reply, &ips);
+    }
     join::check(&listen, reader);
     listen.join.extend(join::implied(&listen));
     Draft { name, listen }
@@ -233,8 +239,7 @@ fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {
     entries
         .iter()
         .filter_map(|entry| {
-            let value =
-                raw(&entry.value).map_err(|label| reader.bad_value(&entry.key, &entry.value_span, label));
+            let value = raw(&entry.value).map_err(|label| reader.bad_option(entry, label));
             Some(RawOption {
                 name: entry.key.clone(),
                 name_span: entry.key_span.clone(),

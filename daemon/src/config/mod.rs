@@ -81,6 +81,7 @@ pub use plan::{
     Sandbox, SocketSettings, Switch,
 };
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
+pub use veil::quoted_key;
 
 /// Bytes of a configuration file: room for [`MAX_LISTENERS`] tables of 256 bytes, and an end for a path
 /// that never ends, such as `/dev/zero`.
@@ -165,14 +166,36 @@ pub fn parse_with(source: Source, base: &Path, names: &Names) -> Reading {
             "limits" => plan.limits = limits::read(entry, &mut reader),
             "sandbox" => sandbox::read(entry, &mut plan.sandbox, &mut reader),
             "listen" => drafts = read_listen(entry, &mut reader),
-            _ => {
-                let help = format!("valid keys: {}", TOP_KEYS.join(", "));
+            key => {
+                let help = match place_of(key) {
+                    Some(place) => format!("`{key}` belongs into {place}"),
+                    None => format!("valid keys: {}", TOP_KEYS.join(", ")),
+                };
                 reader.unknown_key(entry, "at the top level", &TOP_KEYS, help);
             }
         }
     }
     veil_toml(&plan, &mut reader, is_toml);
     finish(plan, drafts, reader)
+}
+
+/// The table of a listener that a key or a table at the top level was probably meant for.
+fn place_of(key: &str) -> Option<&'static str> {
+    if key == "reply" {
+        Some("a listener: write [listen.reply] behind its [[listen]]")
+    } else if key == "options" {
+        Some("a listener: write [listen.options] behind its [[listen]]")
+    } else if listener::KEYS.contains(&key) {
+        Some("a table [[listen]]")
+    } else if reply::KEYS.contains(&key) {
+        Some("a table [listen.reply] behind the [[listen]] of its listener")
+    } else if limits::KEYS.contains(&key) {
+        Some("the table [limits]")
+    } else if sandbox::KEYS.contains(&key) {
+        Some("the table [sandbox]")
+    } else {
+        None
+    }
 }
 
 /// Adds what of the first text is not shown, whatever the tree of it says; the tree has the exact places of the values, if
@@ -217,7 +240,8 @@ pub fn with_sandbox_args(mut reading: Reading, args: &[String]) -> Reading {
     let mut texts = plan.texts.to_vec();
     let mut reader =
         Reader { names: &Names::system(), base: Path::new(""), problems: Vec::new(), veiled: Vec::new() };
-    for text in args {
+    for (number, text) in args.iter().enumerate() {
+        plan.overridden.extend(sandbox::overridden(text, args.get(..number).unwrap_or_default()));
         sandbox::read_arg(text, texts.len(), &mut plan.sandbox, &mut reader);
         texts.push(Source::new("--sandbox", text.as_str()));
     }
@@ -250,6 +274,7 @@ fn empty(sources: Arc<[Source]>) -> Plan {
         texts: sources,
         veiled: Vec::new(),
         file_mode: None,
+        overridden: Vec::new(),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Plan {
     /// Places that are black in `sources`.
     pub(super) veiled: Vec<Span>,
     pub(super) file_mode: Option<u32>,
+    /// What arguments of the command line take back of those before them, each in words.
+    pub(super) overridden: Vec<String>,
 }
 
 impl Plan {
@@ -103,6 +105,8 @@ pub struct Listen {
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
     /// sends plain text, which suits most handlers but none of a binary protocol.
     pub example: Option<String>,
+    /// Settings that were given and change nothing, each in words with the reason.
+    pub idle: Vec<String>,
     /// The header of the table, or the whole argument.
     pub span: Span,
 }
@@ -313,6 +317,14 @@ impl PartialEq for Named {
 impl PartialEq for Granted {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path
+    }
+}
+
+impl Plan {
+    /// What arguments of the command line take back of those before them, each in words.
+    #[must_use]
+    pub fn overridden(&self) -> &[String] {
+        &self.overridden
     }
 }
 

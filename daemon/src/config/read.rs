@@ -11,7 +11,7 @@ use super::names::Names;
 use super::nearest::nearest;
 use super::problem::{Problem, Span, code, quoted};
 use super::tree::{Entry, Value};
-use super::veil::leaves;
+use super::veil::{leaves, quoted_key, strange_key};
 
 /// What the readers of all tables share.
 pub(super) struct Reader<'a> {
@@ -38,10 +38,12 @@ impl Reader<'_> {
     ) -> Option<&'k str> {
         let meant = nearest(&entry.key, keys.iter().copied());
         let help = meant.map_or(fallback, |meant| format!("did you mean `{meant}`?"));
-        let title = format!("unknown key {} {place}", quoted(&entry.key));
+        // The daemon's own settings are no secrets, even when they are mistyped.
+        let shown = if meant.is_some() { quoted(&entry.key) } else { quoted_key(&entry.key) };
+        let title = format!("unknown key {shown} {place}");
         self.problems.push(Problem::new(code::UNKNOWN_KEY, title).at(&entry.key_span, "").help(help));
         if meant.is_none() {
-            // The daemon's own settings are no secrets, even when they are mistyped.
+            self.veiled.extend(strange_key(&entry.key, &entry.key_span));
             self.veil(&entry.value, &entry.value_span);
         }
         meant
@@ -67,6 +69,12 @@ impl Reader<'_> {
     pub(super) fn bad_value(&mut self, key: &str, span: &Span, label: impl Into<String>) {
         let title = format!("invalid value for `{key}`");
         self.problems.push(Problem::new(code::BAD_VALUE, title).at(span, label));
+    }
+
+    /// The same of an option, whose name only its plugin knows.
+    pub(super) fn bad_option(&mut self, entry: &Entry, label: impl Into<String>) {
+        let title = format!("invalid value for {}", quoted_key(&entry.key));
+        self.problems.push(Problem::new(code::BAD_VALUE, title).at(&entry.value_span, label));
     }
 
     pub(super) fn text<'e>(&mut self, entry: &'e Entry) -> Option<&'e str> {

@@ -1,5 +1,6 @@
 //! `[listen.reply]`: what a listener may answer, and to whom.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use polyport_value as value;
@@ -37,6 +38,38 @@ const RATE: (u64, u64) = (1, 1_000_000_000);
 const SLIP: RangeInclusive<usize> = 0..=1000;
 const V4_PREFIX: RangeInclusive<u8> = 8..=32;
 const V6_PREFIX: RangeInclusive<u8> = 16..=128;
+
+/// The keys of the budget.
+const BUDGET_KEYS: [&str; 5] = ["amplification", "rate", "slip", "prefix", "loopback"];
+
+/// Settings of a policy that change nothing for a listener that is bound to `ips`, each in words.
+pub(super) fn idle(entry: &Entry, policy: &ReplyPolicy, ips: &[IpAddr]) -> Vec<String> {
+    let Value::Table(entries) = &entry.value else { return Vec::new() };
+    let given = |key: &&str| entries.iter().any(|entry| entry.key == *key);
+    let keys =
+        |given: Vec<&str>| given.iter().map(|key| format!("`reply.{key}`")).collect::<Vec<_>>().join(", ");
+    let of_budget: Vec<&str> = BUDGET_KEYS.into_iter().filter(given).collect();
+    let Some(budget) = &policy.budget else {
+        let text = format!("{}: without effect, since `reply.budget` is \"off\"", keys(of_budget.clone()));
+        return if of_budget.is_empty() { Vec::new() } else { vec![text] };
+    };
+    let counted: Vec<&str> = of_budget.into_iter().filter(|key| *key != "loopback").collect();
+    if !counted.is_empty() && !budget.loopback && !ips.is_empty() && ips.iter().all(is_loopback) {
+        return vec![format!(
+            "{}: without effect, since only loopback reaches the listener, which is exempt; \
+             `reply.loopback = \"counted\"` counts it",
+            keys(counted)
+        )];
+    }
+    if given(&"slip") && budget.rate.is_none() {
+        return vec!["`reply.slip`: without effect, since there is no `reply.rate`".to_owned()];
+    }
+    Vec::new()
+}
+
+fn is_loopback(ip: &IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
 
 /// Reads the value of the key `reply`; what is not set keeps its default.
 pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> ReplyPolicy {
@@ -197,13 +230,26 @@ fn amplification(entry: &Entry, reader: &mut Reader<'_>) -> Option<u32> {
     Some((factor * 1000.0).round() as u32)
 }
 
-/// Replies a second, or none for `"off"`.
+/// Replies a second, or none for `"off"`. A number alone is in a second, as everywhere (`plugins/ABI.md`).
 fn rate(entry: &Entry, reader: &mut Reader<'_>) -> Option<u32> {
-    let text = reader.text(entry)?;
+    let number;
+    let text = match &entry.value {
+        Value::Text(text) => text,
+        Value::Int(count) => {
+            number = count.to_string();
+            &number
+        }
+        Value::Bool(_) | Value::Float(_) | Value::Time(_) | Value::List(_) | Value::Table(_) => {
+            let expected = "a rate such as \"1000/s\", or \"off\"";
+            reader.wrong_type("rate", expected, &entry.value, &entry.value_span);
+            return None;
+        }
+    };
     if text == "off" {
         return None;
     }
-    let read = value::rate(text).map_err(|label| format!("{label}, or \"off\"")).and_then(|rate| {
+    let unknown = "expected a rate such as 1000/s, 1.5k/s or 90k/min, or \"off\"";
+    let read = value::rate(text).map_err(|_| unknown.to_owned()).and_then(|rate| {
         let per_second = rate.count / rate.period.as_secs().max(1);
         let whole = rate.count == per_second * rate.period.as_secs() && per_second >= RATE.0;
         let fits = u32::try_from(per_second).ok().filter(|_| whole && per_second <= RATE.1);
@@ -239,11 +285,13 @@ fn prefix(entry: &Entry, reader: &mut Reader<'_>) -> Option<(u8, u8)> {
 pub(super) fn typed(key: &str, value: Value, span: &Span) -> Value {
     let Value::Text(text) = value else { return value };
     let port = |text: &str| {
-        let number = text.parse().map(Value::Int);
-        (number.unwrap_or_else(|_| Value::Text(text.to_owned())), span.clone())
+        let number = text.trim().parse().map(Value::Int);
+        (number.unwrap_or_else(|_| Value::Text(text.trim().to_owned())), span.clone())
     };
+    // As the advice in the log has it, `[53]`, or without brackets.
+    let list = text.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(&text);
     let typed = match key {
-        "ports" if text != "any" => Some(Value::List(text.split(',').map(port).collect())),
+        "ports" if text != "any" => Some(Value::List(list.split(',').map(port).collect())),
         "same_port" | "groups" => text.parse().ok().map(Value::Bool),
         "slip" => text.parse().ok().map(Value::Int),
         "amplification" => text.parse().ok().map(Value::Float),

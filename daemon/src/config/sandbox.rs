@@ -45,6 +45,30 @@ pub(super) fn read_arg(text: &str, source: usize, sandbox: &mut Sandbox, reader:
     }
 }
 
+/// What an argument of `--sandbox` takes back of those before it, in words. Paths add up.
+pub(super) fn overridden(text: &str, before: &[String]) -> Vec<String> {
+    let keys = |text: &str| -> Vec<String> {
+        spec::pairs(text, 0, &mut Vec::new()).into_iter().map(|entry| entry.key).collect()
+    };
+    if text == OFF {
+        let said = before.iter().any(|text| text != OFF);
+        return said
+            .then(|| "--sandbox off takes back the --sandbox before it".to_owned())
+            .into_iter()
+            .collect();
+    }
+    let since_off = before.rsplit(|text| text == OFF).next().unwrap_or_default();
+    let said: Vec<String> = since_off.iter().flat_map(|text| keys(text)).collect();
+    let again = |key: &String| {
+        KEYS.contains(&key.as_str()) && !["read", "write"].contains(&key.as_str()) && said.contains(key)
+    };
+    keys(text)
+        .into_iter()
+        .filter(again)
+        .map(|key| format!("--sandbox says `{key}` twice: the last one counts"))
+        .collect()
+}
+
 fn set(entry: &Entry, place: &str, sandbox: &mut Sandbox, reader: &mut Reader<'_>) {
     match entry.key.as_str() {
         "user" => sandbox.user = name(entry, reader),

@@ -4,9 +4,10 @@ use std::iter;
 use std::ops::Range;
 
 use super::listener::SPEC_SETTINGS;
-use super::problem::{Problem, Span, code, quoted};
+use super::problem::{Problem, Span, code};
 use super::reply;
 use super::tree::{Entry, Value};
+use super::veil::{is_key, quoted_key};
 
 /// The places of an argument that are not shown; see `veil`: the values of options, and what has no key.
 pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
@@ -25,9 +26,13 @@ pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
             veiled.push(piece);
             continue;
         };
-        let key = &text[at..at + equals];
+        let range = at..at + equals;
+        let key = &text[range.clone()];
         let (_, value) = spec.value(at + equals + 1, &mut Vec::new());
         at = value.end + 1;
+        if !is_key(key) {
+            veiled.push(range);
+        }
         if !(SPEC_SETTINGS.contains(&key) || key == "reply" || reply::SPEC_KEYS.contains(&key)) {
             veiled.push(value);
         }
@@ -149,7 +154,7 @@ impl Spec<'_> {
             let problem = Problem::new(code::SYNTAX, "expected key=value");
             problems.push(problem.at(&entry.value_span, "there is no key"));
         } else if let Some(first) = place.iter().find(|other| other.key == entry.key) {
-            let title = format!("{} is given twice", quoted(&entry.key));
+            let title = format!("{} is given twice", quoted_key(&entry.key));
             let problem = Problem::new(code::DUPLICATE_KEY, title).at(&entry.key_span, "again here");
             problems.push(problem.also(&first.key_span, "first here"));
         } else {
@@ -161,7 +166,9 @@ impl Spec<'_> {
     fn value(&self, start: usize, problems: &mut Vec<Problem>) -> (String, Range<usize>) {
         let rest = &self.text[start..];
         let Some(inside) = rest.strip_prefix('"') else {
-            let end = rest.find(',').unwrap_or(rest.len());
+            // A list has its commas between brackets.
+            let list = if rest.starts_with('[') { rest.find(']').unwrap_or(0) } else { 0 };
+            let end = rest[list..].find(',').map_or(rest.len(), |comma| list + comma);
             return (rest[..end].to_owned(), start..start + end);
         };
         let mut value = String::new();

@@ -54,9 +54,27 @@ pub(super) fn from_toml(text: &str, source: usize, problems: &mut Vec<Problem>) 
     }
     for error in errors {
         let span = Span { source, range: error.span().unwrap_or(0..0) };
-        problems.push(Problem::new(code::SYNTAX, "the text is not valid TOML").at(&span, error.message()));
+        let problem = Problem::new(code::SYNTAX, "the text is not valid TOML").at(&span, error.message());
+        problems.push(if is_listener_behind_its_tables(text, span.range.start) {
+            problem.help(
+                "a table of a listener, such as [listen.reply], comes behind the [[listen]] that it belongs to: move it down",
+            )
+        } else {
+            problem
+        });
     }
     Vec::new()
+}
+
+/// Whether a mistake is in a header `[[listen]]`, and one of the tables that belong behind it stands above: TOML calls the
+/// key a duplicate then.
+fn is_listener_behind_its_tables(text: &str, at: usize) -> bool {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let (above, rest) = text.split_at(start);
+    let headers = || above.lines().map(str::trim_start);
+    rest.trim_start().starts_with("[[listen]]")
+        && headers().any(|line| line.starts_with("[listen."))
+        && !headers().any(|line| line.starts_with("[[listen]]"))
 }
 
 struct Walk<'a> {

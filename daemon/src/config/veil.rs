@@ -8,14 +8,17 @@
 
 use std::ops::Range;
 
-use super::problem::Span;
+use super::problem::{Span, quoted};
 use super::tree::Value;
 
-/// The places of every text and number in a value.
+/// The places of every text and number in a value, and of every key that does not look like one.
 pub(super) fn leaves(value: &Value, span: &Span) -> Vec<Span> {
     match value {
         Value::List(list) => list.iter().flat_map(|(value, span)| leaves(value, span)).collect(),
-        Value::Table(entries) => entries.iter().flat_map(|e| leaves(&e.value, &e.value_span)).collect(),
+        Value::Table(entries) => entries
+            .iter()
+            .flat_map(|e| strange_key(&e.key, &e.key_span).into_iter().chain(leaves(&e.value, &e.value_span)))
+            .collect(),
         // No secret has two values.
         Value::Bool(_) => Vec::new(),
         Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Time(_) => vec![span.clone()],
@@ -45,8 +48,20 @@ impl Veil {
 /// The tables whose keys are settings of the daemon, and whose values may so be shown.
 const OWN_TABLES: [&str; 2] = ["limits", "listen"];
 
-/// Characters of a key that is shown even if it is unknown: more are no name that somebody thought of.
-const LONGEST_KEY: usize = 32;
+/// Characters of a key that is shown even if it is unknown: more are no name that somebody thought of, and 32 may be a
+/// secret of 16 octets.
+const LONGEST_KEY: usize = 30;
+
+/// The place of a key that may be a secret, or a secret behind its name: `"key=..." = 1`.
+pub(super) fn strange_key(key: &str, span: &Span) -> Option<Span> {
+    (!is_key(key)).then(|| span.clone())
+}
+
+/// A key that nobody knows, for a title or a label: as it is if it looks like a key.
+#[must_use]
+pub fn quoted_key(key: &str) -> String {
+    if is_key(key) { quoted(key) } else { "`***`".to_owned() }
+}
 
 struct Lexer<'a> {
     text: &'a str,
@@ -120,7 +135,7 @@ impl Lexer<'_> {
             line.find(']').map_or(line.len(), |at| at + line[at..].chars().take_while(|c| *c == ']').count());
         let name = line[..end].trim_matches(|c| matches!(c, '[' | ']' | ' ' | '\t' | '\r'));
         self.own_table = OWN_TABLES.contains(&name);
-        if !name.split('.').all(is_name) {
+        if !is_key(name) {
             self.give_up_line(start);
             return;
         }
@@ -143,7 +158,7 @@ impl Lexer<'_> {
             return false;
         }
         let key = self.text[start..self.at].trim_end();
-        if !key.split('.').all(is_name) {
+        if !is_key(key) {
             self.veil.values.push(start..start + key.len());
         }
         let shown = own && self.settings.contains(&key);
@@ -292,6 +307,11 @@ impl Lexer<'_> {
             }
         }
     }
+}
+
+/// Whether a key looks like one, dotted or not.
+pub(super) fn is_key(key: &str) -> bool {
+    key.split('.').all(is_name)
 }
 
 /// Whether a part of a key looks like a name, not like a piece of a secret.

@@ -136,11 +136,13 @@ fn settle_one<I: Io>(
     }
 }
 
-/// An output that is not sent, for the trace.
+/// Datagrams of an output that are not sent, for the trace.
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
-    /// Its number among the outputs of the call.
+    /// Number of the output among those of the call.
     number: usize,
+    /// Which of its datagrams; none for all of them.
+    part: Option<usize>,
     reason: DropReason,
 }
 
@@ -160,15 +162,15 @@ fn settle_mixed<I: Io>(
     let mut since_ns = None;
     let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
     for (number, output) in outputs.enumerate() {
-        let mut note = |reason| {
+        let mut note = |part, reason| {
             if let Some(refusals) = &mut refusals {
-                refusals.push(Refusal { number, reason });
+                refusals.push(Refusal { number, part, reason });
             }
         };
         let output = match output {
             Ok(output) => output,
             Err(error) => {
-                note(bad_output(listener, error));
+                note(None, bad_output(listener, error));
                 continue;
             }
         };
@@ -176,9 +178,10 @@ fn settle_mixed<I: Io>(
         // Where replies are counted, a train leaves as far as the rate allows.
         let parts = output.split().take(if by_one { usize::MAX } else { 0 });
         let whole = (!by_one).then_some(output);
-        for mut output in parts.chain(whole) {
+        for (part, mut output) in parts.chain(whole).enumerate() {
+            let part = by_one.then_some(part);
             if let Err(reason) = may_leave(listener, own, till, &mut output) {
-                note(reason);
+                note(part, reason);
                 continue;
             }
             if output.at_ns > transmitter.now_ns {
@@ -186,9 +189,8 @@ fn settle_mixed<I: Io>(
                     let since_ns = *since_ns.get_or_insert_with(|| since_turn(listener, &mut transmitter));
                     output.at_ns = output.at_ns.saturating_add(since_ns);
                 }
-                if !delay(listener, delayed, &output, transmitter.now_ns) {
-                    note(DropReason::DelayFull);
-                }
+                let missing = |at| note(part.or(Some(at)), DropReason::DelayFull);
+                delay(listener, delayed, &output, transmitter.now_ns, missing);
                 continue;
             }
             if batch.is_full() {
@@ -211,18 +213,21 @@ fn since_turn<I: Io>(listener: &mut Listener<I::Socket>, transmitter: &mut Trans
     transmitter.io.now().mono_ns.saturating_sub(transmitter.now_ns)
 }
 
-/// Queues the datagrams of an output for later, or drops those that exceed the share of the listener. Returns whether
-/// none did.
-fn delay<S>(listener: &mut Listener<S>, delayed: &mut Delayed, output: &Output<'_>, now_ns: u64) -> bool {
-    let mut fits = true;
-    for datagram in output.split() {
+/// Queues the datagrams of an output for later, or drops those that exceed the share of the listener, and says which.
+fn delay<S>(
+    listener: &mut Listener<S>,
+    delayed: &mut Delayed,
+    output: &Output<'_>,
+    now_ns: u64,
+    mut missing: impl FnMut(usize),
+) {
+    for (at, datagram) in output.split().enumerate() {
         listener.delayed += 1;
         if !delayed.push(listener.token, &datagram, now_ns) {
             listener.drop_delayed(1);
-            fits = false;
+            missing(at);
         }
     }
-    fits
 }
 
 /// Counts the outcome of every datagram that was received, and the datagrams the handler found no room for (invariant
@@ -266,16 +271,27 @@ fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal
         let payload = exchange.payload(rx);
         let shown = payload.get(..TRACE_BYTES).unwrap_or(payload);
         let answers = |o: &Output<'_>| (o.answers.first..o.answers.first + o.answers.count).contains(&rx);
-        let outputs =
-            || exchange.outputs().enumerate().filter_map(|(number, output)| Some((number, output.ok()?)));
-        let refusal = |number: usize| refusals.iter().find(|refusal| refusal.number == number);
+        let own = || {
+            let outputs =
+                exchange.outputs().enumerate().filter_map(|(number, output)| Some((number, output.ok()?)));
+            outputs.filter(|(_, output)| answers(output))
+        };
         // An output that answers several datagrams is one reply to each of them, with an equal share of the bytes.
-        let own = outputs().filter(|(number, output)| answers(output) && refusal(*number).is_none());
-        let mut replies = own.flat_map(|(_, o)| {
+        let refusals_of = |number: usize, o: &Output<'_>| {
+            let part = (o.answers.count > 1).then(|| rx - o.answers.first);
+            refusals.iter().filter(move |refusal| {
+                refusal.number == number
+                    && refusal.part.is_none_or(|refused| part.is_none_or(|part| refused == part))
+            })
+        };
+        let mut replies = own().flat_map(|(number, o)| {
             let n = if o.answers.count > 1 { 1 } else { o.datagrams() };
-            std::iter::repeat_n((o.to, o.payload.len().checked_div(o.answers.count).unwrap_or(0)), n)
+            let whole = refusals_of(number, &o).any(|refusal| refusal.part.is_none());
+            let refused = if whole { n } else { refusals_of(number, &o).count() };
+            let bytes = o.payload.len().checked_div(o.answers.count).unwrap_or(0);
+            std::iter::repeat_n((o.to, bytes), n.saturating_sub(refused))
         });
-        let refused = outputs().filter(|(_, output)| answers(output)).find_map(|(number, _)| refusal(number));
+        let refused = own().find_map(|(number, o)| refusals_of(number, &o).next());
         let verdict = match (replies.next(), replies.count()) {
             (Some((to, bytes)), 0) if to == peer => format!("replied {}", counted(bytes, "byte", "bytes")),
             (Some(_), more) => format!("sent {}", counted(more + 1, "datagram", "datagrams")),

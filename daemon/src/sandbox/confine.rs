@@ -26,6 +26,7 @@ pub fn confine(policy: &Policy) -> Result<State, Refusal> {
         user::become_user(identity)?;
     }
     state.add(format!("user {}", user::name_of(nix::unistd::geteuid())));
+    state.allow(&policy.allowed);
     drop_capabilities(policy, &mut state)?;
     if [policy.capabilities, policy.seccomp, policy.landlock].iter().any(|layer| *layer != Layer::Off) {
         match set_no_new_privs(true) {

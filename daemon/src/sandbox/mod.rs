@@ -45,8 +45,8 @@ mod user;
 #[cfg(target_os = "linux")]
 pub use confine::confine;
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{confine, may_become, resolve};
-pub use policy::{Identity, Layer, Part, Policy, Refusal};
+pub use elsewhere::{confine, groups, may_become, resolve};
+pub use policy::{Groups, Identity, Layer, Part, Policy, Refusal};
 pub use state::State;
 #[cfg(target_os = "linux")]
-pub use user::{may_become, resolve};
+pub use user::{groups, may_become, resolve};

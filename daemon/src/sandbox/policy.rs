@@ -20,6 +20,8 @@ pub struct Policy {
     pub read: Vec<PathBuf>,
     /// What may be written and read; in a directory files may be made, renamed and removed.
     pub write: Vec<PathBuf>,
+    /// What of this the operator has asked for, in words.
+    pub allowed: Vec<String>,
     /// Where the private copies of libraries are, which are read for backtraces and removed at the end.
     pub copies: Vec<PathBuf>,
 }
@@ -56,6 +58,19 @@ pub struct Identity {
     pub gid: u32,
     /// Whether the user database knows the user, and so his other groups.
     pub is_known: bool,
+}
+
+/// Who serves, as files know users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// As a person knows the user.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Group ids.
+    pub gids: Vec<u32>,
+    /// Whether modes of files do not matter: root with capabilities.
+    pub everything: bool,
 }
 
 /// What a refusal is about.

@@ -7,6 +7,7 @@ use std::fmt;
 pub struct State {
     in_force: Vec<String>,
     off: Vec<Off>,
+    allowed: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,11 @@ impl State {
 
     pub(super) fn add(&mut self, layer: impl Into<String>) {
         self.in_force.push(layer.into());
+    }
+
+    /// What the operator allows beyond what everybody may.
+    pub(super) fn allow(&mut self, what: &[String]) {
+        self.allowed.extend_from_slice(what);
     }
 
     /// A layer that is off as the configuration wants it.
@@ -58,7 +64,7 @@ impl fmt::Display for State {
             let Off { layer, why, .. } = off;
             write!(f, "; {layer} off ({why})")?;
         }
-        Ok(())
+        self.allowed.iter().try_for_each(|what| write!(f, "; {what}"))
     }
 }
 
@@ -78,6 +84,8 @@ mod tests {
         let shown =
             "user nobody, no capabilities; seccomp off (as configured); landlock off (this kernel has none)";
         assert_eq!(state.to_string(), shown);
+        state.allow(&["network open".to_owned(), "writes /log".to_owned()]);
+        assert_eq!(state.to_string(), format!("{shown}; network open; writes /log"));
         let warnings: Vec<_> = state.warnings().collect();
         assert_eq!(warnings, ["sandbox: landlock: this kernel has none"], "nobody is warned of his own wish");
     }

@@ -6,7 +6,7 @@ use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, Group, Uid, User};
 
-use super::policy::{Identity, Part, Policy, Refusal};
+use super::policy::{Groups, Identity, Layer, Part, Policy, Refusal};
 
 /// Looks up a user and a group, each by name or number. Without a group it is the user's own (`passwd(5)`); without a
 /// user it is who runs this process.
@@ -63,6 +63,29 @@ fn group_id(name: &str) -> Result<u32, Refusal> {
 /// The name of a user, or the number of one who has none.
 pub(super) fn name_of(uid: Uid) -> String {
     User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// Who is to serve, as files know users.
+///
+/// Root without capabilities is a user like others: only with [`Layer::Off`] it may do everything.
+pub fn groups(policy: &Policy) -> Groups {
+    let (name, uid, gids) = match &policy.identity {
+        Some(identity) => {
+            let gid = Gid::from_raw(identity.gid);
+            let known = CString::new(identity.name.as_bytes()).ok().filter(|_| identity.is_known);
+            let gids =
+                known.and_then(|name| unistd::getgrouplist(&name, gid).ok()).unwrap_or_else(|| vec![gid]);
+            (identity.name.clone(), identity.uid, gids)
+        }
+        None => {
+            let mut gids = unistd::getgroups().unwrap_or_default();
+            gids.push(unistd::getegid());
+            let uid = unistd::geteuid();
+            (name_of(uid), uid.as_raw(), gids)
+        }
+    };
+    let everything = uid == 0 && policy.capabilities == Layer::Off;
+    Groups { name, uid, gids: gids.into_iter().map(Gid::as_raw).collect(), everything }
 }
 
 /// Whether this process may become who is to serve.

@@ -44,12 +44,12 @@ impl BatchContext {
         u32::try_from((self.wall_ns / 1_000_000_000) & u64::from(u32::MAX)).unwrap_or(0)
     }
 
-    /// What [`cookie_time`](Self::cookie_time) was, or would have been by today's clock, at a moment of the monotonic
-    /// clock.
+    /// What [`cookie_time`](Self::cookie_time) was at the end of the second, or would have been by today's clock, in which a
+    /// moment of the monotonic clock lies.
     #[must_use]
-    pub fn cookie_time_of(&self, then_ns: u64) -> u32 {
-        let back = self.now_ns.saturating_sub(then_ns);
-        Self { wall_ns: self.wall_ns.saturating_sub(back), ..*self }.cookie_time()
+    pub fn cookie_time_after(&self, then_ns: u64) -> u32 {
+        let then_ns = self.wall_ns.saturating_sub(self.now_ns.saturating_sub(then_ns));
+        Self { wall_ns: then_ns.saturating_add(999_999_999), ..*self }.cookie_time()
     }
 
     /// Where a datagram was sent to. The kernel tells the address alone, so the port may be missing.

@@ -148,7 +148,7 @@ impl Handler for Responder {
             max_payload: batch.max_payload(),
             listener: self.listener,
         };
-        self.egress.cookies.set_not_before(context.cookie_time_of(self.since_ns));
+        self.egress.cookies.set_not_before(context.cookie_time_after(self.since_ns));
         for datagram in batch.datagrams() {
             if !self.serve(&datagram, &context) {
                 datagram.discard();

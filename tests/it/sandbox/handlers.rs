@@ -205,6 +205,7 @@ fn handlers_are_made_when_everything_is_given_up() {
         "polyport.toml:4:21",
         "help: handlers are made in the sandbox: user ",
         "landlock (ABI",
+        "--sandbox write=PATH",
     ]);
     assert!(!dir.path().join("new").exists());
 }

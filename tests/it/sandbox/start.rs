@@ -223,3 +223,49 @@ fn as_nobody() -> Option<Launch> {
     chown(launch.runtime_dir(), Some(NOBODY), Some(NOBODY)).unwrap();
     Some(launch.arg(program))
 }
+
+/// What the operator allows stands in the line as well, since it is what an intruder would have.
+#[test]
+fn what_is_allowed_beyond_the_usual_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display();
+    let group = rustix::process::getegid().as_raw();
+    let sandbox = format!("network=open,group={group},read=/etc,write={path}");
+    let daemon = polyport().arg("--sandbox").arg(sandbox).listen("127.0.0.1:0=echo").serve();
+    let line = whole_line(&daemon);
+    let expected = format!("; group {group}; network open; reads /etc; writes {path}");
+    assert!(line.ends_with(&expected), "{line}");
+    let finished = daemon.stop().finished;
+    assert!(!finished.stderr.contains("warn: "), "{}", finished.stderr);
+    let twice = polyport().args(&["--sandbox", "network=open", "--sandbox", "network=closed"]);
+    let daemon = twice.listen("127.0.0.1:0=echo").serve();
+    assert!(!whole_line(&daemon).contains("network"));
+    daemon.stop().finished.expect_stderr(&["warn: --sandbox says `network` twice: the last one counts"]);
+}
+
+/// `check` binds nothing and becomes nobody, and says what `run` would meet.
+#[test]
+fn a_check_warns_of_rights_that_a_start_will_miss() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |path: &str| format!("127.0.0.1:0=listener,record=pcapng,file={path}");
+    let check = || polyport().arg("check");
+    let missing = dir.path().join("none/heard.pcapng").display().to_string();
+    let told = format!("there is no directory {}", dir.path().join("none").display());
+    check().listen(record(&missing)).run().expect_code(0).expect_stderr(&[&told]);
+    let refused = polyport().listen(record(&missing)).refused(CONFIG);
+    assert!(!refused.stderr.contains("sandbox"), "it has nothing to do with it: {}", refused.stderr);
+    let there = dir.path().join("heard.pcapng").display().to_string();
+    assert_eq!(check().listen(record(&there)).run().expect_code(0).stderr, "");
+    if rustix::process::geteuid().is_root() {
+        let finished = check().arg("--sandbox").arg("user=nobody").listen(record(&there)).run();
+        let told = format!("listener listener: nobody cannot make {there}: it may not ");
+        finished.expect_code(0).expect_stderr(&[&told]);
+        if let Some(launch) = as_nobody() {
+            let launch = launch.args(&["check", "--sandbox", "user=root"]).listen("127.0.0.1:0=echo");
+            launch.run().expect_code(0).expect_stderr(&[
+                "sandbox: only root can serve as root (CAP_SETUID and CAP_SETGID), and this is nobody: ",
+                "`polyport run` by this user will be refused",
+            ]);
+        }
+    }
+}

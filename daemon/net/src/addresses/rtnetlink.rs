@@ -133,8 +133,17 @@ impl LocalAddresses {
         if !receive_whole(&self.queries, &mut self.buffer)? {
             return Ok(Reading::Part);
         }
-        for message in messages(&self.buffer) {
-            let message = message.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.take_answers(into)?;
+        if self.dump == DUMPS.len() { self.read_part(into) } else { Ok(Reading::Part) }
+    }
+
+    /// Takes what the datagram in the buffer answers.
+    fn take_answers(&mut self, into: &mut Vec<LocalPrefix>) -> io::Result<()> {
+        let mut bytes = &self.buffer[..];
+        while let Some((message, rest)) = split(bytes) {
+            bytes = rest;
+            let message = NetlinkMessage::deserialize(message)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             // The rest of a dump that was given up.
             if message.header.sequence_number != self.sequence {
                 continue;
@@ -156,7 +165,9 @@ impl LocalAddresses {
             }
             (self.dump, self.asked) = (self.dump + 1, false);
         }
-        if self.dump == DUMPS.len() { self.read_part(into) } else { Ok(Reading::Part) }
+        // What cannot be split was cut off, and may have told of anything.
+        self.torn |= !bytes.is_empty();
+        Ok(())
     }
 
     /// Sends the request of a dump.
@@ -203,17 +214,6 @@ fn receive(socket: &Socket, buffer: &mut Vec<u8>) -> io::Result<bool> {
     buffer.clear();
     let (_, from) = socket.recv_from(buffer, 0)?;
     Ok(from.port_number() == 0)
-}
-
-/// The messages of a datagram.
-fn messages(
-    mut bytes: &[u8],
-) -> impl Iterator<Item = Result<NetlinkMessage<RouteNetlinkMessage>, netlink_packet_core::DecodeError>> {
-    std::iter::from_fn(move || {
-        let (message, rest) = split(bytes)?;
-        bytes = rest;
-        Some(NetlinkMessage::deserialize(message))
-    })
 }
 
 /// The first message of a datagram, and what is behind it.
@@ -297,6 +297,8 @@ fn own(address: &AddressMessage) -> impl Iterator<Item = LocalPrefix> {
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_core::DoneMessage;
+
     use super::*;
 
     fn route(kind: RouteType, table: u8, attributes: Vec<RouteAttribute>) -> Option<LocalPrefix> {
@@ -326,6 +328,63 @@ mod tests {
         let table = |number| vec![RouteAttribute::Table(number), to()];
         assert_eq!(route(RouteType::Local, 0, table(local.into())), prefix(false));
         assert_eq!(route(RouteType::Local, local, table(1000)), None);
+    }
+
+    /// An answer of a dump, as the kernel writes it: an address, or the end.
+    fn answer(sequence: u32, flags: u16, ip: Option<Ipv4Addr>) -> Vec<u8> {
+        let payload = ip.map_or(NetlinkPayload::Done(DoneMessage::default()), |ip| {
+            let mut address = AddressMessage::default();
+            address.header.family = AddressFamily::Inet;
+            address.attributes = vec![AddressAttribute::Local(ip.into())];
+            NetlinkPayload::from(RouteNetlinkMessage::NewAddress(address))
+        });
+        let mut header = NetlinkHeader::default();
+        (header.sequence_number, header.flags) = (sequence, flags);
+        let mut message = NetlinkMessage::new(header, payload);
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    }
+
+    /// Reads all dumps from datagrams that are made here; the last of the first dump is `spoilt`.
+    fn read_from(spoilt: impl Fn(u32, Vec<u8>) -> Vec<u8>) -> (Vec<LocalPrefix>, Reading) {
+        let mut addresses = LocalAddresses::open().unwrap();
+        let mut found = Vec::new();
+        for number in 1..=4 {
+            addresses.sequence = u32::from(number);
+            let ip = Ipv4Addr::new(192, 0, 2, number);
+            let whole = [answer(number.into(), 0, Some(ip)), answer(number.into(), 0, None)].concat();
+            addresses.buffer = if number == 1 { spoilt(1, whole) } else { whole };
+            addresses.take_answers(&mut found).unwrap();
+        }
+        assert_eq!(addresses.dump, DUMPS.len(), "each dump has ended");
+        let reading = addresses.read(&mut found).unwrap();
+        addresses.begin();
+        assert!(!addresses.torn, "the next reading is another");
+        (found, reading)
+    }
+
+    #[test]
+    fn a_dump_that_was_interrupted_or_cut_is_torn() {
+        let (found, reading) = read_from(|_, whole| whole);
+        assert_eq!((found.len(), reading), (4, Reading::Whole));
+        let interrupted = NLM_F_DUMP_INTR;
+        let ip = Ipv4Addr::new(192, 0, 2, 1);
+        // The kernel marks what it writes after the change, at least the end.
+        let (found, reading) =
+            read_from(|n, _| [answer(n, 0, Some(ip)), answer(n, interrupted, None)].concat());
+        assert_eq!((found.len(), reading), (4, Reading::Torn));
+        let (_, reading) = read_from(|n, _| [answer(n, interrupted, Some(ip)), answer(n, 0, None)].concat());
+        assert_eq!(reading, Reading::Torn);
+        // Of another dump, which was given up.
+        let (_, reading) = read_from(|n, whole| [answer(n + 9, interrupted, Some(ip)), whole].concat());
+        assert_eq!(reading, Reading::Whole);
+        // A piece of a message behind the end.
+        for left in [1, 15, 19] {
+            let (found, reading) = read_from(|n, whole| [&whole, &answer(n, 0, Some(ip))[..left]].concat());
+            assert_eq!((found.len(), reading), (4, Reading::Torn), "{left} bytes");
+        }
     }
 
     #[test]

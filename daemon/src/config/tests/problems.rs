@@ -107,6 +107,72 @@ error: unknown key `vist_bytes` in [limits]
     shows("colour = true\n[limits]\nvist_bytes = 1\n", expected);
 }
 
+/// A key in quotes may hold anything.
+#[test]
+fn keys_that_do_not_look_like_one_are_not_shown() {
+    let expected = "\
+error: unknown key `***` at the top level
+ --> etc/polyport.toml:1:1
+  |
+1 | ************ = *
+  | ^^^^^^^^^^^^
+  |
+  = help: valid keys: plugin_dirs, seed, limits, sandbox, listen
+
+error: unknown key `***` in [[listen]]
+ --> etc/polyport.toml:5:1
+  |
+5 | ************ = *
+  | ^^^^^^^^^^^^
+  |
+  = help: plugin options belong in options = { KEY = ... }; keys of [[listen]]: name, bind, plugin, options, \
+join, share, broadcast, freebind, recv_buffer, send_buffer, on_fault, try, reply
+";
+    shows(&format!("\"key=SECRET\" = 1\n{LISTEN}\"key=SECRET\" = 1\n"), expected);
+    for (table, shown) in [
+        ("options = { \"key=SECRET\" = 99999999999999999999 }", "invalid value for `***`"),
+        ("options = { a = { \"SECRET\" = 99999999999999999999 } }", "invalid value for `a`"),
+        ("[listen.reply]\n'key SECRET' = 1", "unknown key `***` in [listen.reply]"),
+        ("name = { SECRET = 1 }", "`name` must be a string"),
+    ] {
+        let text = toml(&format!("{LISTEN}{table}\n")).unwrap_err().to_string();
+        assert!(text.contains(shown) && !text.contains("SECRET"), "{text}");
+    }
+}
+
+#[test]
+fn a_key_at_the_wrong_place_is_shown_the_right_one() {
+    for (text, help) in [
+        ("reply = { groups = true }", "belongs into a listener: write [listen.reply] behind its [[listen]]"),
+        ("[options]\ndrop = 1", "belongs into a listener: write [listen.options] behind its [[listen]]"),
+        ("bind = '127.0.0.1:1'", "`bind` belongs into a table [[listen]]"),
+        ("amplification = 2", "belongs into a table [listen.reply] behind the [[listen]] of its listener"),
+        ("spin = 'auto'", "`spin` belongs into the table [limits]"),
+        ("user = 'nobody'", "`user` belongs into the table [sandbox]"),
+    ] {
+        let problems = toml(&format!("{text}\n{LISTEN}")).unwrap_err();
+        let found = problems.list()[0].help.as_deref();
+        assert!(found.is_some_and(|found| found.ends_with(help)), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_table_of_a_listener_above_its_listener_is_told_where_it_belongs() {
+    let expected = "\
+error: the text is not valid TOML
+ --> etc/polyport.toml:3:3
+  |
+3 | [[listen]]
+  |   ^^^^^^ duplicate key
+  |
+  = help: a table of a listener, such as [listen.reply], comes behind the [[listen]] that it belongs to: move it down
+";
+    shows(&format!("[listen.reply]\ngroups = true\n{LISTEN}"), expected);
+    // Another mistake gets no such help.
+    let problems = toml(&format!("{LISTEN}[listen.reply]\ngroups = true\n[[listen]\n")).unwrap_err();
+    assert!(problems.list().iter().all(|problem| problem.help.is_none()), "{problems}");
+}
+
 #[test]
 fn missing_keys() {
     let expected = "\

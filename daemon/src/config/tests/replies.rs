@@ -73,6 +73,47 @@ fn every_key_says_what_it_was_without_it() {
 }
 
 #[test]
+fn the_command_line_takes_what_the_file_takes() {
+    let behind = |setting: &str| {
+        specs(&[&format!("127.0.0.1:1=echo,{setting},reply=length")]).unwrap().listen[0].reply.clone()
+    };
+    for (ports, expected) in
+        [("[53]", vec![53]), ("[53,123]", vec![53, 123]), ("53", vec![53]), ("\"[53, 123]\"", vec![53, 123])]
+    {
+        assert_eq!(behind(&format!("reply.ports={ports}")).ports, PeerPorts::Only(expected), "{ports}");
+    }
+    let rate = |policy: ReplyPolicy| policy.budget.unwrap().rate;
+    assert_eq!(rate(behind("reply.rate=1000")), Some(1000));
+    assert_eq!(rate(policy("rate = 1000")), Some(1000));
+    for ports in ["[53", "53]", "[x]"] {
+        let problems = specs(&[&format!("127.0.0.1:1=echo,reply.ports={ports}")]).unwrap_err();
+        assert_eq!(problems.list()[0].label, "expected ports, such as [53, 123], or \"any\"", "{ports}");
+    }
+}
+
+#[test]
+fn settings_that_change_nothing_are_told() {
+    let idle = |bind: &str, settings: &str| {
+        specs(&[&format!("{bind}=echo,{settings}")]).unwrap().listen[0].idle.clone()
+    };
+    let loopback = "`reply.rate`: without effect, since only loopback reaches the listener, which is exempt; \
+                    `reply.loopback = \"counted\"` counts it";
+    for bind in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+        assert_eq!(idle(bind, "reply.rate=9/s"), [loopback], "{bind}");
+        assert!(idle(bind, "reply.rate=9/s,reply.loopback=counted").is_empty());
+        assert!(idle(bind, "reply.loopback=exempt,reply.ports=53").is_empty());
+    }
+    for bind in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
+        assert!(idle(bind, "reply.rate=9/s,reply.slip=3").is_empty(), "{bind}");
+    }
+    let slip = "`reply.slip`: without effect, since there is no `reply.rate`";
+    assert_eq!(idle("0.0.0.0:1", "reply.slip=3"), [slip]);
+    let off = "`reply.rate`, `reply.prefix`: without effect, since `reply.budget` is \"off\"";
+    assert_eq!(idle("0.0.0.0:1", "reply.budget=off,reply.rate=9/s,reply.prefix=24/56"), [off]);
+    assert!(idle("0.0.0.0:1", "reply.budget=off").is_empty());
+}
+
+#[test]
 fn wrong_values_are_shown_where_they_are() {
     let text = format!("{LISTEN}[listen.reply]\nports = [53, 7000]\nttl = 'decrease'\ngroup = true\n");
     let expected = "\
@@ -122,8 +163,11 @@ fn every_key_refuses_what_it_is_not() {
         ("amplification = 1001", "expected 1 to 1000"),
         ("amplification = nan", "expected 1 to 1000"),
         ("amplification = '3'", "this is a string"),
-        ("rate = 1000", "this is an integer"),
-        ("rate = 'fast'", "expected a rate such as 50000/s, 1.5k/s, 2M/s or 30/m, above zero, or \"off\""),
+        ("rate = true", "this is a boolean"),
+        ("rate = 0", "expected a rate such as 1000/s, 1.5k/s or 90k/min, or \"off\""),
+        ("rate = -1", "expected a rate such as"),
+        ("rate = 'fast'", "expected a rate such as 1000/s, 1.5k/s or 90k/min, or \"off\""),
+        ("rate = '30/m'", "expected 1 to 1000000000 in a second, without a fraction"),
         ("rate = '1/h'", "expected 1 to 1000000000 in a second, without a fraction"),
         ("rate = '1.5/s'", "expected 1 to 1000000000 in a second, without a fraction"),
         ("rate = '1001M/s'", "expected 1 to 1000000000 in a second, without a fraction"),

@@ -66,6 +66,18 @@ fn the_command_line_comes_last_and_its_paths_are_its_own() {
 }
 
 #[test]
+fn what_a_later_argument_takes_back_is_told() {
+    let told = |args: &[&str]| with_args(LISTEN, args).unwrap().overridden().to_vec();
+    for args in [&["user=a"][..], &["user=a", "seccomp=off"], &["write=a", "write=b"], &["off", "user=a"]] {
+        assert!(told(args).is_empty(), "{args:?}");
+    }
+    assert_eq!(told(&["user=a,seccomp=on", "user=b"]), ["--sandbox says `user` twice: the last one counts"]);
+    assert_eq!(told(&["user=a", "off"]), ["--sandbox off takes back the --sandbox before it"]);
+    assert!(told(&["off", "off"]).is_empty());
+    assert_eq!(told(&["user=a", "off", "user=b"]).len(), 1, "what was forgotten is not said twice");
+}
+
+#[test]
 fn where_a_word_stands_makes_no_difference_to_what_is_meant() {
     let (one, other) = (sandbox("[sandbox]\nuser = 'a'"), sandbox("\n\n[sandbox]\nuser =   'a'"));
     assert_ne!(one.user.as_ref().unwrap().span, other.user.as_ref().unwrap().span);

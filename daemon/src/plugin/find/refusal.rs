@@ -8,6 +8,10 @@ use polyport_terminal::counted;
 
 use super::trust::Distrust;
 
+/// Bytes of a library file, which is held in memory while it is checked and copied: a plugin with all its symbols has some
+/// 50 MiB, and a file without an end must not take the memory of the daemon.
+pub(in crate::plugin) const MAX_LIBRARY_BYTES: u64 = 256 << 20;
+
 /// Why a plugin was not loaded, and which.
 #[derive(Debug)]
 pub struct Refusal {
@@ -21,12 +25,13 @@ pub struct Refusal {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what each variant and field is")]
 pub enum Cause {
-    NotFound { searched: Vec<PathBuf>, built_in: Vec<String>, nearest: Option<String> },
+    NotFound { searched: Vec<(PathBuf, Option<io::Error>)>, built_in: Vec<String>, nearest: Option<String> },
     Unreadable(io::Error),
     Untrusted(Distrust),
     ByCaller,
     NotALibrary(&'static str),
     Truncated { len: usize },
+    TooLarge,
     OtherMachine { built_for: String, host: &'static str },
     NoIdentity,
     ManyIdentities(usize),
@@ -66,8 +71,11 @@ impl fmt::Display for Cause {
         match self {
             Self::NotFound { searched, built_in, nearest } => {
                 f.write_str("no such plugin; looked in ")?;
-                for (i, dir) in searched.iter().enumerate() {
+                for (i, (dir, error)) in searched.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { "" } else { ", " }, dir.display())?;
+                    if let Some(error) = error {
+                        write!(f, " ({error})")?;
+                    }
                 }
                 if !built_in.is_empty() {
                     write!(f, "; built in are {}", built_in.join(", "))?;
@@ -87,6 +95,9 @@ impl fmt::Display for Cause {
             Self::Truncated { len } => {
                 let len = counted(*len, "byte", "bytes");
                 write!(f, "the file ends too early, at {len}; copy or build it again")
+            }
+            Self::TooLarge => {
+                write!(f, "longer than {MAX_LIBRARY_BYTES} bytes; take symbols for debugging out of it (strip(1))")
             }
             Self::OtherMachine { built_for, host } => {
                 write!(f, "built for {built_for}, this host is {host}; build it for this machine")

@@ -3,6 +3,7 @@
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -88,11 +89,18 @@ impl SearchPath {
         }
         let found = newest().or_else(|| first(self.installed.as_slice()));
         found.ok_or_else(|| {
-            let searched = self.all().cloned().collect();
+            let given = self.dirs.iter().map(|dir| (dir.clone(), usable(dir).err()));
+            let built_in = self.build.iter().chain(&self.installed).map(|dir| (dir.clone(), None));
+            let searched = given.chain(built_in).collect();
             let nearest = self.nearest(reference);
             let built_in = self.built_in.clone();
             Refusal { path: PathBuf::from(reference), cause: Cause::NotFound { searched, built_in, nearest } }
         })
+    }
+
+    /// The directories that the user has given and in which nothing can be found, each with the reason.
+    pub fn unusable(&self) -> impl Iterator<Item = (&Path, io::Error)> {
+        self.dirs.iter().filter_map(|dir| Some((dir.as_path(), usable(dir).err()?)))
     }
 
     /// Every directory, in order.
@@ -114,6 +122,12 @@ impl SearchPath {
             .min()
             .map(|(_, name)| name)
     }
+}
+
+/// Whether files of a directory can be found: the errno if not.
+fn usable(dir: &Path) -> io::Result<()> {
+    // The path goes through the directory, so that it has to be one, and open to who asks.
+    fs::metadata(dir.join(".")).map(drop)
 }
 
 /// The file of a plugin in one directory.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
-use std::io::Read;
+use std::io::{self, Read};
 use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use polyport_terminal::counted;
 
 use super::option::{FileUse, OptionSpec, OptionType};
 use crate::plugin::find::{
-    Cause, Identity, Owners, Refusal, Refused, SearchPath, Stages, find_beside, stage_candidates,
+    Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside, stage_candidates,
     trusted_file,
 };
 
@@ -141,6 +141,11 @@ impl Loader {
         Ok(plugin)
     }
 
+    /// The directories that were given to look for plugins in, and cannot be used, each with the reason.
+    pub fn unusable_dirs(&self) -> impl Iterator<Item = (&Path, io::Error)> {
+        self.search.unusable()
+    }
+
     /// Where the private copies of the libraries are that are in no memory of ours alone.
     pub fn copies(&self) -> impl Iterator<Item = &Path> {
         self.stages.dirs()
@@ -153,7 +158,7 @@ impl Loader {
     }
 
     fn load_file(&mut self, path: &Path) -> Result<Arc<Plugin>, Cause> {
-        let mut trusted = trusted_file(path, self.owners).map_err(|refused| match refused {
+        let trusted = trusted_file(path, self.owners).map_err(|refused| match refused {
             Refused::Unreadable(e) => Cause::Unreadable(e),
             Refused::NotAFile => Cause::NotALibrary("a directory, a device or a pipe"),
             Refused::Untrusted(distrust) => Cause::Untrusted(distrust),
@@ -162,7 +167,11 @@ impl Loader {
             return Ok(Arc::clone(plugin));
         }
         let mut bytes = Vec::new();
-        trusted.file.read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
+        // One byte more than allowed shows that there is more.
+        trusted.file.take(MAX_LIBRARY_BYTES + 1).read_to_end(&mut bytes).map_err(Cause::Unreadable)?;
+        if bytes.len() as u64 > MAX_LIBRARY_BYTES {
+            return Err(Cause::TooLarge);
+        }
         let plugin = Arc::new(self.open(path, &bytes)?);
         self.loaded.insert(trusted.real, Arc::clone(&plugin));
         Ok(plugin)

@@ -10,6 +10,9 @@ use super::readiness;
 use crate::guard::LocalAddress;
 use crate::reactor::io::AddressReading;
 
+/// Most readings of which one may be whole.
+const MOST_READINGS: u32 = 100;
+
 /// The broadcast addresses of the host's networks, as the system knows them now.
 ///
 /// # Errors
@@ -17,7 +20,19 @@ use crate::reactor::io::AddressReading;
 pub fn broadcast_addresses() -> io::Result<Vec<IpAddr>> {
     let mut source = LocalAddresses::open()?;
     let mut found = Vec::new();
-    while source.read(&mut found)? == Reading::Part {}
+    for _ in 0..MOST_READINGS {
+        // What torn readings have found is kept: it was there a moment ago.
+        source.begin();
+        let reading = loop {
+            match source.read(&mut found)? {
+                Reading::Part => {}
+                reading @ (Reading::Whole | Reading::Torn) => break reading,
+            }
+        };
+        if reading == Reading::Whole {
+            break;
+        }
+    }
     Ok(found.into_iter().filter(|prefix| prefix.broadcast).map(|prefix| prefix.ip).collect())
 }
 

@@ -86,9 +86,14 @@ const SIZES: [usize; 22] = [
     8971, 8972, 8973, 60_000,
 ];
 
+/// All of them, or one near the base, one near Ethernet and one beyond jumbo frames.
+fn sizes() -> impl Iterator<Item = usize> {
+    SIZES.into_iter().skip(if cfg!(miri) { 4 } else { 0 }).step_by(if cfg!(miri) { 11 } else { 1 })
+}
+
 #[test]
 fn every_size_is_found_exactly_on_a_silent_path() {
-    for limit in SIZES {
+    for limit in sizes() {
         let run = run(Path::silent(limit), 65_507, 1);
         assert_eq!(run.result, MtuResult::Found { payload: limit, bound: Bound::Silence });
         assert!(run.result.is_black_hole());
@@ -98,7 +103,7 @@ fn every_size_is_found_exactly_on_a_silent_path() {
 
 #[test]
 fn the_limit_of_the_search_is_reported_as_such() {
-    for limit in [64, 65, 1200, 1472, 9000, 65_507] {
+    for limit in [64, 65, 1200, 1472, 9000, 65_507].into_iter().take(if cfg!(miri) { 3 } else { 6 }) {
         let run = run(Path::silent(65_535), limit, 2);
         assert_eq!(run.result, MtuResult::Found { payload: limit, bound: Bound::Limit });
         assert!(!run.result.is_black_hole() && run.elapsed < SECOND, "no miss, no timer");
@@ -107,7 +112,7 @@ fn the_limit_of_the_search_is_reported_as_such() {
 
 #[test]
 fn the_local_stack_and_the_next_hop_save_the_waiting() {
-    for limit in SIZES {
+    for limit in sizes() {
         let local = run(Path { local: limit, ..Path::silent(65_535) }, 65_507, 3);
         assert_eq!(local.result, MtuResult::Found { payload: limit, bound: Bound::MessageTooLong });
         assert!(local.elapsed < SECOND, "{limit}: {}", local.elapsed);
@@ -119,11 +124,11 @@ fn the_local_stack_and_the_next_hop_save_the_waiting() {
 
 #[test]
 fn random_loss_is_not_read_as_size() {
-    for loss in [0.02, 0.1, 0.2] {
+    for loss in if cfg!(miri) { &[0.2][..] } else { &[0.02, 0.1, 0.2] } {
         let (mut wrong, mut runs) = (Vec::new(), 0);
-        for limit in SIZES {
-            for seed in 0..20 {
-                let run = run(Path { loss, ..Path::silent(limit) }, 9000, seed);
+        for limit in sizes() {
+            for seed in 0..if cfg!(miri) { 1 } else { 20 } {
+                let run = run(Path { loss: *loss, ..Path::silent(limit) }, 9000, seed);
                 runs += 1;
                 let expected = if limit >= 9000 { (9000, Bound::Limit) } else { (limit, Bound::Silence) };
                 if run.result != (MtuResult::Found { payload: expected.0, bound: expected.1 }) {

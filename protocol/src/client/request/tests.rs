@@ -314,16 +314,18 @@ fn with_a_key_only_tagged_replies_count() {
 /// answered with its own payload.
 #[test]
 fn a_bad_network_ends_every_request_exactly_once() {
-    let payloads: Vec<[u8; 8]> = (0..400_u64).map(u64::to_be_bytes).collect();
+    const REQUESTS: usize = if cfg!(miri) { 20 } else { 400 };
+    const SEEDS: u64 = if cfg!(miri) { 1 } else { 20 };
+    let payloads: Vec<[u8; 8]> = (0..REQUESTS as u64).map(u64::to_be_bytes).collect();
     let (mut answered, mut failed) = (0, 0);
-    for seed in 0..20 {
+    for seed in 0..SEEDS {
         let mut net = StdRng::seed_from_u64(1000 + seed);
         let config = RequestConfig { preset: Preset::LAN, ..RequestConfig::new(SERVER.parse().unwrap()) };
         let mut client: Client<'_> = Client::new(config, StdRng::seed_from_u64(seed));
         let mut wire: BTreeMap<(Nanos, u64), Vec<u8>> = BTreeMap::new();
-        let (mut now, mut order, mut ended, mut next) = (0, 0, [0_u8; 400], 0);
+        let (mut now, mut order, mut ended, mut next) = (0, 0, [0_u8; REQUESTS], 0);
         loop {
-            while next < 400
+            while next < REQUESTS
                 && client.request(now, Request { payload: &payloads[next], ..Request::default() }).is_ok()
             {
                 next += 1;
@@ -364,7 +366,7 @@ fn a_bad_network_ends_every_request_exactly_once() {
                 client.handle_timeout(now);
             }
         }
-        assert!(next == 400 && ended.iter().all(|times| *times == 1), "seed {seed}");
+        assert!(next == REQUESTS && ended.iter().all(|times| *times == 1), "seed {seed}");
         assert_eq!(
             client.rejects().total(),
             client.rejects().get(Reject::Duplicate)
@@ -372,6 +374,7 @@ fn a_bad_network_ends_every_request_exactly_once() {
                 + client.rejects().get(Reject::UnknownId)
         );
     }
-    assert_eq!(answered + failed, 8000);
-    assert!(answered > 5500, "answered {answered}, failed {failed}");
+    let all = REQUESTS * SEEDS as usize;
+    assert_eq!(answered + failed, all);
+    assert!(answered > all * 5 / 8, "answered {answered}, failed {failed}");
 }
