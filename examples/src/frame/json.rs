@@ -101,7 +101,7 @@ impl FrameReport {
         }
     }
 
-    /// The same, of this line of the input.
+    /// The report of a line of the input, by its number.
     #[must_use]
     pub const fn at_line(mut self, number: Option<usize>) -> Self {
         self.line = number;

@@ -66,7 +66,7 @@ pub struct Args {
     /// What an answer looks like
     #[arg(long, default_value = "reply")]
     pub expect: Expect,
-    /// The same as --expect echo: the targets send datagrams back as they are
+    /// Another name of --expect echo: the targets send datagrams back as they are
     #[arg(long, conflicts_with = "expect")]
     pub raw_echo: bool,
     /// With --expect any: what to send, instead of letters

@@ -64,7 +64,7 @@ fn receive(ledger: &mut Ledger, datagram: &[u8], port: u16, arrival: Nanos) -> C
     receive_at(ledger, datagram, port, 0, arrival)
 }
 
-/// The same at another of our own ports than the first.
+/// Takes a datagram at one of our own ports, by its number.
 fn receive_at(ledger: &mut Ledger, datagram: &[u8], port: u16, own: usize, arrival: Nanos) -> Class {
     let decoded = Decoder::new(Role::Client).decode(datagram);
     ledger.receive(decoded.as_ref().map_err(|error| *error), address(port), own, arrival).class
