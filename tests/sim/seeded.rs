@@ -276,7 +276,8 @@ fn readdress(bench: &mut Bench, rng: &mut StdRng) {
     let stays = bench.world().host.addresses();
     let mut at = 0;
     for _ in 0..rng.random_range(0..6) {
-        at += [0, 100, 10_000, 30_000_000, 300_000_000][rng.random_range(0..5)];
+        // Some come while the list is read after the one before.
+        at += [0, 100, 2000, 10_000, 200_000, 30_000_000, 300_000_000][rng.random_range(0..7)];
         let mut list = stays.clone();
         let others = [comes_and_goes(false), comes_and_goes(true)];
         list.extend(others.into_iter().filter(|_| rng.random()).map(own));

@@ -33,7 +33,7 @@ impl<I: Io> Reactor<I> {
     /// # Errors
     /// The error of [`Io::poll`], when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
-        // 1. Wait, unless a listener is still ready or something is due.
+        // 1. Wait, unless a listener is still ready.
         let waited = self.ready.is_empty();
         let rested_for = self.core.waiting.end_rest();
         let busy = !waited || rested_for.is_some() || self.core.waiting.spins(self.core.now.mono_ns);
@@ -164,11 +164,7 @@ impl<I: Io> Reactor<I> {
     fn next_deadline(&self) -> Wait {
         let core = &self.core;
         let deadlines = [core.timers.next(), core.delayed.next(), self.sampler.next(), core.host.next()];
-        match deadlines.into_iter().flatten().min() {
-            None => Wait::Forever,
-            Some(at_ns) if at_ns <= core.now.mono_ns => Wait::No,
-            Some(at_ns) => Wait::Until(at_ns),
-        }
+        deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
     }
 
     /// Handles the event of a socket: sends its backlog, and puts the listener on the ready list.
