@@ -5,7 +5,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use polyport_protocol::{Code, Cookie, FrameOption, Integrity, Key, Kind, Role, version_reply};
-
 use polyport_tools::request::json::RequestReport;
 
 use crate::support::{Run, closed, decode, finish, object, read_until, reply, run, serve, socket, start};
