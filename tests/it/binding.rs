@@ -66,9 +66,9 @@ fn a_wildcard_listener_answers_from_a_link_local_address_by_the_interface_that_w
 fn an_interface_localhost_and_nothing_stand_for_all_their_addresses() {
     let Some(host) = Host::alone() else { return };
     host.ip(&["link", "add", "pp0", "type", "veth", "peer", "name", "pp1"]);
-    // No address of the system's own making, which cannot be bound at once.
-    host.ip(&["link", "set", "pp0", "addrgenmode", "none"]);
     for link in ["pp0", "pp1"] {
+        // No address of the system's own making, which cannot be bound at once.
+        host.ip(&["link", "set", link, "addrgenmode", "none"]);
         host.ip(&["link", "set", link, "up"]);
     }
     for address in ["192.0.2.2/24", "192.0.2.1/24", "2001:db8::1/64", "fe80::77/64"] {

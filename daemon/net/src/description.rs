@@ -73,7 +73,7 @@ fn peer(socket: &UdpSocket) -> io::Result<Option<SocketAddr>> {
     match socket.inner().peer_addr() {
         Ok(peer) => Ok(peer.as_socket()),
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
-        // macOS, of a socket that was connected once.
+        // So says macOS of a socket that was connected once.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
         Err(error) => Err(error),
     }

@@ -179,7 +179,7 @@ fn ports(entry: &Entry, reader: &mut Reader<'_>) -> PeerPorts {
     PeerPorts::Only(ports)
 }
 
-/// The same by the name of its service, or a number in quotes, as a bind address has it.
+/// A port that needs a permission, by the name of its service, or by a number in quotes, as a bind address has it.
 fn named_port(name: &str, span: &Span, reader: &mut Reader<'_>) -> Option<u16> {
     if let Some(number) = value::port_number(name).filter(|_| !name.is_empty()) {
         return port(number.into(), span, reader);

@@ -74,13 +74,13 @@ struct Cli {
     /// Pad the request to this length, so that the answer may be as long
     #[arg(long, value_name = "OCTETS", default_value_t = 0, conflicts_with = "raw")]
     pad_to: usize,
-    /// Reach only hosts on the own links, past no router (SO_DONTROUTE; over IPv6 a hop limit of 1 as well)
+    /// Reach only hosts on the own links, past no router (`SO_DONTROUTE`; over IPv6 a hop limit of 1 as well)
     #[arg(long)]
     dont_route: bool,
-    /// Ask for a receive buffer (SO_RCVBUF), such as 64KiB
+    /// Ask for a receive buffer (`SO_RCVBUF`), such as 64KiB
     #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
     recv_buffer: Option<usize>,
-    /// Ask for a send buffer (SO_SNDBUF)
+    /// Ask for a send buffer (`SO_SNDBUF`)
     #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
     send_buffer: Option<usize>,
     /// Print what getsockname(2), getpeername(2) and getsockopt(2) say of the socket, before and after

@@ -5,7 +5,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use polyport_protocol::{Code, Cookie, FrameOption, Integrity, Key, Kind, Role, version_reply};
-
 use polyport_tools::request::json::RequestReport;
 
 use crate::support::{Run, closed, decode, finish, object, read_until, reply, run, serve, socket, start};
@@ -78,7 +77,8 @@ fn the_socket_is_shown_before_and_after_also_without_an_answer() {
                 row("getsockname")[0].ends_with(":0") && !row("getsockname")[1].ends_with(":0"),
                 "{shown:?}"
             );
-            assert!(row(if family == "AF_INET" { "IP_MTU " } else { "IPV6_MTU " })[1].parse::<u32>().is_ok());
+            let mtu = row(if family == "AF_INET" { "IP_MTU " } else { "IPV6_MTU " });
+            assert!(mtu[1].parse::<u32>().is_ok_and(|mtu| mtu >= 1280), "{shown:?}");
         }
     }
 }

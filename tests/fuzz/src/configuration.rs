@@ -14,7 +14,7 @@ const NAMES: Names = Names {
         _ => None,
     },
     addresses_of: |index| match index {
-        7 => vec!["192.0.2.7".parse().unwrap(), "fe80::7".parse().unwrap()],
+        7 => ["192.0.2.7", "fe80::7"].into_iter().filter_map(|ip| ip.parse().ok()).collect(),
         _ => Vec::new(),
     },
     ipv6: || true,
