@@ -446,7 +446,7 @@ impl Handler for Uncut {
             batch.send_to(datagram.peer(), b"fresh");
             let datagram = datagram.freeze();
             datagram.echo();
-            datagram.echo_at(u64::MAX);
+            datagram.echo_at(1);
             datagram.forward(OTHER.parse().unwrap());
         }
     }
