@@ -32,16 +32,10 @@ impl HostRef {
         Self { ctx, host }
     }
 
-    /// Whether the host knows `TX_PROVED`, which an older one would refuse; it has no budget then.
-    pub(crate) fn knows_proofs(&self) -> bool {
+    /// Whether the host has this minor of the ABI. An older one refuses `TX_PROVED` (1), having no budget, and `TX_DF` (2).
+    pub(crate) fn has_minor(&self, minor: u32) -> bool {
         // SAFETY: `new` promises a host table, and every one has this field.
-        unsafe { (*self.host).abi_minor >= 1 }
-    }
-
-    /// Whether the host knows `TX_DF`, which an older one would refuse.
-    pub(crate) fn knows_df(&self) -> bool {
-        // SAFETY: as in `knows_proofs`.
-        unsafe { (*self.host).abi_minor >= 2 }
+        unsafe { (*self.host).abi_minor >= minor }
     }
 
     pub(crate) fn log(&self, level: i32, line: &[u8]) {
@@ -441,18 +435,18 @@ impl<'a> Slot<'a> {
 
     /// Notes that the sender has proved its address, unless the host is too old to be told.
     pub(crate) fn prove(&self) {
-        self.proved.set(self.raw.host().knows_proofs());
+        self.proved.set(self.raw.host().has_minor(1));
     }
 
     /// Notes that what is sent of it must not be cut, unless the host is too old to be told.
     pub(crate) fn dont_fragment(&self) {
-        self.df.set(self.raw.host().knows_df());
+        self.df.set(self.raw.host().has_minor(2));
     }
 
     /// The way to another address than the sender's. What the sender has proved says nothing about it.
     #[inline]
     pub(crate) fn onward(&self, at_ns: u64, to: SocketAddr, proved: bool) -> Route {
-        let proved = proved && self.raw.host().knows_proofs();
+        let proved = proved && self.raw.host().has_minor(1);
         Route { to: Some(to), proved, df: self.df.get(), ..Route::answer(self.index, at_ns) }
     }
 
