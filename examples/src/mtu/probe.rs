@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 
 use super::echo::{Came, Echo, Method};
 use super::report::{Finding, Fragmented, NextHop};
-use super::size::overhead;
+use super::size::{IPV6_MINIMUM, overhead};
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::own_frames::echo;
@@ -44,8 +44,6 @@ pub enum SearchFor {
 /// Refusals in a row, each of another probe, that it takes to believe that nobody listens: one message may be forged, or
 /// meant for who had the port before.
 const REFUSALS: u8 = 3;
-/// Smallest MTU of a link that carries IPv6 (RFC 8200 section 5).
-pub(super) const IPV6_MINIMUM: usize = 1280;
 /// What all fragments but the last are multiples of, less their headers, octets.
 const FRAGMENT_UNIT: usize = 8;
 

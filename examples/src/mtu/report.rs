@@ -6,8 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use polyport_protocol::Nanos;
 use polyport_protocol::client::{Bound, MtuResult};
 
-use super::probe::IPV6_MINIMUM;
-use super::size::overhead;
+use super::size::{IPV6_MINIMUM, overhead};
 use crate::strangers::Strangers;
 use crate::text::millis;
 

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use polyport_net::{SocketOptions, UdpSocket};
 
+/// Smallest MTU of a link that carries IPv6 (RFC 8200 section 5).
+pub(super) const IPV6_MINIMUM: usize = 1280;
+
 /// The path MTU that the kernel believes in from the address `own` to `peer`, IP header included, if it tells: what the
 /// route says, until an ICMP message teaches it better. No datagram is sent.
 #[must_use]

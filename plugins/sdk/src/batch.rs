@@ -175,7 +175,7 @@ impl Proved<'_, '_> {
     }
 
     fn send(&mut self, route: Route, data: &[u8]) -> bool {
-        let proved = self.0.raw.host().knows_proofs();
+        let proved = self.0.raw.host().has_minor(1);
         self.0.send(Route { proved, ..route }, data)
     }
 }

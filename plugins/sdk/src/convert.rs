@@ -337,18 +337,18 @@ impl<'a> Slot<'a> {
 
     /// Notes that the sender has proved its address, unless the host is too old to be told.
     pub(crate) fn prove(&self) {
-        self.proved.set(self.raw.host().knows_proofs());
+        self.proved.set(self.raw.host().has_minor(1));
     }
 
     /// Notes that what is sent of it must not be cut, unless the host is too old to be told.
     pub(crate) fn dont_fragment(&self) {
-        self.df.set(self.raw.host().knows_df());
+        self.df.set(self.raw.host().has_minor(2));
     }
 
     /// The way to another address than the sender's. What the sender has proved says nothing about it.
     #[inline]
     pub(crate) fn onward(&self, at_ns: u64, to: SocketAddr, proved: bool) -> Route {
-        let proved = proved && self.raw.host().knows_proofs();
+        let proved = proved && self.raw.host().has_minor(1);
         Route { to: Some(to), proved, df: self.df.get(), ..Route::answer(self.index, at_ns) }
     }
 

@@ -23,16 +23,10 @@ impl HostRef {
         Self { ctx, host }
     }
 
-    /// Whether the host knows `TX_PROVED`, which an older one would refuse; it has no budget then.
-    pub(crate) fn knows_proofs(&self) -> bool {
+    /// Whether the host has this minor of the ABI. An older one refuses `TX_PROVED` (1), having no budget, and `TX_DF` (2).
+    pub(crate) fn has_minor(&self, minor: u32) -> bool {
         // SAFETY: `new` promises a host table, and every one has this field.
-        unsafe { (*self.host).abi_minor >= 1 }
-    }
-
-    /// Whether the host knows `TX_DF`, which an older one would refuse.
-    pub(crate) fn knows_df(&self) -> bool {
-        // SAFETY: as in `knows_proofs`.
-        unsafe { (*self.host).abi_minor >= 2 }
+        unsafe { (*self.host).abi_minor >= minor }
     }
 
     pub(crate) fn log(&self, level: i32, line: &[u8]) {

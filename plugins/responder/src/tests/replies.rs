@@ -139,7 +139,7 @@ fn a_probe_is_acknowledged_with_the_length_that_arrived() {
 #[test]
 fn an_acknowledgement_is_as_long_as_the_probe_if_that_asks_for_it() {
     let mut h = responder(&[]);
-    for (len, acknowledged) in [(44, 44), (45, 45), (1200, 1200), (65_507, 65_507)] {
+    for (len, acknowledged) in [(44, 44), (45, 45), (1200, 1200), (1472, 1472)] {
         let header = flagged(Header { kind: Kind::Probe, ..header(9, 1) }, Flags::IDEMPOTENT);
         let mut buffer = vec![0; len];
         Encoder::new(&mut buffer, &header).pad_to(len).finish().unwrap();

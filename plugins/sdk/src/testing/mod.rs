@@ -16,6 +16,8 @@ mod runs_tests;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod uncut_tests;
 
 use core::marker::PhantomData;
 use core::time::Duration;
