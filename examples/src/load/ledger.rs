@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use polyport_net::QueuedError;
-use polyport_protocol::{DecodeError, Flags, Frame, FrameOption, Kind, MAGIC, Nanos};
+use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 
 use super::class::{Class, ClassCounts};
 use super::icmp::{Complaint, IcmpCounts};
@@ -265,18 +265,6 @@ impl Ledger {
                 self.refused[lane.target] += 1;
             }
         }
-    }
-
-    /// Whether `datagram`, which is no reply, comes from a target and is of a stream of this run: the target sends back what
-    /// it gets, whole or cut.
-    #[must_use]
-    pub fn is_echo(&self, datagram: &[u8], source: SocketAddr) -> bool {
-        // Octet 6 has the flags, octets 16 to 19 the stream ([P-11], [P-14]).
-        let is_reply = datagram.get(6).is_none_or(|flags| Flags::from_octet(*flags).contains(Flags::REPLY));
-        let stream = datagram.get(16..20).and_then(|id| <[u8; 4]>::try_from(id).ok()).map(u32::from_be_bytes);
-        let number = stream.map(|id| id.wrapping_sub(self.config.first_stream_id) as usize);
-        let is_own = number.is_some_and(|number| number < self.streams.len());
-        is_own && !is_reply && self.target_at(source).is_some()
     }
 
     /// Marks what is timed out at `now`.

@@ -22,6 +22,7 @@ use super::summary::Local;
 use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
+use crate::own_frames::OwnFrames;
 use crate::source::{SourceAddress, SourceArgs};
 use crate::strangers::Strangers;
 use crate::unsent::unsent;
@@ -67,6 +68,9 @@ pub struct Transceiver<'c> {
     from: Option<SourceAddress>,
     sealed: bool,
     strangers: Strangers,
+    /// The latest frames of the handshake.
+    greetings: OwnFrames,
+    greets: bool,
     echo: Option<SocketAddr>,
 }
 
@@ -119,6 +123,8 @@ impl<'c> Transceiver<'c> {
             from: config.from,
             sealed: config.key.is_some(),
             strangers: Strangers::default(),
+            greetings: OwnFrames::default(),
+            greets: false,
             echo: None,
         })
     }
@@ -186,7 +192,10 @@ impl<'c> Transceiver<'c> {
         let now = self.clock.now();
         let slot = Slot { index: 0, planned: now };
         let lane = self.ledger.practice(target);
-        if self.enter(lane, slot, true, now).is_ok() {
+        self.greets = true;
+        let entered = self.enter(lane, slot, true, now);
+        self.greets = false;
+        if entered.is_ok() {
             self.flush(&mut VecDeque::new(), true, now);
         }
     }
@@ -225,7 +234,7 @@ impl<'c> Transceiver<'c> {
                     let datagram = self.layout.datagram(&self.memory, place, meta.len);
                     let decoded = self.decoder.decode_received(datagram, meta.truncated);
                     // With a key nothing without a tag may end the run: see `own_frames`.
-                    if decoded.is_err() && !self.sealed && self.ledger.is_echo(datagram, meta.peer) {
+                    if decoded.is_err() && !self.sealed && self.greetings.is_echo(datagram) {
                         self.echo = Some(meta.peer);
                     }
                     self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, port, arrival)
@@ -291,6 +300,9 @@ impl<'c> Transceiver<'c> {
         let socket = first + lane.port;
         match self.shape.write(self.outbox.room(), &identity, practice) {
             Ok(len) => {
+                if self.greets {
+                    self.greetings.remember(self.outbox.room().get(..len).unwrap_or_default());
+                }
                 self.outbox.push(Pending { lane, seq: identity.seq, slot, to, len, socket });
                 Ok(())
             }
