@@ -315,10 +315,10 @@ fn with_a_key_only_tagged_replies_count() {
 #[test]
 fn a_bad_network_ends_every_request_exactly_once() {
     const REQUESTS: usize = if cfg!(miri) { 20 } else { 400 };
-    const SEEDS: u64 = if cfg!(miri) { 1 } else { 20 };
+    const SEEDS: u32 = if cfg!(miri) { 1 } else { 20 };
     let payloads: Vec<[u8; 8]> = (0..REQUESTS as u64).map(u64::to_be_bytes).collect();
     let (mut answered, mut failed) = (0, 0);
-    for seed in 0..SEEDS {
+    for seed in 0..u64::from(SEEDS) {
         let mut net = StdRng::seed_from_u64(1000 + seed);
         let config = RequestConfig { preset: Preset::LAN, ..RequestConfig::new(SERVER.parse().unwrap()) };
         let mut client: Client<'_> = Client::new(config, StdRng::seed_from_u64(seed));
