@@ -30,6 +30,7 @@ mod configuration;
 mod decay;
 #[cfg(test)]
 mod defaults;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod delays;
 #[cfg(test)]

@@ -116,7 +116,8 @@ impl Path {
             let tells_fragments = driver.watch_fragments().unwrap();
             assert!(tells_fragments, "Linux 4.10 and later");
             let search = MtuConfig { probe_timer: TIMER, ..MtuConfig::new(peer, longest(peer)) };
-            let config = SurveyConfig { search, method, own: any.parse().unwrap(), tells_fragments, verbose: false };
+            let config =
+                SurveyConfig { search, method, own: any.parse().unwrap(), tells_fragments, verbose: false };
             let mut seed = 0;
             let rng = || {
                 seed += 1;

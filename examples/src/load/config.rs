@@ -142,7 +142,10 @@ impl Config {
         if own.port() != 0 {
             let port = u16::try_from(n).ok().and_then(|n| own.port().checked_add(n)).ok_or_else(|| {
                 let ports = self.ports();
-                ExitError::usage(format!("{ports} ports from {} on are more than there are: lower --streams", own.port()))
+                ExitError::usage(format!(
+                    "{ports} ports from {} on are more than there are: lower --streams",
+                    own.port()
+                ))
             })?;
             own.set_port(port);
         }

@@ -13,11 +13,11 @@ use rand::rngs::StdRng;
 use super::answered::Answered;
 use super::bounds::Bounds;
 use super::reporter::Reporter;
+use super::unsent::unsent;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::own_frames::{OwnFrames, echo};
 use crate::strangers::Strangers;
-use super::unsent::unsent;
 use crate::unsent::refused;
 
 /// Octets 8 to 15 of a frame are its request id [P-26].

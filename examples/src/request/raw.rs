@@ -10,10 +10,10 @@ use polyport_terminal::Exit;
 use super::answered::Answered;
 use super::bounds::Bounds;
 use super::reporter::Reporter;
+use super::unsent::unsent;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::strangers::Strangers;
-use super::unsent::unsent;
 use crate::unsent::refused;
 
 /// How to ask.
@@ -196,7 +196,7 @@ mod tests {
     use crate::source::any_like;
 
     fn bounds(transmissions: u8) -> Bounds {
-        Bounds { transmissions, deadline: None, promiscuous: false }
+        Bounds { transmissions, deadline: None, promiscuous: false, dont_route: false }
     }
 
     fn refuse(raw: &mut Raw<'_>) -> Result<(), ExitError> {

@@ -319,7 +319,7 @@ impl ReplyCache {
             }
         }
         if self.peers.get(&(peer, of)).is_none() {
-            drop(self.peers.insert((peer, of), Share::default()));
+            let _new = self.peers.insert((peer, of), Share::default());
         }
         if let Some(share) = self.peers.get_mut(&(peer, of)) {
             self.arena.link(&mut share.done, PEER, at);

@@ -5,7 +5,7 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
 

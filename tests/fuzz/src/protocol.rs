@@ -1,7 +1,8 @@
 //! A datagram of PPT/1: decoded, explained, encoded again.
 
 use polyport_protocol::{
-    DecodeError, Decoder, Encoder, Flags, Frame, FrameOption, Header, Integrity, Key, Kind, Role, version_reply,
+    DecodeError, Decoder, Encoder, Flags, Frame, FrameOption, Header, Integrity, Key, Kind, Role,
+    version_reply,
 };
 use polyport_tools::frame::explain;
 

@@ -332,12 +332,15 @@ mod tests {
 
     /// An answer of a dump, as the kernel writes it: an address, or the end.
     fn answer(sequence: u32, flags: u16, ip: Option<Ipv4Addr>) -> Vec<u8> {
-        let payload = ip.map_or(NetlinkPayload::Done(DoneMessage::default()), |ip| {
-            let mut address = AddressMessage::default();
-            address.header.family = AddressFamily::Inet;
-            address.attributes = vec![AddressAttribute::Local(ip.into())];
-            NetlinkPayload::from(RouteNetlinkMessage::NewAddress(address))
-        });
+        let payload = ip.map_or_else(
+            || NetlinkPayload::Done(DoneMessage::default()),
+            |ip| {
+                let mut address = AddressMessage::default();
+                address.header.family = AddressFamily::Inet;
+                address.attributes = vec![AddressAttribute::Local(ip.into())];
+                NetlinkPayload::from(RouteNetlinkMessage::NewAddress(address))
+            },
+        );
         let mut header = NetlinkHeader::default();
         (header.sequence_number, header.flags) = (sequence, flags);
         let mut message = NetlinkMessage::new(header, payload);

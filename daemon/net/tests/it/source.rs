@@ -197,7 +197,7 @@ fn facts_are_told_while_they_are_wanted() {
         let (mut server, client) = (bind(addr), bind(addr));
         let parts = [IoSlice::new(b"x")];
         let message = SendMessage { ecn: 2, ..plain(address(&server), &parts) };
-        let mut receive = |server: &UdpSocket| {
+        let receive = |server: &UdpSocket| {
             let before = now();
             SendBatch::new(1).send(&client, &[message]).unwrap();
             let meta = Receiver::default().one(server).0;

@@ -19,8 +19,8 @@ use polyport_terminal::counted;
 
 use super::option::{FileUse, OptionSpec, OptionType};
 use crate::plugin::find::{
-    Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside, stage_candidates,
-    trusted_file,
+    Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside,
+    stage_candidates, trusted_file,
 };
 
 /// The tables of the plugins that are linked into the program, each the same that its library exports.

@@ -231,6 +231,7 @@ fn buffers_are_used_again_but_neither_many_nor_large_ones_are_kept() {
         to: "192.0.2.1:9".parse().unwrap(),
         from: None,
         ecn: 0,
+        df: false,
         hop_limit: 0,
         payload: Vec::with_capacity(capacity),
     };
