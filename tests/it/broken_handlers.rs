@@ -28,7 +28,7 @@ fn a_panic_is_logged_with_its_place_and_costs_only_that_datagram() {
     for line in [
         "panicked at tests/fixtures/panics/src/lib.rs:",
         "as the payload asks",
-        "the handler broke in on_batch; 1 datagrams of the batch are dropped",
+        "the handler broke in on_batch; 1 datagram of the batch is dropped",
         "the handler is made again in ",
         "the handler is back",
     ] {

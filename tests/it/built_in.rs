@@ -57,7 +57,7 @@ fn a_copy_of_the_executable_alone_serves_the_default_configuration() {
 fn check_says_where_each_plugin_comes_from() {
     let (_dir, program) = copy();
     let finished = Launch::new(&program).arg("check").run();
-    let alone = "ok: 5 listeners on 6 addresses\n  echo 0.1.0: built in\n  listener 0.1.0: built in\n  lossy 0.1.0: \
+    let alone = "ok: 6 listeners on 7 addresses\n  echo 0.1.0: built in\n  listener 0.1.0: built in\n  lossy 0.1.0: \
                  built in\n  responder 0.1.0: built in\n";
     assert_eq!(finished.expect_code(0).stdout, alone);
     let finished = polyport().arg("check").listen("127.0.0.1:0=echo").run();

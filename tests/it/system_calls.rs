@@ -122,16 +122,19 @@ fn chores(trace: &Trace, alarms: usize, turns: usize, lines: usize) -> usize {
     /// Turns of one measurement of the ways to wait: `epoch_turns`.
     const EPOCH: usize = 128;
     const OUTPUT_THREADS: usize = 2;
-    let kinds: [(&[&str], usize); 5] = [
+    let kinds: [(&[&str], usize); 6] = [
         (&["timerfd_settime"], alarms),
         // A look at the drops of the kernel: at a listener that was visited, and at all, which is the same one.
         (&["getsockopt"], 2 * alarms),
-        (&["clock_gettime"], turns / EPOCH + 1),
+        // And the processor time, ten times a second: alarms are a second apart.
+        (&["clock_gettime"], turns / EPOCH + 1 + 10 * (alarms + 1)),
         // The log says that a call took long, where the processor was taken away in the middle of it: a thread is woken,
         // writes, and sleeps again. Both threads of the output begin to sleep anew after the stop.
         (&["futex", "write"], OUTPUT_THREADS + 6 * lines),
         // The stop may have come while the last lines of the start were being written: that wait goes on first.
         (&["restart_syscall"], 1),
+        // The thread that waits for signals goes on waiting after the stop.
+        (&["read"], 1),
     ];
     let counted = kinds.map(|(names, most)| {
         let calls = trace.calls(names);

@@ -15,6 +15,8 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
         if condition() {
             return;
         }
+        // A thread that `condition` has waited for leaves a token, which would end the rest at once.
+        thread::park_timeout(Duration::ZERO);
         thread::park_timeout(STEP);
     }
     panic!("{what}: not within {:?}", crate::DEADLINE);

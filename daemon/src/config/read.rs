@@ -71,7 +71,7 @@ impl Reader<'_> {
         self.problems.push(Problem::new(code::BAD_VALUE, title).at(span, label));
     }
 
-    /// The same of an option, whose name only its plugin knows.
+    /// A value of the right type that is not valid, of an option, whose name only its plugin knows.
     pub(super) fn bad_option(&mut self, entry: &Entry, label: impl Into<String>) {
         let title = format!("invalid value for {}", quoted_key(&entry.key));
         self.problems.push(Problem::new(code::BAD_VALUE, title).at(&entry.value_span, label));

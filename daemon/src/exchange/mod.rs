@@ -40,3 +40,5 @@ pub mod fuzz;
 mod run_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod train_tests;

@@ -346,7 +346,7 @@ impl<'c> Transceiver<'c> {
     }
 }
 
-/// The same error once more: `io::Error` has no `Clone`.
+/// A copy of an error of the system, which has no `Clone`.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

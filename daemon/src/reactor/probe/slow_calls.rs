@@ -39,7 +39,7 @@ impl fmt::Display for Slow {
                 let cpu = milliseconds(cpu_ns);
                 write!(
                     f,
-                    ", of which {most}{cpu} of processor time: it waited for something, or the machine was busy"
+                    ", of which {most}{cpu} of processor time; the rest it waited for something, or the machine was busy"
                 )
             }
             (false, true) => write!(f, ", {} of it processor time", milliseconds(cpu_ns)),
