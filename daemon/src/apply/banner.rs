@@ -75,9 +75,22 @@ fn laid_out(lines: &[[String; 4]], columns: usize) -> String {
     let table =
         aligned(lines.iter().map(|[name, address, handler, _]| [name, address, handler].map(String::as_str)));
     let mut lines = lines.iter();
-    let title = lines.next().map(|[.., title]| [title.as_str(), ""]);
-    let suggested = lines.map(|[name, .., suggested]| [name.as_str(), suggested.as_str()]);
-    format!("{table}\n{}", aligned(title.into_iter().chain(suggested)))
+    let title = lines.next().map(|[.., title]| [title.clone(), String::new()]);
+    let suggested: Vec<_> =
+        title.into_iter().chain(lines.flat_map(|line| suggested(line, columns))).collect();
+    format!("{table}\n{}", aligned(suggested.iter().map(|line| line.each_ref().map(String::as_str))))
+}
+
+/// The command of a line of the table, on two lines if it finds no room on one: a shell takes it as one all the same.
+fn suggested([name, .., command]: &[String; 4], columns: usize) -> Vec<[String; 2]> {
+    // What stands before it, as wide as the longest name that the default has.
+    const BEFORE: usize = 13;
+    match command.split_once(" -- ") {
+        Some((call, arguments)) if BEFORE + command.chars().count() > columns => {
+            vec![[name.clone(), format!("{call} -- \\")], [String::new(), format!("  {arguments}")]]
+        }
+        _ => vec![[name.clone(), command.clone()]],
+    }
 }
 
 /// Each column as wide as its widest text.
@@ -221,5 +234,9 @@ mod tests {
         let parted = "  LISTENER  ADDRESS      HANDLER\n  echo      127.0.0.1:7  echo\n            [::1]:7\n\n  \
                       TRY\n  echo  ask\n        ask six\n";
         assert_eq!(laid_out(&lines, widest - 1), parted);
+        let long = ["LISTENER", "ADDRESS", "HANDLER", "TRY"].map(str::to_owned);
+        let lines = [long, ["echo", "127.0.0.1:7", "echo", "cargo run -- --answers 1s"].map(str::to_owned)];
+        let broken = "  TRY\n  echo  cargo run -- \\\n          --answers 1s\n";
+        assert!(laid_out(&lines, 30).ends_with(broken), "{}", laid_out(&lines, 30));
     }
 }

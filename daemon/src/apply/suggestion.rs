@@ -99,7 +99,7 @@ impl Place {
         }
         if self.by_cargo {
             let release = if cfg!(debug_assertions) { "" } else { "r" };
-            return format!("cargo run -q{release}p polyport-tools --bin {program}");
+            return format!("cargo run -q{release}p polyport-tools --bin {program} --");
         }
         program.to_owned()
     }
@@ -128,7 +128,7 @@ mod tests {
         };
         let call = |by_cargo, here: &Path| place(by_cargo, here).call("polyport-request");
         assert_eq!(call(false, root.path()), "polyport-request", "nothing better is known");
-        assert!(call(true, root.path()).ends_with("p polyport-tools --bin polyport-request"));
+        assert!(call(true, root.path()).ends_with("p polyport-tools --bin polyport-request --"));
         fs::write(build.join("polyport-request"), "").unwrap();
         assert_eq!(call(true, root.path()), "'./build here/polyport-request'");
         assert_eq!(call(true, &build), "./polyport-request");
