@@ -194,7 +194,9 @@ fn an_error_that_stays_does_not_make_the_loop_spin() {
     // A look at the drops of the kernel, once a second, may come between two of them.
     assert!(pauses.windows(3).all(|three| three[2] - three[0] >= PAUSE_MS), "{pauses:?}");
     let attempts = trace.injected();
-    assert!((1..=IN_A_ROW * (pauses.len() + 1)).contains(&attempts), "{attempts} in {} pauses", pauses.len());
+    // By the time, and not by the alarms: a pause that is over before the loop comes to wait needs none.
+    let most = IN_A_ROW * (usize::try_from(long / PAUSE_MS).unwrap() + 2);
+    assert!((1..=most).contains(&attempts), "{attempts} in {long} ms");
     assert!(ticks * MS_OF_A_TICK < long / 2, "{ticks} ticks in {long} ms");
     assert_eq!(client.receive(), b"kept");
     let served = daemon.stop();

@@ -269,6 +269,9 @@ static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(?i)^(waiting up to) [0-9.]+ s", "$1 TIME s"),
         (r"^after [0-9.]+ ms and \d+ transmissions?", "after TIME and N transmissions"),
         (r"^sandbox: .*", "sandbox: LAYERS"),
+        (r"^[0-9-]+T[0-9:.]+Z ", "TIME "),
+        // Where the plugin lies.
+        (r"^( +\w+) [0-9.]+: (built in|/.*)$", "$1 VERSION: PLACE"),
         (r"^polyport [0-9.]+:", "polyport VERSION:"),
         // The account of a server, however often it was asked.
         (r"\b(received|replied|consumed|dropped|replies|sent|on_purpose|\w+_total) \d+", "$1 N"),
