@@ -186,7 +186,7 @@ impl Outbox {
     }
 }
 
-/// Takes what waits in the error queue of a socket, up to [`MOST_REPORTS`], and says how many complaints of the network
+/// Takes what waits in the error queue of a socket, up to `MOST_REPORTS`, and says how many complaints of the network
 /// there were among it. While there are more, the kernel keeps failing calls on the socket.
 pub fn complaints(socket: &UdpSocket, mut tell: impl FnMut(Report)) -> usize {
     let mut count = 0;
