@@ -35,6 +35,12 @@ impl ExitError {
         Self { elsewhere: true, ..self }
     }
 
+    /// No other address is asked, whatever failed.
+    #[must_use]
+    pub fn of_all_addresses(self) -> Self {
+        Self { elsewhere: false, ..self }
+    }
+
     /// Whether another address of the same host may serve.
     #[must_use]
     pub const fn is_of_one_address(&self) -> bool {

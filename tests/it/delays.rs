@@ -81,6 +81,23 @@ fn answered_is_what_found_room_to_wait() {
     served.finished.expect_stderr(&["listener far", "delay_full"]);
 }
 
+/// A listener whose datagrams for later answer nothing is told of its share as well, while others are active.
+#[test]
+fn room_to_wait_is_told_to_who_answers_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = plugins::compile_c(&plugins::fixture("later"), &[], dir.path(), "later") else {
+        return;
+    };
+    let listen = format!("\n[[listen]]\nbind = '127.0.0.1:0'\nplugin = '{}'\n", library.display());
+    let limit = "[limits]\ndelayed_datagrams = 8\n";
+    let daemon = polyport().config(&[limit, &listen, &listen].concat()).serve();
+    let told = |number| daemon.client(number).ask(b"?");
+    assert_eq!(told(0), b"room");
+    let shares = [b"room", b"room", b"none"];
+    assert_eq!([(); 3].map(|()| told(1)), shares, "a quarter of eight");
+    drop(daemon.stop());
+}
+
 /// Ports that have a seed in common, as those of a range do, lose different datagrams of one peer.
 #[test]
 fn ports_with_one_seed_do_not_lose_the_same_numbers() {

@@ -231,6 +231,31 @@ fn what_arrives_during_a_turn_is_not_answered_before_its_time() {
     }
 }
 
+/// What a turn has to send before its only visit may take long. The handler that is visited then is not slow.
+#[test]
+fn delayed_datagrams_that_leave_slowly_make_no_handler_slow() {
+    const MS: u64 = 1_000_000;
+    let delay = [("delay", "5ms".to_owned())];
+    let mut bench = Bench::new(&Setup::default());
+    let (echo, _) = bench.listen(&Bind::default());
+    let (lossy, _) = bench.listen(&Bind { kind: Kind::Lossy, options: &delay, ..Bind::default() });
+    let mut met = 0;
+    for _ in 0..50 {
+        bench.burst(lossy, 0, 1, 1);
+        bench.turn().unwrap();
+        // Both are there when the wait ends, if it ends a little late.
+        bench.burst(echo, 5 * MS + 1000, 1, 1);
+        bench.world().orders.slow_send_ns = 20 * MS;
+        let answered = [lossy, echo].map(|of| bench.answered(of).len());
+        bench.turn().unwrap();
+        met += usize::from([lossy, echo].map(|of| bench.answered(of).len()) == answered.map(|n| n + 1));
+        bench.settle();
+        bench.world().orders.slow_send_ns = 0;
+    }
+    assert!(met > 0);
+    assert_eq!(bench.counters(echo).slow_calls, 0, "in {met} turns");
+}
+
 #[test]
 fn timers_that_are_always_due_do_not_keep_delayed_datagrams() {
     let limits = Limits { turn_timers: 1, ..Limits::default() };

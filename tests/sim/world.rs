@@ -82,6 +82,8 @@ pub(crate) struct Orders {
     pub(crate) events: Vec<Event>,
     /// Nanoseconds every receive call takes on top.
     pub(crate) slow_ns: u64,
+    /// Nanoseconds the next send call takes on top.
+    pub(crate) slow_send_ns: u64,
     /// The errno of every attempt to watch a socket for arrivals.
     pub(crate) register: Option<i32>,
     /// The errno of every attempt to watch a socket for room to send.

@@ -185,8 +185,8 @@ fn settle_mixed<I: Io>(
                 continue;
             }
             if output.at_ns > transmitter.now_ns {
+                let since_ns = *since_ns.get_or_insert_with(|| since_turn(listener, &mut transmitter));
                 if output.answers.count > 0 {
-                    let since_ns = *since_ns.get_or_insert_with(|| since_turn(listener, &mut transmitter));
                     output.at_ns = output.at_ns.saturating_add(since_ns);
                 }
                 let missing = |at| note(part.or(Some(at)), DropReason::DelayFull);
@@ -205,7 +205,8 @@ fn settle_mixed<I: Io>(
 }
 
 /// How old the time is that a call was told, ns, if it was that of the turn: what the call answers may have arrived so much
-/// later, and a delay counts from then. From its first delayed answer on, a handler is told the time after the receive call.
+/// later, and a delay counts from then. From the first datagram on that it delays, a handler is told the time after the receive
+/// call, and what room its listener has left.
 fn since_turn<I: Io>(listener: &mut Listener<I::Socket>, transmitter: &mut Transmitter<'_, I>) -> u64 {
     if std::mem::replace(&mut listener.delays, true) {
         return 0;

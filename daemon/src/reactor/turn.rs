@@ -73,6 +73,11 @@ impl<I: Io> Reactor<I> {
         }
         // 3. Send what is due, for which the wait may have ended, and visit listeners, round robin, while the budget lasts.
         let left = self.send_due(self.core.limits.turn_timers);
+        if left < self.core.limits.turn_timers {
+            // What was sent took its time, of which no handler is slow.
+            self.core.now = self.core.io.now();
+        }
+        let visits_from_ns = self.core.now.mono_ns;
         let mut budget = self.core.limits.turn_datagrams;
         let mut found = Found { visits: 0, messages: 0, stream: false, more: false };
         let mut visited = None;
@@ -94,7 +99,7 @@ impl<I: Io> Reactor<I> {
             visited = Some(token);
         }
         // 4. Learn from the time the turn took.
-        let rest = visited.and_then(|last| self.learn(found, last, began_ns, waited));
+        let rest = visited.and_then(|last| self.learn(found, last, (began_ns, visits_from_ns), waited));
         // 5. Do what has become due meanwhile.
         self.timers();
         self.send_due(left);
@@ -118,13 +123,19 @@ impl<I: Io> Reactor<I> {
         })
     }
 
-    /// Learns from the time that the visits of a turn took; `last` is the listener that was visited last. From now on the
-    /// time of the turn is that of their end. Returns for which stream to rest, and how long, if that is worth it.
+    /// Learns from the time that a turn took, and the visits in it, each from when on; `last` is the listener that was visited
+    /// last. From now on the time of the turn is that of their end. Returns for which stream to rest, and how long, if that is worth it.
     #[inline]
-    fn learn(&mut self, found: Found, last: Token, from_ns: u64, waited: bool) -> Option<(Token, Duration)> {
+    fn learn(
+        &mut self,
+        found: Found,
+        last: Token,
+        (from_ns, visits_from_ns): (u64, u64),
+        waited: bool,
+    ) -> Option<(Token, Duration)> {
         self.core.now = self.core.io.now();
         let to_ns = self.core.now.mono_ns;
-        self.look_for_slow_visits(found.visits, last, from_ns, to_ns);
+        self.look_for_slow_visits(found.visits, last, visits_from_ns, to_ns);
         if found.messages == 0 {
             return None;
         }
@@ -140,8 +151,8 @@ impl<I: Io> Reactor<I> {
         waiting.rest(io, &mut self.ready, current(&mut self.listeners, token), span);
     }
 
-    /// Looks for slow handlers. If a slow turn made one visit, that listener is the slow one. If it made more, the next
-    /// calls are timed.
+    /// Looks for slow handlers. If the visits of a turn were slow and it made one, that listener is the slow one. If it made
+    /// more, the next calls are timed.
     fn look_for_slow_visits(&mut self, visits: usize, last: Token, from_ns: u64, to_ns: u64) {
         let Core { slow, io, .. } = &mut self.core;
         let timed_already = slow.is_timing();

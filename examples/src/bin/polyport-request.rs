@@ -260,7 +260,10 @@ impl Exchange<'_> {
         strangers: &Strangers,
         answer: Result<Option<Answered>, ExitError>,
     ) -> Outcome {
-        let cli = self.asking.cli;
+        let Asking { cli, clock, deadline, .. } = *self.asking;
+        // Where no time is left, nobody else can be asked.
+        let is_over = deadline.is_some_and(|deadline| deadline <= clock.now());
+        let answer = answer.map_err(|failure| if is_over { failure.of_all_addresses() } else { failure });
         // The object is of the address that is asked last.
         if let Err(failure) = &answer
             && cli.json

@@ -162,11 +162,15 @@ impl<'c> Asker<'c> {
         self.asked.iter().any(|asked| asked.word == Word::Silence)
     }
 
-    /// [P-76]: only an error that quotes the id counts.
+    /// [P-76]: only an error that quotes the id counts. Plain text carries none, and is compared as far as it is quoted: a
+    /// forger gains no more than that another address of the same name is asked.
     fn refused(&mut self, error: &QueuedError, quote: &[u8]) {
         let id = quote.get(8..16).and_then(|id| <[u8; 8]>::try_from(id).ok()).map(u64::from_be_bytes);
-        let fits =
-            |asked: &&mut Asked| Some(asked.address) == error.destination && Some(asked.request_id) == id;
+        let is_ours = |request_id| match self.shape.plain() {
+            Some(text) => text.starts_with(quote),
+            None => id == Some(request_id),
+        };
+        let fits = |asked: &&mut Asked| Some(asked.address) == error.destination && is_ours(asked.request_id);
         if error.mtu.is_none()
             && let Some(asked) = self.asked.iter_mut().find(fits)
         {
@@ -249,7 +253,7 @@ impl Client for Asker<'_> {
 mod tests {
     use std::net::UdpSocket as StdSocket;
 
-    use super::super::config::example;
+    use super::super::config::{Expect, example};
     use super::*;
 
     fn closed(ip: &str) -> SocketAddr {
@@ -275,6 +279,19 @@ mod tests {
         assert_eq!(settled(silent, &[shut]), [silent]);
         assert_eq!(settled(shut6, &[shut]), [shut6], "all refuse: the first is named");
         assert_eq!(settled(silent, &[]), [silent]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_refusal_of_plain_text_leads_to_the_next_address_as_well() {
+        let server = StdSocket::bind("127.0.0.1:0").unwrap();
+        let (silent, shut6) = (server.local_addr().unwrap(), closed("::1"));
+        for text in ["", "how long is this?"] {
+            let mut config = Config { expect: Expect::Any, text: Some(text.into()), ..example(vec![shut6]) };
+            config.alternatives.insert(shut6, vec![silent]);
+            settle(&mut config, true, &Interrupt::default()).unwrap();
+            assert_eq!(config.targets, [silent], "{text:?}");
+        }
     }
 
     #[test]

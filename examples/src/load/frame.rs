@@ -39,6 +39,12 @@ impl Shape {
         Self { payload: text, size, statistics: false, key: None, plain: true }
     }
 
+    /// The datagrams themselves, if all of them are one text.
+    #[must_use]
+    pub fn plain(&self) -> Option<&[u8]> {
+        self.plain.then_some(&self.payload)
+    }
+
     /// Octets of each datagram.
     #[must_use]
     pub const fn size(&self) -> usize {

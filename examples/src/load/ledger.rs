@@ -251,7 +251,7 @@ impl Ledger {
     }
 
     /// Enters what ICMP said about a datagram that left from our port `port`, with the start of that datagram. It counts
-    /// only if that datagram is still remembered ([P-76]).
+    /// only if that datagram is still remembered ([P-76]); where any answer is one, if it went to a target.
     pub fn complain(&mut self, error: &QueuedError, quote: &[u8], port: usize) {
         let Some(complaint) = Complaint::new(error.origin) else { return };
         let lane = error.destination.and_then(|to| self.target_at(to)).and_then(|target| {

@@ -77,6 +77,19 @@ fn the_next_address_of_a_name_is_asked_when_one_refuses() {
     run.fails(69, "nobody listens at 127.0.0.1:");
 }
 
+/// An address that would have no time left is not asked, and what is said is of the one that was.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_address_is_asked_when_the_time_is_over() {
+    let (_silent, address) = socket();
+    let target = format!("localhost:{}", address.port());
+    let line = ["--raw", "--retries", "1", "--timeout", "250ms", "--json", &target];
+    let Some(run) = with_two_addresses("request", &line) else { return };
+    run.fails(69, "nobody listens at [::1]:");
+    assert!(!run.err.contains("trying"), "{run:?}");
+    assert!(run.out.lines().count() == 1 && run.out.contains("\"target\":\"[::1]:"), "{run:?}");
+}
+
 #[test]
 fn every_client_sends_from_where_it_is_told() {
     for (client, options, line) in CLIENTS {

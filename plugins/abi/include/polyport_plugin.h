@@ -335,9 +335,10 @@ static inline uint32_t pp_want(const pp_host *h, pp_ctx *c, uint32_t facts)
     return PP_HAS(h, want) ? h->want(c, facts) : 0;
 }
 /* Lets the entry that was just queued, of one datagram, leave at at_ns, and says whether it finds room till then, as far
- * as the host can tell; a host older than 1.2 does not. */
+ * as the host can tell; a host older than 1.2 does not. False as well where nothing is queued. */
 static inline int pp_delay(pp_batch *b, uint64_t at_ns)
 {
+    if (!b->tx_len) return 0;
     pp_tx *t = &b->tx[b->tx_len - 1];
     t->at_ns = at_ns;
     if (at_ns <= b->now_ns || !PP_HAS(b, delay_bytes)) return 1;

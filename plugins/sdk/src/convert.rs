@@ -175,7 +175,7 @@ impl<'a> RawBatch<'a> {
     fn delays(self, at_ns: u64, len: u32) -> bool {
         let end = offset_of!(pp_batch, delay_bytes) + size_of::<u64>();
         self.with(|b| {
-            // A host before 1.1 does not tell.
+            // A host before 1.2 does not tell.
             if at_ns <= b.now_ns || (b.size as usize) < end {
                 return true;
             }

@@ -209,6 +209,7 @@ impl Io for World {
     fn send(&mut self, socket: &mut SocketId, messages: &[Message<'_>]) -> io::Result<usize> {
         let at = socket.0;
         self.expect_owned(at);
+        self.mono_ns += std::mem::take(&mut self.orders.slow_send_ns);
         self.tick();
         self.journal.ledgers[at].send_calls += 1;
         let most = self.faults.part(self.faults.profile.partial_send, messages.len());

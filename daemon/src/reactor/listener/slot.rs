@@ -82,7 +82,8 @@ pub(crate) struct Listener<S> {
     pub(crate) counted: Counted,
     /// Answers leave with the TTL or hop limit of their request, less one.
     pub(crate) decays: bool,
-    /// The handler has sent an answer later, so its calls are told a time that is not before the arrival of what they show.
+    /// The handler has sent something later, so its calls are told a time that is not before the arrival of what they show, and
+    /// what room is left.
     pub(crate) delays: bool,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,

@@ -4,6 +4,7 @@
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_void};
+use core::mem::offset_of;
 use core::net::SocketAddr;
 use std::rc::Rc;
 
@@ -68,10 +69,15 @@ impl Session {
         Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
     }
 
-    /// Changes which minor of the ABI the host claims to have.
+    /// Changes which minor of the ABI the host has: what it claims, and how long its structs are.
     pub(super) fn set_host_minor(&mut self, minor: u32) {
+        let size = match minor {
+            0 => offset_of!(pp_host, reserve),
+            1 => offset_of!(pp_host, want),
+            _ => size_of::<pp_host>(),
+        };
         if let Some(host) = Rc::get_mut(&mut self.host) {
-            host.abi_minor = minor;
+            (host.abi_minor, host.size) = (minor, u32::try_from(size).unwrap_or(0));
         }
     }
 
@@ -138,8 +144,10 @@ impl Session {
             let mut fake = self.fake.borrow_mut();
             (fake.begin(), fake.memory, fake.delay_room)
         };
+        let size =
+            if self.host.abi_minor < 2 { offset_of!(pp_batch, delay_bytes) } else { size_of::<pp_batch>() };
         let mut batch = pp_batch {
-            size: u32::try_from(size_of::<pp_batch>()).unwrap_or(0),
+            size: u32::try_from(size).unwrap_or(0),
             rx_len: u32::try_from(rx.len()).unwrap_or(0),
             rx: rx.as_mut_ptr(),
             tx: fresh.tx,

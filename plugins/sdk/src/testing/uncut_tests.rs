@@ -1,7 +1,10 @@
-//! What must not be cut is told to the host, of one datagram alone.
+//! What must not be cut is told to the host, of one datagram alone; and what an older host does not have.
+
+use core::time::Duration;
 
 use super::Harness;
 use crate::prelude::*;
+use crate::{Facts, later};
 
 const PEER: &str = "192.0.2.1:5000";
 const OTHER: &str = "192.0.2.2:5000";
@@ -82,4 +85,38 @@ fn a_run_of_echoes_ends_at_one_that_must_not_be_cut() {
     h.send_batch(&[(PEER, &b"a"[..]); 8]);
     let df: Vec<bool> = h.sent().iter().map(|sent| sent.df).collect();
     assert_eq!(df, [false, true, false, false, true, false, false, true]);
+}
+
+/// Wants a fact, and answers later; what it is told is its answer.
+#[derive(Debug)]
+struct Newcomer(bool);
+
+impl Handler for Newcomer {
+    type Config = ();
+
+    fn new((): (), setup: &mut Setup<'_>) -> Result<Self> {
+        Ok(Self(setup.want(Facts::TOS).contains(Facts::TOS)))
+    }
+
+    fn on_batch(&mut self, batch: &mut Batch<'_>) {
+        let at_ns = later(batch.now_ns(), Duration::from_secs(1));
+        for datagram in batch.datagrams() {
+            let peer = datagram.peer();
+            let fits = datagram.echo_at(at_ns);
+            batch.send_to(peer, format!("{} {fits}", self.0).as_bytes());
+        }
+    }
+}
+
+/// An older host has no such function, and a batch that ends before the fields.
+#[test]
+fn what_a_minor_added_is_not_there_in_an_older_host() {
+    for (minor, told) in [(2, "true false"), (1, "false true"), (0, "false true")] {
+        let mut h = Harness::<Newcomer>::new(&[]);
+        h.set_host_minor(minor);
+        h.set_delay_room(0);
+        h.restart().unwrap();
+        h.send(PEER, b"?");
+        assert!(h.sent().iter().any(|sent| sent.payload == told.as_bytes()), "1.{minor}: {:?}", h.sent());
+    }
 }
