@@ -68,7 +68,7 @@ fn what_the_plugin_itself_refuses_is_pointed_at_in_its_own_words() {
         let path = path(&launch);
         let refused = launch.run();
         refused.expect_code(CONFIG);
-        let words = format!("{lucky} brings bad luck");
+        let words = format!("refuses the option `lucky`: {lucky} brings bad luck");
         refused.expect_stderr(&[&format!("{path}:4:38"), &words, "this option"]);
     }
     // No handler is made for a check.

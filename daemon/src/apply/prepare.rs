@@ -135,8 +135,10 @@ pub(super) fn refusal(listen: &Listen, plugin: &Plugin, error: &CreateError) -> 
     let blamed = error.option.and_then(|index| plugin.options().get(index));
     let option = blamed.and_then(|spec| listen.options.iter().find(|option| option.name == spec.name));
     let span = option.map_or(&listen.plugin.span, |option| &option.value_span);
+    // In its title as well: what is read line by line, or as JSON, has no caret.
+    let what = blamed.map_or_else(String::new, |spec| format!(" the option `{}`", spec.name));
     let title =
-        format!("listener `{}`: plugin {} refuses: {}", listen.name, plugin.identity(), error.message);
+        format!("listener `{}`: plugin {} refuses{what}: {}", listen.name, plugin.identity(), error.message);
     Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"))
 }
 

@@ -201,7 +201,7 @@ fn handlers_are_made_when_everything_is_given_up() {
     ));
     let refused = launch.refused(CONFIG);
     refused.expect_stderr(&[
-        "plugin deeds 0.1.0 refuses: errno 13",
+        "plugin deeds 0.1.0 refuses the option `first`: errno 13",
         "polyport.toml:4:21",
         "help: handlers are made in the sandbox: user ",
         "landlock (ABI",
