@@ -9,6 +9,10 @@ use polyport_terminal::Exit;
 use crate::outcome::ExitError;
 use crate::zone::{lacks_zone, zone};
 
+/// Refusals in a row, each of another transmission, that it takes to believe that nobody listens: one ICMP message may be
+/// forged, or meant for who had the port before.
+pub const REFUSALS: u8 = 3;
+
 /// Nobody listens at `peer`: another address of the host may do.
 #[must_use]
 pub fn refused(peer: SocketAddr) -> ExitError {

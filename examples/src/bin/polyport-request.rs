@@ -263,15 +263,14 @@ impl Exchange<'_> {
         let Asking { cli, clock, deadline, .. } = *self.asking;
         // Where no time is left, nobody else can be asked.
         let is_over = deadline.is_some_and(|deadline| deadline <= clock.now());
-        let answer = answer.map_err(|failure| if is_over { failure.of_all_addresses() } else { failure });
-        // The object is of the address that is asked last.
-        if let Err(failure) = &answer
-            && cli.json
-            && self.asking.more
-            && failure.is_of_one_address()
-        {
-            return answer.map(|_| Exit::Ok);
-        }
+        let answer = match answer {
+            Err(failure) if is_over => Err(failure.of_all_addresses()),
+            // The object is of the address that is asked last.
+            Err(failure) if cli.json && self.asking.more && failure.is_of_one_address() => {
+                return Err(failure);
+            }
+            answer => answer,
+        };
         let socket = match self.before {
             Some(before) => Some(SocketReport { before, after: state(socket)? }),
             None => None,

@@ -15,7 +15,7 @@ use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::own_frames::echo;
 use crate::text::millis;
-use crate::unsent::{refused, unsent};
+use crate::unsent::{REFUSALS, refused, unsent};
 
 /// How to search.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +41,6 @@ pub enum SearchFor {
     Back,
 }
 
-/// Refusals in a row, each of another probe, that it takes to believe that nobody listens: one message may be forged, or
-/// meant for who had the port before.
-const REFUSALS: u8 = 3;
 /// What all fragments but the last are multiples of, less their headers, octets.
 const FRAGMENT_UNIT: usize = 8;
 

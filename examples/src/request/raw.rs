@@ -14,7 +14,7 @@ use super::unsent::unsent;
 use crate::driver::{Client, Fault};
 use crate::outcome::ExitError;
 use crate::strangers::Strangers;
-use crate::unsent::refused;
+use crate::unsent::{REFUSALS, refused};
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,6 @@ pub struct Raw<'a> {
     answer: Option<Answered>,
     over: bool,
 }
-
-/// Transmissions in a row that are refused before it is believed that nobody listens.
-const REFUSALS: u8 = 3;
 
 impl<'a> Raw<'a> {
     /// Asks at once.

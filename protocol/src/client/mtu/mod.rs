@@ -160,14 +160,8 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         datagram: &'d [u8],
         truncated: bool,
     ) -> MtuInput<'d> {
-        match self.accept(source, datagram, truncated) {
-            Ok((frame, _)) if frame.header().kind == Kind::Error => MtuInput::Refused(frame),
-            Ok((_, probe)) => {
-                self.echoed(&probe);
-                MtuInput::Echo { size: probe.size, rtt: now.saturating_sub(probe.sent_at) }
-            }
-            Err(reject) => MtuInput::Rejected(self.rejects.count(reject)),
-        }
+        let accepted = self.accept(source, datagram, truncated);
+        self.take(now, accepted, Self::echoed)
     }
 
     /// Takes an answer that came in fragments, as [`handle_input`](Self::handle_input) takes one that came whole. Its size
@@ -179,14 +173,27 @@ impl<'k, R: Rng> MtuSearch<'k, R> {
         datagram: &'d [u8],
         truncated: bool,
     ) -> MtuInput<'d> {
-        match self.accept(source, datagram, truncated) {
+        let accepted = self.accept(source, datagram, truncated);
+        self.take(now, accepted, |search, probe| {
+            if probe.size == search.plan.control() {
+                search.echoed(probe);
+            } else {
+                search.limited(probe.size, Bound::Fragments);
+            }
+        })
+    }
+
+    /// Learns from an answer what `learn` makes of the probe that it answers.
+    fn take<'d>(
+        &mut self,
+        now: Nanos,
+        accepted: Result<(Frame<'d>, Probe), Reject>,
+        learn: impl FnOnce(&mut Self, &Probe),
+    ) -> MtuInput<'d> {
+        match accepted {
             Ok((frame, _)) if frame.header().kind == Kind::Error => MtuInput::Refused(frame),
             Ok((_, probe)) => {
-                if probe.size == self.plan.control() {
-                    self.echoed(&probe);
-                } else {
-                    self.limited(probe.size, Bound::Fragments);
-                }
+                learn(self, &probe);
                 MtuInput::Echo { size: probe.size, rtt: now.saturating_sub(probe.sent_at) }
             }
             Err(reject) => MtuInput::Rejected(self.rejects.count(reject)),
