@@ -76,17 +76,17 @@ fn laid_out(lines: &[[String; 4]], columns: usize) -> String {
         aligned(lines.iter().map(|[name, address, handler, _]| [name, address, handler].map(String::as_str)));
     let mut lines = lines.iter();
     let title = lines.next().map(|[.., title]| [title.clone(), String::new()]);
-    let suggested: Vec<_> =
-        title.into_iter().chain(lines.flat_map(|line| suggested(line, columns))).collect();
+    let names = lines.clone().map(|[name, ..]| name.chars().count());
+    // Two columns before each text, as `aligned` has it.
+    let room = columns.saturating_sub(2 + names.max().unwrap_or(0) + 2);
+    let suggested: Vec<_> = title.into_iter().chain(lines.flat_map(|line| suggested(line, room))).collect();
     format!("{table}\n{}", aligned(suggested.iter().map(|line| line.each_ref().map(String::as_str))))
 }
 
-/// The command of a line of the table, on two lines if it finds no room on one: a shell takes it as one all the same.
-fn suggested([name, .., command]: &[String; 4], columns: usize) -> Vec<[String; 2]> {
-    // What stands before it, as wide as the longest name that the default has.
-    const BEFORE: usize = 13;
+/// The command of a line of the table, on two lines if it has more than `room` columns: a shell takes it as one all the same.
+fn suggested([name, .., command]: &[String; 4], room: usize) -> Vec<[String; 2]> {
     match command.split_once(" -- ") {
-        Some((call, arguments)) if BEFORE + command.chars().count() > columns => {
+        Some((call, arguments)) if command.chars().count() > room => {
             vec![[name.clone(), format!("{call} -- \\")], [String::new(), format!("  {arguments}")]]
         }
         _ => vec![[name.clone(), command.clone()]],
