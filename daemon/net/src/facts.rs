@@ -10,6 +10,26 @@ use crate::{Facts, sockopt};
 /// An option that failed, and why.
 type Failed = (&'static str, io::Error);
 
+/// Facts in a byte: with a thousand busy sockets each byte of one may be a wait for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bits(u8);
+
+impl From<Facts> for Bits {
+    #[inline]
+    fn from(facts: Facts) -> Self {
+        let Facts { tos, hop_limit, local, time } = facts;
+        Self(u8::from(tos) | u8::from(hop_limit) << 1 | u8::from(local) << 2 | u8::from(time) << 3)
+    }
+}
+
+impl From<Bits> for Facts {
+    #[inline]
+    fn from(Bits(bits): Bits) -> Self {
+        let is = |n: u8| bits >> n & 1 != 0;
+        Self { tos: is(0), hop_limit: is(1), local: is(2), time: is(3) }
+    }
+}
+
 /// One of the facts: how it is named, whether it is asked for, and how it is set.
 struct Fact {
     name: &'static str,
@@ -100,4 +120,18 @@ fn time(socket: &Socket, on: bool) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn time(_: &Socket, _: bool) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_holds_any_facts() {
+        for n in 0..16_u8 {
+            let is = |bit: u8| n & bit != 0;
+            let facts = Facts { tos: is(1), hop_limit: is(2), local: is(4), time: is(8) };
+            assert_eq!(Facts::from(Bits::from(facts)), facts);
+        }
+    }
 }

@@ -21,9 +21,9 @@ pub struct UdpSocket {
     ipv6: bool,
     asked: Asked,
     /// What its options ask for, of each datagram.
-    facts: Facts,
+    facts: facts::Bits,
     /// What its owner has asked for besides, with [`Self::want`].
-    wanted: Facts,
+    wanted: facts::Bits,
     /// Whether datagrams may come with control data that nobody asked for here: trains, or what a former owner of the
     /// socket wanted.
     surprises: AtomicBool,
@@ -31,17 +31,19 @@ pub struct UdpSocket {
     control: AtomicBool,
 }
 
+/// Buffer sizes that were asked for, bytes; 0 if the system's default was left.
 #[derive(Debug)]
 struct Asked {
-    recv_buffer: Option<u32>,
-    send_buffer: Option<u32>,
+    recv_buffer: u32,
+    send_buffer: u32,
 }
 
 impl Asked {
-    /// The kernel takes no more than an `int` of either.
+    /// The kernel takes no more than an `int` of either, and makes more of anything as small as a byte.
     fn new(options: &SocketOptions) -> Self {
-        let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        Self { recv_buffer: options.recv_buffer.map(narrow), send_buffer: options.send_buffer.map(narrow) }
+        let narrow =
+            |size: Option<usize>| size.map_or(0, |size| u32::try_from(size.max(1)).unwrap_or(u32::MAX));
+        Self { recv_buffer: narrow(options.recv_buffer), send_buffer: narrow(options.send_buffer) }
     }
 }
 
@@ -120,6 +122,7 @@ impl UdpSocket {
         let facts = options.facts(addr);
         let control = AtomicBool::new(surprises || facts.or(wanted).any());
         let (asked, surprises) = (Asked::new(options), AtomicBool::new(surprises));
+        let (facts, wanted) = (facts.into(), wanted.into());
         Self { inner, ipv6: addr.is_ipv6(), asked, facts, wanted, surprises, control }
     }
 
@@ -129,7 +132,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `dup(2)` and of [`Self::adopt`].
     pub fn duplicate(&self, options: &SocketOptions) -> io::Result<Self> {
-        let again = Self::adopt_with(self.as_fd().try_clone_to_owned()?, options, self.wanted)?;
+        let again = Self::adopt_with(self.as_fd().try_clone_to_owned()?, options, self.wanted.into())?;
         // Unlike an inherited socket, this one is known: without control data it goes on with the cheaper call.
         again.surprises.store(self.surprises.load(Relaxed), Relaxed);
         again.update_control();
@@ -139,7 +142,8 @@ impl UdpSocket {
     /// Asks the socket to tell these facts of each datagram, besides those that its options ask for, and no longer those of
     /// an earlier call. Returns all that it tells from now on: what the system cannot tell, or refuses to, is missing.
     pub fn want(&mut self, facts: Facts) -> Facts {
-        self.wanted = facts::try_change(&self.inner, self.ipv6, self.facts, self.wanted, facts);
+        let (always, before) = (self.facts.into(), self.wanted.into());
+        self.wanted = facts::try_change(&self.inner, self.ipv6, always, before, facts).into();
         self.update_control();
         self.facts()
     }
@@ -148,7 +152,7 @@ impl UdpSocket {
     #[inline]
     #[must_use]
     pub fn facts(&self) -> Facts {
-        self.facts.or(self.wanted)
+        Facts::from(self.facts).or(self.wanted.into())
     }
 
     fn update_control(&self) {
@@ -187,8 +191,8 @@ impl UdpSocket {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn buffers(&self) -> io::Result<Buffers> {
-        let size = |asked: Option<u32>, direction| {
-            let asked = asked.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let size = |asked: u32, direction| {
+            let asked = (asked > 0).then(|| usize::try_from(asked).unwrap_or(usize::MAX));
             buffers::granted(&self.inner, direction).map(|got| BufferSize { asked, got })
         };
         Ok(Buffers {

@@ -157,7 +157,7 @@ impl<I: Io> Reactor<I> {
         let Core { slow, io, .. } = &mut self.core;
         let timed_already = slow.is_timing();
         let took_ns = to_ns.saturating_sub(from_ns);
-        let is_slow = slow.is_slow(took_ns);
+        let is_slow = slow.is_slow_turn(took_ns, visits, to_ns);
         if !is_slow && !slow.mark_is_due(to_ns) {
             return;
         }
@@ -167,6 +167,7 @@ impl<I: Io> Reactor<I> {
             && visits == 1
             && let Some(listener) = current(&mut self.listeners, last)
         {
+            slow.suspect();
             self.core.note_slow(listener, Slow { took_ns, cpu_ns, exact: false });
         }
     }

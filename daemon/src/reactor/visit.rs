@@ -149,13 +149,17 @@ impl<I: Io> Core<I> {
             listener.counters.drop_many(DropReason::HandlerDown, n);
             return;
         };
-        let before = self.slow.times_call().then(|| (self.io.now().mono_ns, self.io.cpu_ns()));
+        let cpu_before_ns = self.slow.weighs_call().then(|| self.io.cpu_ns());
+        let before_ns = self.slow.times_call().then(|| self.io.now().mono_ns);
         let outcome = instance.on_batch(&mut self.exchange, call);
-        if let Some((before_ns, cpu_before_ns)) = before {
-            let took_ns = self.io.now().mono_ns.saturating_sub(before_ns);
-            if self.slow.is_slow(took_ns) {
-                let cpu_ns = self.io.cpu_ns().saturating_sub(cpu_before_ns);
-                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: true });
+        if let Some(before_ns) = before_ns {
+            let now_ns = self.io.now().mono_ns;
+            let took_ns = now_ns.saturating_sub(before_ns);
+            if self.slow.is_slow_call(took_ns) {
+                let cpu_now_ns = self.io.cpu_ns();
+                let since_mark_ns = self.slow.mark(now_ns, cpu_now_ns);
+                let cpu_ns = cpu_before_ns.map_or(since_mark_ns, |before| cpu_now_ns.saturating_sub(before));
+                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: cpu_before_ns.is_some() });
             }
         }
         if outcome == Outcome::Broken {

@@ -4,12 +4,13 @@
 //! calls themselves only for a while after a slow turn.
 //!
 //! What takes long need not be the handler's fault: the machine may have had no processor for it. So the processor time of
-//! the thread is told beside the time that passed. It takes a system call: it is read around calls that are timed, and kept
-//! every 100 ms, so that of a slow turn that nobody expected it is known how much it can have used at most.
+//! the thread is told beside the time that passed. It takes a system call: it is read around calls only after one of them
+//! was slow, for a turn of a thousand listeners is slow as a whole and none of its calls is. It is kept every 100 ms, too,
+//! so that of what nobody expected it is known how much it can have used at most.
 
 use std::fmt;
 
-/// Calls that are timed after a slow turn or a slow call.
+/// Calls that are timed after a slow turn or a slow call, and calls whose processor time is read after a slow call.
 const TIMED_CALLS: u32 = 4096;
 /// Shortest time between two log lines about slow calls, ns.
 const LOG_EVERY_NS: u64 = 10_000_000_000;
@@ -59,16 +60,30 @@ pub(crate) struct SlowWatch {
     threshold_ns: u64,
     /// Calls that are still to be timed.
     timed: u32,
+    /// Calls whose processor time is still to be read.
+    weighed: u32,
+    /// What the turns took whose calls are timed, while none of them is slow.
+    in_vain: Turns,
+    /// What a visit takes in turns in which no call is slow, ns, and until when that is believed, monotonic ns.
+    usual: (u64, u64),
     /// When the last line was logged, monotonic ns.
     logged_ns: Option<u64>,
     /// When the processor time was looked at last, monotonic ns, and what it was then, ns.
     mark: (u64, u64),
 }
 
+/// Turns: how many visits there were, and how long they took.
+#[derive(Debug, Default)]
+struct Turns {
+    visits: u64,
+    took_ns: u64,
+}
+
 impl SlowWatch {
     /// A watch that calls slow whatever takes longer than `threshold_ns`.
     pub(crate) fn new(threshold_ns: u64) -> Self {
-        Self { threshold_ns, timed: 0, logged_ns: None, mark: (0, 0) }
+        let (in_vain, usual) = (Turns::default(), (0, 0));
+        Self { threshold_ns, timed: 0, weighed: 0, in_vain, usual, logged_ns: None, mark: (0, 0) }
     }
 
     /// Whether calls are being timed.
@@ -84,14 +99,53 @@ impl SlowWatch {
         timed
     }
 
-    /// Whether `took_ns` is slow, for a turn or a call. If so, the next calls are timed.
+    /// Whether the processor time of the next call is read; counts it.
     #[inline]
-    pub(crate) fn is_slow(&mut self, took_ns: u64) -> bool {
-        let slow = took_ns > self.threshold_ns;
-        if slow {
+    pub(crate) fn weighs_call(&mut self) -> bool {
+        let weighed = self.weighed > 0;
+        self.weighed = self.weighed.saturating_sub(1);
+        weighed
+    }
+
+    /// Whether the visits of a turn, which ended at `now_ns`, took so long that one of their calls may have been slow. If so, the
+    /// next calls are timed. Where that was in vain, turns of that kind are believed for a while: a thousand visits
+    /// take their time.
+    #[inline]
+    pub(crate) fn is_slow_turn(&mut self, took_ns: u64, visits: usize, now_ns: u64) -> bool {
+        let visits = visits as u64;
+        if self.timed > 0 {
+            self.in_vain.visits += visits;
+            self.in_vain.took_ns = self.in_vain.took_ns.saturating_add(took_ns);
+        } else if self.in_vain.visits > 0 {
+            let Turns { visits, took_ns } = std::mem::take(&mut self.in_vain);
+            self.usual = (took_ns / visits, now_ns.saturating_add(LOG_EVERY_NS));
+        }
+        if took_ns <= self.threshold_ns {
+            return false;
+        }
+        let usual_ns = if now_ns < self.usual.1 { self.usual.0 } else { 0 };
+        let others_ns = usual_ns.saturating_mul(visits.saturating_sub(1));
+        let slow = took_ns - self.threshold_ns > others_ns;
+        if slow && self.timed == 0 {
             self.timed = TIMED_CALLS;
         }
         slow
+    }
+
+    /// Whether a call was slow that took `took_ns`. If so, the next calls are timed, and their processor time is read.
+    #[inline]
+    pub(crate) fn is_slow_call(&mut self, took_ns: u64) -> bool {
+        let slow = took_ns > self.threshold_ns;
+        if slow {
+            self.suspect();
+        }
+        slow
+    }
+
+    /// A call was slow.
+    pub(crate) fn suspect(&mut self) {
+        (self.timed, self.weighed) = (TIMED_CALLS, TIMED_CALLS);
+        (self.in_vain, self.usual) = (Turns::default(), (0, 0));
     }
 
     /// Whether it is time to look at the processor time.
@@ -120,13 +174,62 @@ impl SlowWatch {
 mod tests {
     use super::*;
 
+    /// Turns of `visits` calls at `each_ns`, one after another. Returns how many calls were timed.
+    fn turns(watch: &mut SlowWatch, now_ns: &mut u64, turns: usize, visits: usize, each_ns: u64) -> usize {
+        let mut timed = 0;
+        for _ in 0..turns {
+            timed += (0..visits).filter(|_| watch.times_call()).count();
+            let took_ns = each_ns * visits as u64;
+            *now_ns += took_ns;
+            watch.is_slow_turn(took_ns, visits, *now_ns);
+        }
+        timed
+    }
+
     #[test]
     fn calls_are_timed_only_for_a_while_after_something_slow() {
         let mut watch = SlowWatch::new(10);
         assert!(!watch.times_call());
-        assert!(!watch.is_slow(10));
-        assert!(watch.is_slow(11));
+        assert!(!watch.is_slow_turn(10, 1, 0));
+        assert!(watch.is_slow_turn(11, 1, 0));
         assert_eq!((0..TIMED_CALLS + 5).filter(|_| watch.times_call()).count(), TIMED_CALLS as usize);
+        assert!(!watch.is_slow_call(10));
+        assert!(watch.is_slow_call(11));
+        assert_eq!((0..TIMED_CALLS + 5).filter(|_| watch.times_call()).count(), TIMED_CALLS as usize);
+    }
+
+    #[test]
+    fn turns_that_are_slow_by_their_many_visits_are_timed_once_in_ten_seconds() {
+        const VISITS: usize = 1000;
+        let (mut watch, mut now) = (SlowWatch::new(10_000_000), 1);
+        let timed = turns(&mut watch, &mut now, 900, VISITS, 11_000);
+        assert_eq!(timed, TIMED_CALLS as usize, "of 9.9 s");
+        let timed = turns(&mut watch, &mut now, 9000, VISITS, 11_000);
+        assert!((9..=10).contains(&(timed / TIMED_CALLS as usize)), "{timed} of 99 s");
+    }
+
+    #[test]
+    fn a_slow_call_among_many_visits_is_suspected() {
+        const VISITS: usize = 1000;
+        let (mut watch, mut now) = (SlowWatch::new(10_000_000), 1);
+        turns(&mut watch, &mut now, 20, VISITS, 11_000);
+        assert!(!watch.is_timing());
+        // Eleven milliseconds of everybody, and eleven of one.
+        assert!(watch.is_slow_turn(22_000_000, VISITS, now) && watch.is_timing());
+        assert!(watch.is_slow_call(11_000_000));
+        // Nothing is usual any more.
+        turns(&mut watch, &mut now, 5, VISITS, 1000);
+        assert!(!watch.is_timing());
+        assert!(watch.is_slow_turn(12_000_000, VISITS, now));
+    }
+
+    #[test]
+    fn the_processor_time_of_calls_is_read_only_for_a_while_after_a_slow_one() {
+        let mut watch = SlowWatch::new(10);
+        assert!(watch.is_slow_turn(11, 1, 0));
+        assert!(!watch.weighs_call());
+        watch.suspect();
+        assert_eq!((0..TIMED_CALLS + 5).filter(|_| watch.weighs_call()).count(), TIMED_CALLS as usize);
     }
 
     #[test]
