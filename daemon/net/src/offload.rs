@@ -15,12 +15,15 @@ impl UdpSocket {
     /// of the host has it on, every arriving packet pays a look-up for it. Worth it for few peers sending in bulk.
     ///
     /// # Errors
-    /// `Unsupported` off Linux; ENOPROTOOPT before Linux 5.0.
+    /// `Unsupported` off Linux; `InvalidInput` after [`UdpSocket::keep_apart`]; ENOPROTOOPT before Linux 5.0.
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
         if !CAN_SEGMENT {
             return Err(io::ErrorKind::Unsupported.into());
         }
         if on {
+            if self.apart() {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "its datagrams are kept apart"));
+            }
             self.expect_control();
         }
         sockopt::set_int(self, LEVEL, UDP_GRO, on.into())

@@ -24,6 +24,8 @@ pub struct UdpSocket {
     facts: facts::Bits,
     /// What its owner has asked for besides, with [`Self::want`].
     wanted: facts::Bits,
+    /// Datagrams must not be joined into trains.
+    apart: bool,
     /// Whether datagrams may come with control data that nobody asked for here: trains, or what a former owner of the
     /// socket wanted.
     surprises: AtomicBool,
@@ -123,7 +125,7 @@ impl UdpSocket {
         let control = AtomicBool::new(surprises || facts.or(wanted).any());
         let (asked, surprises) = (Asked::new(options), AtomicBool::new(surprises));
         let (facts, wanted) = (facts.into(), wanted.into());
-        Self { inner, ipv6: addr.is_ipv6(), asked, facts, wanted, surprises, control }
+        Self { inner, ipv6: addr.is_ipv6(), asked, facts, wanted, apart: false, surprises, control }
     }
 
     /// The socket once more, by a descriptor of its own, with other options as far as they still can be set, and with what
@@ -132,10 +134,11 @@ impl UdpSocket {
     /// # Errors
     /// Those of `dup(2)` and of [`Self::adopt`].
     pub fn duplicate(&self, options: &SocketOptions) -> io::Result<Self> {
-        let again = Self::adopt_with(self.as_fd().try_clone_to_owned()?, options, self.wanted.into())?;
+        let mut again = Self::adopt_with(self.as_fd().try_clone_to_owned()?, options, self.wanted.into())?;
         // Unlike an inherited socket, this one is known: without control data it goes on with the cheaper call.
         again.surprises.store(self.surprises.load(Relaxed), Relaxed);
         again.update_control();
+        again.apart = self.apart;
         Ok(again)
     }
 
@@ -153,6 +156,20 @@ impl UdpSocket {
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts::from(self.facts).or(self.wanted.into())
+    }
+
+    /// From now on no datagrams are joined into trains, whoever asks for it with [`Self::set_gro`]; with `false` they may be
+    /// again. A train has one time of arrival for all that is in it.
+    pub fn keep_apart(&mut self, apart: bool) {
+        self.apart = apart;
+        if apart {
+            // Where there are no trains, there is nothing to turn off.
+            self.set_gro(false).ok();
+        }
+    }
+
+    pub(crate) fn apart(&self) -> bool {
+        self.apart
     }
 
     fn update_control(&self) {

@@ -79,10 +79,10 @@ impl Exchange {
         !self.received.stamps.is_empty()
     }
 
-    /// Tells the handler when the kernel received the datagrams that are presented. `wall_offset_ns` is what the wall clock is
-    /// ahead of the monotonic one.
-    pub fn stamp(&mut self, wall_offset_ns: i64) {
-        self.received.stamp(wall_offset_ns);
+    /// Tells the handler when the kernel received the datagrams that are presented, which was at `until_ns` at the latest,
+    /// monotonic ns. `wall_offset_ns` is what the wall clock is ahead of the monotonic one.
+    pub fn stamp(&mut self, wall_offset_ns: i64, until_ns: u64) {
+        self.received.stamp(wall_offset_ns, until_ns);
     }
 
     /// Describes the next messages to the handler, as many as [`ExchangeLimits::present`] allows and at least one, and

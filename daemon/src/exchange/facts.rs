@@ -1,6 +1,6 @@
 //! What a handler wants to know of each datagram besides its bytes and its sender.
 
-use polyport_abi::{WANT_HOPS, WANT_LOCAL, WANT_TIME, WANT_TOS};
+use polyport_abi::{WANT_HOPS, WANT_LOCAL, WANT_LONE_TIME, WANT_TIME, WANT_TOS};
 
 /// Facts about datagrams that a socket tells when it is asked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,13 +11,15 @@ pub struct Facts {
     pub hop_limit: bool,
     /// The address it was sent to, and the interface.
     pub local: bool,
-    /// When the kernel received it.
+    /// When the kernel received it; so none comes in a train.
     pub time: bool,
+    /// When the kernel received it, if it came alone.
+    pub lone_time: bool,
 }
 
 impl Facts {
     /// Nothing.
-    pub const NONE: Self = Self { tos: false, hop_limit: false, local: false, time: false };
+    pub const NONE: Self = Self { tos: false, hop_limit: false, local: false, time: false, lone_time: false };
 
     /// What is in either.
     #[must_use]
@@ -27,6 +29,7 @@ impl Facts {
             hop_limit: self.hop_limit | other.hop_limit,
             local: self.local | other.local,
             time: self.time | other.time,
+            lone_time: self.lone_time | other.lone_time,
         }
     }
 
@@ -38,6 +41,7 @@ impl Facts {
             hop_limit: self.hop_limit & other.hop_limit,
             local: self.local & other.local,
             time: self.time & other.time,
+            lone_time: self.lone_time & other.lone_time,
         }
     }
 
@@ -48,6 +52,7 @@ impl Facts {
             hop_limit: bits & WANT_HOPS != 0,
             local: bits & WANT_LOCAL != 0,
             time: bits & WANT_TIME != 0,
+            lone_time: bits & WANT_LONE_TIME != 0,
         }
     }
 
@@ -58,6 +63,7 @@ impl Facts {
             (self.hop_limit, WANT_HOPS),
             (self.local, WANT_LOCAL),
             (self.time, WANT_TIME),
+            (self.lone_time, WANT_LONE_TIME),
         ];
         facts.iter().filter(|(told, _)| *told).map(|(_, bit)| bit).sum()
     }
@@ -69,8 +75,8 @@ mod tests {
 
     #[test]
     fn facts_are_bits_and_other_bits_are_none() {
-        for bits in 0..16 {
-            assert_eq!(Facts::from_bits(bits | 0xF0).bits(), bits);
+        for bits in 0..32 {
+            assert_eq!(Facts::from_bits(bits | 0xE0).bits(), bits);
         }
         assert_eq!(Facts::from_bits(0), Facts::NONE);
     }

@@ -111,14 +111,13 @@ impl Received {
         fits
     }
 
-    /// Writes the time of the kernel into the descriptors that are shown in this call. `wall_offset_ns` is what the wall
-    /// clock is ahead of the monotonic one.
-    #[cold]
-    pub(super) fn stamp(&mut self, wall_offset_ns: i64) {
+    /// Writes the time of the kernel into the descriptors that are shown in this call, `until_ns` at the latest, monotonic ns.
+    /// `wall_offset_ns` is what the wall clock is ahead of the monotonic one.
+    pub(super) fn stamp(&mut self, wall_offset_ns: i64, until_ns: u64) {
         for (dgram, number) in self.rx.iter_mut().zip(&self.index).take(self.shown) {
             if let Some(unix_ns) = self.stamps.get(usize::from(*number)).filter(|ns| **ns != 0) {
                 // 0 would be no time at all.
-                dgram.rx_ns = unix_ns.saturating_sub_signed(wall_offset_ns).max(1);
+                dgram.rx_ns = unix_ns.saturating_sub_signed(wall_offset_ns).min(until_ns).max(1);
                 dgram.flags |= RX_KERNEL_TIME;
             }
         }

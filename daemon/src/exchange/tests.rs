@@ -46,23 +46,31 @@ pub(super) fn arrived(offset: usize, len: usize) -> Arrived {
 #[test]
 fn the_time_of_the_kernel_reaches_the_datagrams_of_its_message() {
     const AHEAD: i64 = 1_000_000;
+    const LATEST: u64 = 100;
     let mut e = Exchange::new(SMALL);
     e.clear(500, BOUND.parse().unwrap());
     let train = Arrived { segment: 3, cap: 64, ..arrived(80, 7) };
     for (number, message) in [arrived(0, 1), train, arrived(160, 1), arrived(240, 1)].into_iter().enumerate()
     {
         assert!(e.push(message));
-        e.push_stamp([1_000_007, 1_000_100, 0, 5][number]);
+        e.push_stamp([1_000_007, 1_000_099, 0, 5][number]);
     }
     e.retain(|message| message.offset != 0);
     assert!(e.has_stamps());
     let mut told = Vec::new();
     while e.present() > 0 {
-        e.stamp(AHEAD);
+        e.stamp(AHEAD, LATEST);
         told.extend(e.received.rx[..e.datagrams()].iter().map(|d| (d.rx_ns, d.flags & RX_KERNEL_TIME)));
     }
     // What is not known is the time of the turn, and no time is 0.
-    assert_eq!(told, [(100, 16), (100, 16), (100, 16), (500, 0), (1, 16)]);
+    assert_eq!(told, [(99, 16), (99, 16), (99, 16), (500, 0), (1, 16)]);
+    // The wall clock was set back after the arrival.
+    e.clear(600, BOUND.parse().unwrap());
+    assert!(e.push(arrived(0, 1)));
+    e.push_stamp(1_000_000);
+    e.present();
+    e.stamp(0, LATEST);
+    assert_eq!(e.received.rx[0].rx_ns, LATEST);
     e.clear(600, BOUND.parse().unwrap());
     assert!(!e.has_stamps());
     assert!(e.push(arrived(0, 1)));

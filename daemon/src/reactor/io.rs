@@ -16,6 +16,11 @@ pub trait Io {
     /// The time. The loop reads it once a turn, and once more at the end of a turn that did something.
     fn now(&mut self) -> Now;
 
+    /// The time, with the wall clock of this very moment; [`Self::now`] may know it from a while ago. Where the two clocks are
+    /// read one after another, the offset is too small by what lies between, never too large: a moment that is reckoned from the wall
+    /// clock is not before the true one.
+    fn read_clocks(&mut self) -> Now;
+
     /// Bytes for the secrets of a handler: of the operating system, different each time.
     ///
     /// # Errors

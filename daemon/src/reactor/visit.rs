@@ -4,7 +4,7 @@ use polyport_terminal::counted;
 
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
-use super::io::Io;
+use super::io::{Io, Now};
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::Slow;
 use super::send::Transmitter;
@@ -117,10 +117,19 @@ impl<I: Io> Core<I> {
                 return;
             }
             if self.exchange.has_stamps() {
-                self.exchange.stamp(self.now.wall_offset_ns);
+                self.stamp();
             }
             self.serve_presented(listener, n);
         }
+    }
+
+    /// Tells the handler when the kernel received what is presented. The kernel notes the time of the wall clock, which may
+    /// have been set a moment ago: so both clocks are read for it.
+    #[cold]
+    fn stamp(&mut self) {
+        let Now { mono_ns, wall_offset_ns } = self.io.read_clocks();
+        self.now.wall_offset_ns = wall_offset_ns;
+        self.exchange.stamp(wall_offset_ns, mono_ns);
     }
 
     /// Reads the clock after a receive call, for a handler that answers later: what arrived during the turn must not be

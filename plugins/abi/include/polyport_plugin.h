@@ -116,6 +116,7 @@ typedef struct pp_batch pp_batch;
 #define PP_WANT_HOPS  2u      /* pp_dgram.hop_limit                                        */
 #define PP_WANT_LOCAL 4u      /* pp_dgram.local with PP_RX_HAS_LOCAL, and .ifindex         */
 #define PP_WANT_TIME  8u      /* pp_dgram.rx_ns with PP_RX_KERNEL_TIME                     */
+#define PP_WANT_LONE_TIME 16u /* the same, but only of what came alone: trains stay trains */
 #define PP_COUNTER 1u
 #define PP_GAUGE   2u
 typedef struct pp_host {

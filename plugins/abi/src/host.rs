@@ -60,6 +60,9 @@ pub const WANT_HOPS: u32 = 2;
 pub const WANT_LOCAL: u32 = 4;
 /// A fact for [`want_fn`]: `pp_dgram::rx_ns` with [`crate::RX_KERNEL_TIME`].
 pub const WANT_TIME: u32 = 8;
+/// A fact for [`want_fn`]: as [`WANT_TIME`], but of datagrams that came alone only; those that came as a train stay one, and
+/// are told the time of the host.
+pub const WANT_LONE_TIME: u32 = 16;
 
 /// `[create only]` Facts (`WANT_*`) to fill in for each datagram of the listener; returns those that will be.
 pub type want_fn = unsafe extern "C" fn(*mut pp_ctx, facts: u32) -> u32;

@@ -30,9 +30,9 @@ pub use datagram::{
     TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
-    COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, WANT_HOPS, WANT_LOCAL, WANT_TIME,
-    WANT_TOS, extension_fn, flush_fn, log_fn, metric_fn, pp_batch, pp_ctx, pp_host, release_fn, reserve_fn,
-    timer_fn, want_fn,
+    COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, WANT_HOPS, WANT_LOCAL,
+    WANT_LONE_TIME, WANT_TIME, WANT_TOS, extension_fn, flush_fn, log_fn, metric_fn, pp_batch, pp_ctx,
+    pp_host, release_fn, reserve_fn, timer_fn, want_fn,
 };
 pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
 pub use option::{

@@ -23,6 +23,15 @@ config! {
     }
 }
 
+impl LossyConfig {
+    /// Whether any answer leaves later than at once.
+    #[must_use]
+    pub fn delays(&self) -> bool {
+        let Self { delay, jitter, reorder, .. } = self;
+        !(delay.is_zero() && jitter.is_zero() && *reorder == Ratio::ZERO)
+    }
+}
+
 // `hold`: ten milliseconds let the datagrams of a busy peer overtake, and are far below the time after which clients repeat a
 // request. A peer that sends less than a hundred datagrams a second needs more.
 

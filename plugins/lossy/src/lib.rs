@@ -29,7 +29,7 @@ pub mod peers;
 
 use polyport_echo_reply::{LENGTH_TEXT, tell_length};
 use polyport_plugin::prelude::*;
-use polyport_plugin::{Datagram, Ratio, later};
+use polyport_plugin::{Datagram, Facts, Ratio, later};
 
 use channel::{Answer, Fate, decide, flip};
 use overtaking::Overtaking;
@@ -108,12 +108,16 @@ impl Handler for Lossy {
         let counters = Counters::new(setup);
         let peers = Peers::new(setup.reservation());
         let overtaking = Overtaking::new(setup.reservation());
+        if config.delays() {
+            // A delay counts from the arrival, which is a wake-up before this handler is called.
+            setup.want(Facts::LONE_TIME);
+        }
         let port = setup.local().map_or(0, |local| local.port());
         Ok(Self { config, instance_seed: setup.seed(), port, peers, overtaking, counters })
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
-        let (now, seed) = (batch.now_ns(), self.seed());
+        let seed = self.seed();
         for datagram in batch.datagrams() {
             let seen = self.peers.count(datagram.peer());
             self.counters.datagrams.add(1);
@@ -123,7 +127,7 @@ impl Handler for Lossy {
                     datagram.discard();
                     self.counters.dropped.add(1);
                 }
-                Fate::Answer(answer) => self.answer(datagram, &answer, now),
+                Fate::Answer(answer) => self.answer(datagram, &answer),
             }
         }
     }
@@ -139,9 +143,9 @@ impl Lossy {
         self.config.seed.map_or(self.instance_seed, i64::cast_unsigned)
     }
 
-    fn answer(&mut self, mut datagram: Datagram<'_>, answer: &Answer, now: u64) {
-        let (after, peer) = (answer.after(), datagram.peer());
-        let at_ns = if after.is_zero() { 0 } else { later(now, after) };
+    fn answer(&mut self, mut datagram: Datagram<'_>, answer: &Answer) {
+        let (after, peer, came) = (answer.after(), datagram.peer(), datagram.rx_ns());
+        let at_ns = if after.is_zero() { 0 } else { later(came, after) };
         let times = if answer.duplicate { 2 } else { 1 };
         if self.config.df {
             datagram.dont_fragment();
@@ -167,8 +171,8 @@ impl Lossy {
         }
         self.counters.answer(answer, corrupted, copies);
         if !self.config.jitter.is_zero() || self.config.reorder != Ratio::ZERO {
-            let soonest = later(now, self.config.delay);
-            self.counters.reordered.add(self.overtaking.answer(peer, later(now, after), soonest));
+            let soonest = later(came, self.config.delay);
+            self.counters.reordered.add(self.overtaking.answer(peer, later(came, after), soonest));
         }
     }
 }

@@ -24,6 +24,9 @@ impl Facts {
     pub const LOCAL: Self = Self(abi::WANT_LOCAL);
     /// [`Datagram::rx_ns`](crate::Datagram::rx_ns) is when the kernel received it, not when this turn began.
     pub const TIME: Self = Self(abi::WANT_TIME);
+    /// As [`Facts::TIME`], for datagrams that came alone. Those of one peer that came as a train stay together, which keeps bulk
+    /// cheap, and are told the time of the host.
+    pub const LONE_TIME: Self = Self(abi::WANT_LONE_TIME);
 
     /// Whether all of `other` are among them.
     #[must_use]

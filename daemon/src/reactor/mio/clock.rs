@@ -40,22 +40,26 @@ impl Clock {
         self.start_ns.saturating_add(mono_ns)
     }
 
-    /// Reads both clocks. The offset of the wall clock may be 100 ms old.
+    /// The time. The offset of the wall clock may be 100 ms old.
     #[inline]
     pub fn now(&mut self) -> Now {
         let mono_ns = self.mono_ns();
-        if mono_ns >= self.refresh_ns {
-            self.refresh_ns = mono_ns.saturating_add(REFRESH_NS);
-            self.wall_offset_ns = Self::wall_offset_ns(mono_ns);
+        if mono_ns < self.refresh_ns {
+            Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
+        } else {
+            self.read_both()
         }
-        Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 
+    /// Reads both clocks. The wall clock goes first: so the offset is too small by what lies between, and never too large.
     #[cold]
-    fn wall_offset_ns(mono_ns: u64) -> i64 {
+    pub(crate) fn read_both(&mut self) -> Now {
         #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mono_ns = self.mono_ns();
         let wall_ns = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
-        wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX))
+        self.wall_offset_ns = wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX));
+        self.refresh_ns = mono_ns.saturating_add(REFRESH_NS);
+        Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 }

@@ -82,6 +82,10 @@ impl Io for MioIo {
         self.clock.now()
     }
 
+    fn read_clocks(&mut self) -> Now {
+        self.clock.read_both()
+    }
+
     fn secret(&mut self) -> io::Result<[u8; 32]> {
         let mut secret = [0; 32];
         SysRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
@@ -155,17 +159,16 @@ impl Io for MioIo {
     }
 
     fn set_trains(&mut self, socket: &mut UdpSocket, on: bool) -> bool {
-        !(on && socket.facts().time) && socket.set_gro(on).is_ok()
+        socket.set_gro(on).is_ok()
     }
 
     fn want(&mut self, socket: &mut UdpSocket, facts: Facts) -> Facts {
-        let Facts { tos, hop_limit, local, time } = facts;
-        if time {
-            // A former handler of this socket may have had trains. Where there are none, there is nothing to turn off.
-            socket.set_gro(false).ok();
-        }
-        let told = socket.want(polyport_net::Facts { tos, hop_limit, local, time });
-        Facts { tos: told.tos, hop_limit: told.hop_limit, local: told.local, time: told.time }
+        let Facts { tos, hop_limit, local, time, lone_time } = facts;
+        // A former handler of this socket may have had trains.
+        socket.keep_apart(time);
+        let told = socket.want(polyport_net::Facts { tos, hop_limit, local, time: time || lone_time });
+        let polyport_net::Facts { tos, hop_limit, local, time } = told;
+        Facts { tos, hop_limit, local, time, lone_time: time }
     }
 
     fn kernel_drops(&mut self, socket: &UdpSocket) -> Option<u32> {
@@ -212,7 +215,9 @@ impl Io for MioIo {
         if socket.facts().time {
             for (index, meta) in self.receive.metas().enumerate() {
                 if push(exchange, &meta, index * stride, slot) {
-                    exchange.push_stamp(meta.unix_ns.unwrap_or(0));
+                    // A train has the time of its first datagram, which says nothing of the others.
+                    let alone = meta.segment.is_none();
+                    exchange.push_stamp(meta.unix_ns.filter(|_| alone).unwrap_or(0));
                 }
             }
         } else {

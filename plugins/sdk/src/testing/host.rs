@@ -65,7 +65,7 @@ pub(super) struct Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        let offered = abi::WANT_TOS | abi::WANT_HOPS | abi::WANT_LOCAL | abi::WANT_TIME;
+        let offered = abi::WANT_TOS | abi::WANT_HOPS | abi::WANT_LOCAL | abi::WANT_TIME | abi::WANT_LONE_TIME;
         Self { offered, told: 0 }
     }
 }

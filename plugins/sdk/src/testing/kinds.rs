@@ -59,7 +59,7 @@ impl Incoming {
     /// The record of it, with its bytes at `data`, for a handler that is told the facts `told` at `now_ns`.
     pub(super) fn record(&self, data: *mut u8, now_ns: u64, told: u32) -> pp_dgram {
         let tells = |fact| told & fact != 0;
-        let (kernel_time, kernel_ns) = if tells(abi::WANT_TIME) {
+        let (kernel_time, kernel_ns) = if tells(abi::WANT_TIME | abi::WANT_LONE_TIME) {
             (abi::RX_KERNEL_TIME, if self.kernel_ns == 0 { now_ns } else { self.kernel_ns })
         } else {
             (0, now_ns)
