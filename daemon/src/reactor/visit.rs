@@ -107,16 +107,19 @@ impl<I: Io> Core<I> {
     /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
+        let stamped = self.exchange.has_stamps();
         loop {
-            if listener.delays {
+            if listener.delays || stamped {
                 self.read_clock();
-                self.send_due_of(listener);
+                if listener.delays {
+                    self.send_due_of(listener);
+                }
             }
             let n = self.exchange.present() as u64;
             if n == 0 {
                 return;
             }
-            if self.exchange.has_stamps() {
+            if stamped {
                 self.exchange.stamp(self.now.wall_offset_ns);
             }
             self.serve_presented(listener, n);
@@ -124,7 +127,8 @@ impl<I: Io> Core<I> {
     }
 
     /// Reads the clock after a receive call, for a handler that answers later: what arrived during the turn must not be
-    /// answered before its time. The others are told the time of the turn, and pay for no second look at the clock.
+    /// answered before its time. And for one that is told when the kernel received each datagram: it measures, and now is
+    /// after that. The others are told the time of the turn, and pay for no second look at the clock.
     fn read_clock(&mut self) {
         self.now = self.io.now();
         self.exchange.set_now(self.now.mono_ns);

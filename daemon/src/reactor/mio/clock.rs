@@ -20,6 +20,9 @@ pub struct Clock {
 /// is seen this much later.
 const REFRESH_NS: u64 = 100_000_000;
 
+/// How often the wall clock is read for one offset: about 100 ns every [`REFRESH_NS`].
+const READINGS: usize = 3;
+
 impl Clock {
     /// A clock that starts counting now.
     #[must_use]
@@ -46,16 +49,24 @@ impl Clock {
         let mono_ns = self.mono_ns();
         if mono_ns >= self.refresh_ns {
             self.refresh_ns = mono_ns.saturating_add(REFRESH_NS);
-            self.wall_offset_ns = Self::wall_offset_ns(mono_ns);
+            self.wall_offset_ns = self.read_wall_offset_ns();
         }
         Now { mono_ns, wall_offset_ns: self.wall_offset_ns }
     }
 
+    /// What the wall clock is ahead, by the reading of it that took least time: one during which the thread did not run
+    /// would be wrong by that time until the next refresh.
     #[cold]
-    fn wall_offset_ns(mono_ns: u64) -> i64 {
-        #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall_ns = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
-        wall_ns.saturating_sub(i64::try_from(mono_ns).unwrap_or(i64::MAX))
+    fn read_wall_offset_ns(&self) -> i64 {
+        let offsets = (0..READINGS).map(|_| {
+            let before_ns = self.mono_ns();
+            #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let took_ns = self.mono_ns().saturating_sub(before_ns);
+            let wall_ns = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
+            let mono_ns = i64::try_from(before_ns + took_ns / 2).unwrap_or(i64::MAX);
+            (took_ns, wall_ns.saturating_sub(mono_ns))
+        });
+        offsets.min_by_key(|(took_ns, _)| *took_ns).map_or(0, |(_, offset_ns)| offset_ns)
     }
 }
