@@ -103,7 +103,7 @@ pub enum ReplyTtl {
 ///
 /// Above port 1023 the list is short, because there the system of a genuine client, or a NAT on its way, may choose such
 /// a port by chance.
-pub const LOOP_PORTS: [(u16, &str); 20] = [
+pub const LOOP_PORTS: [(u16, &str); 21] = [
     (7, "echo: sends everything back (RFC 862)"),
     (11, "active users: answers any datagram with a list (RFC 866)"),
     (13, "daytime: answers any datagram with the date (RFC 867)"),
@@ -119,6 +119,7 @@ pub const LOOP_PORTS: [(u16, &str); 20] = [
     (389, "CLDAP: answers what it cannot read with an error, a common reflector (RFC 1798)"),
     (500, "IKE: answers unknown versions with a notification (RFC 7296)"),
     (520, "RIP: answers a request for a whole table with the table (RFC 2453)"),
+    (862, "STAMP and TWAMP: sends any datagram of 14 octets or more back (RFC 8762, RFC 5357)"),
     (1434, "Microsoft SQL Server Resolution: one byte makes two of them answer for ever (CVE-2002-0650)"),
     (1900, "SSDP: answers searches with one datagram a service, a common reflector (UPnP)"),
     (3702, "WS-Discovery: answers probes, also broken ones, with long faults, a common reflector"),

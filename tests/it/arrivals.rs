@@ -38,7 +38,7 @@ fn stamps(path: &Path) -> Vec<u64> {
 
 /// Waits until the kernel stamps what arrives: it begins to do so a moment after the first socket has asked.
 #[track_caller]
-fn wait_for_stamps() {
+pub(super) fn wait_for_stamps() {
     let mut server = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
     assert!(server.want(Facts { time: true, ..Facts::NONE }).time);
     let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -99,7 +99,7 @@ fn what_is_missing_is_told_once_however_many_name_it() {
     assert_eq!(text.matches("error: ").count(), 2, "{text}");
     finished.expect_stderr(&[
         "error: listener `n0` and 999 more: the plugin cannot be found",
-        "built in are echo, listener, lossy, responder; there is a plugin `echo`",
+        "built in are discard, echo, listener, lossy, responder, stamp; there is a plugin `echo`",
         "error: listener `n1` and 999 more: the plugin ",
         "/none.so cannot be loaded",
     ]);
@@ -108,7 +108,7 @@ fn what_is_missing_is_told_once_however_many_name_it() {
 /// The tables that libraries export and those that are linked in are the same, so the host treats them alike.
 #[test]
 fn what_is_built_in_is_what_the_libraries_have() {
-    let libraries = ["echo", "listener", "lossy", "responder"];
+    let libraries = ["discard", "echo", "listener", "lossy", "responder", "stamp"];
     assert_eq!(polyport_shipped::PLUGINS.len(), libraries.len());
     for (table, name) in polyport_shipped::PLUGINS.iter().zip(libraries) {
         let file = std::fs::read(built(name)).unwrap();

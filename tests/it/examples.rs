@@ -2,7 +2,7 @@
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use polyport_tests::Daemon;
@@ -12,30 +12,15 @@ use crate::polyport;
 
 #[test]
 fn the_example_in_c_is_built_by_its_own_first_lines_and_serves() {
-    let source = repository().join("examples/plugins/echo-c/echo.c");
     let dir = tempfile::tempdir().unwrap();
-    let library = dir.path().join("libecho_c.so");
-    let flags = ["-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic"];
-    if compile("cc", &source, &flags, &library) {
+    if let Some(library) = built_by_cc("echo", dir.path()) {
         expect_echo(&library);
     }
-    let comment = fs::read_to_string(source).unwrap();
-    let command = "cc -O2 -shared -fPIC -I plugins/abi/include examples/plugins/echo-c/echo.c";
-    assert!(comment.contains(command), "this test compiles it in the way its comment says");
 }
 
 #[test]
 fn the_example_in_rust_is_built_by_cargo_and_serves() {
-    // A directory of its own: the outer cargo may hold that of the tests.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["build", "--offline", "--locked", "-p", "polyport-example-echo", "--target-dir"])
-        .arg(&target);
-    // Not by `Process`: a compiler on a busy machine is silent for longer than a program of ours may be.
-    let output = cargo.current_dir(repository()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    expect_echo(&target.join("debug").join(format!("{DLL_PREFIX}polyport_example_echo{DLL_SUFFIX}")));
+    expect_echo(&built_by_cargo("polyport-example-echo"));
 }
 
 #[test]
@@ -45,6 +30,33 @@ fn an_example_is_short_enough_to_be_read_at_a_glance() {
         let lines = text.lines().count();
         assert!(lines <= most, "{file} has {lines} lines, more than {most}");
     }
+}
+
+/// The library of an example in Rust.
+#[track_caller]
+pub(super) fn built_by_cargo(package: &str) -> PathBuf {
+    // A directory of its own: the outer cargo may hold that of the tests.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--offline", "--locked", "-p", package, "--target-dir"]).arg(&target);
+    // Not by `Process`: a compiler on a busy machine is silent for longer than a program of ours may be.
+    let output = cargo.current_dir(repository()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target.join("debug").join(format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_")))
+}
+
+/// The library of the example `NAME-c`, made by the command in its first lines; none without a C compiler.
+#[track_caller]
+pub(super) fn built_by_cc(name: &str, dir: &Path) -> Option<PathBuf> {
+    let file = format!("examples/plugins/{name}-c/{name}.c");
+    let source = repository().join(&file);
+    let library = dir.join(format!("lib{name}_c.so"));
+    let flags = ["-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-pedantic"];
+    let built = compile("cc", &source, &flags, &library);
+    let command = format!("cc -O2 -shared -fPIC -I plugins/abi/include {file} -o lib{name}_c.so");
+    let comment = fs::read_to_string(source).unwrap();
+    assert!(comment.contains(&command), "this test compiles it in the way its comment says");
+    built.then_some(library)
 }
 
 #[track_caller]

@@ -34,7 +34,13 @@ mod defaults;
 #[cfg(target_os = "linux")]
 mod delays;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod discard;
+#[cfg(test)]
 mod echo;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod example_plugins;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
@@ -117,6 +123,9 @@ mod slow_link;
 mod soak;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod stamp;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(test)]
 mod system_limits;
@@ -125,6 +134,9 @@ mod system_limits;
 mod textbook;
 #[cfg(test)]
 mod trust;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tutorial;
 
 /// The program, about to be started.
 #[cfg(test)]

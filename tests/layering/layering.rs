@@ -13,6 +13,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polyport-lossy-handler", &["polyport-plugin", "polyport-echo-reply", "polyport-counting-alloc"]),
     ("polyport-listener-handler", &["polyport-plugin", "polyport-counting-alloc"]),
     ("polyport-responder-handler", &["polyport-plugin", "polyport-protocol", "polyport-counting-alloc"]),
+    ("polyport-discard-handler", &["polyport-plugin"]),
+    ("polyport-stamp-handler", &["polyport-plugin", "polyport-counting-alloc"]),
+    ("polyport-discard", &["polyport-discard-handler", "polyport-plugin"]),
+    ("polyport-stamp", &["polyport-stamp-handler", "polyport-plugin"]),
     ("polyport-echo", &["polyport-echo-handler", "polyport-plugin"]),
     ("polyport-lossy", &["polyport-lossy-handler", "polyport-plugin"]),
     ("polyport-listener", &["polyport-listener-handler", "polyport-plugin"]),
@@ -25,11 +29,13 @@ const CRATES: &[(&str, &[&str])] = &[
             "polyport-lossy-handler",
             "polyport-listener-handler",
             "polyport-responder-handler",
+            "polyport-discard-handler",
+            "polyport-stamp-handler",
         ],
     ),
     ("polyport-echo-reply", &["polyport-plugin"]),
     ("polyport-plugin", &["polyport-abi", "polyport-value"]),
-    // The last four only so that their libraries are built: see `daemon_source`.
+    // The last six only so that their libraries are built: see `daemon_source`.
     (
         "polyport",
         &[
@@ -42,6 +48,8 @@ const CRATES: &[(&str, &[&str])] = &[
             "polyport-lossy",
             "polyport-listener",
             "polyport-responder",
+            "polyport-discard",
+            "polyport-stamp",
         ],
     ),
     ("polyport-protocol", &[]),
@@ -88,10 +96,14 @@ const FENCED: &[(&str, &[&str])] = &[
     ("polyport_lossy", &[]),
     ("polyport_listener", &[]),
     ("polyport_responder", &[]),
+    ("polyport_discard", &[]),
+    ("polyport_stamp", &[]),
     ("polyport_echo_handler", &[]),
     ("polyport_lossy_handler", &[]),
     ("polyport_listener_handler", &[]),
     ("polyport_responder_handler", &[]),
+    ("polyport_discard_handler", &[]),
+    ("polyport_stamp_handler", &[]),
     // What is built in is a matter of the program, not of the daemon.
     ("polyport_shipped", &["daemon/src/main.rs"]),
 ];

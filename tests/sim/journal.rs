@@ -88,8 +88,8 @@ impl Ledger {
 }
 
 /// The ports that no policy allows by itself, written down a second time.
-const LOOP_PORTS: [u16; 20] =
-    [7, 11, 13, 17, 19, 37, 53, 69, 111, 123, 137, 161, 389, 500, 520, 1434, 1900, 3702, 5353, 11_211];
+const LOOP_PORTS: [u16; 21] =
+    [7, 11, 13, 17, 19, 37, 53, 69, 111, 123, 137, 161, 389, 500, 520, 862, 1434, 1900, 3702, 5353, 11_211];
 
 /// Entries of the trace that are kept for a report.
 const TRACE: usize = 60;

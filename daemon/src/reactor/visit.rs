@@ -107,35 +107,31 @@ impl<I: Io> Core<I> {
     /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
+        let stamped = self.exchange.has_stamps();
         loop {
+            if listener.delays || stamped {
+                self.read_clock(stamped);
+            }
             if listener.delays {
-                self.read_clock();
                 self.send_due_of(listener);
             }
             let n = self.exchange.present() as u64;
             if n == 0 {
                 return;
             }
-            if self.exchange.has_stamps() {
-                self.stamp();
+            if stamped {
+                self.exchange.stamp(self.now.wall_offset_ns, self.now.mono_ns);
             }
             self.serve_presented(listener, n);
         }
     }
 
-    /// Tells the handler when the kernel received what is presented. The kernel notes the time of the wall clock, which may
-    /// have been set a moment ago: so both clocks are read for it.
-    #[cold]
-    fn stamp(&mut self) {
-        let Now { mono_ns, wall_offset_ns } = self.io.read_clocks();
-        self.now.wall_offset_ns = wall_offset_ns;
-        self.exchange.stamp(wall_offset_ns, mono_ns);
-    }
-
     /// Reads the clock after a receive call, for a handler that answers later: what arrived during the turn must not be
-    /// answered before its time. The others are told the time of the turn, and pay for no second look at the clock.
-    fn read_clock(&mut self) {
-        self.now = self.io.now();
+    /// answered before its time. And for one that is told when the kernel received each datagram: now is after that, and the
+    /// kernel notes the time of the wall clock, which may have been set a moment ago, so both clocks are read. The others are
+    /// told the time of the turn, and pay for no second look at the clock.
+    fn read_clock(&mut self, stamped: bool) {
+        self.now = if stamped { self.io.read_clocks() } else { self.io.now() };
         self.exchange.set_now(self.now.mono_ns);
     }
 

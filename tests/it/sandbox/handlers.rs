@@ -99,6 +99,8 @@ fn no_shipped_plugin_calls_what_is_refused() {
         .listen(format!("127.0.0.1:0=listener,name=recorder,{recording}"))
         .listen("127.0.0.1:0=listener,name=log,record=log")
         .listen("127.0.0.1:0=responder")
+        .listen("127.0.0.1:0=discard,tos=true")
+        .listen("127.0.0.1:0=stamp,mode=stateful")
         .serve();
     let [echo, lossy, recorder] = [0, 1, 2].map(|row| daemon.client(row));
     echo.expect_echo(b"echo");
@@ -108,6 +110,8 @@ fn no_shipped_plugin_calls_what_is_refused() {
     assert_eq!(lossy.ask(b"late"), b"late");
     daemon.client(3).send(b"a line");
     daemon.client(4).send(b"no request");
+    daemon.client(5).send(b"for nobody");
+    assert_eq!(daemon.client(6).ask(&[0; 44]).len(), 44);
     // More than a file holds: what is put aside is renamed.
     for _ in 0..12 {
         assert_eq!(recorder.ask(&vec![1; 30_000]), b"ack");

@@ -123,7 +123,7 @@ error: invalid value for `ports`
   |
 5 | ports = [53, 7000]
   |              ^^^^ expected one of those that are not answered unless listed: 7, 11, 13, 17, 19, 37, 53, 69, 111, \
-123, 137, 161, 389, 500, 520, 1434, 1900, 3702, 5353, 11211
+123, 137, 161, 389, 500, 520, 862, 1434, 1900, 3702, 5353, 11211
 
 error: invalid value for `ttl`
  --> etc/polyport.toml:6:7
