@@ -34,6 +34,8 @@ mod defaults;
 #[cfg(target_os = "linux")]
 mod delays;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 mod examples;
@@ -59,6 +61,8 @@ mod hostile_handlers;
 #[cfg(target_os = "linux")]
 mod injected;
 #[cfg(test)]
+mod inspection;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod kernel_drops;
 #[cfg(test)]
@@ -78,6 +82,8 @@ mod memory;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod network_changes;
+#[cfg(test)]
+mod new_plugins;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod odd_datagrams;
