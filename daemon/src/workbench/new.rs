@@ -198,9 +198,9 @@ pub fn create(
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(|error| NewError::Io(parent.to_path_buf(), error))?;
     }
-    fs::create_dir(dir).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => NewError::Exists(dir.to_path_buf()),
-        _ => NewError::Io(dir.to_path_buf(), error),
+    fs::create_dir(dir).map_err(|error| {
+        let there = error.kind() == io::ErrorKind::AlreadyExists;
+        if there { NewError::Exists(dir.to_path_buf()) } else { NewError::Io(dir.to_path_buf(), error) }
     })?;
     let fill = |text: &str| {
         let sdk = sdk.as_deref().map(Path::to_string_lossy).unwrap_or_default();

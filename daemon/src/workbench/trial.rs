@@ -4,8 +4,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use polyport_terminal::Escaped;
 use serde_json::{Value, json};
@@ -15,8 +16,6 @@ use super::subject::MARK;
 
 /// Bytes of what the process prints that are read.
 const MOST_OUTPUT: u64 = 1 << 20;
-/// Lines that wait to be looked at.
-const WAITING: usize = 64;
 
 /// What became of a plugin that was made and destroyed.
 #[derive(Clone, Debug)]
@@ -50,53 +49,53 @@ pub fn try_out(
     }
     command.arg("--").arg(reference).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn()?;
-    let deadline = Instant::now() + longest;
     let mut trial = Trial { step: "starting".to_owned(), told: None, failed: None };
-    let Some(lines) = child.stdout.take().map(lines) else { return Ok(trial) };
-    let in_time = loop {
-        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => trial.note(&line),
-            Err(RecvTimeoutError::Disconnected) => break true,
-            Err(RecvTimeoutError::Timeout) => break false,
-        }
-    };
-    let ended = if in_time { wait(&mut child, deadline)? } else { None };
+    let Some(output) = child.stdout.take() else { return Ok(trial) };
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let closed = read(output, Arc::clone(&lines));
+    // It closes its output by ending.
+    let in_time = closed.recv_timeout(longest) != Err(RecvTimeoutError::Timeout);
+    let ended = if in_time { wait(&mut child)? } else { None };
+    if ended.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
+    // A process that this one has started may keep the output open; what was read is enough.
+    for line in lines.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        trial.note(line);
+    }
     match ended {
         Some(status) => trial.ended(status),
-        None => {
-            child.kill()?;
-            child.wait()?;
-            let step = &trial.step;
-            trial.failed = Some(format!("did not come back while {step}, within {longest:?}"));
-        }
+        None => trial.failed = Some(format!("did not come back while {}, within {longest:?}", trial.step)),
     }
     Ok(trial)
 }
 
-/// The lines that a process prints, by a thread that ends with its output.
-fn lines(output: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = sync_channel(WAITING);
+/// Reads the lines that a process prints, by a thread that ends with its output and then closes the channel.
+fn read(output: ChildStdout, lines: Arc<Mutex<Vec<String>>>) -> Receiver<()> {
+    let (open, closed) = sync_channel(1);
     thread::spawn(move || {
         let read = BufReader::new(output.take(MOST_OUTPUT)).split(b'\n');
         for line in read.map_while(Result::ok) {
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                break;
-            }
+            let line = String::from_utf8_lossy(&line).into_owned();
+            lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
+        drop(open);
     });
-    receiver
+    closed
 }
 
-/// How the process ended; none if it has not by the deadline.
-fn wait(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+/// How a process ends whose output is closed; none if it goes on.
+fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+    const STEPS: u32 = 1000;
     const STEP: Duration = Duration::from_millis(10);
-    loop {
-        match child.try_wait()? {
-            Some(status) => return Ok(Some(status)),
-            None if Instant::now() < deadline => thread::sleep(STEP),
-            None => return Ok(None),
+    for _ in 0..STEPS {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
         }
+        thread::park_timeout(STEP);
     }
+    Ok(None)
 }
 
 impl Trial {

@@ -117,9 +117,8 @@ impl SearchPath {
     /// Every file by which a plugin of this name could be found, the one that would be chosen first where it is one of them.
     pub(in crate::plugin) fn candidates(&self, name: &str) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> = self.all().flat_map(|dir| all_in_dir(dir, name)).collect();
-        let chosen = match self.find(name) {
-            Ok(path) | Err(Refusal { path, cause: Cause::ByCaller }) => path,
-            Err(_) => return found,
+        let (Ok(chosen) | Err(Refusal { path: chosen, cause: Cause::ByCaller })) = self.find(name) else {
+            return found;
         };
         found.retain(|path| *path != chosen);
         found.insert(0, chosen);

@@ -127,12 +127,14 @@ impl<'a> Elf<'a> {
         within
             .filter_map(|(at, relocation)| {
                 let RelocationFlags::Elf { r_type } = relocation.flags() else { return None };
-                let base = match relocation.target() {
-                    RelocationTarget::Symbol(index) if names_symbol(r_type) => {
-                        table.symbol(index).ok()?.st_value(endian)
-                    }
-                    _ if is_relative(r_type) => 0,
-                    _ => return None,
+                let base = if is_relative(r_type) {
+                    0
+                } else if let (RelocationTarget::Symbol(index), true) =
+                    (relocation.target(), names_symbol(r_type))
+                {
+                    table.symbol(index).ok()?.st_value(endian)
+                } else {
+                    return None;
                 };
                 Some((at, base.wrapping_add_signed(relocation.addend())))
             })

@@ -58,7 +58,7 @@ impl Loader {
         match self.search().find(reference) {
             Ok(path) => Ok(self.inspect_file(&path)),
             Err(refusal) if matches!(refusal.cause, Cause::NotFound { .. }) => {
-                self.table(reference).map(|found| Self::inspect_built_in(found)).ok_or(refusal)
+                self.table(reference).map(Self::inspect_built_in).ok_or(refusal)
             }
             Err(refusal) => Err(refusal),
         }
@@ -83,7 +83,7 @@ impl Loader {
         };
         let beside = find_beside(path, &bytes, self.owners());
         let brings = beside.as_ref().map(|found| found.keys().cloned().collect()).unwrap_or_default();
-        let before_its_table = distrust.or_else(|| Identity::read(&bytes).err()).or(beside.err());
+        let before_its_table = distrust.or_else(|| Identity::read(&bytes).err()).or_else(|| beside.err());
         let file = File {
             path: path.to_path_buf(),
             real: fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),

@@ -83,11 +83,7 @@ fn glibc(elf: &Elf<'_>) -> Option<String> {
     let offset = |at: usize| word(at).and_then(|offset| usize::try_from(offset).ok());
     let (mut newest, mut steps) = (None, 0);
     let mut need = 0;
-    loop {
-        let (Some(count), Some(first), Some(next)) = (half(need + 2), offset(need + 8), offset(need + 12))
-        else {
-            break;
-        };
+    while let (Some(count), Some(first), Some(next)) = (half(need + 2), offset(need + 8), offset(need + 12)) {
         let mut version = need + first;
         for _ in 0..count {
             steps += 1;
