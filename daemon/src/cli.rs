@@ -15,6 +15,8 @@ use polyport_terminal::{
 use crate::apply::{self, BuiltIn, Sources};
 use crate::config::{self, Problems, Reading};
 
+mod plugin;
+
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
 #[command(version = version(), args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
@@ -33,6 +35,8 @@ Examples:
   polyport run --listen '127.0.0.1:7000-7099=lossy,drop=10%,delay=20ms,seed=7'
   polyport run -c polyport.toml --sandbox user=nobody     bind as root, serve as nobody
   polyport check -c polyport.toml                         say everything that is wrong with a file
+  polyport plugin list                                    what there is to serve with
+  polyport plugin new hello                               begin a plugin of your own
 
 Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
 
@@ -42,6 +46,9 @@ enum Command {
     Run(Run),
     /// Check a configuration without serving it: plugins are loaded, nothing is bound
     Check(Check),
+    /// List, inspect and begin plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +119,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, built_in: BuiltIn) -> Exit 
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(run) => serve(&run, built_in),
         Command::Check(check) => check_plan(&check, built_in),
+        Command::Plugin(command) => plugin::run(&command, built_in),
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! main -> cli      what was typed
+//!          |-> workbench what an author does with a plugin: list, inspect, begin
 //!          |-> config    polyport.toml or --listen -> a checked plan, or problems with file:line:column
 //!          '-> apply     a plan, or the difference of two -> listeners added, changed, removed; served
 //!               |-> sandbox   what the process gives up before handlers are made
@@ -30,3 +31,4 @@ pub mod plugin;
 pub mod reactor;
 pub mod reply;
 pub mod sandbox;
+pub mod workbench;

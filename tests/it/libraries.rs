@@ -262,6 +262,77 @@ fn a_plugin_may_bring_libraries_of_its_own() {
     launch().refused(78).expect_stderr(&["libbrought.so that it brings: ", "chmod"]);
 }
 
+/// C8 and C9 together: in memory there is no directory, so what is brought is found by its own name.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_memory_too_a_plugin_may_bring_libraries_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    // Two that need each other in one direction, and a plugin that names the upper one alone.
+    let make = |plugin: &str, said: &[&str], soname: bool| {
+        let at = dir.path().join(plugin);
+        fs::create_dir_all(&at).unwrap();
+        let here = format!("-L{}", at.display());
+        let named = |name: &'static str| if soname { name } else { "-Wl,--as-needed" };
+        compile_c(&fixture("deeper"), &[named("-Wl,-soname,libdeeper.so")], &at, "libdeeper")?;
+        let link = [&here, "-Wl,--no-as-needed", "-ldeeper", "-Wl,-rpath,$ORIGIN"];
+        let link = [&link[..], &[named("-Wl,-soname,libbrought.so")], said].concat();
+        compile_c(&fixture("brought"), &link, &at, "libbrought").unwrap();
+        let link = [&here, "-Wl,--no-as-needed", "-lbrought", "-Wl,-rpath,$ORIGIN"];
+        compile_c(&fixture("borrows"), &link, &at, "borrows")
+    };
+    let Some(first) = make("first", &[], true) else { return };
+    let launch = || {
+        let launch = staged("noexec,mode=0755", copies.path(), copies.path())?;
+        Some(launch.listen(spec("127.0.0.1:0", &first)))
+    };
+    let Some(alone) = launch() else { return };
+    let daemon = alone.serve();
+    assert_eq!(daemon.client(1).ask(b"who?"), b"from the deep");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
+    for name in ["borrows-0.1.0", "libbrought.so", "libdeeper.so"] {
+        assert!(maps.contains(&format!("/memfd:{name} (deleted)")), "{maps}");
+    }
+    drop(daemon.stop());
+    // The same library twice is one; another of the same name would be passed over by the linker.
+    let same = make("same", &[], true).unwrap();
+    let daemon = launch().unwrap().listen(spec("127.0.0.1:0", &same)).serve();
+    assert_eq!(
+        (daemon.client(1).ask(b"who?"), daemon.client(2).ask(b"who?")),
+        (b"from the deep".into(), b"from the deep".into())
+    );
+    drop(daemon.stop());
+    let other = make("other", &["-DSAID=\"from elsewhere\""], true).unwrap();
+    let refused = launch().unwrap().listen(spec("127.0.0.1:0", &other)).refused(78);
+    refused.expect_stderr(&[
+        "libbrought.so, one of the libraries that it brings, differs from one of the same name",
+    ]);
+    let nameless = make("nameless", &[], false).unwrap();
+    let launch = staged("noexec,mode=0755", copies.path(), copies.path()).unwrap();
+    launch.listen(spec("127.0.0.1:0", &nameless)).refused(78).expect_stderr(&["-Wl,-soname,libdeeper.so"]);
+}
+
+/// However many listeners name it: a line for each name.
+#[test]
+fn at_v_each_name_is_told_with_the_file_it_led_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Bytes::of("echo").write(dir.path().join("libpolyport_mine.so"));
+    let launch = polyport().args(&["check", "-v"]).arg("--plugin-dir").arg(dir.path());
+    let launch = launch.listen("127.0.0.1:0=mine").listen("127.0.0.1:0=mine,name=again");
+    let finished = launch.listen(spec("127.0.0.1:0", &library)).run();
+    let stderr = &finished.expect_code(0).stderr;
+    let shown = library.display();
+    for (words, times) in [
+        (format!("plugin `mine` is echo 0.1.0: {shown}\n"), 1),
+        (format!("plugin `{shown}` is echo 0.1.0: {shown}\n"), 1),
+        (format!("plugin echo 0.1.0 of {shown} runs as its copy "), 1),
+    ] {
+        assert_eq!(stderr.matches(&words).count(), times, "{words}: {stderr}");
+    }
+    let quiet = polyport().arg("check").listen("127.0.0.1:0=echo").run();
+    assert!(!quiet.expect_code(0).stderr.contains("runs as its copy"), "{}", quiet.stderr);
+}
+
 /// A directory that was given and is not there is most often misspelt.
 #[test]
 fn directories_without_plugins_are_told_once_or_beside_what_was_not_found() {

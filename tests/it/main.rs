@@ -37,6 +37,8 @@ mod delays;
 #[cfg(target_os = "linux")]
 mod discard;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -65,6 +67,8 @@ mod hostile_handlers;
 #[cfg(target_os = "linux")]
 mod injected;
 #[cfg(test)]
+mod inspection;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod kernel_drops;
 #[cfg(test)]
@@ -84,6 +88,8 @@ mod memory;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod network_changes;
+#[cfg(test)]
+mod new_plugins;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod odd_datagrams;

@@ -68,7 +68,8 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 /// What each module of the daemon may name.
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "apply"]),
+    ("cli", &["config", "apply", "workbench"]),
+    ("workbench", &["plugin", "exchange"]),
     ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "limits", "reply", "sandbox"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits", "reply"]),
     ("plugin", &["exchange"]),

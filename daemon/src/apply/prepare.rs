@@ -13,7 +13,6 @@ use crate::config::{
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, Refusal, SearchPath, Values,
-    is_elevated,
 };
 use crate::sandbox::Policy;
 
@@ -46,13 +45,7 @@ pub struct Prepared {
 /// Everything that is wrong.
 pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems> {
     let Reading { mut plan, mut problems } = reading;
-    let search = SearchPath::new(
-        &sources.dirs,
-        std::env::var_os("POLYPORT_PLUGIN_PATH").as_deref(),
-        &plan.plugin_dirs,
-        std::env::current_exe().ok().as_deref(),
-    )
-    .elevated(is_elevated());
+    let search = SearchPath::of_process(&sources.dirs, &plan.plugin_dirs);
     let mut loader = Loader::new(search, |name| std::env::var_os(name)).with_built_in(sources.built_in);
     let (mut entries, mut harmless) = (Vec::new(), Vec::new());
     if plan.listen.is_empty() && problems.is_empty() {

@@ -4,19 +4,24 @@
 //! find   a name -> a private copy of the file, after its identity was read from its bytes; nothing has run yet (I8)
 //! load   the private copy -> Plugin, with the options it declares
 //! call   Plugin + checked options -> instances, and the calls in both directions
+//! inspect  a file -> all that it says, without running it
 //! ```
 //!
 //! The memory that both sides of a call share is [`crate::exchange`]. `plugins/ABI.md` is the contract.
 
 mod call;
 mod find;
+mod inspect;
 mod load;
 
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
     Call, Cell, Cells, CreateError, HandlerBudget, Instance, InstanceSpec, Outcome, TimerRequest, Why,
 };
-pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated, plugin_abi};
+pub use find::{
+    Cause, Distrust, Identity, Refusal, Said, SearchPath, host_abi, host_layout, is_elevated, plugin_abi,
+};
+pub use inspect::{File, Inspection, Offer, Offers, Parts, Shadowed, Table};
 pub use load::{
     BuiltIn, FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Plugin, Values,
 };

@@ -7,6 +7,7 @@
 //! replies           datagrams at the client's machine: what it accepts, and how often it sends
 //! configuration     polyport.toml, and --listen: a plan, or problems whose places lie in the text
 //! identity          a library file: what a plugin says of itself
+//! library           a library file: all that is known of it before it runs
 //! values            texts of option values: what is printed is read back
 //! ```
 //!
@@ -20,6 +21,7 @@
 pub mod configuration;
 pub mod identity;
 mod input;
+pub mod library;
 pub mod protocol;
 pub mod replies;
 pub mod responder;

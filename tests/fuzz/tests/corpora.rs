@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polyport_fuzz::{configuration, identity, protocol, replies, responder, values};
+use polyport_fuzz::{configuration, identity, library, protocol, replies, responder, values};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -20,6 +20,7 @@ const TARGETS: &[Target] = &[
     ("configuration", configuration::toml, 20),
     ("listen_specs", configuration::specs, 20),
     ("identity", identity::file, 20),
+    ("library", library::file, 200),
     ("option_values", values::text, 100),
 ];
 /// Targets with the code that they look into; their corpora are tried there.

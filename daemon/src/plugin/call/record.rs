@@ -46,6 +46,12 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Whether it only grows.
+    #[must_use]
+    pub fn is_counter(&self) -> bool {
+        self.kind == COUNTER
+    }
+
     /// The current value.
     #[must_use]
     pub fn value(&self) -> u64 {

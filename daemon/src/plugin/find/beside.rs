@@ -2,16 +2,17 @@
 //! library of its own that way.
 //!
 //! The linker takes `$ORIGIN` for the directory of what it loads, which is that of the private copy. So these libraries are
-//! copied as well, to where the copy of the plugin will look for them. They run as the plugin does, and are trusted as it
+//! copied as well, to where the copy of the plugin will look for them; a copy in memory has no such place, so there they are
+//! loaded before it, and found by the names that they have inside. They run as the plugin does, and are trusted as it
 //! is: nobody else may have written them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH};
+use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
 use object::read::elf::ElfFile64;
 
 use super::refusal::Cause;
@@ -45,6 +46,38 @@ pub(in crate::plugin) fn find(path: &Path, bytes: &[u8], owners: Owners) -> Resu
         found.insert(at, bytes);
     }
     Ok(found)
+}
+
+/// What lies beside the plugin of these `bytes`, each behind all that it needs itself: the order in which a linker can take them
+/// that finds none of them by a path.
+pub(super) fn in_order<'a>(bytes: &[u8], beside: &'a Beside) -> Vec<&'a Path> {
+    let mut ordered: Vec<&Path> = Vec::new();
+    let mut entered = BTreeSet::new();
+    // A library is entered, then what it needs, then it is taken.
+    let mut open: Vec<(PathBuf, bool)> = steps(wanted(bytes, Path::new("")));
+    while let Some((at, left)) = open.pop() {
+        let Some((path, bytes)) = beside.get_key_value(&at) else { continue };
+        if left {
+            ordered.push(path);
+        } else if entered.insert(path) {
+            open.push((at.clone(), true));
+            open.extend(steps(wanted(bytes, directory(&at))));
+        }
+    }
+    ordered
+}
+
+/// Libraries to enter, the first of which is entered first.
+fn steps(wanted: Vec<PathBuf>) -> Vec<(PathBuf, bool)> {
+    wanted.into_iter().rev().map(|at| (at, false)).collect()
+}
+
+/// The name that a library has inside (`DT_SONAME`), by which the linker knows it once it is loaded.
+pub(super) fn own_name(bytes: &[u8]) -> Option<&[u8]> {
+    let file = ElfFile64::<object::Endianness>::parse(bytes).ok()?;
+    let table = file.elf_dynamic_table().ok()?;
+    let name = table.iter().find(|entry| entry.tag == DT_SONAME)?;
+    table.string(name).ok()
 }
 
 fn read(path: &Path, owners: Owners) -> Result<Vec<u8>, Cause> {

@@ -39,14 +39,7 @@ impl Identity {
     /// # Errors
     /// Why this polyport must not use the plugin.
     pub(in crate::plugin) fn of(ident: &pp_ident) -> Result<Self, Cause> {
-        let mut bytes = Vec::with_capacity(usize::from(IDENT_SIZE));
-        bytes.extend(ident.magic);
-        for number in [ident.abi_major, ident.abi_minor, ident.min_host_minor, ident.ident_size] {
-            bytes.extend(number.to_ne_bytes());
-        }
-        bytes.extend([ident.layout, ident.flags].map(u32::to_ne_bytes).concat());
-        bytes.extend(ident.name.iter().chain(&ident.version).chain(&ident.toolchain).chain(&ident.about));
-        Raw::find(&bytes)?.accept()
+        Raw::find(&bytes_of(ident))?.accept()
     }
 
     /// Whether a panic in the plugin would abort the daemon.
@@ -62,10 +55,81 @@ impl Identity {
     }
 }
 
+/// What a library says of itself, whether or not this polyport may load it. Texts are escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Name of the plugin.
+    pub name: String,
+    /// Version of the plugin.
+    pub version: String,
+    /// What built it.
+    pub toolchain: String,
+    /// One line about the plugin.
+    pub about: String,
+    /// The ABI that it was built with: major and minor.
+    pub abi: (u16, u16),
+    /// Oldest minor version of a host that it works with.
+    pub min_host_minor: u16,
+    /// Sizes of the structs that it shares with the host, a byte each.
+    pub layout: u32,
+    flags: u32,
+}
+
+impl Said {
+    /// Finds the only identity in the bytes of a library file.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub(in crate::plugin) fn read(file: &[u8]) -> Result<Self, Cause> {
+        Raw::find(file).map(|raw| raw.said())
+    }
+
+    /// What is linked into the program.
+    pub(in crate::plugin) fn of(ident: &pp_ident) -> Option<Self> {
+        Self::read(&bytes_of(ident)).ok()
+    }
+
+    /// Whether a panic in the plugin would abort the daemon; none if it is of no language that panics.
+    #[must_use]
+    pub fn aborts_on_panic(&self) -> Option<bool> {
+        self.toolchain.starts_with("rustc").then_some(self.flags & F_PANIC_ABORT != 0)
+    }
+
+    /// Whether the plugin was built without optimisation.
+    #[must_use]
+    pub fn is_debug_build(&self) -> bool {
+        self.flags & F_DEBUG != 0
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.version)
     }
+}
+
+/// An identity that is linked into the program, as it would lie in a file.
+fn bytes_of(ident: &pp_ident) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(usize::from(IDENT_SIZE));
+    bytes.extend(ident.magic);
+    for number in [ident.abi_major, ident.abi_minor, ident.min_host_minor, ident.ident_size] {
+        bytes.extend(number.to_ne_bytes());
+    }
+    bytes.extend([ident.layout, ident.flags].map(u32::to_ne_bytes).concat());
+    bytes.extend(ident.name.iter().chain(&ident.version).chain(&ident.toolchain).chain(&ident.about));
+    bytes
+}
+
+/// The plugin ABI of this polyport: major and minor.
+#[must_use]
+pub const fn host_abi() -> (u16, u16) {
+    (ABI_MAJOR, ABI_MINOR)
+}
+
+/// The sizes of the structs that this polyport shares with plugins, a byte each.
+#[must_use]
+pub const fn host_layout() -> u32 {
+    LAYOUT
 }
 
 /// The plugin ABI of this polyport, as `1.0`.
@@ -142,25 +206,34 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// What the identity says.
+    fn said(&self) -> Said {
+        Said {
+            name: text(self.field::<40>(32)),
+            version: text(self.field::<24>(72)),
+            toolchain: text(self.field::<56>(96)),
+            about: text(self.field::<104>(152)),
+            abi: (self.u16(16), self.u16(18)),
+            min_host_minor: self.u16(20),
+            layout: self.u32(24),
+            flags: self.u32(28),
+        }
+    }
+
     /// What the identity says, if this polyport may use the plugin.
     fn accept(&self) -> Result<Identity, Cause> {
-        let name = text(self.field::<40>(32));
-        let version = text(self.field::<24>(72));
-        let major = self.u16(16);
-        let minor = self.u16(18);
-        let min_host_minor = self.u16(20);
+        let Said { name, version, toolchain, about, abi, min_host_minor, layout, flags } = self.said();
+        let (major, minor) = abi;
         if major != ABI_MAJOR {
             return Err(Cause::OtherMajor { name, version, major, minor });
         }
         if min_host_minor > ABI_MINOR {
             return Err(Cause::NeedsNewerHost { name, version, minor: min_host_minor });
         }
-        if self.u32(24) != LAYOUT {
-            return Err(Cause::OtherLayout { name, version, layout: self.u32(24) });
+        if layout != LAYOUT {
+            return Err(Cause::OtherLayout { name, version, layout });
         }
-        let toolchain = text(self.field::<56>(96));
-        let about = text(self.field::<104>(152));
-        Ok(Identity { name, version, toolchain, about, abi_minor: minor, flags: self.u32(28) })
+        Ok(Identity { name, version, toolchain, about, abi_minor: minor, flags })
     }
 
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {

@@ -22,7 +22,7 @@ mod trust;
 
 pub(super) use beside::find as find_beside;
 pub use elevated::is_elevated;
-pub use identity::{Identity, plugin_abi};
+pub use identity::{Identity, Said, host_abi, host_layout, plugin_abi};
 pub(super) use refusal::MAX_LIBRARY_BYTES;
 pub use refusal::{Cause, Refusal};
 pub use search::SearchPath;

@@ -1,5 +1,6 @@
 //! The directories in which plugins are looked up.
 
+use std::collections::BTreeSet;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsStr;
 use std::fs;
@@ -7,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::elevated::is_elevated;
 use super::refusal::{Cause, Refusal};
 
 /// The directories in which a plugin's name is looked up, in this order: those of `--plugin-dir`, of
@@ -46,6 +48,15 @@ impl SearchPath {
             built_in: Vec::new(),
             elevated: false,
         }
+    }
+
+    /// The search path of this process: what its environment and its executable say is added.
+    #[must_use]
+    pub fn of_process(command_line: &[PathBuf], configured: &[PathBuf]) -> Self {
+        let variable = std::env::var_os("POLYPORT_PLUGIN_PATH");
+        let executable = std::env::current_exe().ok();
+        Self::new(command_line, variable.as_deref(), configured, executable.as_deref())
+            .elevated(is_elevated())
     }
 
     /// Sets the names of the plugins that need no library, for the error that tells what there is.
@@ -103,19 +114,31 @@ impl SearchPath {
         self.dirs.iter().filter_map(|dir| Some((dir.as_path(), usable(dir).err()?)))
     }
 
+    /// Every file by which a plugin of this name could be found, the one that would be chosen first where it is one of them.
+    pub(in crate::plugin) fn candidates(&self, name: &str) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> = self.all().flat_map(|dir| all_in_dir(dir, name)).collect();
+        let (Ok(chosen) | Err(Refusal { path: chosen, cause: Cause::ByCaller })) = self.find(name) else {
+            return found;
+        };
+        found.retain(|path| *path != chosen);
+        found.insert(0, chosen);
+        found
+    }
+
+    /// Names by which the files of all directories could be called, each once.
+    pub(in crate::plugin) fn names(&self) -> BTreeSet<String> {
+        self.all().flat_map(|dir| stems(dir)).collect()
+    }
+
     /// Every directory, in order.
-    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(in crate::plugin) fn all(&self) -> impl Iterator<Item = &PathBuf> {
         self.dirs.iter().chain(&self.build).chain(&self.installed)
     }
 
     /// The plugin with the most similar name, if at most two letters differ.
     fn nearest(&self, reference: &str) -> Option<String> {
         self.all()
-            .filter_map(|dir| fs::read_dir(dir).ok())
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|file| Some(file.strip_suffix(DLL_SUFFIX)?.trim_start_matches(DLL_PREFIX).to_owned()))
-            .map(|stem| stem.trim_start_matches("polyport_").replace('_', "-"))
+            .flat_map(|dir| stems(dir))
             .chain(self.built_in.iter().cloned())
             .map(|name| (strsim::damerau_levenshtein(&name, reference), name))
             .filter(|(distance, _)| *distance <= 2)
@@ -130,8 +153,22 @@ fn usable(dir: &Path) -> io::Result<()> {
     fs::metadata(dir.join(".")).map(drop)
 }
 
+/// What plugins could be called by the names of the files of a directory.
+fn stems(dir: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(dir).ok().into_iter().flatten();
+    let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    files
+        .filter_map(|file| Some(file.strip_suffix(DLL_SUFFIX)?.trim_start_matches(DLL_PREFIX).to_owned()))
+        .map(|stem| stem.trim_start_matches("polyport_").replace('_', "-"))
+}
+
 /// The file of a plugin in one directory.
 fn in_dir(dir: &Path, name: &str) -> Option<PathBuf> {
+    all_in_dir(dir, name).next()
+}
+
+/// The files of a plugin in one directory, the first of which is taken.
+fn all_in_dir(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let stem = name.replace('-', "_");
     [
         format!("{DLL_PREFIX}polyport_{stem}{DLL_SUFFIX}"),
@@ -140,7 +177,7 @@ fn in_dir(dir: &Path, name: &str) -> Option<PathBuf> {
     ]
     .into_iter()
     .map(|file| dir.join(file))
-    .find(|path| path.is_file())
+    .filter(|path| path.is_file())
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -8,12 +8,17 @@
 //! A copy lies in a directory of this process. Where no directory takes it (read-only, full, `noexec`), and where the
 //! program has more rights than who started it, it lies in memory alone.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::beside::Beside;
+use sha2::{Digest, Sha256};
+
+use super::beside::{Beside, in_order, own_name};
 use super::memory;
 use super::trust::{self, Owners};
 
@@ -37,13 +42,22 @@ pub(in crate::plugin) struct Stages {
     exhausted: bool,
     /// Candidates that were passed over or are full, with the reason.
     tried: Vec<(PathBuf, String)>,
+    /// Libraries beside plugins that are in memory, by their names: SHA-256 of their bytes.
+    in_memory: BTreeMap<OsString, [u8; 32]>,
     pid: u32,
 }
 
 impl Stages {
     /// No directory is made before the first copy. Without candidates all copies are in memory.
     pub(in crate::plugin) fn new(candidates: Vec<PathBuf>, pid: u32) -> Self {
-        Self { candidates: candidates.into_iter(), open: Vec::new(), exhausted: true, tried: Vec::new(), pid }
+        Self {
+            candidates: candidates.into_iter(),
+            open: Vec::new(),
+            exhausted: true,
+            tried: Vec::new(),
+            in_memory: BTreeMap::new(),
+            pid,
+        }
     }
 
     /// The directories that copies are in.
@@ -57,8 +71,8 @@ impl Stages {
         self.exhausted = true;
     }
 
-    /// Makes a private copy of `bytes`, and returns a path for `dlopen(3)`. `name` becomes part of the file name, which
-    /// helps a reader of backtraces. What lies `beside` is copied as well; memory has no place for it.
+    /// Makes a private copy of `bytes`. `name` becomes part of the file name, which helps a reader of backtraces. What lies
+    /// `beside` is copied as well.
     ///
     /// # Errors
     /// Every candidate, and memory, with the reason why it does not serve.
@@ -67,13 +81,13 @@ impl Stages {
         name: &str,
         bytes: &[u8],
         beside: &Beside,
-    ) -> Result<PathBuf, Vec<(PathBuf, String)>> {
+    ) -> Result<Staged, Vec<(PathBuf, String)>> {
         let clean = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
         let name: String = name.chars().filter(clean).take(MAX_NAME).collect();
         loop {
             if let Some(stage) = self.open.last_mut().filter(|_| !self.exhausted) {
                 match stage.put(&name, bytes, beside) {
-                    Ok(path) => return Ok(path),
+                    Ok(path) => return Ok(Staged { path, before: Vec::new() }),
                     // Whatever it is, a full disk above all, may be otherwise elsewhere.
                     Err(e) => {
                         self.tried.push((stage.dir.clone(), e.to_string()));
@@ -90,17 +104,54 @@ impl Stages {
                 Err(e) => self.tried.push((candidate, e.to_string())),
             }
         }
-        let memory = if beside.is_empty() {
-            memory::put(&name, bytes)
-        } else {
-            Err(io::Error::other("no place for the libraries that it brings"))
-        };
-        memory.map_err(|e| {
+        self.put_into_memory(&name, bytes, beside).map_err(|e| {
             let mut tried = self.tried.clone();
             tried.push((PathBuf::from("memory"), e.to_string()));
             tried
         })
     }
+}
+
+impl Stages {
+    /// Makes copies that have no directory in common. The linker finds what lies `beside` if it is loaded already, and has the
+    /// name inside that its file has.
+    fn put_into_memory(&mut self, name: &str, bytes: &[u8], beside: &Beside) -> io::Result<Staged> {
+        let mut before = Vec::new();
+        for path in in_order(bytes, beside) {
+            let (Some(file), Some(bytes)) = (path.file_name(), beside.get(path)) else { continue };
+            let refused = |why: &str| {
+                let file = file.to_string_lossy();
+                io::Error::other(format!("{file}, one of the libraries that it brings, {why}"))
+            };
+            if own_name(bytes) != Some(file.as_bytes()) {
+                let option = format!("-Wl,-soname,{}", file.to_string_lossy());
+                return Err(refused(&format!(
+                    "must have its name inside to be found there: link it with {option}"
+                )));
+            }
+            let digest: [u8; 32] = Sha256::digest(bytes).into();
+            match self.in_memory.get(file) {
+                Some(known) if *known == digest => {}
+                Some(_) => {
+                    return Err(refused("differs from one of the same name that another plugin brings"));
+                }
+                None => {
+                    before.push(memory::put(&file.to_string_lossy(), bytes)?);
+                    self.in_memory.insert(file.to_owned(), digest);
+                }
+            }
+        }
+        Ok(Staged { path: memory::put(name, bytes)?, before })
+    }
+}
+
+/// A private copy, ready for `dlopen(3)`.
+#[derive(Debug)]
+pub(in crate::plugin) struct Staged {
+    /// Its path.
+    pub(in crate::plugin) path: PathBuf,
+    /// What must be loaded before it, in this order.
+    pub(in crate::plugin) before: Vec<PathBuf>,
 }
 
 /// A directory with private copies of libraries. It belongs to this process and is removed when the stage is dropped.
@@ -198,7 +249,7 @@ impl Drop for Stage {
 
 /// The directories in which a stage may be made, best first. `var` reads an environment variable.
 #[must_use]
-pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<PathBuf> {
+pub(in crate::plugin) fn candidates(var: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let named = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let run = PathBuf::from("/run/polyport");
     // The service manager makes `/run/polyport`; without one, the daemon does if it may. Its mode lets only the owner
@@ -261,8 +312,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut stage = Stages::new(vec![root.path().to_path_buf()], 7);
         let (a, b) = (
-            stage.put("../e/cho 1", b"x", &Beside::new()).unwrap(),
-            stage.put("../e/cho 1", b"y", &Beside::new()).unwrap(),
+            stage.put("../e/cho 1", b"x", &Beside::new()).unwrap().path,
+            stage.put("../e/cho 1", b"y", &Beside::new()).unwrap().path,
         );
         assert_ne!(a, b);
         assert_eq!(
@@ -317,7 +368,7 @@ mod tests {
             fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
             let copy =
                 Stages::new(vec![shared.clone(), own.clone()], 1).put("x", b"", &Beside::new()).unwrap();
-            assert_eq!(copy.starts_with(&shared), trusted, "{mode:o}");
+            assert_eq!(copy.path.starts_with(&shared), trusted, "{mode:o}");
         }
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
         let error = Stage::open_in(&own, 1).unwrap_err().to_string();
@@ -356,10 +407,10 @@ mod tests {
     fn when_a_place_takes_no_more_the_next_is_tried() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut stages = Stages::new([&first, &second].map(|d| d.path().to_path_buf()).into(), 1);
-        let in_first = stages.put("a", b"x", &Beside::new()).unwrap();
+        let in_first = stages.put("a", b"x", &Beside::new()).unwrap().path;
         fs::remove_dir_all(in_first.parent().unwrap()).unwrap();
         for _ in 0..2 {
-            assert!(stages.put("b", b"x", &Beside::new()).unwrap().starts_with(second.path()));
+            assert!(stages.put("b", b"x", &Beside::new()).unwrap().path.starts_with(second.path()));
         }
         assert_eq!(entries(second.path()), 1, "one stage for both");
     }
@@ -388,9 +439,6 @@ mod tests {
             }
             assert!(copy.starts_with(&stage.dir) && fs::read(&copy).unwrap() == b"plugin");
         }
-        let mut none = Stages::new(Vec::new(), 7);
-        let tried = none.put("x", b"plugin", &beside).unwrap_err();
-        assert!(tried[0].1.contains("libraries that it brings"), "{tried:?}");
     }
 
     /// C9.
@@ -399,8 +447,8 @@ mod tests {
     fn where_no_directory_serves_copies_are_in_memory_and_nobody_can_change_them() {
         let mut stages = Stages::new(vec![PathBuf::from("/nonexistent-a"), PathBuf::from("/proc")], 1);
         let (one, other) = (
-            stages.put("a", b"one", &Beside::new()).unwrap(),
-            stages.put("a", b"other", &Beside::new()).unwrap(),
+            stages.put("a", b"one", &Beside::new()).unwrap().path,
+            stages.put("a", b"other", &Beside::new()).unwrap().path,
         );
         assert_ne!(one, other);
         assert_eq!((fs::read(&one).unwrap(), fs::read(&other).unwrap()), (b"one".into(), b"other".into()));

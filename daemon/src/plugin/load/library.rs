@@ -137,8 +137,32 @@ impl Loader {
             }
             Err(refusal) => return Err(refusal),
         };
+        let from =
+            plugin.path.as_deref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
+        log::debug!("plugin `{reference}` is {}: {from}", plugin.identity);
         self.named.insert(reference.to_owned(), Arc::clone(&plugin));
         Ok(plugin)
+    }
+
+    /// Where plugins are looked up.
+    pub(in crate::plugin) fn search(&self) -> &SearchPath {
+        &self.search
+    }
+
+    /// Whose files are loaded.
+    pub(in crate::plugin) fn owners(&self) -> Owners {
+        self.owners
+    }
+
+    /// Names of the plugins that are linked into the program.
+    pub fn built_in_names(&self) -> impl Iterator<Item = String> {
+        self.built_in.iter().filter_map(|table| Some(Identity::of(&table.ident).ok()?.name))
+    }
+
+    /// The table of this name that is linked into the program.
+    pub(in crate::plugin) fn table(&self, name: &str) -> Option<&'static pp_plugin> {
+        let accepted = |table: &pp_plugin| Identity::of(&table.ident).is_ok_and(|found| found.name == name);
+        self.built_in.iter().copied().find(|table| accepted(table))
     }
 
     /// The directories that were given to look for plugins in, and cannot be used, each with the reason.
@@ -183,9 +207,12 @@ impl Loader {
         let name = format!("{}-{}", identity.name, identity.version);
         let beside = find_beside(path, bytes, self.owners)?;
         let staged = self.stages.put(&name, bytes, &beside).map_err(|tried| Cause::NoStage { tried })?;
-        // SAFETY: running a plugin's code is what the user asked for; its identity was accepted.
-        let library = unsafe { Library::open(Some(&staged), RTLD_NOW | RTLD_LOCAL) };
-        let library = ManuallyDrop::new(library.map_err(|e| Cause::Linker(linker_text(&e, &staged)))?);
+        for copy in &staged.before {
+            let _kept = open(copy)?;
+        }
+        let staged = staged.path;
+        let library = open(&staged)?;
+        log::debug!("plugin {identity} of {} runs as its copy {}", path.display(), staged.display());
         // SAFETY: the symbol is a data symbol; only its address is taken here.
         let symbol = unsafe { library.get::<*const pp_plugin>(SYMBOL.to_bytes_with_nul()) };
         let table: *const pp_plugin =
@@ -206,6 +233,14 @@ impl Loader {
         let plugin = copy_table(table).and_then(|table| plugin(identity, &table, origin));
         Some(plugin.map(Arc::new).map_err(|cause| Refusal { path: PathBuf::from(name), cause }))
     }
+}
+
+/// Opens a private copy. Also what is dropped stays loaded.
+fn open(copy: &Path) -> Result<ManuallyDrop<Library>, Cause> {
+    // SAFETY: running a plugin's code is what the user asked for; its identity was accepted, and what it brings is trusted as it
+    // is.
+    let library = unsafe { Library::open(Some(copy), RTLD_NOW | RTLD_LOCAL) };
+    library.map(ManuallyDrop::new).map_err(|e| Cause::Linker(linker_text(&e, copy)))
 }
 
 /// Where the functions of a plugin come from.
@@ -272,10 +307,10 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
 }
 
 /// Most options of a plugin. A larger number is taken for garbage.
-const MAX_OPTIONS: usize = 256;
+pub(in crate::plugin) const MAX_OPTIONS: usize = 256;
 
 /// The options that a plugin declares in its table.
-fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
+pub(in crate::plugin) fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
     let n = usize::try_from(table.n_options).unwrap_or(usize::MAX);
     if n == 0 {
         return Ok(Vec::new());
@@ -293,7 +328,7 @@ fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, Cause> {
 }
 
 /// One declared option in the host's own types.
-fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
+pub(in crate::plugin) fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
     let name = text(o.name).ok_or_else(|| Cause::BadOptionTable("an option without a name".into()))?;
     let kind = match o.kind {
         OPT_BOOL => OptionType::Bool,

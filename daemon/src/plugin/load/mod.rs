@@ -9,4 +9,5 @@ mod library;
 mod option;
 
 pub use library::{BuiltIn, Loader, Plugin};
+pub(super) use library::{MAX_OPTIONS, option as declared_option, options as declared_options};
 pub use option::{FileUse, Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};

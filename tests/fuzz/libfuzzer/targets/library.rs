@@ -1,0 +1,4 @@
+//! A library file, looked into.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| polyport_fuzz::library::file(data));
