@@ -203,6 +203,7 @@ fn constants(facts: &mut Facts) {
         facts,
         OPT_ADDR,
         OPT_JSON,
+        OPT_LIST,
         OPT_REQUIRED,
         OPT_SECRET,
         OPT_READS,

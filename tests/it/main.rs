@@ -96,6 +96,8 @@ mod odd_datagrams;
 #[cfg(test)]
 mod option_grammar;
 #[cfg(test)]
+mod option_lists;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod output;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, quoted_key, spec_settings,
 };
 use crate::plugin::{
-    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Plugin, Refusal, SearchPath, Values,
+    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Part, Plugin, Refusal, SearchPath, Values,
 };
 use crate::sandbox::Policy;
 
@@ -204,15 +204,27 @@ fn given(option: &RawOption) -> Given<'_> {
         RawValue::Int(i) => GivenValue::Int(*i),
         RawValue::Float(x) => GivenValue::Float(*x),
         RawValue::Text(text) => GivenValue::Text(text),
-        RawValue::Other(value) => GivenValue::Json(serde_json::to_string(value).unwrap_or_default()),
+        RawValue::Other(value) => array_or_table(value),
     };
     Given { name: &option.name, value }
+}
+
+fn array_or_table(value: &toml::Value) -> GivenValue<'_> {
+    let json = || serde_json::to_string(value).unwrap_or_default();
+    match value {
+        toml::Value::Boolean(b) => GivenValue::Bool(*b),
+        toml::Value::Integer(i) => GivenValue::Int(*i),
+        toml::Value::Float(x) => GivenValue::Float(*x),
+        toml::Value::String(text) => GivenValue::Text(text),
+        toml::Value::Array(items) => GivenValue::List(items.iter().map(array_or_table).collect(), json()),
+        toml::Value::Datetime(_) | toml::Value::Table(_) => GivenValue::Json(json()),
+    }
 }
 
 fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
     let option = problem.given.and_then(|index| listen.options.get(index));
     let title = match option {
-        Some(option) if !problem.in_name => {
+        Some(option) if problem.part != Part::Name => {
             format!("listener `{}`: option `{}`: {}", listen.name, option.name, problem.message)
         }
         Some(option) => {
@@ -223,14 +235,24 @@ fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
         None => format!("listener `{}`: {}", listen.name, problem.message),
     };
     let shown = match option {
-        Some(option) if problem.in_name => {
+        Some(option) if problem.part == Part::Name => {
             Problem::new("unknown-option", title).at(&option.name_span, "unknown")
         }
-        Some(option) => Problem::new("bad-option", title).at(&option.value_span, "this value"),
+        Some(option) => {
+            let element = match problem.part {
+                Part::Element(at) => option.element_spans.get(at),
+                Part::Name | Part::Value | Part::Declaration => None,
+            };
+            Problem::new("bad-option", title).at(element.unwrap_or(&option.value_span), "this value")
+        }
+        None if problem.part == Part::Declaration => {
+            Problem::new("plugin", title).at(&listen.plugin.span, "a fault of this plugin")
+        }
         None => Problem::new("missing-option", title).at(&listen.plugin.span, "this plugin needs it"),
     };
     // On the command line settings and options stand side by side, and either may have been mistyped.
-    let setting = option.filter(|_| problem.in_name).and_then(|o| nearest(&o.name, spec_settings()));
+    let setting =
+        option.filter(|_| problem.part == Part::Name).and_then(|o| nearest(&o.name, spec_settings()));
     match (setting, &problem.help) {
         (Some(setting), _) => shown.help(format!("did you mean the setting `{setting}`?")),
         (None, Some(help)) => shown.help(help.clone()),

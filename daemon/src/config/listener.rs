@@ -245,6 +245,10 @@ fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {
                 name_span: entry.key_span.clone(),
                 value: value.ok()?,
                 value_span: entry.value_span.clone(),
+                element_spans: match &entry.value {
+                    Value::List(list) => list.iter().map(|(_, span)| span.clone()).collect(),
+                    _ => Vec::new(),
+                },
             })
         })
         .collect()

@@ -214,6 +214,8 @@ pub struct RawOption {
     pub value: RawValue,
     /// Where the value is.
     pub value_span: Span,
+    /// Where each element of it is, if it is an array.
+    pub element_spans: Vec<Span>,
 }
 
 /// The value of a plugin option before the plugin's option table gives it a type. Values from

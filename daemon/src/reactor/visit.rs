@@ -4,7 +4,7 @@ use polyport_terminal::counted;
 
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
-use super::io::{Io, Now};
+use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::Slow;
 use super::send::Transmitter;

@@ -1,13 +1,15 @@
 //! Types, bounds and defaults of options in words.
 
+use std::borrow::Cow;
+
 use crate::plugin::{FileUse, OptionSpec, OptionType};
 
 /// 2^63: a number at least as large is no bound.
 const NO_BOUND: f64 = 9_223_372_036_854_775_808.0;
 
 /// The name of a type, as documents write it.
-pub(super) fn type_name(kind: &OptionType) -> &'static str {
-    match kind {
+pub(super) fn type_name(kind: &OptionType) -> Cow<'static, str> {
+    let name = match kind {
         OptionType::Bool => "boolean",
         OptionType::Int => "integer",
         OptionType::Float => "number",
@@ -18,16 +20,28 @@ pub(super) fn type_name(kind: &OptionType) -> &'static str {
         OptionType::Enum(_) => "word",
         OptionType::Addr => "address",
         OptionType::Json => "any value",
+        OptionType::List(element) => return format!("list of {}", plural(element)).into(),
+    };
+    name.into()
+}
+
+/// The name of a type, of several values.
+fn plural(kind: &OptionType) -> String {
+    match kind {
+        OptionType::String => "texts".to_owned(),
+        OptionType::Addr => "addresses".to_owned(),
+        other => format!("{}s", type_name(other)),
     }
 }
 
 /// What values an option takes, as far as its type does not say it.
 pub(super) fn range(spec: &OptionSpec) -> Option<String> {
-    if let OptionType::Enum(choices) = &spec.kind {
+    let element = spec.kind.element();
+    if let OptionType::Enum(choices) = element {
         return Some(choices.join(" | "));
     }
     let (min, max) = spec.bounds?;
-    let [least, most] = [min, max].map(|bound| amount(&spec.kind, bound));
+    let [least, most] = [min, max].map(|bound| amount(element, bound));
     // The ends of what 64 bits hold bound nothing.
     match (min > -NO_BOUND, max < NO_BOUND) {
         (true, true) => Some(format!("{least} to {most}")),
@@ -73,7 +87,8 @@ fn amount(kind: &OptionType, bound: f64) -> String {
         | OptionType::String
         | OptionType::Enum(_)
         | OptionType::Addr
-        | OptionType::Json => return bound.to_string(),
+        | OptionType::Json
+        | OptionType::List(_) => return bound.to_string(),
     };
     if bound == 0.0 {
         return "0".to_owned();

@@ -214,7 +214,7 @@ fn option_cells(spec: &OptionSpec) -> [String; 4] {
     let kind = match (amount::range(spec), &spec.kind) {
         (Some(choices), OptionType::Enum(_)) => choices,
         (Some(range), kind) => format!("{} {range}", amount::type_name(kind)),
-        (None, kind) => amount::type_name(kind).to_owned(),
+        (None, kind) => amount::type_name(kind).into_owned(),
     };
     let remarks = amount::remarks(spec);
     let remarks = if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) };
@@ -222,7 +222,7 @@ fn option_cells(spec: &OptionSpec) -> [String; 4] {
 }
 
 fn option_json(spec: &OptionSpec) -> Value {
-    let choices = if let OptionType::Enum(choices) = &spec.kind { Some(choices) } else { None };
+    let choices = if let OptionType::Enum(choices) = spec.kind.element() { Some(choices) } else { None };
     json!({
         "name": spec.name,
         "type": amount::type_name(&spec.kind),

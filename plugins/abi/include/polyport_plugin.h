@@ -187,6 +187,7 @@ struct pp_batch {
 #define PP_OPT_ENUM     8u    /* choices "a|b|c" -> int64 index                            */
 #define PP_OPT_ADDR     9u    /* "[::1]:53"      -> pp_addr                               */
 #define PP_OPT_JSON    10u    /* anything        -> its JSON text                          */
+#define PP_OPT_LIST 0x100u    /* PP_OPT_LIST | PP_OPT_ADDR: a list of addresses; not of JSON (since 1.2) */
 #define PP_OPT_REQUIRED 0x1u
 #define PP_OPT_SECRET   0x2u  /* never printed                                             */
 #define PP_OPT_READS    0x4u  /* text: a file or directory it reads; the host lets it      */
@@ -201,8 +202,8 @@ typedef struct pp_opt {       /* 64 bytes, frozen */
 } pp_opt;
 typedef struct pp_value {     /* 40 bytes, frozen; same order as the options                */
     uint32_t type;             /* 0 = not given and no default                               */
-    uint32_t len;              /* of str                                                     */
-    union { int64_t i; double f; const char *str; } v;
+    uint32_t len;              /* of str, or elements of list                                */
+    union { int64_t i; double f; const char *str; const struct pp_value *list; } v;
     pp_addr addr;
 } pp_value;
 typedef struct pp_error {     /* the host zeroes it; fill it when you refuse                */

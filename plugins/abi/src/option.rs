@@ -25,6 +25,10 @@ pub const OPT_ADDR: u32 = 9;
 /// Option type: anything; its JSON text in `pp_val::str`.
 pub const OPT_JSON: u32 = 10;
 
+/// Bit of an option type: a list of values of the type that the other bits say, any but [`OPT_JSON`]. `pp_val::list` points to
+/// `pp_value::len` of them, each with the type of the elements.
+pub const OPT_LIST: u32 = 0x100;
+
 /// `pp_opt::flags`: must be given.
 pub const OPT_REQUIRED: u32 = 0x1;
 /// `pp_opt::flags`: never printed.
@@ -74,6 +78,8 @@ pub union pp_val {
     pub f: f64,
     /// Of `OPT_STRING` and `OPT_JSON`.
     pub str: *const u8,
+    /// Of [`OPT_LIST`].
+    pub list: *const pp_value,
 }
 
 impl core::fmt::Debug for pp_val {
@@ -88,7 +94,7 @@ impl core::fmt::Debug for pp_val {
 pub struct pp_value {
     /// `OPT_*` type (`type` in C); 0 is "not given and no default".
     pub kind: u32,
-    /// Bytes of `v.str`.
+    /// Bytes of `v.str`, or elements of `v.list`.
     pub len: u32,
     /// The value.
     pub v: pp_val,

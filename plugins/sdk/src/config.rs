@@ -6,10 +6,11 @@ use core::time::Duration;
 
 use polyport_abi as abi;
 
+use crate::default;
 use crate::error::Error;
 
 pub use crate::opt::Opt;
-pub use crate::value::Value;
+pub use crate::value::{List, Value};
 
 /// The configuration of a plugin: `()`, or a struct made by [`config!`](crate::config).
 pub trait Config: Sized + 'static {
@@ -152,6 +153,30 @@ impl<T: OptionType> OptionType for Option<T> {
     }
 }
 
+/// Any number of them, written as an array, or on the command line with commas between: `"53,123"`. Bounds are those of an
+/// element. Not of lists, and not of [`Json`].
+impl<T: OptionType> OptionType for Vec<T> {
+    const KIND: u32 = {
+        assert!(
+            T::KIND & abi::OPT_LIST == 0 && T::KIND != abi::OPT_JSON,
+            "a list has no lists and no JSON in it"
+        );
+        abi::OPT_LIST | T::KIND
+    };
+    const CHOICES: Option<&'static CStr> = T::CHOICES;
+    const NARROW: bool = T::NARROW;
+    const LOW: f64 = T::LOW;
+    const HIGH: f64 = T::HIGH;
+
+    fn read(value: Value<'_>) -> Result<Self, String> {
+        let Value::List(list) = value else { return Err(wrong(value)) };
+        let numbered = (1..).zip(list.iter());
+        numbered
+            .map(|(at, value)| T::read(value).map_err(|message| format!("element {at}: {message}")))
+            .collect()
+    }
+}
+
 /// The sentence for a value of another kind.
 #[doc(hidden)]
 #[must_use]
@@ -174,6 +199,9 @@ pub fn read<T: OptionType>(value: Option<&Value<'_>>, name: &str) -> Result<T, E
 #[derive(Clone, Copy, Debug)]
 pub struct Declare {
     opt: Opt,
+    kind: u32,
+    default: Option<&'static CStr>,
+    choices: Option<&'static CStr>,
     min: Option<f64>,
     max: Option<f64>,
     low: f64,
@@ -192,12 +220,15 @@ impl Declare {
         if let Some(choices) = T::CHOICES {
             opt = opt.choices(choices);
         }
-        Self { opt, min: None, max: None, low: T::LOW, high: T::HIGH, narrow: T::NARROW }
+        let (kind, choices, low, high, narrow) = (T::KIND, T::CHOICES, T::LOW, T::HIGH, T::NARROW);
+        Self { opt, kind, default: None, choices, min: None, max: None, low, high, narrow }
     }
 
     #[must_use]
     pub const fn default(mut self, text: &'static str) -> Self {
-        self.opt = self.opt.default(literal(text));
+        let text = literal(text);
+        self.opt = self.opt.default(text);
+        self.default = Some(text);
         self
     }
 
@@ -242,6 +273,9 @@ impl Declare {
         let low = if let Some(min) = self.min { min } else { self.low };
         let high = if let Some(max) = self.max { max } else { self.high };
         assert!(low <= high, "an option's min is above its max");
+        if let Some(text) = self.default {
+            default::check(self.kind, text, self.choices, Some((low, high)));
+        }
         let bounded = self.narrow || self.min.is_some() || self.max.is_some();
         if bounded { self.opt.bounds(low, high) } else { self.opt }
     }

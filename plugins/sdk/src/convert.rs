@@ -9,13 +9,12 @@ use core::mem::{MaybeUninit, offset_of};
 use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
 
-use polyport_abi as abi;
-use polyport_abi::{pp_batch, pp_create, pp_dgram, pp_value};
+use polyport_abi::{pp_batch, pp_create, pp_dgram};
 
 use crate::host::HostRef;
 use crate::route::{MAX_PAYLOAD, Route, fill, is_plain_echo};
-use crate::text::text;
-use crate::value::Value;
+use crate::text::{slice, text};
+use crate::value::{Value, values};
 
 /// What `create` gets, as borrowed Rust values.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ impl Created<'_> {
         let secret = (size >= size_of::<pp_create>()).then_some(c.secret);
         let state = (!c.state.is_null()).then(|| {
             // SAFETY: the host passes `state_len` readable bytes.
-            let bytes = unsafe { bytes(c.state, usize::try_from(c.state_len).unwrap_or(0)) };
+            let bytes = unsafe { slice(c.state, usize::try_from(c.state_len).unwrap_or(0)) };
             (c.state_version, bytes)
         });
         Self {
@@ -68,55 +67,6 @@ impl Created<'_> {
             secret,
         }
     }
-}
-
-/// # Safety
-/// `values` points to `n` values whose texts live for `'a`.
-pub(crate) unsafe fn values<'a>(values: *const pp_value, n: u32) -> Vec<Value<'a>> {
-    if n == 0 || values.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the caller promises `n` values.
-    let values: &'a [pp_value] = unsafe { core::slice::from_raw_parts(values, n as usize) };
-    values.iter().map(value).collect()
-}
-
-fn value<'a>(v: &pp_value) -> Value<'a> {
-    // SAFETY: all members are eight plain bytes, and the host zeroes what it does not set.
-    let int = unsafe { v.v.i };
-    // SAFETY: as above.
-    let float = unsafe { v.v.f };
-    let text = || {
-        // SAFETY: as above; the pointer is only followed for the two kinds that set it.
-        let str = unsafe { v.v.str };
-        // SAFETY: for these kinds the host passes `len` bytes of text that live as long as the values.
-        core::str::from_utf8(unsafe { bytes(str, v.len as usize) }).ok()
-    };
-    match v.kind {
-        0 => Value::Missing,
-        abi::OPT_BOOL => Value::Bool(int != 0),
-        abi::OPT_INT => Value::Int(int),
-        abi::OPT_FLOAT => Value::Float(float),
-        abi::OPT_RATIO => Value::Ratio(float),
-        abi::OPT_DURATION => Value::Duration(int),
-        abi::OPT_SIZE => Value::Size(int),
-        abi::OPT_ENUM => Value::Choice(int),
-        abi::OPT_STRING => text().map_or(Value::Unknown(v.kind), Value::Text),
-        abi::OPT_JSON => text().map_or(Value::Unknown(v.kind), Value::Json),
-        abi::OPT_ADDR => v.addr.socket_addr().map_or(Value::Unknown(v.kind), Value::Addr),
-        other => Value::Unknown(other),
-    }
-}
-
-/// # Safety
-/// NULL, or `len` readable bytes that live for `'a`.
-#[inline]
-unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
-    if data.is_null() || len == 0 {
-        return &[];
-    }
-    // SAFETY: the caller promises it.
-    unsafe { core::slice::from_raw_parts(data, len) }
 }
 
 /// The host's `pp_batch` during one call; not `Send`.
@@ -372,7 +322,7 @@ impl<'a> Slot<'a> {
     pub(crate) fn bytes(&self) -> &[u8] {
         let (data, len) = self.with(|d| (d.data, d.len as usize));
         // SAFETY: the host lends `len` bytes; only this slot reaches them.
-        unsafe { bytes(data, len) }
+        unsafe { slice(data, len) }
     }
 
     #[expect(clippy::needless_pass_by_ref_mut, reason = "the only borrow that keeps a second one out")]

@@ -13,12 +13,12 @@ use polyport_abi::{pp_batch, pp_create, pp_error, pp_ident, pp_plugin, pp_value}
 use crate::batch::Batch;
 use crate::config::Config as _;
 use crate::context::{Level, Log, Setup};
-use crate::convert::{Created, RawBatch, values};
+use crate::convert::{Created, RawBatch};
 use crate::error::Error;
 use crate::guard::caught;
 use crate::handler::Handler;
 use crate::host::HostRef;
-use crate::value::Value;
+use crate::value::{Value, values};
 
 /// What `create` returns to the host.
 struct Instance<H> {

@@ -57,6 +57,7 @@ pub mod config;
 mod context;
 mod convert;
 mod datagram;
+mod default;
 mod error;
 #[doc(hidden)]
 pub mod export;

@@ -22,6 +22,8 @@
 ///         size: u16 = "512", "Largest answer, bytes", min = 1, max = 1400;
 ///         key: String = required, "Shared secret", secret;
 ///         seed: Option<i64> = none, "Makes a run repeat";
+///         level: i64 = -3, "How loud", min = -10;
+///         steps: Vec<Duration> = "1s, 2s, 4s", "How long to wait between attempts";
 ///     }
 /// }
 /// ```
@@ -34,11 +36,22 @@
 /// implement [`OptionType`](crate::OptionType): `bool`, integers, `f64`, [`Ratio`](crate::Ratio),
 /// [`Duration`](core::time::Duration), [`Size`](crate::Size), [`String`], enumerations made by
 /// [`choices!`](crate::choices), [`SocketAddr`](core::net::SocketAddr), [`Json`](crate::Json), and an
-/// [`Option`] of each.
+/// [`Option`] and a [`Vec`] of each; not a list of [`Json`](crate::Json). An array of the configuration is a list, and so is a text with
+/// commas between its elements.
+///
+/// A default that is out of its bounds, or none of the choices, does not compile:
+///
+/// ```compile_fail
+/// polyport_plugin::config! {
+///     pub struct Options {
+///         size: u16 = "1500", "Largest answer, bytes", max = 1400;
+///     }
+/// }
+/// ```
 #[macro_export]
 macro_rules! config {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($field:ident: $type:ty = $default:tt, $help:literal $(, $attr:ident $(= $bound:expr)?)*;)+
+        $($field:ident: $type:ty = $default:tt $($negative:literal)?, $help:literal $(, $attr:ident $(= $bound:expr)?)*;)+
     }) => {
         $(#[$meta])*
         $vis struct $name {
@@ -48,7 +61,7 @@ macro_rules! config {
         impl $crate::Config for $name {
             const OPTIONS: &'static [$crate::config::Opt] = &[$(
                 $crate::__default!(
-                    $default,
+                    ($default $($negative)?),
                     $crate::config::Declare::new::<$type>(
                         ::core::concat!(::core::stringify!($field), "\0"),
                         ::core::concat!($help, "\0"),
@@ -76,13 +89,16 @@ macro_rules! config {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __default {
-    (none, $declare:expr) => {
+    ((none), $declare:expr) => {
         $declare
     };
-    (required, $declare:expr) => {
+    ((required), $declare:expr) => {
         $declare.required()
     };
-    ($text:literal, $declare:expr) => {
+    ((- $number:literal), $declare:expr) => {
+        $declare.default(::core::concat!("-", $number, "\0"))
+    };
+    (($text:literal), $declare:expr) => {
         $declare.default(::core::concat!($text, "\0"))
     };
 }

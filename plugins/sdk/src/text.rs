@@ -1,5 +1,5 @@
-//! C strings of the ABI as text.
-#![expect(unsafe_code, reason = "the plugin boundary: pointers become borrowed text here")]
+//! Pointers of the ABI as what they point to: texts, and so many of anything.
+#![expect(unsafe_code, reason = "the plugin boundary: pointers become borrowed memory here")]
 
 use core::ffi::{CStr, c_char};
 
@@ -13,4 +13,17 @@ pub(crate) unsafe fn text<'a>(s: *const c_char) -> &'a str {
     }
     // SAFETY: the caller promises it.
     unsafe { CStr::from_ptr(s) }.to_str().unwrap_or("")
+}
+
+/// So many values in a row; none for NULL.
+///
+/// # Safety
+/// NULL, or `len` readable values that live for `'a`.
+#[inline]
+pub(crate) unsafe fn slice<'a, T>(data: *const T, len: usize) -> &'a [T] {
+    if data.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller promises it.
+    unsafe { core::slice::from_raw_parts(data, len) }
 }

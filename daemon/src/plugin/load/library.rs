@@ -11,7 +11,7 @@ use std::{ptr, slice};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_READS,
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
     on_batch_fn, on_timer_fn, pp_opt, pp_plugin,
 };
@@ -330,7 +330,7 @@ pub(in crate::plugin) fn options(table: &pp_plugin) -> Result<Vec<OptionSpec>, C
 /// One declared option in the host's own types.
 pub(in crate::plugin) fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
     let name = text(o.name).ok_or_else(|| Cause::BadOptionTable("an option without a name".into()))?;
-    let kind = match o.kind {
+    let plain = match o.kind & !OPT_LIST {
         OPT_BOOL => OptionType::Bool,
         OPT_INT => OptionType::Int,
         OPT_FLOAT => OptionType::Float,
@@ -345,7 +345,12 @@ pub(in crate::plugin) fn option(o: &pp_opt) -> Result<OptionSpec, Cause> {
         }
         OPT_ADDR => OptionType::Addr,
         OPT_JSON => OptionType::Json,
-        kind => return Err(Cause::UnknownOptionType { option: name, kind }),
+        _ => return Err(Cause::UnknownOptionType { option: name, kind: o.kind }),
+    };
+    let kind = match (o.kind & OPT_LIST != 0, plain) {
+        (false, plain) => plain,
+        (true, OptionType::Json) => return Err(Cause::UnknownOptionType { option: name, kind: o.kind }),
+        (true, element) => OptionType::List(Box::new(element)),
     };
     Ok(OptionSpec {
         name,

@@ -10,4 +10,4 @@ mod option;
 
 pub use library::{BuiltIn, Loader, Plugin};
 pub(super) use library::{MAX_OPTIONS, option as declared_option, options as declared_options};
-pub use option::{FileUse, Given, GivenValue, OptionProblem, OptionSpec, OptionType, Values};
+pub use option::{FileUse, Given, GivenValue, OptionProblem, OptionSpec, OptionType, Part, Values};

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::net::SocketAddr;
 
 use polyport_abi::{
-    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_SIZE,
+    OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_SIZE,
     OPT_STRING, pp_addr, pp_val, pp_value,
 };
 use polyport_value as value;
@@ -32,6 +32,8 @@ pub enum OptionType {
     Addr,
     /// Any value; the plugin gets it as JSON text.
     Json,
+    /// Any number of values of this type, which is neither a list nor JSON.
+    List(Box<Self>),
 }
 
 /// An option that a plugin declares.
@@ -84,7 +86,9 @@ pub enum GivenValue<'a> {
     Float(f64),
     /// A text, such as `"7"`, which a numeric option reads as 7.
     Text(&'a str),
-    /// An array or a table, as JSON text.
+    /// An array: its elements, and the whole as JSON text.
+    List(Vec<Self>, String),
+    /// A table or a date, as JSON text.
     Json(String),
 }
 
@@ -93,21 +97,48 @@ pub enum GivenValue<'a> {
 pub struct OptionProblem {
     /// Index of the option among those that were given; none for a missing option.
     pub given: Option<usize>,
-    /// Whether the name is at fault, not the value.
-    pub in_name: bool,
+    /// What of it is at fault.
+    pub part: Part,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
 }
 
+/// The part of an option that is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its name.
+    Name,
+    /// Its value, or that there is none.
+    Value,
+    /// One element of its value, counted from 0.
+    Element(usize),
+    /// What the plugin declares, so that the operator can do nothing about it but to give another value.
+    Declaration,
+}
+
+/// What is wrong with a value, and with which element of it.
+struct Wrong {
+    element: Option<usize>,
+    message: String,
+}
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Self {
+        Self { element: None, message }
+    }
+}
+
 /// Checked values in the order of the declared options, in the layout of the plugin ABI.
 #[derive(Debug, Default)]
 pub struct Values {
-    /// Points only into `text`, whose heap blocks do not move while `Values` lives.
+    /// Points only into `text` and `lists`, whose heap blocks do not move while `Values` lives.
     raw: Vec<pp_value>,
     /// The memory of all text values.
     text: Vec<CString>,
+    /// The memory of all lists.
+    lists: Vec<Box<[pp_value]>>,
 }
 
 impl Values {
@@ -122,23 +153,30 @@ impl Values {
         for spec in specs {
             let at = given.iter().rposition(|g| g.name == spec.name);
             let read = match at.and_then(|i| given.get(i)) {
-                Some(g) => values.read(spec, &g.value),
+                Some(g) => values.any(spec, &g.value).map_err(|wrong| {
+                    let part = wrong.element.map_or(Part::Value, Part::Element);
+                    // The message may show the value, so that of a secret option is replaced.
+                    let secret = spec.secret.then(|| format!("expected {}", spec.kind.noun()));
+                    (part, secret.unwrap_or(wrong.message))
+                }),
                 None => match &spec.default {
-                    Some(text) => values.read(spec, &GivenValue::Text(text)),
+                    Some(text) => values.any(spec, &GivenValue::Text(text)).map_err(|wrong| {
+                        let Wrong { message, .. } = wrong;
+                        let fault =
+                            format!("the plugin's own default of `{}` is wrong: {message}", spec.name);
+                        (Part::Declaration, fault)
+                    }),
                     None if spec.required => {
-                        Err(format!("option `{}` must be given: {}", spec.name, spec.help))
+                        Err((Part::Value, format!("option `{}` must be given: {}", spec.name, spec.help)))
                     }
                     None => Ok(absent()),
                 },
             };
             match read {
                 Ok(value) => values.raw.push(value),
-                Err(message) => {
-                    // The message may show the value, so that of a secret option is replaced.
-                    let secret = spec.secret && at.is_some();
-                    let message = if secret { format!("expected {}", spec.kind.noun()) } else { message };
+                Err((part, message)) => {
                     let help = Some(format!("{} = {}: {}", spec.name, spec.kind.example(), spec.help));
-                    problems.push(OptionProblem { given: at, in_name: false, message, help });
+                    problems.push(OptionProblem { given: at, part, message, help });
                 }
             }
         }
@@ -151,12 +189,38 @@ impl Values {
         &self.raw
     }
 
-    /// Reads one value as the type of its option.
-    fn read(&mut self, spec: &OptionSpec, given: &GivenValue<'_>) -> Result<pp_value, String> {
-        let expected =
-            |given: &GivenValue<'_>| format!("expected {}, got {}", spec.kind.noun(), given.noun());
+    /// Reads a value as the type of its option says.
+    fn any(&mut self, spec: &OptionSpec, given: &GivenValue<'_>) -> Result<pp_value, Wrong> {
+        let OptionType::List(element) = &spec.kind else { return Ok(self.one(&spec.kind, spec, given)?) };
+        let pieces: Vec<GivenValue<'_>> = match given {
+            GivenValue::List(items, _) => items.clone(),
+            GivenValue::Text(text) if text.trim().is_empty() => Vec::new(),
+            GivenValue::Text(text) => text.split(',').map(|piece| GivenValue::Text(piece.trim())).collect(),
+            single => vec![single.clone()],
+        };
+        let read = |(at, piece)| {
+            self.one(element, spec, piece).map_err(|message| Wrong {
+                element: Some(at),
+                message: format!("element {}: {message}", at + 1),
+            })
+        };
+        let list: Box<[pp_value]> = pieces.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        let len = u32::try_from(list.len()).map_err(|_| "more than four billion elements".to_owned())?;
+        let (kind, v) = (OPT_LIST | element.code(), pp_val { list: list.as_ptr() });
+        self.lists.push(list);
+        Ok(pp_value { kind, len, v, addr: pp_addr::default() })
+    }
+
+    /// Reads one value as a `kind`, which is no list.
+    fn one(
+        &mut self,
+        kind: &OptionType,
+        spec: &OptionSpec,
+        given: &GivenValue<'_>,
+    ) -> Result<pp_value, String> {
+        let expected = |given: &GivenValue<'_>| format!("expected {}, got {}", kind.noun(), given.noun());
         let bounded = |v: f64| in_bounds(spec, v).map(|()| v);
-        let value = match (&spec.kind, given) {
+        let value = match (kind, given) {
             (OptionType::Bool, GivenValue::Bool(b)) => int(OPT_BOOL, i64::from(*b)),
             (OptionType::Bool, GivenValue::Text("true")) => int(OPT_BOOL, 1),
             (OptionType::Bool, GivenValue::Text("false")) => int(OPT_BOOL, 0),
@@ -204,6 +268,29 @@ impl Values {
 }
 
 impl OptionType {
+    /// The type of its elements, of a list, else itself.
+    #[must_use]
+    pub fn element(&self) -> &Self {
+        if let Self::List(element) = self { element } else { self }
+    }
+
+    /// The number of the type in the plugin ABI.
+    fn code(&self) -> u32 {
+        match self {
+            Self::Bool => OPT_BOOL,
+            Self::Int => OPT_INT,
+            Self::Float => OPT_FLOAT,
+            Self::Ratio => OPT_RATIO,
+            Self::Duration => OPT_DURATION,
+            Self::Size => OPT_SIZE,
+            Self::String => OPT_STRING,
+            Self::Enum(_) => OPT_ENUM,
+            Self::Addr => OPT_ADDR,
+            Self::Json => OPT_JSON,
+            Self::List(element) => OPT_LIST | element.code(),
+        }
+    }
+
     /// An example of a value of this type, as a user would write it.
     #[must_use]
     pub fn example(&self) -> String {
@@ -218,6 +305,10 @@ impl OptionType {
             Self::Enum(choices) => choices.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(" | "),
             Self::Addr => "\"127.0.0.1:53\"".into(),
             Self::Json => "{ ... }".into(),
+            Self::List(element) if matches!(**element, Self::Enum(_)) => {
+                format!("[{}]", element.example().replace(" | ", ", "))
+            }
+            Self::List(element) => format!("[{}]", element.example()),
         }
     }
 
@@ -234,6 +325,7 @@ impl OptionType {
             Self::Enum(_) => "one of its words",
             Self::Addr => "an address such as \"127.0.0.1:53\"",
             Self::Json => "a value",
+            Self::List(_) => "a list",
         }
     }
 }
@@ -246,7 +338,8 @@ impl GivenValue<'_> {
             Self::Int(i) => format!("the integer {i}"),
             Self::Float(x) => format!("the number {x}"),
             Self::Text(t) => format!("the text {t:?}"),
-            Self::Json(_) => "an array or a table".into(),
+            Self::List(..) => "an array".into(),
+            Self::Json(_) => "a table or a date".into(),
         }
     }
 
@@ -257,7 +350,7 @@ impl GivenValue<'_> {
             Self::Int(i) => i.to_string(),
             Self::Float(x) => x.to_string(),
             Self::Text(t) => (*t).to_owned(),
-            Self::Json(t) => t.clone(),
+            Self::List(_, t) | Self::Json(t) => t.clone(),
         }
     }
 
@@ -267,7 +360,7 @@ impl GivenValue<'_> {
             Self::Int(_) | Self::Float(_) | Self::Text(_) => {
                 self.plain().parse().ok().filter(|x: &f64| x.is_finite())
             }
-            Self::Bool(_) | Self::Json(_) => None,
+            Self::Bool(_) | Self::List(..) | Self::Json(_) => None,
         }
     }
 }
@@ -292,7 +385,7 @@ fn unknown(specs: &[OptionSpec], given: usize, name: &str) -> Option<OptionProbl
     };
     Some(OptionProblem {
         given: Some(given),
-        in_name: true,
+        part: Part::Name,
         message: format!("the plugin has no option `{name}`"),
         help: Some(help),
     })

@@ -76,7 +76,7 @@ fn texts_arrive_with_their_length() {
         (OptionType::Json, GivenValue::Text("1.5"), (OPT_JSON, "1.5")),
         (OptionType::Json, GivenValue::Text("null"), (OPT_JSON, "null")),
         (OptionType::Json, GivenValue::Text("a word"), (OPT_JSON, "\"a word\"")),
-        (OptionType::Json, GivenValue::Json("[2]".to_owned()), (OPT_JSON, "[2]")),
+        (OptionType::Json, GivenValue::List(vec![GivenValue::Int(2)], "[2]".to_owned()), (OPT_JSON, "[2]")),
         (OptionType::Json, GivenValue::Int(3), (OPT_JSON, "3")),
         (OptionType::Json, GivenValue::Float(0.5), (OPT_JSON, "0.5")),
         (OptionType::Json, GivenValue::Bool(true), (OPT_JSON, "true")),
@@ -114,7 +114,7 @@ fn a_value_of_another_type_is_shown_beside_what_was_expected() {
         (OptionType::Duration, GivenValue::Int(15), "a duration needs its unit, such as 15ms or 15s"),
         (OptionType::Size, GivenValue::Bool(true), "expected a size such as \"64KiB\", got true"),
         (OptionType::String, GivenValue::Int(7), "expected text, got the integer 7"),
-        (OptionType::String, GivenValue::Json("[]".to_owned()), "expected text, got an array or a table"),
+        (OptionType::String, GivenValue::List(Vec::new(), "[]".to_owned()), "expected text, got an array"),
         (OptionType::String, GivenValue::Text("a\0b"), "a NUL character is not possible here"),
         (colours(), GivenValue::Int(1), "expected one of its words, got the integer 1"),
         (colours(), GivenValue::Text("green"), "\"green\" is none of red, blue"),
@@ -137,7 +137,7 @@ fn the_ends_of_the_bounds_are_allowed() {
     for value in ["1", "5"] {
         let problem = bounded(GivenValue::Text(value)).unwrap_err();
         assert_eq!(problem.message, format!("{value} is out of bounds: 2 to 4 is allowed"));
-        assert_eq!((problem.given, problem.in_name), (Some(0), false));
+        assert_eq!((problem.given, problem.part), (Some(0), Part::Value));
         assert_eq!(problem.help.unwrap(), "x = 7: what it is for");
     }
 }
@@ -161,7 +161,7 @@ fn what_must_be_given_is_missed() {
         problems,
         [OptionProblem {
             given: None,
-            in_name: false,
+            part: Part::Value,
             message: "option `x` must be given: what it is for".to_owned(),
             help: Some("x = \"red\" | \"blue\": what it is for".to_owned()),
         }]
@@ -186,7 +186,7 @@ fn an_unknown_name_is_answered_with_the_nearest_or_with_all() {
         let mut problems = Values::check(specs, &given).unwrap_err();
         assert_eq!(problems.len(), 1);
         let problem = problems.remove(0);
-        assert_eq!((problem.given, problem.in_name), (Some(0), true));
+        assert_eq!((problem.given, problem.part), (Some(0), Part::Name));
         assert_eq!(problem.message, format!("the plugin has no option `{name}`"));
         problem.help.unwrap()
     };
@@ -213,4 +213,36 @@ fn every_type_has_an_example_that_it_takes() {
         assert_eq!(kind.example(), shown);
         check(spec("x", kind), GivenValue::Text(shown.trim_matches('"'))).unwrap();
     }
+}
+
+#[test]
+fn a_list_is_read_element_by_element() {
+    let list = |element| OptionType::List(Box::new(element));
+    let values = check(spec("x", list(OptionType::Int)), GivenValue::Text(" 1, -2 ,3")).unwrap();
+    let raw = values.raw()[0];
+    assert_eq!((raw.kind, raw.len), (OPT_LIST | OPT_INT, 3));
+    assert!(values.lists[0].iter().all(|value| value.kind == OPT_INT));
+    for (value, len) in
+        [(GivenValue::Text(" "), 0), (GivenValue::Int(7), 1), (GivenValue::List(vec![], "[]".into()), 0)]
+    {
+        assert_eq!(check(spec("x", list(OptionType::Int)), value).unwrap().raw()[0].len, len);
+    }
+    let wrong = check(spec("x", list(OptionType::Bool)), GivenValue::Text("true,,false")).unwrap_err();
+    assert_eq!(wrong.part, Part::Element(1));
+    assert_eq!(wrong.message, "element 2: expected true or false, got the text \"\"");
+    let secret = OptionSpec { secret: true, ..spec("x", list(OptionType::Bool)) };
+    assert_eq!(check(secret, GivenValue::Text("hunter2")).unwrap_err().message, "expected a list");
+    assert_eq!(list(OptionType::Size).example(), "[\"64KiB\"]");
+    assert_eq!(list(colours()).example(), "[\"red\", \"blue\"]");
+}
+
+#[test]
+fn a_default_that_is_wrong_is_the_fault_of_the_plugin() {
+    let spec = OptionSpec { default: Some("15".to_owned()), ..spec("x", OptionType::Duration) };
+    let problem = Values::check(&[spec], &[]).unwrap_err().remove(0);
+    assert_eq!((problem.given, problem.part), (None, Part::Declaration));
+    assert_eq!(
+        problem.message,
+        "the plugin's own default of `x` is wrong: a duration needs its unit, such as 15ms or 15s"
+    );
 }

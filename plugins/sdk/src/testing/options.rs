@@ -22,6 +22,8 @@ pub(super) enum Value {
     Float(f64),
     Text(String),
     Addr(SocketAddr),
+    /// Of the kind that the list has without its bit.
+    List(Vec<Self>),
 }
 
 /// The values of all options, in their order, from `name = text` pairs and the defaults. The error names
@@ -46,7 +48,19 @@ pub(super) fn parse_all(options: &[Opt], given: &[(&str, &str)]) -> Result<Vec<P
 }
 
 fn parse(option: &Opt, text: &str) -> Result<Value, String> {
-    let parsed = match option.raw().kind {
+    let kind = option.raw().kind;
+    if kind & abi::OPT_LIST == 0 {
+        return one(option, kind, text);
+    }
+    let pieces = text.split(',').map(str::trim).enumerate().filter(|_| !text.trim().is_empty());
+    let read = |(at, piece)| {
+        one(option, kind & !abi::OPT_LIST, piece).map_err(|message| format!("element {}: {message}", at + 1))
+    };
+    pieces.map(read).collect::<Result<_, _>>().map(Value::List)
+}
+
+fn one(option: &Opt, kind: u32, text: &str) -> Result<Value, String> {
+    let parsed = match kind {
         abi::OPT_BOOL => Value::Int(match text {
             "true" => 1,
             "false" => 0,
@@ -95,7 +109,7 @@ fn in_bounds(option: &Opt, parsed: &Value) -> Result<(), String> {
     let value = match parsed {
         Value::Int(i) => *i as f64,
         Value::Float(f) => *f,
-        Value::Missing | Value::Text(_) | Value::Addr(_) => return Ok(()),
+        Value::Missing | Value::Text(_) | Value::Addr(_) | Value::List(_) => return Ok(()),
     };
     let unbounded = min == 0.0 && max == 0.0;
     if unbounded || (min..=max).contains(&value) {
@@ -118,7 +132,7 @@ mod tests {
         #[derive(Debug)]
         struct All {
             on: bool = true, "h";
-            r#type: i64 = "-5", "h";
+            r#type: i64 = -5, "h";
             port: u16 = 53, "h";
             level: u8 = 3, "h", min = 1, max = 9;
             factor: f64 = 1.5, "h";
@@ -129,6 +143,8 @@ mod tests {
             colour: Colour = "green", "h";
             to: SocketAddr = "[::1]:53", "h";
             more: Option<i64> = none, "h", secret;
+            waits: Vec<Duration> = "1s, 20ms", "h", min = 1_000_000;
+            colours: Option<Vec<Colour>> = none, "h";
         }
     }
 
@@ -168,6 +184,7 @@ mod tests {
                 let numbers = (a.on, a.r#type, a.port, a.level, a.factor, a.share.get(), a.wait, a.room.0);
                 let text = format!("{numbers:?} {} {:?} {} {:?}", a.name, a.colour, a.to, a.more);
                 datagram.reply(text.as_bytes());
+                datagram.reply(format!("{:?} {:?}", a.waits, a.colours).as_bytes());
             }
         }
     }
@@ -177,7 +194,12 @@ mod tests {
         let mut h = Harness::<Shows>::new(&[("name", "né"), ("share", "100%"), ("more", "-9")]);
         h.send("192.0.2.1:1", b"");
         let text = "(true, -5, 53, 3, 1.5, 1.0, 15ms, 65536) né Green [::1]:53 Some(-9)";
-        assert_eq!(String::from_utf8_lossy(&h.sent()[0].payload), text);
+        let sent = h.sent();
+        assert_eq!(String::from_utf8_lossy(&sent[0].payload), text);
+        assert_eq!(sent[1].payload, b"[1s, 20ms] None");
+        let mut h = Harness::<Shows>::new(&[("name", ""), ("waits", " "), ("colours", "red,green, red")]);
+        h.send("192.0.2.1:1", b"");
+        assert_eq!(h.sent()[1].payload, b"[] Some([Red, Green, Red])");
     }
 
     #[test]
@@ -200,11 +222,15 @@ mod tests {
             ("factor", ""),
             ("factor", "nan"),
             ("wait", "99999999999999999999h"),
+            ("waits", "1s,"),
+            ("waits", "1s,1us"),
+            ("colours", "red;green"),
         ];
         for (name, text) in wrong {
             assert!(one(name, text).is_err(), "{name} = {text}");
         }
         assert_eq!(one("colour", "blue"), Err("\"blue\" is none of red, green".into()));
+        assert_eq!(one("colours", "red,blue"), Err("element 2: \"blue\" is none of red, green".into()));
     }
 
     #[test]
@@ -214,7 +240,7 @@ mod tests {
         let unknown = parse_all(All::OPTIONS, &[("nmae", "x")]).unwrap_err();
         assert_eq!(unknown.0, "nmae");
         let all = parse_all(All::OPTIONS, &[("name", "x")]).unwrap();
-        assert_eq!(all.len(), 12);
+        assert_eq!(all.len(), 14);
         assert_eq!(
             (&all[1].value, &all[9].value, &all[11].value),
             (&Value::Int(-5), &Value::Int(1), &Value::Missing)
