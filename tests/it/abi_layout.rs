@@ -228,7 +228,7 @@ fn every_constant_of_the_header_is_compared() {
 }
 
 #[test]
-fn the_header_compiles_without_a_warning_as_c11_and_as_cpp17() {
+fn the_header_compiles_without_a_warning_as_c11_cpp17_and_cpp20() {
     let dir = tempfile::tempdir().unwrap();
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
@@ -242,4 +242,5 @@ fn the_header_compiles_without_a_warning_as_c11_and_as_cpp17() {
     };
     strict("cc", "-std=c11", &c);
     strict("c++", "-std=c++17", &cpp);
+    strict("c++", "-std=c++20", &cpp);
 }

@@ -26,6 +26,8 @@ mod changes;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod cpp;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod decay;
 #[cfg(test)]

@@ -32,7 +32,11 @@ extern "C" {
 
 #define PP_ABI_MAJOR 1u   /* also in the symbol name; a host loads only its own major    */
 #define PP_ABI_MINOR 2u   /* this header; a host with a lower minor may still load you   */
+#ifdef __cplusplus
+#define PP_EXPORT extern __attribute__((visibility("default")))  /* a const is local in C++ */
+#else
 #define PP_EXPORT __attribute__((visibility("default")))
+#endif
 #define PP_HAS(p, field) \
     ((p)->size >= offsetof(__typeof__(*(p)), field) + sizeof((p)->field))
 
@@ -270,10 +274,14 @@ typedef struct pp_plugin {
 #define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) \
     .ident = { .magic = {'P','O','L','Y','P','O','R','T','-','P','L','U','G','I','N','1'}, \
         .abi_major = PP_ABI_MAJOR, .abi_minor = PP_ABI_MINOR, .min_host_minor = 0, .ident_size = 256, \
-        .layout = PP_LAYOUT, .name = NAME, .version = VERSION, .toolchain = "C", \
+        .layout = PP_LAYOUT, .flags = 0, .name = NAME, .version = VERSION, .toolchain = "C", \
         .about = ABOUT }, .size = sizeof(pp_plugin)
 
+#ifdef __cplusplus
+PP_EXPORT const pp_plugin polyport_plugin_v1;
+#else
 extern PP_EXPORT const pp_plugin polyport_plugin_v1;
+#endif
 
 /* ---- helpers, compiled into the plugin: none of them calls the host unless tx is full ----- */
 static inline pp_tx *pp_push(pp_batch *b)
