@@ -339,7 +339,7 @@ impl Journal {
         // A train and its datagrams one by one are the same on the wire.
         for payload in datagrams(message) {
             let from = message.from.map(|source| (source.ip, source.ifindex));
-            (at, message.to, from, message.ecn, message.hop_limit, &payload).hash(&mut self.wire);
+            (at, message.to, from, message.tos, message.hop_limit, &payload).hash(&mut self.wire);
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
             self.ledgers[at].sent_bytes += u64::try_from(payload.len()).unwrap();

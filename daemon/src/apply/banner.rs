@@ -151,11 +151,19 @@ pub fn final_report(running: &Running) -> String {
     let mut books = running.gone.clone();
     for report in running.reactor.reports() {
         books.add(report.name, report.counters, report.waiting, report.cells);
+        if let Some(sessions) = report.sessions {
+            books.add_sessions(report.name, sessions.book, sessions.waiting);
+        }
     }
     let width = books.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut out = String::from("\nserved:\n");
     for (name, sum) in books.iter() {
         writeln!(out, "  {name:width$}  {}", sum.counters.conservation(sum.waiting)).unwrap_or(());
+        let (book, waiting) = &sum.sessions;
+        if !book.is_blank() {
+            let equation = book.counters.conservation(*waiting);
+            writeln!(out, "  {name:width$}  sessions: {equation}; {book}").unwrap_or(());
+        }
         if sum.counters.faults > 0 {
             let Counters { faults, restarts, .. } = sum.counters;
             writeln!(out, "  {:width$}  handler faults {faults}, restarts {restarts}", "").unwrap_or(());

@@ -176,6 +176,9 @@ impl Running {
 
 fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
     gone.add(&removed.name, &removed.counters, 0, &removed.cells);
+    if let Some(book) = &removed.sessions {
+        gone.add_sessions(&removed.name, book, 0);
+    }
 }
 
 /// Serves new addresses, and addresses that are served already a second time.
@@ -235,6 +238,7 @@ fn add(
                 config::OnFault::Exit => OnFault::Exit,
             },
             reply: Rc::clone(reply),
+            sessions: listen.sessions,
             groups: place.of(plan).map(|(listen, bind)| groups::by_name(listen, bind)).unwrap_or_default(),
             kernel_drops_seen,
             tag: place.tag(),

@@ -40,6 +40,7 @@
 //! datagram           and the datagrams in it
 //! context          what it may ask of the host while it is made
 //! metric, random   counters and gauges; numbers that repeat
+//! session          sockets beside the listener's, and what becomes of them
 //! reservation      what the handler keeps, in the host's books
 //! convert          raw pointers of the host become borrowed views                      [unsafe]
 //! host             the host's functions, called safely                                 [unsafe]
@@ -71,6 +72,7 @@ mod opt;
 mod random;
 mod reservation;
 mod route;
+mod session;
 mod table;
 pub mod testing;
 mod text;
@@ -87,6 +89,9 @@ pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
 pub use reservation::{Places, Reservation};
+pub use session::{
+    Closed, End, Event, NetError, NetErrorKind, OldSession, Report, Session, SessionId, Traffic,
+};
 pub use table::{Chunked, GradualMap, Recent};
 pub use time::later;
 
