@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use polyport_terminal::{Escaped, columns, counted, shell_word};
 
+use super::books::Sum;
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
 use super::steps::{Place, shown};
@@ -155,15 +156,15 @@ pub fn final_report(running: &Running) -> String {
             books.add_sessions(report.name, sessions.book, sessions.waiting);
         }
     }
-    let width = books.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    // The sessions of a listener have a book and a line of their own.
+    const SESSIONS: &str = " sessions";
+    let longest = |(name, sum): (&str, &Sum)| {
+        name.chars().count() + if sum.sessions.0.is_blank() { 0 } else { SESSIONS.len() }
+    };
+    let width = books.iter().map(longest).max().unwrap_or(0);
     let mut out = String::from("\nserved:\n");
     for (name, sum) in books.iter() {
         writeln!(out, "  {name:width$}  {}", sum.counters.conservation(sum.waiting)).unwrap_or(());
-        let (book, waiting) = &sum.sessions;
-        if !book.is_blank() {
-            let equation = book.counters.conservation(*waiting);
-            writeln!(out, "  {name:width$}  sessions: {equation}; {book}").unwrap_or(());
-        }
         if sum.counters.faults > 0 {
             let Counters { faults, restarts, .. } = sum.counters;
             writeln!(out, "  {:width$}  handler faults {faults}, restarts {restarts}", "").unwrap_or(());
@@ -185,6 +186,11 @@ pub fn final_report(running: &Running) -> String {
             sum.cells.iter().filter(|(_, v)| **v > 0).map(|(k, v)| format!("{k} {v}")).collect();
         if !cells.is_empty() {
             writeln!(out, "  {:width$}  {}", "", cells.join(", ")).unwrap_or(());
+        }
+        let (book, waiting) = &sum.sessions;
+        if !book.is_blank() {
+            let equation = book.counters.conservation(*waiting);
+            writeln!(out, "  {:width$}  {equation}; {book}", format!("{name}{SESSIONS}")).unwrap_or(());
         }
     }
     out

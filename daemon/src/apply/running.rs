@@ -8,6 +8,7 @@ use polyport_terminal::{Output, Signals};
 
 use super::books::Books;
 use super::confine;
+use super::descriptors;
 use super::groups;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
@@ -98,6 +99,8 @@ impl Running {
         }
         let seed = plan.seed.unwrap_or_else(rand::random);
         let limits = memory::resolve(plan.limits);
+        let has_sessions = prepared.entries.iter().any(|entry| entry.plugin.has_sessions());
+        let limits = if has_sessions { descriptors::resolve(limits, bound.len()) } else { limits };
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
         reactor.reserve(bound.len());
         let sandbox = give_up(&mut prepared)?;
