@@ -54,7 +54,7 @@ impl Io for World {
         let more = self.collect(events);
         for event in events.iter() {
             if let Event::Ready { token, readable, writable } = *event {
-                let owner = self.sockets.iter().position(|s| s.token == Some(token));
+                let owner = self.sockets.iter().position(|s| s.token == Some(token) && s.side.is_none());
                 self.journal.event(owner, readable, writable);
             }
         }
