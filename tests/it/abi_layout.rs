@@ -12,8 +12,8 @@ use std::process::Command;
 
 use polyport_abi as abi;
 use polyport_abi::{
-    pp_addr, pp_batch, pp_create, pp_dgram, pp_error, pp_event, pp_host, pp_ident, pp_opt, pp_plugin, pp_session,
-    pp_session_info, pp_tx, pp_value,
+    pp_addr, pp_batch, pp_create, pp_dgram, pp_error, pp_event, pp_host, pp_ident, pp_opt, pp_plugin,
+    pp_session, pp_session_info, pp_tx, pp_value,
 };
 use polyport_tests::plugins::{compile, fixture};
 use polyport_tests::process::Process;
@@ -91,7 +91,21 @@ fn batch_structs(facts: &mut Facts) {
     fields!(facts, pp_addr { ip, port, family, reserved, scope });
     fields!(
         facts,
-        pp_dgram { data, len, cap, peer, local, rx_ns, ifindex, tos, flags, hop_limit, verdict, session, user }
+        pp_dgram {
+            data,
+            len,
+            cap,
+            peer,
+            local,
+            rx_ns,
+            ifindex,
+            tos,
+            flags,
+            hop_limit,
+            verdict,
+            session,
+            user
+        }
     );
     fields!(facts, pp_tx { data, len, rx, at_ns, segment, tos, flags, run, to, from, session, reserved });
     fields!(
@@ -124,10 +138,7 @@ fn session_structs(facts: &mut Facts) {
         facts,
         pp_session { size, flags, to, from, user, idle_ns, rx, recv_buffer, send_buffer, reserved }
     );
-    fields!(
-        facts,
-        pp_session_info { size, flags, id, user, opened_ns, heard_ns, client, upstream, local }
-    );
+    fields!(facts, pp_session_info { size, flags, id, user, opened_ns, heard_ns, client, upstream, local });
     fields!(
         facts,
         pp_event {
@@ -278,8 +289,7 @@ fn the_header_compiles_without_a_warning_as_c11_and_as_cpp17() {
     let dir = tempfile::tempdir().unwrap();
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
-    let body =
-        "int use(pp_batch *b) { pp_prove(b); pp_close(b, pp_open(b, NULL)); return pp_echo(b, 0) + PP_HAS(b, refused)\n\
+    let body = "int use(pp_batch *b) { pp_prove(b); pp_close(b, pp_open(b, NULL)); return pp_echo(b, 0) + PP_HAS(b, refused)\n\
          + pp_delay(b, 1) + pp_to_session_run(b, 0, 2, 1) + pp_to_client_run(b, 0, 2); }\n";
     fs::write(&c, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     fs::write(&cpp, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();

@@ -69,7 +69,12 @@ fn clients_speak_to_the_upstream_and_each_gets_its_own_answers() {
     let served = daemon.stop();
     assert_eq!((served.received("relay", "replied"), served.sent("relay", "sent")), (60, 60));
     assert_eq!((served.received("relay sessions", "replied"), sessions(&served, "sent")), (60, 60));
-    assert_eq!((sessions(&served, "opened"), sessions(&served, "stopping")), (20, 20), "{}", served.finished.stdout);
+    assert_eq!(
+        (sessions(&served, "opened"), sessions(&served, "stopping")),
+        (20, 20),
+        "{}",
+        served.finished.stdout
+    );
 }
 
 #[test]
@@ -102,7 +107,12 @@ fn a_server_that_comes_back_gets_the_first_datagram() {
     let served = daemon.stop();
     // The same session, and so the same port.
     assert_eq!(sessions(&served, "opened"), 1, "{}", served.finished.stdout);
-    assert_eq!((sessions(&served, "sent"), sessions(&served, "dropped")), (5, 0), "{}", served.finished.stdout);
+    assert_eq!(
+        (sessions(&served, "sent"), sessions(&served, "dropped")),
+        (5, 0),
+        "{}",
+        served.finished.stdout
+    );
 }
 
 #[test]
@@ -134,7 +144,12 @@ fn more_sessions_than_a_listener_may_have_are_refused_and_counted() {
     clients[2].send(b"three");
     clients[0].expect_echo(b"one more");
     let served = daemon.stop();
-    assert_eq!((sessions(&served, "opened"), sessions(&served, "limit")), (2, 1), "{}", served.finished.stdout);
+    assert_eq!(
+        (sessions(&served, "opened"), sessions(&served, "limit")),
+        (2, 1),
+        "{}",
+        served.finished.stdout
+    );
     assert_eq!(served.received("relay", "on_purpose"), 1);
 }
 

@@ -43,7 +43,9 @@ fn sessions_get_the_descriptors_that_are_left_and_not_one_more() {
     let out = &served.finished.stdout;
     assert_eq!(served.sent("relay sessions", "opened"), 5, "{out}");
     assert_eq!(served.sent("relay sessions", "limit"), 3, "{out}");
-    served.finished.expect_stderr(&["`sessions` is 16384, and 5 file descriptors of 71 are left for them", "ulimit -n"]);
+    served
+        .finished
+        .expect_stderr(&["`sessions` is 16384, and 5 file descriptors of 71 are left for them", "ulimit -n"]);
 }
 
 /// R39: the kernel cuts a buffer without a word, so the daemon has to say it.

@@ -346,7 +346,9 @@ impl Journal {
             }
         }
         if let Some((other, taken)) = late {
-            self.fail(format!("I3: listener {other} is ready and waits while sessions take {taken} datagrams"));
+            self.fail(format!(
+                "I3: listener {other} is ready and waits while sessions take {taken} datagrams"
+            ));
         }
     }
 

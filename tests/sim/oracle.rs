@@ -179,7 +179,11 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
             ("the circuit opens after five breaks", c.faults.saturating_sub(5), 0),
         ],
         Kind::Relay => [
-            ("it takes everything", admitted, c.replied + c.consumed + c.dropped(DropReason::OnPurpose) + down),
+            (
+                "it takes everything",
+                admitted,
+                c.replied + c.consumed + c.dropped(DropReason::OnPurpose) + down,
+            ),
             ("it never breaks", c.faults, 0),
         ],
     };

@@ -15,9 +15,9 @@ use rand::RngExt;
 use crate::faults::{Faults, Script};
 use crate::journal::Journal;
 use host::Host;
+use upstreams::Side;
 
 pub(crate) use host::{BROADCAST, LINK_LOCAL, own};
-use upstreams::Side;
 pub(crate) use upstreams::{Upstream, Upstreams};
 
 /// A handle of a socket: an index into the world's.

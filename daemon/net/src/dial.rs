@@ -36,8 +36,7 @@ impl UdpSocket {
     /// EADDRNOTAVAIL: the source is no address of this host. ENETUNREACH: no route. EINVAL: an address of another family.
     pub fn dial(dial: &Dial) -> io::Result<Self> {
         let ipv6 = dial.to.or(dial.from).map_or(dial.ipv6, |addr| addr.is_ipv6());
-        let any: IpAddr =
-            if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let any: IpAddr = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let any = SocketAddr::new(any, 0);
         if [dial.to, dial.from].iter().flatten().any(|addr| addr.is_ipv6() != ipv6) {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));

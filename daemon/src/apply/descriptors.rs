@@ -9,7 +9,8 @@ use crate::limits::Limits;
 /// The limits with as many sessions as there are descriptors beside those of `sockets` listeners: who runs out of them on the
 /// way could open no file either.
 pub(super) fn resolve(limits: Limits, sockets: usize) -> Limits {
-    let all = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let all =
+        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let other = usize::try_from(OTHER_DESCRIPTORS).unwrap_or(0);
     let sessions = fitting(limits.sessions, all, sockets.saturating_add(other));
     if sessions < limits.sessions {

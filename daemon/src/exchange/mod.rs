@@ -36,8 +36,8 @@ pub use output::{Answers, Output, OutputError, Outputs, longest_to};
 pub use owned::OwnedOutput;
 pub use queued::Queued;
 pub use sessions::{
-    Client, CompactAddr, NetTrouble, OpenRefused, SessionEnd, SessionEvent, SessionFlags, SessionInfo, SessionNews,
-    SessionRequest, SessionSpec,
+    Client, CompactAddr, NetTrouble, OpenRefused, SessionEnd, SessionEvent, SessionFlags, SessionInfo,
+    SessionNews, SessionRequest, SessionSpec,
 };
 
 #[cfg(any(test, fuzzing))]

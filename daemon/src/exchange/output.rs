@@ -194,7 +194,8 @@ impl<'a> Outputs<'a> {
         let first = entry.rx as usize;
         let count = usize::from(entry.run) + 1;
         let full_length = self.received.datagram(first).is_some_and(|rx| rx.len == entry.len as usize);
-        let plain = entry.data.is_null() && entry.segment == 0 && entry.flags & !self.received.known_flags() == 0;
+        let plain =
+            entry.data.is_null() && entry.segment == 0 && entry.flags & !self.received.known_flags() == 0;
         let inside = first + count <= self.received.shown;
         if !(full_length && plain && inside) {
             return Err(OutputError::Bad);
@@ -377,7 +378,12 @@ pub(super) fn only_answer<'a>(
     message: &Arrived,
 ) -> Option<Output<'a>> {
     let len = tx.len as usize;
-    if tx.rx != 0 || tx.run != 0 || tx.flags & !MARKS != 0 || tx.segment != 0 || len > longest_to(message.peer) {
+    if tx.rx != 0
+        || tx.run != 0
+        || tx.flags & !MARKS != 0
+        || tx.segment != 0
+        || len > longest_to(message.peer)
+    {
         return None;
     }
     let payload = if !tx.data.is_null() {

@@ -81,7 +81,11 @@ pub struct SessionFlags {
 
 impl SessionFlags {
     fn from_bits(bits: u32) -> Self {
-        Self { idle_rx: bits & SESSION_IDLE_RX != 0, df: bits & SESSION_DF != 0, tos: bits & SESSION_TOS != 0 }
+        Self {
+            idle_rx: bits & SESSION_IDLE_RX != 0,
+            df: bits & SESSION_DF != 0,
+            tos: bits & SESSION_TOS != 0,
+        }
     }
 
     /// The bits that a plugin knows.

@@ -184,7 +184,8 @@ mod tests {
         assert!(ports.iter().all(|errno| open(errno, true) == OnOpen::Refused));
         let files = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ENOSPC];
         assert!(files.iter().all(|errno| open(errno, true) == OnOpen::NoFile));
-        for errno in [libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EINVAL, libc::EACCES, libc::EAFNOSUPPORT] {
+        for errno in [libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EINVAL, libc::EACCES, libc::EAFNOSUPPORT]
+        {
             assert_eq!(open(&errno, false), OnOpen::Refused, "{errno}");
         }
     }

@@ -114,11 +114,7 @@ pub trait Io {
     /// # Errors
     /// Those of [`Self::send`], and what an ICMP message said about an earlier datagram: then the first message has not left,
     /// and the same call again tries it.
-    fn send_connected(
-        &mut self,
-        socket: &mut Self::Socket,
-        messages: &[Message<'_>],
-    ) -> io::Result<usize>;
+    fn send_connected(&mut self, socket: &mut Self::Socket, messages: &[Message<'_>]) -> io::Result<usize>;
 
     /// Makes the socket of a session.
     ///
@@ -220,13 +216,13 @@ impl Token {
         self.index & Self::BESIDE != 0
     }
 
-    /// The same with the bit.
+    /// The sessions of the listener that it names.
     #[must_use]
     pub(crate) fn beside(self) -> Self {
         Self { index: self.index | Self::BESIDE, ..self }
     }
 
-    /// The same without the bit.
+    /// The listener whose sessions it names; a listener's own token stays as it is.
     #[must_use]
     pub(crate) fn owner(self) -> Self {
         Self { index: self.index & !Self::BESIDE, ..self }

@@ -43,8 +43,9 @@ pub use self::mio::{
     broadcast_addresses, interface_name,
 };
 pub use io::{
-    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token, Wait,
+    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
+    Wait,
 };
-pub use session::{SessionBook, SessionReport};
 pub use listener::{AddError, ListenerReport, ListenerSpec, OnFault, Removed};
+pub use session::{SessionBook, SessionReport};
 pub use turn::Flow;

@@ -207,7 +207,10 @@ fn settle_mixed<I: Io>(
 /// How old the time is that a call was told, ns, if it was that of the turn: what the call answers may have arrived so much
 /// later, and a delay counts from then. From the first datagram on that it delays, a handler is told the time after the receive
 /// call, and what room its listener has left.
-pub(super) fn since_turn<I: Io>(listener: &mut Listener<I::Socket>, transmitter: &mut Transmitter<'_, I>) -> u64 {
+pub(super) fn since_turn<I: Io>(
+    listener: &mut Listener<I::Socket>,
+    transmitter: &mut Transmitter<'_, I>,
+) -> u64 {
     if std::mem::replace(&mut listener.delays, true) {
         return 0;
     }

@@ -10,7 +10,8 @@ use crate::context::{Level, log, set_timer};
 use crate::convert::{RawBatch, Slots};
 use crate::datagram::{Datagram, copy};
 use crate::route::{Route, Via};
-use crate::session::{Session, SessionId};
+use crate::session::Session;
+use crate::session_id::SessionId;
 use crate::time::nanos;
 
 /// What [`on_batch`](crate::Handler::on_batch) and [`on_timer`](crate::Handler::on_timer) get. Everything

@@ -7,7 +7,7 @@ use polyport_abi as abi;
 
 use crate::convert::{RawBatch, Slot};
 use crate::route::{Route, Via};
-use crate::session::SessionId;
+use crate::session_id::SessionId;
 
 /// One received datagram.
 ///

@@ -46,7 +46,7 @@
 //! host             the host's functions, called safely                                 [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
-//! leaves           facts, value, text, line, route, time, guard                               [unsafe: text]
+//! leaves           session_id, facts, value, text, line, route, time, guard                               [unsafe: text]
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -73,6 +73,7 @@ mod random;
 mod reservation;
 mod route;
 mod session;
+mod session_id;
 mod table;
 pub mod testing;
 mod text;
@@ -89,9 +90,8 @@ pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
 pub use reservation::{Places, Reservation};
-pub use session::{
-    Closed, End, Event, NetError, NetErrorKind, OldSession, Report, Session, SessionId, Traffic,
-};
+pub use session::{Closed, End, Event, NetError, NetErrorKind, OldSession, Report, Session, Traffic};
+pub use session_id::SessionId;
 pub use table::{Chunked, GradualMap, Recent};
 pub use time::later;
 

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use core::num::NonZeroU64;
 use core::ops::Deref;
 use core::time::Duration;
 
@@ -11,21 +10,8 @@ use polyport_abi::{pp_addr, pp_event, pp_session, pp_session_info};
 
 use crate::convert::Created;
 use crate::datagram::Datagram;
+use crate::session_id::SessionId;
 use crate::time::nanos;
-
-/// The name of a session. It is never used again, so one that has ended costs a dropped datagram and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub(crate) NonZeroU64);
-
-impl SessionId {
-    pub(crate) fn new(raw: u64) -> Option<Self> {
-        NonZeroU64::new(raw).map(Self)
-    }
-
-    pub(crate) const fn raw(self) -> u64 {
-        self.0.get()
-    }
-}
 
 /// What a session shall be, for [`Batch::open`](crate::Batch::open):
 ///
@@ -224,7 +210,7 @@ impl Report {
     /// Its id.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        SessionId(NonZeroU64::new(self.0.session).unwrap_or(NonZeroU64::MIN))
+        SessionId::or_nobody(self.0.session)
     }
 
     /// Its number, [`Session::user`].

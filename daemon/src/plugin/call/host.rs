@@ -2,16 +2,16 @@
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
 use std::ffi::{CStr, c_char, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::mem::{MaybeUninit, offset_of};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
 
 use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, SET_CLIENT, SET_IDLE, SET_USER,
-    UNSUPPORTED, pp_batch, pp_ctx, pp_host, pp_session,
+    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, SET_CLIENT, SET_IDLE,
+    SET_USER, UNSUPPORTED, pp_batch, pp_ctx, pp_host, pp_session,
 };
 use polyport_terminal::{Escaped, counted};
 
@@ -222,7 +222,9 @@ unsafe extern "C" fn session_open(ctx: *mut pp_ctx, session: *const pp_session) 
 /// Does `pp_host::session_close`: notes that a session is to end.
 unsafe extern "C" fn session_close(ctx: *mut pp_ctx, session: u64) -> i32 {
     guarded(ERROR, || {
-        with_exchange(ctx, UNSUPPORTED, |exchange| status(exchange.note_session(SessionRequest::Close(session))))
+        with_exchange(ctx, UNSUPPORTED, |exchange| {
+            status(exchange.note_session(SessionRequest::Close(session)))
+        })
     })
 }
 
@@ -316,7 +318,8 @@ mod tests {
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
         let budget = Arc::new(HandlerBudget::new(100));
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
+        let mut lent =
+            Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
         let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
@@ -343,7 +346,8 @@ mod tests {
         let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
         let (late, record) = (new(), new());
         let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
+        let mut lent =
+            Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on.
         assert_eq!(unsafe { reserve(ctx, 0) }, OK);

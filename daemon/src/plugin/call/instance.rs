@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, EV_CLOSED, EV_ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_event,
-    pp_host, pp_session_info,
+    ERROR, EV_CLOSED, EV_ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error,
+    pp_event, pp_host, pp_session_info,
 };
 use polyport_terminal::Escaped;
 
@@ -301,7 +301,9 @@ fn session_info(info: &SessionInfo) -> pp_session_info {
 fn session_event(event: &SessionEvent) -> pp_event {
     let (kind, reason, count, mtu, reporter) = match event.what {
         SessionNews::Closed(end) => (EV_CLOSED, end as u32 + 1, 1, 0, None),
-        SessionNews::Error { kind, count, mtu, reporter } => (EV_ERROR, kind as u32 + 1, count, mtu, reporter),
+        SessionNews::Error { kind, count, mtu, reporter } => {
+            (EV_ERROR, kind as u32 + 1, count, mtu, reporter)
+        }
     };
     pp_event {
         size: size_u32::<pp_event>(),

@@ -22,7 +22,8 @@ use super::rest::Rest;
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
 use crate::reactor::io::{
-    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token, Wait,
+    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
+    Wait,
 };
 
 /// Most events taken from the kernel in one call.

@@ -52,8 +52,7 @@ impl<I: Io> Transmitter<'_, I> {
         if outputs.is_empty() {
             return;
         }
-        let done =
-            if outlet.backlog().is_empty() { self.send(outlet, outputs) } else { Progress::default() };
+        let done = if outlet.backlog().is_empty() { self.send(outlet, outputs) } else { Progress::default() };
         self.keep(outlet, outputs, done);
     }
 
@@ -216,12 +215,7 @@ impl<I: Io> Transmitter<'_, I> {
     }
 
     /// Sends the datagrams of a run one by one, where the socket or their size does not allow a segmented message.
-    fn send_pieces(
-        &mut self,
-        outlet: &mut impl Outlet<I>,
-        outputs: &[Output<'_>],
-        run: Run,
-    ) -> Attempt {
+    fn send_pieces(&mut self, outlet: &mut impl Outlet<I>, outputs: &[Output<'_>], run: Run) -> Attempt {
         let pieces = outputs.iter().take(run.outputs).flat_map(Output::split);
         for (done, piece) in pieces.enumerate() {
             match self.send_piece(outlet, &piece) {

@@ -30,7 +30,8 @@ impl SessionBook {
     /// wait to be sent.
     #[must_use]
     pub fn holds(&self, waiting: u64) -> bool {
-        self.counters.conservation(waiting).holds() && self.opened == self.open + self.closed.iter().sum::<u64>()
+        self.counters.conservation(waiting).holds()
+            && self.opened == self.open + self.closed.iter().sum::<u64>()
     }
 
     /// Whether there is nothing to tell.

@@ -178,7 +178,12 @@ impl<I: Io> Core<I> {
     /// Decides what follows from the error of an attempt to make a socket. Where the next one would fail as well, none is made for a
     /// while: an attempt costs milliseconds when all ports are used up.
     #[cold]
-    fn not_made(&mut self, listener: &Listener<I::Socket>, spec: &SessionSpec, error: &std::io::Error) -> NotMade {
+    fn not_made(
+        &mut self,
+        listener: &Listener<I::Socket>,
+        spec: &SessionSpec,
+        error: &std::io::Error,
+    ) -> NotMade {
         let errno = error.raw_os_error().unwrap_or(0);
         let source = spec.from.map(|from| from.ip());
         let (end, what) = match on_open(error, spec.from.is_some_and(|from| from.port() > 0)) {
@@ -284,7 +289,11 @@ impl<I: Io> Core<I> {
     }
 
     /// Goes on with the sessions that a new handler has kept, each with its new word, and ends the others.
-    pub(in crate::reactor) fn keep_sessions(&mut self, listener: &mut Listener<I::Socket>, kept: &[(u64, u64)]) {
+    pub(in crate::reactor) fn keep_sessions(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        kept: &[(u64, u64)],
+    ) {
         let Some(mut family) = listener.family.take() else { return };
         for id in self.sessions.ids_of(listener.token) {
             let Some((_, user)) = kept.iter().rev().find(|(kept, _)| *kept == id) else {
@@ -315,8 +324,7 @@ impl<I: Io> Core<I> {
             let all = errors.iter().filter(|error| trouble(error.errno) == *kind);
             let count = u32::try_from(all.clone().count()).unwrap_or(u32::MAX);
             if let Some(last) = all.last() {
-                let news =
-                    SessionNews::Error { kind: *kind, count, mtu: last.mtu, reporter: last.reporter };
+                let news = SessionNews::Error { kind: *kind, count, mtu: last.mtu, reporter: last.reporter };
                 family.events.push_back(session.event(news, last.errno));
             }
         }

@@ -64,7 +64,8 @@ impl<I: Io> Outlet<I> for SessionOutlet<'_, I::Socket> {
     fn send(&mut self, io: &mut I, messages: &[Message<'_>]) -> io::Result<usize> {
         let is_connected = self.session.upstream.get().is_some();
         let socket = &mut self.session.socket;
-        let mut send = || if is_connected { io.send_connected(socket, messages) } else { io.send(socket, messages) };
+        let mut send =
+            || if is_connected { io.send_connected(socket, messages) } else { io.send(socket, messages) };
         match send() {
             Err(error) if is_about_earlier(&error) => {
                 self.family.book.errors_taken += 1;

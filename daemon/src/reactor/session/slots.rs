@@ -192,7 +192,9 @@ mod tests {
             sessions.insert(session(id));
             assert!(sessions.of(OWNER, id).is_some() && sessions.named(event_token(id)).is_some());
             assert!(sessions.of(Token { index: 2, generation: 1 }, id).is_none());
-            assert!(sessions.remove(id).is_some() && sessions.get(id).is_none() && sessions.remove(id).is_none());
+            assert!(
+                sessions.remove(id).is_some() && sessions.get(id).is_none() && sessions.remove(id).is_none()
+            );
             assert!(sessions.named(event_token(id)).is_none());
         }
         assert_eq!((sessions.pages.len(), sessions.open), (1, 0));

@@ -101,7 +101,9 @@ impl<I: Io> Core<I> {
         let mut visit = Visit::default();
         let mut bytes = 0;
         while visit.messages < self.limits.visit_datagrams && bytes < self.limits.visit_bytes {
-            let Some(id) = listener.family.as_mut().and_then(|family| family.ready.pop_front()) else { break };
+            let Some(id) = listener.family.as_mut().and_then(|family| family.ready.pop_front()) else {
+                break;
+            };
             let share = self.limits.visit_datagrams - visit.messages;
             let room = self.limits.visit_bytes - bytes;
             let (messages, taken) = self.visit_session(listener, id, share, room);
@@ -124,8 +126,7 @@ impl<I: Io> Core<I> {
         session.ready = false;
         if !matches!(listener.service, Service::Running(_)) {
             // What arrives waits in the kernel for the next handler.
-            session.parked =
-                self.io.watch(&mut session.socket, event_token(id), Interest::NOTHING).is_ok();
+            session.parked = self.io.watch(&mut session.socket, event_token(id), Interest::NOTHING).is_ok();
             return (0, 0);
         }
         self.exchange.clear(self.now.mono_ns, session.local.get().unwrap_or(listener.local));

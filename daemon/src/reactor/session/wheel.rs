@@ -197,7 +197,10 @@ mod tests {
         wheel.set(3, 100 * MINUTE, 1);
         let early = wheel.next().unwrap();
         assert!(early < 18 * MINUTE);
-        assert_eq!((wheel.pop_due(early - 1), wheel.pop_due(early), wheel.pop_due(early)), (None, Some(3), None));
+        assert_eq!(
+            (wheel.pop_due(early - 1), wheel.pop_due(early), wheel.pop_due(early)),
+            (None, Some(3), None)
+        );
         wheel.set(3, 100 * MINUTE, early);
         assert!(wheel.next().unwrap() > early);
     }

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use polyport_abi as abi;
 use polyport_abi::pp_dgram;
 
-use crate::session::SessionId;
+use crate::session_id::SessionId;
 
 /// The address the listener of the harness is bound to.
 pub const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7);

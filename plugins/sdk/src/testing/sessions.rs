@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_dgram, pp_event, pp_session, pp_session_info, pp_tx};
 
-use crate::session::{End, NetErrorKind, SessionId};
+use crate::session::{End, NetErrorKind};
+use crate::session_id::SessionId;
 
 /// A session as a test sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

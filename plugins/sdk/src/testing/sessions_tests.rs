@@ -105,7 +105,8 @@ fn what_was_queued_for_a_session_that_is_closed_still_leaves() {
     host.send("192.0.2.7:1", b"x");
     assert_eq!(host.sent()[0].payload, b"bye");
     assert!(host.sessions().is_empty());
-    let line = "192.0.2.7:1 -> 203.0.113.5:53 by 198.51.100.1:40001; sent 1 (3 bytes), received 0 (0 bytes): closed";
+    let line =
+        "192.0.2.7:1 -> 203.0.113.5:53 by 198.51.100.1:40001; sent 1 (3 bytes), received 0 (0 bytes): closed";
     assert_eq!(host.lines(), [line]);
 }
 
@@ -155,7 +156,10 @@ fn a_new_instance_keeps_the_sessions_it_wants() {
     assert_eq!(host.send("192.0.2.9:1", b"!"), Outcome::Fatal);
     host.restart().unwrap();
     let after = host.sessions();
-    assert_eq!(after.iter().map(|s| (s.id, s.user)).collect::<Vec<_>>(), [(before[0].id, 101), (before[1].id, 102)]);
+    assert_eq!(
+        after.iter().map(|s| (s.id, s.user)).collect::<Vec<_>>(),
+        [(before[0].id, 101), (before[1].id, 102)]
+    );
     host.sent();
     host.upstream(after[1].id, b"late answer");
     assert_eq!(host.sent()[0].to.to_string(), "192.0.2.8:1");

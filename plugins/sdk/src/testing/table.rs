@@ -154,12 +154,7 @@ impl Session {
 
     /// `on_batch`, or what else is called. Returns the code and the number refused; what was queued is
     /// in `fake.call.taken`.
-    pub(super) fn call(
-        &self,
-        rx: &mut [pp_dgram],
-        about: About,
-        parameters: BatchParameters,
-    ) -> (i32, u32) {
+    pub(super) fn call(&self, rx: &mut [pp_dgram], about: About, parameters: BatchParameters) -> (i32, u32) {
         // No borrow of `fake` may be alive while the plugin runs: it calls back.
         let (fresh, memory, delay_room) = {
             let mut fake = self.fake.borrow_mut();
