@@ -146,6 +146,9 @@ fn meanings(plan: &Plan) -> String {
     format!("\n\n{}", rows.collect::<Vec<_>>().join("\n"))
 }
 
+/// What stands behind the name of a listener in the line of its sessions, which have a book of their own.
+const SESSIONS: &str = " sessions";
+
 /// What was served, by listeners that are gone as well, and that nothing is missing.
 #[must_use]
 pub fn final_report(running: &Running) -> String {
@@ -156,8 +159,6 @@ pub fn final_report(running: &Running) -> String {
             books.add_sessions(report.name, sessions.book, sessions.waiting);
         }
     }
-    // The sessions of a listener have a book and a line of their own.
-    const SESSIONS: &str = " sessions";
     let longest = |(name, sum): (&str, &Sum)| {
         name.chars().count() + if sum.sessions.0.is_blank() { 0 } else { SESSIONS.len() }
     };

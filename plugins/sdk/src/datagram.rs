@@ -79,6 +79,7 @@ impl<'a> Datagram<'a> {
     /// Sends it to the upstream of a session, by its socket. Copies nothing; neighbours that go the same way leave as the one
     /// message they came in.
     #[inline]
+    #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
     pub fn to_session(self, session: SessionId) -> bool {
         self.freeze().to_session(session)
     }
@@ -87,6 +88,7 @@ impl<'a> Datagram<'a> {
     /// Without a budget of the client (`[listen.reply]`) it is dropped, unless the client has [proved](Self::prove_peer) its
     /// address or is on loopback.
     #[inline]
+    #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
     pub fn to_client(self) -> bool {
         self.freeze().to_client()
     }

@@ -259,10 +259,10 @@ impl Io for MioIo {
         socket.local_addr().ok()
     }
 
-    fn close(&mut self, mut socket: UdpSocket) {
+    fn close(&mut self, socket: UdpSocket) {
         // A descriptor that is closed is not watched any more, unless there is another one of its socket; there is none.
         if !readiness::LEVEL_TRIGGERED {
-            readiness::unregister(&self.poll, &mut socket).ok();
+            readiness::unregister(&self.poll, &socket).ok();
         }
         drop(socket);
     }

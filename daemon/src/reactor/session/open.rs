@@ -323,7 +323,7 @@ impl<I: Io> Core<I> {
         for kind in NetTrouble::ALL {
             let all = errors.iter().filter(|error| trouble(error.errno) == *kind);
             let count = u32::try_from(all.clone().count()).unwrap_or(u32::MAX);
-            if let Some(last) = all.last() {
+            if let Some(last) = all.max_by_key(|error| error.mtu > 0) {
                 let news = SessionNews::Error { kind: *kind, count, mtu: last.mtu, reporter: last.reporter };
                 family.events.push_back(session.event(news, last.errno));
             }

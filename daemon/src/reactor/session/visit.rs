@@ -224,7 +224,7 @@ impl<I: Io> Core<I> {
             }
             let Some(user) = self.sessions.of(listener.token, id).map(|session| session.user) else {
                 // The handler has ended it, and does not hear of it any more.
-                self.drop_presented(listener, DropReason::OnPurpose, n);
+                drop_presented(listener, DropReason::OnPurpose, n);
                 continue;
             };
             self.exchange.came_by(id);
@@ -236,22 +236,23 @@ impl<I: Io> Core<I> {
             self.open_desk(listener);
             let Service::Running(instance) = &mut listener.service else {
                 self.exchange.close_desk();
-                self.drop_presented(listener, DropReason::HandlerDown, n);
+                drop_presented(listener, DropReason::HandlerDown, n);
                 continue;
             };
             let before = self.slow.times_call().then(|| (self.io.now().mono_ns, self.io.cpu_ns()));
             let outcome = instance.on_batch(&mut self.exchange, call);
             self.end_timing(listener, before);
             if outcome == Outcome::Broken {
-                self.drop_presented(listener, DropReason::HandlerFault, n);
+                drop_presented(listener, DropReason::HandlerFault, n);
             }
             self.after_call(listener, outcome, "on_batch");
         }
     }
+}
 
-    fn drop_presented(&mut self, listener: &mut Listener<I::Socket>, reason: DropReason, n: u64) {
-        if let Some(family) = &mut listener.family {
-            family.book.counters.drop_many(reason, n);
-        }
+/// Counts presented datagrams as dropped that came by a session.
+fn drop_presented<S>(listener: &mut Listener<S>, reason: DropReason, n: u64) {
+    if let Some(family) = &mut listener.family {
+        family.book.counters.drop_many(reason, n);
     }
 }

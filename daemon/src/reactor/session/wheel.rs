@@ -44,7 +44,7 @@ impl IdleWheel {
             self.swept = now_ns / TICK_NS;
         }
         let tick = (at_ns / TICK_NS + 1).clamp(self.swept + 1, self.swept + BUCKETS as u64 - 1);
-        let bucket = (tick % BUCKETS as u64) as u32;
+        let bucket = bucket(tick);
         if self.links.len() <= index as usize {
             self.links.resize(index as usize + 1, UNLINKED);
         }
@@ -76,19 +76,18 @@ impl IdleWheel {
     /// Takes a session off that has come up.
     pub(super) fn pop_due(&mut self, now_ns: u64) -> Option<u32> {
         let now = now_ns / TICK_NS;
-        while self.swept < now {
-            let next = self.next_tick().filter(|next| *next <= now);
-            let Some(next) = next else {
-                self.swept = now;
-                return None;
-            };
-            // The bucket counts as swept when it is empty.
-            self.swept = next - 1;
-            let index = self.head((next % BUCKETS as u64) as u32);
-            self.remove(index);
-            return Some(index);
+        if self.swept >= now {
+            return None;
         }
-        None
+        let Some(next) = self.next_tick().filter(|next| *next <= now) else {
+            self.swept = now;
+            return None;
+        };
+        // The bucket counts as swept when it is empty.
+        self.swept = next - 1;
+        let index = self.head(bucket(next));
+        self.remove(index);
+        Some(index)
     }
 
     /// When the next session comes up, monotonic ns.
@@ -102,7 +101,7 @@ impl IdleWheel {
             return None;
         }
         let from = self.swept + 1;
-        let start = (from % BUCKETS as u64) as usize;
+        let start = bucket(from) as usize;
         let words = self.used.len();
         // The first word twice: at first the bits from the start on, at the end those before it.
         (0..=words).find_map(|n| {
@@ -138,6 +137,11 @@ impl IdleWheel {
             *place = link;
         }
     }
+}
+
+/// The bucket of a moment, in ticks.
+fn bucket(tick: u64) -> u32 {
+    u32::try_from(tick % BUCKETS as u64).unwrap_or(0)
 }
 
 #[cfg(test)]

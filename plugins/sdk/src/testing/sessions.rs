@@ -71,6 +71,7 @@ pub(super) struct Sessions {
 }
 
 /// Where a datagram goes that has to do with a session.
+#[derive(Clone, Copy)]
 pub(super) struct Way {
     pub(super) to: SocketAddr,
     pub(super) from: Option<SocketAddr>,
