@@ -67,6 +67,7 @@ mod tests {
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         groups: Vec::new(),
                         kernel_drops_seen: 0,
+                        sessions: None,
                         tag: 0,
                     })
                     .unwrap();
@@ -215,7 +216,7 @@ mod tests {
                 let parts = [IoSlice::new(&bytes)];
                 let segment = NonZeroU16::new(64);
                 let to = bench.exact;
-                let train = SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
+                let train = SendMessage { to, from: None, parts: &parts, segment, tos: 0, hop_limit: None };
                 assert_eq!(send.send(&client, &[train]).unwrap(), 1);
                 owed += CARS;
                 CARS

@@ -12,7 +12,8 @@ use std::process::Command;
 
 use polyport_abi as abi;
 use polyport_abi::{
-    pp_addr, pp_batch, pp_create, pp_dgram, pp_error, pp_host, pp_ident, pp_opt, pp_plugin, pp_tx, pp_value,
+    pp_addr, pp_batch, pp_create, pp_dgram, pp_error, pp_event, pp_host, pp_ident, pp_opt, pp_plugin,
+    pp_session, pp_session_info, pp_tx, pp_value,
 };
 use polyport_tests::plugins::{compile, fixture};
 use polyport_tests::process::Process;
@@ -64,6 +65,7 @@ fn every_size_offset_and_constant_of_the_header_is_that_of_the_crate() {
     let mut facts = Facts::default();
     boundary_structs(&mut facts);
     batch_structs(&mut facts);
+    session_structs(&mut facts);
     constants(&mut facts);
     facts.expected.insert(format!("text symbol {}", abi::SYMBOL.to_str().unwrap()));
     facts.expected.insert(format!("text magic {}", std::str::from_utf8(&abi::MAGIC).unwrap()));
@@ -89,9 +91,23 @@ fn batch_structs(facts: &mut Facts) {
     fields!(facts, pp_addr { ip, port, family, reserved, scope });
     fields!(
         facts,
-        pp_dgram { data, len, cap, peer, local, rx_ns, ifindex, tos, flags, hop_limit, verdict, reserved }
+        pp_dgram {
+            data,
+            len,
+            cap,
+            peer,
+            local,
+            rx_ns,
+            ifindex,
+            tos,
+            flags,
+            hop_limit,
+            verdict,
+            session,
+            user
+        }
     );
-    fields!(facts, pp_tx { data, len, rx, at_ns, segment, ecn, flags, run, to, from, reserved });
+    fields!(facts, pp_tx { data, len, rx, at_ns, segment, tos, flags, run, to, from, session, reserved });
     fields!(
         facts,
         pp_batch {
@@ -117,6 +133,37 @@ fn batch_structs(facts: &mut Facts) {
     );
 }
 
+fn session_structs(facts: &mut Facts) {
+    fields!(
+        facts,
+        pp_session { size, flags, to, from, user, idle_ns, rx, recv_buffer, send_buffer, reserved }
+    );
+    fields!(facts, pp_session_info { size, flags, id, user, opened_ns, heard_ns, client, upstream, local });
+    fields!(
+        facts,
+        pp_event {
+            size,
+            kind,
+            session,
+            user,
+            reason,
+            count,
+            mtu,
+            err,
+            reporter,
+            opened_ns,
+            up_datagrams,
+            up_bytes,
+            down_datagrams,
+            down_bytes,
+            dropped,
+            client,
+            upstream,
+            local
+        }
+    );
+}
+
 fn boundary_structs(facts: &mut Facts) {
     fields!(
         facts,
@@ -132,7 +179,10 @@ fn boundary_structs(facts: &mut Facts) {
             extension,
             reserve,
             release,
-            want
+            want,
+            session_open,
+            session_close,
+            session_set
         }
     );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
@@ -154,7 +204,10 @@ fn boundary_structs(facts: &mut Facts) {
             now_ns,
             listener,
             local,
-            secret
+            secret,
+            sessions,
+            n_sessions,
+            session_stride
         }
     );
     fields!(
@@ -187,7 +240,8 @@ fn boundary_structs(facts: &mut Facts) {
             check,
             reconfigure,
             save,
-            extension
+            extension,
+            on_session
         }
     );
 }
@@ -196,6 +250,10 @@ fn constants(facts: &mut Facts) {
     constants!(facts, ABI_MAJOR, ABI_MINOR, LAYOUT, F_PANIC_ABORT, F_DEBUG, OK, ERROR, FATAL, UNSUPPORTED);
     constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME);
     constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, TX_DF, NO_RX);
+    constants!(facts, TX_SESSION, TX_CLIENT, SESSION_IDLE_RX, SESSION_DF, SESSION_TOS, EV_CLOSED, EV_ERROR);
+    constants!(facts, END_ASKED, END_IDLE, END_NO_PORT, END_NO_FILE, END_LIMIT, END_REFUSED_ADDR, END_BROKEN);
+    constants!(facts, END_RESTART, NET_REFUSED, NET_UNREACHABLE, NET_TOO_BIG, NET_FORBIDDEN, NET_OTHER);
+    constants!(facts, SET_USER, SET_IDLE, SET_CLIENT);
     constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME, WANT_LONE_TIME);
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);
@@ -232,8 +290,8 @@ fn the_header_compiles_without_a_warning_as_c11_cpp17_and_cpp20() {
     let dir = tempfile::tempdir().unwrap();
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
-    let body =
-        "int use(pp_batch *b) { pp_prove(b); return pp_echo(b, 0) + PP_HAS(b, refused) + pp_delay(b, 1); }\n";
+    let body = "int use(pp_batch *b) { pp_prove(b); pp_close(b, pp_open(b, NULL)); return pp_echo(b, 0) + PP_HAS(b, refused)\n\
+         + pp_delay(b, 1) + pp_to_session_run(b, 0, 2, 1) + pp_to_client_run(b, 0, 2); }\n";
     fs::write(&c, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     fs::write(&cpp, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     let strict = |compiler: &str, standard: &str, source: &Path| {

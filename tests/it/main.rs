@@ -123,6 +123,8 @@ mod secrets;
 #[cfg(test)]
 mod seeds;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn lists_arrive_as_they_were_written() {
         let client = daemon.client(0);
         client.send(b"?");
         assert_eq!(String::from_utf8_lossy(&client.receive()), told, "{options}");
-        daemon.stop();
+        drop(daemon.stop());
     }
     let argument = spec("127.0.0.1:0", &library) + ",to=\"10.0.0.1:53,10.0.0.2:53\",weights=9";
     let daemon = polyport().listen(argument).serve();
@@ -69,5 +69,5 @@ fn a_wrong_default_is_named_as_the_fault_of_the_plugin() {
         "a fault of this plugin",
     ]);
     // Who gives a value does without it.
-    polyport().config(&listen(&library, "to = []\nweights = [2]")).serve().stop();
+    drop(polyport().config(&listen(&library, "to = []\nweights = [2]")).serve().stop());
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use polyport_tests::plugins::{built, spec};
 use polyport_tests::tool::tool;
 use polyport_tests::{Launch, ports};
 
@@ -25,6 +26,26 @@ fn a_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
     let launch = polyport().listen(format!("127.0.0.1:{first}-{}=echo", first + 199));
     let Some(launch) = through_shell(launch, "ulimit -S -n 100", "sys_resource") else { return };
     launch.serve().client(0).expect_echo(b"more than the soft limit");
+}
+
+/// Who has sessions leaves descriptors for everything else, and says so.
+#[test]
+fn sessions_get_the_descriptors_that_are_left_and_not_one_more() {
+    let library = spec("127.0.0.1:0", &built("example-relay"));
+    let launch = polyport().listen(format!("{library},name=relay,to=127.0.0.1:9")).listen("127.0.0.1:0=echo");
+    let Some(launch) = through_shell(launch, "ulimit -n 71", "sys_resource") else { return };
+    let daemon = launch.serve();
+    for _ in 0..8 {
+        daemon.client(0).send(b"a new client");
+    }
+    daemon.client(1).expect_echo(b"next door");
+    let served = daemon.stop();
+    let out = &served.finished.stdout;
+    assert_eq!(served.sent("relay sessions", "opened"), 5, "{out}");
+    assert_eq!(served.sent("relay sessions", "limit"), 3, "{out}");
+    served
+        .finished
+        .expect_stderr(&["`sessions` is 16384, and 5 file descriptors of 71 are left for them", "ulimit -n"]);
 }
 
 /// R39: the kernel cuts a buffer without a word, so the daemon has to say it.

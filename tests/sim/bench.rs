@@ -23,17 +23,19 @@ pub(crate) enum Kind {
     Echo,
     Lossy,
     Moody,
+    /// The example: each client speaks to one upstream by a session.
+    Relay,
 }
 
 impl Kind {
     /// The plugin as it was built beside this test, loaded once.
     pub(crate) fn plugin(self) -> Arc<Plugin> {
-        static PLUGINS: OnceLock<[Arc<Plugin>; 3]> = OnceLock::new();
+        static PLUGINS: OnceLock<[Arc<Plugin>; 4]> = OnceLock::new();
         let plugins = PLUGINS.get_or_init(|| {
             let executable = std::env::current_exe().unwrap();
             let search = SearchPath::new(&[], None, &[], Some(&executable));
             let mut loader = Loader::new(search, |name| std::env::var_os(name));
-            ["echo", "lossy", "moody"].map(|name| loader.load(name).unwrap())
+            ["echo", "lossy", "moody", "example-relay"].map(|name| loader.load(name).unwrap())
         });
         Arc::clone(&plugins[self as usize])
     }
@@ -165,6 +167,7 @@ impl Bench {
             reply: Rc::new(bind.reply.clone().unwrap_or_default()),
             groups: Vec::new(),
             kernel_drops_seen: 0,
+            sessions: None,
             tag: 0,
         };
         let token = self.reactor.add(spec).unwrap();
@@ -177,7 +180,7 @@ impl Bench {
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {
             Kind::Echo => 1,
-            Kind::Lossy => 2,
+            Kind::Lossy | Kind::Relay => 2,
             Kind::Moody => 300,
         };
         (socket, token)

@@ -195,6 +195,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         reply: Rc::default(),
         groups: Vec::new(),
         kernel_drops_seen: 0,
+        sessions: None,
         tag: 0,
     };
     assert!(matches!(bench.reactor.add(spec), Err(AddError::Register(_))));

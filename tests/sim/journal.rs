@@ -332,6 +332,26 @@ impl Journal {
         self.ledgers[at].waiting = (!drained).then(BTreeMap::new);
     }
 
+    /// A receive call took `n` from a session: all sessions of a listener together have the share of one visit (I3).
+    pub(crate) fn received_by_session(&mut self, n: usize) {
+        self.progress += 1;
+        let mut late = None;
+        for (other, ledger) in self.ledgers.iter_mut().enumerate() {
+            if let Some(waiting) = &mut ledger.waiting {
+                let taken = waiting.entry(usize::MAX).or_default();
+                *taken += n;
+                if *taken > self.visit {
+                    late = Some((other, *taken));
+                }
+            }
+        }
+        if let Some((other, taken)) = late {
+            self.fail(format!(
+                "I3: listener {other} is ready and waits while sessions take {taken} datagrams"
+            ));
+        }
+    }
+
     pub(crate) fn sent(&mut self, at: usize, message: &Message<'_>) {
         self.check_resume(at, message);
         self.ledgers[at].piece();
@@ -339,7 +359,7 @@ impl Journal {
         // A train and its datagrams one by one are the same on the wire.
         for payload in datagrams(message) {
             let from = message.from.map(|source| (source.ip, source.ifindex));
-            (at, message.to, from, message.ecn, message.hop_limit, &payload).hash(&mut self.wire);
+            (at, message.to, from, message.tos, message.hop_limit, &payload).hash(&mut self.wire);
             self.leaves(at, message, &payload);
             self.ledgers[at].sent += 1;
             self.ledgers[at].sent_bytes += u64::try_from(payload.len()).unwrap();
@@ -449,7 +469,7 @@ impl Journal {
 }
 
 /// What a message is on the wire.
-fn datagrams(message: &Message<'_>) -> Vec<Vec<u8>> {
+pub(crate) fn datagrams(message: &Message<'_>) -> Vec<Vec<u8>> {
     let mut whole = Vec::new();
     message.parts.iter().for_each(|part| whole.extend_from_slice(part));
     match message.segment {

@@ -22,6 +22,7 @@
 //! handlers   what a handler of bad character costs
 //! spent      what came from each source prefix, and what left to it
 //! budget     handlers that would send more than the budget of their listener
+//! sessions   handlers with sockets of their own, and the servers at the other end
 //! churn      listeners that come and go while others serve
 //! ```
 //!
@@ -61,6 +62,8 @@ mod polled;
 mod rare;
 #[cfg(test)]
 mod seeded;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod spent;
 #[cfg(test)]

@@ -22,6 +22,12 @@ impl Oracle {
     /// I1, the books of both sides, and no spinning. An error is a sentence.
     pub(crate) fn after_turn(&mut self, reactor: &mut Reactor<World>) -> Result<(), String> {
         let reports: Vec<_> = reactor.reports().map(|r| (socket(r.name), *r.counters, r.waiting)).collect();
+        for report in reactor.reports() {
+            if let Some(sessions) = report.sessions.filter(|s| !s.book.holds(s.waiting)) {
+                let equation = sessions.book.counters.conservation(sessions.waiting);
+                return Err(format!("I1: the sessions of {}: {equation}; {}", report.name, sessions.book));
+            }
+        }
         let journal = &mut reactor.io_mut().journal;
         for &(at, ref counters, waiting) in &reports {
             let conservation = counters.conservation(waiting);
@@ -171,6 +177,14 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
         Kind::Moody => [
             ("no restart without a break", c.restarts.saturating_sub(c.faults), 0),
             ("the circuit opens after five breaks", c.faults.saturating_sub(5), 0),
+        ],
+        Kind::Relay => [
+            (
+                "it takes everything",
+                admitted,
+                c.replied + c.consumed + c.dropped(DropReason::OnPurpose) + down,
+            ),
+            ("it never breaks", c.faults, 0),
         ],
     };
     match equations.iter().find(|(_, left, right)| left != right) {

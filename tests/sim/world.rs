@@ -3,6 +3,7 @@
 
 mod calls;
 mod host;
+mod upstreams;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,10 @@ use rand::RngExt;
 use crate::faults::{Faults, Script};
 use crate::journal::Journal;
 use host::Host;
+use upstreams::Side;
 
 pub(crate) use host::{BROADCAST, LINK_LOCAL, own};
+pub(crate) use upstreams::{Upstream, Upstreams};
 
 /// A handle of a socket: an index into the world's.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,8 @@ struct Socket {
     closed: bool,
     /// Given back by the reactor, and closed.
     released: bool,
+    /// What it is besides, if it is the socket of a session.
+    side: Option<Side>,
 }
 
 /// What scenarios change, apart from sockets.
@@ -124,6 +129,7 @@ pub(crate) struct World {
     list: VecDeque<usize>,
     sockets: Vec<Socket>,
     pub(crate) host: Host,
+    pub(crate) upstreams: Upstreams,
     schedule: BTreeMap<(u64, u64), Step>,
     sequence: u64,
 }
@@ -142,6 +148,7 @@ impl World {
             list: VecDeque::new(),
             sockets: Vec::new(),
             host: Host::default(),
+            upstreams: Upstreams::default(),
             schedule: BTreeMap::new(),
             sequence: 0,
         }
@@ -165,6 +172,7 @@ impl World {
             script: Script::default(),
             closed: false,
             released: false,
+            side: None,
         });
         self.journal.bind();
         SocketId(self.sockets.len() - 1)
@@ -266,6 +274,9 @@ impl World {
             match entry.remove() {
                 Step::Arrive(to, datagram) => {
                     let socket = &mut self.sockets[to];
+                    if socket.released {
+                        continue;
+                    }
                     if socket.queue.len() < socket.capacity {
                         socket.queue.push_back(datagram);
                         self.wake(to);
@@ -300,7 +311,8 @@ impl World {
     /// What `epoll_wait` asks a listed item: is it ready now?
     fn readiness(&self, at: usize) -> (bool, bool) {
         let socket = &self.sockets[at];
-        (socket.readable && !socket.queue.is_empty(), socket.writable && socket.room > 0)
+        let readable = socket.readable && (!socket.queue.is_empty() || Self::has_error(socket));
+        (readable, socket.writable && socket.room > 0)
     }
 
     fn is_ready(&self, at: usize) -> bool {

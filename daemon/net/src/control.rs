@@ -76,8 +76,8 @@ pub(crate) fn write(message: &SendMessage<'_>, buffer: &mut SendControl) -> io::
             (IpAddr::V4(_), SocketAddr::V6(_)) | (IpAddr::V6(_), SocketAddr::V4(_)) => false,
         };
     }
-    if message.ecn & ECN_MASK != 0 {
-        let class = c_int::from(message.ecn & ECN_MASK).to_ne_bytes();
+    if message.tos != 0 {
+        let class = c_int::from(message.tos).to_ne_bytes();
         fits &= match message.to {
             SocketAddr::V4(_) => writer.push(libc::IPPROTO_IP, libc::IP_TOS, &class),
             SocketAddr::V6(_) => writer.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &class),
@@ -157,9 +157,6 @@ fn byte(data: &[u8]) -> Option<u8> {
     }
 }
 
-/// The two low bits of TOS and traffic class: RFC 3168 section 5.
-const ECN_MASK: u8 = 0b11;
-
 #[cfg(not(target_vendor = "apple"))]
 const RECEIVED_TOS: c_int = libc::IP_TOS;
 #[cfg(not(target_vendor = "apple"))]
@@ -206,7 +203,7 @@ mod tests {
         let segment = NonZeroU16::new(segment);
         let hop_limit = CAN_SET_HOP_LIMIT.then_some(HOPS);
         let message =
-            SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, ecn: 0b10, hop_limit };
+            SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, tos: 0b10, hop_limit };
         let mut buffer = SendControl::new();
         let used = write(&message, &mut buffer)?;
         Ok(read(&buffer.bytes[..used]))
@@ -232,7 +229,7 @@ mod tests {
             let parts = [IoSlice::new(b"two datagrams")];
             let (from, segment) = (Some(Source { ip, ifindex: 3 }), NonZeroU16::new(7));
             let to = to.parse().unwrap();
-            let message = SendMessage { to, from, parts: &parts, segment, ecn: 3, hop_limit: Some(HOPS) };
+            let message = SendMessage { to, from, parts: &parts, segment, tos: 3, hop_limit: Some(HOPS) };
             let mut buffer = SendControl::new();
             let used = write(&message, &mut buffer).unwrap();
             let kinds: Vec<_> = cmsg::messages(&buffer.bytes[..used]).map(|message| message.kind).collect();
@@ -246,7 +243,7 @@ mod tests {
     fn a_mapped_destination_is_given_a_ttl_and_a_group_is_given_none() {
         let kinds = |to: &str| -> Vec<(c_int, c_int)> {
             let (to, hop_limit) = (to.parse().unwrap(), Some(HOPS));
-            let message = SendMessage { to, from: None, parts: &[], segment: None, ecn: 0, hop_limit };
+            let message = SendMessage { to, from: None, parts: &[], segment: None, tos: 0, hop_limit };
             let mut buffer = SendControl::new();
             let used = write(&message, &mut buffer).unwrap();
             assert_eq!(message.is_plain(), used == 0, "{to}");

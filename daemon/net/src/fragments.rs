@@ -40,6 +40,19 @@ impl SendBatch {
         let _whole = system::Whole::new(socket)?;
         self.send_iter(socket, messages)
     }
+
+    /// Sends as [`Self::send_connected`] does, whole or not at all as [`Self::send_unfragmented`] says.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn send_connected_unfragmented<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        messages: impl IntoIterator<IntoIter: ExactSizeIterator<Item = SendMessage<'a>> + Clone>,
+    ) -> io::Result<usize> {
+        let _whole = system::Whole::new(socket)?;
+        self.send_connected(socket, messages)
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -30,7 +30,7 @@
 //! // Two datagrams leave with one call.
 //! let to = server.local_addr()?;
 //! let (first, second) = ([IoSlice::new(b"one")], [IoSlice::new(b"t"), IoSlice::new(b"wo")]);
-//! let message = |parts| SendMessage { to, from: None, parts, segment: None, ecn: 0, hop_limit: None };
+//! let message = |parts| SendMessage { to, from: None, parts, segment: None, tos: 0, hop_limit: None };
 //! let sent = SendBatch::new(32).send(&client, &[message(&first), message(&second)])?;
 //! assert_eq!(sent, 2);
 //!
@@ -57,6 +57,7 @@ mod cmsg;
 mod connect;
 mod control;
 mod description;
+mod dial;
 #[cfg(target_os = "linux")]
 pub mod epoll;
 mod error_queue;
@@ -86,6 +87,7 @@ pub use addresses::{LocalAddresses, LocalPrefix, Reading};
 pub use bind_error::{BindError, BindStep};
 pub use buffers::{BufferSize, Buffers};
 pub use description::Description;
+pub use dial::Dial;
 pub use error_queue::{ErrorOrigin, QueuedError};
 pub use fragments::CAN_SEND_UNFRAGMENTED;
 pub use group::Membership;

@@ -7,9 +7,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use crate::address::RawAddress;
 use crate::control::{self, SendControl};
 use crate::recv::Calls;
-use crate::single::send_to;
+use crate::single::{send_connected, send_to};
 use crate::sys::{self, Header};
 use crate::{SendMessage, UdpSocket};
+
+/// Messages are sent to the destination that each of them names.
+const NAMED: bool = false;
+/// Messages are sent to the peer that the socket is connected to.
+const CONNECTED: bool = true;
 
 /// Message headers for sending a batch, made once.
 pub struct SendBatch {
@@ -75,28 +80,51 @@ impl SendBatch {
         socket: &UdpSocket,
         messages: impl IntoIterator<IntoIter: ExactSizeIterator<Item = SendMessage<'a>> + Clone>,
     ) -> io::Result<usize> {
-        let (fd, mut messages) = (socket.as_raw_fd(), messages.into_iter());
+        self.send_by::<NAMED>(socket.as_raw_fd(), messages.into_iter())
+    }
+
+    /// Sends as [`Self::send_iter`] does by a connected socket, to its peer: the calls name no destination, so that the
+    /// kernel looks up no route for each. The destination of a message says only of which family its control data are.
+    ///
+    /// # Errors
+    /// Those of [`Self::send`]; EDESTADDRREQ if the socket is not connected. An ICMP error of an earlier datagram fails one
+    /// call, whose first message has not left then.
+    #[inline]
+    pub fn send_connected<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        messages: impl IntoIterator<IntoIter: ExactSizeIterator<Item = SendMessage<'a>> + Clone>,
+    ) -> io::Result<usize> {
+        self.send_by::<CONNECTED>(socket.as_raw_fd(), messages.into_iter())
+    }
+
+    #[inline]
+    fn send_by<'a, const BY: bool>(
+        &mut self,
+        fd: RawFd,
+        mut messages: impl ExactSizeIterator<Item = SendMessage<'a>> + Clone,
+    ) -> io::Result<usize> {
         if messages.len() <= 1 {
-            return messages.next().map_or(Ok(0), |one| self.send_one(fd, &one).map(|()| 1));
+            return messages.next().map_or(Ok(0), |one| self.send_one::<BY>(fd, &one).map(|()| 1));
         }
         let many = messages.take(self.headers.len());
         if self.calls == Calls::Many {
-            match self.send_many(fd, many.clone()) {
+            match self.send_many::<BY>(fd, many.clone()) {
                 Err(error) if Calls::are_missing(&error) => self.calls = Calls::Single,
                 result => return result,
             }
         }
-        self.send_each(fd, many)
+        self.send_each::<BY>(fd, many)
     }
 
-    fn send_many<'a>(
+    fn send_many<'a, const BY: bool>(
         &mut self,
         fd: RawFd,
         messages: impl Iterator<Item = SendMessage<'a>>,
     ) -> io::Result<usize> {
         let mut filled = 0;
         for (index, message) in messages.enumerate() {
-            match self.fill(index, &message) {
+            match self.fill::<BY>(index, &message) {
                 Ok(()) => filled += 1,
                 Err(error) if index == 0 => return Err(error),
                 Err(_) => break,
@@ -107,14 +135,14 @@ impl SendBatch {
 
     /// Sends with one call a message, where sendmmsg(2) is missing or unwanted. An error after the first message is left
     /// for the next call to meet.
-    fn send_each<'a>(
+    fn send_each<'a, const BY: bool>(
         &mut self,
         fd: RawFd,
         messages: impl Iterator<Item = SendMessage<'a>>,
     ) -> io::Result<usize> {
         let mut sent = 0;
         for message in messages {
-            match self.send_one(fd, &message) {
+            match self.send_one::<BY>(fd, &message) {
                 Ok(()) => sent += 1,
                 Err(error) if sent == 0 => return Err(error),
                 Err(_) => break,
@@ -124,12 +152,14 @@ impl SendBatch {
     }
 
     #[inline]
-    fn send_one(&mut self, fd: RawFd, message: &SendMessage<'_>) -> io::Result<()> {
+    fn send_one<const BY: bool>(&mut self, fd: RawFd, message: &SendMessage<'_>) -> io::Result<()> {
         match message.parts {
+            [] if BY == CONNECTED && message.is_plain() => send_connected(fd, &[]),
+            [part] if BY == CONNECTED && message.is_plain() => send_connected(fd, part),
             [] if message.is_plain() => send_to(fd, &[], &message.to),
             [part] if message.is_plain() => send_to(fd, part, &message.to),
             _ => {
-                self.fill(0, message)?;
+                self.fill::<BY>(0, message)?;
                 let header = &raw const self.headers[0].msg;
                 // SAFETY: `fill` has made the header point to the batch's arrays and to `message`, all alive.
                 sys::retry(|| unsafe { libc::sendmsg(fd, header, libc::MSG_DONTWAIT) }).map(|_| ())
@@ -139,9 +169,10 @@ impl SendBatch {
 
     /// Makes header `index` describe `message`; what that borrows must outlive the header's use.
     #[inline]
-    fn fill(&mut self, index: usize, message: &SendMessage<'_>) -> io::Result<()> {
+    fn fill<const BY: bool>(&mut self, index: usize, message: &SendMessage<'_>) -> io::Result<()> {
         let header = &mut self.headers[index].msg;
-        header.msg_namelen = self.names[index].set(&message.to);
+        // Without a length the kernel does not look at the name.
+        header.msg_namelen = if BY == CONNECTED { 0 } else { self.names[index].set(&message.to) };
         // IoSlice is documented to have the layout of iovec; sending only reads it.
         header.msg_iov = message.parts.as_ptr().cast::<libc::iovec>().cast_mut();
         header.msg_iovlen = sys::fit(message.parts.len())?;

@@ -44,6 +44,14 @@ impl UdpSocket {
 const FLAGS: libc::c_int =
     if cfg!(target_os = "linux") { libc::MSG_DONTWAIT | libc::MSG_TRUNC } else { libc::MSG_DONTWAIT };
 
+/// One payload to the peer of a connected socket, no control data.
+#[inline]
+pub(crate) fn send_connected(fd: RawFd, payload: &[u8]) -> io::Result<()> {
+    let data = payload.as_ptr().cast::<libc::c_void>();
+    // SAFETY: `data` leads to live memory of the length passed with it.
+    sys::retry(|| unsafe { libc::send(fd, data, payload.len(), libc::MSG_DONTWAIT) }).map(|_| ())
+}
+
 /// One payload, one address, no control data.
 #[inline]
 pub(crate) fn send_to(fd: RawFd, payload: &[u8], to: &SocketAddr) -> io::Result<()> {

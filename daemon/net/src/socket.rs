@@ -114,7 +114,7 @@ impl UdpSocket {
         Ok(Self::with(inner, &addr, options, wanted, true))
     }
 
-    fn with(
+    pub(crate) fn with(
         inner: Socket,
         addr: &SocketAddr,
         options: &SocketOptions,

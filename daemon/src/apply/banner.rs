@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use polyport_terminal::{Escaped, columns, counted, shell_word};
 
+use super::books::Sum;
 use super::prepare::{Entry, Prepared};
 use super::running::Running;
 use super::steps::{Place, shown};
@@ -145,14 +146,23 @@ fn meanings(plan: &Plan) -> String {
     format!("\n\n{}", rows.collect::<Vec<_>>().join("\n"))
 }
 
+/// What stands behind the name of a listener in the line of its sessions, which have a book of their own.
+const SESSIONS: &str = " sessions";
+
 /// What was served, by listeners that are gone as well, and that nothing is missing.
 #[must_use]
 pub fn final_report(running: &Running) -> String {
     let mut books = running.gone.clone();
     for report in running.reactor.reports() {
         books.add(report.name, report.counters, report.waiting, report.cells);
+        if let Some(sessions) = report.sessions {
+            books.add_sessions(report.name, sessions.book, sessions.waiting);
+        }
     }
-    let width = books.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let longest = |(name, sum): (&str, &Sum)| {
+        name.chars().count() + if sum.sessions.0.is_blank() { 0 } else { SESSIONS.len() }
+    };
+    let width = books.iter().map(longest).max().unwrap_or(0);
     let mut out = String::from("\nserved:\n");
     for (name, sum) in books.iter() {
         writeln!(out, "  {name:width$}  {}", sum.counters.conservation(sum.waiting)).unwrap_or(());
@@ -177,6 +187,11 @@ pub fn final_report(running: &Running) -> String {
             sum.cells.iter().filter(|(_, v)| **v > 0).map(|(k, v)| format!("{k} {v}")).collect();
         if !cells.is_empty() {
             writeln!(out, "  {:width$}  {}", "", cells.join(", ")).unwrap_or(());
+        }
+        let (book, waiting) = &sum.sessions;
+        if !book.is_blank() {
+            let equation = book.counters.conservation(*waiting);
+            writeln!(out, "  {:width$}  {equation}; {book}", format!("{name}{SESSIONS}")).unwrap_or(());
         }
     }
     out

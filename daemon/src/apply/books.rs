@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::metrics::Counters;
 use crate::plugin::Cells;
+use crate::reactor::SessionBook;
 
 /// Sums in the order in which their names came.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Sum {
     pub(super) counters: Counters,
     /// Datagrams that wait to be sent.
     pub(super) waiting: u64,
+    /// What sessions counted, and how many datagrams wait to leave by them.
+    pub(super) sessions: (SessionBook, u64),
     /// The handlers' own cells.
     pub(super) cells: BTreeMap<String, u64>,
 }
@@ -34,6 +37,14 @@ impl Books {
         sum.waiting += waiting;
         for cell in cells.iter() {
             *sum.cells.entry(cell.name.clone()).or_default() += cell.value();
+        }
+    }
+
+    /// Adds what the sessions of one listener counted, which was added before.
+    pub(super) fn add_sessions(&mut self, name: &Arc<str>, book: &SessionBook, waiting: u64) {
+        if let Some(sum) = self.sums.get_mut(name) {
+            sum.sessions.0 += book;
+            sum.sessions.1 += waiting;
         }
     }
 

@@ -15,6 +15,7 @@
 //! told      who serves what, in the log
 //! suggestion  a command to try each listener with
 //! memory    how much handlers may keep, where the plan does not say it
+//! descriptors  how many sessions there may be
 //! books     what was counted, summed by the names of the plan
 //! sources   where plugins come from, besides what the plan says
 //! refused   why nothing was started or changed
@@ -23,6 +24,7 @@
 mod banner;
 mod books;
 mod confine;
+mod descriptors;
 mod foresee;
 mod groups;
 mod memory;

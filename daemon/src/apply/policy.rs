@@ -9,13 +9,14 @@ use crate::plugin::{FileUse, OptionSpec};
 use crate::sandbox::{self, Identity, Layer, Part, Policy, Refusal};
 
 /// What the plan lets the process give up: names are looked up, and the files are known that the options of plugins name.
-/// `options` are those that the plugin of each listener declares. Nothing is given up yet.
+/// `options` are those that the plugin of each listener declares; `sessions` is whether one of them has any. Nothing is given up yet.
 ///
 /// # Errors
 /// Users, groups and paths that are not there, each at its place.
 pub(super) fn policy<'a>(
     plan: &Plan,
     options: impl Iterator<Item = &'a [OptionSpec]>,
+    sessions: bool,
 ) -> Result<Policy, Vec<Problem>> {
     let wanted = &plan.sandbox;
     let mut problems = Vec::new();
@@ -56,6 +57,7 @@ pub(super) fn policy<'a>(
         seccomp: layer(wanted.seccomp),
         landlock: layer(wanted.landlock),
         network: wanted.network,
+        sessions,
         read,
         write,
         allowed,

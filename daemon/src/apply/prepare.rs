@@ -81,8 +81,9 @@ pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems
         }
         entries.iter().zip(&plan.listen).for_each(|(entry, listen)| advise(&plan, listen, &entry.plugin));
     }
-    let policy =
-        policy::policy(&plan, entries.iter().map(|entry| entry.plugin.options())).unwrap_or_else(|found| {
+    let sessions = entries.iter().any(|entry| entry.plugin.has_sessions());
+    let policy = policy::policy(&plan, entries.iter().map(|entry| entry.plugin.options()), sessions)
+        .unwrap_or_else(|found| {
             found.into_iter().for_each(|problem| problems.push(problem));
             Policy::default()
         });

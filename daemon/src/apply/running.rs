@@ -8,6 +8,7 @@ use polyport_terminal::{Output, Signals};
 
 use super::books::Books;
 use super::confine;
+use super::descriptors;
 use super::groups;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
@@ -98,6 +99,8 @@ impl Running {
         }
         let seed = plan.seed.unwrap_or_else(rand::random);
         let limits = memory::resolve(plan.limits);
+        let has_sessions = prepared.entries.iter().any(|entry| entry.plugin.has_sessions());
+        let limits = if has_sessions { descriptors::resolve(limits, bound.len()) } else { limits };
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
         reactor.reserve(bound.len());
         let sandbox = give_up(&mut prepared)?;
@@ -176,6 +179,9 @@ impl Running {
 
 fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
     gone.add(&removed.name, &removed.counters, 0, &removed.cells);
+    if let Some(book) = &removed.sessions {
+        gone.add_sessions(&removed.name, book, 0);
+    }
 }
 
 /// Serves new addresses, and addresses that are served already a second time.
@@ -235,6 +241,7 @@ fn add(
                 config::OnFault::Exit => OnFault::Exit,
             },
             reply: Rc::clone(reply),
+            sessions: listen.sessions,
             groups: place.of(plan).map(|(listen, bind)| groups::by_name(listen, bind)).unwrap_or_default(),
             kernel_drops_seen,
             tag: place.tag(),

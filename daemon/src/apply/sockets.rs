@@ -61,7 +61,7 @@ impl Surroundings {
 
 /// Descriptors the daemon needs besides its sockets: standard streams, epoll, signal pipe, plugin files
 /// while they are read, and some reserve.
-const OTHER_DESCRIPTORS: u64 = 64;
+pub(super) const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Binds these addresses of a plan; all failures are reported together, and then no socket is left open. `total` is how
 /// many sockets there will be in all.

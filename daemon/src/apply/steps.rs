@@ -113,6 +113,7 @@ fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
         && options.len() == new_options.len()
         && options.iter().zip(&new_options).all(is_equal)
         && before.on_fault == after.on_fault
+        && before.sessions == after.sessions
         && before.reply == after.reply
         && has_same_socket(was, old, place, new)
 }

@@ -21,6 +21,8 @@ const BACKLOG_DATAGRAMS: RangeInclusive<usize> = 0..=65_536;
 const BACKLOG_BYTES: RangeInclusive<usize> = 0..=64 * MIB;
 const BACKLOG_TOTAL_BYTES: RangeInclusive<usize> = 0..=64 * GIB;
 const HANDLER_BYTES: RangeInclusive<usize> = MIB..=1024 * GIB;
+pub(super) const SESSIONS: RangeInclusive<usize> = 0..=1_048_576;
+const SESSION_OPENS: RangeInclusive<usize> = 1..=1024;
 const SLOW_BATCH: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_secs(60);
 
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10);
@@ -29,7 +31,7 @@ const AUTO: &str = "auto";
 
 const MODERATION: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(1);
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 14] = [
     "visit_datagrams",
     "visit_bytes",
     "turn_datagrams",
@@ -39,6 +41,8 @@ pub(super) const KEYS: [&str; 12] = [
     "backlog_bytes",
     "backlog_total_bytes",
     "handler_bytes",
+    "sessions",
+    "session_opens",
     "slow_batch",
     "spin",
     "moderation",
@@ -81,6 +85,8 @@ fn set(limits: &mut Limits, entry: &Entry, reader: &mut Reader<'_>) {
         "handler_bytes" => {
             limits.handler_bytes = reader.size(entry, &HANDLER_BYTES).or(limits.handler_bytes);
         }
+        "sessions" => store(&mut limits.sessions, reader.count(entry, &SESSIONS)),
+        "session_opens" => store(&mut limits.session_opens, reader.count(entry, &SESSION_OPENS)),
         "slow_batch" => {
             limits.slow_batch = reader.duration(entry, &SLOW_BATCH).unwrap_or(limits.slow_batch);
         }

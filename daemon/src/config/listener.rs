@@ -15,7 +15,7 @@ use crate::reply::ReplyPolicy;
 
 /// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
 /// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well. The keys of `reply` are in `reply.rs`.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "name",
     "bind",
     "plugin",
@@ -26,6 +26,7 @@ pub(super) const KEYS: [&str; 13] = [
     "freebind",
     "recv_buffer",
     "send_buffer",
+    "sessions",
     "on_fault",
     "try",
     "reply",
@@ -69,6 +70,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         options: Vec::new(),
         join: Vec::new(),
         socket: SocketSettings::default(),
+        sessions: None,
         on_fault: OnFault::default(),
         reply: ReplyPolicy::default(),
         example: None,
@@ -89,6 +91,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "freebind" => listen.socket.freebind = read_freebind(entry, reader),
             "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
+            "sessions" => listen.sessions = reader.count(entry, &super::limits::SESSIONS),
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
             "reply" => listen.reply = reply::read(entry, reader),
             "try" => listen.example = reader.text(entry).map(str::to_owned),

@@ -100,6 +100,8 @@ pub struct Listen {
     pub socket: SocketSettings,
     /// What happens to datagrams while a handler is down.
     pub on_fault: OnFault,
+    /// Most sessions that the handler of one address may have; `None` is what the limits allow.
+    pub sessions: Option<usize>,
     /// What it may answer, and to whom.
     pub reply: ReplyPolicy,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that

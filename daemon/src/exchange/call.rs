@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::ptr;
 
-use polyport_abi::pp_batch;
+use polyport_abi::{pp_batch, pp_session};
 
 use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
-use super::{Arrived, ExchangeLimits, Outputs, Queued};
+use super::sessions::Desk;
+use super::{Arrived, Client, ExchangeLimits, OpenRefused, Outputs, Queued, SessionRequest};
 
 /// The memory that host and handler share during a call: receive buffers, descriptors, send entries and scratch memory.
 /// A reactor has one, and lends it to one handler after the other.
@@ -18,6 +19,7 @@ pub struct Exchange {
     pub(super) queue: SendQueue,
     /// The handler has called `timer`. The calls are in the instance's record, but that is rarely in the cache.
     timers_asked: bool,
+    desk: Desk,
 }
 
 impl Exchange {
@@ -26,7 +28,7 @@ impl Exchange {
     pub fn new(limits: ExchangeLimits) -> Self {
         let received = Received::new(&limits);
         let queue = SendQueue::new(&limits);
-        Self { limits, received, queue, timers_asked: false }
+        Self { limits, received, queue, timers_asked: false, desk: Desk::default() }
     }
 
     /// The sizes of its memory.
@@ -157,6 +159,109 @@ impl Exchange {
         self.timers_asked = true;
     }
 
+    /// Opens the desk for sessions: the handler that is called next may open so many. What it queues may name sessions.
+    pub fn open_desk(&mut self, room: usize) {
+        self.received.has_sessions = true;
+        self.desk.open(room);
+    }
+
+    /// Closes the desk, and forgets what was asked for there.
+    pub fn close_desk(&mut self) {
+        self.received.has_sessions = false;
+        self.received.came = 0;
+        self.desk.close();
+    }
+
+    /// Whether the desk is open.
+    #[inline]
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        self.received.has_sessions
+    }
+
+    /// Moves what the handler has asked for about sessions into `into`.
+    pub fn take_requests(&mut self, into: &mut Vec<SessionRequest>) {
+        into.append(&mut self.desk.requests);
+    }
+
+    /// How many ids are missing to have `most` in stock.
+    #[must_use]
+    pub fn missing_ids(&self, most: usize) -> usize {
+        self.desk.missing(most)
+    }
+
+    /// Adds an id to the stock of those that handlers may be given.
+    pub fn stock_id(&mut self, id: u64) {
+        self.desk.stock(id);
+    }
+
+    /// Counts since this was asked last: how often no id was given out, by [`OpenRefused`], and requests that make no sense.
+    pub fn take_session_counts(&mut self) -> ([u64; OpenRefused::COUNT], u64) {
+        self.desk.take_counts()
+    }
+
+    /// Gives out no ids until `until_ns`, for sessions from `source`, or for any.
+    pub fn pause_opens(&mut self, source: Option<std::net::IpAddr>, is_all: bool, until_ns: u64) {
+        self.desk.pause(source, is_all, until_ns);
+    }
+
+    /// Gives out ids again.
+    pub fn resume_opens(&mut self) {
+        self.desk.resume();
+    }
+
+    /// Why no session is to be opened now from `source`; none if one may be.
+    #[must_use]
+    pub fn opens_paused(&self, source: Option<std::net::IpAddr>) -> Option<OpenRefused> {
+        self.desk.paused(source, self.received.now_ns())
+    }
+
+    /// The messages that are pushed from now on came by the socket of session `id`; until the desk is closed.
+    pub fn came_by(&mut self, id: u64) {
+        self.received.came = id;
+    }
+
+    /// The session by whose socket the messages came; 0 is the listener's.
+    #[must_use]
+    pub fn came(&self) -> u64 {
+        self.received.came
+    }
+
+    /// Tells the handler by which session the datagrams came that are presented, and its word.
+    pub fn tell_session(&mut self, user: u64) {
+        self.received.tell_session(user);
+    }
+
+    /// Shows none of the datagrams any more and forgets the answers, for a call about something else. What was not presented
+    /// yet stays.
+    pub fn conceal(&mut self) {
+        self.received.conceal();
+        self.queue.clear();
+    }
+
+    /// Does `session_open` for the host; 0 if there is none.
+    pub(crate) fn open_session(&mut self, raw: &pp_session) -> u64 {
+        let Self { received, desk, .. } = self;
+        desk.ask(raw, received.now_ns(), |rx| sender(received, rx)).unwrap_or(0)
+    }
+
+    /// Does `session_close` and the like for the host. False if this is no time for it, or there are too many.
+    pub(crate) fn note_session(&mut self, request: SessionRequest) -> bool {
+        self.desk.note(request)
+    }
+
+    /// Does `session_set` of the client for the host: it is the sender of datagram `rx` now.
+    pub(crate) fn note_client(&mut self, id: u64, rx: u64) -> bool {
+        let client = u32::try_from(rx).ok().and_then(|rx| sender(&self.received, rx));
+        match client {
+            Some(client) => self.desk.note(SessionRequest::Client(id, client)),
+            None => {
+                self.desk.note_bad();
+                false
+            }
+        }
+    }
+
     /// Keeps only the messages for which `keep` is true. Must be called before any message is presented.
     pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
         let Received { messages, stamps, .. } = &mut self.received;
@@ -200,4 +305,10 @@ impl Exchange {
     pub(crate) fn park(&mut self, batch: &mut pp_batch) -> bool {
         self.queue.park(batch)
     }
+}
+
+/// Who sent a presented datagram, if it came to the listener.
+fn sender(received: &Received, rx: u32) -> Option<Client> {
+    let datagram = received.datagram(rx as usize).filter(|_| received.came == 0)?;
+    Some(Client { peer: datagram.message.peer, asked: datagram.message.reply_from })
 }

@@ -34,7 +34,7 @@ enum Piece<'a> {
         to: SocketAddr,
         from: Option<ReplySource>,
         at_ns: u64,
-        ecn: u8,
+        tos: u8,
         df: bool,
     },
     Refused(OutputError),
@@ -101,7 +101,7 @@ fn arrived(input: &mut Input<'_>) -> Arrived {
 
 /// An entry. What lies behind `data` is there: to lie about that is the one thing a handler can do that nobody can check.
 fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
-    let (form, rx, ecn) = (input.u8(), input.u8(), input.u8());
+    let (form, rx, tos) = (input.u8(), input.u8(), input.u8());
     let len = match form & 3 {
         0 => u32::from(input.u8()),
         1 => u32::from(input.u16()),
@@ -122,7 +122,7 @@ fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
         rx: if rx == 0xFF { NO_RX } else { u32::from(rx & 0x3F) },
         at_ns: if form & 8 != 0 { u64::from(input.u8()) } else { 0 },
         segment: if form & 16 != 0 { u32::from(input.u16()) } else { 0 },
-        ecn,
+        tos,
         flags: if form & 32 != 0 { input.u8() & (TX_TO | TX_FROM | TX_DF | 4) } else { 0 },
         run: if form & 64 != 0 { u16::from(input.u8() & 0x3F) } else { 0 },
         to: address(input),
@@ -155,7 +155,7 @@ fn pieces(output: Result<Output<'_>, OutputError>) -> Vec<Piece<'_>> {
             to: output.to,
             from: output.from,
             at_ns: output.at_ns,
-            ecn: output.ecn,
+            tos: output.tos,
             df: output.df,
         }
     });
@@ -166,7 +166,7 @@ fn pieces(output: Result<Output<'_>, OutputError>) -> Vec<Piece<'_>> {
 fn bounded(output: &Output<'_>) {
     let most = most(output.to);
     assert!(output.split().all(|piece| piece.payload.len() <= most), "{output:?}");
-    assert!(output.ecn < 4 && output.datagrams() > 0);
+    assert!(output.datagrams() > 0 && output.session == 0);
 }
 
 fn most(to: SocketAddr) -> usize {
@@ -229,7 +229,7 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
         to,
         from,
         at_ns: tx.at_ns,
-        ecn: tx.ecn & 3,
+        tos: tx.tos,
         df: tx.flags & TX_DF != 0,
     };
     cut.into_iter().map(sent).collect()

@@ -7,6 +7,7 @@
 //! received    ring and rx: receive buffers, and one descriptor a datagram that points into them
 //! send_queue  tx and arena: the handler's answers, and scratch memory for them in chunks
 //! output      the answers, checked entry by entry                                       [unsafe]
+//! sessions    what it asks for about sessions, and is told of them
 //! owned       an answer in the host's own memory, to leave later
 //! queued      what kind of answers they are: one, the batch as it came, or anything
 //! call        all of it together, lent to one call after the other
@@ -25,14 +26,19 @@ mod owned;
 mod queued;
 mod received;
 mod send_queue;
+mod sessions;
 
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::Exchange;
 pub use facts::Facts;
 pub use limits::ExchangeLimits;
-pub use output::{Answers, Output, OutputError, Outputs};
+pub use output::{Answers, Output, OutputError, Outputs, longest_to};
 pub use owned::OwnedOutput;
 pub use queued::Queued;
+pub use sessions::{
+    Client, CompactAddr, NetTrouble, OpenRefused, SessionEnd, SessionEvent, SessionFlags, SessionInfo,
+    SessionNews, SessionRequest, SessionSpec,
+};
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -1,10 +1,10 @@
 //! The answers that a handler queued, checked entry by entry. Entries that echo a train become one output.
 #![expect(unsafe_code, reason = "a queued entry may point into the handler's own memory")]
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::slice;
 
-use polyport_abi::{NO_RX, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_tx};
+use polyport_abi::{NO_RX, TX_CLIENT, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_tx};
 
 use super::received::Received;
 use super::{Arrived, ReplySource};
@@ -24,8 +24,13 @@ pub struct Output<'a> {
     pub at_ns: u64,
     /// Bytes of each datagram but the last, which may be shorter; 0 is one datagram.
     pub segment: usize,
-    /// ECN bits (RFC 3168), 0 to 3.
-    pub ecn: u8,
+    /// TOS or traffic class; 0 leaves it to the socket.
+    pub tos: u8,
+    /// The session that it has to do with; 0 is none, and then it leaves by the listener's socket.
+    pub session: u64,
+    /// It leaves by the listener's socket to the client of that session; else by the session's own. Where it goes then is not
+    /// known here: `to` is [`Self::UNNAMED`], unless the handler has named somebody.
+    pub to_client: bool,
     /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
     pub proved: bool,
     /// It leaves whole or not at all (`PP_TX_DF`).
@@ -46,9 +51,10 @@ impl<'a> Output<'a> {
         answered: Option<&Arrived>,
         answers: Answers,
         payload: &'a [u8],
-        (to, from): (SocketAddr, Option<ReplySource>),
+        way: Way,
         segment: usize,
     ) -> Self {
+        let Way { to, from, session, to_client } = way;
         Self {
             answers,
             payload,
@@ -56,7 +62,9 @@ impl<'a> Output<'a> {
             from,
             at_ns: tx.at_ns,
             segment,
-            ecn: tx.ecn & 3,
+            tos: tx.tos,
+            session,
+            to_client,
             proved: is_proved(tx),
             df: tx.flags & TX_DF != 0,
             // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first,
@@ -66,6 +74,9 @@ impl<'a> Output<'a> {
             answers_group: answered.is_some_and(Arrived::is_to_group),
         }
     }
+
+    /// The destination of what goes to the upstream or the client of a session, whoever that is.
+    pub const UNNAMED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
     /// How many datagrams the output has.
     #[must_use]
@@ -82,6 +93,15 @@ impl<'a> Output<'a> {
         let empty = payload.is_empty().then_some(payload);
         payload.chunks(size).chain(empty).map(move |payload| Output { payload, ..head })
     }
+}
+
+/// Which way an output leaves.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    to: SocketAddr,
+    from: Option<ReplySource>,
+    session: u64,
+    to_client: bool,
 }
 
 /// Received datagrams that one output answers: `count` of them from index `first` on.
@@ -174,7 +194,8 @@ impl<'a> Outputs<'a> {
         let first = entry.rx as usize;
         let count = usize::from(entry.run) + 1;
         let full_length = self.received.datagram(first).is_some_and(|rx| rx.len == entry.len as usize);
-        let plain = entry.data.is_null() && entry.segment == 0 && entry.flags & !KNOWN_FLAGS == 0;
+        let plain =
+            entry.data.is_null() && entry.segment == 0 && entry.flags & !self.received.known_flags() == 0;
         let inside = first + count <= self.received.shown;
         if !(full_length && plain && inside) {
             return Err(OutputError::Bad);
@@ -250,22 +271,22 @@ impl Received {
             segment = message.segment;
         }
         let payload = self.ring.slice(offset, len);
-        let mut route_of_answer = (message.peer, message.reply_from);
+        let mut way = self.way_back(message);
         // To its sender, the length needs no check: no received datagram is longer than one that can be sent.
         if tx.flags & ROUTE_FLAGS != 0 {
-            route_of_answer = route(tx, Some(message))?;
+            way = self.route(tx, Some(message))?;
             let longest = if segment == 0 { len } else { segment };
-            if longest > most(route_of_answer.0) {
+            if longest > most(&way) {
                 return Err(OutputError::TooLong);
             }
         }
-        Ok(Output::asked(tx, Some(message), answers, payload, route_of_answer, segment))
+        Ok(Output::asked(tx, Some(message), answers, payload, way, segment))
     }
 
     /// Checks an entry that stands for itself, and returns its output.
     fn check(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
         // A flag of a later ABI minor asks for something that this host would not do.
-        if tx.flags & !KNOWN_FLAGS != 0 {
+        if tx.flags & !self.known_flags() != 0 {
             return Err(OutputError::Bad);
         }
         let len = tx.len as usize;
@@ -273,8 +294,8 @@ impl Received {
             NO_RX => None,
             index => Some(self.datagram(index as usize).ok_or(OutputError::Bad)?),
         };
-        let (to, from) = route(tx, answered.map(|rx| rx.message))?;
-        if len > most(to) {
+        let way = self.route(tx, answered.map(|rx| rx.message))?;
+        if len > most(&way) {
             return Err(OutputError::TooLong);
         }
         let payload = if tx.data.is_null() {
@@ -294,7 +315,57 @@ impl Received {
         let segment = tx.segment as usize;
         let segment = if segment < len { segment } else { 0 };
         let message = answered.map(|rx| rx.message);
-        Ok(Output::asked(tx, message, answers, payload, (to, from), segment))
+        Ok(Output::asked(tx, message, answers, payload, way, segment))
+    }
+
+    /// The flags that mean something in this call.
+    #[inline]
+    fn known_flags(&self) -> u8 {
+        if self.has_sessions { KNOWN_FLAGS | SESSION_FLAGS } else { KNOWN_FLAGS }
+    }
+
+    /// The way back to the sender of a message.
+    #[inline(always)]
+    fn way_back(&self, message: &Arrived) -> Way {
+        Way { to: message.peer, from: message.reply_from, session: self.came, to_client: false }
+    }
+
+    /// Destination and source of an entry: its own, or those of the datagram it answers.
+    #[inline]
+    fn route(&self, tx: &pp_tx, answered: Option<&Arrived>) -> Result<Way, OutputError> {
+        if tx.flags & SESSION_FLAGS != 0 {
+            return self.route_of_session(tx, answered);
+        }
+        let named = tx.flags & TX_TO != 0;
+        let to = if named {
+            tx.to.socket_addr().ok_or(OutputError::NoDestination)?
+        } else {
+            answered.ok_or(OutputError::NoDestination)?.peer
+        };
+        // What came by a session says nothing about the addresses of the listener.
+        let from = if tx.flags & TX_FROM != 0 {
+            tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
+        } else {
+            answered.filter(|_| self.came == 0).and_then(|a| a.reply_from)
+        };
+        let session = if named { 0 } else { self.came };
+        if session != 0 && tx.flags & TX_FROM != 0 {
+            return Err(OutputError::Bad);
+        }
+        Ok(Way { to, from, session, to_client: false })
+    }
+
+    /// Where an entry goes that names a session, or its client.
+    #[cold]
+    fn route_of_session(&self, tx: &pp_tx, answered: Option<&Arrived>) -> Result<Way, OutputError> {
+        let (to_client, names_session) = (tx.flags & TX_CLIENT != 0, tx.flags & TX_SESSION != 0);
+        let named = tx.flags & TX_TO != 0;
+        let session = if names_session { tx.session } else { answered.map_or(0, |_| self.came) };
+        if session == 0 || tx.flags & TX_FROM != 0 || (to_client && named) {
+            return Err(OutputError::Bad);
+        }
+        let to = if named { tx.to.socket_addr().ok_or(OutputError::NoDestination)? } else { Output::UNNAMED };
+        Ok(Way { to, from: None, session, to_client })
     }
 }
 
@@ -307,7 +378,12 @@ pub(super) fn only_answer<'a>(
     message: &Arrived,
 ) -> Option<Output<'a>> {
     let len = tx.len as usize;
-    if tx.rx != 0 || tx.run != 0 || tx.flags & !MARKS != 0 || tx.segment != 0 || len > most(message.peer) {
+    if tx.rx != 0
+        || tx.run != 0
+        || tx.flags & !MARKS != 0
+        || tx.segment != 0
+        || len > longest_to(message.peer)
+    {
         return None;
     }
     let payload = if !tx.data.is_null() {
@@ -319,16 +395,18 @@ pub(super) fn only_answer<'a>(
         return None;
     };
     let answers = Answers { first: 0, count: 1 };
-    let route = (message.peer, message.reply_from);
-    Some(Output::asked(tx, Some(message), answers, payload, route, 0))
+    let way = Way { to: message.peer, from: message.reply_from, session: 0, to_client: false };
+    Some(Output::asked(tx, Some(message), answers, payload, way, 0))
 }
 
 /// The flags that say where a datagram goes, and from where.
-const ROUTE_FLAGS: u8 = TX_TO | TX_FROM;
+const ROUTE_FLAGS: u8 = TX_TO | TX_FROM | SESSION_FLAGS;
+/// The flags that have to do with sessions.
+const SESSION_FLAGS: u8 = TX_SESSION | TX_CLIENT;
 /// The flags that change nothing about where a datagram goes.
 const MARKS: u8 = TX_PROVED | TX_DF;
-/// The flags that this host knows.
-const KNOWN_FLAGS: u8 = ROUTE_FLAGS | MARKS;
+/// The flags that this host knows of any handler.
+const KNOWN_FLAGS: u8 = TX_TO | TX_FROM | MARKS;
 
 /// Whether an entry says that its receiver has proved the address.
 #[inline]
@@ -336,9 +414,16 @@ fn is_proved(tx: &pp_tx) -> bool {
     tx.flags & TX_PROVED != 0
 }
 
+/// Largest payload that can leave this way, bytes, as far as it is known here.
+#[inline]
+fn most(way: &Way) -> usize {
+    if way.session != 0 && way.to == Output::UNNAMED { MAX_V6 } else { longest_to(way.to) }
+}
+
 /// Largest payload that can be sent to an address, bytes.
 #[inline]
-fn most(to: SocketAddr) -> usize {
+#[must_use]
+pub fn longest_to(to: SocketAddr) -> usize {
     if to.is_ipv4() { MAX_V4 } else { MAX_V6 }
 }
 
@@ -350,21 +435,5 @@ const MAX_V6: usize = 65_527;
 /// Whether an entry sends a received datagram back to its sender, at once and unmarked.
 #[inline]
 fn is_echo(tx: &pp_tx) -> bool {
-    tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
-}
-
-/// Destination and source of an entry: its own, or those of the datagram it answers.
-#[inline]
-fn route(tx: &pp_tx, answered: Option<&Arrived>) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {
-    let to = if tx.flags & TX_TO != 0 {
-        tx.to.socket_addr().ok_or(OutputError::NoDestination)?
-    } else {
-        answered.ok_or(OutputError::NoDestination)?.peer
-    };
-    let from = if tx.flags & TX_FROM != 0 {
-        tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
-    } else {
-        answered.and_then(|a| a.reply_from)
-    };
-    Ok((to, from))
+    tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.tos == 0
 }

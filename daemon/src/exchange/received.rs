@@ -36,6 +36,10 @@ pub(super) struct Received {
     now_ns: u64,
     /// The address the listener is bound to.
     bound: pp_addr,
+    /// The session by whose socket the messages came; 0 is the listener's.
+    pub(super) came: u64,
+    /// The handler of the call has sessions.
+    pub(super) has_sessions: bool,
 }
 
 /// A received datagram as the host knows it, whatever the handler wrote to its descriptor.
@@ -69,6 +73,8 @@ impl Received {
             most: limits.present.min(limits.rx),
             now_ns: 0,
             bound: NO_ADDR,
+            came: 0,
+            has_sessions: false,
         }
     }
 
@@ -121,6 +127,19 @@ impl Received {
                 dgram.flags |= RX_KERNEL_TIME;
             }
         }
+    }
+
+    /// Writes the session that they came by into the descriptors that are shown in this call, and its word.
+    pub(super) fn tell_session(&mut self, user: u64) {
+        for dgram in self.rx.iter_mut().take(self.shown) {
+            (dgram.session, dgram.user) = (self.came, user);
+        }
+    }
+
+    /// Shows none of the datagrams any more; the next messages stay for the next call.
+    pub(super) fn conceal(&mut self) {
+        self.shown = 0;
+        self.from = self.to;
     }
 
     /// Describes the next messages to the handler. Returns how many datagrams they are; 0 when no message is left.
@@ -238,7 +257,8 @@ fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound
     dgram.flags = multicast | broadcast | has_local;
     dgram.hop_limit = a.hop_limit;
     dgram.verdict = VERDICT_NONE;
-    dgram.reserved = [0; 2];
+    dgram.session = 0;
+    dgram.user = 0;
 }
 
 /// Converts an offset, a length or a count of the shared memory, which is far smaller than 4 GiB.
@@ -261,5 +281,6 @@ const EMPTY_RX: pp_dgram = pp_dgram {
     flags: 0,
     hop_limit: 0,
     verdict: 0,
-    reserved: [0; 2],
+    session: 0,
+    user: 0,
 };

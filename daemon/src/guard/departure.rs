@@ -43,6 +43,35 @@ pub fn depart(
     if departure.to.port() == 0 { Err(DropReason::Invalid) } else { Ok(()) }
 }
 
+/// Decides whether a session may be to `to`: its handler chooses where, not whoever sends to the listener, so only what is
+/// wrong for anybody is refused.
+///
+/// # Errors
+/// The reason: it is one of our own listeners, a group that the policy does not allow, or no address to send to.
+#[inline]
+pub fn dial(
+    own: &OwnAddresses,
+    policy: &impl Deref<Target = ReplyPolicy>,
+    to: SocketAddr,
+) -> Result<(), DropReason> {
+    if to.port() == 0 || to.ip().is_unspecified() {
+        return Err(DropReason::Invalid);
+    }
+    if own.may_concern(to) { look_at_session(own, policy, to) } else { Ok(()) }
+}
+
+#[cold]
+fn look_at_session(own: &OwnAddresses, policy: &ReplyPolicy, to: SocketAddr) -> Result<(), DropReason> {
+    let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+    if own.serves(to, None) {
+        Err(DropReason::OwnListener)
+    } else if !policy.groups && own.is_group(to.ip()) {
+        Err(DropReason::Group)
+    } else {
+        Ok(())
+    }
+}
+
 /// Applies every rule. What none of them speaks of passes.
 #[cold]
 fn look(own: &OwnAddresses, policy: &ReplyPolicy, departure: &Departure) -> Result<(), DropReason> {
@@ -128,6 +157,27 @@ mod tests {
         };
         let other_family = depart(&OwnAddresses::default(), &&ReplyPolicy::default(), &own);
         assert_eq!(other_family, Err(DropReason::NoDestination));
+    }
+
+    #[test]
+    fn a_session_may_be_to_any_service_of_others() {
+        for (to, reason) in [
+            ("198.51.100.1:53", None),
+            ("198.51.100.1:9000", None),
+            ("127.0.0.1:5353", None),
+            ("127.0.0.1:7000", Some(DropReason::OwnListener)),
+            ("192.0.2.1:7001", Some(DropReason::OwnListener)),
+            ("[::ffff:127.0.0.1]:7000", Some(DropReason::OwnListener)),
+            ("224.0.0.1:5000", Some(DropReason::Group)),
+            ("192.0.2.255:5000", Some(DropReason::Group)),
+            ("0.0.0.0:5000", Some(DropReason::Invalid)),
+            ("198.51.100.1:0", Some(DropReason::Invalid)),
+        ] {
+            let verdict = dial(&own(), &&ReplyPolicy::default(), to.parse().unwrap());
+            assert_eq!(verdict, reason.map_or(Ok(()), Err), "{to}");
+        }
+        let groups = ReplyPolicy { groups: true, ..ReplyPolicy::default() };
+        assert_eq!(dial(&own(), &&groups, "224.0.0.1:5000".parse().unwrap()), Ok(()));
     }
 
     #[test]

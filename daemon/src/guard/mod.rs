@@ -21,7 +21,7 @@ mod source;
 
 pub use budget::{Budgets, Counted, Reply, Request};
 pub use decay::decay;
-pub use departure::{Departure, depart};
+pub use departure::{Departure, depart, dial};
 pub use local::LocalAddress;
 pub use loops::OwnAddresses;
 pub use source::admit;

@@ -74,6 +74,8 @@ reasons! {
     AddressGone, Send, "address_gone", "the local address or interface is gone";
     SocketBroken, Send, "socket_broken", "the socket is unusable";
     Unsupported, Send, "unsupported", "the kernel does not offer the call";
+    SessionFailed, Send, "session_failed", "its session could not be opened";
+    SessionClosed, Send, "session_closed", "its session has ended";
     ListenerGone, Send, "listener_gone", "the listener was removed before the datagram was due";
     Stopping, Send, "stopping", "the daemon stopped before the datagram was due";
 }

@@ -11,6 +11,7 @@ use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
 use super::probe::{Groups, HostAddresses, Sampler, SlowWatch};
 use super::send::Transmitter;
+use super::session::Sessions;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::{Budgets, OwnAddresses};
@@ -31,13 +32,14 @@ pub struct Reactor<I: Io> {
 
 /// What a visit works with besides its listener.
 #[derive(Debug)]
-pub(super) struct Core<I> {
+pub(super) struct Core<I: Io> {
     pub(super) io: I,
     pub(super) exchange: Exchange,
     pub(super) limits: Limits,
     pub(super) shortcuts: Shortcuts,
     pub(super) timers: Timers,
     pub(super) delayed: Delayed,
+    pub(super) sessions: Sessions<I::Socket>,
     /// The addresses of the listeners and of the host, to which nothing may be sent.
     pub(super) own: OwnAddresses,
     pub(super) host: HostAddresses,
@@ -100,6 +102,7 @@ impl<I: Io> Reactor<I> {
             shortcuts: Shortcuts::default(),
             timers: Timers::default(),
             delayed: Delayed::new(limits.delayed_datagrams, limits.delayed_bytes),
+            sessions: Sessions::default(),
             own,
             host,
             handler_budget: Arc::new(
@@ -165,7 +168,10 @@ impl<I: Io> Reactor<I> {
 
     /// Whether the conservation equations (invariant I1) hold for every listener.
     pub(super) fn conserves(&self) -> bool {
-        self.listeners.iter().all(|(_, l)| l.counters.conservation(l.waiting()).holds())
+        let holds = |l: &Listener<I::Socket>| {
+            l.counters.conservation(l.waiting()).holds() && l.family.as_ref().is_none_or(|f| f.conserves())
+        };
+        self.listeners.iter().all(|(_, listener)| holds(listener))
     }
 }
 

@@ -29,6 +29,49 @@ pub(super) enum OnSend {
     Broken,
 }
 
+/// What to do after a session could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnOpen {
+    /// All ports of the source address are used up. An attempt costs milliseconds then: make none for a while.
+    NoPort,
+    /// No descriptor or no memory is left: make no attempt for a while.
+    NoFile,
+    /// The addresses are at fault; others may do.
+    Refused,
+}
+
+/// Decides what follows when the socket of a session was not made: an `error` of `socket(2)`, `bind(2)`, `connect(2)` or
+/// `epoll_ctl(2)`. `has_port` is whether one port was asked for.
+pub(super) fn on_open(error: &io::Error, has_port: bool) -> OnOpen {
+    match error.raw_os_error().unwrap_or(0) {
+        // Of connect and of bind with port 0; elsewhere EAGAIN would mean to wait.
+        libc::EAGAIN | libc::EADDRINUSE if !has_port => OnOpen::NoPort,
+        // ENOSPC: `/proc/sys/fs/epoll/max_user_watches`.
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC => OnOpen::NoFile,
+        _ => OnOpen::Refused,
+    }
+}
+
+/// Whether an error of a call on a connected socket may be that of an earlier datagram, which an ICMP message told
+/// (`icmp_err_convert` of Linux). Then the call has done nothing, and the next one meets it no more.
+pub(super) fn is_about_earlier(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENETDOWN
+                | libc::EMSGSIZE
+                | libc::EACCES
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+        )
+    )
+}
+
 /// Decides what a visit does after a receive failed with `error` (`recvmsg(2)`, `udp(7)`, `ip(7)`).
 pub(super) fn on_receive(error: &io::Error) -> OnReceive {
     match error.raw_os_error().unwrap_or(0) {
@@ -130,6 +173,29 @@ mod tests {
                 assert_eq!(on_receive(&error), action, "{error}");
             }
         }
+    }
+
+    /// Repeats the table: errnos of `socket(2)`, `bind(2)`, `connect(2)` and `epoll_ctl(2)`.
+    #[test]
+    fn what_cannot_be_opened_now_is_told_from_what_never_can() {
+        let open = |errno: &i32, has_port| on_open(&io::Error::from_raw_os_error(*errno), has_port);
+        let ports = [libc::EAGAIN, libc::EADDRINUSE];
+        assert!(ports.iter().all(|errno| open(errno, false) == OnOpen::NoPort));
+        assert!(ports.iter().all(|errno| open(errno, true) == OnOpen::Refused));
+        let files = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ENOSPC];
+        assert!(files.iter().all(|errno| open(errno, true) == OnOpen::NoFile));
+        for errno in [libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EINVAL, libc::EACCES, libc::EAFNOSUPPORT]
+        {
+            assert_eq!(open(&errno, false), OnOpen::Refused, "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_full_or_broken_socket_says_nothing_about_earlier_datagrams() {
+        for errno in [libc::EAGAIN, libc::EBADF, libc::ENOTSOCK, libc::ENOBUFS, libc::EINVAL, libc::EIO] {
+            assert!(!is_about_earlier(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+        assert!(is_about_earlier(&io::Error::from_raw_os_error(libc::ECONNREFUSED)));
     }
 
     #[test]

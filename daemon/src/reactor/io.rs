@@ -113,6 +113,60 @@ pub trait Io {
     /// # Errors
     /// The errno of `sendmmsg(2)` or `sendto(2)` for the first message; then none has left.
     fn send(&mut self, socket: &mut Self::Socket, messages: &[Message<'_>]) -> io::Result<usize>;
+
+    /// Sends messages as [`Self::send`] does, by a socket that is connected, to its peer.
+    ///
+    /// # Errors
+    /// Those of [`Self::send`], and what an ICMP message said about an earlier datagram: then the first message has not left,
+    /// and the same call again tries it.
+    fn send_connected(&mut self, socket: &mut Self::Socket, messages: &[Message<'_>]) -> io::Result<usize>;
+
+    /// Makes the socket of a session.
+    ///
+    /// # Errors
+    /// The errno of `socket(2)`, `bind(2)` or `connect(2)`.
+    fn open(&mut self, dial: &Dial) -> io::Result<Self::Socket>;
+
+    /// The address of a socket; none if the system does not say.
+    fn local(&self, socket: &Self::Socket) -> Option<SocketAddr>;
+
+    /// Stops watching the socket of a session and closes it.
+    fn close(&mut self, socket: Self::Socket);
+
+    /// Takes what the network said about the datagrams of a session, at most [`MOST_ERRORS`], and appends it to `into`. False
+    /// where the system keeps no such list; then the errors of calls are all there is.
+    fn errors(&mut self, socket: &mut Self::Socket, into: &mut Vec<NetError>) -> bool;
+}
+
+/// Most errors that are taken from a socket at once.
+pub const MOST_ERRORS: usize = 16;
+
+/// What the socket of a session shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// The peer it is connected to; none: anybody may send to it.
+    pub to: Option<SocketAddr>,
+    /// Where it is bound; none leaves that to the system.
+    pub from: Option<SocketAddr>,
+    /// Its family if neither of the two says it.
+    pub ipv6: bool,
+    /// It never fragments.
+    pub df: bool,
+    /// Receive buffer to ask for, bytes.
+    pub recv_buffer: Option<usize>,
+    /// Send buffer to ask for, bytes.
+    pub send_buffer: Option<usize>,
+}
+
+/// What the network said about a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetError {
+    /// The errno it stands for.
+    pub errno: i32,
+    /// The bytes that the path takes, headers included; 0 is unknown.
+    pub mtu: u32,
+    /// The router or host that said so; none is this host.
+    pub reporter: Option<IpAddr>,
 }
 
 /// How long to wait.
@@ -153,6 +207,31 @@ pub struct Token {
     pub index: u32,
     /// Number of the owner of that slot, counted over all listeners; wraps around.
     pub generation: u32,
+}
+
+impl Token {
+    /// The bit of [`Self::index`] that says: beside the listeners. In an event such a token names a session; on the lists of
+    /// the loop it names the sessions of the listener that has the rest of the index.
+    const BESIDE: u32 = 1 << 31;
+
+    /// Whether it is not for a listener itself.
+    #[inline]
+    #[must_use]
+    pub fn is_beside(self) -> bool {
+        self.index & Self::BESIDE != 0
+    }
+
+    /// The sessions of the listener that it names.
+    #[must_use]
+    pub(crate) fn beside(self) -> Self {
+        Self { index: self.index | Self::BESIDE, ..self }
+    }
+
+    /// The listener whose sessions it names; a listener's own token stays as it is.
+    #[must_use]
+    pub(crate) fn owner(self) -> Self {
+        Self { index: self.index & !Self::BESIDE, ..self }
+    }
 }
 
 /// What [`Io::poll`] waited for.
@@ -235,8 +314,8 @@ pub struct Message<'a> {
     pub parts: &'a [IoSlice<'a>],
     /// Size of the datagrams the payload is cut into, bytes; the last may be shorter. None is one datagram.
     pub segment: Option<NonZeroU16>,
-    /// ECN bits (RFC 3168), 0 to 3.
-    pub ecn: u8,
+    /// TOS or traffic class; 0 leaves it to the socket.
+    pub tos: u8,
     /// TTL or hop limit; none leaves it to the socket, as does a group as the destination.
     pub hop_limit: Option<NonZeroU8>,
     /// It leaves whole or not at all, where the system can do that (Linux).

@@ -13,7 +13,8 @@ use super::due::Timer;
 use super::io::{Io, Token, nanos};
 use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Verdict, instance_seed};
 use super::probe;
-use crate::exchange::Facts;
+use super::session::Family;
+use crate::exchange::{Facts, SessionEnd};
 use crate::metrics::DropReason;
 use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
 
@@ -29,7 +30,9 @@ impl<I: Io> Reactor<I> {
         let index = u32::try_from(slot.key()).unwrap_or(u32::MAX);
         let token = Token { index, generation: self.generation };
         let segments = self.core.io.can_segment(&spec.socket);
+        let most = spec.sessions.unwrap_or(self.core.limits.sessions);
         let mut listener = Listener::new(token, spec, segments);
+        listener.family = listener.plugin.has_sessions().then(|| Box::new(Family::new(most)));
         self.core.create(&mut listener, Why::Start).map_err(AddError::Create)?;
         if let Err(error) = self.core.io.register(&mut listener.socket, token) {
             self.core.timers.cancel_all(token);
@@ -54,6 +57,7 @@ impl<I: Io> Reactor<I> {
         core.own.remove(listener.local);
         listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
+        core.end_sessions(&mut listener, SessionEnd::ListenerGone);
         if let Err(error) = core.io.unregister(&mut listener.socket) {
             log::debug!("{listener}: cannot be taken out of the watch: {error}");
         }
@@ -65,6 +69,7 @@ impl<I: Io> Reactor<I> {
     pub fn stop(&mut self) {
         self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
+            self.core.end_sessions(listener, SessionEnd::Stopping);
             probe::look(&mut self.core.io, listener);
             listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             self.core.drop_backlog(listener, DropReason::Stopping);
@@ -84,6 +89,8 @@ fn no_secret(error: &std::io::Error) -> CreateError {
 impl<I: Io> Core<I> {
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
+        let sessions = self.sessions_of(listener);
+        let mut kept = Vec::new();
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
@@ -93,13 +100,14 @@ impl<I: Io> Core<I> {
             why,
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
             budget: &self.handler_budget,
+            sessions: &sessions,
         };
         let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);
         let mut want = |facts: Facts| {
             wanted = wanted.or(facts);
             io.want(socket, wanted).and(facts)
         };
-        let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells, &mut want)?;
+        let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells, &mut want, &mut kept)?;
         if wanted == Facts::NONE {
             // Who had the socket before may have wanted something.
             self.io.want(&mut listener.socket, Facts::NONE);
@@ -107,6 +115,11 @@ impl<I: Io> Core<I> {
         let refused = self.apply_timers(listener.token, &instance);
         listener.note_refused_timers(refused, self.limits.handler_timers);
         listener.service = Service::Running(instance);
+        if !sessions.is_empty() {
+            self.keep_sessions(listener, &kept);
+            self.exchange.clear(self.now.mono_ns, listener.local);
+            self.tell(listener);
+        }
         Ok(())
     }
 
@@ -149,6 +162,7 @@ impl<I: Io> Core<I> {
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
         listener.service = Service::Down;
+        self.forget_handler_of_sessions(listener);
         self.timers.cancel_handler(listener.token);
         if listener.on_fault == OnFault::Exit {
             log::error!("{listener}: on_fault = \"exit\": the daemon stops");
@@ -167,6 +181,7 @@ impl<I: Io> Core<I> {
                     "{listener}: the handler broke too often and is not made again; restart polyport"
                 );
                 listener.service = Service::Failed;
+                self.end_sessions(listener, SessionEnd::Restart);
             }
         }
     }
@@ -183,6 +198,7 @@ impl<I: Io> Core<I> {
     #[cold]
     fn close(&mut self, listener: &mut Listener<I::Socket>) {
         listener.service = Service::Failed;
+        self.end_sessions(listener, SessionEnd::Broken);
         self.timers.cancel_all(listener.token);
         listener.forget(&mut self.io);
         self.drop_backlog(listener, DropReason::SocketBroken);

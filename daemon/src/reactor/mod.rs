@@ -10,6 +10,7 @@
 //! io         what the loop needs from the world
 //! errno      what each error of a socket call means
 //! waiting/   how the loop waits for more
+//! session/   sockets beside a listener's that its handler asked for
 //! listener/  one bound address with its handler: a slot of the slab
 //! send/      messages -> kernel; what the socket does not take waits in a bounded backlog
 //! due/       the ready list, the timers and the delayed datagrams
@@ -29,6 +30,7 @@ mod listener;
 mod mio;
 mod probe;
 mod send;
+mod session;
 mod settle;
 mod till;
 mod turn;
@@ -40,6 +42,10 @@ pub use self::mio::{
     BindError, Clock, Membership, MioIo, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
     broadcast_addresses, interface_name,
 };
-pub use io::{AddressReading, Event, Group, Interest, Io, Message, Now, Received, Token, Wait};
+pub use io::{
+    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
+    Wait,
+};
 pub use listener::{AddError, ListenerReport, ListenerSpec, OnFault, Removed};
+pub use session::{SessionBook, SessionReport};
 pub use turn::Flow;

@@ -55,7 +55,7 @@ impl<I: Io> Core<I> {
 /// not asked for again, and may go to a listener that was added since; the answer to it is refused then. The budget
 /// counts it now as well, together with the datagram it answers, unless that came with no hop to spare.
 #[inline]
-fn may_leave<S>(
+pub(super) fn may_leave<S>(
     listener: &mut Listener<S>,
     own: &OwnAddresses,
     till: &mut Till<'_>,
@@ -138,7 +138,7 @@ fn settle_one<I: Io>(
 
 /// Datagrams of an output that are not sent, for the trace.
 #[derive(Clone, Copy, Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     /// Number of the output among those of the call.
     number: usize,
     /// Which of its datagrams; none for all of them.
@@ -207,7 +207,10 @@ fn settle_mixed<I: Io>(
 /// How old the time is that a call was told, ns, if it was that of the turn: what the call answers may have arrived so much
 /// later, and a delay counts from then. From the first datagram on that it delays, a handler is told the time after the receive
 /// call, and what room its listener has left.
-fn since_turn<I: Io>(listener: &mut Listener<I::Socket>, transmitter: &mut Transmitter<'_, I>) -> u64 {
+pub(super) fn since_turn<I: Io>(
+    listener: &mut Listener<I::Socket>,
+    transmitter: &mut Transmitter<'_, I>,
+) -> u64 {
     if std::mem::replace(&mut listener.delays, true) {
         return 0;
     }
@@ -215,7 +218,7 @@ fn since_turn<I: Io>(listener: &mut Listener<I::Socket>, transmitter: &mut Trans
 }
 
 /// Queues the datagrams of an output for later, or drops those that exceed the share of the listener, and says which.
-fn delay<S>(
+pub(super) fn delay<S>(
     listener: &mut Listener<S>,
     delayed: &mut Delayed,
     output: &Output<'_>,
@@ -233,7 +236,7 @@ fn delay<S>(
 
 /// Counts the outcome of every datagram that was received, and the datagrams the handler found no room for (invariant
 /// I1).
-fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
+pub(super) fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
     let refused = u64::from(exchange.refused());
     counters.queued += refused;
     counters.drop_many(DropReason::NoRoom, refused);
@@ -250,7 +253,7 @@ fn account(counters: &mut Counters, exchange: &Exchange, replied: &Marks) {
 }
 
 /// Counts an invalid entry as queued and dropped, and logs the first of each kind. Returns the reason.
-fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) -> DropReason {
+pub(super) fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) -> DropReason {
     let reason = match error {
         OutputError::Bad => DropReason::BadTx,
         OutputError::TooLong => DropReason::ReplyTooLong,
@@ -266,7 +269,7 @@ fn bad_output<S>(listener: &mut Listener<S>, error: OutputError) -> DropReason {
 
 /// Logs a line for each received datagram: who sent it, its bytes, and its outcome. What the kernel refuses later is not
 /// known yet.
-fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal]) {
+pub(super) fn trace(name: &str, local: SocketAddr, exchange: &Exchange, refusals: &[Refusal]) {
     for rx in 0..exchange.datagrams() {
         let Some(peer) = exchange.peer(rx) else { continue };
         let payload = exchange.payload(rx);
@@ -316,11 +319,11 @@ const TRACE_BYTES: usize = 512;
 
 /// A set of received datagrams, one bit for each; room for all descriptors of an exchange.
 #[derive(Debug, Default)]
-struct Marks([u64; 32]);
+pub(super) struct Marks([u64; 32]);
 
 impl Marks {
     /// Adds a range of datagrams, a word at a time.
-    fn set(&mut self, answers: Answers) {
+    pub(super) fn set(&mut self, answers: Answers) {
         let mut at = answers.first;
         let end = answers.first + answers.count;
         while at < end {

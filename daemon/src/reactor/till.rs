@@ -33,6 +33,11 @@ impl<'a> Till<'a> {
         Self { budgets, exchange, now_ns, is_open }
     }
 
+    /// The settling of a call to which nobody has asked for anything.
+    pub(super) fn shut(budgets: &'a mut Budgets, exchange: &'a Exchange, now_ns: u64) -> Self {
+        Self { budgets, exchange, now_ns, is_open: false }
+    }
+
     /// Asks whether the budget lets an output leave, and charges it if so.
     ///
     /// # Errors

@@ -96,12 +96,13 @@ impl<I: Io> Reactor<I> {
             found.messages += visit.messages;
             found.stream |= visit.stream;
             found.more |= visit.more;
-            visited = Some(token);
+            visited = Some(token.owner());
         }
         // 4. Learn from the time the turn took.
         let rest = visited.and_then(|last| self.learn(found, last, (began_ns, visits_from_ns), waited));
         // 5. Do what has become due meanwhile.
         self.timers();
+        self.tend_sessions();
         self.send_due(left);
         self.count_evicted();
         let Self { sampler, groups, core, listeners, .. } = self;
@@ -175,12 +176,21 @@ impl<I: Io> Reactor<I> {
     /// A wait until the next timer, delayed datagram, look at kernel drops, or part of the addresses.
     fn next_deadline(&self) -> Wait {
         let core = &self.core;
-        let deadlines = [core.timers.next(), core.delayed.next(), self.sampler.next(), core.host.next()];
+        let deadlines = [
+            core.timers.next(),
+            core.delayed.next(),
+            self.sampler.next(),
+            core.host.next(),
+            core.sessions.next(),
+        ];
         deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
     }
 
     /// Handles the event of a socket: sends its backlog, and puts the listener on the ready list.
     fn note(&mut self, token: Token, readable: bool, writable: bool) {
+        if token.is_beside() {
+            return self.note_session(token, readable, writable);
+        }
         // An event changes nothing about a broken listener, so this saves a visit.
         let Some(listener) = current(&mut self.listeners, token).filter(|l| !l.broken) else { return };
         if writable && !listener.backlog.is_empty() {
@@ -206,6 +216,9 @@ impl<I: Io> Reactor<I> {
 
     /// Visits a listener, and decides what brings it back.
     fn visit(&mut self, token: Token) -> Visit {
+        if token.is_beside() {
+            return self.visit_sessions(token);
+        }
         let Some(listener) = current(&mut self.listeners, token) else { return Visit::default() };
         listener.ready = false;
         self.sampler.note_visit(token.index, &mut listener.marked, self.core.now.mono_ns);
@@ -247,6 +260,11 @@ impl<I: Io> Reactor<I> {
     fn send_due(&mut self, mut left: usize) -> usize {
         while left > 0 {
             let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
+            if token.is_beside() {
+                self.send_due_by_session(token, first);
+                left = left.saturating_sub(1);
+                continue;
+            }
             let Some(listener) = current(&mut self.listeners, token) else { continue };
             let Core { io, limits, backlog_bytes, delayed, now, .. } = &mut self.core;
             let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
@@ -259,7 +277,9 @@ impl<I: Io> Reactor<I> {
     /// Counts the delayed datagrams that gave way to those of other listeners, at the listeners they belonged to.
     fn count_evicted(&mut self) {
         while let Some((token, n)) = self.core.delayed.pop_evicted() {
-            if let Some(listener) = current(&mut self.listeners, token) {
+            if token.is_beside() {
+                self.count_evicted_by_session(token, n);
+            } else if let Some(listener) = current(&mut self.listeners, token) {
                 listener.drop_delayed(n);
             }
         }

@@ -6,7 +6,7 @@ use super::core::Core;
 use super::errno::{OnReceive, on_receive};
 use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
-use super::probe::Slow;
+use super::probe::{CallTiming, Slow};
 use super::send::Transmitter;
 use crate::exchange::Arrived;
 use crate::guard;
@@ -98,6 +98,7 @@ impl<I: Io> Core<I> {
     /// Calls the handler because its timer `token` fired, and settles the call.
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
         let call = self.call(listener);
+        self.open_desk(listener);
         let Service::Running(instance) = &mut listener.service else { return };
         self.exchange.clear(self.now.mono_ns, listener.local);
         let outcome = instance.on_timer(&mut self.exchange, call, token);
@@ -130,13 +131,13 @@ impl<I: Io> Core<I> {
     /// answered before its time. And for one that is told when the kernel received each datagram: now is after that, and the
     /// kernel notes the time of the wall clock, which may have been set a moment ago, so both clocks are read. The others are
     /// told the time of the turn, and pay for no second look at the clock.
-    fn read_clock(&mut self, stamped: bool) {
+    pub(super) fn read_clock(&mut self, stamped: bool) {
         self.now = if stamped { self.io.read_clocks() } else { self.io.now() };
         self.exchange.set_now(self.now.mono_ns);
     }
 
     /// Sends what a listener has delayed until now, so that no answer to what it has just received leaves before.
-    fn send_due_of(&mut self, listener: &mut Listener<I::Socket>) {
+    pub(super) fn send_due_of(&mut self, listener: &mut Listener<I::Socket>) {
         let mut left = self.limits.turn_timers;
         while left > 0 {
             let Some(first) = self.delayed.pop_due_of(listener.token, self.now.mono_ns) else { return };
@@ -150,27 +151,40 @@ impl<I: Io> Core<I> {
     /// Hands the `n` datagrams that are presented to the handler, and settles the call.
     fn serve_presented(&mut self, listener: &mut Listener<I::Socket>, n: u64) {
         let call = self.call(listener);
+        self.open_desk(listener);
         let Service::Running(instance) = &mut listener.service else {
             listener.counters.drop_many(DropReason::HandlerDown, n);
             return;
         };
-        let cpu_before_ns = self.slow.weighs_call().then(|| self.io.cpu_ns());
-        let before_ns = self.slow.times_call().then(|| self.io.now().mono_ns);
+        let timing = self.begin_timing();
         let outcome = instance.on_batch(&mut self.exchange, call);
-        if let Some(before_ns) = before_ns {
+        self.end_timing(listener, timing);
+        if outcome == Outcome::Broken {
+            listener.counters.drop_many(DropReason::HandlerFault, n);
+        }
+        self.after_call(listener, outcome, "on_batch");
+    }
+
+    /// Begins to time a call, if it is to be timed: how long it takes, and how much of that a processor works.
+    #[inline]
+    pub(super) fn begin_timing(&mut self) -> CallTiming {
+        let cpu_ns = self.slow.weighs_call().then(|| self.io.cpu_ns());
+        CallTiming { from_ns: self.slow.times_call().then(|| self.io.now().mono_ns), cpu_ns }
+    }
+
+    /// Looks whether a call was slow that was timed.
+    #[inline]
+    pub(super) fn end_timing(&mut self, listener: &mut Listener<I::Socket>, timing: CallTiming) {
+        if let Some(before_ns) = timing.from_ns {
             let now_ns = self.io.now().mono_ns;
             let took_ns = now_ns.saturating_sub(before_ns);
             if self.slow.is_slow_call(took_ns) {
                 let cpu_now_ns = self.io.cpu_ns();
                 let since_mark_ns = self.slow.mark(now_ns, cpu_now_ns);
-                let cpu_ns = cpu_before_ns.map_or(since_mark_ns, |before| cpu_now_ns.saturating_sub(before));
-                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: cpu_before_ns.is_some() });
+                let cpu_ns = timing.cpu_ns.map_or(since_mark_ns, |before| cpu_now_ns.saturating_sub(before));
+                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: timing.cpu_ns.is_some() });
             }
         }
-        if outcome == Outcome::Broken {
-            listener.counters.drop_many(DropReason::HandlerFault, n);
-        }
-        self.after_call(listener, outcome, "on_batch");
     }
 
     /// Counts a slow call, and logs a line about it at most every ten seconds.
@@ -213,32 +227,59 @@ impl<I: Io> Core<I> {
 
     /// Settles a handler call by its outcome, and applies the timers it asked for.
     #[inline]
-    fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
+    pub(super) fn after_call(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        outcome: Outcome,
+        function: &str,
+    ) {
+        self.take_timers(listener);
+        match outcome {
+            Outcome::Served => self.settle_any(listener),
+            Outcome::Failed => {
+                listener.counters.handler_errors += 1;
+                self.settle_any(listener);
+            }
+            Outcome::Broken => self.broke_in(listener, function),
+        }
+        self.close_if_broken(listener);
+    }
+
+    /// Applies the timers that the handler asked for in its call.
+    #[inline]
+    pub(super) fn take_timers(&mut self, listener: &mut Listener<I::Socket>) {
         if self.exchange.take_timers_asked()
             && let Service::Running(instance) = &listener.service
         {
             let refused = self.apply_timers(listener.token, instance);
             listener.note_refused_timers(refused, self.limits.handler_timers);
         }
-        match outcome {
-            Outcome::Served => self.settle(listener),
-            Outcome::Failed => {
-                listener.counters.handler_errors += 1;
-                self.settle(listener);
-            }
-            Outcome::Broken => {
-                // The answers may point into the memory of the handler, which is about to be freed.
-                self.exchange.discard_outputs();
-                let n = self.exchange.datagrams();
-                let dropped = counted(n, "datagram of the batch is", "datagrams of the batch are");
-                log::error!("{listener}: the handler broke in {function}; {dropped} dropped");
-                self.broke(listener);
-            }
-        }
-        self.close_if_broken(listener);
     }
 
-    fn call(&self, listener: &Listener<I::Socket>) -> Call {
+    /// Settles a call of a handler that has sessions, or of one that has none.
+    #[inline]
+    fn settle_any(&mut self, listener: &mut Listener<I::Socket>) {
+        if self.exchange.has_sessions() {
+            self.settle_sessions(listener, false);
+            self.tell(listener);
+        } else {
+            self.settle(listener);
+        }
+    }
+
+    /// Drops what a handler queued that broke, and the handler.
+    #[cold]
+    pub(super) fn broke_in(&mut self, listener: &mut Listener<I::Socket>, function: &str) {
+        // The answers may point into the memory of the handler, which is about to be freed.
+        self.exchange.discard_outputs();
+        self.forget_requests();
+        let n = self.exchange.datagrams();
+        let dropped = counted(n, "datagram of the batch is", "datagrams of the batch are");
+        log::error!("{listener}: the handler broke in {function}; {dropped} dropped");
+        self.broke(listener);
+    }
+
+    pub(super) fn call(&self, listener: &Listener<I::Socket>) -> Call {
         let now_ns = self.now.mono_ns;
         let room = if listener.delays {
             self.delayed.room(listener.token, now_ns)
@@ -256,7 +297,7 @@ impl<I: Io> Core<I> {
 }
 
 /// Decides whether the handler sees a message; the error is the reason to drop it.
-fn admission(arrived: &Arrived) -> Result<(), DropReason> {
+pub(super) fn admission(arrived: &Arrived) -> Result<(), DropReason> {
     if arrived.flags.truncated {
         return Err(DropReason::Truncated);
     }

@@ -34,7 +34,8 @@ pub fn confine(policy: &Policy) -> Result<State, Refusal> {
             Err(errno) => state.missing("no_new_privs", errno.to_string()),
         }
     }
-    let filtered = wanted(policy.seccomp, "seccomp", seccomp::program(policy.network), &mut state)?;
+    let filtered =
+        wanted(policy.seccomp, "seccomp", seccomp::program(policy.network, policy.sessions), &mut state)?;
     let (mut in_force, mut all) = (Vec::new(), true);
     if let Some(rules) = rules {
         match landlock::restrict(rules) {

@@ -16,6 +16,8 @@ pub struct Policy {
     pub landlock: Layer,
     /// Internet sockets may be opened.
     pub network: bool,
+    /// UDP sockets may be opened, for the sessions of handlers.
+    pub sessions: bool,
     /// What may be read besides what every program reads.
     pub read: Vec<PathBuf>,
     /// What may be written and read; in a directory files may be made, renamed and removed.

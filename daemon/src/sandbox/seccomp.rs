@@ -40,12 +40,12 @@ pub(super) struct Program([BpfProgram; 2]);
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
-/// The filters; with `network` internet sockets may be opened.
-pub(super) fn program(network: bool) -> Result<Program, Refusal> {
+/// The filters; with `network` internet sockets may be opened, with `sessions` those of UDP.
+pub(super) fn program(network: bool, sessions: bool) -> Result<Program, Refusal> {
     let refused = |error: BackendError| Refusal::new(Part::Seccomp, error.to_string());
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(refused)?;
     let errno = |errno: i32| SeccompAction::Errno(errno.unsigned_abs());
-    let stays = rules(network).map_err(refused)?;
+    let stays = rules(network, sessions).map_err(refused)?;
     let stays = SeccompFilter::new(stays, errno(EPERM), SeccompAction::Allow, arch);
     // `clone3` hides its flags in memory, where no filter sees them; for `ENOSYS` the C library calls `clone`. Of two
     // errnos the kernel takes that of the filter that came last, so the list has to let the call pass.
@@ -81,7 +81,7 @@ fn is_unknown(error: &io::Error) -> bool {
 }
 
 /// What stays.
-fn rules(network: bool) -> Result<Rules, BackendError> {
+fn rules(network: bool, sessions: bool) -> Result<Rules, BackendError> {
     let pid = u64::from(std::process::id());
     let all = [calls::HOT, calls::FILES, calls::SOCKETS, calls::PROCESS, calls::OLDER].concat();
     let mut rules: Rules = all.into_iter().map(|call| (call, Vec::new())).collect();
@@ -100,13 +100,13 @@ fn rules(network: bool) -> Result<Rules, BackendError> {
     rules.insert(SYS_fcntl, vec![rule([foreign[0].clone(), foreign[1].clone(), (1, Dword, Ne, F_SETSIG)])?]);
     let refused = [TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP];
     rules.insert(SYS_ioctl, vec![rule(refused.map(|request| (1, Dword, Ne, request)))?]);
-    rules.insert(SYS_socket, sockets(network)?);
+    rules.insert(SYS_socket, sockets(network, sessions)?);
     Ok(rules)
 }
 
 /// Sockets that may be opened: to ask the kernel about interfaces and addresses, and to write to a system log. A stream
 /// to a service of this machine is not among them, since such a service may do for root what this process gave up.
-fn sockets(network: bool) -> Result<Vec<SeccompRule>, BackendError> {
+fn sockets(network: bool, sessions: bool) -> Result<Vec<SeccompRule>, BackendError> {
     let number = |constant: i32| u64::from(constant.unsigned_abs());
     let family = |family| (0, Dword, Eq, number(family));
     let mut rules = vec![
@@ -116,6 +116,11 @@ fn sockets(network: bool) -> Result<Vec<SeccompRule>, BackendError> {
     if network {
         rules.push(rule([family(AF_INET)])?);
         rules.push(rule([family(AF_INET6)])?);
+    } else if sessions {
+        for internet in [AF_INET, AF_INET6] {
+            let kind = (1, Dword, MaskedEq(TYPE_MASK), number(SOCK_DGRAM));
+            rules.push(rule([family(internet), kind])?);
+        }
     }
     Ok(rules)
 }

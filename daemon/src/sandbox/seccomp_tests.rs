@@ -66,7 +66,11 @@ fn load(call: Call, offset: u32) -> Option<u32> {
 
 /// What the kernel does about a call: the smallest action wins, and of two errnos that of the last filter.
 fn verdict(network: bool, call: Call) -> Option<u32> {
-    let Program(programs) = program(network).unwrap();
+    verdict_with(network, false, call)
+}
+
+fn verdict_with(network: bool, sessions: bool, call: Call) -> Option<u32> {
+    let Program(programs) = program(network, sessions).unwrap();
     let mut verdict = SECCOMP_RET_ALLOW;
     for program in programs.iter().rev() {
         let returned = run(program, call)?;
@@ -195,13 +199,28 @@ fn only_sockets_that_ask_or_tell_this_machine_are_opened() {
     }
 }
 
+#[test]
+fn handlers_with_sessions_get_sockets_of_udp_and_no_others() {
+    let number = |constant: i32| u64::from(constant.unsigned_abs());
+    let open = |family, kind| {
+        let arguments = Some([number(family), number(kind), 0, 0, 0, 0]);
+        let call = Call { number: SYS_socket, arch: HERE, arguments };
+        verdict_with(false, true, call) == Some(SECCOMP_RET_ALLOW)
+    };
+    for family in [AF_INET, AF_INET6] {
+        assert!(open(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
+        assert!(!open(family, SOCK_STREAM) && !open(family, SOCK_RAW));
+    }
+    assert!(!open(libc::AF_PACKET, SOCK_DGRAM) && !open(libc::AF_VSOCK, SOCK_DGRAM));
+}
+
 /// Calls of another architecture, such as `int 0x80`, and of x32, whose numbers have a bit of their own.
 #[test]
 fn nothing_ends_the_process_whatever_it_calls() {
     let foreign = Call { number: 20, arch: I386, arguments: None };
     assert_eq!(verdict(false, foreign), Some(REFUSED));
     expect(libc::SYS_read | 0x4000_0000, &[], REFUSED);
-    let Program(programs) = program(false).unwrap();
+    let Program(programs) = program(false, false).unwrap();
     for program in programs {
         let kills = |action| action == SECCOMP_RET_KILL_PROCESS || action == libc::SECCOMP_RET_KILL_THREAD;
         assert!(!program.iter().any(|instruction| instruction.code == RETURN && kills(instruction.k)));

@@ -63,12 +63,14 @@ fn create(plugin: &Arc<Plugin>, values: &Values) -> Result<(Instance, String), S
         why: Why::Start,
         secret: [0; 32],
         budget: &budget,
+        sessions: &[],
     };
     let mut want = |facts: Facts| {
         wanted = wanted.or(facts);
         facts
     };
-    let instance = Instance::create(plugin, &spec, &mut cells, &mut want).map_err(|error| error.message)?;
+    let instance = Instance::create(plugin, &spec, &mut cells, &mut want, &mut Vec::new())
+        .map_err(|error| error.message)?;
     let metrics = cells.iter().map(|cell| {
         json!({ "name": cell.name, "kind": if cell.is_counter() { "counter" } else { "gauge" }, "help": cell.help })
     });

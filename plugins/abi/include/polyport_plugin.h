@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define PP_ABI_MAJOR 1u   /* also in the symbol name; a host loads only its own major    */
-#define PP_ABI_MINOR 2u   /* this header; a host with a lower minor may still load you   */
+#define PP_ABI_MINOR 3u   /* this header; a host with a lower minor may still load you   */
 #ifdef __cplusplus
 #define PP_EXPORT extern __attribute__((visibility("default")))  /* a const is local in C++ */
 #else
@@ -76,15 +76,22 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
     uint8_t  flags;            /* PP_RX_*                                                   */
     uint8_t  hop_limit;        /* 0 = unknown                                                */
     uint8_t  verdict;          /* PP_VERDICT_*: 0 when you get it                            */
-    uint64_t reserved[2];
+    uint64_t session;          /* since 1.3; 0: it came to the listener. Else by the socket of this
+                                  session, and peer is who sent it there                     */
+    uint64_t user;             /* since 1.3; the session's word (pp_session.user), else 0    */
 } pp_dgram;
 
 /* ---- one datagram to send ------------------------------------------------------------- */
 #define PP_TX_TO   0x01u      /* .to is set;   otherwise: to the sender of rx[.rx]          */
 #define PP_TX_FROM 0x02u      /* .from is set; otherwise: from the address rx[.rx] was sent
                                   to (the host picks a unicast one for multicast/broadcast)  */
-/* 0x04 and 0x08 are reserved. Since ABI 1.1; a host with a lower minor refuses the entry, so ask
-   b->host->abi_minor first, as pp_prove does. */
+/* Since ABI 1.3, for who has session_open; see the table in ABI.md. */
+#define PP_TX_SESSION 0x04u   /* by the socket of .session, to its upstream, or to .to if it has none */
+#define PP_TX_CLIENT  0x08u   /* by the listener's socket, to the client of the session rx[.rx] came
+                                  by (with PP_TX_SESSION: of .session), from the address that
+                                  client had asked                                           */
+/* Since ABI 1.1; a host with a lower minor refuses the entry, so ask b->host->abi_minor first, as
+   pp_prove does. */
 #define PP_TX_PROVED 0x10u    /* you have proved that the receiver owns the address, or chose
                                   it yourself: the budget of the listener does not count it  */
 /* Since ABI 1.2; ask b->host->abi_minor, as pp_dont_fragment does. */
@@ -99,14 +106,68 @@ typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first
     uint32_t rx;               /* index into batch->rx, or PP_NO_RX                          */
     uint64_t at_ns;            /* 0 = now; else not before this moment (host copies and owns)*/
     uint32_t segment;          /* 0 = one datagram; else split every `segment` bytes (GSO)   */
-    uint8_t  ecn;
+    uint8_t  tos;              /* 0: the socket's own; else TOS or traffic class to send with:
+                                  DSCP << 2 | ECN (a host before 1.3 sends the two ECN bits)  */
     uint8_t  flags;            /* PP_TX_*; others zero                                      */
     uint16_t run;              /* so many more: rx[.rx+1] ..= rx[.rx+run] go the same way,
                                   each whole; needs data NULL, segment 0, rx[.rx] whole      */
     pp_addr to;
     pp_addr from;
-    uint64_t reserved[2];
+    uint64_t session;          /* with PP_TX_SESSION                                         */
+    uint64_t reserved;
 } pp_tx;
+
+/* ---- sessions: sockets beside the listener's that belong to the instance; since 1.3 ------- */
+#define PP_SESSION_IDLE_RX 0x1u /* only what comes in by it counts against idle_ns             */
+#define PP_SESSION_DF      0x2u /* never fragment: what is too long is dropped and told        */
+#define PP_SESSION_TOS     0x4u /* fill pp_dgram.tos                                           */
+typedef struct pp_session {   /* what it shall be; grows at its end */
+    uint32_t size, flags;      /* PP_SESSION_*                                               */
+    pp_addr  to;               /* it is connected to it; family 0: to nobody, and anybody may
+                                  send to the socket                                         */
+    pp_addr  from;             /* where it is bound; family 0, port 0: the system's choice   */
+    uint64_t user;             /* comes back in pp_dgram.user: index your own table with it  */
+    uint64_t idle_ns;          /* it ends after so long without a datagram; 0: never         */
+    uint32_t rx;               /* its client is the sender of rx[.rx]; PP_NO_RX: it has none */
+    uint32_t recv_buffer, send_buffer;  /* bytes; 0: what the system gives                   */
+    uint32_t reserved;
+} pp_session;
+typedef struct pp_session_info {   /* in pp_create: a session of the instance before */
+    uint32_t size, flags;
+    uint64_t id, user, opened_ns, heard_ns;
+    pp_addr  client, upstream, local;
+} pp_session_info;
+#define PP_EV_CLOSED 1u       /* once for each id; reason is PP_END_*                        */
+#define PP_EV_ERROR  2u       /* the session goes on; reason is PP_NET_*                     */
+#define PP_END_ASKED        1u /* session_close                                              */
+#define PP_END_IDLE         2u
+#define PP_END_NO_PORT      3u /* the ports of the source address are used up                */
+#define PP_END_NO_FILE      4u /* the process or the system has no descriptor or memory left */
+#define PP_END_LIMIT        5u /* more than the configuration allows                         */
+#define PP_END_REFUSED_ADDR 6u /* the system or the host does not send there, or from there  */
+#define PP_END_BROKEN       7u /* the socket is unusable                                     */
+#define PP_END_RESTART      8u /* the next instance did not keep it                          */
+#define PP_NET_REFUSED     1u  /* nobody listens there (ECONNREFUSED)                        */
+#define PP_NET_UNREACHABLE 2u
+#define PP_NET_TOO_BIG     3u  /* longer than the path takes; see mtu                        */
+#define PP_NET_FORBIDDEN   4u
+#define PP_NET_OTHER       5u
+typedef struct pp_event {
+    uint32_t size, kind;       /* PP_EV_*                                                    */
+    uint64_t session, user;
+    uint32_t reason;
+    uint32_t count;            /* PP_EV_ERROR: so many since the last one of this kind       */
+    uint32_t mtu;              /* PP_NET_TOO_BIG: bytes of the path with headers; 0 unknown  */
+    int32_t  err;              /* the errno behind it, or 0                                  */
+    pp_addr  reporter;         /* router or host that said so; family 0: this host           */
+    uint64_t opened_ns;        /* 0: it never was                                            */
+    uint64_t up_datagrams, up_bytes, down_datagrams, down_bytes;  /* sent, received so far   */
+    uint64_t dropped;          /* what was to leave by it and did not                        */
+    pp_addr  client, upstream, local;
+} pp_event;
+#define PP_SET_USER   1u      /* value = word; in create: keeps a session of the instance before */
+#define PP_SET_IDLE   2u      /* value = ns                                                  */
+#define PP_SET_CLIENT 3u      /* value = rx: its client is now the sender of that datagram   */
 
 /* ---- host services -------------------------------------------------------------------- */
 typedef struct pp_ctx pp_ctx;        /* the host's handle for this instance               */
@@ -155,6 +216,14 @@ typedef struct pp_host {
      * returns those that will be. Each costs something a datagram, so ask for what you use, by
      * pp_want, which asks PP_HAS. */
     uint32_t  (*want)(pp_ctx *, uint32_t facts);
+    /* Since 1.3, the next three, for plugins with on_session. [in a call with a batch] Reserves an
+     * id, never 0; 0: not now, or not so. The socket is made when the call has returned, before its
+     * entries are sent; what goes wrong then is told by on_session. */
+    uint64_t  (*session_open)(pp_ctx *, const pp_session *);
+    /* [in a call with a batch] What this call queued for it still leaves. */
+    int32_t   (*session_close)(pp_ctx *, uint64_t session);
+    /* [in a call with a batch; PP_SET_USER in create, too] PP_SET_*. */
+    int32_t   (*session_set)(pp_ctx *, uint64_t session, uint32_t what, uint64_t value);
 } pp_host;
 
 /* ---- one call's worth of work --------------------------------------------------------- */
@@ -236,6 +305,9 @@ typedef struct pp_create {
     pp_addr    local;         /* bound address                                              */
     uint8_t    secret[32];    /* since 1.1: from the operating system, for keys and secrets;
                                   the seed may be known to others                            */
+    const pp_session_info *sessions;  /* since 1.3: those of the instance before; each that is
+                                  not kept (session_set, PP_SET_USER) ends with create       */
+    uint32_t n_sessions, session_stride;   /* how many, and bytes from one to the next       */
 } pp_create;
 
 /* ---- what the library exports ---------------------------------------------------------- */
@@ -269,6 +341,7 @@ typedef struct pp_plugin {
     int32_t (*reconfigure)(void *self, const pp_value *, uint32_t n, pp_error *);
     int64_t (*save)(void *self, uint8_t *buf, uint64_t cap, uint32_t *version); /* needed size */
     const void *(*extension)(const char *id);
+    int32_t (*on_session)(void *self, pp_batch *, const pp_event *);   /* since 1.3; no rx  */
 } pp_plugin;
 
 #define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) \
@@ -295,7 +368,7 @@ static inline int pp_reply(pp_batch *b, uint32_t i, const void *data, uint32_t l
     pp_tx *t = pp_push(b);
     if (!t) return 0;
     t->data = (const uint8_t *)data; t->len = len; t->rx = i; t->at_ns = 0;
-    t->segment = 0; t->ecn = 0; t->flags = 0; t->run = 0;
+    t->segment = 0; t->tos = 0; t->flags = 0; t->run = 0;
     return 1;
 }
 /* Sends rx[i] back unchanged (or as you changed it in place). Copies nothing. */
@@ -309,6 +382,34 @@ static inline int pp_echo_run(pp_batch *b, uint32_t i, uint32_t n)
         b->tx[b->tx_len - 1].run = (uint16_t)(some - 1);
         i += some; n -= some;
     }
+    return 1;
+}
+/* Sends rx[i] by the socket of a session, to its upstream. Copies nothing; a host before 1.3 refuses it. */
+static inline int pp_to_session(pp_batch *b, uint32_t i, uint64_t session)
+{
+    if (!pp_echo(b, i)) return 0;
+    b->tx[b->tx_len - 1].flags = PP_TX_SESSION;
+    b->tx[b->tx_len - 1].session = session;
+    return 1;
+}
+/* Sends rx[i], which came by a session, to the client of that session. */
+static inline int pp_to_client(pp_batch *b, uint32_t i)
+{
+    if (!pp_echo(b, i)) return 0;
+    b->tx[b->tx_len - 1].flags = PP_TX_CLIENT;
+    return 1;
+}
+/* As the two above for rx[i] .. rx[i+n-1], n up to 65,536: a train leaves as the one message it came in. */
+static inline int pp_to_session_run(pp_batch *b, uint32_t i, uint32_t n, uint64_t session)
+{
+    if (n == 0 || !pp_to_session(b, i, session)) return n == 0;
+    b->tx[b->tx_len - 1].run = (uint16_t)(n - 1);
+    return 1;
+}
+static inline int pp_to_client_run(pp_batch *b, uint32_t i, uint32_t n)
+{
+    if (n == 0 || !pp_to_client(b, i)) return n == 0;
+    b->tx[b->tx_len - 1].run = (uint16_t)(n - 1);
     return 1;
 }
 /* Room for n bytes that live until the datagram has left; NULL when n > arena_cap. */
@@ -326,7 +427,7 @@ static inline int pp_send(pp_batch *b, const pp_addr *to, const void *data, uint
     pp_tx *t = pp_push(b);
     if (!t) return 0;
     t->data = (const uint8_t *)data; t->len = len; t->rx = PP_NO_RX; t->at_ns = 0;
-    t->segment = 0; t->ecn = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
+    t->segment = 0; t->tos = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
     return 1;
 }
 /* May the instance keep `bytes` more beyond a call? A host older than 1.1 has no budget: it may. */
@@ -343,6 +444,15 @@ static inline void pp_release(const pp_host *h, pp_ctx *c, uint64_t bytes)
 static inline uint32_t pp_want(const pp_host *h, pp_ctx *c, uint32_t facts)
 {
     return PP_HAS(h, want) ? h->want(c, facts) : 0;
+}
+/* Opens a session; 0 where the host is older than 1.3, too. */
+static inline uint64_t pp_open(pp_batch *b, const pp_session *s)
+{
+    return PP_HAS(b->host, session_open) ? b->host->session_open(b->ctx, s) : 0;
+}
+static inline int pp_close(pp_batch *b, uint64_t session)
+{
+    return PP_HAS(b->host, session_close) && b->host->session_close(b->ctx, session) == PP_OK;
 }
 /* Lets the entry that was just queued, of one datagram, leave at at_ns, and says whether it finds room till then, as far
  * as the host can tell; a host older than 1.2 does not. False as well where nothing is queued. */

@@ -44,14 +44,22 @@ pub struct pp_dgram {
     pub hop_limit: u8,
     /// `VERDICT_*`: zero when the handler gets it; the handler may set it before it returns.
     pub verdict: u8,
-    /// Zero when written, ignored when read.
-    pub reserved: [u64; 2],
+    /// Since 1.3: the session by whose socket it came, 0 for the listener's.
+    pub session: u64,
+    /// Since 1.3: the word of that session, [`crate::pp_session::user`]; else 0.
+    pub user: u64,
 }
 
 /// `pp_tx::flags`: `to` is set; otherwise the datagram goes to the sender of `rx[.rx]`.
 pub const TX_TO: u8 = 0x01;
 /// `pp_tx::flags`: `from` is set; otherwise it leaves from the address `rx[.rx]` was sent to.
 pub const TX_FROM: u8 = 0x02;
+/// `pp_tx::flags`, since ABI 1.3: the datagram leaves by the socket of `session`, to the upstream of that session, or to `to`
+/// if it is connected to nobody.
+pub const TX_SESSION: u8 = 0x04;
+/// `pp_tx::flags`, since ABI 1.3: the datagram leaves by the listener's socket, to the client of the session that `rx[.rx]`
+/// came by, or with [`TX_SESSION`] of `session`, from the address that client had asked.
+pub const TX_CLIENT: u8 = 0x08;
 /// `pp_tx::flags`, since ABI 1.1: the plugin has proved that whoever it sends to can receive at that address, or chose the
 /// address itself; the host's budget of bytes and replies does not count the datagram.
 pub const TX_PROVED: u8 = 0x10;
@@ -76,8 +84,8 @@ pub struct pp_tx {
     pub at_ns: u64,
     /// 0: one datagram. Else split every `segment` bytes.
     pub segment: u32,
-    /// The two ECN bits to send with.
-    pub ecn: u8,
+    /// TOS or traffic class to send with, DSCP << 2 | ECN; 0 is the socket's own. A host before 1.3 sends the two ECN bits.
+    pub tos: u8,
     /// `TX_*` bits; others zero.
     pub flags: u8,
     /// Further datagrams answered the same way: `rx[.rx + 1] ..= rx[.rx + run]` go back as well, each with its
@@ -87,12 +95,15 @@ pub struct pp_tx {
     pub to: pp_addr,
     /// Source, with [`TX_FROM`].
     pub from: pp_addr,
+    /// The session it leaves by, with [`TX_SESSION`].
+    pub session: u64,
     /// Zero when written, ignored when read.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
 }
 
 const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<pp_dgram>() == 96 && size_of::<pp_tx>() == 96);
     assert!(offset_of!(pp_dgram, rx_ns) == 64 && offset_of!(pp_tx, to) == 32);
+    assert!(offset_of!(pp_dgram, session) == 80 && offset_of!(pp_tx, session) == 80);
 };

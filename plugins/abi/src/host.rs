@@ -4,7 +4,7 @@
 use core::ffi::{c_char, c_void};
 use core::marker::PhantomData;
 
-use crate::{pp_dgram, pp_tx};
+use crate::{pp_dgram, pp_session, pp_tx};
 
 /// The host's handle of one instance; opaque to the plugin.
 #[repr(C)]
@@ -67,6 +67,14 @@ pub const WANT_LONE_TIME: u32 = 16;
 /// `[create only]` Facts (`WANT_*`) to fill in for each datagram of the listener; returns those that will be.
 pub type want_fn = unsafe extern "C" fn(*mut pp_ctx, facts: u32) -> u32;
 
+/// `[in a call with a batch]` Reserves the id of a session, never 0; 0: not now, or not so. The socket is made when the call has
+/// returned, before its entries are sent; what goes wrong then is told by `on_session`.
+pub type session_open_fn = unsafe extern "C" fn(*mut pp_ctx, *const pp_session) -> u64;
+/// `[in a call with a batch]` Ends a session. What this call queued for it still leaves.
+pub type session_close_fn = unsafe extern "C" fn(*mut pp_ctx, session: u64) -> i32;
+/// `[in a call with a batch; SET_USER in create, too]` Changes a session, `SET_*`.
+pub type session_set_fn = unsafe extern "C" fn(*mut pp_ctx, session: u64, what: u32, value: u64) -> i32;
+
 /// The host's function table. Grows only at its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +103,12 @@ pub struct pp_host {
     pub release: release_fn,
     /// Since 1.2, see [`want_fn`].
     pub want: want_fn,
+    /// Since 1.3, see [`session_open_fn`].
+    pub session_open: session_open_fn,
+    /// Since 1.3, see [`session_close_fn`].
+    pub session_close: session_close_fn,
+    /// Since 1.3, see [`session_set_fn`].
+    pub session_set: session_set_fn,
 }
 
 /// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
@@ -140,4 +154,4 @@ pub struct pp_batch {
     pub delay_bytes: u64,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 88 && size_of::<pp_batch>() == 104);
+const _: () = assert!(size_of::<pp_host>() == 112 && size_of::<pp_batch>() == 104);

@@ -23,16 +23,17 @@ mod host;
 mod ident;
 mod option;
 mod plugin;
+mod session;
 
 pub use addr::pp_addr;
 pub use datagram::{
-    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_DF, TX_FROM, TX_PROVED,
-    TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_CLIENT, TX_DF, TX_FROM,
+    TX_PROVED, TX_SESSION, TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
     COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, WANT_HOPS, WANT_LOCAL,
     WANT_LONE_TIME, WANT_TIME, WANT_TOS, extension_fn, flush_fn, log_fn, metric_fn, pp_batch, pp_ctx,
-    pp_host, release_fn, reserve_fn, timer_fn, want_fn,
+    pp_host, release_fn, reserve_fn, session_close_fn, session_open_fn, session_set_fn, timer_fn, want_fn,
 };
 pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
 pub use option::{
@@ -40,8 +41,13 @@ pub use option::{
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, pp_error, pp_opt, pp_val, pp_value,
 };
 pub use plugin::{
-    WHY_RELOAD, WHY_RESTART, WHY_START, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
-    plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, save_fn,
+    WHY_RELOAD, WHY_RESTART, WHY_START, check_fn, create_fn, destroy_fn, on_batch_fn, on_session_fn,
+    on_timer_fn, plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, save_fn,
+};
+pub use session::{
+    END_ASKED, END_BROKEN, END_IDLE, END_LIMIT, END_NO_FILE, END_NO_PORT, END_REFUSED_ADDR, END_RESTART,
+    EV_CLOSED, EV_ERROR, NET_FORBIDDEN, NET_OTHER, NET_REFUSED, NET_TOO_BIG, NET_UNREACHABLE, SESSION_DF,
+    SESSION_IDLE_RX, SESSION_TOS, SET_CLIENT, SET_IDLE, SET_USER, pp_event, pp_session, pp_session_info,
 };
 
 /// Name of the data symbol every plugin exports, NUL-terminated. The major version is part of it.

@@ -2,7 +2,9 @@
 
 use core::ffi::{c_char, c_void};
 
-use crate::{pp_addr, pp_batch, pp_ctx, pp_error, pp_host, pp_ident, pp_opt, pp_value};
+use crate::{
+    pp_addr, pp_batch, pp_ctx, pp_error, pp_event, pp_host, pp_ident, pp_opt, pp_session_info, pp_value,
+};
 
 /// `pp_create::why`: the daemon starts or the listener is new.
 pub const WHY_START: u32 = 0;
@@ -45,6 +47,13 @@ pub struct pp_create {
     /// Since 1.1: bytes of the operating system's generator, different for each instance. For keys and secrets: the
     /// seed may be known to others.
     pub secret: [u8; 32],
+    /// Since 1.3: the sessions of the instance before. Each that is not kept, with [`crate::SET_USER`], ends when `create`
+    /// returns.
+    pub sessions: *const pp_session_info,
+    /// Entries of `sessions`.
+    pub n_sessions: u32,
+    /// Bytes from one entry of `sessions` to the next.
+    pub session_stride: u32,
 }
 
 /// Returns the instance, or NULL after it has filled the error.
@@ -63,6 +72,9 @@ pub type reconfigure_fn = unsafe extern "C" fn(*mut c_void, *const pp_value, n: 
 pub type save_fn = unsafe extern "C" fn(*mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64;
 /// Plugin-side optional interfaces.
 pub type plugin_extension_fn = unsafe extern "C" fn(*const c_char) -> *const c_void;
+
+/// Something has happened to a session; `rx` is empty, sending works as in `on_batch`.
+pub type on_session_fn = unsafe extern "C" fn(*mut c_void, *mut pp_batch, *const pp_event) -> i32;
 
 /// The exported table. Grows only at its end; functions after `on_batch` are optional for ever.
 #[repr(C)]
@@ -92,6 +104,8 @@ pub struct pp_plugin {
     pub save: Option<save_fn>,
     /// Optional, see [`plugin_extension_fn`].
     pub extension: Option<plugin_extension_fn>,
+    /// Optional, since 1.3, see [`on_session_fn`]; without it a plugin opens no sessions.
+    pub on_session: Option<on_session_fn>,
 }
 
 #[expect(unsafe_code, reason = "the exported table is a static")]
@@ -100,6 +114,6 @@ unsafe impl Sync for pp_plugin {}
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_create>() == 136 && size_of::<pp_plugin>() == 336);
+    assert!(size_of::<pp_create>() == 152 && size_of::<pp_plugin>() == 344);
     assert!(offset_of!(pp_plugin, size) == 256 && offset_of!(pp_plugin, create) == 272);
 };

@@ -4,10 +4,15 @@ use core::fmt::Display;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use polyport_abi as abi;
+
 use crate::context::{Level, log, set_timer};
 use crate::convert::{RawBatch, Slots};
 use crate::datagram::{Datagram, copy};
-use crate::route::Route;
+use crate::route::{Route, Via};
+use crate::session::Session;
+use crate::session_id::SessionId;
+use crate::time::nanos;
 
 /// What [`on_batch`](crate::Handler::on_batch) and [`on_timer`](crate::Handler::on_timer) get. Everything
 /// queued here leaves when the call returns; after a panic nothing of it does.
@@ -124,6 +129,53 @@ impl<'a> Batch<'a> {
     #[expect(clippy::needless_pass_by_ref_mut, reason = "queueing changes the batch")]
     fn send(&mut self, route: Route, data: &[u8]) -> bool {
         copy(self.raw, route, data)
+    }
+
+    /// Opens a session; for handlers with [`SESSIONS`](crate::Handler::SESSIONS). It can be sent to at once. None if it cannot be now: more than
+    /// the configuration allows, or nothing is left and the next attempt waits; the host counts which. What goes wrong after
+    /// this call is told by [`on_session`](crate::Handler::on_session).
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "opening a session changes the host")]
+    pub fn open(&mut self, session: Session) -> Option<SessionId> {
+        SessionId::new(self.raw.host().session_open(&session.raw))
+    }
+
+    /// Ends a session when the call is over; what was queued for it still leaves. It is told as closed.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "closing a session changes the host")]
+    pub fn close(&mut self, session: SessionId) -> bool {
+        self.raw.host().session_close(session.raw())
+    }
+
+    /// Gives a session another number, see [`Session::user`].
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes the session")]
+    pub fn set_user(&mut self, session: SessionId, user: u64) -> bool {
+        self.raw.host().session_set(session.raw(), abi::SET_USER, user)
+    }
+
+    /// Gives a session another idle time, see [`Session::idle`]; zero is none.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes the session")]
+    pub fn set_idle(&mut self, session: SessionId, after: Duration) -> bool {
+        self.raw.host().session_set(session.raw(), abi::SET_IDLE, nanos(after))
+    }
+
+    /// Gives a session another client: the sender of `datagram`, which came to the listener in this call.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes the session")]
+    pub fn set_client(&mut self, session: SessionId, datagram: &Datagram<'_>) -> bool {
+        self.raw.host().session_set(session.raw(), abi::SET_CLIENT, datagram.0.index.into())
+    }
+
+    /// Sends a copy of `data` to the upstream of a session, by its socket.
+    pub fn send_session(&mut self, session: SessionId, data: &[u8]) -> bool {
+        self.send(Route::by(Via::Session(session.raw())), data)
+    }
+
+    /// Sends a copy of `data` to `to`, by the socket of a session that is [unconnected](Session::unconnected).
+    pub fn send_session_to(&mut self, session: SessionId, to: SocketAddr, data: &[u8]) -> bool {
+        self.send(Route { to: Some(to), ..Route::by(Via::Session(session.raw())) }, data)
+    }
+
+    /// Sends a copy of `data` to the client of a session, by the listener's socket.
+    pub fn send_client(&mut self, session: SessionId, data: &[u8]) -> bool {
+        self.send(Route::by(Via::ClientOf(session.raw())), data)
     }
 
     /// Sets a timer, see [`Setup::timer`](crate::Setup::timer).

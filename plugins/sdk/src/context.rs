@@ -14,6 +14,7 @@ use crate::host::{BudgetRef, HostRef};
 use crate::line::line;
 use crate::metric::{Counter, Gauge};
 use crate::reservation::Reservation;
+use crate::session::OldSession;
 use crate::time::nanos;
 
 /// Severity of a log line, most severe first.
@@ -104,6 +105,12 @@ impl<'a> Setup<'a> {
     #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the listener is told")]
     pub fn want(&mut self, facts: Facts) -> Facts {
         Facts::from_bits(self.created.host.want(facts.bits()))
+    }
+
+    /// The sessions of the instance before, which go on if they are [kept](OldSession::keep), and end otherwise.
+    pub fn sessions(&self) -> impl Iterator<Item = OldSession<'a>> + use<'a> {
+        let created = self.created;
+        created.sessions.iter().map(move |info| OldSession::new(created, *info))
     }
 
     /// What [`save`](crate::Handler::save) of the predecessor returned and wrote.

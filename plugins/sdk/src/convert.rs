@@ -9,10 +9,10 @@ use core::mem::{MaybeUninit, offset_of};
 use core::net::SocketAddr;
 use core::ptr::{self, NonNull};
 
-use polyport_abi::{pp_batch, pp_create, pp_dgram};
+use polyport_abi::{pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
 
 use crate::host::HostRef;
-use crate::route::{MAX_PAYLOAD, Route, fill, is_plain_echo};
+use crate::route::{MAX_PAYLOAD, Route, Via, fill, is_plain};
 use crate::text::{slice, text};
 use crate::value::{Value, values};
 
@@ -29,6 +29,8 @@ pub(crate) struct Created<'a> {
     pub(crate) values: Vec<Value<'a>>,
     /// None from a host older than 1.1.
     pub(crate) secret: Option<[u8; 32]>,
+    /// None from a host older than 1.3.
+    pub(crate) sessions: Vec<pp_session_info>,
 }
 
 impl Created<'_> {
@@ -46,7 +48,7 @@ impl Created<'_> {
         }
         // SAFETY: plain numbers and pointers, for all of which zero is a value.
         let c = unsafe { copy.assume_init() };
-        let secret = (size >= size_of::<pp_create>()).then_some(c.secret);
+        let secret = (size >= offset_of!(pp_create, sessions)).then_some(c.secret);
         let state = (!c.state.is_null()).then(|| {
             // SAFETY: the host passes `state_len` readable bytes.
             let bytes = unsafe { slice(c.state, usize::try_from(c.state_len).unwrap_or(0)) };
@@ -65,8 +67,40 @@ impl Created<'_> {
             // SAFETY: the host passes `n_values` values.
             values: unsafe { values(c.values, c.n_values) },
             secret,
+            // SAFETY: the host passes `n_sessions` records, each so long; none if it is older.
+            sessions: unsafe { sessions(c.sessions, c.n_sessions, c.session_stride) },
         }
     }
+}
+
+/// # Safety
+/// `first` points to `n` records with `stride` bytes from one to the next, or is NULL.
+unsafe fn sessions(first: *const pp_session_info, n: u32, stride: u32) -> Vec<pp_session_info> {
+    let stride = stride as usize;
+    if first.is_null() || stride < size_of::<pp_session_info>() {
+        return Vec::new();
+    }
+    let one = |index: u32| {
+        let at = first.wrapping_byte_add(index as usize * stride);
+        // SAFETY: the caller promises it; a later host has longer records, which begin as ours do.
+        unsafe { at.read_unaligned() }
+    };
+    (0..n).map(one).collect()
+}
+
+/// An event of the host; none for NULL.
+///
+/// # Safety
+/// `event` is the argument of `on_session`.
+pub(crate) unsafe fn event(event: *const pp_event) -> Option<pp_event> {
+    // SAFETY: NULL, or the host's event, which begins with its size.
+    let size = unsafe { event.cast::<u32>().as_ref() }.copied()? as usize;
+    let mut copy = MaybeUninit::<pp_event>::zeroed();
+    let bytes = size.min(size_of::<pp_event>());
+    // SAFETY: the host's event has `size` bytes, and no more than ours are copied.
+    unsafe { event.cast::<u8>().copy_to_nonoverlapping(copy.as_mut_ptr().cast(), bytes) };
+    // SAFETY: plain numbers, for which zero is a value.
+    Some(unsafe { copy.assume_init() })
 }
 
 /// The host's `pp_batch` during one call; not `Send`.
@@ -141,14 +175,14 @@ impl<'a> RawBatch<'a> {
     /// Lets the last entry answer datagram `index` as well, if it sends the one before it back in place; then
     /// the host sees one entry where a train or a batch is echoed.
     #[inline]
-    fn extend_run(self, index: u32) -> bool {
+    fn extend_run(self, index: u32, via: Via) -> bool {
         let (ring, len) = self.with(|b| (b.tx, b.tx_len as usize));
         let Some(last) = len.checked_sub(1) else { return false };
         // SAFETY: `last < tx_len <= tx_cap`, the length of the ring.
         let slot = unsafe { ring.add(last) };
         // SAFETY: an entry that `push` has written; nobody else refers to it during the call.
         let tx = unsafe { &mut *slot };
-        let follows = tx.rx.wrapping_add(u32::from(tx.run)).wrapping_add(1) == index && is_plain_echo(tx);
+        let follows = tx.rx.wrapping_add(u32::from(tx.run)).wrapping_add(1) == index && is_plain(tx, via);
         if follows && tx.run < u16::MAX {
             tx.run += 1;
             return true;
@@ -302,6 +336,12 @@ impl<'a> Slot<'a> {
         Route { to: Some(to), proved, df: self.df.get(), ..Route::answer(self.index, at_ns) }
     }
 
+    /// The way by a session, or to the client of one.
+    #[inline]
+    pub(crate) fn by(&self, at_ns: u64, via: Via) -> Route {
+        Route { via, ..self.answer(at_ns) }
+    }
+
     /// The way back to the sender.
     #[inline]
     pub(crate) fn answer(&self, at_ns: u64) -> Route {
@@ -339,8 +379,7 @@ impl<'a> Slot<'a> {
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
     pub(crate) fn send_in_place(&self, route: Route) -> bool {
-        let plain = route.at_ns == 0 && route.to.is_none() && !route.proved && !route.df;
-        if plain && self.raw.extend_run(self.index) {
+        if route.is_plain() && self.raw.extend_run(self.index, route.via) {
             return true;
         }
         let len = self.with(|d| d.len);

@@ -6,7 +6,8 @@ use core::time::Duration;
 use polyport_abi as abi;
 
 use crate::convert::{RawBatch, Slot};
-use crate::route::Route;
+use crate::route::{Route, Via};
+use crate::session_id::SessionId;
 
 /// One received datagram.
 ///
@@ -73,6 +74,23 @@ impl<'a> Datagram<'a> {
     /// Sends it on to an address that needs no budget, see [`Frozen::forward_proved`]. Copies nothing.
     pub fn forward_proved(self, to: SocketAddr) -> bool {
         self.freeze().forward_proved(to)
+    }
+
+    /// Sends it to the upstream of a session, by its socket. Copies nothing; neighbours that go the same way leave as the one
+    /// message they came in.
+    #[inline]
+    #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
+    pub fn to_session(self, session: SessionId) -> bool {
+        self.freeze().to_session(session)
+    }
+
+    /// Sends it to the client of the session that it came by, from the address that the client had asked. Copies nothing.
+    /// Without a budget of the client (`[listen.reply]`) it is dropped, unless the client has [proved](Self::prove_peer) its
+    /// address or is on loopback.
+    #[inline]
+    #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
+    pub fn to_client(self) -> bool {
+        self.freeze().to_client()
     }
 
     /// Makes the bytes unchangeable, so that they can be sent any number of times.
@@ -221,6 +239,20 @@ impl<'a> Datagram<'a> {
         self.0.with(|d| (d.hop_limit != 0).then_some(d.hop_limit))
     }
 
+    /// The session by whose socket it came; none if it came to the listener. Then [`peer`](Self::peer) is who sent it there.
+    #[must_use]
+    #[inline]
+    pub fn session(&self) -> Option<SessionId> {
+        SessionId::new(self.0.with(|d| d.session))
+    }
+
+    /// The number of that session, [`Session::user`](crate::Session::user); else 0.
+    #[must_use]
+    #[inline]
+    pub fn user(&self) -> u64 {
+        self.0.with(|d| d.user)
+    }
+
     fn flag(&self, bit: u8) -> bool {
         self.0.with(|d| d.flags & bit != 0)
     }
@@ -241,6 +273,36 @@ impl Frozen<'_> {
     #[inline]
     pub fn echo_at(&self, at_ns: u64) -> bool {
         self.0.0.send_in_place(self.0.0.answer(at_ns))
+    }
+
+    /// Sends it to the upstream of a session, by its socket.
+    #[inline]
+    pub fn to_session(&self, session: SessionId) -> bool {
+        self.to_session_at(0, session)
+    }
+
+    /// Sends it to the upstream of a session, not before `at_ns` of the monotonic clock; 0 is now.
+    #[inline]
+    pub fn to_session_at(&self, at_ns: u64, session: SessionId) -> bool {
+        self.0.0.send_in_place(self.0.0.by(at_ns, Via::Session(session.raw())))
+    }
+
+    /// Sends it to the client of the session that it came by, see [`Datagram::to_client`].
+    #[inline]
+    pub fn to_client(&self) -> bool {
+        self.to_client_at(0)
+    }
+
+    /// Sends it to the client of the session that it came by, not before `at_ns` of the monotonic clock; 0 is now.
+    #[inline]
+    pub fn to_client_at(&self, at_ns: u64) -> bool {
+        self.0.0.send_in_place(self.0.0.by(at_ns, Via::Client))
+    }
+
+    /// Sends it to the client of another session.
+    #[inline]
+    pub fn to_client_of(&self, session: SessionId) -> bool {
+        self.0.0.send_in_place(self.0.0.by(0, Via::ClientOf(session.raw())))
     }
 
     /// Sends it on to another address. If that is not loopback, it must have sent something itself within the last

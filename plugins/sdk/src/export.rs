@@ -8,16 +8,17 @@ use core::ffi::c_void;
 use core::ptr;
 
 use polyport_abi as abi;
-use polyport_abi::{pp_batch, pp_create, pp_error, pp_ident, pp_plugin, pp_value};
+use polyport_abi::{pp_batch, pp_create, pp_error, pp_event, pp_ident, pp_plugin, pp_value};
 
 use crate::batch::Batch;
 use crate::config::Config as _;
 use crate::context::{Level, Log, Setup};
-use crate::convert::{Created, RawBatch};
+use crate::convert::{Created, RawBatch, event};
 use crate::error::Error;
 use crate::guard::caught;
 use crate::handler::Handler;
 use crate::host::HostRef;
+use crate::session::Event;
 use crate::value::{Value, values};
 
 /// What `create` returns to the host.
@@ -123,6 +124,28 @@ unsafe extern "C" fn on_timer<H: Handler>(this: *mut c_void, batch: *mut pp_batc
     })
 }
 
+/// [`abi::on_session_fn`].
+unsafe extern "C" fn on_session<H: Handler>(
+    this: *mut c_void,
+    batch: *mut pp_batch,
+    told: *const pp_event,
+) -> i32 {
+    // SAFETY: the host passes a live instance, one call at a time.
+    let this = unsafe { instance::<H>(this) };
+    guarded(this, "on_session", abi::FATAL, |handler| {
+        // SAFETY: the host's argument, opened once, and the view ends with this closure.
+        let opened = unsafe { RawBatch::open(batch) };
+        // SAFETY: the host's argument.
+        let event = unsafe { event(told) };
+        let Some((raw, slots)) = opened else { return abi::ERROR };
+        // A kind that this crate does not know is none that the handler could have meant.
+        if let Some(event) = event.and_then(Event::new) {
+            handler.on_session(&event, &mut Batch::new(raw, slots));
+        }
+        abi::OK
+    })
+}
+
 /// [`abi::check_fn`].
 unsafe extern "C" fn check<H: Handler>(given: *const pp_value, n: u32, error: *mut pp_error) -> i32 {
     let checked = caught("check", || {
@@ -214,7 +237,7 @@ unsafe fn report<H: Handler>(error: *mut pp_error, reason: &Error) {
 pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_plugin {
     let options = H::Config::OPTIONS;
     assert!(options.len() < 1000, "a plugin has fewer than 1000 options");
-    #[expect(clippy::cast_possible_truncation, reason = "below 1000 and 336")]
+    #[expect(clippy::cast_possible_truncation, reason = "below 1000 and 1024")]
     let (n_options, size) = (options.len() as u32, size_of::<pp_plugin>() as u32);
     pp_plugin {
         ident: pp_ident {
@@ -243,6 +266,7 @@ pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_
         reconfigure: Some(reconfigure::<H>),
         save: Some(save::<H>),
         extension: None,
+        on_session: if H::SESSIONS { Some(on_session::<H>) } else { None },
     }
 }
 

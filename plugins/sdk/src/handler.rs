@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::config::Config;
 use crate::context::{Log, Setup};
 use crate::error::Error;
+use crate::session::Event;
 
 /// A plugin. The host makes one value for each listener that names the plugin, calls it from one thread at
 /// a time, and drops it when the listener goes.
@@ -16,6 +17,9 @@ use crate::error::Error;
 pub trait Handler: Sized + Send + 'static {
     /// `()`, or a struct made by [`config!`](crate::config).
     type Config: Config;
+
+    /// Whether it opens sessions ([`Batch::open`]), and so is told by [`on_session`](Self::on_session) what becomes of them.
+    const SESSIONS: bool = false;
 
     /// Makes the instance. The only place to ask for counters and for the state of the predecessor.
     ///
@@ -30,6 +34,12 @@ pub trait Handler: Sized + Send + 'static {
     /// works as in [`on_batch`](Self::on_batch).
     fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
         let _ = (token, batch);
+    }
+
+    /// Something has happened to a session; for handlers with [`SESSIONS`](Self::SESSIONS). The batch holds no datagrams; sending works as in
+    /// [`on_batch`](Self::on_batch), and what is opened here is made in the next turn of the loop.
+    fn on_session(&mut self, event: &Event, batch: &mut Batch<'_>) {
+        let _ = (event, batch);
     }
 
     /// Checks what a single option cannot tell: one option against another. Called before

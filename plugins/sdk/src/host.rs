@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 
 use polyport_abi as abi;
-use polyport_abi::{pp_batch, pp_ctx, pp_host};
+use polyport_abi::{pp_batch, pp_ctx, pp_host, pp_session};
 
 /// The host's functions together with the handle of one instance.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,42 @@ impl HostRef {
         let want = unsafe { (*self.host).want };
         // SAFETY: `ctx` belongs to this table; callers hold a `Setup`, so this is inside `create`.
         unsafe { want(self.ctx, facts) }
+    }
+
+    /// Opens a session, and returns its id; 0 if there is none. An older host has none.
+    pub(crate) fn session_open(&self, session: &pp_session) -> u64 {
+        if !self.has_sessions() {
+            return 0;
+        }
+        // SAFETY: the table is long enough for this field.
+        let open = unsafe { (*self.host).session_open };
+        // SAFETY: `ctx` belongs to this table; callers hold a `Batch`, so this is inside a call.
+        unsafe { open(self.ctx, session) }
+    }
+
+    pub(crate) fn session_close(&self, session: u64) -> bool {
+        if !self.has_sessions() {
+            return false;
+        }
+        // SAFETY: the table is long enough for this field.
+        let close = unsafe { (*self.host).session_close };
+        // SAFETY: as in `session_open`.
+        unsafe { close(self.ctx, session) == abi::OK }
+    }
+
+    pub(crate) fn session_set(&self, session: u64, what: u32, value: u64) -> bool {
+        if !self.has_sessions() {
+            return false;
+        }
+        // SAFETY: the table is long enough for this field.
+        let set = unsafe { (*self.host).session_set };
+        // SAFETY: as in `session_open`; or callers hold a `Setup`, so this is inside `create`.
+        unsafe { set(self.ctx, session, what, value) == abi::OK }
+    }
+
+    /// Whether the table is long enough to have sessions: hosts since 1.3.
+    fn has_sessions(&self) -> bool {
+        self.size() >= offset_of!(pp_host, session_set) + size_of::<abi::session_set_fn>()
     }
 
     /// Whether the table is long enough to have `reserve` and `release`: hosts since 1.1.
@@ -181,6 +217,18 @@ mod tests {
         facts
     }
 
+    unsafe extern "C" fn session_open(_: *mut pp_ctx, _: *const pp_session) -> u64 {
+        7
+    }
+
+    unsafe extern "C" fn session_close(_: *mut pp_ctx, _: u64) -> i32 {
+        abi::OK
+    }
+
+    unsafe extern "C" fn session_set(_: *mut pp_ctx, _: u64, _: u32, _: u64) -> i32 {
+        abi::OK
+    }
+
     /// Bytes of `pp_host` in ABI 1.0.
     const FIRST_SIZE: u32 = 64;
 
@@ -201,12 +249,18 @@ mod tests {
                 reserve,
                 release,
                 want,
+                session_open,
+                session_close,
+                session_set,
             };
             // SAFETY: the table outlives the value, and its functions take any handle.
             let host = unsafe { HostRef::new(ptr::null_mut(), &raw const table) };
             assert_eq!(host.reserve(1), granted);
             host.release(1);
             assert_eq!(host.want(5), if granted { 0 } else { 5 });
+            let session = crate::Session::unconnected();
+            assert_eq!(host.session_open(&session.raw), if granted { 0 } else { 7 });
+            assert_eq!((host.session_close(7), host.session_set(7, 1, 1)), (!granted, !granted));
         }
     }
 }

@@ -40,12 +40,13 @@
 //! datagram           and the datagrams in it
 //! context          what it may ask of the host while it is made
 //! metric, random   counters and gauges; numbers that repeat
+//! session          sockets beside the listener's, and what becomes of them
 //! reservation      what the handler keeps, in the host's books
 //! convert          raw pointers of the host become borrowed views                      [unsafe]
 //! host             the host's functions, called safely                                 [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
-//! leaves           facts, value, text, line, route, time, guard                               [unsafe: text]
+//! leaves           session_id, facts, value, text, line, route, time, guard                               [unsafe: text]
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -72,6 +73,8 @@ mod opt;
 mod random;
 mod reservation;
 mod route;
+mod session;
+mod session_id;
 mod table;
 pub mod testing;
 mod text;
@@ -88,6 +91,8 @@ pub use handler::Handler;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
 pub use reservation::{Places, Reservation};
+pub use session::{Closed, End, Event, NetError, NetErrorKind, OldSession, Report, Session, Traffic};
+pub use session_id::SessionId;
 pub use table::{Chunked, GradualMap, Recent};
 pub use time::later;
 

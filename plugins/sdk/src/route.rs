@@ -19,37 +19,76 @@ pub(crate) struct Route {
     pub(crate) proved: bool,
     /// It leaves whole or not at all.
     pub(crate) df: bool,
+    /// By which socket.
+    pub(crate) via: Via,
+}
+
+/// By which socket a datagram leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The one by which what it answers came; else the listener's.
+    Same,
+    /// That of a session, to its upstream.
+    Session(u64),
+    /// The listener's, to the client of the session by which what it answers came.
+    Client,
+    /// The listener's, to the client of this session.
+    ClientOf(u64),
+}
+
+impl Via {
+    /// The flags that say it, and the session.
+    const fn parts(self) -> (u8, u64) {
+        match self {
+            Self::Same => (0, 0),
+            Self::Session(id) => (abi::TX_SESSION, id),
+            Self::Client => (abi::TX_CLIENT, 0),
+            Self::ClientOf(id) => (abi::TX_SESSION | abi::TX_CLIENT, id),
+        }
+    }
 }
 
 impl Route {
     /// Answers datagram `rx` of the batch.
     pub(crate) const fn answer(rx: u32, at_ns: u64) -> Self {
-        Self { rx, at_ns, to: None, from: None, proved: false, df: false }
+        Self { rx, at_ns, to: None, from: None, proved: false, df: false, via: Via::Same }
     }
 
     /// Answers no datagram; needs `to`.
     pub(crate) const fn fresh(to: SocketAddr) -> Self {
-        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None, proved: false, df: false }
+        Self { to: Some(to), ..Self::by(Via::Same) }
+    }
+
+    /// Answers no datagram.
+    pub(crate) const fn by(via: Via) -> Self {
+        Self { rx: abi::NO_RX, at_ns: 0, to: None, from: None, proved: false, df: false, via }
+    }
+
+    /// Whether it sends at once, and says nothing but the socket.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.at_ns == 0 && self.to.is_none() && !self.proved && !self.df
     }
 }
 
-/// Whether an entry sends a received datagram back at once, as it is: what entries in place are, since this
-/// crate never queues a part of one.
+/// Whether an entry sends a received datagram on at once, as it is, by this socket: what entries in place are, since
+/// this crate never queues a part of one.
 #[inline]
-pub(crate) fn is_plain_echo(tx: &pp_tx) -> bool {
+pub(crate) fn is_plain(tx: &pp_tx, via: Via) -> bool {
+    let (flags, session) = via.parts();
     tx.data.is_null()
         && tx.rx != abi::NO_RX
         && tx.at_ns == 0
         && tx.segment == 0
-        && tx.flags == 0
-        && tx.ecn == 0
+        && tx.flags == flags
+        && tx.tos == 0
+        && (flags & abi::TX_SESSION == 0 || tx.session == session)
 }
 
 /// Writes the first 32 bytes, and the addresses only if there are any.
 #[inline]
 pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     (tx.data, tx.len, tx.rx, tx.at_ns) = (data, len, route.rx, route.at_ns);
-    (tx.segment, tx.ecn, tx.flags, tx.run) = (0, 0, 0, 0);
+    (tx.segment, tx.tos, tx.flags, tx.run) = (0, 0, 0, 0);
     if let Some(to) = route.to {
         tx.flags |= abi::TX_TO;
         tx.to = pp_addr::from(to);
@@ -63,5 +102,10 @@ pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     }
     if route.df {
         tx.flags |= abi::TX_DF;
+    }
+    if route.via != Via::Same {
+        let (flags, session) = route.via.parts();
+        tx.flags |= flags;
+        tx.session = session;
     }
 }

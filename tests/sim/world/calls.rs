@@ -1,12 +1,14 @@
 //! The calls the reactor makes: receive, send, poll, and how each of them fails.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use polyport::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use polyport::guard::LocalAddress;
-use polyport::reactor::{AddressReading, Event, Group, Interest, Io, Message, Now, Received, Token, Wait};
+use polyport::reactor::{
+    AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait,
+};
 use rand::RngExt;
 
 use super::{Datagram, ROOM, Socket, SocketId, Step, WALL, World};
@@ -56,7 +58,7 @@ impl Io for World {
         let more = self.collect(events);
         for event in events.iter() {
             if let Event::Ready { token, readable, writable } = *event {
-                let owner = self.sockets.iter().position(|s| s.token == Some(token));
+                let owner = self.sockets.iter().position(|s| s.token == Some(token) && s.side.is_none());
                 self.journal.event(owner, readable, writable);
             }
         }
@@ -178,6 +180,9 @@ impl Io for World {
     ) -> io::Result<Received> {
         assert!(max > 0, "a receive call asks for at least one datagram");
         let at = socket.0;
+        if self.sockets[at].side.is_some() {
+            return self.receive_by_session(at, exchange, max);
+        }
         self.expect_owned(at);
         self.mono_ns += self.orders.slow_ns;
         self.tick();
@@ -241,10 +246,31 @@ impl Io for World {
         }
         Ok(most)
     }
+
+    fn send_connected(&mut self, socket: &mut SocketId, messages: &[Message<'_>]) -> io::Result<usize> {
+        self.send_by_session(socket.0, messages)
+    }
+
+    fn open(&mut self, dial: &Dial) -> io::Result<SocketId> {
+        self.open_session(dial)
+    }
+
+    fn local(&self, socket: &SocketId) -> Option<SocketAddr> {
+        Some(SocketAddr::from((ASKED, 40_000 + u16::try_from(socket.0 % 20_000).unwrap())))
+    }
+
+    fn close(&mut self, socket: SocketId) {
+        self.close_session(socket);
+    }
+
+    fn errors(&mut self, socket: &mut SocketId, into: &mut Vec<NetError>) -> bool {
+        self.take_errors(socket.0, into);
+        true
+    }
 }
 
 impl World {
-    fn expect_owned(&mut self, at: usize) {
+    pub(super) fn expect_owned(&mut self, at: usize) {
         if self.sockets[at].released {
             self.journal.fail(format!("socket {at} is used by somebody who gave it away"));
         }

@@ -31,7 +31,7 @@ fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
         set(&server, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, stamps.cast_signed());
         set(&server, level, option, 1);
         let parts = [IoSlice::new(b"x")];
-        let message = SendMessage { ecn: 1, ..plain(address(&server), &parts) };
+        let message = SendMessage { tos: 1, ..plain(address(&server), &parts) };
         // The kernel begins to stamp a moment after the first socket of the host has asked; until then all fits.
         let mut attempts = (0..ATTEMPTS).map(|_| {
             assert_eq!(SendBatch::new(1).send(&client, &[message]).unwrap(), 1);

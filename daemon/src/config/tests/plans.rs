@@ -50,6 +50,8 @@ fn every_key_arrives() {
         backlog_bytes = "64KiB"
         backlog_total_bytes = 65536
         handler_bytes = "2MiB"
+        sessions = 0
+        session_opens = 1024
         slow_batch = "1.5ms"
         spin = "50us"
         moderation = "10us"
@@ -59,6 +61,7 @@ fn every_key_arrives() {
         plugin = "lossy"
         recv_buffer = "4MiB"
         send_buffer = 65536
+        sessions = 100
         on_fault = "exit"
         try = "ask {address}"
         "#,
@@ -76,6 +79,8 @@ fn every_key_arrives() {
         backlog_bytes: 65_536,
         backlog_total_bytes: 65_536,
         handler_bytes: Some(2 << 20),
+        sessions: 0,
+        session_opens: 1024,
         slow_batch: Duration::from_micros(1500),
         spin: Some(Duration::from_micros(50)),
         moderation: Duration::from_micros(10),
@@ -88,7 +93,7 @@ fn every_key_arrives() {
     let socket =
         SocketSettings { recv_buffer: Some(4 << 20), send_buffer: Some(65_536), ..SocketSettings::default() };
     assert_eq!(listen.socket, socket);
-    assert_eq!(listen.on_fault, OnFault::Exit);
+    assert_eq!((listen.on_fault, listen.sessions), (OnFault::Exit, Some(100)));
     assert_eq!(listen.example.as_deref(), Some("ask {address}"));
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "[::1]:53"]);
     assert_eq!(listen.bind[1].text, "[::1]:domain");

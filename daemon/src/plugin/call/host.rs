@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "called by plugins through C function pointers")]
 
 use std::ffi::{CStr, c_char, c_void};
+use std::mem::{MaybeUninit, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
@@ -9,13 +10,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
 
 use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
-    pp_host,
+    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, SET_CLIENT, SET_IDLE,
+    SET_USER, UNSUPPORTED, pp_batch, pp_ctx, pp_host, pp_session,
 };
 use polyport_terminal::{Escaped, counted};
 
 use super::record::{Record, TimerRequest};
-use crate::exchange::Facts;
+use crate::exchange::{Exchange, Facts, SessionRequest};
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
 const MAX_LINE: usize = 4096;
@@ -34,6 +35,9 @@ pub(super) static HOST: Host = Host(pp_host {
     reserve,
     release,
     want,
+    session_open,
+    session_close,
+    session_set,
 });
 
 /// A table of function and string pointers, shared by all instances.
@@ -194,6 +198,71 @@ unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
     })
 }
 
+/// Does `pp_host::session_open`: reserves an id.
+unsafe extern "C" fn session_open(ctx: *mut pp_ctx, session: *const pp_session) -> u64 {
+    guarded(0, || {
+        if session.is_null() {
+            return 0;
+        }
+        // SAFETY: not NULL, so the plugin's struct, which begins with its size.
+        let size = unsafe { session.cast::<u32>().read() } as usize;
+        if size < offset_of!(pp_session, reserved) {
+            return 0;
+        }
+        let mut own = MaybeUninit::<pp_session>::zeroed();
+        let bytes = size.min(size_of::<pp_session>());
+        // SAFETY: the plugin says that its struct has `size` bytes, and no more than our own size is copied.
+        unsafe { ptr::copy_nonoverlapping(session.cast::<u8>(), own.as_mut_ptr().cast::<u8>(), bytes) };
+        // SAFETY: numbers and byte arrays, for which any bytes are a value.
+        let own = unsafe { own.assume_init() };
+        with_exchange(ctx, 0, |exchange| exchange.open_session(&own))
+    })
+}
+
+/// Does `pp_host::session_close`: notes that a session is to end.
+unsafe extern "C" fn session_close(ctx: *mut pp_ctx, session: u64) -> i32 {
+    guarded(ERROR, || {
+        with_exchange(ctx, UNSUPPORTED, |exchange| {
+            status(exchange.note_session(SessionRequest::Close(session)))
+        })
+    })
+}
+
+/// Does `pp_host::session_set`: notes what is to be changed. In `create` it keeps a session of the instance before.
+unsafe extern "C" fn session_set(ctx: *mut pp_ctx, session: u64, what: u32, value: u64) -> i32 {
+    guarded(ERROR, || {
+        let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
+        // SAFETY: as in `metric`.
+        if let Some(lent) = unsafe { lent.as_mut() } {
+            if what != SET_USER {
+                return UNSUPPORTED;
+            }
+            lent.kept.push((session, value));
+            return OK;
+        }
+        with_exchange(ctx, UNSUPPORTED, |exchange| match what {
+            SET_USER => status(exchange.note_session(SessionRequest::User(session, value))),
+            SET_IDLE => status(exchange.note_session(SessionRequest::Idle(session, value))),
+            SET_CLIENT => status(exchange.note_client(session, value)),
+            _ => UNSUPPORTED,
+        })
+    })
+}
+
+/// Works with the exchange of the call that runs; `fallback` if none does.
+fn with_exchange<R>(ctx: *mut pp_ctx, fallback: R, work: impl FnOnce(&mut Exchange) -> R) -> R {
+    let exchange = record(ctx).map_or(ptr::null_mut(), |record| record.exchange.get());
+    // SAFETY: as in `flush`.
+    match unsafe { exchange.as_mut() } {
+        Some(exchange) => work(exchange),
+        None => fallback,
+    }
+}
+
+fn status(done: bool) -> i32 {
+    if done { OK } else { ERROR }
+}
+
 /// The record behind a handle; none for NULL, and none if the instance has been destroyed.
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
     // SAFETY: a handle is the address of a record, and records are never freed.
@@ -249,7 +318,8 @@ mod tests {
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
         let budget = Arc::new(HandlerBudget::new(100));
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE };
+        let mut lent =
+            Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
         let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
@@ -276,7 +346,8 @@ mod tests {
         let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
         let (late, record) = (new(), new());
         let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE };
+        let mut lent =
+            Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on.
         assert_eq!(unsafe { reserve(ctx, 0) }, OK);
@@ -305,7 +376,7 @@ mod tests {
             asked.push(facts.bits());
             Facts { time: false, ..facts }
         };
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut tells };
+        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut tells, kept: &mut Vec::new() };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: `ctx` is a record that lives on.
         assert_eq!(unsafe { want(ctx, WANT_HOPS | WANT_TIME | 1 << 20) }, WANT_HOPS);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
+    ERROR, EV_CLOSED, EV_ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error,
+    pp_event, pp_host, pp_session_info,
 };
 use polyport_terminal::Escaped;
 
@@ -17,7 +18,7 @@ use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Lent, Record, TimerRequest};
-use crate::exchange::{Exchange, Facts};
+use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
 use crate::plugin::load::{Plugin, Values};
 
 /// Why the host makes an instance.
@@ -48,6 +49,8 @@ pub struct InstanceSpec<'a> {
     pub secret: [u8; 32],
     /// The memory that all handlers may keep.
     pub budget: &'a Arc<HandlerBudget>,
+    /// The sessions of the instance before.
+    pub sessions: &'a [SessionInfo],
 }
 
 impl fmt::Debug for InstanceSpec<'_> {
@@ -106,7 +109,8 @@ pub struct Instance {
 
 impl Instance {
     /// Makes an instance. `cells` are the metric cells of its listener, to which it may add. With `want` it asks for facts about
-    /// each datagram, and is told which of them it gets.
+    /// each datagram, and is told which of them it gets. To `kept` it adds the sessions of the instance before that it goes on
+    /// with, each with its new word.
     ///
     /// # Errors
     /// The plugin's own words, and the option it blames.
@@ -115,12 +119,14 @@ impl Instance {
         spec: &InstanceSpec<'_>,
         cells: &mut Cells,
         want: &mut dyn FnMut(Facts) -> Facts,
+        kept: &mut Vec<(u64, u64)>,
     ) -> Result<Self, CreateError> {
         let name: Arc<str> = Arc::clone(plugin.name());
         let record: &'static Record =
             Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
+        let sessions: Vec<_> = spec.sessions.iter().map(session_info).collect();
         let create = pp_create {
             size: size_u32::<pp_create>(),
             why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
@@ -136,9 +142,12 @@ impl Instance {
             listener: listener.as_ptr(),
             local: pp_addr::from(spec.local),
             secret: spec.secret,
+            sessions: sessions.as_ptr(),
+            n_sessions: u32::try_from(sessions.len()).unwrap_or(0),
+            session_stride: size_u32::<pp_session_info>(),
         };
         let mut error = blank_error();
-        let mut lent = Lent { cells, budget: spec.budget, want };
+        let mut lent = Lent { cells, budget: spec.budget, want, kept };
         record.lent.set((&raw mut lent).cast());
         // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
         let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };
@@ -177,6 +186,24 @@ impl Instance {
         self.call(exchange, call, |batch| {
             // SAFETY: as in `on_batch`.
             unsafe { on_timer(this.as_ptr(), batch, token) }
+        })
+    }
+
+    /// Whether the handler may open sessions.
+    #[inline]
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        self.plugin.has_sessions()
+    }
+
+    /// Tells the handler what has happened to one of its sessions. A plugin without `on_session` is not called.
+    pub fn on_session(&mut self, exchange: &mut Exchange, call: Call, event: &SessionEvent) -> Outcome {
+        let Some(on_session) = self.plugin.functions().on_session else { return Outcome::Served };
+        let this = self.this;
+        let event = session_event(event);
+        self.call(exchange, call, |batch| {
+            // SAFETY: as in `on_batch`; the event outlives the call.
+            unsafe { on_session(this.as_ptr(), batch, &raw const event) }
         })
     }
 
@@ -252,6 +279,51 @@ impl Call {
             delay_datagrams: self.delay_datagrams,
             delay_bytes: self.delay_bytes,
         }
+    }
+}
+
+/// A session as `create` is told of it.
+fn session_info(info: &SessionInfo) -> pp_session_info {
+    pp_session_info {
+        size: size_u32::<pp_session_info>(),
+        flags: info.flags.bits(),
+        id: info.id,
+        user: info.user,
+        opened_ns: info.opened_ns,
+        heard_ns: info.heard_ns,
+        client: info.client.into(),
+        upstream: info.upstream.into(),
+        local: info.local.into(),
+    }
+}
+
+/// An event as a plugin is told of it.
+fn session_event(event: &SessionEvent) -> pp_event {
+    let (kind, reason, count, mtu, reporter) = match event.what {
+        SessionNews::Closed(end) => (EV_CLOSED, end as u32 + 1, 1, 0, None),
+        SessionNews::Error { kind, count, mtu, reporter } => {
+            (EV_ERROR, kind as u32 + 1, count, mtu, reporter)
+        }
+    };
+    pp_event {
+        size: size_u32::<pp_event>(),
+        kind,
+        session: event.info.id,
+        user: event.info.user,
+        reason,
+        count,
+        mtu,
+        err: event.errno,
+        reporter: reporter.map_or_else(pp_addr::default, |ip| SocketAddr::new(ip, 0).into()),
+        opened_ns: event.info.opened_ns,
+        up_datagrams: event.up.0,
+        up_bytes: event.up.1,
+        down_datagrams: event.down.0,
+        down_bytes: event.down.1,
+        dropped: event.dropped,
+        client: event.info.client.into(),
+        upstream: event.info.upstream.into(),
+        local: event.info.local.into(),
     }
 }
 

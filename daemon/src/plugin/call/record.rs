@@ -111,6 +111,8 @@ pub(super) struct Lent<'a> {
     pub(super) budget: &'a Arc<HandlerBudget>,
     /// Asks the socket for facts, see [`super::Instance::create`].
     pub(super) want: &'a mut dyn FnMut(Facts) -> Facts,
+    /// The sessions of the instance before that it keeps, each with its new word.
+    pub(super) kept: &'a mut Vec<(u64, u64)>,
 }
 
 impl fmt::Debug for Lent<'_> {

@@ -26,10 +26,11 @@ mod slots;
 mod transitions;
 mod watch;
 
-pub(crate) use backlog::BacklogLimits;
+pub(crate) use backlog::{Backlog, BacklogLimits};
 pub(crate) use fault::Verdict;
-pub(crate) use pace::{Advice, is_stream};
+pub(crate) use pace::{Advice, Pace, is_stream};
 pub(crate) use polling::{BusyPeriod, Change};
+pub(crate) use repeats::Repeats;
 pub use report::{AddError, ListenerReport, Removed};
 pub(crate) use seed::instance_seed;
 pub(crate) use slot::{HOT_BYTES, Listener, Service};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::metrics::Counters;
 use crate::plugin::{Cells, CreateError};
 use crate::reactor::io::Token;
+use crate::reactor::session::{SessionBook, SessionReport};
 
 /// What one listener counted.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct ListenerReport<'a> {
     pub waiting: u64,
     /// The metric cells of the handler.
     pub cells: &'a Cells,
+    /// Its sessions, if its plugin has any.
+    pub sessions: Option<SessionReport<'a>>,
 }
 
 /// What is left of a listener that was removed.
@@ -43,6 +46,8 @@ pub struct Removed<S> {
     pub counters: Counters,
     /// The metric cells of the handler, with their last values.
     pub cells: Cells,
+    /// What its sessions have counted, if its plugin has any.
+    pub sessions: Option<SessionBook>,
 }
 
 /// Why a listener could not be added.

@@ -16,6 +16,7 @@ use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
 use crate::reactor::io::{Group, Token};
+use crate::reactor::session::Family;
 use crate::reply::{ReplyPolicy, ReplyTtl};
 
 /// What the daemon does when a handler breaks.
@@ -49,6 +50,8 @@ pub struct ListenerSpec<S> {
     pub groups: Vec<Group>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
+    /// Most sessions that its handler may have; none is what the limits allow.
+    pub sessions: Option<usize>,
     /// Comes back in reports; means nothing to the reactor.
     pub tag: u64,
 }
@@ -104,6 +107,8 @@ pub(crate) struct Listener<S> {
     pub(crate) kernel_drops_seen: u32,
     /// A number that the owner chose.
     pub(crate) tag: u64,
+    /// Its sessions, if its plugin has any.
+    pub(crate) family: Option<Box<Family>>,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
@@ -146,6 +151,7 @@ impl<S> Listener<S> {
             watch_failed: false,
             kernel_drops_seen: spec.kernel_drops_seen,
             tag: spec.tag,
+            family: None,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),
@@ -166,15 +172,17 @@ impl<S> Listener<S> {
             counters: &self.counters,
             waiting: self.waiting(),
             cells: &self.cells,
+            sessions: self.family.as_deref().map(Family::report),
         }
     }
 
     /// Destroys the handler, and returns what is left of the listener.
     pub(crate) fn into_removed(self) -> Removed<S> {
-        let Self { name, local, socket, service, cells, counters, .. } = self;
+        let Self { name, local, socket, service, cells, counters, family, .. } = self;
         // The handler goes first, because `destroy` may still count in the cells.
         drop(service);
-        Removed { name, local, socket, counters, cells }
+        let sessions = family.map(|family| family.into_book());
+        Removed { name, local, socket, counters, cells, sessions }
     }
 
     /// Prefetches what a visit touches outside the slot. The slot must be in the cache already.
@@ -183,6 +191,12 @@ impl<S> Listener<S> {
         if let Service::Running(instance) = &self.service {
             instance.prefetch();
         }
+    }
+
+    /// Whether the handler that serves now has sessions.
+    #[inline]
+    pub(crate) fn has_sessions(&self) -> bool {
+        matches!(&self.service, Service::Running(instance) if instance.has_sessions())
     }
 
     /// Counts timers that were refused because the handler has `limit` armed already, and logs the first.

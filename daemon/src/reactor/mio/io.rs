@@ -21,7 +21,10 @@ use super::readiness;
 use super::rest::Rest;
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
-use crate::reactor::io::{AddressReading, Event, Group, Interest, Io, Message, Now, Received, Token, Wait};
+use crate::reactor::io::{
+    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
+    Wait,
+};
 
 /// Most events taken from the kernel in one call.
 const EVENTS: usize = 1024;
@@ -239,6 +242,50 @@ impl Io for MioIo {
         let alike = messages.get(..alike).unwrap_or(messages).iter().map(transmit);
         if first { self.send.send_unfragmented(socket, alike) } else { self.send.send_iter(socket, alike) }
     }
+
+    fn send_connected(&mut self, socket: &mut UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
+        let uncut = |message: &Message<'_>| CAN_SEND_UNFRAGMENTED && message.df;
+        let first = messages.first().is_some_and(uncut);
+        let alike = messages.iter().position(|message| uncut(message) != first).unwrap_or(messages.len());
+        let alike = messages.get(..alike).unwrap_or(messages).iter().map(transmit);
+        if first {
+            self.send.send_connected_unfragmented(socket, alike)
+        } else {
+            self.send.send_connected(socket, alike)
+        }
+    }
+
+    fn open(&mut self, dial: &Dial) -> io::Result<UdpSocket> {
+        let Dial { to, from, ipv6, df, recv_buffer, send_buffer } = *dial;
+        UdpSocket::dial(&polyport_net::Dial { to, from, ipv6, df, recv_buffer, send_buffer })
+    }
+
+    fn local(&self, socket: &UdpSocket) -> Option<std::net::SocketAddr> {
+        socket.local_addr().ok()
+    }
+
+    fn close(&mut self, socket: UdpSocket) {
+        // A descriptor that is closed is not watched any more, unless there is another one of its socket; there is none.
+        if !readiness::LEVEL_TRIGGERED {
+            readiness::unregister(&self.poll, &socket).ok();
+        }
+        drop(socket);
+    }
+
+    fn errors(&mut self, socket: &mut UdpSocket, into: &mut Vec<NetError>) -> bool {
+        for _ in 0..MOST_ERRORS {
+            match socket.next_error(&mut []) {
+                Ok(Some(error)) => into.push(NetError {
+                    errno: error.errno,
+                    mtu: error.mtu.unwrap_or(0),
+                    reporter: error.offender,
+                }),
+                Ok(None) => return true,
+                Err(error) => return error.kind() != io::ErrorKind::Unsupported,
+            }
+        }
+        true
+    }
 }
 
 /// The message as `polyport-net` takes it.
@@ -249,7 +296,7 @@ fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
         from: message.from.map(|source| Source { ip: source.ip, ifindex: source.ifindex }),
         parts: message.parts,
         segment: message.segment,
-        ecn: message.ecn,
+        tos: message.tos,
         hop_limit: message.hop_limit,
     }
 }

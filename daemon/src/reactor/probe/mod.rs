@@ -15,4 +15,4 @@ mod slow_calls;
 pub(crate) use addresses::HostAddresses;
 pub(crate) use groups::Groups;
 pub(crate) use kernel_drops::{Sampler, look};
-pub(crate) use slow_calls::{Slow, SlowWatch};
+pub(crate) use slow_calls::{CallTiming, Slow, SlowWatch};

@@ -54,6 +54,13 @@ fn milliseconds(ns: u64) -> String {
     if ms < 10 { format!("{ms}.{tenths} ms") } else { format!("{ms} ms") }
 }
 
+/// A call that is timed: when it began, monotonic ns, and the processor time then, ns; none of what is not read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallTiming {
+    pub(crate) from_ns: Option<u64>,
+    pub(crate) cpu_ns: Option<u64>,
+}
+
 /// Finds calls that take too long.
 #[derive(Debug)]
 pub(crate) struct SlowWatch {

@@ -12,7 +12,8 @@ use crate::metrics::DropReason;
 use crate::reactor::due::Delayed;
 use crate::reactor::errno::{OnSend, on_send, refuses_segments};
 use crate::reactor::io::{Interest, Io, Message};
-use crate::reactor::listener::{BacklogLimits, Listener};
+use crate::reactor::listener::Listener;
+use crate::reactor::send::outlet::Outlet;
 
 /// What sending needs of the reactor. The messages lie in other parts of it, which stay borrowed meanwhile.
 pub(crate) struct Transmitter<'a, I> {
@@ -46,50 +47,49 @@ enum Attempt {
 }
 
 impl<I: Io> Transmitter<'_, I> {
-    /// Sends outputs in order, at most [`MAX_OUTPUTS`]. If the listener has a backlog, they join it instead.
-    pub(crate) fn transmit(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) {
+    /// Sends outputs in order, at most [`MAX_OUTPUTS`]. If the outlet has a backlog, they join it instead.
+    pub(crate) fn transmit(&mut self, outlet: &mut impl Outlet<I>, outputs: &[Output<'_>]) {
         if outputs.is_empty() {
             return;
         }
-        let done =
-            if listener.backlog.is_empty() { self.send(listener, outputs) } else { Progress::default() };
-        self.keep(listener, outputs, done);
+        let done = if outlet.backlog().is_empty() { self.send(outlet, outputs) } else { Progress::default() };
+        self.keep(outlet, outputs, done);
     }
 
     /// Puts the outputs that the socket did not take into the backlog.
-    fn keep(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>], done: Progress) {
+    fn keep(&mut self, outlet: &mut impl Outlet<I>, outputs: &[Output<'_>], done: Progress) {
         let rest = outputs.get(done.outputs..).unwrap_or_default();
         if rest.is_empty() {
             return;
         }
-        let was_empty = listener.backlog.is_empty();
-        let limits = backlog_limits(self.limits);
+        let was_empty = outlet.backlog().is_empty();
+        let limits = outlet.backlog_limits(self.limits);
         for datagram in rest.iter().flat_map(Output::split).skip(done.datagrams) {
             let owned = OwnedOutput::copy(&datagram, Vec::new());
-            if listener.backlog.push(owned, &limits, self.backlog_bytes).is_err() {
-                listener.counters.drop_one(DropReason::BacklogFull);
+            if outlet.backlog().push(owned, &limits, self.backlog_bytes).is_err() {
+                outlet.note_dropped(DropReason::BacklogFull, 1);
             }
         }
-        if was_empty && !listener.backlog.is_empty() && !listener.watch_for(self.io, Interest::READ_WRITE) {
+        if was_empty && !outlet.backlog().is_empty() && !outlet.watch_for(self.io, Interest::READ_WRITE) {
             // No event would tell when the socket has room again.
-            while listener.backlog.pop(self.backlog_bytes).is_some() {
-                listener.counters.drop_one(DropReason::NoBuffers);
+            while outlet.backlog().pop(self.backlog_bytes).is_some() {
+                outlet.note_dropped(DropReason::NoBuffers, 1);
             }
         }
     }
 
     /// Sends one datagram as [`Self::transmit`] would, with less code to fetch.
     #[inline]
-    pub(crate) fn transmit_one(&mut self, listener: &mut Listener<I::Socket>, output: &Output<'_>) {
+    pub(crate) fn transmit_one(&mut self, outlet: &mut impl Outlet<I>, output: &Output<'_>) {
         let outputs = std::slice::from_ref(output);
-        if !listener.backlog.is_empty() {
-            self.transmit(listener, outputs);
-        } else if let Err(error) = self.send_piece(listener, output) {
-            match failed(listener, self.now_ns, &error, outputs, 1) {
-                Attempt::Full(_) => self.keep(listener, outputs, Progress::default()),
+        if !outlet.backlog().is_empty() {
+            self.transmit(outlet, outputs);
+        } else if let Err(error) = self.send_piece(outlet, output) {
+            match failed(outlet, self.now_ns, &error, outputs, 1) {
+                Attempt::Full(_) => self.keep(outlet, outputs, Progress::default()),
                 Attempt::Broken => {
-                    listener.counters.drop_one(DropReason::SocketBroken);
-                    listener.broken = true;
+                    outlet.note_dropped(DropReason::SocketBroken, 1);
+                    outlet.break_down();
                 }
                 Attempt::Settled | Attempt::Sent(_) => {}
             }
@@ -121,32 +121,32 @@ impl<I: Io> Transmitter<'_, I> {
         n
     }
 
-    /// Sends the backlog of a listener whose socket has room again, until the socket is full.
-    pub(crate) fn flush_backlog(mut self, listener: &mut Listener<I::Socket>) {
-        while !listener.backlog.is_empty() {
-            let backlog = std::mem::take(&mut listener.backlog);
+    /// Sends the backlog of an outlet whose socket has room again, until the socket is full.
+    pub(crate) fn flush_backlog(mut self, outlet: &mut impl Outlet<I>) {
+        while !outlet.backlog().is_empty() {
+            let backlog = std::mem::take(outlet.backlog());
             let outputs: ArrayVec<Output<'_>, MAX_OUTPUTS> =
                 backlog.iter().take(MAX_OUTPUTS).map(OwnedOutput::as_output).collect();
             let all = outputs.len();
-            let done = self.send(listener, &outputs);
+            let done = self.send(outlet, &outputs);
             drop(outputs);
-            listener.backlog = backlog;
+            *outlet.backlog() = backlog;
             // Each output of a backlog is one datagram, so outputs and datagrams of a run can be added.
             let taken = done.outputs + done.datagrams;
             for _ in 0..taken {
-                listener.backlog.pop(self.backlog_bytes);
+                outlet.backlog().pop(self.backlog_bytes);
             }
             if taken < all {
                 return;
             }
         }
-        if !listener.broken {
-            listener.watch_for(self.io, Interest::READ);
+        if !outlet.is_broken() {
+            outlet.watch_for(self.io, Interest::READ);
         }
     }
 
     /// Sends outputs until the socket is full. A message that fails for another reason is dropped alone.
-    fn send(&mut self, listener: &mut Listener<I::Socket>, outputs: &[Output<'_>]) -> Progress {
+    fn send(&mut self, outlet: &mut impl Outlet<I>, outputs: &[Output<'_>]) -> Progress {
         let mut parts = ArrayVec::<IoSlice<'_>, MAX_OUTPUTS>::new();
         outputs.iter().take(MAX_OUTPUTS).for_each(|o| parts.push(IoSlice::new(o.payload)));
         // The arrays are filled in place, here and below: a function that returned one would copy kilobytes.
@@ -154,14 +154,14 @@ impl<I: Io> Transmitter<'_, I> {
         let mut at = 0;
         while let Some((rest, parts)) = outputs.get(at..).zip(parts.get(at..)).filter(|(r, _)| !r.is_empty())
         {
-            let segments = self.now_ns >= listener.no_segments_until;
+            let segments = self.now_ns >= *outlet.no_segments_until();
             plan(rest, segments, &mut runs);
             let attempt = match runs.first() {
-                _ if listener.broken => Attempt::Broken,
+                _ if outlet.is_broken() => Attempt::Broken,
                 Some(run) if run.datagrams > 1 && !(segments && coalesce::fits(*run)) => {
-                    self.send_pieces(listener, rest, *run)
+                    self.send_pieces(outlet, rest, *run)
                 }
-                _ => self.send_runs(listener, rest, parts, &runs),
+                _ => self.send_runs(outlet, rest, parts, &runs),
             };
             let outputs_of = |n: usize| runs.iter().take(n).map(|run| run.outputs).sum::<usize>();
             match attempt {
@@ -170,9 +170,9 @@ impl<I: Io> Transmitter<'_, I> {
                 Attempt::Full(datagrams) => return Progress { outputs: at, datagrams },
                 Attempt::Broken => {
                     // The listener is closed later: answers that are not settled yet may lie in the handler's memory.
-                    listener.broken = true;
+                    outlet.break_down();
                     let left = rest.iter().map(|o| o.datagrams() as u64).sum();
-                    listener.counters.drop_many(DropReason::SocketBroken, left);
+                    outlet.note_dropped(DropReason::SocketBroken, left);
                     return Progress { outputs: outputs.len(), datagrams: 0 };
                 }
             }
@@ -183,55 +183,50 @@ impl<I: Io> Transmitter<'_, I> {
     /// Sends `runs`, with which `outputs` begin, by one call.
     fn send_runs(
         &mut self,
-        listener: &mut Listener<I::Socket>,
+        outlet: &mut impl Outlet<I>,
         outputs: &[Output<'_>],
         parts: &[IoSlice<'_>],
         runs: &[Run],
     ) -> Attempt {
         let mut messages = ArrayVec::<Message<'_>, MAX_OUTPUTS>::new();
         coalesce::messages(outputs, parts, runs, &mut messages);
-        match self.io.send(&mut listener.socket, &messages) {
+        match outlet.send(self.io, &messages) {
             Ok(n) => {
                 let n = n.max(1);
-                listener.counters.sent += runs.iter().take(n).map(|run| run.datagrams as u64).sum::<u64>();
-                listener.counters.sent_bytes += messages.iter().take(n).map(bytes).sum::<u64>();
+                let datagrams = runs.iter().take(n).map(|run| run.datagrams as u64).sum();
+                outlet.note_sent(datagrams, messages.iter().take(n).map(bytes).sum());
                 Attempt::Sent(n)
             }
             Err(error) => {
                 let run = runs.first().copied().unwrap_or(Run { outputs: 1, datagrams: 1, segment: 0 });
                 if run.datagrams > 1 && refuses_segments(&error) {
-                    listener.counters.segments_refused += 1;
+                    outlet.note_segments_refused();
                     if error.raw_os_error() == Some(libc::EIO) {
                         log::warn!(
-                            "{listener}: the device does not send segmented messages; trying again in a minute"
+                            "{outlet}: the device does not send segmented messages; trying again in a minute"
                         );
-                        listener.no_segments_until = self.now_ns.saturating_add(SEGMENTS_OFF_NS);
+                        *outlet.no_segments_until() = self.now_ns.saturating_add(SEGMENTS_OFF_NS);
                     }
-                    return self.send_pieces(listener, outputs, run);
+                    return self.send_pieces(outlet, outputs, run);
                 }
-                failed(listener, self.now_ns, &error, outputs, run.datagrams)
+                failed(outlet, self.now_ns, &error, outputs, run.datagrams)
             }
         }
     }
 
     /// Sends the datagrams of a run one by one, where the socket or their size does not allow a segmented message.
-    fn send_pieces(
-        &mut self,
-        listener: &mut Listener<I::Socket>,
-        outputs: &[Output<'_>],
-        run: Run,
-    ) -> Attempt {
+    fn send_pieces(&mut self, outlet: &mut impl Outlet<I>, outputs: &[Output<'_>], run: Run) -> Attempt {
         let pieces = outputs.iter().take(run.outputs).flat_map(Output::split);
         for (done, piece) in pieces.enumerate() {
-            match self.send_piece(listener, &piece) {
+            match self.send_piece(outlet, &piece) {
                 Ok(()) => {}
-                Err(error) => match failed(listener, self.now_ns, &error, std::slice::from_ref(&piece), 1) {
+                Err(error) => match failed(outlet, self.now_ns, &error, std::slice::from_ref(&piece), 1) {
                     Attempt::Full(_) => return Attempt::Full(done),
                     Attempt::Broken => {
                         // Only the rest of this run is counted here. The caller counts the outputs behind it.
                         let left = (run.datagrams - done) as u64;
-                        listener.counters.drop_many(DropReason::SocketBroken, left);
-                        listener.broken = true;
+                        outlet.note_dropped(DropReason::SocketBroken, left);
+                        outlet.break_down();
                         return Attempt::Settled;
                     }
                     Attempt::Settled | Attempt::Sent(_) => {}
@@ -243,20 +238,19 @@ impl<I: Io> Transmitter<'_, I> {
 
     /// Sends one datagram, and counts it if it has left.
     #[inline]
-    fn send_piece(&mut self, listener: &mut Listener<I::Socket>, piece: &Output<'_>) -> std::io::Result<()> {
+    fn send_piece(&mut self, outlet: &mut impl Outlet<I>, piece: &Output<'_>) -> std::io::Result<()> {
         let parts = [IoSlice::new(piece.payload)];
         let message = Message {
             to: &piece.to,
             from: piece.from.as_ref(),
             parts: &parts,
             segment: None,
-            ecn: piece.ecn,
+            tos: piece.tos,
             hop_limit: NonZeroU8::new(piece.hop_limit),
             df: piece.df,
         };
-        self.io.send(&mut listener.socket, std::slice::from_ref(&message))?;
-        listener.counters.sent += 1;
-        listener.counters.sent_bytes += piece.payload.len() as u64;
+        outlet.send(self.io, std::slice::from_ref(&message))?;
+        outlet.note_sent(1, piece.payload.len() as u64);
         Ok(())
     }
 }
@@ -284,8 +278,8 @@ fn plan(outputs: &[Output<'_>], segments: bool, runs: &mut ArrayVec<Run, MAX_OUT
 }
 
 /// Decides what follows from the `error` of a send, and counts the first `datagrams` of `outputs` if they are dropped.
-fn failed<S>(
-    listener: &mut Listener<S>,
+fn failed<I: Io>(
+    outlet: &mut impl Outlet<I>,
     now_ns: u64,
     error: &std::io::Error,
     outputs: &[Output<'_>],
@@ -295,13 +289,13 @@ fn failed<S>(
         OnSend::Backlog => Attempt::Full(0),
         OnSend::Drop(reason) => {
             if log::log_enabled!(log::Level::Debug) {
-                say_failed(listener, now_ns, reason, error, outputs);
+                say_failed(outlet, now_ns, reason, error, outputs);
             }
-            listener.counters.drop_many(reason, datagrams as u64);
+            outlet.note_dropped(reason, datagrams as u64);
             Attempt::Settled
         }
         OnSend::Broken => {
-            log::error!("{listener}: the socket is unusable: {error}; the listener is closed");
+            log::error!("{outlet}: the socket is unusable: {error}; {}", outlet.what_ends());
             Attempt::Broken
         }
     }
@@ -309,25 +303,17 @@ fn failed<S>(
 
 /// Logs a failed send, once a second for each reason: peers decide how many there are.
 #[cold]
-fn say_failed<S>(
-    listener: &mut Listener<S>,
+fn say_failed<I: Io>(
+    outlet: &mut impl Outlet<I>,
     now_ns: u64,
     reason: DropReason,
     error: &std::io::Error,
     outputs: &[Output<'_>],
 ) {
-    let Some(more) = listener.failures.get_or_insert_default().note(reason, now_ns) else { return };
-    let to = outputs.first().map_or(listener.local, |output| output.to);
+    let Some(more) = outlet.failures().note(reason, now_ns) else { return };
+    let to = outputs.first().map_or_else(|| outlet.peer(), |output| output.to);
     let more = if more > 0 { format!("; {more} more since the last such line") } else { String::new() };
-    log::debug!("{listener}: to {to}: {error}{more}");
-}
-
-fn backlog_limits(limits: &Limits) -> BacklogLimits {
-    BacklogLimits {
-        datagrams: limits.backlog_datagrams,
-        bytes: limits.backlog_bytes,
-        total_bytes: limits.backlog_total_bytes,
-    }
+    log::debug!("{outlet}: to {to}: {error}{more}");
 }
 
 /// Payload bytes of a message.

@@ -51,6 +51,7 @@ pub(super) struct Fake {
     pub(super) delay_room: Option<u32>,
     pub(super) call: Call,
     pub(super) kept: Kept,
+    pub(super) sessions: super::sessions::Sessions,
     pub(super) facts: Facts,
 }
 
@@ -217,10 +218,11 @@ const DIRTY: pp_tx = pp_tx {
     rx: 0xDEDE,
     at_ns: u64::MAX,
     segment: 0xDEDE,
-    ecn: 0xDE,
+    tos: 0xDE,
     flags: 0xDE,
     run: 0xDEDE,
     to: DIRTY_ADDR,
     from: DIRTY_ADDR,
-    reserved: [0; 2],
+    session: 0xDEDE,
+    reserved: 0xDEDE,
 };

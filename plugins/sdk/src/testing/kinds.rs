@@ -6,6 +6,8 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use polyport_abi as abi;
 use polyport_abi::pp_dgram;
 
+use crate::session_id::SessionId;
+
 /// The address the listener of the harness is bound to.
 pub const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7);
 
@@ -77,7 +79,8 @@ impl Incoming {
             flags: self.flags | kernel_time,
             hop_limit: if tells(abi::WANT_HOPS) { self.hop_limit } else { 0 },
             verdict: abi::VERDICT_NONE,
-            reserved: [0; 2],
+            session: 0,
+            user: 0,
         }
     }
 }
@@ -99,6 +102,8 @@ pub struct Sent {
     pub proved: bool,
     /// The plugin wants it to leave whole or not at all.
     pub df: bool,
+    /// The session by whose socket it left; none is the listener's.
+    pub via: Option<SessionId>,
 }
 
 /// How a call ended, as the daemon sees it.

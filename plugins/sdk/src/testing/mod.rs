@@ -13,11 +13,15 @@ mod kinds;
 mod options;
 #[cfg(test)]
 mod runs_tests;
+mod sessions;
+#[cfg(test)]
+mod sessions_tests;
 mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod uncut_tests;
+mod upstream;
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -30,10 +34,12 @@ use crate::facts::Facts;
 use crate::route::MAX_PAYLOAD;
 use crate::{Config as _, Handler, Level};
 use options::{Parsed, parse_all};
-use table::{BatchParameters, Making, Refusal, Session};
+use sessions::{NoWay, Way};
+use table::{About, BatchParameters, Making, Refusal, Session};
 
 pub use host::Memory;
 pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
+pub use sessions::Open;
 
 /// The seed of [`Harness::new`].
 pub const SEED: u64 = 42;
@@ -119,6 +125,7 @@ impl<H: Handler> Harness<H> {
         if made.is_err() {
             self.session.fake.borrow_mut().timers = timers;
         }
+        self.tell();
         made
     }
 
@@ -189,19 +196,29 @@ impl<H: Handler> Harness<H> {
             rx.push(datagram.record(at, self.now_ns, told));
             at = at.wrapping_add(datagram.payload.len());
         }
-        self.call(&mut rx, None)
+        self.call(&mut rx, About::Batch)
     }
 
-    /// Moves time, firing timers and letting delayed answers leave, each at its moment. Stops at the first
+    /// Moves time, firing timers, ending idle sessions and letting delayed answers leave, each at its moment. Stops at the first
     /// timer that breaks the instance.
     pub fn advance(&mut self, by: Duration) -> Outcome {
         let end = crate::later(self.now_ns, by);
         loop {
             let due = self.session.fake.borrow().next_timer().filter(|(at, _)| *at <= end);
+            let idle = self.session.fake.borrow().sessions.next_idle().filter(|at| *at <= end);
+            if let Some(at) = idle.filter(|at| due.is_none_or(|(timer, _)| *at < timer)) {
+                self.now_ns = self.now_ns.max(at);
+                self.session.fake.borrow_mut().sessions.end_idle(at);
+                let outcome = self.tell();
+                if outcome != Outcome::Done {
+                    return outcome;
+                }
+                continue;
+            }
             let Some((at, token)) = due else { break };
             self.now_ns = self.now_ns.max(at);
             self.session.fake.borrow_mut().fire(token);
-            let outcome = self.call(&mut [], Some(token));
+            let outcome = self.call(&mut [], About::Timer(token));
             if outcome != Outcome::Done {
                 return outcome;
             }
@@ -211,14 +228,20 @@ impl<H: Handler> Harness<H> {
         Outcome::Done
     }
 
-    fn call(&mut self, rx: &mut [pp_dgram], token: Option<u64>) -> Outcome {
+    fn call(&mut self, rx: &mut [pp_dgram], about: About) -> Outcome {
+        let outcome = self.call_once(rx, about);
+        let told = if outcome == Outcome::Fatal { outcome } else { self.tell() };
+        if told == Outcome::Fatal { told } else { outcome }
+    }
+
+    fn call_once(&mut self, rx: &mut [pp_dgram], about: About) -> Outcome {
         let parameters = BatchParameters {
             now_ns: self.now_ns,
             wall_offset_ns: (START_WALL_NS - START_NS).cast_signed(),
             max_payload: self.max_payload,
             log_level: self.log_level as u32,
         };
-        let (code, refused) = self.session.call(rx, token, parameters);
+        let (code, refused) = self.session.call(rx, about, parameters);
         self.refused += u64::from(refused);
         let outcome = match code {
             abi::OK => Outcome::Done,
@@ -227,9 +250,20 @@ impl<H: Handler> Harness<H> {
         };
         let discarded = rx.iter().filter(|d| d.verdict == abi::VERDICT_DISCARD).count();
         self.discarded += discarded as u64;
-        let taken = std::mem::take(&mut self.session.fake.borrow_mut().call.taken);
+        let mut fake = self.session.fake.borrow_mut();
+        fake.sessions.carry_out(self.now_ns);
+        let taken = std::mem::take(&mut fake.call.taken);
         for tx in taken.iter().flat_map(|tx| table::single(tx, rx)) {
-            match settle(tx, rx, self.now_ns) {
+            let way = match fake.sessions.way(&tx, rx, self.now_ns) {
+                Some(Err(NoWay::Ended)) => continue,
+                Some(Err(NoWay::Bad)) => {
+                    self.bad += 1;
+                    continue;
+                }
+                Some(Ok(way)) => Some(way),
+                None => None,
+            };
+            match settle(tx, rx, way, self.now_ns) {
                 Some(sent) => {
                     self.waiting.insert((sent.at_ns, self.queued), sent);
                     self.queued += 1;
@@ -237,6 +271,8 @@ impl<H: Handler> Harness<H> {
                 None => self.bad += 1,
             }
         }
+        fake.sessions.end_asked();
+        drop(fake);
         self.let_leave();
         outcome
     }
@@ -376,13 +412,11 @@ impl<H: Handler> Harness<H> {
 }
 
 /// Checks a queued datagram as the daemon does, and takes its bytes. `None` if it cannot be sent.
-fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
+fn settle(mut tx: pp_tx, rx: &[pp_dgram], way: Option<Way>, now_ns: u64) -> Option<Sent> {
     let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
     let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
-    if tx.flags & !(abi::TX_TO | abi::TX_FROM | abi::TX_PROVED | abi::TX_DF) != 0
-        || tx.run != 0
-        || tx.len as usize > MAX_PAYLOAD
-    {
+    let known = abi::TX_TO | abi::TX_FROM | abi::TX_SESSION | abi::TX_CLIENT | abi::TX_PROVED | abi::TX_DF;
+    if tx.flags & !known != 0 || tx.run != 0 || tx.len as usize > MAX_PAYLOAD {
         return None;
     }
     if tx.data.is_null() {
@@ -391,9 +425,14 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
     }
     let to = if has_to { Some(tx.to) } else { answered.map(|d| d.peer) };
     let from = if has_from { Some(tx.from) } else { answered.map(|d| d.local) };
+    let (to, from, via) = match way {
+        Some(Way { to, from, via }) => (to, from, via),
+        None => (to?.socket_addr()?, from.and_then(|from| from.socket_addr()), None),
+    };
     Some(Sent {
-        to: to?.socket_addr()?,
-        from: from.and_then(|from| from.socket_addr()).unwrap_or(LOCAL),
+        to,
+        from: from.unwrap_or(LOCAL),
+        via,
         at_ns: tx.at_ns.max(now_ns),
         payload: table::payload(&tx),
         rx: answered.map(|_| tx.rx as usize),

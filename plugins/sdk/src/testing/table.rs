@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use polyport_abi as abi;
 use polyport_abi::{
-    pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_host, pp_plugin, pp_val, pp_value,
+    pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_event, pp_host, pp_plugin, pp_session,
+    pp_session_info, pp_val, pp_value,
 };
 
 use super::host::Fake;
@@ -46,6 +47,17 @@ pub(super) struct BatchParameters {
     pub(super) log_level: u32,
 }
 
+/// What a call is about.
+#[derive(Clone, Debug)]
+pub(super) enum About {
+    /// The datagrams of the batch.
+    Batch,
+    /// A timer.
+    Timer(u64),
+    /// What has happened to a session.
+    Session(Box<pp_event>),
+}
+
 /// A refusal as the host reads it: 1 + index of the option, or 0, and the text.
 pub(super) type Refusal = (u32, String);
 
@@ -64,6 +76,9 @@ impl Session {
             reserve,
             release,
             want,
+            session_open,
+            session_close,
+            session_set,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
         Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
@@ -74,6 +89,7 @@ impl Session {
         let size = match minor {
             0 => offset_of!(pp_host, reserve),
             1 => offset_of!(pp_host, want),
+            2 => offset_of!(pp_host, session_open),
             _ => size_of::<pp_host>(),
         };
         if let Some(host) = Rc::get_mut(&mut self.host) {
@@ -89,6 +105,7 @@ impl Session {
     pub(super) fn create(&mut self, making: &Making<'_>) -> Result<(), Refusal> {
         let (raw, _texts) = raw_values(making.values);
         let (state_version, state) = making.state.unwrap_or((0, &[]));
+        let sessions = self.fake.borrow_mut().sessions.offer();
         let create = pp_create {
             size: u32::try_from(size_of::<pp_create>()).unwrap_or(0),
             why: making.why,
@@ -104,6 +121,9 @@ impl Session {
             listener: c"test".as_ptr(),
             local: pp_addr::from(making.local),
             secret: making.secret,
+            sessions: sessions.as_ptr(),
+            n_sessions: u32::try_from(sessions.len()).unwrap_or(0),
+            session_stride: u32::try_from(size_of::<pp_session_info>()).unwrap_or(0),
         };
         let mut error = empty_error();
         let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
@@ -112,6 +132,7 @@ impl Session {
         // SAFETY: everything `create` points to lives until the call returns, `ctx` and `host` longer.
         let made = unsafe { function(&raw const create, &raw mut error) };
         self.fake.borrow_mut().kept.making = false;
+        self.fake.borrow_mut().sessions.made(!made.is_null());
         if made.is_null() {
             self.fake.borrow_mut().facts.told = told;
             return Err(refusal(&error));
@@ -131,17 +152,13 @@ impl Session {
         }
     }
 
-    /// `on_batch`, or `on_timer` with a token. Returns the code and the number refused; what was queued is
+    /// `on_batch`, or what else is called. Returns the code and the number refused; what was queued is
     /// in `fake.call.taken`.
-    pub(super) fn call(
-        &self,
-        rx: &mut [pp_dgram],
-        token: Option<u64>,
-        parameters: BatchParameters,
-    ) -> (i32, u32) {
+    pub(super) fn call(&self, rx: &mut [pp_dgram], about: About, parameters: BatchParameters) -> (i32, u32) {
         // No borrow of `fake` may be alive while the plugin runs: it calls back.
         let (fresh, memory, delay_room) = {
             let mut fake = self.fake.borrow_mut();
+            fake.sessions.begin(rx);
             (fake.begin(), fake.memory, fake.delay_room)
         };
         let size =
@@ -167,13 +184,19 @@ impl Session {
             delay_bytes: u64::MAX,
         };
         let at = &raw mut batch;
-        let code = match (token, self.table.on_batch, self.table.on_timer) {
+        let pp_plugin { on_batch, on_timer, on_session, .. } = self.table;
+        let code = match about {
             // SAFETY: a live instance, and a batch whose memory lives until the next call.
-            (None, Some(on_batch), _) => unsafe { on_batch(self.instance, at) },
+            About::Batch => on_batch.map(|on_batch| unsafe { on_batch(self.instance, at) }),
             // SAFETY: as above.
-            (Some(token), _, Some(on_timer)) => unsafe { on_timer(self.instance, at, token) },
-            _ => abi::UNSUPPORTED,
+            About::Timer(token) => on_timer.map(|on_timer| unsafe { on_timer(self.instance, at, token) }),
+            About::Session(event) => {
+                // SAFETY: as above; the event lives until the call returns.
+                on_session.map(|on_session| unsafe { on_session(self.instance, at, &raw const *event) })
+            }
         };
+        let code = code.unwrap_or(abi::UNSUPPORTED);
+        self.fake.borrow_mut().sessions.end(!matches!(code, abi::OK | abi::ERROR));
         self.fake.borrow_mut().take(batch.tx_len as usize);
         (code, batch.refused)
     }
@@ -358,4 +381,21 @@ unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
     let granted = facts & fake.facts.offered;
     fake.facts.told |= granted;
     granted
+}
+
+unsafe extern "C" fn session_open(ctx: *mut pp_ctx, session: *const pp_session) -> u64 {
+    // SAFETY: the plugin passes its struct, which is that of this crate.
+    let session = unsafe { *session };
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().sessions.ask(&session)
+}
+
+unsafe extern "C" fn session_close(ctx: *mut pp_ctx, session: u64) -> i32 {
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().sessions.close(session)
+}
+
+unsafe extern "C" fn session_set(ctx: *mut pp_ctx, session: u64, what: u32, value: u64) -> i32 {
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().sessions.set(session, what, value)
 }

@@ -1,0 +1,73 @@
+//! The sessions of one listener: which of them are ready, what they counted, and what its handler has to be told.
+
+use std::collections::VecDeque;
+
+use super::book::{SessionBook, SessionReport};
+use crate::exchange::{SessionEvent, SessionSpec};
+use crate::reactor::listener::Repeats;
+
+/// The sessions of one listener, whose plugin has sessions.
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// Ids of those that may have datagrams or errors waiting, in the order in which they became ready.
+    pub(super) ready: VecDeque<u64>,
+    /// The listener is on the ready list for them.
+    pub(super) listed: bool,
+    pub(super) book: SessionBook,
+    /// Most that there may be.
+    pub(super) most: usize,
+    /// What the handler has not been told yet.
+    pub(super) events: VecDeque<SessionEvent>,
+    /// Sessions that were asked for in an event, to be opened in the next turn.
+    pub(super) deferred: Vec<SessionSpec>,
+    /// Ids of sessions that could not be opened in the call that is being settled.
+    pub(super) failed: Vec<u64>,
+    /// Datagrams that wait for their time to leave by a session.
+    pub(super) delayed: u64,
+    /// Datagrams that wait for room in the sockets of sessions.
+    pub(super) backlogged: u64,
+    /// What was said about failed sends.
+    pub(super) failures: Repeats,
+}
+
+impl Family {
+    /// A family without sessions, which may have so many.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            ready: VecDeque::new(),
+            listed: false,
+            book: SessionBook::default(),
+            most,
+            events: VecDeque::new(),
+            deferred: Vec::new(),
+            failed: Vec::new(),
+            delayed: 0,
+            backlogged: 0,
+            failures: Repeats::default(),
+        }
+    }
+
+    /// Datagrams that wait to leave by sessions.
+    pub(super) fn waiting(&self) -> u64 {
+        self.delayed + self.backlogged
+    }
+
+    pub(crate) fn report(&self) -> SessionReport<'_> {
+        SessionReport { book: &self.book, waiting: self.waiting() }
+    }
+
+    /// The book, at the end of the listener.
+    pub(crate) fn into_book(self) -> SessionBook {
+        self.book
+    }
+
+    /// Whether nothing is missing (invariant I1).
+    pub(crate) fn conserves(&self) -> bool {
+        self.book.holds(self.waiting())
+    }
+
+    /// How many more there may be.
+    pub(super) fn room(&self) -> usize {
+        self.most.saturating_sub(usize::try_from(self.book.open).unwrap_or(usize::MAX))
+    }
+}

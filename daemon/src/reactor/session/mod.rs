@@ -1,0 +1,33 @@
+//! Sessions: sockets beside a listener's that its handler has asked for.
+//!
+//! ```text
+//! slot     one session
+//! slots    all of them, by their ids
+//! wheel    when they have been idle for too long
+//! book     what they counted
+//! family   those of one listener
+//! outlet   where their datagrams leave
+//! open     made and ended
+//! visit    received from
+//! settle   what a handler with sessions queued
+//! events   what it is told
+//! ```
+//!
+//! The loop visits sessions through their listener: the ready list has one entry for its socket and one for all of its
+//! sessions, each with the share of one visit. So nobody waits longer for a listener with a thousand sessions than for two
+//! listeners.
+
+mod book;
+mod events;
+mod family;
+mod open;
+mod outlet;
+mod settle;
+mod slot;
+mod slots;
+mod visit;
+mod wheel;
+
+pub use book::{SessionBook, SessionReport};
+pub(crate) use family::Family;
+pub(crate) use slots::Sessions;

@@ -1,0 +1,217 @@
+//! Settling a call of a handler that has sessions: as any other call, and what it queued may leave by several sockets.
+
+use arrayvec::ArrayVec;
+
+use super::family::Family;
+use super::outlet::SessionOutlet;
+use super::slots::Sessions;
+use crate::exchange::{Answers, Output, SessionEnd, longest_to};
+use crate::guard::{self, OwnAddresses};
+use crate::metrics::DropReason;
+use crate::reactor::core::Core;
+use crate::reactor::due::Delayed;
+use crate::reactor::io::{Io, Token};
+use crate::reactor::listener::Listener;
+use crate::reactor::send::{MAX_OUTPUTS, Transmitter};
+use crate::reactor::settle::{Marks, account, bad_output, delay, may_leave, since_turn, trace};
+use crate::reactor::till::Till;
+
+/// Outputs that leave by one socket, one after the other.
+#[derive(Debug)]
+struct Pending<'a> {
+    /// The session; 0 is the listener's socket.
+    by: u64,
+    outputs: ArrayVec<Output<'a>, MAX_OUTPUTS>,
+}
+
+impl<I: Io> Core<I> {
+    /// Carries out what the handler asked for, sends what it queued, and counts an outcome for each datagram that it was shown.
+    pub(in crate::reactor) fn settle_sessions(&mut self, listener: &mut Listener<I::Socket>, in_event: bool) {
+        self.with_family(listener, |core, listener, family| {
+            core.carry_out(listener, family, in_event);
+            core.settle_outputs(listener, family);
+            core.end_asked(listener, family);
+            core.end_broken(listener, family);
+        });
+        self.exchange.close_desk();
+    }
+
+    fn settle_outputs(&mut self, listener: &mut Listener<I::Socket>, family: &mut Family) {
+        let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
+        let now_ns = self.now.mono_ns;
+        let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = self;
+        let came = exchange.came();
+        let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+        let mut till = if came == 0 {
+            Till::open(listener, budgets, exchange, now_ns)
+        } else {
+            // Whoever sent to a session has asked for nothing.
+            Till::shut(budgets, exchange, now_ns)
+        };
+        let mut replied = Marks::default();
+        let mut since_ns = None;
+        let mut pending = Pending { by: 0, outputs: ArrayVec::new() };
+        for output in exchange.outputs() {
+            let output = match output {
+                Ok(output) => output,
+                Err(error) => {
+                    bad_output(listener, error);
+                    continue;
+                }
+            };
+            replied.set(output.answers);
+            let by = if output.to_client { 0 } else { output.session };
+            let resolved = if output.session == 0 {
+                Ok(output)
+            } else {
+                resolve(listener.token, came, sessions, family, output)
+            };
+            let output = match resolved {
+                Ok(output) => output,
+                Err(reason) => {
+                    let book = if by == 0 { &mut listener.counters } else { &mut family.book.counters };
+                    book.queued += output.datagrams() as u64;
+                    book.drop_many(reason, output.datagrams() as u64);
+                    continue;
+                }
+            };
+            let by_one = by == 0 && Till::asks_for_each(listener);
+            let parts = output.split().take(if by_one { usize::MAX } else { 0 });
+            let whole = (!by_one).then_some(output);
+            for mut output in parts.chain(whole) {
+                let leaves = if by == 0 {
+                    may_leave(listener, own, &mut till, &mut output)
+                } else {
+                    may_leave_by(listener, family, sessions, own, &mut till, &output)
+                };
+                if leaves.is_err() {
+                    continue;
+                }
+                if output.at_ns > now_ns {
+                    let since_ns = *since_ns.get_or_insert_with(|| since_turn(listener, &mut transmitter));
+                    if output.answers.count > 0 {
+                        output.at_ns = output.at_ns.saturating_add(since_ns);
+                    }
+                    if by == 0 {
+                        delay(listener, delayed, &output, now_ns, |_| {});
+                    } else {
+                        delay_by(listener.token, family, delayed, &output, now_ns);
+                    }
+                    continue;
+                }
+                if pending.outputs.is_full() || pending.by != by {
+                    leave(listener, family, sessions, &mut transmitter, &mut pending);
+                    pending.by = by;
+                }
+                pending.outputs.push(output);
+            }
+        }
+        leave(listener, family, sessions, &mut transmitter, &mut pending);
+        let book = if came == 0 { &mut listener.counters } else { &mut family.book.counters };
+        account(book, exchange, &replied);
+        if traced {
+            trace(&listener.name, listener.local, exchange, &[]);
+        }
+        till.close(listener);
+    }
+
+    /// Ends the sessions whose sockets have turned out to be unusable.
+    fn end_broken(&mut self, listener: &Listener<I::Socket>, family: &mut Family) {
+        for id in std::mem::take(&mut self.sessions.broken) {
+            if self.sessions.of(listener.token, id).is_some() {
+                self.end_session(family, id, SessionEnd::Broken, 0);
+            }
+        }
+    }
+}
+
+/// Fills in where an output goes that names a session. The error is the reason to drop it.
+fn resolve<'a, S>(
+    owner: Token,
+    came: u64,
+    sessions: &mut Sessions<S>,
+    family: &Family,
+    mut output: Output<'a>,
+) -> Result<Output<'a>, DropReason> {
+    let Some(session) = sessions.of(owner, output.session) else {
+        let failed = family.failed.contains(&output.session)
+            || family.deferred.iter().any(|spec| spec.id == output.session);
+        return Err(if failed { DropReason::SessionFailed } else { DropReason::SessionClosed });
+    };
+    let is_named = output.to != Output::UNNAMED;
+    if output.to_client {
+        output.to = session.client.get().ok_or(DropReason::BadTx)?;
+        output.from = session.asked;
+        // What it answers in the book of the sessions is no request of the client.
+        if came != 0 {
+            output.answers = Answers::default();
+        }
+        output.answers_group = false;
+    } else if let Some(upstream) = session.upstream.get() {
+        if is_named && output.to != upstream {
+            return Err(DropReason::BadTx);
+        }
+        output.to = upstream;
+    } else if !is_named {
+        return Err(DropReason::NoDestination);
+    }
+    let longest = output.split().map(|part| part.payload.len()).max().unwrap_or(0);
+    if longest > longest_to(output.to) { Err(DropReason::ReplyTooLong) } else { Ok(output) }
+}
+
+/// Asks whether an output may leave by its session. Counts it as queued, and as dropped if it may not; the error is the reason.
+/// Where a session is connected to, the handler has decided when it opened it: nobody who sends to the listener can choose it.
+fn may_leave_by<S>(
+    listener: &Listener<S>,
+    family: &mut Family,
+    sessions: &mut Sessions<S>,
+    own: &OwnAddresses,
+    till: &mut Till<'_>,
+    output: &Output<'_>,
+) -> Result<(), DropReason> {
+    let datagrams = output.datagrams() as u64;
+    family.book.counters.queued += datagrams;
+    let Some(session) = sessions.get(output.session) else { return Err(DropReason::SessionClosed) };
+    let verdict = if session.upstream.get().is_some() {
+        guard::dial(own, &listener.reply, output.to)
+    } else {
+        let local = session.local.get().unwrap_or(listener.local);
+        let departure = guard::Departure { local, to: output.to, from: None, answers_group: false };
+        guard::depart(own, &listener.reply, &departure).and_then(|()| till.pay(listener, own, output))
+    };
+    verdict.inspect_err(|reason| {
+        family.book.counters.drop_many(*reason, datagrams);
+        session.dropped += datagrams;
+    })
+}
+
+/// Keeps the datagrams of an output for later, or drops those that exceed the share of the sessions of their listener.
+fn delay_by(owner: Token, family: &mut Family, delayed: &mut Delayed, output: &Output<'_>, now_ns: u64) {
+    for datagram in output.split() {
+        if delayed.push(owner.beside(), &datagram, now_ns) {
+            family.delayed += 1;
+        } else {
+            family.book.counters.drop_one(DropReason::DelayFull);
+        }
+    }
+}
+
+/// Sends what is pending.
+fn leave<I: Io>(
+    listener: &mut Listener<I::Socket>,
+    family: &mut Family,
+    sessions: &mut Sessions<I::Socket>,
+    transmitter: &mut Transmitter<'_, I>,
+    pending: &mut Pending<'_>,
+) {
+    if pending.by == 0 {
+        transmitter.transmit(listener, &pending.outputs);
+    } else if let Some(session) = sessions.get(pending.by) {
+        let listener = (&*listener.name, listener.local);
+        SessionOutlet { session, family, listener }.transmit(transmitter, &pending.outputs);
+        if session.broken {
+            sessions.broken.push(pending.by);
+        }
+    }
+    pending.outputs.clear();
+}
