@@ -16,7 +16,7 @@ fn what_comes_is_counted_and_thrown_away_over_both_families() {
         let client: Client = daemon.client(row);
         client.send(b"hello");
         client.send(b"");
-        client.send(&[0xff; 60_000]);
+        client.send(&vec![0xff; 60_000]);
         daemon.process.wait_for_stderr_times("dropped on purpose", 3 * (row + 1));
         assert_eq!(client.receive_within(Duration::from_millis(1)), None);
     }

@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn everything_is_counted_thrown_away_and_never_answered() {
         let mut h = Harness::<Discard>::new(&[]);
-        assert_eq!(h.send_batch(&[(PEER, &b"hello"[..]), (PEER, b""), (PEER, &[0; 65_507])]), Outcome::Done);
-        assert_eq!((h.counter("datagrams_total"), h.counter("bytes_total"), h.discarded()), (3, 65_512, 3));
+        assert_eq!(h.send_batch(&[(PEER, &b"hello"[..]), (PEER, b""), (PEER, &[0; 9000])]), Outcome::Done);
+        assert_eq!((h.counter("datagrams_total"), h.counter("bytes_total"), h.discarded()), (3, 9005, 3));
         assert!(h.sent().is_empty() && h.waiting() == 0);
         assert_eq!(h.told(), polyport_plugin::Facts::default(), "nothing that costs something");
     }

@@ -39,7 +39,7 @@ choices! {
         Same = "same",
         /// NTP.
         Ntp = "ntp",
-        /// The truncated format of PTPv2.
+        /// The truncated format of PTP version 2.
         Ptp = "ptp",
     }
 }
@@ -51,7 +51,7 @@ config! {
         mode: Mode = "stateless", "Which number an answer gets: that of its request, or the count of its session, which tells on which way packets are lost";
         auth: Auth = "off", "How packets are sealed; with a key, packets without its seal are dropped";
         key: Option<String> = none, "Shared key of 16 octets or more, in hexadecimal digits", secret;
-        timestamps: Timestamps = "same", "The format of timestamps: that of the sender, NTP, or PTPv2 cut to 64 bits";
+        timestamps: Timestamps = "same", "The format of timestamps: that of the sender, NTP, or PTP version 2 cut to 64 bits";
         tai_offset: Duration = "37s", "What TAI is ahead of UTC, for PTP timestamps", max = LONGEST_OFFSET_NS;
         error: Duration = "10ms", "How far the clock may be off, as answers say", min = 1, max = LARGEST_ERROR_NS;
         synchronized: bool = "false", "Whether answers say that something keeps the clock at UTC";

@@ -22,9 +22,10 @@ use polyport_plugin::Facts;
 use polyport_plugin::prelude::*;
 
 use config::Settings;
-pub use config::{Auth, Mode, StampConfig, Timestamps};
 use packet::{Reply, Request};
 use sessions::{Session, Sessions};
+
+pub use config::{Auth, Mode, StampConfig, Timestamps};
 
 /// The handler of one listener.
 #[derive(Debug)]

@@ -68,7 +68,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Whether the sender's timestamps have the truncated format of PTPv2: bit Z of its error estimate (RFC 8186).
+    /// Whether the sender's timestamps have the truncated format of PTP version 2: bit Z of its error estimate (RFC 8186).
     pub(crate) const fn speaks_ptp(&self) -> bool {
         self.error[0] & 0x40 != 0
     }

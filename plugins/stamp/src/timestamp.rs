@@ -11,7 +11,7 @@ const NANOS: u64 = 1_000_000_000;
 pub(crate) enum Format {
     /// Seconds since 1900 (UTC) and a fraction, 32 bits each. Begins anew in 2036.
     Ntp,
-    /// Seconds since 1970 (TAI) and nanoseconds, 32 bits each: the truncated format of PTPv2.
+    /// Seconds since 1970 (TAI) and nanoseconds, 32 bits each: the truncated format of PTP version 2.
     Ptp {
         /// What TAI is ahead of UTC.
         tai_offset: Duration,

@@ -4,6 +4,7 @@
 //! input             bytes -> the numbers and slices that a target asks for
 //! protocol          a datagram: decoded, explained, encoded again
 //! responder         datagrams at the responder's handler: what it may answer, and how long
+//! stamp             datagrams at the STAMP reflector: what it answers
 //! replies           datagrams at the client's machine: what it accepts, and how often it sends
 //! configuration     polyport.toml, and --listen: a plan, or problems whose places lie in the text
 //! identity          a library file: what a plugin says of itself
@@ -25,4 +26,5 @@ pub mod library;
 pub mod protocol;
 pub mod replies;
 pub mod responder;
+pub mod stamp;
 pub mod values;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polyport_fuzz::{configuration, identity, library, protocol, replies, responder, values};
+use polyport_fuzz::{configuration, identity, library, protocol, replies, responder, stamp, values};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -15,6 +15,7 @@ type Target = (&'static str, fn(&[u8]), u32);
 const TARGETS: &[Target] = &[
     ("protocol_decode", protocol::datagram, 50),
     ("responder_requests", responder::requests, 5),
+    ("stamp_packets", stamp::packets, 50),
     ("client_replies", replies::requests, 20),
     ("client_path_mtu", replies::path_mtu, 20),
     ("configuration", configuration::toml, 20),

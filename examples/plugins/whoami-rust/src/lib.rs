@@ -19,6 +19,7 @@ use answer::{IN, Verdict, respond, whoami};
 use query::{LONGEST_NAME, Query};
 
 config! {
+    /// Options of the plugin.
     pub struct Options {
         name: String = "whoami", "The name that is answered; all others are refused";
         comment: String = "", "Said in a TXT record as well, at most 1000 bytes";
@@ -28,6 +29,7 @@ config! {
 /// With the rest of an answer this fits what EDNS can say.
 const LONGEST_COMMENT: usize = 1000;
 
+#[derive(Debug)]
 struct Whoami {
     /// As it is on the wire, in lower case.
     name: Vec<u8>,
@@ -63,7 +65,7 @@ impl Handler for Whoami {
             let verdict = self.judge(&query);
             let records = match verdict {
                 Verdict::NoError => whoami(query.kind, datagram.peer(), &self.comment),
-                _ => Vec::new(),
+                Verdict::NotImplemented | Verdict::Refused | Verdict::BadVersion => Vec::new(),
             };
             datagram.reply(&respond(&query, verdict, &records));
         }
@@ -82,9 +84,9 @@ impl Whoami {
             Verdict::NoError
         };
         if verdict == Verdict::NoError {
-            self.answered.add(1)
+            self.answered.add(1);
         } else {
-            self.refused.add(1)
+            self.refused.add(1);
         }
         verdict
     }
