@@ -27,7 +27,10 @@ pub(super) fn policy<'a>(
             problems.push(problem(plan, &refusal));
             None
         });
-    let allowed = allowed(wanted);
+    let mut allowed = allowed(wanted);
+    if sessions && !wanted.network {
+        allowed.push("UDP sockets for sessions".to_owned());
+    }
     let mut read = existing(&wanted.read, &mut problems);
     let mut write = existing(&wanted.write, &mut problems);
     for (listen, options) in plan.listen.iter().zip(options) {

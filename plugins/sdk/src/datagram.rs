@@ -85,8 +85,8 @@ impl<'a> Datagram<'a> {
     }
 
     /// Sends it to the client of the session that it came by, from the address that the client had asked. Copies nothing.
-    /// Without a budget of the client (`[listen.reply]`) it is dropped, unless the client has [proved](Self::prove_peer) its
-    /// address or is on loopback.
+    /// It counts against the budget of the listener (`[listen.reply]`) unless the client is on loopback: what is much more than
+    /// the client has sent within the last second is dropped.
     #[inline]
     #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
     pub fn to_client(self) -> bool {
