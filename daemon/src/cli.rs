@@ -205,6 +205,9 @@ fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
     };
     let output = if log.quiet { output.hushed() } else { output };
     output.print_panics();
+    if let Err(error) = apply::tell_of_crashes() {
+        output.remark(format_args!("warn: a crash will not say which plugin did it: {error}"));
+    }
     init_log(log, &output);
     let exit = command(&output);
     output.finish();

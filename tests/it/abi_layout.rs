@@ -112,7 +112,9 @@ fn batch_structs(facts: &mut Facts) {
             log_level,
             refused,
             delay_datagrams,
-            delay_bytes
+            delay_bytes,
+            handling,
+            reserved
         }
     );
 }
@@ -187,7 +189,8 @@ fn boundary_structs(facts: &mut Facts) {
             check,
             reconfigure,
             save,
-            extension
+            extension,
+            rescue
         }
     );
 }

@@ -27,6 +27,9 @@ mod changes;
 mod configuration;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod crashes;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod decay;
 #[cfg(test)]
 mod defaults;

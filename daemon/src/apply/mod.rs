@@ -17,6 +17,7 @@
 //! memory    how much handlers may keep, where the plan does not say it
 //! books     what was counted, summed by the names of the plan
 //! sources   where plugins come from, besides what the plan says
+//! watchdog  whether the calls of plugins return
 //! refused   why nothing was started or changed
 //! ```
 
@@ -36,6 +37,7 @@ mod sources;
 mod steps;
 mod suggestion;
 mod told;
+mod watchdog;
 
 pub(crate) use banner::checked;
 pub use banner::final_report;
@@ -45,3 +47,5 @@ pub use refused::Refused;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
 pub use sources::{BuiltIn, Sources, plugin_abi};
+
+pub use crate::plugin::tell_of_crashes;

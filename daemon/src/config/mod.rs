@@ -16,7 +16,7 @@
 //! bind = ["127.0.0.1:7000-7099", "[::1]:7000", "127.0.0.1:domain"]    # or ":7000", "localhost:7000", "eth0:7000"
 //! plugin = "lossy"                        # or a path: "./libmine.so"
 //! recv_buffer = "4MiB"
-//! on_fault = "exit"                       # default: "drop"
+//! on_fault = "exit"                       # default: "restart"; also "off"
 //! options = { drop = "10%", delay = "20ms" }
 //!
 //! [[listen]]

@@ -18,6 +18,8 @@ pub struct Exchange {
     pub(super) queue: SendQueue,
     /// The handler has called `timer`. The calls are in the instance's record, but that is rarely in the cache.
     timers_asked: bool,
+    /// What the last call that broke its handler said that it worked on (`pp_batch::handling`).
+    handling: u32,
 }
 
 impl Exchange {
@@ -26,7 +28,7 @@ impl Exchange {
     pub fn new(limits: ExchangeLimits) -> Self {
         let received = Received::new(&limits);
         let queue = SendQueue::new(&limits);
-        Self { limits, received, queue, timers_asked: false }
+        Self { limits, received, queue, timers_asked: false, handling: 0 }
     }
 
     /// The sizes of its memory.
@@ -157,6 +159,19 @@ impl Exchange {
         self.timers_asked = true;
     }
 
+    /// Notes what a call that broke its handler said that it worked on, `pp_batch::handling`.
+    pub(crate) fn note_handling(&mut self, handling: u32) {
+        self.handling = handling;
+    }
+
+    /// The index of the presented datagram that the handler worked on when its call broke it; none if nobody knows. A datagram
+    /// that was alone is known in any case.
+    #[must_use]
+    pub fn handled_last(&self) -> Option<usize> {
+        let said = (self.handling as usize).checked_sub(1).filter(|index| *index < self.received.shown);
+        said.or((self.received.shown == 1).then_some(0))
+    }
+
     /// Keeps only the messages for which `keep` is true. Must be called before any message is presented.
     pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
         let Received { messages, stamps, .. } = &mut self.received;
@@ -168,7 +183,7 @@ impl Exchange {
     /// The answers that the handler queued in its last call, in order.
     #[must_use]
     pub fn outputs(&self) -> Outputs<'_> {
-        Outputs::new(&self.received, self.queue.lists(), self.limits.tx_total)
+        Outputs::new(&self.received, &self.queue, self.limits.tx_total)
     }
 
     /// The answers that the handler queued in its last call, by kind. Most visits of a sparse listener end in the simple

@@ -9,6 +9,7 @@
 //! output      the answers, checked entry by entry                                       [unsafe]
 //! owned       an answer in the host's own memory, to leave later
 //! queued      what kind of answers they are: one, the batch as it came, or anything
+//! rest        what a handler that broke has not seen
 //! call        all of it together, lent to one call after the other
 //! memory      bytes that both sides reach through pointers                              [unsafe]
 //! ```
@@ -24,6 +25,7 @@ mod output;
 mod owned;
 mod queued;
 mod received;
+mod rest;
 mod send_queue;
 
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
@@ -33,6 +35,7 @@ pub use limits::ExchangeLimits;
 pub use output::{Answers, Output, OutputError, Outputs};
 pub use owned::OwnedOutput;
 pub use queued::Queued;
+pub use rest::Unseen;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! add --> Running --(handler breaks)--> Down --(timer)--> Running
-//!            |                           '--(too often)--> Failed
+//!            |------(it breaks, and on_fault = "off")---> Failed
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
@@ -11,7 +11,7 @@ use rand::RngExt;
 use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::io::{Io, Token, nanos};
-use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Verdict, instance_seed};
+use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, instance_seed};
 use super::probe;
 use crate::exchange::Facts;
 use crate::metrics::DropReason;
@@ -54,6 +54,7 @@ impl<I: Io> Reactor<I> {
         core.own.remove(listener.local);
         listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
+        core.drop_kept(&mut listener);
         if let Err(error) = core.io.unregister(&mut listener.socket) {
             log::debug!("{listener}: cannot be taken out of the watch: {error}");
         }
@@ -68,6 +69,7 @@ impl<I: Io> Reactor<I> {
             probe::look(&mut self.core.io, listener);
             listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             self.core.drop_backlog(listener, DropReason::Stopping);
+            self.core.drop_kept(listener);
             // The books show how full the tables were, and also what the end has counted, of recordings above all.
             let gauges = listener.cells.gauges();
             listener.service = Service::Down;
@@ -84,6 +86,7 @@ fn no_secret(error: &std::io::Error) -> CreateError {
 impl<I: Io> Core<I> {
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
+        let (before, state) = self.legacy(listener);
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
@@ -93,6 +96,8 @@ impl<I: Io> Core<I> {
             why,
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
             budget: &self.handler_budget,
+            before,
+            state: state.as_ref(),
         };
         let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);
         let mut want = |facts: Facts| {
@@ -136,6 +141,7 @@ impl<I: Io> Core<I> {
             Ok(()) => {
                 listener.counters.restarts += 1;
                 log::warn!("{listener}: the handler is back");
+                self.give(listener);
             }
             Err(error) => {
                 log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
@@ -148,25 +154,25 @@ impl<I: Io> Core<I> {
     #[cold]
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
-        listener.service = Service::Down;
+        self.bury(listener);
         self.timers.cancel_handler(listener.token);
-        if listener.on_fault == OnFault::Exit {
-            log::error!("{listener}: on_fault = \"exit\": the daemon stops");
-            self.fatal = true;
-            return;
-        }
-        let chance = self.rng.random::<f64>();
-        match listener.faults.get_or_insert_default().note(self.now.mono_ns, chance) {
-            Verdict::Restart(wait) => {
+        match listener.on_fault {
+            OnFault::Restart => {
+                let chance = self.rng.random::<f64>();
+                let wait = listener.faults.get_or_insert_default().note(self.now.mono_ns, chance);
                 log::warn!("{listener}: the handler is made again in {} ms", wait.as_millis());
                 let at = self.now.mono_ns.saturating_add(nanos(wait));
                 self.timers.arm(listener.token, Timer::Restart, at, 0);
             }
-            Verdict::Fail => {
+            OnFault::Off => {
                 log::error!(
-                    "{listener}: the handler broke too often and is not made again; restart polyport"
+                    "{listener}: on_fault = \"off\": the handler is not made again until polyport is restarted"
                 );
                 listener.service = Service::Failed;
+            }
+            OnFault::Exit => {
+                log::error!("{listener}: on_fault = \"exit\": the daemon stops");
+                self.fatal = true;
             }
         }
     }
@@ -186,6 +192,7 @@ impl<I: Io> Core<I> {
         self.timers.cancel_all(listener.token);
         listener.forget(&mut self.io);
         self.drop_backlog(listener, DropReason::SocketBroken);
+        self.drop_kept(listener);
     }
 
     /// Drops the datagrams of a backlog and counts them under `reason`.

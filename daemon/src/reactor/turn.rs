@@ -167,7 +167,7 @@ impl<I: Io> Reactor<I> {
             && visits == 1
             && let Some(listener) = current(&mut self.listeners, last)
         {
-            self.core.note_slow(listener, Slow { took_ns, cpu_ns, exact: false });
+            self.core.note_slow(listener, Slow { what: "batch", took_ns, cpu_ns, exact: false });
         }
     }
 

@@ -1,7 +1,5 @@
 //! A visit serves one listener: receive, admit, hand to the handler, settle.
 
-use polyport_terminal::counted;
-
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
 use super::io::Io;
@@ -100,13 +98,26 @@ impl<I: Io> Core<I> {
         let call = self.call(listener);
         let Service::Running(instance) = &mut listener.service else { return };
         self.exchange.clear(self.now.mono_ns, listener.local);
+        // Rare beside datagrams, and no turn is timed for them: each is timed.
+        let before_ns = self.io.now().mono_ns;
         let outcome = instance.on_timer(&mut self.exchange, call, token);
+        let now_ns = self.io.now().mono_ns;
+        let took_ns = now_ns.saturating_sub(before_ns);
+        if self.slow.is_slow(took_ns) {
+            let cpu_ns = self.slow.mark(now_ns, self.io.cpu_ns());
+            self.note_slow(listener, Slow { what: "timer", took_ns, cpu_ns, exact: false });
+        }
         self.after_call(listener, outcome, "on_timer");
     }
 
     /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
+        self.serve_admitted(listener);
+    }
+
+    /// Serves the messages in the exchange, which may all be seen by the handler.
+    pub(super) fn serve_admitted(&mut self, listener: &mut Listener<I::Socket>) {
         loop {
             if listener.delays {
                 self.read_clock();
@@ -155,11 +166,8 @@ impl<I: Io> Core<I> {
             let took_ns = self.io.now().mono_ns.saturating_sub(before_ns);
             if self.slow.is_slow(took_ns) {
                 let cpu_ns = self.io.cpu_ns().saturating_sub(cpu_before_ns);
-                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: true });
+                self.note_slow(listener, Slow { what: "batch", took_ns, cpu_ns, exact: true });
             }
-        }
-        if outcome == Outcome::Broken {
-            listener.counters.drop_many(DropReason::HandlerFault, n);
         }
         self.after_call(listener, outcome, "on_batch");
     }
@@ -204,7 +212,7 @@ impl<I: Io> Core<I> {
 
     /// Settles a handler call by its outcome, and applies the timers it asked for.
     #[inline]
-    fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
+    fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &'static str) {
         if self.exchange.take_timers_asked()
             && let Service::Running(instance) = &listener.service
         {
@@ -220,9 +228,7 @@ impl<I: Io> Core<I> {
             Outcome::Broken => {
                 // The answers may point into the memory of the handler, which is about to be freed.
                 self.exchange.discard_outputs();
-                let n = self.exchange.datagrams();
-                let dropped = counted(n, "datagram of the batch is", "datagrams of the batch are");
-                log::error!("{listener}: the handler broke in {function}; {dropped} dropped");
+                self.blame(listener, function);
                 self.broke(listener);
             }
         }

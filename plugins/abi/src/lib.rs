@@ -41,7 +41,7 @@ pub use option::{
 };
 pub use plugin::{
     WHY_RELOAD, WHY_RESTART, WHY_START, check_fn, create_fn, destroy_fn, on_batch_fn, on_timer_fn,
-    plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, save_fn,
+    plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, rescue_fn, save_fn,
 };
 
 /// Name of the data symbol every plugin exports, NUL-terminated. The major version is part of it.
