@@ -119,6 +119,8 @@ mod slow_link;
 #[cfg(target_os = "linux")]
 mod soak;
 #[cfg(test)]
+mod stale_bytes;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(test)]

@@ -14,8 +14,8 @@ mod load;
 
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
-    Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstanceSpec, Outcome, Remains,
-    Rescued, RunningCall, State, TimerRequest, Why, tell_of_crashes,
+    Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace, InstanceSpec,
+    Outcome, Rescued, RunningCall, State, TimerRequest, Why, tell_of_crashes,
 };
 pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated, plugin_abi};
 pub use load::{

@@ -86,7 +86,7 @@ fn no_secret(error: &std::io::Error) -> CreateError {
 impl<I: Io> Core<I> {
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
-        let (before, state) = self.legacy(listener);
+        let (place, state) = self.legacy(listener);
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
@@ -96,7 +96,7 @@ impl<I: Io> Core<I> {
             why,
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
             budget: &self.handler_budget,
-            before,
+            place,
             state: state.as_ref(),
         };
         let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);

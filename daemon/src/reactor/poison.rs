@@ -9,7 +9,7 @@ use super::io::Io;
 use super::listener::{Kept, Listener, OnFault, Service};
 use crate::limits::{KEPT_BYTES, POISON_SHOWN};
 use crate::metrics::{Counters, DropReason};
-use crate::plugin::{Remains, Rescued, State};
+use crate::plugin::{InstancePlace, Rescued, State};
 
 impl<I: Io> Core<I> {
     /// Accounts for the datagrams of a call that broke its handler, and names the one that did it if it is known. What was
@@ -74,19 +74,21 @@ impl<I: Io> Core<I> {
                 }
             }
         }
-        let remains = instance.bury();
-        listener.faults.get_or_insert_default().remains = Some(remains);
     }
 
-    /// What the next handler of a listener begins with, taken out: whose place it takes, and a state. It gets the state once,
-    /// whether it accepts it or not.
-    pub(super) fn legacy(&mut self, listener: &mut Listener<I::Socket>) -> (Option<Remains>, Option<State>) {
+    /// What the next handler of a listener begins with: its place, and a state. It gets the state once, whether it accepts it or
+    /// not.
+    pub(super) fn legacy(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+    ) -> (Option<InstancePlace>, Option<State>) {
         let served = served(&listener.counters);
         let Some(faults) = &mut listener.faults else { return (None, None) };
         let state = faults.kept.state.take();
         self.kept_bytes -= state.as_ref().map_or(0, |state| state.bytes.len());
         faults.served_before = state.as_ref().map(|_| served);
-        (faults.remains, state)
+        let new = || InstancePlace::new(&listener.name, listener.plugin.name(), listener.local);
+        (Some(faults.place(new)), state)
     }
 
     /// Gives a new handler what was received behind the datagram that broke the one before.

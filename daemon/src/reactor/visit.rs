@@ -99,14 +99,9 @@ impl<I: Io> Core<I> {
         let Service::Running(instance) = &mut listener.service else { return };
         self.exchange.clear(self.now.mono_ns, listener.local);
         // Rare beside datagrams, and no turn is timed for them: each is timed.
-        let before_ns = self.io.now().mono_ns;
+        let before = (self.io.now().mono_ns, self.io.cpu_ns());
         let outcome = instance.on_timer(&mut self.exchange, call, token);
-        let now_ns = self.io.now().mono_ns;
-        let took_ns = now_ns.saturating_sub(before_ns);
-        if self.slow.is_slow(took_ns) {
-            let cpu_ns = self.slow.mark(now_ns, self.io.cpu_ns());
-            self.note_slow(listener, Slow { what: "timer", took_ns, cpu_ns, exact: false });
-        }
+        self.judge(listener, "timer", before);
         self.after_call(listener, outcome, "on_timer");
     }
 
@@ -162,14 +157,20 @@ impl<I: Io> Core<I> {
         };
         let before = self.slow.times_call().then(|| (self.io.now().mono_ns, self.io.cpu_ns()));
         let outcome = instance.on_batch(&mut self.exchange, call);
-        if let Some((before_ns, cpu_before_ns)) = before {
-            let took_ns = self.io.now().mono_ns.saturating_sub(before_ns);
-            if self.slow.is_slow(took_ns) {
-                let cpu_ns = self.io.cpu_ns().saturating_sub(cpu_before_ns);
-                self.note_slow(listener, Slow { what: "batch", took_ns, cpu_ns, exact: true });
-            }
+        if let Some(before) = before {
+            self.judge(listener, "batch", before);
         }
         self.after_call(listener, outcome, "on_batch");
+    }
+
+    /// Counts a call as slow if it was. `before` is the time when it began, monotonic ns, and the processor time of this thread,
+    /// ns.
+    fn judge(&mut self, listener: &mut Listener<I::Socket>, what: &'static str, before: (u64, u64)) {
+        let took_ns = self.io.now().mono_ns.saturating_sub(before.0);
+        if self.slow.is_slow(took_ns) {
+            let cpu_ns = self.io.cpu_ns().saturating_sub(before.1);
+            self.note_slow(listener, Slow { what, took_ns, cpu_ns, exact: true });
+        }
     }
 
     /// Counts a slow call, and logs a line about it at most every ten seconds.

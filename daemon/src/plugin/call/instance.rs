@@ -49,15 +49,27 @@ pub struct InstanceSpec<'a> {
     pub secret: [u8; 32],
     /// The memory that all handlers may keep.
     pub budget: &'a Arc<HandlerBudget>,
-    /// What is left of the instance before, if that was one of the same listener and broke.
-    pub before: Option<Remains>,
+    /// What the host remembers it by; none for an instance that follows no other of its listener.
+    pub place: Option<InstancePlace>,
     /// What could be rescued of its state.
     pub state: Option<&'a State>,
 }
 
-/// What the host has to remember an instance by that is gone: the next one of its listener takes its place.
+/// What the host remembers an instance by, also when it is gone. It is never freed, and may serve another instance of the same
+/// listener then.
 #[derive(Clone, Copy, Debug)]
-pub struct Remains(&'static Record);
+pub struct InstancePlace(&'static Record);
+
+impl InstancePlace {
+    /// A place that no instance has had.
+    #[must_use]
+    pub fn new(listener: &Arc<str>, plugin: &Arc<str>, local: SocketAddr) -> Self {
+        let record = Record::new(Arc::clone(listener), Arc::clone(plugin), local);
+        // Nobody uses it yet.
+        record.gone();
+        Self(Box::leak(Box::new(record)))
+    }
+}
 
 /// What an instance hands to its successor. Only the plugin knows what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,12 +162,9 @@ impl Instance {
         cells: &mut Cells,
         want: &mut dyn FnMut(Facts) -> Facts,
     ) -> Result<Self, CreateError> {
-        let name: Arc<str> = Arc::clone(plugin.name());
-        let record: &'static Record = match spec.before {
-            Some(Remains(record)) => record,
-            None => Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local))),
-        };
-        record.again();
+        let new = || InstancePlace::new(spec.listener, plugin.name(), spec.local);
+        let InstancePlace(record) = spec.place.unwrap_or_else(new);
+        record.begin();
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let create = pp_create {
@@ -287,11 +296,6 @@ impl Instance {
             }
             _ => Rescued::Failed(written),
         }
-    }
-
-    /// Destroys the instance, and returns what the next one of its listener takes over.
-    pub fn bury(self) -> Remains {
-        Remains(self.record)
     }
 }
 

@@ -20,7 +20,7 @@ mod running;
 
 pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
-pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Remains, Rescued, State, Why};
+pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Rescued, State, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
 pub use record::{Cell, Cells, TimerRequest};
 pub use running::{Doing, Function, RunningCall};

@@ -1,8 +1,8 @@
 //! What the host knows of one instance: the record that a plugin's `pp_ctx` points to.
 //!
 //! The host never frees a record, because a thread of the plugin may still log after `destroy`. It then finds a record
-//! that is marked as gone. The instances that a listener has one after the other, since each of them breaks, have one record:
-//! a handler that breaks for months takes no memory for it.
+//! that is marked as gone. A listener whose handlers break has a few records, which they have in turn: one that breaks for months takes
+//! no memory for it.
 
 use std::cell::Cell as StdCell;
 use std::fmt;
@@ -159,9 +159,9 @@ impl Record {
         }
     }
 
-    /// Another instance of the same listener has the record from now on. A thread that the one before has left behind, against
-    /// the rules, speaks for the new one then.
-    pub(super) fn again(&self) {
+    /// An instance has the record from now on. A thread that another of the same listener has left behind, against the rules,
+    /// speaks for the new one then.
+    pub(super) fn begin(&self) {
         self.timers.clear();
         self.alive.store(true, Relaxed);
     }

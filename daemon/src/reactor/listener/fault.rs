@@ -1,10 +1,11 @@
 //! Restarts of a broken handler: how long the loop waits before it makes the handler again, and what is kept until then.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::exchange::Unseen;
 use crate::limits::{HEALTHY_AFTER, RESTART_FIRST, RESTART_LONGEST};
-use crate::plugin::{Remains, State};
+use crate::plugin::{InstancePlace, State};
 use crate::reactor::io::nanos;
 
 /// What is remembered of a listener whose handler has broken.
@@ -14,8 +15,8 @@ pub(crate) struct Faults {
     last_ns: Option<u64>,
     /// The wait before the last restart, ns, without the random part.
     last_wait_ns: u64,
-    /// What the next handler takes the place of.
-    pub(crate) remains: Option<Remains>,
+    /// What the host remembers the last handlers by, oldest first.
+    places: VecDeque<InstancePlace>,
     /// What waits for the next handler.
     pub(crate) kept: Kept,
     /// What the listener had served when its handler was made with a state, datagrams.
@@ -23,6 +24,10 @@ pub(crate) struct Faults {
     /// The datagrams that were kept are in the hands of the handler: they are not kept a second time.
     pub(crate) gives: bool,
 }
+
+/// The last handlers of a listener that have a place of their own: so many of them may be gone, and a thread that one has left
+/// behind, against the rules, is still told from the next ones. The places are never freed.
+const PLACES: usize = 16;
 
 /// What a broken handler has left for the next one.
 #[derive(Debug, Default)]
@@ -45,6 +50,16 @@ impl Faults {
         self.last_wait_ns =
             if healthy { nanos(RESTART_FIRST) } else { (self.last_wait_ns * 2).min(nanos(RESTART_LONGEST)) };
         Duration::from_nanos(self.last_wait_ns).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
+    }
+}
+
+impl Faults {
+    /// The place of the next handler: a `new` one, until there are [`PLACES`]; then that of the one that is gone for longest.
+    pub(crate) fn place(&mut self, new: impl FnOnce() -> InstancePlace) -> InstancePlace {
+        let oldest = if self.places.len() < PLACES { None } else { self.places.pop_front() };
+        let place = oldest.unwrap_or_else(new);
+        self.places.push_back(place);
+        place
     }
 }
 
@@ -89,6 +104,19 @@ mod tests {
         faults.note(2 * S, 0.5);
         assert_eq!(faults.note(61 * S, 0.5), Duration::from_millis(400), "not yet a minute");
         assert_eq!(faults.note(122 * S, 0.5), Duration::from_millis(100));
+    }
+
+    /// However often a handler breaks, it takes no memory.
+    #[test]
+    fn places_are_used_again_when_there_are_enough() {
+        let (mut faults, mut made) = (Faults::default(), 0);
+        for _ in 0..1000 {
+            faults.place(|| {
+                made += 1;
+                InstancePlace::new(&"l".into(), &"p".into(), ([127, 0, 0, 1], 1).into())
+            });
+        }
+        assert_eq!((made, faults.places.len()), (PLACES, PLACES));
     }
 
     #[test]

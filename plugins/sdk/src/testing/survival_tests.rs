@@ -1,8 +1,12 @@
-//! What is left of an instance that panicked: which datagram did it, and its state.
+//! What is left of an instance that panicked: which datagram did it, and its state. And what a thread may do that outlives it.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use super::{Harness, Outcome};
 use crate::prelude::*;
-use crate::{Counter, Level};
+use crate::{Counter, Gauge, Level};
 
 const PEER: &str = "192.0.2.1:1000";
 
@@ -123,4 +127,44 @@ fn what_cannot_be_rescued_is_lost_and_that_is_all() {
         h.send(PEER, b"state?");
         assert_eq!(h.sent()[0].payload, b"none");
     }
+}
+
+/// Gives its cells to a thread that goes on when it is gone.
+#[derive(Debug)]
+struct Restless;
+
+/// The thread, and what it waits for before it counts once more.
+static THREAD: Mutex<Option<(JoinHandle<u64>, Sender<()>)>> = Mutex::new(None);
+
+impl Handler for Restless {
+    type Config = ();
+
+    fn new((): (), setup: &mut Setup<'_>) -> Result<Self> {
+        let counter = setup.counter(c"seen_total", c"Seen");
+        let gauge: Gauge = setup.gauge(c"level", c"Level");
+        let (go_on, told): (_, Receiver<()>) = channel();
+        let thread = thread::spawn(move || {
+            counter.add(1);
+            while told.recv().is_ok() {
+                counter.add(1);
+                gauge.set(counter.get());
+            }
+            counter.get()
+        });
+        *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some((thread, go_on));
+        Ok(Self)
+    }
+
+    fn on_batch(&mut self, _: &mut Batch<'_>) {}
+}
+
+/// B2: nothing of it is `unsafe`, so nothing of it may be a use of memory that is gone. Miri and valgrind see it.
+#[test]
+fn a_thread_may_count_when_the_handler_and_its_host_are_gone() {
+    let harness = Harness::<Restless>::new(&[]);
+    drop(harness);
+    let (thread, go_on) = THREAD.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap();
+    (0..3).for_each(|_| go_on.send(()).unwrap());
+    drop(go_on);
+    assert_eq!(thread.join().unwrap(), 4);
 }
