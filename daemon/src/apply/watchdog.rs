@@ -21,7 +21,7 @@ const AGAIN_NS: u64 = 10_000_000_000;
 /// How long a call may run on when the process was asked to end, ns. With [`LOOK_EVERY`] and [`LAST_LINES`] the process is gone
 /// within five seconds.
 const END_AFTER_NS: u64 = 3_000_000_000;
-/// The same for `destroy`, ns: a handler may finish a file then, and the listener's own gives a pipe that is read ten seconds.
+/// How long `destroy` may run on then, ns: a handler may finish a file in it, and `listener` gives a pipe that is read ten seconds.
 const DESTROY_ENDS_AFTER_NS: u64 = 20_000_000_000;
 /// How long the process waits then for the reader of its last line.
 const LAST_LINES: Duration = Duration::from_secs(1);

@@ -169,7 +169,7 @@ impl Exchange {
     #[must_use]
     pub fn handled_last(&self) -> Option<usize> {
         let said = (self.handling as usize).checked_sub(1).filter(|index| *index < self.received.shown);
-        said.or((self.received.shown == 1).then_some(0))
+        said.or_else(|| (self.received.shown == 1).then_some(0))
     }
 
     /// Keeps only the messages for which `keep` is true. Must be called before any message is presented.

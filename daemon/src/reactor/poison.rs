@@ -69,7 +69,7 @@ impl<I: Io> Core<I> {
                         "{listener}: its state of {bytes} bytes is lost: broken handlers may leave {KEPT_BYTES} bytes, all together"
                     ),
                     Rescued::Failed(code) => {
-                        log::warn!("{listener}: its state is lost: `rescue` returns {code}")
+                        log::warn!("{listener}: its state is lost: `rescue` returns {code}");
                     }
                 }
             }

@@ -194,6 +194,6 @@ mod tests {
         assert!(write!(line, "{}", "\u{e4}".repeat(300)).is_err());
         line.end();
         assert_eq!((line.len, line.bytes[510]), (511, b'\n'));
-        assert!(std::str::from_utf8(&line.bytes[..line.len]).is_ok());
+        std::str::from_utf8(&line.bytes[..line.len]).unwrap();
     }
 }
