@@ -33,6 +33,7 @@ Examples:
   polyport run -c polyport.toml                           serve a configuration file
   polyport run --listen 127.0.0.1:7000=echo               serve one address
   polyport run --listen '127.0.0.1:7000-7099=lossy,drop=10%,delay=20ms,seed=7'
+  polyport run --listen 127.0.0.1:7000=echo,on_fault=exit stop if the handler breaks, instead of making it again
   polyport run -c polyport.toml --sandbox user=nobody     bind as root, serve as nobody
   polyport check -c polyport.toml                         say everything that is wrong with a file
   polyport plugin list                                    what there is to serve with
@@ -213,6 +214,9 @@ fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
     };
     let output = if log.quiet { output.hushed() } else { output };
     output.print_panics();
+    if let Err(error) = apply::tell_of_crashes() {
+        output.remark(format_args!("warn: a crash will not say which plugin did it: {error}"));
+    }
     init_log(log, &output);
     let exit = command(&output);
     output.finish();

@@ -138,12 +138,15 @@ pub(crate) const IDLE_LOOKS: usize = 1024;
 
 /// The wait before a broken handler is made again the first time; each break doubles it.
 pub(crate) const RESTART_FIRST: Duration = Duration::from_millis(100);
-/// The longest wait before a broken handler is made again.
+/// The longest wait before a broken handler is made again. There is no last time: what has broken it, a peer mostly, ends some
+/// day, and nobody may be there then to start the daemon again.
 pub(crate) const RESTART_LONGEST: Duration = Duration::from_secs(30);
-/// Breaks within [`FAULT_WINDOW`] after which a handler is not made again.
-pub(crate) const FAULTS_TO_FAIL: u32 = 5;
-/// How long a break counts towards [`FAULTS_TO_FAIL`].
-pub(crate) const FAULT_WINDOW: Duration = Duration::from_secs(600);
+/// Most bytes that listeners whose handlers broke keep for the next ones, all of them together: datagrams that nobody has seen
+/// yet, and states. 64 MiB is the receive rings of a dozen listeners, and the table of any handler that is used here. What
+/// finds no room is dropped and counted (`handler_fault`), or is a state that is lost, with a line in the log.
+pub(crate) const KEPT_BYTES: usize = 64 * MIB;
+/// Bytes of a datagram that are shown when it has broken a handler: as many as a line of the log is read for.
+pub(crate) const POISON_SHOWN: usize = 256;
 /// A handler that has served this long without a break starts again with [`RESTART_FIRST`].
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long a socket that gives only errors is not watched.

@@ -55,7 +55,7 @@ mod tests {
                 let local = socket.local_addr().unwrap();
                 let values = Rc::new(Values::check(plugin.options(), &[]).unwrap());
                 let (name, plugin) = (Arc::from(local.to_string()), Arc::clone(&plugin));
-                let on_fault = OnFault::Drop;
+                let on_fault = OnFault::Restart;
                 reactor
                     .add(ListenerSpec {
                         name,

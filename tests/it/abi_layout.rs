@@ -128,7 +128,9 @@ fn batch_structs(facts: &mut Facts) {
             log_level,
             refused,
             delay_datagrams,
-            delay_bytes
+            delay_bytes,
+            handling,
+            reserved
         }
     );
 }
@@ -241,7 +243,8 @@ fn boundary_structs(facts: &mut Facts) {
             reconfigure,
             save,
             extension,
-            on_session
+            on_session,
+            rescue
         }
     );
 }

@@ -29,6 +29,9 @@ mod configuration;
 mod cpp;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod crashes;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod decay;
 #[cfg(test)]
 mod defaults;
@@ -133,6 +136,8 @@ mod slow_link;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod soak;
+#[cfg(test)]
+mod stale_bytes;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod stamp;

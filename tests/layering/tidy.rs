@@ -11,9 +11,11 @@ const BOUNDARY: &[&str] = &[
     "exchange/memory",
     "exchange/output",
     "exchange/tests",
+    "plugin/call/crash",
     "plugin/call/host",
     "plugin/call/instance",
     "plugin/call/prefetch",
+    "plugin/call/running",
     "plugin/find/elevated",
     "plugin/load/library",
 ];

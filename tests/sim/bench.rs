@@ -101,7 +101,7 @@ impl Default for Bind<'_> {
             options: &[],
             local,
             capacity: 100_000,
-            on_fault: OnFault::Drop,
+            on_fault: OnFault::Restart,
             reply: None,
         }
     }

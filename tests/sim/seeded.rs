@@ -195,7 +195,7 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let capacity = [3, 20, 1000][rng.random_range(0..3)];
     let reply = policy(rng);
     let decays = reply.ttl == ReplyTtl::Decay;
-    let on_fault = OnFault::Drop;
+    let on_fault = OnFault::Restart;
     let bind = Bind { kind, options: &options, local, capacity, on_fault, reply: Some(reply) };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;

@@ -162,6 +162,12 @@ impl Finished {
         self.status.code()
     }
 
+    /// How it ended: a code or a signal.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        self.status
+    }
+
     /// Fails unless it ended with `code`.
     #[track_caller]
     pub fn expect_code(&self, code: i32) -> &Self {

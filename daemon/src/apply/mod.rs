@@ -18,6 +18,7 @@
 //! descriptors  how many sessions there may be
 //! books     what was counted, summed by the names of the plan
 //! sources   where plugins come from, besides what the plan says
+//! watchdog  whether the calls of plugins return
 //! refused   why nothing was started or changed
 //! ```
 
@@ -38,6 +39,7 @@ mod sources;
 mod steps;
 mod suggestion;
 mod told;
+mod watchdog;
 
 pub(crate) use banner::checked;
 pub use banner::final_report;
@@ -47,3 +49,5 @@ pub use refused::Refused;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
 pub use sources::{BuiltIn, Sources, plugin_abi};
+
+pub use crate::plugin::tell_of_crashes;

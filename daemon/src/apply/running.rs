@@ -16,6 +16,7 @@ use super::refused::Refused;
 use super::sockets::{self, Bound, Surroundings};
 use super::steps::{Address, Place, Steps, addresses};
 use super::told::Told;
+use super::watchdog::Watchdog;
 use crate::config::{self, Plan};
 use crate::exchange::ExchangeLimits;
 use crate::plugin::Loader;
@@ -35,6 +36,8 @@ pub struct Running {
     pub(super) gone: Books,
     /// What the process has given up; `None`: nothing was to be.
     pub(super) sandbox: Option<State>,
+    /// Watches the calls of the handlers; the last to go.
+    _watchdog: Option<Watchdog>,
 }
 
 /// What a change did, in addresses.
@@ -61,7 +64,7 @@ impl Running {
     /// # Errors
     /// Why nothing was started: every problem of one kind, not only the first.
     pub fn start(prepared: Prepared) -> Result<Self, Refused> {
-        Self::begin(prepared, |_| Ok(None))
+        Self::begin(prepared, None, |_| Ok(None))
     }
 
     /// Starts as [`Running::start`] does, and gives up what the plan says before any handler is made. This concerns the
@@ -71,7 +74,7 @@ impl Running {
     /// Why nothing was started. Part of what was to be given up may be gone.
     pub fn start_confined(prepared: Prepared, output: &Output) -> Result<Self, Refused> {
         confine::check(&prepared)?;
-        Self::begin(prepared, |prepared| {
+        Self::begin(prepared, Some(output), |prepared| {
             let state = confine::confine(prepared)?;
             let no_thread = |error| format!("the threads that write the output cannot be started: {error}");
             output.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
@@ -81,6 +84,7 @@ impl Running {
 
     fn begin(
         mut prepared: Prepared,
+        watched: Option<&Output>,
         give_up: impl FnOnce(&mut Prepared) -> Result<Option<State>, Refused>,
     ) -> Result<Self, Refused> {
         let plan = &prepared.plan;
@@ -106,8 +110,20 @@ impl Running {
         let sandbox = give_up(&mut prepared)?;
         let no_thread = |error| format!("the thread that waits for signals cannot be started: {error}");
         interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
+        let no_thread = |error| format!("the thread that watches the handlers cannot be started: {error}");
+        let watchdog = watched
+            .map(|output| Watchdog::start(interrupt, output.clone()))
+            .transpose()
+            .map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
         add(&mut reactor, &prepared, bound, sandbox.as_ref())?;
-        Ok(Self { reactor, prepared, earlier: Vec::new(), gone: Books::default(), sandbox })
+        Ok(Self {
+            reactor,
+            prepared,
+            earlier: Vec::new(),
+            gone: Books::default(),
+            sandbox,
+            _watchdog: watchdog,
+        })
     }
 
     /// Serves another plan from now on. Addresses that both plans serve in the same way are not touched; one that is
@@ -237,7 +253,8 @@ fn add(
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: match listen.on_fault {
-                config::OnFault::Drop => OnFault::Drop,
+                config::OnFault::Restart => OnFault::Restart,
+                config::OnFault::Off => OnFault::Off,
                 config::OnFault::Exit => OnFault::Exit,
             },
             reply: Rc::clone(reply),

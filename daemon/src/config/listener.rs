@@ -213,11 +213,21 @@ pub(super) fn default_name(plugin: &PluginRef) -> String {
 
 fn read_on_fault(entry: &Entry, reader: &mut Reader<'_>) -> OnFault {
     match reader.text(entry) {
-        Some("drop") | None => OnFault::Drop,
+        Some("restart") | None => OnFault::Restart,
+        Some("off") => OnFault::Off,
         Some("exit") => OnFault::Exit,
-        Some(_) => {
-            reader.bad_value("on_fault", &entry.value_span, "expected \"drop\" or \"exit\"");
-            OnFault::Drop
+        Some(other) => {
+            let label = "expected \"restart\", \"off\" or \"exit\"";
+            let title = "invalid value for `on_fault`";
+            let problem = Problem::new(code::BAD_VALUE, title).at(&entry.value_span, label);
+            // Its name until the handler was made again without an end.
+            let renamed = other == "drop";
+            reader.problems.push(if renamed {
+                problem.help("\"drop\" is called \"restart\" now")
+            } else {
+                problem
+            });
+            OnFault::Restart
         }
     }
 }

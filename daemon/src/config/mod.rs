@@ -17,7 +17,7 @@
 //! plugin = "lossy"                        # or a path: "./libmine.so"
 //! recv_buffer = "4MiB"
 //! sessions = 100                          # default: what [limits] allows
-//! on_fault = "exit"                       # default: "drop"
+//! on_fault = "exit"                       # default: "restart"; also "off"
 //! options = { drop = "10%", delay = "20ms" }
 //!
 //! [[listen]]

@@ -249,12 +249,15 @@ pub struct SocketSettings {
     pub freebind: bool,
 }
 
-/// What happens while the handler of a listener is down.
+/// What happens when the handler of a listener breaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnFault {
-    /// Datagrams are read and dropped, and counted as such; the other listeners go on.
+    /// It is made again, however often. Until then datagrams are read and dropped, and counted as such; the other listeners go
+    /// on.
     #[default]
-    Drop,
+    Restart,
+    /// It is not made again. Datagrams are read and dropped; the other listeners go on.
+    Off,
     /// The daemon ends with an error, for a supervisor to start it again.
     Exit,
 }

@@ -20,6 +20,8 @@ pub struct Exchange {
     /// The handler has called `timer`. The calls are in the instance's record, but that is rarely in the cache.
     timers_asked: bool,
     desk: Desk,
+    /// What the last call that broke its handler said that it worked on (`pp_batch::handling`).
+    handling: u32,
 }
 
 impl Exchange {
@@ -28,7 +30,7 @@ impl Exchange {
     pub fn new(limits: ExchangeLimits) -> Self {
         let received = Received::new(&limits);
         let queue = SendQueue::new(&limits);
-        Self { limits, received, queue, timers_asked: false, desk: Desk::default() }
+        Self { limits, received, queue, timers_asked: false, desk: Desk::default(), handling: 0 }
     }
 
     /// The sizes of its memory.
@@ -262,6 +264,19 @@ impl Exchange {
         }
     }
 
+    /// Notes what a call that broke its handler said that it worked on, `pp_batch::handling`.
+    pub(crate) fn note_handling(&mut self, handling: u32) {
+        self.handling = handling;
+    }
+
+    /// The index of the presented datagram that the handler worked on when its call broke it; none if nobody knows. A datagram
+    /// that was alone is known in any case.
+    #[must_use]
+    pub fn handled_last(&self) -> Option<usize> {
+        let said = (self.handling as usize).checked_sub(1).filter(|index| *index < self.received.shown);
+        said.or_else(|| (self.received.shown == 1).then_some(0))
+    }
+
     /// Keeps only the messages for which `keep` is true. Must be called before any message is presented.
     pub fn retain(&mut self, keep: impl Fn(&Arrived) -> bool) {
         let Received { messages, stamps, .. } = &mut self.received;
@@ -273,7 +288,7 @@ impl Exchange {
     /// The answers that the handler queued in its last call, in order.
     #[must_use]
     pub fn outputs(&self) -> Outputs<'_> {
-        Outputs::new(&self.received, self.queue.lists(), self.limits.tx_total)
+        Outputs::new(&self.received, &self.queue, self.limits.tx_total)
     }
 
     /// The answers that the handler queued in its last call, by kind. Most visits of a sparse listener end in the simple

@@ -10,6 +10,7 @@
 //! sessions    what it asks for about sessions, and is told of them
 //! owned       an answer in the host's own memory, to leave later
 //! queued      what kind of answers they are: one, the batch as it came, or anything
+//! rest        what a handler that broke has not seen
 //! call        all of it together, lent to one call after the other
 //! memory      bytes that both sides reach through pointers                              [unsafe]
 //! ```
@@ -25,6 +26,7 @@ mod output;
 mod owned;
 mod queued;
 mod received;
+mod rest;
 mod send_queue;
 mod sessions;
 
@@ -35,6 +37,7 @@ pub use limits::ExchangeLimits;
 pub use output::{Answers, Output, OutputError, Outputs, longest_to};
 pub use owned::OwnedOutput;
 pub use queued::Queued;
+pub use rest::Unseen;
 pub use sessions::{
     Client, CompactAddr, NetTrouble, OpenRefused, SessionEnd, SessionEvent, SessionFlags, SessionInfo,
     SessionNews, SessionRequest, SessionSpec,

@@ -7,6 +7,7 @@ use std::slice;
 use polyport_abi::{NO_RX, TX_CLIENT, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_tx};
 
 use super::received::Received;
+use super::send_queue::SendQueue;
 use super::{Arrived, ReplySource};
 
 /// Something that a handler wants to send: a datagram, or a train of equal datagrams.
@@ -128,6 +129,7 @@ pub enum OutputError {
 #[derive(Debug)]
 pub struct Outputs<'a> {
     received: &'a Received,
+    queue: &'a SendQueue,
     /// The entries that `flush` parked, then those in the ring; without those that have been checked.
     lists: [&'a [pp_tx]; 2],
     /// The rest of the last run, if it covers more messages.
@@ -156,11 +158,11 @@ struct PendingRun<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    /// The answers in `lists`. `most` is how many entries a call may queue.
-    pub(super) fn new(received: &'a Received, lists: [&'a [pp_tx]; 2], most: usize) -> Self {
+    /// The answers in `queue`. `most` is how many entries a call may queue.
+    pub(super) fn new(received: &'a Received, queue: &'a SendQueue, most: usize) -> Self {
         // All presented datagrams may always go back, however few entries a call may queue.
         let allowance = (most * RUN_MEAN).max(received.shown);
-        Self { received, lists, pending: None, allowance }
+        Self { received, queue, lists: queue.lists(), pending: None, allowance }
     }
 
     /// The output for the part of a run that came in one message. The rest of the run becomes pending.
@@ -227,7 +229,7 @@ impl<'a> Iterator for Outputs<'a> {
         } else if first.run > 0 {
             self.own_run(first)
         } else {
-            self.received.check(first)
+            self.received.check(self.queue, first)
         })
     }
 }
@@ -284,7 +286,7 @@ impl Received {
     }
 
     /// Checks an entry that stands for itself, and returns its output.
-    fn check(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
+    fn check(&self, queue: &SendQueue, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
         // A flag of a later ABI minor asks for something that this host would not do.
         if tx.flags & !self.known_flags() != 0 {
             return Err(OutputError::Bad);
@@ -305,6 +307,9 @@ impl Received {
                 return Err(OutputError::Bad);
             }
             self.ring.slice(rx.offset, len)
+        } else if !queue.may_send(tx.data, len) || !self.may_send(tx.data, len) {
+            // Behind what the handler wrote lies what other peers have sent or were sent.
+            return Err(OutputError::Bad);
         } else {
             // SAFETY: the contract of `pp_tx::data`: the bytes lie in the ring, the arena, or memory of the
             // instance that stays unchanged until its next call, which cannot happen while `self` is borrowed.
@@ -374,6 +379,7 @@ impl Received {
 #[inline(always)]
 pub(super) fn only_answer<'a>(
     received: &'a Received,
+    queue: &SendQueue,
     tx: &'a pp_tx,
     message: &Arrived,
 ) -> Option<Output<'a>> {
@@ -387,6 +393,9 @@ pub(super) fn only_answer<'a>(
         return None;
     }
     let payload = if !tx.data.is_null() {
+        if !queue.may_send(tx.data, len) || !received.may_send(tx.data, len) {
+            return None;
+        }
         // SAFETY: as in `check`.
         unsafe { slice::from_raw_parts(tx.data, len) }
     } else if len <= message.cap {

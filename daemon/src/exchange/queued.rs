@@ -20,7 +20,7 @@ impl<'a> Queued<'a> {
     #[inline(always)]
     pub(super) fn of(received: &'a Received, queue: &'a SendQueue) -> Option<Self> {
         let tx = queue.only().filter(|_| received.shown == 1)?;
-        let output = only_answer(received, tx, received.first_message()?)?;
+        let output = only_answer(received, queue, tx, received.first_message()?)?;
         (output.at_ns <= received.now_ns()).then_some(Self::One(output))
     }
 }

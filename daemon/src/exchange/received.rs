@@ -214,6 +214,27 @@ impl Received {
         usize::from(*self.index.get(..self.shown)?.get(index)?).checked_sub(self.from)
     }
 
+    /// Whether bytes are such as a handler may send: of a message that was received, as far as it may be written to, or nowhere in
+    /// the ring.
+    #[inline]
+    pub(super) fn may_send(&self, data: *const u8, len: usize) -> bool {
+        let at = data.addr().wrapping_sub(self.ring.at(0).addr());
+        at >= self.ring.len || self.is_received(at, len)
+    }
+
+    #[cold]
+    fn is_received(&self, at: usize, len: usize) -> bool {
+        self.messages.iter().any(|message| {
+            let end = message.offset + if message.segment == 0 { message.cap } else { message.len };
+            (message.offset..=end).contains(&at) && at + len <= end
+        })
+    }
+
+    /// Where a number of presented datagrams ends: the message with the next one, and which datagram of it that is.
+    pub(super) fn place_behind(&self, presented: usize) -> (usize, usize) {
+        self.datagram(presented).map_or((self.to, 0), |next| (next.number, next.place))
+    }
+
     /// Whether the handler dropped a datagram on purpose.
     pub(super) fn is_discarded(&self, index: usize) -> bool {
         self.rx.get(index).is_some_and(|d| d.verdict == VERDICT_DISCARD)

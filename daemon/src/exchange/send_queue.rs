@@ -16,8 +16,10 @@ pub(super) struct SendQueue {
     pub(super) tx_len: usize,
     /// Entries that flushes of this call moved out of the ring, in order.
     parked: Vec<pp_tx>,
-    /// The chunks made so far; one more is made when a call needs it.
+    /// The chunks made so far; one more is made when a call needs it. What no call has taken of them is zero.
     arena: Vec<Memory>,
+    /// Bytes of each chunk that the last call took.
+    taken: Vec<usize>,
     /// Number of the chunk that is lent to the handler.
     arena_at: usize,
     /// Datagrams that the handler had no room to queue.
@@ -32,6 +34,7 @@ impl SendQueue {
             tx_len: 0,
             parked: Vec::new(),
             arena: vec![Memory::new(limits.arena)],
+            taken: vec![0],
             arena_at: 0,
             refused: 0,
             limits: *limits,
@@ -68,6 +71,7 @@ impl SendQueue {
     /// Fills in the sending half of a batch that is lent to a handler.
     #[inline]
     pub(super) fn lend(&mut self, batch: &mut pp_batch) {
+        self.wipe();
         batch.tx = self.tx.as_mut_ptr();
         batch.tx_len = 0;
         batch.tx_cap = narrow(self.room());
@@ -77,11 +81,40 @@ impl SendQueue {
         batch.refused = 0;
     }
 
+    /// Makes what the last call took of the arena zero again: its bytes are not for the next handler, and not for the peers of
+    /// that one. A call that took nothing costs a comparison.
+    #[inline]
+    fn wipe(&mut self) {
+        for (chunk, taken) in self.arena.iter_mut().zip(&mut self.taken) {
+            if *taken > 0 {
+                chunk.bytes_mut().get_mut(..std::mem::take(taken)).unwrap_or_default().fill(0);
+            }
+        }
+    }
+
+    /// Whether bytes are such as a handler may send: within what the call has taken of the arena, or nowhere in it.
+    #[inline]
+    pub(super) fn may_send(&self, data: *const u8, len: usize) -> bool {
+        self.arena.iter().zip(&self.taken).all(|(chunk, taken)| {
+            let at = data.addr().wrapping_sub(chunk.at(0).addr());
+            at >= chunk.len || at + len <= *taken
+        })
+    }
+
     /// Takes over what the handler wrote to its batch, and bounds it.
     #[inline]
     pub(super) fn take_back(&mut self, batch: &pp_batch) {
         self.tx_len = (batch.tx_len as usize).min(self.room());
         self.refused = batch.refused;
+        self.note_taken(batch);
+    }
+
+    /// Notes how much of the chunk that is lent the handler took.
+    #[inline]
+    fn note_taken(&mut self, batch: &pp_batch) {
+        if let Some(taken) = self.taken.get_mut(self.arena_at) {
+            *taken = (batch.arena_len as usize).min(self.limits.arena);
+        }
     }
 
     /// Parks the queued entries and hands out the next arena chunk. Returns false when the call has used up its share.
@@ -95,9 +128,11 @@ impl SendQueue {
         batch.tx_len = 0;
         batch.tx_cap = narrow(self.room());
         if batch.arena_len > 0 {
+            self.note_taken(batch);
             self.arena_at += 1;
             if self.arena_at == self.arena.len() {
                 self.arena.push(Memory::new(self.limits.arena));
+                self.taken.push(0);
             }
             batch.arena = self.arena.get(self.arena_at).map_or(ptr::null_mut(), |m| m.at(0));
             batch.arena_len = 0;
@@ -154,6 +189,33 @@ mod tests {
             assert!(!queue.park(&mut batch), "that was the last");
             batch.arena_len = 0;
             assert!(queue.park(&mut batch), "who needs no chunk can go on");
+        }
+    }
+
+    /// All chunks, whatever the calls before it used.
+    #[test]
+    fn what_is_handed_out_is_zero_and_no_more_may_leave_than_was_taken() {
+        let mut queue = SendQueue::new(&ExchangeLimits { tx_total: 100, ..SMALL });
+        let mut batch = blank_batch();
+        for used in [8, 128, 3, 0, 77] {
+            queue.clear();
+            queue.lend(&mut batch);
+            for _ in 0..SMALL.arena_chunks {
+                let chunk = queue.arena_at;
+                assert!(queue.arena[chunk].slice(0, SMALL.arena).iter().all(|byte| *byte == 0), "{used}");
+                queue.arena[chunk].bytes_mut()[..used].fill(0xAA);
+                batch.arena_len = u32::try_from(used).unwrap();
+                let at = queue.arena[chunk].at(0).cast_const();
+                queue.take_back(&batch);
+                assert!(queue.may_send(at, used) && !queue.may_send(at, used + 1), "{used}");
+                assert!(used < 2 || queue.may_send(at.wrapping_add(1), used - 1));
+                assert!(used < 2 || !queue.may_send(at.wrapping_add(1), used));
+                if !queue.park(&mut batch) {
+                    break;
+                }
+            }
+            let own = [0; 4];
+            assert!(queue.may_send(own.as_ptr(), own.len()), "memory of the handler is its own matter");
         }
     }
 

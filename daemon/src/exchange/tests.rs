@@ -359,7 +359,7 @@ fn e_lend(e: &mut Exchange, batch: &pp_batch) -> Vec<bool> {
 
 pub(super) fn blank_batch() -> pp_batch {
     pp_batch {
-        size: 104,
+        size: 112,
         rx_len: 0,
         rx: ptr::null_mut(),
         tx: ptr::null_mut(),
@@ -377,6 +377,8 @@ pub(super) fn blank_batch() -> pp_batch {
         refused: 0,
         delay_datagrams: 0,
         delay_bytes: 0,
+        handling: 0,
+        reserved: 0,
     }
 }
 

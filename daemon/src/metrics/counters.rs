@@ -44,6 +44,8 @@ pub struct Counters {
     pub timers_refused: u64,
     /// Handlers created after the first one. In the closing report.
     pub restarts: u64,
+    /// Received datagrams that wait for the next handler, since the one before broke: no count, they become something else.
+    pub kept: u64,
     /// Source prefixes whose unspent bytes and replies were forgotten for those of others, because the table of them was
     /// full. In the closing report.
     pub prefixes_evicted: u64,
@@ -99,6 +101,7 @@ impl AddAssign<&Self> for Counters {
         self.slow_calls += other.slow_calls;
         self.timers_refused += other.timers_refused;
         self.restarts += other.restarts;
+        self.kept += other.kept;
         self.prefixes_evicted += other.prefixes_evicted;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
@@ -119,7 +122,7 @@ impl Conservation {
     #[must_use]
     pub fn holds(&self) -> bool {
         let c = &self.counters;
-        c.received == c.replied + c.consumed + c.dropped_in(Stage::Receive)
+        c.received == c.replied + c.consumed + c.dropped_in(Stage::Receive) + c.kept
             && c.queued == c.sent + self.waiting + c.dropped_in(Stage::Send)
     }
 }
@@ -136,6 +139,9 @@ impl fmt::Display for Conservation {
             c.dropped_in(Stage::Receive)
         )?;
         reasons(f, c, Stage::Receive)?;
+        if c.kept > 0 {
+            write!(f, " + kept {}", c.kept)?;
+        }
         write!(f, "; replies {} = sent {} + dropped {}", c.queued, c.sent, c.dropped_in(Stage::Send))?;
         reasons(f, c, Stage::Send)?;
         if self.waiting > 0 {
@@ -178,5 +184,8 @@ mod tests {
         );
         c.received += 1;
         assert!(c.conservation(1).to_string().contains("DOES NOT ADD UP"));
+        c.kept += 1;
+        assert!(c.conservation(1).holds());
+        assert!(c.conservation(1).to_string().contains("dropped 2 (on_purpose 2) + kept 1; replies"));
     }
 }

@@ -53,6 +53,7 @@ reasons! {
     OnPurpose, Receive, "on_purpose", "dropped on purpose by the handler";
     HandlerDown, Receive, "handler_down", "the handler is not running";
     HandlerFault, Receive, "handler_fault", "in the batch that broke the handler";
+    Poison, Receive, "poison", "it broke the handler";
     BadTx, Send, "bad_tx", "the handler's send entry is invalid";
     ReplyTooLong, Send, "reply_too_long", "longer than a UDP datagram can be";
     OwnListener, Send, "own_listener", "to one of our own listeners, which would start a loop";

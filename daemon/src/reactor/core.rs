@@ -49,6 +49,8 @@ pub(super) struct Core<I: Io> {
     pub(super) budgets: Budgets,
     /// Payload bytes of all backlogs.
     pub(super) backlog_bytes: usize,
+    /// Bytes that listeners whose handlers broke keep for the next ones.
+    pub(super) kept_bytes: usize,
     /// The time of the current turn.
     pub(super) now: Now,
     /// The seed from which the seed of every handler is made.
@@ -110,6 +112,7 @@ impl<I: Io> Reactor<I> {
             ),
             budgets: Budgets::new(limits.reply_prefixes, secret),
             backlog_bytes: 0,
+            kept_bytes: 0,
             now,
             seed,
             rng: StdRng::seed_from_u64(seed),

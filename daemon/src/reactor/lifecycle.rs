@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! add --> Running --(handler breaks)--> Down --(timer)--> Running
-//!            |                           '--(too often)--> Failed
+//!            |------(it breaks, and on_fault = "off")---> Failed
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
@@ -11,7 +11,7 @@ use rand::RngExt;
 use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::io::{Io, Token, nanos};
-use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Verdict, instance_seed};
+use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, instance_seed};
 use super::probe;
 use super::session::Family;
 use crate::exchange::{Facts, SessionEnd};
@@ -58,6 +58,7 @@ impl<I: Io> Reactor<I> {
         listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
         core.end_sessions(&mut listener, SessionEnd::ListenerGone);
+        core.drop_kept(&mut listener);
         if let Err(error) = core.io.unregister(&mut listener.socket) {
             log::debug!("{listener}: cannot be taken out of the watch: {error}");
         }
@@ -73,6 +74,7 @@ impl<I: Io> Reactor<I> {
             probe::look(&mut self.core.io, listener);
             listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
             self.core.drop_backlog(listener, DropReason::Stopping);
+            self.core.drop_kept(listener);
             // The books show how full the tables were, and also what the end has counted, of recordings above all.
             let gauges = listener.cells.gauges();
             listener.service = Service::Down;
@@ -91,6 +93,7 @@ impl<I: Io> Core<I> {
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let sessions = self.sessions_of(listener);
         let mut kept = Vec::new();
+        let (place, state) = self.legacy(listener);
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
@@ -101,6 +104,8 @@ impl<I: Io> Core<I> {
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
             budget: &self.handler_budget,
             sessions: &sessions,
+            place,
+            state: state.as_ref(),
         };
         let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);
         let mut want = |facts: Facts| {
@@ -149,6 +154,7 @@ impl<I: Io> Core<I> {
             Ok(()) => {
                 listener.counters.restarts += 1;
                 log::warn!("{listener}: the handler is back");
+                self.give(listener);
             }
             Err(error) => {
                 log::error!("{listener}: the plugin refuses to make the handler again: {}", error.message);
@@ -163,25 +169,26 @@ impl<I: Io> Core<I> {
         listener.counters.faults += 1;
         listener.service = Service::Down;
         self.forget_handler_of_sessions(listener);
+        self.bury(listener);
         self.timers.cancel_handler(listener.token);
-        if listener.on_fault == OnFault::Exit {
-            log::error!("{listener}: on_fault = \"exit\": the daemon stops");
-            self.fatal = true;
-            return;
-        }
-        let chance = self.rng.random::<f64>();
-        match listener.faults.get_or_insert_default().note(self.now.mono_ns, chance) {
-            Verdict::Restart(wait) => {
+        match listener.on_fault {
+            OnFault::Restart => {
+                let chance = self.rng.random::<f64>();
+                let wait = listener.faults.get_or_insert_default().note(self.now.mono_ns, chance);
                 log::warn!("{listener}: the handler is made again in {} ms", wait.as_millis());
                 let at = self.now.mono_ns.saturating_add(nanos(wait));
                 self.timers.arm(listener.token, Timer::Restart, at, 0);
             }
-            Verdict::Fail => {
+            OnFault::Off => {
                 log::error!(
-                    "{listener}: the handler broke too often and is not made again; restart polyport"
+                    "{listener}: on_fault = \"off\": the handler is not made again until polyport is restarted"
                 );
                 listener.service = Service::Failed;
                 self.end_sessions(listener, SessionEnd::Restart);
+            }
+            OnFault::Exit => {
+                log::error!("{listener}: on_fault = \"exit\": the daemon stops");
+                self.fatal = true;
             }
         }
     }
@@ -202,6 +209,7 @@ impl<I: Io> Core<I> {
         self.timers.cancel_all(listener.token);
         listener.forget(&mut self.io);
         self.drop_backlog(listener, DropReason::SocketBroken);
+        self.drop_kept(listener);
     }
 
     /// Drops the datagrams of a backlog and counts them under `reason`.

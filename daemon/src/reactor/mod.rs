@@ -5,6 +5,7 @@
 //! visit      receive -> admit -> handler -> settle, for one listener
 //! settle     what the handler queued -> sent now, delayed, or dropped with a reason; the one way out
 //! till       the budget of a listener, asked for each output
+//! poison     a call that broke its handler: what is lost with it, and what the next one gets
 //! lifecycle  listeners come and go, handlers break and are made again
 //! core       the reactor, and what a visit works with
 //! io         what the loop needs from the world
@@ -28,6 +29,7 @@ mod io;
 mod lifecycle;
 mod listener;
 mod mio;
+mod poison;
 mod probe;
 mod send;
 mod session;

@@ -169,7 +169,7 @@ impl<I: Io> Reactor<I> {
             && let Some(listener) = current(&mut self.listeners, last)
         {
             slow.suspect();
-            self.core.note_slow(listener, Slow { took_ns, cpu_ns, exact: false });
+            self.core.note_slow(listener, Slow { what: "batch", took_ns, cpu_ns, exact: false });
         }
     }
 

@@ -1,7 +1,5 @@
 //! A visit serves one listener: receive, admit, hand to the handler, settle.
 
-use polyport_terminal::counted;
-
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
 use super::io::Io;
@@ -101,13 +99,21 @@ impl<I: Io> Core<I> {
         self.open_desk(listener);
         let Service::Running(instance) = &mut listener.service else { return };
         self.exchange.clear(self.now.mono_ns, listener.local);
+        // Rare beside datagrams, and no turn is timed for them: each is timed.
+        let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
         let outcome = instance.on_timer(&mut self.exchange, call, token);
+        self.end_timing(listener, "timer", timing);
         self.after_call(listener, outcome, "on_timer");
     }
 
     /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
+        self.serve_admitted(listener);
+    }
+
+    /// Serves the messages in the exchange, which may all be seen by the handler.
+    pub(super) fn serve_admitted(&mut self, listener: &mut Listener<I::Socket>) {
         let stamped = self.exchange.has_stamps();
         loop {
             if listener.delays || stamped {
@@ -158,10 +164,7 @@ impl<I: Io> Core<I> {
         };
         let timing = self.begin_timing();
         let outcome = instance.on_batch(&mut self.exchange, call);
-        self.end_timing(listener, timing);
-        if outcome == Outcome::Broken {
-            listener.counters.drop_many(DropReason::HandlerFault, n);
-        }
+        self.end_timing(listener, "batch", timing);
         self.after_call(listener, outcome, "on_batch");
     }
 
@@ -174,7 +177,12 @@ impl<I: Io> Core<I> {
 
     /// Looks whether a call was slow that was timed.
     #[inline]
-    pub(super) fn end_timing(&mut self, listener: &mut Listener<I::Socket>, timing: CallTiming) {
+    pub(super) fn end_timing(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        what: &'static str,
+        timing: CallTiming,
+    ) {
         if let Some(before_ns) = timing.from_ns {
             let now_ns = self.io.now().mono_ns;
             let took_ns = now_ns.saturating_sub(before_ns);
@@ -182,7 +190,7 @@ impl<I: Io> Core<I> {
                 let cpu_now_ns = self.io.cpu_ns();
                 let since_mark_ns = self.slow.mark(now_ns, cpu_now_ns);
                 let cpu_ns = timing.cpu_ns.map_or(since_mark_ns, |before| cpu_now_ns.saturating_sub(before));
-                self.note_slow(listener, Slow { took_ns, cpu_ns, exact: timing.cpu_ns.is_some() });
+                self.note_slow(listener, Slow { what, took_ns, cpu_ns, exact: timing.cpu_ns.is_some() });
             }
         }
     }
@@ -231,7 +239,7 @@ impl<I: Io> Core<I> {
         &mut self,
         listener: &mut Listener<I::Socket>,
         outcome: Outcome,
-        function: &str,
+        function: &'static str,
     ) {
         self.take_timers(listener);
         match outcome {
@@ -269,13 +277,11 @@ impl<I: Io> Core<I> {
 
     /// Drops what a handler queued that broke, and the handler.
     #[cold]
-    pub(super) fn broke_in(&mut self, listener: &mut Listener<I::Socket>, function: &str) {
+    pub(super) fn broke_in(&mut self, listener: &mut Listener<I::Socket>, function: &'static str) {
         // The answers may point into the memory of the handler, which is about to be freed.
         self.exchange.discard_outputs();
+        self.blame(listener, function);
         self.forget_requests();
-        let n = self.exchange.datagrams();
-        let dropped = counted(n, "datagram of the batch is", "datagrams of the batch are");
-        log::error!("{listener}: the handler broke in {function}; {dropped} dropped");
         self.broke(listener);
     }
 

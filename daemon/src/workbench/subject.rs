@@ -64,6 +64,8 @@ fn create(plugin: &Arc<Plugin>, values: &Values) -> Result<(Instance, String), S
         secret: [0; 32],
         budget: &budget,
         sessions: &[],
+        place: None,
+        state: None,
     };
     let mut want = |facts: Facts| {
         wanted = wanted.or(facts);

@@ -16,7 +16,7 @@ pub enum Exit {
     HostNotFound = 68,
     /// Nobody answers.
     NoReply = 69,
-    /// Our own fault, or a handler's with `on_fault = "exit"`.
+    /// Our own fault, or a handler's: with `on_fault = "exit"`, or when it does not return and the process was asked to end.
     Software = 70,
     /// The operating system refused something.
     Os = 71,
@@ -42,6 +42,12 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Ends the process now: nothing is finished, and no code of others runs, as `_exit(2)` does it. For a process that cannot end
+/// in order, because the thread that would has not come back.
+pub fn end_at_once(exit: Exit) -> ! {
+    signal_hook::low_level::exit(i32::from(exit as u8))
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
+use crate::aside::aside;
 use crate::exit::Exit;
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
@@ -88,15 +88,12 @@ impl Interrupt {
         // By read(2): whoever traces or counts what comes from the network must not meet it.
         let mut came = File::from(OwnedFd::from(came));
         let armed = Arc::clone(&self.armed);
-        let body = move || {
-            // Signals are for the thread that serves.
-            SigSet::all().thread_block().unwrap_or(());
+        aside("signals", move || {
             if came.read_exact(&mut [0]).is_ok() {
                 pass(ONE_REQUEST);
                 armed.store(true, Ordering::Relaxed);
             }
-        };
-        thread::Builder::new().name("signals".to_owned()).spawn(body)?;
+        })?;
         for id in hasty {
             low_level::unregister(id);
         }

@@ -11,6 +11,7 @@
 //! interrupt   Ctrl-C: the first asks, the second ends
 //! signals     the same for a loop, and the signals that must not end it
 //! version     what `--version` says
+//! aside       threads that get no signal
 //! patient     a stream that a thread of its own writes
 //! ```
 //!
@@ -18,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
 mod count;
 mod escape;
 mod exit;
@@ -30,9 +32,10 @@ mod style;
 mod version;
 mod width;
 
+pub use aside::aside;
 pub use count::counted;
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
-pub use exit::Exit;
+pub use exit::{Exit, end_at_once};
 pub use interrupt::Interrupt;
 pub use line::{complain, deliver, delivered, remark, say};
 pub use output::Output;

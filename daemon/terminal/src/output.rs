@@ -87,6 +87,11 @@ impl Output {
         self.log.set_patience(Duration::ZERO);
     }
 
+    /// Waits until the log is written, at most so long.
+    pub fn settle(&self, longest: Duration) {
+        self.log.settle(longest);
+    }
+
     /// Lines of the log that were left out.
     #[must_use]
     pub fn lost(&self) -> u64 {

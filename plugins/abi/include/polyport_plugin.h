@@ -191,7 +191,8 @@ typedef struct pp_host {
     const char *version;       /* "0.4.1"   */
     /* [any thread] One line, no newline. Rate-limited per instance by the host. */
     void      (*log)(pp_ctx *, int32_t level, const char *msg, size_t len);
-    /* [create only] Returns the cell to add to or set, never NULL, valid until destroy.
+    /* [create only] Returns the cell to add to or set, never NULL, valid as long as the process
+     * (before 1.3: until destroy).
      * `name` is snake_case with a unit ("dropped_total"). The same name gives the same cell
      * again after a reload, so counters do not jump back to zero. */
     uint64_t *(*metric)(pp_ctx *, uint32_t kind, const char *name, const char *help);
@@ -234,7 +235,8 @@ struct pp_batch {
     pp_tx    *tx;             /* write tx[tx_len], then tx_len++                            */
     uint32_t   tx_len, tx_cap;
     uint8_t   *arena;          /* scratch for building payloads without copying; the host    */
-    uint32_t   arena_len, arena_cap;   /* keeps it alive until the datagrams have left       */
+    uint32_t   arena_len, arena_cap;   /* keeps it alive until the datagrams have left; what
+                                  you take is zero (since 1.3); count it in arena_len        */
     uint64_t   now_ns;
     int64_t    wall_offset_ns; /* now_ns + wall_offset_ns = Unix time in ns                  */
     pp_ctx   *ctx;
@@ -247,6 +249,11 @@ struct pp_batch {
      * the host, unless others give way to it. Use pp_delay, which asks PP_HAS. */
     uint32_t   delay_datagrams;
     uint64_t   delay_bytes;
+    /* Since 1.3. 1 + index of the rx[] you work on; 0 = none, or you do not say. If the call breaks the
+     * instance, the host reads which datagram did it: it is named in the log, and those behind it
+     * go to the next instance. Use pp_handling, which asks PP_HAS. */
+    uint32_t   handling;
+    uint32_t   reserved;
 };
 
 /* ---- configuration: declared, so that the host checks it ------------------------------ */
@@ -342,6 +349,9 @@ typedef struct pp_plugin {
     int64_t (*save)(void *self, uint8_t *buf, uint64_t cap, uint32_t *version); /* needed size */
     const void *(*extension)(const char *id);
     int32_t (*on_session)(void *self, pp_batch *, const pp_event *);   /* since 1.3; no rx  */
+    /* Since 1.3. As save, of an instance that broke: called before destroy, and nothing else is.
+     * What it writes goes to create of the next one. May be the same function as save. */
+    int64_t (*rescue)(void *self, uint8_t *buf, uint64_t cap, uint32_t *version);
 } pp_plugin;
 
 #define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) \
@@ -476,6 +486,8 @@ static inline void pp_dont_fragment(pp_batch *b)
 {
     if (b->tx_len && b->host->abi_minor >= 2) b->tx[b->tx_len - 1].flags |= PP_TX_DF;
 }
+/* Says that you work on rx[i] from now on; a host older than 1.3 is not told. */
+static inline void pp_handling(pp_batch *b, uint32_t i) { if (PP_HAS(b, handling)) b->handling = i + 1; }
 /* Drops rx[i] on purpose: counted and logged as such. */
 static inline void pp_discard(pp_batch *b, uint32_t i) { b->rx[i].verdict = PP_VERDICT_DISCARD; }
 static inline void pp_count(uint64_t *cell, uint64_t n)

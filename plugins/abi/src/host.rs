@@ -32,7 +32,8 @@ pub const GAUGE: u32 = 2;
 
 /// `[any thread]` One line, no newline; rate-limited per instance by the host.
 pub type log_fn = unsafe extern "C" fn(*mut pp_ctx, level: i32, msg: *const u8, len: usize);
-/// `[create only]` The cell to add to or set: never NULL, valid until `destroy`. `name` is `snake_case` with
+/// `[create only]` The cell to add to or set: never NULL, and valid as long as the process (before 1.3: until `destroy`).
+/// `name` is `snake_case` with
 /// a unit (`dropped_total`); the same name gives the same cell again after a restart or reload.
 pub type metric_fn =
     unsafe extern "C" fn(*mut pp_ctx, kind: u32, name: *const c_char, help: *const c_char) -> *mut u64;
@@ -152,6 +153,11 @@ pub struct pp_batch {
     pub delay_datagrams: u32,
     /// Since 1.2: how many payload bytes more they may have; the handler counts down.
     pub delay_bytes: u64,
+    /// Since 1.3: 1 and the index of the datagram that the handler works on; 0 is none, or not known. The handler writes it,
+    /// and the host reads it if the call breaks the handler.
+    pub handling: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 112 && size_of::<pp_batch>() == 104);
+const _: () = assert!(size_of::<pp_host>() == 112 && size_of::<pp_batch>() == 112);

@@ -42,7 +42,7 @@ pub use option::{
 };
 pub use plugin::{
     WHY_RELOAD, WHY_RESTART, WHY_START, check_fn, create_fn, destroy_fn, on_batch_fn, on_session_fn,
-    on_timer_fn, plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, save_fn,
+    on_timer_fn, plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, rescue_fn, save_fn,
 };
 pub use session::{
     END_ASKED, END_BROKEN, END_IDLE, END_LIMIT, END_NO_FILE, END_NO_PORT, END_REFUSED_ADDR, END_RESTART,

@@ -70,6 +70,8 @@ pub type check_fn = unsafe extern "C" fn(*const pp_value, n: u32, *mut pp_error)
 pub type reconfigure_fn = unsafe extern "C" fn(*mut c_void, *const pp_value, n: u32, *mut pp_error) -> i32;
 /// Writes state for the successor; returns the size it needs, which may exceed `cap`.
 pub type save_fn = unsafe extern "C" fn(*mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64;
+/// As [`save_fn`], of an instance that broke: the host calls it before `destroy`, and nothing else.
+pub type rescue_fn = unsafe extern "C" fn(*mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64;
 /// Plugin-side optional interfaces.
 pub type plugin_extension_fn = unsafe extern "C" fn(*const c_char) -> *const c_void;
 
@@ -106,6 +108,8 @@ pub struct pp_plugin {
     pub extension: Option<plugin_extension_fn>,
     /// Optional, since 1.3, see [`on_session_fn`]; without it a plugin opens no sessions.
     pub on_session: Option<on_session_fn>,
+    /// Optional, since 1.3, see [`rescue_fn`].
+    pub rescue: Option<rescue_fn>,
 }
 
 #[expect(unsafe_code, reason = "the exported table is a static")]
@@ -114,6 +118,6 @@ unsafe impl Sync for pp_plugin {}
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_create>() == 152 && size_of::<pp_plugin>() == 344);
+    assert!(size_of::<pp_create>() == 152 && size_of::<pp_plugin>() == 352);
     assert!(offset_of!(pp_plugin, size) == 256 && offset_of!(pp_plugin, create) == 272);
 };

@@ -117,7 +117,10 @@ impl<'a> RawBatch<'a> {
     /// `batch` is the argument of `on_batch` or `on_timer`, opened once, and `'a` ends before that returns.
     pub(crate) unsafe fn open(batch: *mut pp_batch) -> Option<(Self, Slots<'a>)> {
         let raw = Self { batch: NonNull::new(batch)?, life: PhantomData };
-        Some((raw, Slots { raw, next: 0, end: raw.with(|b| b.rx_len) }))
+        let (end, size) = raw.with(|b| (b.rx_len, b.size as usize));
+        // A host before 1.3 has no place for marks.
+        let marks = size >= offset_of!(pp_batch, handling) + size_of::<u32>();
+        Some((raw, Slots { raw, next: 0, end, marks }))
     }
 
     /// Lends the struct to `f`, which must not call back into user code or the host.
@@ -213,11 +216,19 @@ impl<'a> RawBatch<'a> {
         build: impl FnOnce(&mut [u8]) -> usize,
     ) -> bool {
         let Some((block, size)) = self.alloc(room) else { return self.refuse() };
-        // SAFETY: the block is `room` bytes of the arena that were handed out to nobody else.
-        unsafe { block.write_bytes(0, room) };
-        // SAFETY: as above, and now initialised; it stays valid until the call returns, flush or not.
+        // Since 1.3 what the host hands out is zero.
+        let is_zero = self.host().has_minor(3);
+        if !is_zero {
+            // SAFETY: the block is `room` bytes of the arena that were handed out to nobody else.
+            unsafe { block.write_bytes(0, room) };
+        }
+        // SAFETY: as above, and the host's arena is initialised; it stays valid until the call returns, flush or not.
         let out = unsafe { core::slice::from_raw_parts_mut(block, room) };
         let used = build(out).min(room);
+        if is_zero && let Some(unused) = out.get_mut(used..) {
+            // It goes back as it came.
+            unused.fill(0);
+        }
         self.give_back(block, size, used);
         self.push(block, u32::try_from(used).unwrap_or(0), route)
     }
@@ -251,19 +262,22 @@ impl<'a> RawBatch<'a> {
     }
 }
 
-/// Hands out every datagram of a batch once: that is what makes a [`Slot`] the only owner of its bytes.
+/// Hands out every datagram of a batch once: that is what makes a [`Slot`] the only owner of its bytes. The host is told which
+/// one was handed out last, so that it knows which one did it when the handler panics.
 #[derive(Debug)]
 pub(crate) struct Slots<'a> {
     raw: RawBatch<'a>,
     next: u32,
     end: u32,
+    /// The host has a place for the number of that datagram.
+    marks: bool,
 }
 
 impl<'a> Slots<'a> {
     /// Moves the rest out, leaving none.
     #[inline]
     pub(crate) fn take(&mut self) -> Self {
-        let rest = Self { raw: self.raw, next: self.next, end: self.end };
+        let rest = Self { next: self.next, ..*self };
         self.next = self.end;
         rest
     }
@@ -295,7 +309,12 @@ impl<'a> Slots<'a> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Slot<'a>> {
         let index = self.next;
-        (index < self.end).then(|| {
+        let is_left = index < self.end;
+        if self.marks {
+            // Behind the last one, none is to blame.
+            self.raw.with(|b| b.handling = if is_left { index + 1 } else { 0 });
+        }
+        is_left.then(|| {
             self.next += 1;
             Slot::new(self.raw, index)
         })

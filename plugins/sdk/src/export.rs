@@ -23,8 +23,10 @@ use crate::value::{Value, values};
 
 /// What `create` returns to the host.
 struct Instance<H> {
-    /// `None` after a panic: what is left of it is never called again.
+    /// `None` after a panic: what is left of it is never called again, but to be rescued.
     handler: Option<H>,
+    /// What a panic has left, until `destroy`; `None` if it happened while state was written.
+    broken: Option<H>,
     host: HostRef,
 }
 
@@ -40,8 +42,7 @@ fn guarded<H: Handler, R>(
         Ok(result) => result,
         Err(message) => {
             this.host.log(Level::Error as i32, message.as_bytes());
-            let broken = this.handler.take();
-            bury(this.host, broken);
+            this.broken = this.handler.take();
             fallback
         }
     }
@@ -67,7 +68,7 @@ unsafe extern "C" fn create<H: Handler>(create: *const pp_create, error: *mut pp
         // SAFETY: the host passes a valid `pp_create`, and the view ends with this closure.
         let created = unsafe { Created::new(create) };
         let handler = H::new(configure::<H>(&created.values)?, &mut Setup::new(&created))?;
-        Ok(Instance { handler: Some(handler), host: created.host })
+        Ok(Instance { handler: Some(handler), broken: None, host: created.host })
     });
     match made.unwrap_or_else(|message| Err(Error::from(message))) {
         Ok(instance) => Box::into_raw(Box::new(instance)).cast(),
@@ -89,13 +90,14 @@ fn configure<H: Handler>(values: &[Value<'_>]) -> Result<H::Config, Error> {
 unsafe extern "C" fn destroy<H: Handler>(this: *mut c_void) {
     // SAFETY: `create` made it with `Box::into_raw`; the host calls this once, and nothing after it.
     let instance = unsafe { Box::from_raw(this.cast::<Instance<H>>()) };
-    let Instance { mut handler, host } = *instance;
+    let Instance { mut handler, broken, host } = *instance;
     if let Some(handler) = handler.as_mut()
         && let Err(message) = caught("stop", || handler.stop(&Log::new(&host)))
     {
         host.log(Level::Error as i32, message.as_bytes());
     }
     bury(host, handler);
+    bury(host, broken);
 }
 
 /// [`abi::on_batch_fn`].
@@ -199,14 +201,42 @@ unsafe extern "C" fn save<H: Handler>(this: *mut c_void, buf: *mut u8, cap: u64,
         let version = handler.save(&mut out);
         Some((version, out))
     });
+    if state.is_none() {
+        // Whoever breaks while it saves has nothing that could be rescued.
+        bury(this.host, this.broken.take());
+    }
+    // SAFETY: the host's arguments.
+    unsafe { hand_over(state, buf, cap, version) }
+}
+
+/// [`abi::rescue_fn`]: as `save`, of what a panic has left.
+unsafe extern "C" fn rescue<H: Handler>(this: *mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64 {
+    // SAFETY: the host passes an instance that broke and was not destroyed, one call at a time.
+    let this = unsafe { instance::<H>(this) };
+    let Some(broken) = &this.broken else { return 0 };
+    let state = caught("rescue", || {
+        let mut out = Vec::new();
+        let version = broken.rescue(&mut out);
+        (version, out)
+    });
+    let state = state.inspect_err(|message| this.host.log(Level::Error as i32, message.as_bytes())).ok();
+    // SAFETY: the host's arguments.
+    unsafe { hand_over(state, buf, cap, version) }
+}
+
+/// Gives the host a state with its version, if there is room for all of it. Returns the size it needs; no state is a failure.
+///
+/// # Safety
+/// `version` is NULL or a place for it, and `buf` NULL or `cap` writable bytes of the host.
+unsafe fn hand_over(state: Option<(u32, Vec<u8>)>, buf: *mut u8, cap: u64, version: *mut u32) -> i64 {
     let Some((made, out)) = state else { return i64::from(abi::FATAL) };
     if !version.is_null() {
-        // SAFETY: the host passes NULL or a place for the version.
+        // SAFETY: the caller promises it.
         unsafe { version.write(made) };
     }
     let len = out.len();
     if !buf.is_null() && u64::try_from(len).is_ok_and(|len| len <= cap) {
-        // SAFETY: the host passes `cap` writable bytes, at least `len`, of its own memory.
+        // SAFETY: the caller promises `cap` bytes, at least `len`, none of them ours.
         unsafe { buf.copy_from_nonoverlapping(out.as_ptr(), len) };
     }
     i64::try_from(len).unwrap_or(-1)
@@ -267,6 +297,7 @@ pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_
         save: Some(save::<H>),
         extension: None,
         on_session: if H::SESSIONS { Some(on_session::<H>) } else { None },
+        rescue: Some(rescue::<H>),
     }
 }
 

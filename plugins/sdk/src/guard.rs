@@ -50,7 +50,9 @@ fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
-        set_hook(Box::new(move |info| if DEPTH.get() == 0 { before(info) } else { record(info) }));
+        // Where a panic aborts, nobody comes to log it: it is printed at once.
+        let prints = |depth| depth == 0 || cfg!(panic = "abort");
+        set_hook(Box::new(move |info| if prints(DEPTH.get()) { before(info) } else { record(info) }));
     });
 }
 

@@ -12,8 +12,10 @@ use crate::session::Event;
 /// State lives in `self`. A `static` is shared by every listener that uses the library and starts afresh
 /// with each reload.
 ///
-/// A panic in any of these functions is caught: it costs the instance, never the daemon. The instance is
-/// dropped, what it queued in that call is discarded, and the host makes a new one after a pause.
+/// A panic in any of these functions is caught: it costs the instance, never the daemon. What it queued in that call is
+/// discarded, the instance may [`rescue`](Self::rescue) its state and is dropped, and the host makes a new one after a pause.
+/// The datagram that was taken from the batch last is the one that did it: it is logged and not seen again, and those behind it
+/// go to the new instance.
 pub trait Handler: Sized + Send + 'static {
     /// `()`, or a struct made by [`config!`](crate::config).
     type Config: Config;
@@ -63,11 +65,18 @@ pub trait Handler: Sized + Send + 'static {
         Err(Error::unsupported())
     }
 
-    /// Writes what the successor needs after a reload and returns the version of its form; the successor
+    /// Writes what the successor needs and returns the version of its form; the successor
     /// gets both from [`Setup::state`]. May be called more than once. Nothing written is no state.
     fn save(&self, out: &mut Vec<u8>) -> u32 {
         let _ = out;
         0
+    }
+
+    /// As [`save`](Self::save), after a panic: what is left of the instance writes what its successor needs. The panic may
+    /// have left something half done, so write what can be trusted, or nothing; the default is what `save` writes. A state
+    /// whose instance breaks before it has served anything is not carried on. Not called after a panic in `save`.
+    fn rescue(&self, out: &mut Vec<u8>) -> u32 {
+        self.save(out)
     }
 
     /// The instance goes, and has all its state for the last time: the place for a summary. Nothing can be

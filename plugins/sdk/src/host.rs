@@ -166,7 +166,7 @@ impl BudgetRef {
     }
 }
 
-/// One metric cell of the host: a `u64` that is valid until the instance is destroyed.
+/// One metric cell of the host: a `u64` that is valid as long as the process.
 #[derive(Debug)]
 pub(crate) struct CellRef(NonNull<AtomicU64>);
 
@@ -175,8 +175,8 @@ unsafe impl Send for CellRef {}
 
 impl CellRef {
     pub(crate) fn get(&self) -> &AtomicU64 {
-        // SAFETY: `metric` returned an aligned u64 that lives until `destroy`, and the handler that owns
-        // this value is dropped in `destroy`.
+        // SAFETY: `metric` returned an aligned u64 that is never freed. (A host before 1.3 may free it after `destroy`, in which
+        // the handler is dropped that should own this value.)
         unsafe { self.0.as_ref() }
     }
 }

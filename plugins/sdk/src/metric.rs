@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::host::CellRef;
 
-/// A number that only grows. Keep it in the handler: the host takes the cell back with the instance.
+/// A number that only grows. A thread of the plugin may have it, and may count when the handler is gone.
 #[derive(Debug)]
 pub struct Counter(CellRef);
 
@@ -28,7 +28,7 @@ impl Counter {
     }
 }
 
-/// A number that goes up and down. Keep it in the handler, as a [`Counter`].
+/// A number that goes up and down. A thread may have it, as a [`Counter`].
 #[derive(Debug)]
 pub struct Gauge(CellRef);
 

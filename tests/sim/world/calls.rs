@@ -381,7 +381,7 @@ impl World {
         let pushed = exchange.push(Arrived {
             offset,
             len,
-            cap: slot,
+            cap: len,
             segment: if joined.len() > 1 { first.payload.len() } else { 0 },
             peer: first.peer,
             destination: wildcard.then_some(first.destination),

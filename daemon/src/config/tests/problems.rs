@@ -279,7 +279,7 @@ options = { a = 99999999999999999999 }
         ),
         ("invalid value for `recv_buffer`", "expected 4KiB to 512MiB"),
         ("invalid value for `send_buffer`", "expected 4KiB to 512MiB"),
-        ("invalid value for `on_fault`", "expected \"drop\" or \"exit\""),
+        ("invalid value for `on_fault`", "expected \"restart\", \"off\" or \"exit\""),
         ("invalid value for `a`", "the integer does not fit into 64 bits"),
     ];
     assert_eq!(found, expected);

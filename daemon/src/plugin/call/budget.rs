@@ -55,8 +55,8 @@ impl HandlerBudget {
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Arc<HandlerBudget>,
-    held: Arc<AtomicU64>,
-    refused: Arc<AtomicU64>,
+    held: &'static AtomicU64,
+    refused: &'static AtomicU64,
     /// Bytes of this instance alone: two instances of a listener may live side by side for a moment.
     own: AtomicU64,
     closed: AtomicBool,
@@ -64,10 +64,26 @@ pub(super) struct Account {
 
 impl Account {
     /// Opens an account. `held` shows its bytes, and `refused` how often it was refused.
-    pub(super) fn open(budget: &Arc<HandlerBudget>, held: Arc<AtomicU64>, refused: Arc<AtomicU64>) -> Self {
+    pub(super) fn open(
+        budget: &Arc<HandlerBudget>,
+        held: &'static AtomicU64,
+        refused: &'static AtomicU64,
+    ) -> Self {
         budget.accounts.fetch_add(1, Relaxed);
         let (own, closed) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { budget: Arc::clone(budget), held, refused, own, closed }
+    }
+
+    /// Opens it again for the instance that follows, unless it is open.
+    pub(super) fn reopen(&self) {
+        if self.closed.swap(false, Relaxed) {
+            self.budget.accounts.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whether its instance has asked for it, and lives.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed)
     }
 
     /// Asks for `bytes` more. The error is whether this is the first refusal of the listener.
@@ -103,7 +119,8 @@ mod tests {
 
     fn accounts<const N: usize>(limit: u64) -> (Arc<HandlerBudget>, [Account; N]) {
         let budget = Arc::new(HandlerBudget::new(limit));
-        let accounts = [(); N].map(|()| Account::open(&budget, Arc::default(), Arc::default()));
+        let accounts =
+            [(); N].map(|()| Account::open(&budget, Box::leak(Box::default()), Box::leak(Box::default())));
         (budget, accounts)
     }
 
@@ -143,6 +160,10 @@ mod tests {
         a.close();
         assert_eq!((budget.held(), a.reserve(1)), (0, Err(false)));
         assert_eq!(fill(&b, 8), 8000, "alone again");
+        b.release(8000);
+        a.reopen();
+        a.reopen();
+        assert_eq!((fill(&a, 8), fill(&b, 8)), (3000, 2000), "the instance that follows has its part");
     }
 
     #[test]

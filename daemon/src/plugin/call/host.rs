@@ -119,7 +119,7 @@ unsafe extern "C" fn metric(
             // SAFETY: not NULL, and NUL-terminated by contract.
             unsafe { CStr::from_ptr(help) }
         };
-        lent.cells.cell(kind, &name, &help.to_string_lossy())
+        lent.cells.cell(kind, &name, &help.to_string_lossy()).as_ptr()
     })
 }
 
@@ -161,9 +161,11 @@ unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
         // SAFETY: as in `metric`.
         if let Some(lent) = unsafe { record.lent.get().as_mut() } {
-            record.account.get_or_init(|| Box::new(lent.open_account()));
+            record.account.get_or_init(|| Box::new(lent.open_account())).reopen();
         }
-        let Some(account) = record.account.get() else { return UNSUPPORTED };
+        let Some(account) = record.account.get().filter(|account| account.is_open()) else {
+            return UNSUPPORTED;
+        };
         match account.reserve(bytes) {
             Ok(()) => OK,
             Err(first) => {
@@ -277,6 +279,9 @@ fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.listener.is_empty() {
+            return write!(f, "plugin {}", self.plugin);
+        }
         write!(f, "listener {} ", self.listener)?;
         if let Some(local) = self.local.socket_addr() {
             write!(f, "{local} ")?;

@@ -18,6 +18,7 @@ use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Lent, Record, TimerRequest};
+use super::running::{Function, running, without_instance};
 use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
 use crate::plugin::load::{Plugin, Values};
 
@@ -51,6 +52,48 @@ pub struct InstanceSpec<'a> {
     pub budget: &'a Arc<HandlerBudget>,
     /// The sessions of the instance before.
     pub sessions: &'a [SessionInfo],
+    /// What the host remembers it by; none for an instance that follows no other of its listener.
+    pub place: Option<InstancePlace>,
+    /// What could be rescued of its state.
+    pub state: Option<&'a State>,
+}
+
+/// What the host remembers an instance by, also when it is gone. It is never freed, and may serve another instance of the same
+/// listener then.
+#[derive(Clone, Copy, Debug)]
+pub struct InstancePlace(&'static Record);
+
+impl InstancePlace {
+    /// A place that no instance has had.
+    #[must_use]
+    pub fn new(listener: &Arc<str>, plugin: &Arc<str>, local: SocketAddr) -> Self {
+        let record = Record::new(Arc::clone(listener), Arc::clone(plugin), local);
+        // Nobody uses it yet.
+        record.gone();
+        Self(Box::leak(Box::new(record)))
+    }
+}
+
+/// What an instance hands to its successor. Only the plugin knows what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The version of its form.
+    pub version: u32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What is left of the state of an instance that broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rescued {
+    /// This.
+    State(State),
+    /// Nothing: the plugin does not offer it, or has nothing to say.
+    Nothing,
+    /// Nothing, though there was something: it needs so many bytes, and may not have them.
+    TooLarge(u64),
+    /// Nothing: the plugin failed with this code, or broke its word.
+    Failed(i64),
 }
 
 impl fmt::Debug for InstanceSpec<'_> {
@@ -93,8 +136,11 @@ impl Plugin {
         let Some(check) = self.functions().check else { return Ok(()) };
         let mut error = blank_error();
         let n = u32::try_from(values.raw().len()).unwrap_or(0);
-        // SAFETY: a function of a checked table; its arguments live until it returns.
-        let status = unsafe { check(values.raw().as_ptr(), n, &raw mut error) };
+        let record = without_instance(self.name());
+        let status = running(record, Function::Check, || {
+            // SAFETY: a function of a checked table; its arguments live until it returns.
+            unsafe { check(values.raw().as_ptr(), n, &raw mut error) }
+        });
         if status == OK { Ok(()) } else { Err(refused(&error)) }
     }
 }
@@ -121,9 +167,9 @@ impl Instance {
         want: &mut dyn FnMut(Facts) -> Facts,
         kept: &mut Vec<(u64, u64)>,
     ) -> Result<Self, CreateError> {
-        let name: Arc<str> = Arc::clone(plugin.name());
-        let record: &'static Record =
-            Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
+        let new = || InstancePlace::new(spec.listener, plugin.name(), spec.local);
+        let InstancePlace(record) = spec.place.unwrap_or_else(new);
+        record.begin();
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let sessions: Vec<_> = spec.sessions.iter().map(session_info).collect();
@@ -134,9 +180,9 @@ impl Instance {
             host: host(),
             values: spec.values.raw().as_ptr(),
             n_values: u32::try_from(spec.values.raw().len()).unwrap_or(0),
-            state_version: 0,
-            state: ptr::null(),
-            state_len: 0,
+            state_version: spec.state.map_or(0, |state| state.version),
+            state: spec.state.map_or(ptr::null(), |state| state.bytes.as_ptr()),
+            state_len: spec.state.map_or(0, |state| state.bytes.len() as u64),
             seed: spec.seed,
             now_ns: spec.now_ns,
             listener: listener.as_ptr(),
@@ -149,8 +195,10 @@ impl Instance {
         let mut error = blank_error();
         let mut lent = Lent { cells, budget: spec.budget, want, kept };
         record.lent.set((&raw mut lent).cast());
-        // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
-        let this = unsafe { (plugin.functions().create)(&raw const create, &raw mut error) };
+        let this = running(record, Function::Create, || {
+            // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
+            unsafe { (plugin.functions().create)(&raw const create, &raw mut error) }
+        });
         record.lent.set(ptr::null_mut());
         match NonNull::new(this) {
             Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record }),
@@ -173,7 +221,7 @@ impl Instance {
     pub fn on_batch(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
         let this = self.this;
         let on_batch = self.plugin.functions().on_batch;
-        self.call(exchange, call, |batch| {
+        self.call(exchange, call, Function::OnBatch, |batch| {
             // SAFETY: a function of a checked table, on the instance it made; the batch outlives the call.
             unsafe { on_batch(this.as_ptr(), batch) }
         })
@@ -183,7 +231,7 @@ impl Instance {
     pub fn on_timer(&mut self, exchange: &mut Exchange, call: Call, token: u64) -> Outcome {
         let Some(on_timer) = self.plugin.functions().on_timer else { return Outcome::Served };
         let this = self.this;
-        self.call(exchange, call, |batch| {
+        self.call(exchange, call, Function::OnTimer, |batch| {
             // SAFETY: as in `on_batch`.
             unsafe { on_timer(this.as_ptr(), batch, token) }
         })
@@ -201,7 +249,7 @@ impl Instance {
         let Some(on_session) = self.plugin.functions().on_session else { return Outcome::Served };
         let this = self.this;
         let event = session_event(event);
-        self.call(exchange, call, |batch| {
+        self.call(exchange, call, Function::OnSession, |batch| {
             // SAFETY: as in `on_batch`; the event outlives the call.
             unsafe { on_session(this.as_ptr(), batch, &raw const event) }
         })
@@ -216,28 +264,74 @@ impl Instance {
         clippy::needless_pass_by_ref_mut,
         reason = "the contract: one call at a time, so an exclusive borrow"
     )]
-    fn call(&mut self, exchange: &mut Exchange, call: Call, f: impl FnOnce(*mut pp_batch) -> i32) -> Outcome {
+    fn call(
+        &mut self,
+        exchange: &mut Exchange,
+        call: Call,
+        function: Function,
+        f: impl FnOnce(*mut pp_batch) -> i32,
+    ) -> Outcome {
         let record = self.record;
         record.now_ns.store(call.now_ns, Relaxed);
         let batch = call.batch(handle(record));
+        let mut handling = 0;
         let status = exchange.lend(&batch, |batch, exchange| {
             record.exchange.set(exchange);
-            let status = f(batch);
+            let status = running(record, function, || f(batch));
             record.exchange.set(ptr::null_mut());
+            if status != OK && status != ERROR {
+                // SAFETY: the batch is lent until this closure returns.
+                handling = unsafe { (*batch).handling };
+            }
             status
         });
         match status {
             OK => Outcome::Served,
             ERROR => Outcome::Failed,
-            _ => Outcome::Broken,
+            _ => {
+                exchange.note_handling(handling);
+                Outcome::Broken
+            }
+        }
+    }
+
+    /// What is left of the state of an instance that broke, of at most so many bytes. It must not be called otherwise again.
+    #[cold]
+    pub fn rescue(&mut self, most: u64) -> Rescued {
+        let Some(rescue) = self.plugin.functions().rescue else { return Rescued::Nothing };
+        let mut version = 0;
+        let mut ask = |buf: *mut u8, cap: u64| {
+            running(self.record, Function::Rescue, || {
+                // SAFETY: a function of a checked table, on the instance it made; `buf` has `cap` bytes until it returns.
+                unsafe { rescue(self.this.as_ptr(), buf, cap, &raw mut version) }
+            })
+        };
+        let said = ask(ptr::null_mut(), 0);
+        let needed = match u64::try_from(said) {
+            Ok(0) => return Rescued::Nothing,
+            Ok(needed) if needed > most => return Rescued::TooLarge(needed),
+            Ok(needed) => needed,
+            Err(_) => return Rescued::Failed(said),
+        };
+        let mut bytes = vec![0; usize::try_from(needed).unwrap_or(0)];
+        let written = ask(bytes.as_mut_ptr(), needed);
+        match usize::try_from(written) {
+            Ok(0) => Rescued::Nothing,
+            Ok(len) if len <= bytes.len() => {
+                bytes.truncate(len);
+                Rescued::State(State { version, bytes })
+            }
+            _ => Rescued::Failed(written),
         }
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // SAFETY: made by `create` of the same table, and destroyed only here.
-        unsafe { (self.plugin.functions().destroy)(self.this.as_ptr()) };
+        running(self.record, Function::Destroy, || {
+            // SAFETY: made by `create` of the same table, and destroyed only here.
+            unsafe { (self.plugin.functions().destroy)(self.this.as_ptr()) }
+        });
         self.record.gone();
     }
 }
@@ -278,6 +372,8 @@ impl Call {
             refused: 0,
             delay_datagrams: self.delay_datagrams,
             delay_bytes: self.delay_bytes,
+            handling: 0,
+            reserved: 0,
         }
     }
 }

@@ -5,16 +5,22 @@
 //! host       the functions a plugin may call                        [unsafe]
 //! budget     how much memory the instances may keep, and how much they do
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
+//! running    which function of which instance a thread is in           [unsafe]
+//! crash      the line that a process leaves that dies by a signal      [unsafe]
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
 mod budget;
+mod crash;
 mod host;
 mod instance;
 mod prefetch;
 mod record;
+mod running;
 
 pub use budget::HandlerBudget;
-pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
+pub use crash::tell_of_crashes;
+pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Rescued, State, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
 pub use record::{Cell, Cells, TimerRequest};
+pub use running::{Doing, Function, RunningCall};

@@ -1,7 +1,8 @@
 //! What the host knows of one instance: the record that a plugin's `pp_ctx` points to.
 //!
 //! The host never frees a record, because a thread of the plugin may still log after `destroy`. It then finds a record
-//! that is marked as gone.
+//! that is marked as gone. A listener whose handlers break has a few records, which they have in turn: one that breaks for months takes
+//! no memory for it.
 
 use std::cell::Cell as StdCell;
 use std::fmt;
@@ -42,7 +43,8 @@ pub struct Cell {
     pub help: String,
     /// `COUNTER` or `GAUGE` of the plugin ABI.
     pub kind: u32,
-    value: Arc<AtomicU64>,
+    /// Never freed: a thread of the plugin may count when the listener is gone.
+    value: &'static AtomicU64,
 }
 
 impl Cell {
@@ -82,24 +84,14 @@ impl Cells {
         gauges.zip(values).for_each(|(cell, value)| cell.value.store(*value, Relaxed));
     }
 
-    /// The value of the cell `name`, made if there is none. The pointer stays valid as long as the listener.
-    pub(super) fn cell(&mut self, kind: u32, name: &str, help: &str) -> *mut u64 {
-        let at = self.index(kind, name, help);
-        self.0.get(at).map_or(ptr::null_mut(), |cell| cell.value.as_ptr())
-    }
-
-    /// The value of the cell `name`, made if there is none, for the host's own use: it may outlive the listener.
-    pub(super) fn shared(&mut self, kind: u32, name: &str, help: &str) -> Arc<AtomicU64> {
-        let at = self.index(kind, name, help);
-        self.0.get(at).map(|cell| Arc::clone(&cell.value)).unwrap_or_default()
-    }
-
-    fn index(&mut self, kind: u32, name: &str, help: &str) -> usize {
-        self.0.iter().position(|c| c.name == name).unwrap_or_else(|| {
-            let (name, help) = (name.to_owned(), help.to_owned());
-            self.0.push(Cell { name, help, kind, value: Arc::default() });
-            self.0.len() - 1
-        })
+    /// The value of the cell `name`, made if there is none. It stays for ever.
+    pub(super) fn cell(&mut self, kind: u32, name: &str, help: &str) -> &'static AtomicU64 {
+        if let Some(cell) = self.0.iter().find(|cell| cell.name == name) {
+            return cell.value;
+        }
+        let value: &'static AtomicU64 = Box::leak(Box::default());
+        self.0.push(Cell { name: name.to_owned(), help: help.to_owned(), kind, value });
+        value
     }
 }
 
@@ -127,9 +119,9 @@ impl fmt::Debug for Lent<'_> {
 impl Lent<'_> {
     /// Opens the account of an instance; the cells of the listener show it.
     pub(super) fn open_account(&mut self) -> Account {
-        let held = self.cells.shared(GAUGE, "memory_held_bytes", "Bytes the handler keeps, as it declared");
+        let held = self.cells.cell(GAUGE, "memory_held_bytes", "Bytes the handler keeps, as it declared");
         let refused =
-            self.cells.shared(COUNTER, "memory_refused_total", "Reservations of memory that were refused");
+            self.cells.cell(COUNTER, "memory_refused_total", "Reservations of memory that were refused");
         Account::open(self.budget, held, refused)
     }
 }
@@ -175,6 +167,13 @@ impl Record {
         }
     }
 
+    /// An instance has the record from now on. A thread that another of the same listener has left behind, against the rules,
+    /// speaks for the new one then.
+    pub(super) fn begin(&self) {
+        self.timers.clear();
+        self.alive.store(true, Relaxed);
+    }
+
     /// The instance is gone: calls for it are ignored from now on, and what it kept is free. Lines that it has written in
     /// vain are told, since no other line will do it.
     pub(super) fn gone(&self) {
@@ -205,6 +204,10 @@ impl Record {
 struct TimerCalls(StdCell<Option<Box<Vec<TimerRequest>>>>);
 
 impl TimerCalls {
+    fn clear(&self) {
+        drop(self.0.take());
+    }
+
     fn push(&self, request: TimerRequest) -> bool {
         let mut timers = self.0.take().unwrap_or_default();
         let fits = timers.len() < MAX_TIMER_REQUESTS;
@@ -284,8 +287,7 @@ mod tests {
         let mut cells = Cells::default();
         let a = cells.cell(1, "a_total", "A");
         let b = cells.cell(1, "b_total", "B");
-        assert_ne!(a, b);
-        assert_eq!(cells.cell(1, "a_total", "A"), a);
+        assert!(!ptr::eq(a, b) && ptr::eq(cells.cell(1, "a_total", "A"), a));
         assert_eq!(cells.iter().count(), 2);
         cells.0[1].value.store(7, Relaxed);
         assert_eq!(cells.iter().map(Cell::value).collect::<Vec<_>>(), [0, 7]);

@@ -13,7 +13,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
-    on_batch_fn, on_session_fn, on_timer_fn, pp_opt, pp_plugin,
+    on_batch_fn, on_session_fn, on_timer_fn, pp_opt, pp_plugin, rescue_fn,
 };
 use polyport_terminal::counted;
 
@@ -48,6 +48,7 @@ pub(in crate::plugin) struct Functions {
     pub(in crate::plugin) on_timer: Option<on_timer_fn>,
     pub(in crate::plugin) check: Option<check_fn>,
     pub(in crate::plugin) on_session: Option<on_session_fn>,
+    pub(in crate::plugin) rescue: Option<rescue_fn>,
 }
 
 impl Plugin {
@@ -311,6 +312,7 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
         on_timer: table.on_timer,
         check: table.check,
         on_session: table.on_session,
+        rescue: table.rescue,
     })
 }
 

@@ -49,6 +49,7 @@ fn table() -> pp_plugin {
         save: None,
         extension: None,
         on_session: None,
+        rescue: None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! transitions  from one state of `watch` to another
 //! polling      when it is cheaper to visit it every turn than to watch it
 //! pace         how the next visit receives
-//! fault        a broken handler: how long until it is made again
+//! fault        a broken handler: how long until it is made again, and what waits for that
 //! backlog      datagrams that the socket did not take
 //! repeats      log lines that a peer can provoke
 //! seed         the seed of its handler
@@ -27,7 +27,7 @@ mod transitions;
 mod watch;
 
 pub(crate) use backlog::{Backlog, BacklogLimits};
-pub(crate) use fault::Verdict;
+pub(crate) use fault::Kept;
 pub(crate) use pace::{Advice, Pace, is_stream};
 pub(crate) use polling::{BusyPeriod, Change};
 pub(crate) use repeats::Repeats;

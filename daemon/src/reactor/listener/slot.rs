@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::backlog::Backlog;
-use super::fault::FaultHistory;
+use super::fault::Faults;
 use super::pace::Pace;
 use super::polling::Polling;
 use super::repeats::Repeats;
@@ -22,9 +22,12 @@ use crate::reply::{ReplyPolicy, ReplyTtl};
 /// What the daemon does when a handler breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFault {
-    /// Datagrams are read, dropped and counted until the handler has been made again.
+    /// It is made again, after a wait that grows with each break and never ends. Datagrams are read, dropped and counted
+    /// until then.
     #[default]
-    Drop,
+    Restart,
+    /// It is not made again. Datagrams are read, dropped and counted.
+    Off,
     /// The daemon stops.
     Exit,
 }
@@ -63,7 +66,7 @@ pub(crate) enum Service {
     Running(Instance),
     /// The handler broke, and a timer makes it again.
     Down,
-    /// The handler broke too often, or the socket is unusable.
+    /// The handler broke and is not to be made again, or the socket is unusable.
     Failed,
 }
 
@@ -116,8 +119,8 @@ pub(crate) struct Listener<S> {
     /// What it may answer, and to whom. Looked at only for the few destinations that a policy speaks of.
     pub(crate) reply: Rc<ReplyPolicy>,
     pub(crate) cells: Cells,
-    /// The breaks of the handler. Most handlers never break, so the history is made at the first break.
-    pub(crate) faults: Option<Box<FaultHistory>>,
+    /// The breaks of the handler. Most handlers never break, so this is made at the first break.
+    pub(crate) faults: Option<Box<Faults>>,
     /// What was said about failed sends. Most listeners never have one.
     pub(crate) failures: Option<Box<Repeats>>,
 }

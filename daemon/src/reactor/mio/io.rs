@@ -211,13 +211,13 @@ impl Io for MioIo {
             let ring = exchange.ring_mut();
             let room = ring.len().min(slot);
             let meta = socket.recv_single(ring.get_mut(..room).unwrap_or_default())?;
-            push(exchange, &meta, 0, slot);
+            push(exchange, &meta, 0);
             return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
         }
         let messages = self.receive.recv(socket, exchange.ring_mut(), layout, max)?;
         if socket.facts().time {
             for (index, meta) in self.receive.metas().enumerate() {
-                if push(exchange, &meta, index * stride, slot) {
+                if push(exchange, &meta, index * stride) {
                     // A train has the time of its first datagram, which says nothing of the others.
                     let alone = meta.segment.is_none();
                     exchange.push_stamp(meta.unix_ns.filter(|_| alone).unwrap_or(0));
@@ -225,7 +225,7 @@ impl Io for MioIo {
             }
         } else {
             for (index, meta) in self.receive.metas().enumerate() {
-                push(exchange, &meta, index * stride, slot);
+                push(exchange, &meta, index * stride);
             }
         }
         // The sockets are unconnected and do not use IP_RECVERR, so a short batch means that the queue was empty. A
@@ -303,7 +303,7 @@ fn transmit<'a>(message: &Message<'a>) -> SendMessage<'a> {
 
 /// Describes the message in a slot to `exchange`: one datagram, or a train of datagrams back to back.
 #[inline(always)]
-fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) -> bool {
+fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize) -> bool {
     let flags = ArrivalFlags {
         multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),
         broadcast: meta.local.is_some_and(|l| l.kind() == Cast::Broadcast),
@@ -312,7 +312,8 @@ fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize, slot: usize) ->
     exchange.push(Arrived {
         offset,
         len: meta.len,
-        cap: slot,
+        // What lies behind it in the slot came from another peer: no answer in place may be longer.
+        cap: meta.len,
         segment: meta.segment.map_or(0, usize::from),
         peer: meta.peer,
         destination: meta.local.map(|l| l.destination),

@@ -1,7 +1,7 @@
 //! Slow handlers: every listener waits while one handler works.
 //!
 //! Two clock reads around each call would cost as much as the call. So the loop measures whole turns, and times the
-//! calls themselves only for a while after a slow turn.
+//! calls themselves only for a while after a slow turn. Timers fire more rarely than datagrams come: each of their calls is timed.
 //!
 //! What takes long need not be the handler's fault: the machine may have had no processor for it. So the processor time of
 //! the thread is told beside the time that passed. It takes a system call: it is read around calls only after one of them
@@ -21,6 +21,8 @@ const MARK_EVERY_NS: u64 = 100_000_000;
 /// A call that took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slow {
+    /// What it was called for.
+    pub(crate) what: &'static str,
     /// How long, ns.
     pub(crate) took_ns: u64,
     /// How much of it a processor worked for this thread, ns.
@@ -31,9 +33,9 @@ pub(crate) struct Slow {
 
 impl fmt::Display for Slow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { took_ns, cpu_ns, exact } = *self;
+        let Self { what, took_ns, cpu_ns, exact } = *self;
         let cpu_ns = cpu_ns.min(took_ns);
-        write!(f, "took {} for one batch", milliseconds(took_ns))?;
+        write!(f, "took {} for one {what}", milliseconds(took_ns))?;
         match (cpu_ns < took_ns / 2, exact) {
             (true, _) => {
                 let most = if exact { "" } else { "at most " };
@@ -242,7 +244,8 @@ mod tests {
     #[test]
     fn who_has_worked_is_told_from_who_has_waited() {
         let shown = |took_ms: u64, cpu_ms: u64, exact| {
-            Slow { took_ns: took_ms * 1_000_000, cpu_ns: cpu_ms * 1_000_000 + 300_000, exact }.to_string()
+            let (took_ns, cpu_ns) = (took_ms * 1_000_000, cpu_ms * 1_000_000 + 300_000);
+            Slow { what: "batch", took_ns, cpu_ns, exact }.to_string()
         };
         assert_eq!(shown(210, 205, true), "took 210 ms for one batch, 205 ms of it processor time");
         let waited = "the rest it waited for something, or the machine was busy";

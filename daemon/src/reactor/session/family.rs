@@ -13,7 +13,7 @@ pub(crate) struct Family {
     pub(super) ready: VecDeque<u64>,
     /// The listener is on the ready list for them.
     pub(super) listed: bool,
-    pub(super) book: SessionBook,
+    pub(in crate::reactor) book: SessionBook,
     /// Most that there may be.
     pub(super) most: usize,
     /// What the handler has not been told yet.

@@ -5,7 +5,6 @@ use super::outlet::SessionOutlet;
 use super::slots::event_token;
 use crate::exchange::{OwnedOutput, SessionEnd};
 use crate::metrics::DropReason;
-use crate::plugin::Outcome;
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::errno::{OnReceive, on_receive};
 use crate::reactor::io::{Interest, Io, Token};
@@ -244,10 +243,7 @@ impl<I: Io> Core<I> {
             };
             let timing = self.begin_timing();
             let outcome = instance.on_batch(&mut self.exchange, call);
-            self.end_timing(listener, timing);
-            if outcome == Outcome::Broken {
-                drop_presented(listener, DropReason::HandlerFault, n);
-            }
+            self.end_timing(listener, "batch", timing);
             self.after_call(listener, outcome, "on_batch");
         }
     }

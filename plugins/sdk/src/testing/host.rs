@@ -2,7 +2,6 @@
 
 use core::sync::atomic::AtomicU64;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_tx};
@@ -37,7 +36,8 @@ pub(super) struct Timer {
 struct Cell {
     name: String,
     kind: u32,
-    value: Rc<AtomicU64>,
+    /// Never freed, as in the daemon: a thread of the plugin may count when the harness is gone.
+    value: &'static AtomicU64,
 }
 
 /// The state behind `pp_ctx`.
@@ -53,6 +53,8 @@ pub(super) struct Fake {
     pub(super) kept: Kept,
     pub(super) sessions: super::sessions::Sessions,
     pub(super) facts: Facts,
+    /// The host is older than 1.3: what it hands out of the arena holds what was there.
+    pub(super) stale_arena: bool,
 }
 
 /// What handlers are told of each datagram, `WANT_*`.
@@ -130,7 +132,7 @@ impl Fake {
             }
             return cell.value.as_ptr();
         }
-        let value = Rc::new(AtomicU64::new(0));
+        let value: &'static AtomicU64 = Box::leak(Box::default());
         let at = value.as_ptr();
         self.cells.push(Cell { name: name.to_owned(), kind, value });
         at
@@ -191,10 +193,10 @@ impl Fake {
         }
     }
 
-    /// A new ring and a new arena, filled with what a plugin must not mistake for zero.
+    /// A new ring, filled with what a plugin must not mistake for zero, and a new arena.
     fn fresh(&mut self) -> Fresh {
         let mut ring = vec![DIRTY; self.memory.tx_cap];
-        let mut arena = vec![0xDE; self.memory.arena_cap];
+        let mut arena = vec![if self.stale_arena { 0xDE } else { 0 }; self.memory.arena_cap];
         let fresh = Fresh { tx: ring.as_mut_ptr(), arena: arena.as_mut_ptr() };
         self.call.rings.push(ring);
         self.call.arenas.push(arena);

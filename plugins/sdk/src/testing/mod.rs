@@ -16,6 +16,8 @@ mod runs_tests;
 mod sessions;
 #[cfg(test)]
 mod sessions_tests;
+#[cfg(test)]
+mod survival_tests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -68,6 +70,10 @@ pub struct Harness<H> {
     discarded: u64,
     refused: u64,
     bad: u64,
+    /// The instance broke in its last call.
+    broken: bool,
+    /// Index of the datagram that it worked on then.
+    blamed: Option<usize>,
     handler: PhantomData<fn() -> H>,
 }
 
@@ -110,6 +116,8 @@ impl<H: Handler> Harness<H> {
             discarded: 0,
             refused: 0,
             bad: 0,
+            broken: false,
+            blamed: None,
             handler: PhantomData,
         };
         harness.session.check(&harness.values).map_err(refused::<H>)?;
@@ -124,17 +132,29 @@ impl<H: Handler> Harness<H> {
         let made = self.session.create(&making).map_err(refused::<H>);
         if made.is_err() {
             self.session.fake.borrow_mut().timers = timers;
+        } else {
+            self.broken = false;
         }
         self.tell();
         made
     }
 
-    /// A new instance as after a panic: counters stay, timers go, answers that wait still leave.
+    /// A new instance as after a panic: counters stay, timers go, answers that wait still leave. If the one before broke, the
+    /// new one gets what could be rescued of its state.
     ///
     /// # Errors
     /// The refusal; the instance before stays.
     pub fn restart(&mut self) -> Result<(), Refused> {
-        self.make(abi::WHY_RESTART, None)
+        // What cannot be rescued is lost, as in the daemon.
+        let state = if self.broken { self.session.rescue().unwrap_or(None) } else { None };
+        self.make(abi::WHY_RESTART, state.as_ref().map(|(version, bytes)| (*version, bytes.as_slice())))
+    }
+
+    /// The index, in the last batch, of the datagram that the host would name if the call had broken the instance: the one
+    /// that was taken last. None: nobody would know.
+    #[must_use]
+    pub const fn blamed(&self) -> Option<usize> {
+        self.blamed
     }
 
     /// A new instance with new options and the state of the one before.
@@ -241,12 +261,16 @@ impl<H: Handler> Harness<H> {
             max_payload: self.max_payload,
             log_level: self.log_level as u32,
         };
-        let (code, refused) = self.session.call(rx, about, parameters);
+        let (code, refused, blamed) = self.session.call(rx, about, parameters);
         self.refused += u64::from(refused);
+        self.blamed = blamed;
         let outcome = match code {
             abi::OK => Outcome::Done,
             abi::ERROR => Outcome::Failed,
-            _ => return Outcome::Fatal,
+            _ => {
+                self.broken = true;
+                return Outcome::Fatal;
+            }
         };
         let discarded = rx.iter().filter(|d| d.verdict == abi::VERDICT_DISCARD).count();
         self.discarded += discarded as u64;

@@ -95,6 +95,7 @@ impl Session {
         if let Some(host) = Rc::get_mut(&mut self.host) {
             (host.abi_minor, host.size) = (minor, u32::try_from(size).unwrap_or(0));
         }
+        self.fake.borrow_mut().stale_arena = minor < 3;
     }
 
     fn ctx(&self) -> *mut pp_ctx {
@@ -152,17 +153,25 @@ impl Session {
         }
     }
 
-    /// `on_batch`, or what else is called. Returns the code and the number refused; what was queued is
-    /// in `fake.call.taken`.
-    pub(super) fn call(&self, rx: &mut [pp_dgram], about: About, parameters: BatchParameters) -> (i32, u32) {
+    /// `on_batch`, or what else is called. Returns the code, the number refused, and which datagram the plugin worked on
+    /// last; what was queued is in `fake.call.taken`.
+    pub(super) fn call(
+        &self,
+        rx: &mut [pp_dgram],
+        about: About,
+        parameters: BatchParameters,
+    ) -> (i32, u32, Option<usize>) {
         // No borrow of `fake` may be alive while the plugin runs: it calls back.
         let (fresh, memory, delay_room) = {
             let mut fake = self.fake.borrow_mut();
             fake.sessions.begin(rx);
             (fake.begin(), fake.memory, fake.delay_room)
         };
-        let size =
-            if self.host.abi_minor < 2 { offset_of!(pp_batch, delay_bytes) } else { size_of::<pp_batch>() };
+        let size = match self.host.abi_minor {
+            0 | 1 => offset_of!(pp_batch, delay_bytes),
+            2 => offset_of!(pp_batch, handling),
+            _ => size_of::<pp_batch>(),
+        };
         let mut batch = pp_batch {
             size: u32::try_from(size).unwrap_or(0),
             rx_len: u32::try_from(rx.len()).unwrap_or(0),
@@ -182,6 +191,8 @@ impl Session {
             refused: 0,
             delay_datagrams: delay_room.unwrap_or(u32::MAX),
             delay_bytes: u64::MAX,
+            handling: 0,
+            reserved: 0,
         };
         let at = &raw mut batch;
         let pp_plugin { on_batch, on_timer, on_session, .. } = self.table;
@@ -198,7 +209,7 @@ impl Session {
         let code = code.unwrap_or(abi::UNSUPPORTED);
         self.fake.borrow_mut().sessions.end(!matches!(code, abi::OK | abi::ERROR));
         self.fake.borrow_mut().take(batch.tx_len as usize);
-        (code, batch.refused)
+        (code, batch.refused, (batch.handling as usize).checked_sub(1))
     }
 
     pub(super) fn check(&self, values: &[Parsed]) -> Result<(), Refusal> {
@@ -222,9 +233,19 @@ impl Session {
         (code, refusal(&error))
     }
 
-    /// Asks for the size first, then for the bytes, as the daemon does.
+    /// The state that a living instance has for its successor.
     pub(super) fn save(&self) -> Result<Option<(u32, Vec<u8>)>, i64> {
-        let Some(function) = self.table.save else { return Ok(None) };
+        self.state(self.table.save)
+    }
+
+    /// The state that an instance that broke has left.
+    pub(super) fn rescue(&self) -> Result<Option<(u32, Vec<u8>)>, i64> {
+        self.state(self.table.rescue)
+    }
+
+    /// Asks for the size first, then for the bytes, as the daemon does.
+    fn state(&self, function: Option<abi::save_fn>) -> Result<Option<(u32, Vec<u8>)>, i64> {
+        let Some(function) = function else { return Ok(None) };
         let mut version = 0;
         // SAFETY: a live instance; no room is offered, so nothing is written.
         let need = unsafe { function(self.instance, core::ptr::null_mut(), 0, &raw mut version) };

@@ -281,8 +281,10 @@ fn a_panic_in_drop_after_a_panic_is_survived() {
     let mut h = puppet();
     h.lines();
     assert_eq!(h.send(PEER, b"panic twice"), Outcome::Fatal);
+    h.restart().unwrap();
     let lines = h.lines();
-    assert!(lines[0].ends_with(": first") && lines[1].starts_with("panic in drop: "), "{lines:?}");
+    assert!(lines[0].ends_with(": first"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("panic in drop: ")), "{lines:?}");
 }
 
 #[test]
