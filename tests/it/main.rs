@@ -130,6 +130,8 @@ mod system_limits;
 #[cfg(target_os = "linux")]
 mod textbook;
 #[cfg(test)]
+mod tried;
+#[cfg(test)]
 mod trust;
 
 /// The program, about to be started.
