@@ -1,6 +1,5 @@
 //! UDP datagrams of a recording, pcap or pcapng, as arrivals.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::net::{IpAddr, SocketAddr};
@@ -31,9 +30,9 @@ pub fn arrivals(path: &Path) -> Result<Vec<Arrival>, String> {
     file.rewind().map_err(|error| error.to_string())?;
     let mut found = Found::default();
     if head == SECTION_HEADER {
-        pcapng(file, &mut found)?
+        pcapng(file, &mut found)?;
     } else {
-        pcap(file, &mut found)?
+        pcap(file, &mut found)?;
     }
     Ok(found.arrivals)
 }
@@ -80,7 +79,7 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, link: DataLink, at: Duration, packet: &Cow<'_, [u8]>) -> Result<(), String> {
+    fn add(&mut self, link: DataLink, at: Duration, packet: &[u8]) -> Result<(), String> {
         let Some((peer, payload)) = datagram(link, packet)? else { return Ok(()) };
         if self.arrivals.len() >= MOST_DATAGRAMS {
             return Err(format!("more than {MOST_DATAGRAMS} datagrams; cut the recording"));
@@ -94,15 +93,16 @@ impl Found {
 
 /// Sender and payload of a packet, if it is a whole UDP datagram.
 fn datagram(link: DataLink, packet: &[u8]) -> Result<Option<(SocketAddr, Vec<u8>)>, String> {
-    let sliced = match link {
-        DataLink::ETHERNET => SlicedPacket::from_ethernet(packet),
-        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => SlicedPacket::from_ip(packet),
-        DataLink::LINUX_SLL => SlicedPacket::from_linux_sll(packet),
-        other => {
-            return Err(format!(
-                "recorded on a link of type {other:?}; Ethernet, raw IP and Linux cooked are read"
-            ));
-        }
+    let is_one_of = |known: &[DataLink]| known.contains(&link);
+    let sliced = if is_one_of(&[DataLink::ETHERNET]) {
+        SlicedPacket::from_ethernet(packet)
+    } else if is_one_of(&[DataLink::RAW, DataLink::IPV4, DataLink::IPV6]) {
+        SlicedPacket::from_ip(packet)
+    } else if is_one_of(&[DataLink::LINUX_SLL]) {
+        SlicedPacket::from_linux_sll(packet)
+    } else {
+        let known = "Ethernet, raw IP and Linux cooked are read";
+        return Err(format!("recorded on a link of type {link:?}; {known}"));
     };
     let Ok(sliced) = sliced else { return Ok(None) };
     let Some(TransportSlice::Udp(udp)) = sliced.transport else { return Ok(None) };

@@ -42,7 +42,7 @@ pub struct Offers {
 
 /// What one name leads to.
 enum Found {
-    Plugin(Offer),
+    Plugin(Box<Offer>),
     /// Libraries, none of which is a plugin.
     Other,
     /// Nothing: a file of this name would be looked for under another.
@@ -58,7 +58,7 @@ impl Loader {
         let mut all = Offers::default();
         for name in names {
             match self.offer(name) {
-                Found::Plugin(offer) => all.offers.push(offer),
+                Found::Plugin(offer) => all.offers.push(*offer),
                 Found::Other => all.others += 1,
                 Found::Nothing => {}
             }
@@ -76,7 +76,7 @@ impl Loader {
         let Some(path) = files.next() else {
             let Some(table) = built_in else { return Found::Nothing };
             let plugin = Self::inspect_built_in(table);
-            return Found::Plugin(Offer { name, plugin, path: None, shadows: Vec::new() });
+            return Found::Plugin(Box::new(Offer { name, plugin, path: None, shadows: Vec::new() }));
         };
         let plugin = match self.search().find(&name) {
             Err(Refusal { cause: cause @ Cause::ByCaller, .. }) => {
@@ -92,6 +92,6 @@ impl Loader {
             return Found::Other;
         }
         let shadows = rest.into_iter().map(Shadowed::File).chain(built_in.map(|_| Shadowed::BuiltIn));
-        Found::Plugin(Offer { name, plugin, path: Some(path), shadows: shadows.collect() })
+        Found::Plugin(Box::new(Offer { name, plugin, path: Some(path), shadows: shadows.collect() }))
     }
 }
