@@ -86,7 +86,7 @@ pub(super) struct Try {
     /// How long the network lasts after the last datagram, for delayed answers and timers
     #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = polyport_value::duration)]
     lasting: Duration,
-    /// The same seed gives the same run
+    /// Seed of all randomness: equal seeds give equal runs
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// More log lines: -v debug, -vv one line a datagram
