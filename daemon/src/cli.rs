@@ -38,6 +38,7 @@ Examples:
   polyport check -c polyport.toml                         say everything that is wrong with a file
   polyport plugin list                                    what there is to serve with
   polyport plugin new hello                               begin a plugin of your own
+  polyport plugin try ./libhello.so --datagram you        see what it answers, without a socket
 
 Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
 
@@ -47,7 +48,7 @@ enum Command {
     Run(Run),
     /// Check a configuration without serving it: plugins are loaded, nothing is bound
     Check(Check),
-    /// List, inspect and begin plugins
+    /// List, inspect, try and begin plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
 }

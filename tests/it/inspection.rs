@@ -193,13 +193,13 @@ fn a_library_that_would_be_refused_says_why_and_what_is_known() {
 /// I8: nothing runs that nobody asked for.
 #[test]
 fn no_code_runs_unless_it_is_asked_for() {
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let told = dir.path().join("told");
     for place in ["CONSTRUCTOR", "CREATE", "CHECK", "DESTROY"] {
         let Some(library) = strange(dir.path(), place, "TELL", &[]) else { return };
         let launch = || inspect(&library).env("STRANGE_FILE", &told).arg("--json");
         launch().run().expect_code(0);
-        let list = polyport().args(&["plugin", "list", "--plugin-dir"]).arg(dir.path());
+        let list = alone(outside.path()).args(&["plugin", "list", "--plugin-dir"]).arg(dir.path());
         list.env("STRANGE_FILE", &told).run().expect_code(0);
         assert!(!told.exists(), "{place}");
         let seen = object(launch().arg("--run").run().expect_code(0));

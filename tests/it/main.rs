@@ -150,6 +150,8 @@ mod system_limits;
 #[cfg(target_os = "linux")]
 mod textbook;
 #[cfg(test)]
+mod tried;
+#[cfg(test)]
 mod trust;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

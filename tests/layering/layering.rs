@@ -69,7 +69,7 @@ const FOR_AUTHORS: &[&str] = &["polyport-plugin", "polyport-abi"];
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "apply", "workbench"]),
-    ("workbench", &["plugin", "exchange"]),
+    ("workbench", &["plugin", "exchange", "reactor", "guard", "limits", "reply"]),
     ("apply", &["config", "exchange", "plugin", "reactor", "metrics", "limits", "reply", "sandbox"]),
     ("reactor", &["exchange", "plugin", "guard", "metrics", "limits", "reply"]),
     ("plugin", &["exchange"]),

@@ -1,12 +1,15 @@
 //! `polyport plugin`: what an author does with a plugin, and a user with a strange one.
 
+use std::io::{self, BufRead, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use polyport_terminal::{Exit, complain, deliver, remark};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use polyport_terminal::{Exit, complain, counted, deliver, escape_payload, remark, say};
 
-use crate::workbench::{self, Bench, Language};
+use crate::workbench::{self, Arrival, Bench, Language, Play, Seen};
 
 /// What is done with plugins.
 #[derive(Debug, Subcommand)]
@@ -15,6 +18,8 @@ pub(super) enum PluginCommand {
     List(List),
     /// All that is known of one plugin; nothing of it runs unless --run is given
     Inspect(Inspect),
+    /// Let a plugin serve datagrams in a virtual network with virtual time, and print each that it sends
+    Try(Try),
     /// Begin a plugin: a project that builds, passes its own test and serves
     New(New),
 }
@@ -61,6 +66,53 @@ pub(super) struct Inspect {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Try {
+    /// Name of a plugin as in a configuration, or the path of a library
+    #[arg(value_name = "NAME|FILE")]
+    plugin: String,
+    #[command(flatten)]
+    search: Search,
+    /// An option of the plugin; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    option: Vec<(String, String)>,
+    #[command(flatten)]
+    input: Input,
+    /// Who sends the datagrams, those of --pcap apart
+    #[arg(long, value_name = "ADDRESS", default_value = "192.0.2.1:5000", value_parser = polyport_value::address)]
+    from: SocketAddr,
+    /// Time between two datagrams, those of --pcap apart
+    #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = polyport_value::duration)]
+    every: Duration,
+    /// How long the network lasts after the last datagram, for delayed answers and timers
+    #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = polyport_value::duration)]
+    lasting: Duration,
+    /// Seed of all randomness: equal seeds give equal runs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// More log lines: -v debug, -vv one line a datagram
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// What arrives; several kinds come in this order.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Input {
+    /// A datagram with this text; repeatable
+    #[arg(long, value_name = "TEXT")]
+    datagram: Vec<String>,
+    /// A datagram with these bytes, in hexadecimal digits; repeatable
+    #[arg(long, value_name = "DIGITS")]
+    hex: Vec<String>,
+    /// The UDP datagrams of a recording, with its senders and its times
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// A datagram for each line of standard input, without its end
+    #[arg(long)]
+    stdin: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct New {
     /// Name of the plugin: lower-case letters, digits and `-`
     name: String,
@@ -97,6 +149,7 @@ pub(super) fn run(command: &PluginCommand, built_in: crate::apply::BuiltIn) -> E
     match command {
         PluginCommand::List(args) => list(args, &bench(&args.search)),
         PluginCommand::Inspect(args) => inspect(args, &bench(&args.search)),
+        PluginCommand::Try(args) => play(args, &bench(&args.search)),
         PluginCommand::New(args) => new(args, &Bench { dirs: Vec::new(), built_in }),
     }
 }
@@ -137,6 +190,110 @@ fn inspect(args: &Inspect, bench: &Bench) -> Exit {
         }
     }
     printed(if args.json { inspected.json() } else { inspected.text() }, exit)
+}
+
+fn play(args: &Try, bench: &Bench) -> Exit {
+    let arrivals = match args.arrivals() {
+        Ok(arrivals) => arrivals,
+        Err(error) => {
+            complain(error);
+            return Exit::BadInput;
+        }
+    };
+    init_inline_log(args.verbose);
+    let play = Play { options: args.option.clone(), arrivals, lasting: args.lasting, seed: args.seed };
+    match workbench::play(bench, &args.plugin, &play, &mut |seen| say(line(&seen))) {
+        Ok((books, held)) => printed(books, if held { Exit::Ok } else { Exit::Software }),
+        Err(why) => {
+            complain(why);
+            Exit::Config
+        }
+    }
+}
+
+impl Try {
+    /// All that arrives.
+    fn arrivals(&self) -> Result<Vec<Arrival>, String> {
+        let mut payloads: Vec<Vec<u8>> =
+            self.input.datagram.iter().map(|text| text.clone().into_bytes()).collect();
+        for digits in &self.input.hex {
+            let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
+            payloads.push(bytes.map_err(|error| format!("--hex {digits}: {error}"))?);
+        }
+        if self.input.stdin {
+            let lines = io::stdin().lock().split(b'\n').collect::<io::Result<Vec<_>>>();
+            payloads.extend(lines.map_err(|error| format!("standard input: {error}"))?);
+        }
+        if let Some(long) = payloads.iter().find(|payload| payload.len() > LONGEST_DATAGRAM) {
+            return Err(format!("{} bytes are no datagram: at most {LONGEST_DATAGRAM} are", long.len()));
+        }
+        let every = u64::try_from(self.every.as_nanos()).unwrap_or(u64::MAX);
+        let mut arrivals: Vec<Arrival> = (0..)
+            .zip(payloads)
+            .map(|(i, payload): (u64, _)| Arrival {
+                at_ns: every.saturating_mul(i),
+                peer: self.from,
+                payload,
+            })
+            .collect();
+        if let Some(path) = &self.input.pcap {
+            let recorded = workbench::recorded(path).map_err(|why| format!("{}: {why}", path.display()))?;
+            if recorded.is_empty() {
+                return Err(format!("{}: there is no UDP datagram in it", path.display()));
+            }
+            arrivals.extend(recorded);
+        }
+        Ok(arrivals)
+    }
+}
+
+/// Payload of the longest datagram over IPv4.
+const LONGEST_DATAGRAM: usize = 65_507;
+
+/// What happened, as a line.
+fn line(seen: &Seen) -> String {
+    let at = |ns: u64| format!("{:>12.6} ms", Duration::from_nanos(ns).as_secs_f64() * 1e3);
+    match seen {
+        Seen::In(Arrival { at_ns, peer, payload }) => {
+            format!("{}  {peer} -> {}", at(*at_ns), said(payload))
+        }
+        Seen::Out { at_ns, to, payload, df } => {
+            format!(
+                "{}  {to} <- {}{}",
+                at(*at_ns),
+                said(payload),
+                if *df { ", not to be fragmented" } else { "" }
+            )
+        }
+    }
+}
+
+/// A payload and its length.
+fn said(payload: &[u8]) -> String {
+    /// Bytes that are shown.
+    const MOST: usize = 256;
+    let shown = payload.get(..MOST).unwrap_or(payload);
+    let more = if shown.len() < payload.len() { "..." } else { "" };
+    format!("'{}{more}' ({})", escape_payload(shown), counted(payload.len(), "byte", "bytes"))
+}
+
+/// Log lines among the datagrams, on standard output, without a time: theirs is not that of the network.
+fn init_inline_log(verbose: u8) {
+    let level = match verbose {
+        0 => log::LevelFilter::Info,
+        1 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    };
+    let mut builder = env_logger::Builder::new();
+    builder
+        .filter_level(log::LevelFilter::Warn)
+        .filter_module("polyport", level)
+        .target(env_logger::Target::Stdout);
+    builder.format(|out, record| {
+        writeln!(out, "{:15}  {}: {}", "", record.level().as_str().to_lowercase(), record.args())
+    });
+    // Only a second logger in one process is refused, and the first one serves as well.
+    builder.try_init().unwrap_or(());
 }
 
 fn new(args: &New, bench: &Bench) -> Exit {

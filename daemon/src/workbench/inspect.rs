@@ -146,7 +146,9 @@ fn of_file(file: &File, rows: &mut Rows) {
     if file.real != file.path {
         rows.add("file", &format!("which is {}", shown(&file.real)));
     }
-    rows.add("sha256", &hex(&file.sha256));
+    if let Some(digest) = &file.sha256 {
+        rows.add("sha256", &hex(digest));
+    }
     for path in &file.brings {
         rows.add("brings", &shown(path));
     }
@@ -243,7 +245,7 @@ fn file_json(file: &File) -> Value {
         "real_path": file.real.to_string_lossy(),
         "kind": file.kind,
         "bytes": file.len,
-        "sha256": hex(&file.sha256),
+        "sha256": file.sha256.as_ref().map(|digest| hex(digest)),
         "brings": file.brings.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
     })
 }

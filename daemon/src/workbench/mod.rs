@@ -8,21 +8,30 @@
 //! trial      the same plugin made in a process of its own, so that a crash is only an answer
 //! subject    that process
 //! new        a project to begin with
+//! world      a virtual network with virtual time
+//! recording  datagrams of a pcap file
+//! play       a plugin serves there, by the loop that serves real datagrams
 //! ```
 //!
-//! Everything here ends before it comes back; nothing is served.
+//! Everything here ends before it comes back; nothing is served to anybody.
 
 mod amount;
 mod inspect;
 mod list;
 mod new;
+mod play;
+mod recording;
 mod sources;
 mod subject;
 mod trial;
+mod world;
 
 pub use inspect::{Inspected, inspect};
 pub use list::{Listed, list};
 pub use new::{Language, NewError, Project, create};
+pub use play::{Play, play};
+pub use recording::arrivals as recorded;
 pub use sources::Bench;
 pub use subject::examine;
 pub use trial::{Trial, try_out};
+pub use world::{Arrival, Seen};

@@ -157,7 +157,7 @@ impl Trial {
         row("wants", &if wants.is_empty() { "no more facts".to_owned() } else { wants.join(" ") });
     }
 
-    /// The same for a program.
+    /// What became of it, for a program.
     #[must_use]
     pub fn json(&self) -> Value {
         let of = |key: &str| self.told.as_ref().and_then(|told| told.get(key)).cloned();

@@ -28,8 +28,8 @@ pub struct File {
     pub kind: Option<String>,
     /// Bytes.
     pub len: usize,
-    /// SHA-256 of the bytes (FIPS 180-4).
-    pub sha256: [u8; 32],
+    /// SHA-256 of the bytes (FIPS 180-4); none where many files are looked at.
+    pub sha256: Option<[u8; 32]>,
     /// Libraries of its own that it brings (`$ORIGIN`), seen from its directory.
     pub brings: Vec<PathBuf>,
 }
@@ -56,7 +56,7 @@ impl Loader {
     /// There is none, or who started the program must not choose it.
     pub fn inspect(&self, reference: &str) -> Result<Inspection, Refusal> {
         match self.search().find(reference) {
-            Ok(path) => Ok(self.inspect_file(&path)),
+            Ok(path) => Ok(self.inspect_file(&path, |bytes| Some(Sha256::digest(bytes).into()))),
             Err(refusal) if matches!(refusal.cause, Cause::NotFound { .. }) => {
                 self.table(reference).map(Self::inspect_built_in).ok_or(refusal)
             }
@@ -65,7 +65,11 @@ impl Loader {
     }
 
     /// Looks at everything, also where something is wrong already: the first that is wrong is the refusal.
-    pub(super) fn inspect_file(&self, path: &Path) -> Inspection {
+    pub(super) fn inspect_file(
+        &self,
+        path: &Path,
+        digest: impl FnOnce(&[u8]) -> Option<[u8; 32]>,
+    ) -> Inspection {
         let (bytes, distrust) = match trusted_file(path, self.owners()) {
             Ok(trusted) => (bounded(trusted.file), None),
             // It may not be run; who reads it is in no danger.
@@ -89,7 +93,7 @@ impl Loader {
             real: fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),
             kind: kind(&bytes),
             len: bytes.len(),
-            sha256: Sha256::digest(&bytes).into(),
+            sha256: digest(&bytes),
             brings,
         };
         Inspection { file: Some(file), ..of_bytes(&bytes, before_its_table) }

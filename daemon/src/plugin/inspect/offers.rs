@@ -40,54 +40,58 @@ pub struct Offers {
     pub others: usize,
 }
 
+/// What one name leads to.
+enum Found {
+    Plugin(Box<Offer>),
+    /// Libraries, none of which is a plugin.
+    Other,
+    /// Nothing: a file of this name would be looked for under another.
+    Nothing,
+}
+
 impl Loader {
     /// Everything that a name leads to. No code of any plugin runs.
     #[must_use]
     pub fn offers(&self) -> Offers {
         let mut names = self.search().names();
         names.extend(self.built_in_names());
-        let mut found = Offers::default();
+        let mut all = Offers::default();
         for name in names {
-            let mut files = self.search().candidates(&name);
-            let mut seen = BTreeSet::new();
-            // A hard link, as cargo makes them, is no second plugin.
-            files
-                .retain(|path| fs::metadata(path).map_or(true, |file| seen.insert((file.dev(), file.ino()))));
-            let linked = self.table(&name);
-            let shadowed = |linked: bool| linked.then_some(Shadowed::BuiltIn);
-            let mut files = files.into_iter();
-            match (files.next(), linked) {
-                (Some(path), linked) => {
-                    let plugin = match self.search().find(&name) {
-                        Err(Refusal { cause: cause @ Cause::ByCaller, .. }) => {
-                            Inspection { refusal: Some(cause), ..Inspection::default() }
-                        }
-                        _ => self.inspect_file(&path),
-                    };
-                    let rest: Vec<PathBuf> = files.collect();
-                    let is_other = |plugin: &Inspection| {
-                        matches!(plugin.refusal, Some(Cause::NoIdentity | Cause::NotALibrary(_)))
-                    };
-                    if is_other(&plugin)
-                        && linked.is_none()
-                        && rest.iter().all(|path| is_other(&self.inspect_file(path)))
-                    {
-                        found.others += 1;
-                        continue;
-                    }
-                    let shadows = rest.into_iter().map(Shadowed::File).chain(shadowed(linked.is_some()));
-                    found.offers.push(Offer { name, plugin, path: Some(path), shadows: shadows.collect() });
-                }
-                (None, Some(table)) => found.offers.push(Offer {
-                    name,
-                    plugin: Self::inspect_built_in(table),
-                    path: None,
-                    shadows: Vec::new(),
-                }),
-                // The name of a file that no plugin's name leads to.
-                (None, None) => {}
+            match self.offer(name) {
+                Found::Plugin(offer) => all.offers.push(*offer),
+                Found::Other => all.others += 1,
+                Found::Nothing => {}
             }
         }
-        found
+        all
+    }
+
+    fn offer(&self, name: String) -> Found {
+        let mut files = self.search().candidates(&name);
+        let mut seen = BTreeSet::new();
+        // A hard link, as cargo makes them, is no second plugin.
+        files.retain(|path| fs::metadata(path).map_or(true, |file| seen.insert((file.dev(), file.ino()))));
+        let built_in = self.table(&name);
+        let mut files = files.into_iter();
+        let Some(path) = files.next() else {
+            let Some(table) = built_in else { return Found::Nothing };
+            let plugin = Self::inspect_built_in(table);
+            return Found::Plugin(Box::new(Offer { name, plugin, path: None, shadows: Vec::new() }));
+        };
+        let plugin = match self.search().find(&name) {
+            Err(Refusal { cause: cause @ Cause::ByCaller, .. }) => {
+                Inspection { refusal: Some(cause), ..Inspection::default() }
+            }
+            _ => self.inspect_file(&path, |_| None),
+        };
+        let rest: Vec<PathBuf> = files.collect();
+        let is_other =
+            |plugin: &Inspection| matches!(plugin.refusal, Some(Cause::NoIdentity | Cause::NotALibrary(_)));
+        let others = || rest.iter().all(|path| is_other(&self.inspect_file(path, |_| None)));
+        if is_other(&plugin) && built_in.is_none() && others() {
+            return Found::Other;
+        }
+        let shadows = rest.into_iter().map(Shadowed::File).chain(built_in.map(|_| Shadowed::BuiltIn));
+        Found::Plugin(Box::new(Offer { name, plugin, path: Some(path), shadows: shadows.collect() }))
     }
 }

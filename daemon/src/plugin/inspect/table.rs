@@ -71,7 +71,7 @@ pub(super) fn read(elf: &Elf<'_>) -> Result<Table, Cause> {
 /// # Errors
 /// What the loader would say of it.
 pub(super) fn of(table: &pp_plugin) -> Result<Table, Cause> {
-    let there = [
+    let there: [bool; FUNCTIONS.len()] = [
         table.create.is_some(),
         table.destroy.is_some(),
         table.on_batch.is_some(),
