@@ -258,13 +258,14 @@ fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {
                 name_span: entry.key_span.clone(),
                 value: value.ok()?,
                 value_span: entry.value_span.clone(),
-                element_spans: match &entry.value {
-                    Value::List(list) => list.iter().map(|(_, span)| span.clone()).collect(),
-                    _ => Vec::new(),
-                },
+                element_spans: elements(&entry.value).iter().map(|(_, span)| span.clone()).collect(),
             })
         })
         .collect()
+}
+
+fn elements(value: &Value) -> &[(Value, Span)] {
+    if let Value::List(list) = value { list } else { &[] }
 }
 
 fn raw(value: &Value) -> Result<RawValue, String> {

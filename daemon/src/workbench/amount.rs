@@ -27,11 +27,8 @@ pub(super) fn type_name(kind: &OptionType) -> Cow<'static, str> {
 
 /// The name of a type, of several values.
 fn plural(kind: &OptionType) -> String {
-    match kind {
-        OptionType::String => "texts".to_owned(),
-        OptionType::Addr => "addresses".to_owned(),
-        other => format!("{}s", type_name(other)),
-    }
+    let ending = if *kind == OptionType::Addr { "es" } else { "s" };
+    format!("{}{ending}", type_name(kind))
 }
 
 /// What values an option takes, as far as its type does not say it.

@@ -56,7 +56,7 @@ pub(crate) const fn check(kind: u32, text: &CStr, choices: Option<&CStr>, bounds
 const fn one(kind: u32, text: &[u8], choices: Option<&CStr>, bounds: Option<(f64, f64)>) {
     match kind {
         abi::OPT_BOOL => {
-            assert!(equal(text, b"true") || equal(text, b"false"), "a default is neither true nor false")
+            assert!(equal(text, b"true") || equal(text, b"false"), "a default is neither true nor false");
         }
         abi::OPT_ENUM => {
             let known = if let Some(choices) = choices { has(choices.to_bytes(), text) } else { false };

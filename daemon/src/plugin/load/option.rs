@@ -196,7 +196,9 @@ impl Values {
             GivenValue::List(items, _) => items.clone(),
             GivenValue::Text(text) if text.trim().is_empty() => Vec::new(),
             GivenValue::Text(text) => text.split(',').map(|piece| GivenValue::Text(piece.trim())).collect(),
-            single => vec![single.clone()],
+            GivenValue::Bool(_) | GivenValue::Int(_) | GivenValue::Float(_) | GivenValue::Json(_) => {
+                vec![given.clone()]
+            }
         };
         let read = |(at, piece)| {
             self.one(element, spec, piece).map_err(|message| Wrong {
