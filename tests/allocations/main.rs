@@ -67,6 +67,7 @@ mod tests {
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         groups: Vec::new(),
                         kernel_drops_seen: 0,
+                        sessions: None,
                         tag: 0,
                     })
                     .unwrap();
