@@ -149,14 +149,14 @@ impl World {
             assert_eq!(Some(*message.to), to, "a session speaks to its upstream");
             for payload in datagrams(message) {
                 self.journal.progress += 1;
-                self.hear(at, *message.to, payload);
+                self.hear(at, *message.to, &payload);
             }
         }
         Ok(messages.len())
     }
 
     /// A datagram comes to a server.
-    fn hear(&mut self, at: usize, server: SocketAddr, payload: Vec<u8>) {
+    fn hear(&mut self, at: usize, server: SocketAddr, payload: &[u8]) {
         let upstream = self.upstreams.servers.get(&server).copied().unwrap_or(Upstream::Silent);
         match upstream {
             Upstream::Echo { times, after_ns } => {
@@ -167,7 +167,7 @@ impl World {
                         peer: server,
                         destination: IpAddr::V4(ASKED),
                         hop_limit: 64,
-                        payload: payload.clone(),
+                        payload: payload.to_vec(),
                     };
                     self.plan(self.mono_ns + after_ns, Step::Arrive(at, datagram));
                 }
