@@ -52,7 +52,7 @@ ATTACK_SECONDS, REST_SECONDS = 4.0, 2.0
 # Datagrams a second of an attack: enough to fill every table, little enough that a machine with two processors has one
 # left for the daemon.
 ATTACK_RATE = 15_000
-# A handler that breaks five times within ten minutes is not made again.
+# Each break doubles the pause before the handler is made again: after some more a life would be nothing but waiting.
 MOST_FAULTS = 4
 # Of the steady client's requests, those that may stay without an answer.
 MAY_LOSE = 0.01

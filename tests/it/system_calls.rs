@@ -90,6 +90,8 @@ fn a_single_datagram_costs_three_calls() {
         );
         let daemon = polyport().config(&config).serve();
         let client = Client::of(([127, 0, 0, 1], daemon.addresses()[0].port()).into());
+        // What a thread does to begin is nobody's datagram.
+        wait::until("threads that have begun", || daemon.is_asleep_as_a_whole());
         let trace = traced(&daemon, "all", || {
             daemon.process.thaw();
             for n in 0..EXCHANGES {
@@ -126,6 +128,8 @@ fn chores(trace: &Trace, alarms: usize, turns: usize, lines: usize) -> usize {
     /// Turns of one measurement of the ways to wait: `epoch_turns`.
     const EPOCH: usize = 128;
     const OUTPUT_THREADS: usize = 2;
+    /// Of the thread that watches the handlers, in a second.
+    const LOOKS: usize = 2;
     let kinds: [(&[&str], usize); 6] = [
         (&["timerfd_settime"], alarms),
         // A look at the drops of the kernel: at a listener that was visited, and at all, which is the same one.
@@ -134,7 +138,7 @@ fn chores(trace: &Trace, alarms: usize, turns: usize, lines: usize) -> usize {
         (&["clock_gettime"], turns / EPOCH + 1 + 10 * (alarms + 1)),
         // The log says that a call took long, where the processor was taken away in the middle of it: a thread is woken,
         // writes, and sleeps again. Both threads of the output begin to sleep anew after the stop.
-        (&["futex", "write"], OUTPUT_THREADS + 6 * lines),
+        (&["futex", "write"], OUTPUT_THREADS + 6 * lines + LOOKS * (alarms + 1) + 1),
         // The stop may have come while the last lines of the start were being written: that wait goes on first.
         (&["restart_syscall"], 1),
         // The thread that waits for signals goes on waiting after the stop.

@@ -85,8 +85,18 @@ impl Daemon {
     #[track_caller]
     pub fn is_asleep(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it lives");
-        // The name in parentheses may hold anything.
-        stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
+        sleeps(&stat)
+    }
+
+    /// Whether each of its threads waits for something: then each has begun.
+    #[must_use]
+    #[track_caller]
+    pub fn is_asleep_as_a_whole(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it lives");
+        // A thread that ends meanwhile is not one that waits.
+        tasks
+            .flatten()
+            .all(|task| fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| sleeps(&stat)))
     }
 
     /// Memory it occupies, KiB: `VmRSS` of `/proc/PID/status`.
@@ -98,4 +108,9 @@ impl Daemon {
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process with memory");
         line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number of KiB")
     }
+}
+
+fn sleeps(stat: &str) -> bool {
+    // The name in parentheses may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
 }

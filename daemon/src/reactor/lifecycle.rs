@@ -167,9 +167,8 @@ impl<I: Io> Core<I> {
     #[cold]
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
-        listener.service = Service::Down;
-        self.forget_handler_of_sessions(listener);
         self.bury(listener);
+        self.forget_handler_of_sessions(listener);
         self.timers.cancel_handler(listener.token);
         match listener.on_fault {
             OnFault::Restart => {

@@ -253,8 +253,9 @@ fn a_thread_that_was_there_before_is_told_of() {
     let Some(deeds) = deeds(dir.path(), &["-DEARLY_THREAD"]) else { return };
     let daemon = polyport().listen(spec("127.0.0.1:0", &deeds)).serve();
     let tasks: Vec<_> = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().collect();
-    // The loop, the plugin's own, the one that waits for signals, and the two that write the output.
-    assert_eq!(tasks.len(), 5);
+    // The loop, the plugin's own, the one that waits for signals, the one that watches the handlers, and the two that write the
+    // output.
+    assert_eq!(tasks.len(), 6);
     for task in tasks {
         let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");

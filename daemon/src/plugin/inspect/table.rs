@@ -30,6 +30,8 @@ const FUNCTIONS: &[(&str, bool, usize)] = &[
     ("reconfigure", false, offset_of!(pp_plugin, reconfigure)),
     ("save", false, offset_of!(pp_plugin, save)),
     ("extension", false, offset_of!(pp_plugin, extension)),
+    ("on_session", false, offset_of!(pp_plugin, on_session)),
+    ("rescue", false, offset_of!(pp_plugin, rescue)),
 ];
 
 /// Bytes of a pointer in a table.
@@ -80,6 +82,8 @@ pub(super) fn of(table: &pp_plugin) -> Result<Table, Cause> {
         table.reconfigure.is_some(),
         table.save.is_some(),
         table.extension.is_some(),
+        table.on_session.is_some(),
+        table.rescue.is_some(),
     ];
     let functions = FUNCTIONS.iter().zip(there).filter(|(_, there)| *there).map(|((name, ..), _)| *name);
     Ok(Table { options: declared_options(table)?, functions: functions.collect() })
