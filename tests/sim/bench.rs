@@ -148,7 +148,11 @@ impl Bench {
 
     /// Adds a listener; its token is that of slot `.0`.
     pub(crate) fn listen(&mut self, bind: &Bind<'_>) -> (SocketId, Token) {
-        let plugin = bind.kind.plugin();
+        self.listen_with(bind.kind.plugin(), bind)
+    }
+
+    /// Adds a listener that `plugin` serves, of which as much is expected as of the kind.
+    pub(crate) fn listen_with(&mut self, plugin: Arc<Plugin>, bind: &Bind<'_>) -> (SocketId, Token) {
         let given: Vec<_> =
             bind.options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
         let values = Rc::new(Values::check(plugin.options(), &given).unwrap());

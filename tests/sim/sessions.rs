@@ -3,10 +3,12 @@
 
 use std::net::SocketAddr;
 
-use polyport::exchange::{OpenRefused, SessionEnd};
+use polyport::exchange::{ExchangeLimits, OpenRefused, SessionEnd};
 use polyport::limits::Limits;
-use polyport::metrics::DropReason;
+use polyport::metrics::{DropReason, Stage};
+use polyport::plugin::{Loader, SearchPath};
 use polyport::reactor::SessionBook;
+use polyport_tests::plugins::{compile_c, fixture};
 
 use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
 use crate::world::{SocketId, Upstream};
@@ -86,7 +88,7 @@ fn an_error_of_an_earlier_datagram_costs_no_later_one() {
     assert_eq!(bench.answered(relay).len(), 3);
     let book = book(&bench, relay);
     assert!(book.errors_taken >= 1);
-    assert_eq!((book.opened, book.open, book.counters.dropped_in(polyport::metrics::Stage::Send)), (1, 1, 0));
+    assert_eq!((book.opened, book.open, book.counters.dropped_in(Stage::Send)), (1, 1, 0));
 }
 
 #[test]
@@ -240,4 +242,31 @@ fn a_listener_that_goes_takes_its_sessions_along() {
     let book = removed.sessions.unwrap();
     assert_eq!((book.open, closed(&book, SessionEnd::ListenerGone)), (0, 5));
     assert!(book.holds(0));
+}
+
+/// What had come by a session and was not shown yet is in the book of the sessions, and nothing of it goes to the next handler.
+#[test]
+fn a_handler_that_breaks_at_the_end_of_a_session_leaves_the_books_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["-DBREAKS_AT_THE_END"];
+    let Some(library) = compile_c(&fixture("sessions"), &flags, dir.path(), "sessions") else { return };
+    let mut loader = Loader::new(SearchPath::new(&[], None, &[], None), |_| None);
+    let plugin = loader.load(library.to_str().unwrap()).unwrap();
+    let exchange = ExchangeLimits { present: 1, ..Setup::default().exchange };
+    let mut bench = Bench::new(&Setup { exchange, ..Setup::default() });
+    let server: SocketAddr = SERVER.parse().unwrap();
+    bench.world().upstreams.servers.insert(server, Upstream::Echo { times: 3, after_ns: MS });
+    let options = [("to", SERVER.to_owned())];
+    let bind = Bind { kind: Kind::Relay, options: &options, reply: without_budget(), ..Bind::default() };
+    let (relay, _) = bench.listen_with(plugin, &bind);
+    bench.burst(relay, 0, 1, 1);
+    // The example, of which the end of a run expects more, never breaks.
+    bench.settle_but_waiting(relay, 0);
+    let (counters, book) = (bench.counters(relay), book(&bench, relay));
+    assert_eq!((counters.faults, counters.restarts, counters.kept), (1, 1, 0));
+    assert_eq!((counters.received, counters.dropped_in(Stage::Receive)), (1, 0));
+    assert_eq!(
+        (book.counters.received, book.counters.replied, book.counters.dropped_in(Stage::Receive)),
+        (3, 1, 2)
+    );
 }

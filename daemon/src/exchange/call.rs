@@ -170,7 +170,6 @@ impl Exchange {
     /// Closes the desk, and forgets what was asked for there.
     pub fn close_desk(&mut self) {
         self.received.has_sessions = false;
-        self.received.came = 0;
         self.desk.close();
     }
 
@@ -218,7 +217,7 @@ impl Exchange {
         self.desk.paused(source, self.received.now_ns())
     }
 
-    /// The messages that are pushed from now on came by the socket of session `id`; until the desk is closed.
+    /// The messages that were pushed came by the socket of session `id`; until [`Self::clear`].
     pub fn came_by(&mut self, id: u64) {
         self.received.came = id;
     }

@@ -85,6 +85,7 @@ impl Received {
         self.bound = pp_addr::from(bound);
         self.shown = 0;
         self.to = 0;
+        self.came = 0;
         self.messages.clear();
         self.stamps.clear();
     }

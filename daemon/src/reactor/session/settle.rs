@@ -29,18 +29,20 @@ impl<I: Io> Core<I> {
     pub(in crate::reactor) fn settle_sessions(&mut self, listener: &mut Listener<I::Socket>, in_event: bool) {
         self.with_family(listener, |core, listener, family| {
             core.carry_out(listener, family, in_event);
-            core.settle_outputs(listener, family);
+            // In an event nothing is shown, whatever waits to be.
+            let came = if in_event { 0 } else { core.exchange.came() };
+            core.settle_outputs(listener, family, came);
             core.end_asked(listener, family);
             core.end_broken(listener, family);
         });
         self.exchange.close_desk();
     }
 
-    fn settle_outputs(&mut self, listener: &mut Listener<I::Socket>, family: &mut Family) {
+    /// Sends what was queued. `came` is the session by which the datagrams came that the handler was shown; 0 is none.
+    fn settle_outputs(&mut self, listener: &mut Listener<I::Socket>, family: &mut Family, came: u64) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
         let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = self;
-        let came = exchange.came();
         let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         let mut till = if came == 0 {
             Till::open(listener, budgets, exchange, now_ns)
