@@ -116,12 +116,7 @@ impl<I: Io> Core<I> {
     pub(super) fn serve_admitted(&mut self, listener: &mut Listener<I::Socket>) {
         let stamped = self.exchange.has_stamps();
         loop {
-            if listener.delays || stamped {
-                self.read_clock(stamped);
-            }
-            if listener.delays {
-                self.send_due_of(listener);
-            }
+            self.catch_up(listener, stamped);
             let n = self.exchange.present() as u64;
             if n == 0 {
                 return;
@@ -133,17 +128,29 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Before datagrams are shown to a handler that the time matters to: reads the clock, and sends what it has delayed until now.
+    /// `stamped` is whether it is told when the kernel received them.
+    #[inline]
+    pub(super) fn catch_up(&mut self, listener: &mut Listener<I::Socket>, stamped: bool) {
+        if listener.delays || stamped {
+            self.read_clock(stamped);
+        }
+        if listener.delays {
+            self.send_due_of(listener);
+        }
+    }
+
     /// Reads the clock after a receive call, for a handler that answers later: what arrived during the turn must not be
     /// answered before its time. And for one that is told when the kernel received each datagram: now is after that, and the
     /// kernel notes the time of the wall clock, which may have been set a moment ago, so both clocks are read. The others are
     /// told the time of the turn, and pay for no second look at the clock.
-    pub(super) fn read_clock(&mut self, stamped: bool) {
+    fn read_clock(&mut self, stamped: bool) {
         self.now = if stamped { self.io.read_clocks() } else { self.io.now() };
         self.exchange.set_now(self.now.mono_ns);
     }
 
     /// Sends what a listener has delayed until now, so that no answer to what it has just received leaves before.
-    pub(super) fn send_due_of(&mut self, listener: &mut Listener<I::Socket>) {
+    fn send_due_of(&mut self, listener: &mut Listener<I::Socket>) {
         let mut left = self.limits.turn_timers;
         while left > 0 {
             let Some(first) = self.delayed.pop_due_of(listener.token, self.now.mono_ns) else { return };

@@ -40,14 +40,14 @@ const SHARES: &[(&[u8], f64)] = &[(b"", 1.0), (b"%", 0.01)];
 
 /// Fails to compile if `text` is no value of an option of this kind, or lies outside `bounds`.
 pub(crate) const fn check(kind: u32, text: &CStr, choices: Option<&CStr>, bounds: Option<(f64, f64)>) {
-    let text = trim(text.to_bytes());
+    let text = text.to_bytes().trim_ascii();
     if kind & abi::OPT_LIST == 0 {
         return one(kind, text, choices, bounds);
     }
-    let (mut rest, mut more) = (text, !trim(text).is_empty());
+    let (mut rest, mut more) = (text, !text.is_empty());
     while more {
         let at = find(rest, b',');
-        one(kind & !abi::OPT_LIST, trim(rest.split_at(at).0), choices, bounds);
+        one(kind & !abi::OPT_LIST, rest.split_at(at).0.trim_ascii(), choices, bounds);
         more = at < rest.len();
         rest = if more { rest.split_at(at + 1).1 } else { b"" };
     }
@@ -107,7 +107,7 @@ const fn number(text: &[u8], fraction: bool) -> Option<(f64, &[u8])> {
         }
         rest = more;
     }
-    if seen { Some((value / scale, trim(rest))) } else { None }
+    if seen { Some((value / scale, rest.trim_ascii())) } else { None }
 }
 
 const fn factor(units: &[(&[u8], f64)], unit: &[u8]) -> Option<f64> {
@@ -154,10 +154,6 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
         (a, b) = (more_a, more_b);
     }
     a.is_empty() && b.is_empty()
-}
-
-const fn trim(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
 }
 
 #[cfg(test)]

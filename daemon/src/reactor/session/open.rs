@@ -252,23 +252,21 @@ impl<I: Io> Core<I> {
 
     /// Ends all sessions of a listener whose handler will not be told, because it is gone or about to go.
     pub(in crate::reactor) fn end_sessions(&mut self, listener: &mut Listener<I::Socket>, end: SessionEnd) {
-        let Some(mut family) = listener.family.take() else { return };
+        let Some(family) = &mut listener.family else { return };
         for id in self.sessions.ids_of(listener.token) {
-            self.end_session(&mut family, id, end, 0);
+            self.end_session(family, id, end, 0);
         }
-        self.forget_news(&mut family);
+        self.forget_news(family);
         let reason =
             if end == SessionEnd::Stopping { DropReason::Stopping } else { DropReason::SessionClosed };
         self.delayed.remove(listener.token.beside());
         family.book.counters.drop_many(reason, std::mem::take(&mut family.delayed));
-        listener.family = Some(family);
     }
 
     /// Forgets what the handler of a listener was to be told, and what it has asked for.
     pub(in crate::reactor) fn forget_handler_of_sessions(&mut self, listener: &mut Listener<I::Socket>) {
-        if let Some(mut family) = listener.family.take() {
-            self.forget_news(&mut family);
-            listener.family = Some(family);
+        if let Some(family) = &mut listener.family {
+            self.forget_news(family);
         }
     }
 
@@ -294,10 +292,10 @@ impl<I: Io> Core<I> {
         listener: &mut Listener<I::Socket>,
         kept: &[(u64, u64)],
     ) {
-        let Some(mut family) = listener.family.take() else { return };
+        let Some(family) = &mut listener.family else { return };
         for id in self.sessions.ids_of(listener.token) {
             let Some((_, user)) = kept.iter().rev().find(|(kept, _)| *kept == id) else {
-                self.end_session(&mut family, id, SessionEnd::Restart, 0);
+                self.end_session(family, id, SessionEnd::Restart, 0);
                 continue;
             };
             let Some(session) = self.sessions.get(id) else { continue };
@@ -305,10 +303,9 @@ impl<I: Io> Core<I> {
             let interest = if session.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
             let parked = std::mem::take(&mut session.parked);
             if parked && self.io.watch(&mut session.socket, event_token(id), interest).is_err() {
-                self.end_session(&mut family, id, SessionEnd::Broken, 0);
+                self.end_session(family, id, SessionEnd::Broken, 0);
             }
         }
-        listener.family = Some(family);
     }
 
     /// Takes what the network has said about a session, and has its handler told: one event for each kind. `taken` is the

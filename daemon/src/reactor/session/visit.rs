@@ -214,12 +214,7 @@ impl<I: Io> Core<I> {
     fn serve_session(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
         let stamped = self.exchange.has_stamps();
         loop {
-            if listener.delays || stamped {
-                self.read_clock(stamped);
-            }
-            if listener.delays {
-                self.send_due_of(listener);
-            }
+            self.catch_up(listener, stamped);
             let n = self.exchange.present() as u64;
             if n == 0 {
                 return;
