@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use data_encoding::HEXLOWER;
 use polyport_terminal::counted;
 use serde_json::{Value, json};
 
@@ -147,7 +148,7 @@ fn of_file(file: &File, rows: &mut Rows) {
         rows.add("file", &format!("which is {}", shown(&file.real)));
     }
     if let Some(digest) = &file.sha256 {
-        rows.add("sha256", &hex(digest));
+        rows.add("sha256", &HEXLOWER.encode(digest));
     }
     for path in &file.brings {
         rows.add("brings", &shown(path));
@@ -245,15 +246,8 @@ fn file_json(file: &File) -> Value {
         "real_path": file.real.to_string_lossy(),
         "kind": file.kind,
         "bytes": file.len,
-        "sha256": file.sha256.as_ref().map(|digest| hex(digest)),
+        "sha256": file.sha256.as_ref().map(|digest| HEXLOWER.encode(digest)),
         "brings": file.brings.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or(());
-        text
     })
 }
 

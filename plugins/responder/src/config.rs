@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use polyport_plugin::{Error, Size, choices, config};
 use polyport_protocol::{Integrity, Key};
 
@@ -174,13 +175,8 @@ fn sixteen(option: &str, text: &str) -> Result<[u8; 16], Error> {
 
 /// Never quotes the text: it is a secret.
 fn octets(option: &str, text: &str) -> Result<Vec<u8>, Error> {
-    let wrong = || Error::option(option, "must be pairs of hexadecimal digits");
-    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(pair).collect::<Option<Vec<u8>>>().ok_or_else(wrong)
+    let octets = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+    octets.map_err(|_| Error::option(option, "must be pairs of hexadecimal digits"))
 }
 
 impl fmt::Debug for ResponderConfig {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, KeyInit, Mac};
 use polyport_plugin::Error;
 use sha2::Sha256;
@@ -26,7 +27,8 @@ impl Seal {
     /// # Errors
     /// What is wrong with the text.
     pub(crate) fn from_hex(text: &str) -> Result<Self, Error> {
-        let key = octets(text).ok_or_else(|| Error::from("must be pairs of hexadecimal digits"))?;
+        let key = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+        let key = key.map_err(|_| Error::from("must be pairs of hexadecimal digits"))?;
         if key.len() < SHORTEST_KEY {
             let octets = key.len();
             return Err(format_args!("must have {SHORTEST_KEY} octets at least, not {octets}").into());
@@ -55,15 +57,6 @@ impl Seal {
 fn split(packet: &[u8]) -> Option<(&[u8], &[u8])> {
     let (covered, rest) = packet.split_at_checked(COVERED)?;
     Some((covered, rest.get(..TAG)?))
-}
-
-fn octets(text: &str) -> Option<Vec<u8>> {
-    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(pair).collect()
 }
 
 impl fmt::Debug for Seal {
