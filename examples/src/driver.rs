@@ -219,7 +219,7 @@ impl Driver {
         let parts = [IoSlice::new(payload)];
         let to = transmit.destination;
         let message =
-            SendMessage { to, from: self.source, parts: &parts, segment: None, ecn: 0, hop_limit: None };
+            SendMessage { to, from: self.source, parts: &parts, segment: None, tos: 0, hop_limit: None };
         self.send.send(&self.socket, &[message]).map(|_| ())
     }
 

@@ -215,7 +215,7 @@ mod tests {
                 let parts = [IoSlice::new(&bytes)];
                 let segment = NonZeroU16::new(64);
                 let to = bench.exact;
-                let train = SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
+                let train = SendMessage { to, from: None, parts: &parts, segment, tos: 0, hop_limit: None };
                 assert_eq!(send.send(&client, &[train]).unwrap(), 1);
                 owed += CARS;
                 CARS

@@ -91,7 +91,7 @@ fn batch_structs(facts: &mut Facts) {
         facts,
         pp_dgram { data, len, cap, peer, local, rx_ns, ifindex, tos, flags, hop_limit, verdict, reserved }
     );
-    fields!(facts, pp_tx { data, len, rx, at_ns, segment, ecn, flags, run, to, from, reserved });
+    fields!(facts, pp_tx { data, len, rx, at_ns, segment, tos, flags, run, to, from, reserved });
     fields!(
         facts,
         pp_batch {
@@ -132,7 +132,11 @@ fn boundary_structs(facts: &mut Facts) {
             extension,
             reserve,
             release,
-            want
+            want,
+            wake,
+            ticket,
+            answer,
+            group
         }
     );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
@@ -187,16 +191,18 @@ fn boundary_structs(facts: &mut Facts) {
             check,
             reconfigure,
             save,
-            extension
+            extension,
+            on_wake
         }
     );
 }
 
 fn constants(facts: &mut Facts) {
     constants!(facts, ABI_MAJOR, ABI_MINOR, LAYOUT, F_PANIC_ABORT, F_DEBUG, OK, ERROR, FATAL, UNSUPPORTED);
-    constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME);
+    constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_HAS_TOS);
     constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, TX_DF, NO_RX);
-    constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME);
+    constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME, GROUP_LEAVE, GROUP_JOIN);
+    facts.add("CONST", &format!("const PP_TICKET_AGE_NS {}", abi::TICKET_AGE_NS), "PP_TICKET_AGE_NS");
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);
     constants!(
@@ -232,7 +238,7 @@ fn the_header_compiles_without_a_warning_as_c11_and_as_cpp17() {
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
     let body =
-        "int use(pp_batch *b) { pp_prove(b); return pp_echo(b, 0) + PP_HAS(b, refused) + pp_delay(b, 1); }\n";
+        "int use(pp_batch *b) { pp_prove(b); return pp_echo(b, 0) + PP_HAS(b, refused) + pp_delay(b, 1) + pp_answer(b, pp_ticket(b, 0, 1), \"\", 0) + pp_wake(b->host, b->ctx); }\n";
     fs::write(&c, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     fs::write(&cpp, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     let strict = |compiler: &str, standard: &str, source: &Path| {

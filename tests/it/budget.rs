@@ -353,7 +353,7 @@ fn of_a_train_that_leaves_in_part_each_datagram_is_told_what_became_of_it() {
     let mut send = |bytes: &[u8]| {
         let (parts, segment) = ([IoSlice::new(bytes)], NonZeroU16::new(BYTES));
         let message =
-            polyport_net::SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
+            polyport_net::SendMessage { to, from: None, parts: &parts, segment, tos: 0, hop_limit: None };
         assert_eq!(batch.send(&socket, &[message]).unwrap(), 1);
     };
     // The first make the listener take trains, the second are one, and a second later some of them leave again.

@@ -48,7 +48,7 @@ impl Client {
         let to = SocketAddr::new(local.ip(), server.port());
         let (parts, segment) = ([IoSlice::new(payload)], NonZeroU16::new(segment));
         let hop_limit = NonZeroU8::new(hop_limit);
-        let message = SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit };
+        let message = SendMessage { to, from: None, parts: &parts, segment, tos: 0, hop_limit };
         assert_eq!(self.send.send(&self.socket, &[message]).unwrap(), 1);
     }
 

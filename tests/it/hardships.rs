@@ -62,7 +62,7 @@ impl Sender {
         let message = |number: u32| {
             let ip = IpAddr::V4(Ipv4Addr::from_bits(0x7F10_0000 + number));
             let from = Some(Source { ip, ifindex: 0 });
-            SendMessage { to: self.server, from, parts: &parts, segment: None, ecn: 0, hop_limit: None }
+            SendMessage { to: self.server, from, parts: &parts, segment: None, tos: 0, hop_limit: None }
         };
         let messages: Vec<_> = numbers.map(message).collect();
         assert_eq!(self.out.send(&self.socket, &messages).unwrap(), Self::BATCH);

@@ -55,7 +55,7 @@ fn trains_are_received_and_answered_as_trains() {
         let parts = [IoSlice::new(&train)];
         let segment = NonZeroU16::new(u16::try_from(LENGTH).unwrap());
         let message =
-            polyport_net::SendMessage { to, from: None, parts: &parts, segment, ecn: 0, hop_limit: None };
+            polyport_net::SendMessage { to, from: None, parts: &parts, segment, tos: 0, hop_limit: None };
         assert_eq!(send.send(&socket, &[message]).unwrap(), 1);
     };
     // The first tells the daemon that this peer sends in bulk.

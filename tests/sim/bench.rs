@@ -9,7 +9,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
-use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
+use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault, Reactor, Token};
 use polyport::reply::{ReplyPolicy, ReplyTtl};
 
 use crate::faults::{Faults, Profile};
@@ -146,6 +146,11 @@ impl Bench {
 
     /// Adds a listener; its token is that of slot `.0`.
     pub(crate) fn listen(&mut self, bind: &Bind<'_>) -> (SocketId, Token) {
+        self.try_listen(bind).unwrap()
+    }
+
+    /// Adds a listener, or says why not.
+    pub(crate) fn try_listen(&mut self, bind: &Bind<'_>) -> Result<(SocketId, Token), AddError> {
         let plugin = bind.kind.plugin();
         let given: Vec<_> =
             bind.options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
@@ -167,7 +172,7 @@ impl Bench {
             kernel_drops_seen: 0,
             tag: 0,
         };
-        let token = self.reactor.add(spec).unwrap();
+        let token = self.reactor.add(spec)?;
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
         let policy = bind.reply.clone().unwrap_or_default();
@@ -180,7 +185,7 @@ impl Bench {
             Kind::Lossy => 2,
             Kind::Moody => 300,
         };
-        (socket, token)
+        Ok((socket, token))
     }
 
     pub(crate) fn world(&mut self) -> &mut World {

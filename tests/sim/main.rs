@@ -22,6 +22,7 @@
 //! handlers   what a handler of bad character costs
 //! spent      what came from each source prefix, and what left to it
 //! budget     handlers that would send more than the budget of their listener
+//! wakes      handlers that threads wake, and answers that tickets allow
 //! churn      listeners that come and go while others serve
 //! ```
 //!
@@ -67,5 +68,7 @@ mod spent;
 mod trains;
 #[cfg(test)]
 mod visits;
+#[cfg(test)]
+mod wakes;
 #[cfg(test)]
 mod world;

@@ -54,7 +54,7 @@ impl Forger {
     pub fn send(&mut self, source: IpAddr, to: SocketAddr, payload: &[u8]) {
         let parts = [IoSlice::new(payload)];
         let from = Some(Source { ip: source, ifindex: 0 });
-        let message = SendMessage { to, from, parts: &parts, segment: None, ecn: 0, hop_limit: None };
+        let message = SendMessage { to, from, parts: &parts, segment: None, tos: 0, hop_limit: None };
         while let Err(error) = self.send.send(&self.socket, &[message]) {
             assert_eq!(error.kind(), ErrorKind::WouldBlock, "from {source}: {error}");
             assert!(

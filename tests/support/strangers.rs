@@ -29,7 +29,7 @@ impl Strangers {
         let ip = IpAddr::V4(Ipv4Addr::from_bits(0x7F10_0000 | (self.sent % self.addresses)));
         self.sent += 1;
         let (parts, from) = ([IoSlice::new(payload)], Some(Source { ip, ifindex: 0 }));
-        let message = SendMessage { to, from, parts: &parts, segment: None, ecn: 0, hop_limit: None };
+        let message = SendMessage { to, from, parts: &parts, segment: None, tos: 0, hop_limit: None };
         let sent = self.batch.send(&self.socket, &[message]);
         assert_eq!(sent.unwrap_or_else(|error| panic!("from {ip}: {error}")), 1);
     }

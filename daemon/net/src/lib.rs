@@ -30,7 +30,7 @@
 //! // Two datagrams leave with one call.
 //! let to = server.local_addr()?;
 //! let (first, second) = ([IoSlice::new(b"one")], [IoSlice::new(b"t"), IoSlice::new(b"wo")]);
-//! let message = |parts| SendMessage { to, from: None, parts, segment: None, ecn: 0, hop_limit: None };
+//! let message = |parts| SendMessage { to, from: None, parts, segment: None, tos: 0, hop_limit: None };
 //! let sent = SendBatch::new(32).send(&client, &[message(&first), message(&second)])?;
 //! assert_eq!(sent, 2);
 //!

@@ -18,8 +18,8 @@ pub struct RecvMeta {
     pub truncated: bool,
     /// The control data were longer than their buffer, so `local` and the rest are unknown.
     pub control_truncated: bool,
-    /// The byte of DSCP (RFC 2474) and congestion bits (RFC 3168) as it came; 0 unless [`Facts::tos`] was asked for.
-    pub tos: u8,
+    /// The byte of DSCP (RFC 2474) and congestion bits (RFC 3168) as it came, if [`Facts::tos`] was asked for.
+    pub tos: Option<u8>,
     /// TTL or hop limit on arrival, if [`Facts::hop_limit`] was asked for.
     pub hop_limit: Option<u8>,
     /// The slot holds a train: datagrams of this many bytes each, back to back, the last may be shorter.
@@ -143,8 +143,8 @@ pub struct SendMessage<'a> {
     /// Cut the payload into datagrams of this many bytes (`UDP_SEGMENT`, `udp(7)`), at most
     /// [`crate::MAX_SEGMENTS`] of them. Ignored where the payload is one datagram anyway.
     pub segment: Option<NonZeroU16>,
-    /// The congestion bits of RFC 3168, 0 to 3. If not 0, it replaces the socket's TOS or traffic class.
-    pub ecn: u8,
+    /// The byte of DSCP (RFC 2474) and congestion bits (RFC 3168). If not 0, it replaces the socket's TOS or traffic class.
+    pub tos: u8,
     /// TTL (RFC 791) or hop limit (RFC 8200) of this message alone: `IP_TTL` of `ip(7)`, `IPV6_HOPLIMIT` of RFC 3542
     /// section 6.3. `None` leaves it to the socket; so does a group as the destination, whose datagrams have a TTL of
     /// their own. Linux only: elsewhere a message with it fails with `Unsupported`.
@@ -176,7 +176,7 @@ impl SendMessage<'_> {
     /// Whether the message needs no control data.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.from.is_none() && self.ecn == 0 && self.hops().is_none() && self.train().is_none()
+        self.from.is_none() && self.tos == 0 && self.hops().is_none() && self.train().is_none()
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
         let train = |segment, parts: &[IoSlice<'_>]| {
             let to = "192.0.2.1:9".parse().unwrap();
             let segment = NonZeroU16::new(segment);
-            let message = SendMessage { to, from: None, parts, segment, ecn: 0, hop_limit: None };
+            let message = SendMessage { to, from: None, parts, segment, tos: 0, hop_limit: None };
             message.train().is_some()
         };
         let parts = [IoSlice::new(b"abc"), IoSlice::new(b"de")];

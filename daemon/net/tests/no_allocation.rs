@@ -41,12 +41,12 @@ mod tests {
                 for _ in 0..3 {
                     let segment = NonZeroU16::new(100);
                     let hop_limit = if cfg!(target_os = "linux") { NonZeroU8::new(9) } else { None };
-                    let message = SendMessage { to, from, parts: &parts, segment, ecn: 1, hop_limit };
+                    let message = SendMessage { to, from, parts: &parts, segment, tos: 1, hop_limit };
                     let plain = SendMessage {
                         from: None,
                         parts: &parts[..1],
                         segment: None,
-                        ecn: 0,
+                        tos: 0,
                         hop_limit: None,
                         ..message
                     };

@@ -20,7 +20,11 @@ const LIMITS: ExchangeLimits = ExchangeLimits {
     tx_total: 24,
     arena: 128,
     arena_chunks: 2,
+    tickets: 8,
 };
+
+/// The port of the listener.
+const PORT: u16 = 7;
 
 /// Memory of the handler's own, longer than any datagram may be.
 const OWN: usize = 70_000;
@@ -34,7 +38,7 @@ enum Piece<'a> {
         to: SocketAddr,
         from: Option<ReplySource>,
         at_ns: u64,
-        ecn: u8,
+        tos: u8,
         df: bool,
     },
     Refused(OutputError),
@@ -47,7 +51,7 @@ enum Piece<'a> {
 pub fn outputs(data: &[u8]) {
     let mut input = Input(data);
     let mut exchange = Exchange::new(LIMITS);
-    exchange.clear(u64::from(input.u8()), SocketAddr::from(([192, 0, 2, 9], 7)));
+    exchange.clear(u64::from(input.u8()), SocketAddr::from(([192, 0, 2, 9], PORT)));
     exchange.ring_mut().iter_mut().zip(0_u32..).for_each(|(byte, at)| *byte = at.to_le_bytes()[0]);
     for _ in 0..1 + input.u8() % 5 {
         let arrived = arrived(&mut input);
@@ -101,7 +105,7 @@ fn arrived(input: &mut Input<'_>) -> Arrived {
 
 /// An entry. What lies behind `data` is there: to lie about that is the one thing a handler can do that nobody can check.
 fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
-    let (form, rx, ecn) = (input.u8(), input.u8(), input.u8());
+    let (form, rx, tos) = (input.u8(), input.u8(), input.u8());
     let len = match form & 3 {
         0 => u32::from(input.u8()),
         1 => u32::from(input.u16()),
@@ -109,12 +113,16 @@ fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
         _ => 65_500 + u32::from(input.u8() % 64),
     };
     let foreign = form & 4 != 0 && len as usize <= own.len();
-    let address = |input: &mut Input<'_>| pp_addr {
-        ip: [192, 0, 2, input.u8(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-        port: 9,
+    let address = |input: &mut Input<'_>, last: u8| pp_addr {
+        ip: [192, 0, 2, last, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        port: [PORT, 9, PORT, 0][usize::from(last & 3)],
         family: [0, 4, 6, 4][usize::from(input.u8() & 3)],
         reserved: 0,
         scope: 1,
+    };
+    let address = |input: &mut Input<'_>| {
+        let last = input.u8();
+        address(input, last)
     };
     pp_tx {
         data: if foreign { own.as_ptr() } else { std::ptr::null() },
@@ -122,7 +130,7 @@ fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
         rx: if rx == 0xFF { NO_RX } else { u32::from(rx & 0x3F) },
         at_ns: if form & 8 != 0 { u64::from(input.u8()) } else { 0 },
         segment: if form & 16 != 0 { u32::from(input.u16()) } else { 0 },
-        ecn,
+        tos,
         flags: if form & 32 != 0 { input.u8() & (TX_TO | TX_FROM | TX_DF | 4) } else { 0 },
         run: if form & 64 != 0 { u16::from(input.u8() & 0x3F) } else { 0 },
         to: address(input),
@@ -155,7 +163,7 @@ fn pieces(output: Result<Output<'_>, OutputError>) -> Vec<Piece<'_>> {
             to: output.to,
             from: output.from,
             at_ns: output.at_ns,
-            ecn: output.ecn,
+            tos: output.tos,
             df: output.df,
         }
     });
@@ -166,7 +174,7 @@ fn pieces(output: Result<Output<'_>, OutputError>) -> Vec<Piece<'_>> {
 fn bounded(output: &Output<'_>) {
     let most = most(output.to);
     assert!(output.split().all(|piece| piece.payload.len() <= most), "{output:?}");
-    assert!(output.ecn < 4 && output.datagrams() > 0);
+    assert!(output.datagrams() > 0);
 }
 
 fn most(to: SocketAddr) -> usize {
@@ -202,6 +210,9 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
     }
     let to = if tx.flags & TX_TO != 0 { tx.to.socket_addr() } else { answered.map(|rx| rx.message.peer) };
     let Some(to) = to else { return refused(OutputError::NoDestination) };
+    if tx.flags & TX_FROM != 0 && ![0, PORT].contains(&tx.from.port) {
+        return refused(OutputError::Bad);
+    }
     if len > most(to) {
         return refused(OutputError::TooLong);
     }
@@ -229,7 +240,7 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
         to,
         from,
         at_ns: tx.at_ns,
-        ecn: tx.ecn & 3,
+        tos: tx.tos,
         df: tx.flags & TX_DF != 0,
     };
     cut.into_iter().map(sent).collect()

@@ -24,8 +24,8 @@ pub struct Output<'a> {
     pub at_ns: u64,
     /// Bytes of each datagram but the last, which may be shorter; 0 is one datagram.
     pub segment: usize,
-    /// ECN bits (RFC 3168), 0 to 3.
-    pub ecn: u8,
+    /// TOS or traffic class: DSCP and ECN; 0 is the socket's own.
+    pub tos: u8,
     /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
     pub proved: bool,
     /// It leaves whole or not at all (`PP_TX_DF`).
@@ -36,6 +36,8 @@ pub struct Output<'a> {
     pub hop_limit: u8,
     /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
     pub answers_group: bool,
+    /// It answers the datagram of a ticket: 1 + the place of that among [`super::Exchange::tickets_used`]; else 0.
+    pub ticket: u16,
 }
 
 impl<'a> Output<'a> {
@@ -56,7 +58,7 @@ impl<'a> Output<'a> {
             from,
             at_ns: tx.at_ns,
             segment,
-            ecn: tx.ecn & 3,
+            tos: tx.tos,
             proved: is_proved(tx),
             df: tx.flags & TX_DF != 0,
             // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first,
@@ -64,6 +66,7 @@ impl<'a> Output<'a> {
             asked_with: answered.map_or(0, |message| message.hop_limit),
             hop_limit: 0,
             answers_group: answered.is_some_and(Arrived::is_to_group),
+            ticket: 0,
         }
     }
 
@@ -253,7 +256,7 @@ impl Received {
         let mut route_of_answer = (message.peer, message.reply_from);
         // To its sender, the length needs no check: no received datagram is longer than one that can be sent.
         if tx.flags & ROUTE_FLAGS != 0 {
-            route_of_answer = route(tx, Some(message))?;
+            route_of_answer = route(tx, Some(message), self.bound_port())?;
             let longest = if segment == 0 { len } else { segment };
             if longest > most(route_of_answer.0) {
                 return Err(OutputError::TooLong);
@@ -271,9 +274,12 @@ impl Received {
         let len = tx.len as usize;
         let answered = match tx.rx {
             NO_RX => None,
-            index => Some(self.datagram(index as usize).ok_or(OutputError::Bad)?),
+            index => match self.datagram(index as usize) {
+                Some(rx) => Some(rx),
+                None => return self.check_ticket(tx),
+            },
         };
-        let (to, from) = route(tx, answered.map(|rx| rx.message))?;
+        let (to, from) = route(tx, answered.map(|rx| rx.message), self.bound_port())?;
         if len > most(to) {
             return Err(OutputError::TooLong);
         }
@@ -295,6 +301,27 @@ impl Received {
         let segment = if segment < len { segment } else { 0 };
         let message = answered.map(|rx| rx.message);
         Ok(Output::asked(tx, message, answers, payload, (to, from), segment))
+    }
+
+    /// Checks an entry that answers the datagram of a ticket. That was consumed, and its bytes are gone.
+    #[cold]
+    fn check_ticket(&self, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
+        let (arrived, place) = self.tickets.datagram(tx.rx).ok_or(OutputError::Bad)?;
+        let (to, from) = route(tx, Some(arrived), self.bound_port())?;
+        let len = tx.len as usize;
+        if len > most(to) {
+            return Err(OutputError::TooLong);
+        }
+        let payload: &[u8] = match (tx.data.is_null(), len) {
+            (true, 0) => &[],
+            (true, _) => return Err(OutputError::Bad),
+            // SAFETY: as in `check`.
+            (false, _) => unsafe { slice::from_raw_parts(tx.data, len) },
+        };
+        let segment = if (tx.segment as usize) < len { tx.segment as usize } else { 0 };
+        let ticket = u16::try_from(place + 1).map_err(|_| OutputError::Bad)?;
+        let none = Answers::default();
+        Ok(Output { ticket, ..Output::asked(tx, Some(arrived), none, payload, (to, from), segment) })
     }
 }
 
@@ -350,18 +377,26 @@ const MAX_V6: usize = 65_527;
 /// Whether an entry sends a received datagram back to its sender, at once and unmarked.
 #[inline]
 fn is_echo(tx: &pp_tx) -> bool {
-    tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.ecn & 3 == 0
+    tx.data.is_null() && tx.at_ns == 0 && tx.segment == 0 && tx.flags == 0 && tx.tos == 0
 }
 
 /// Destination and source of an entry: its own, or those of the datagram it answers.
 #[inline]
-fn route(tx: &pp_tx, answered: Option<&Arrived>) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {
+fn route(
+    tx: &pp_tx,
+    answered: Option<&Arrived>,
+    bound_port: u16,
+) -> Result<(SocketAddr, Option<ReplySource>), OutputError> {
     let to = if tx.flags & TX_TO != 0 {
         tx.to.socket_addr().ok_or(OutputError::NoDestination)?
     } else {
         answered.ok_or(OutputError::NoDestination)?.peer
     };
     let from = if tx.flags & TX_FROM != 0 {
+        // A socket sends from its own port. Another one is not honoured, so it is refused.
+        if tx.from.port != 0 && tx.from.port != bound_port {
+            return Err(OutputError::Bad);
+        }
         tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
     } else {
         answered.and_then(|a| a.reply_from)

@@ -11,8 +11,8 @@ pub struct OwnedOutput {
     pub to: SocketAddr,
     /// Source; none lets the kernel choose.
     pub from: Option<ReplySource>,
-    /// ECN bits (RFC 3168), 0 to 3.
-    pub ecn: u8,
+    /// TOS or traffic class: DSCP and ECN; 0 is the socket's own.
+    pub tos: u8,
     /// TTL or hop limit; 0 leaves it to the system.
     pub hop_limit: u8,
     /// It leaves whole or not at all.
@@ -27,8 +27,8 @@ impl OwnedOutput {
     pub fn copy(output: &Output<'_>, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.extend_from_slice(output.payload);
-        let Output { to, from, ecn, hop_limit, df, .. } = *output;
-        Self { to, from, ecn, hop_limit, df, payload: buffer }
+        let Output { to, from, tos, hop_limit, df, .. } = *output;
+        Self { to, from, tos, hop_limit, df, payload: buffer }
     }
 
     /// The datagram as an output that is sent now and answers no received datagram.
@@ -41,12 +41,13 @@ impl OwnedOutput {
             from: self.from,
             at_ns: 0,
             segment: 0,
-            ecn: self.ecn,
+            tos: self.tos,
             proved: false,
             df: self.df,
             asked_with: 0,
             hop_limit: self.hop_limit,
             answers_group: false,
+            ticket: 0,
         }
     }
 }

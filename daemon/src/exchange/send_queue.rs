@@ -118,7 +118,7 @@ pub(super) const EMPTY_TX: pp_tx = pp_tx {
     rx: NO_RX,
     at_ns: 0,
     segment: 0,
-    ecn: 0,
+    tos: 0,
     flags: 0,
     run: 0,
     to: NO_ADDR,

@@ -14,7 +14,8 @@ mod load;
 
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
-    Call, Cell, Cells, CreateError, HandlerBudget, Instance, InstanceSpec, Outcome, TimerRequest, Why,
+    Call, Cell, Cells, CreateError, GroupRequest, HandlerBudget, Instance, InstanceSpec, Notify, Outcome,
+    TimerRequest, WakeList, Why,
 };
 pub use find::{Cause, Distrust, Identity, Refusal, SearchPath, is_elevated, plugin_abi};
 pub use load::{

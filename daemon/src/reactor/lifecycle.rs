@@ -6,6 +6,8 @@
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
 use super::core::{Core, Reactor, current};
@@ -15,7 +17,7 @@ use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Servic
 use super::probe;
 use crate::exchange::Facts;
 use crate::metrics::DropReason;
-use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
+use crate::plugin::{CreateError, GroupRequest, Instance, InstanceSpec, WakeList, Why};
 
 impl<I: Io> Reactor<I> {
     /// Makes the handler of a listener and starts to watch its socket. The listener serves from the next turn on.
@@ -54,6 +56,9 @@ impl<I: Io> Reactor<I> {
         core.own.remove(listener.local);
         listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
+        if let Service::Running(instance) = &listener.service {
+            core.exchange.forget_tickets(instance.owner());
+        }
         if let Err(error) = core.io.unregister(&mut listener.socket) {
             log::debug!("{listener}: cannot be taken out of the watch: {error}");
         }
@@ -76,6 +81,15 @@ impl<I: Io> Reactor<I> {
     }
 }
 
+/// Nobody could wake the handler: `eventfd(2)`.
+fn no_eventfd(error: &std::io::Error) -> CreateError {
+    let message = format!(
+        "the system gives no descriptor to wake the handler by: {error}; the limit of open files may be too low \
+         (`ulimit -n`)"
+    );
+    CreateError { option: None, message }
+}
+
 /// The system gave no random bytes: `getrandom(2)`.
 fn no_secret(error: &std::io::Error) -> CreateError {
     CreateError { option: None, message: format!("the system gives no random bytes: {error}") }
@@ -84,6 +98,11 @@ fn no_secret(error: &std::io::Error) -> CreateError {
 impl<I: Io> Core<I> {
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
+        let wakes = if listener.plugin.can_be_woken() {
+            Some(self.wakes().map_err(|error| no_eventfd(&error))?)
+        } else {
+            None
+        };
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
@@ -93,6 +112,7 @@ impl<I: Io> Core<I> {
             why,
             secret: self.io.secret().map_err(|error| no_secret(&error))?,
             budget: &self.handler_budget,
+            wakes: wakes.as_ref().map(|list| (list, listener.token.number())),
         };
         let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);
         let mut want = |facts: Facts| {
@@ -105,9 +125,29 @@ impl<I: Io> Core<I> {
             self.io.want(&mut listener.socket, Facts::NONE);
         }
         let refused = self.apply_timers(listener.token, &instance);
+        let groups = instance.take_groups();
         listener.note_refused_timers(refused, self.limits.handler_timers);
         listener.service = Service::Running(instance);
+        self.apply_groups(listener, &groups);
         Ok(())
+    }
+
+    /// The list of the handlers that were woken; made for the first of them.
+    fn wakes(&mut self) -> std::io::Result<Arc<WakeList>> {
+        if let Some(list) = &self.wakes {
+            return Ok(Arc::clone(list));
+        }
+        let list = WakeList::new(self.io.notify()?);
+        Ok(Arc::clone(self.wakes.insert(list)))
+    }
+
+    /// Has the socket of a listener join and leave the groups that its handler asked for. What fails is counted and logged.
+    pub(super) fn apply_groups(&mut self, listener: &mut Listener<I::Socket>, requests: &[GroupRequest]) {
+        for request in requests {
+            if let Err(error) = self.io.change_group(&mut listener.socket, request) {
+                listener.note_group(request, &error);
+            }
+        }
     }
 
     /// Applies the timer calls that a handler made. Returns how many were refused, because it has too many timers
@@ -148,7 +188,7 @@ impl<I: Io> Core<I> {
     #[cold]
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
-        listener.service = Service::Down;
+        self.end_service(listener, Service::Down);
         self.timers.cancel_handler(listener.token);
         if listener.on_fault == OnFault::Exit {
             log::error!("{listener}: on_fault = \"exit\": the daemon stops");
@@ -171,6 +211,14 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Destroys the handler of a listener, if there is one, and ends its tickets.
+    fn end_service(&mut self, listener: &mut Listener<I::Socket>, then: Service) {
+        if let Service::Running(instance) = &listener.service {
+            self.exchange.forget_tickets(instance.owner());
+        }
+        listener.service = then;
+    }
+
     /// Ends the service of a listener whose socket is unusable. The caller settles the answers of its handler before
     /// that, because they may lie in the handler's memory.
     #[inline]
@@ -182,7 +230,7 @@ impl<I: Io> Core<I> {
 
     #[cold]
     fn close(&mut self, listener: &mut Listener<I::Socket>) {
-        listener.service = Service::Failed;
+        self.end_service(listener, Service::Failed);
         self.timers.cancel_all(listener.token);
         listener.forget(&mut self.io);
         self.drop_backlog(listener, DropReason::SocketBroken);

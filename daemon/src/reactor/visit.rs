@@ -8,7 +8,7 @@ use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::Slow;
 use super::send::Transmitter;
-use crate::exchange::Arrived;
+use crate::exchange::{Arrived, Asked};
 use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
 use crate::metrics::DropReason;
@@ -104,6 +104,15 @@ impl<I: Io> Core<I> {
         self.after_call(listener, outcome, "on_timer");
     }
 
+    /// Calls the handler because another thread has woken it, and settles the call.
+    pub(super) fn handler_wake(&mut self, listener: &mut Listener<I::Socket>) {
+        let call = self.call(listener);
+        let Service::Running(instance) = &mut listener.service else { return };
+        self.exchange.clear(self.now.mono_ns, listener.local);
+        let outcome = instance.on_wake(&mut self.exchange, call);
+        self.after_call(listener, outcome, "on_wake");
+    }
+
     /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
         self.admit(listener);
@@ -158,7 +167,7 @@ impl<I: Io> Core<I> {
                 self.note_slow(listener, Slow { took_ns, cpu_ns, exact: true });
             }
         }
-        if outcome == Outcome::Broken {
+        if outcome.is_broken() {
             listener.counters.drop_many(DropReason::HandlerFault, n);
         }
         self.after_call(listener, outcome, "on_batch");
@@ -202,22 +211,29 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Settles a handler call by its outcome, and applies the timers it asked for.
+    /// Settles a handler call by its outcome, and does what else it asked for.
     #[inline]
     fn after_call(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &str) {
-        if self.exchange.take_timers_asked()
-            && let Service::Running(instance) = &listener.service
-        {
-            let refused = self.apply_timers(listener.token, instance);
-            listener.note_refused_timers(refused, self.limits.handler_timers);
+        let asked = self.exchange.take_asked();
+        if asked.is_something() {
+            self.apply_asked(listener, asked);
         }
         match outcome {
+            Outcome::Served if asked.tickets => self.settle_tickets(listener),
             Outcome::Served => self.settle(listener),
             Outcome::Failed => {
-                listener.counters.handler_errors += 1;
-                self.settle(listener);
+                listener.note_error(function);
+                if asked.tickets { self.settle_tickets(listener) } else { self.settle(listener) }
             }
-            Outcome::Broken => {
+            Outcome::Broken | Outcome::Unknown(_) => {
+                if let Outcome::Unknown(code) = outcome {
+                    listener.counters.unknown_codes += 1;
+                    log::error!(
+                        "{listener}: the handler returned {code} from {function}, which the ABI does not know; \
+                         it is taken for PP_FATAL"
+                    );
+                }
+                listener.note_tickets(self.exchange.end_tickets(), self.exchange.limits().tickets);
                 // The answers may point into the memory of the handler, which is about to be freed.
                 self.exchange.discard_outputs();
                 let n = self.exchange.datagrams();
@@ -227,6 +243,18 @@ impl<I: Io> Core<I> {
             }
         }
         self.close_if_broken(listener);
+    }
+
+    /// Applies the timers and the changes of groups that a handler call has asked for.
+    #[cold]
+    fn apply_asked(&mut self, listener: &mut Listener<I::Socket>, asked: Asked) {
+        let Service::Running(instance) = &listener.service else { return };
+        let groups = if asked.groups { instance.take_groups() } else { Vec::new() };
+        if asked.timers {
+            let refused = self.apply_timers(listener.token, instance);
+            listener.note_refused_timers(refused, self.limits.handler_timers);
+        }
+        self.apply_groups(listener, &groups);
     }
 
     fn call(&self, listener: &Listener<I::Socket>) -> Call {

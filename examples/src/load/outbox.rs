@@ -147,7 +147,7 @@ impl Outbox {
             from: None,
             parts: &parts[index],
             segment: None,
-            ecn: 0,
+            tos: 0,
             hop_limit: None,
         });
         let mut done = 0;

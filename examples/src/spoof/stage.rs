@@ -207,7 +207,7 @@ impl Stage {
 
 fn send(batch: &mut SendBatch, socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> Result<(), ExitError> {
     let parts = [IoSlice::new(datagram)];
-    let message = SendMessage { to, from: None, parts: &parts, segment: None, ecn: 0, hop_limit: None };
+    let message = SendMessage { to, from: None, parts: &parts, segment: None, tos: 0, hop_limit: None };
     batch.send(socket, &[message]).map_err(|error| ExitError::io(&format!("send to {to}"), &error))?;
     Ok(())
 }

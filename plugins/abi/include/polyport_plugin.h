@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define PP_ABI_MAJOR 1u   /* also in the symbol name; a host loads only its own major    */
-#define PP_ABI_MINOR 2u   /* this header; a host with a lower minor may still load you   */
+#define PP_ABI_MINOR 3u   /* this header; a host with a lower minor may still load you   */
 #define PP_EXPORT __attribute__((visibility("default")))
 #define PP_HAS(p, field) \
     ((p)->size >= offsetof(__typeof__(*(p)), field) + sizeof((p)->field))
@@ -57,6 +57,7 @@ typedef struct pp_addr {      /* 24 bytes, frozen */
 #define PP_RX_BROADCAST  0x04u /* sent to a broadcast address                               */
 #define PP_RX_HAS_LOCAL  0x08u /* local is the address this datagram was sent to            */
 #define PP_RX_KERNEL_TIME 0x10u /* rx_ns came from the kernel, not from the event loop      */
+#define PP_RX_HAS_TOS 0x20u    /* since 1.3: tos is what it came with; without it 0 is unknown */
 #define PP_VERDICT_NONE    0u  /* replied if a pp_tx names it, else consumed                 */
 #define PP_VERDICT_DISCARD 1u  /* you dropped it on purpose; the host counts it so           */
 typedef struct pp_dgram {     /* 96 bytes, frozen */
@@ -67,8 +68,8 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
     pp_addr local;            /* where it was sent to (see PP_RX_HAS_LOCAL)                */
     uint64_t rx_ns;            /* arrival (see PP_RX_KERNEL_TIME)                            */
     uint32_t ifindex;          /* 0 = unknown                                                */
-    uint8_t  tos;              /* traffic class as it came, DSCP << 2 | ECN; 0 unless
-                                  PP_WANT_TOS                                                */
+    uint8_t  tos;              /* traffic class as it came, DSCP << 2 | ECN, with
+                                  PP_RX_HAS_TOS; 0 unless PP_WANT_TOS                        */
     uint8_t  flags;            /* PP_RX_*                                                   */
     uint8_t  hop_limit;        /* 0 = unknown                                                */
     uint8_t  verdict;          /* PP_VERDICT_*: 0 when you get it                            */
@@ -92,10 +93,11 @@ typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first
                                   Else: rx buffer, arena, or instance memory that stays
                                   unchanged until the next call into this instance           */
     uint32_t len;
-    uint32_t rx;               /* index into batch->rx, or PP_NO_RX                          */
+    uint32_t rx;               /* index into batch->rx, what `answer` gave, or PP_NO_RX      */
     uint64_t at_ns;            /* 0 = now; else not before this moment (host copies and owns)*/
     uint32_t segment;          /* 0 = one datagram; else split every `segment` bytes (GSO)   */
-    uint8_t  ecn;
+    uint8_t  tos;              /* 0: the socket's own; else the traffic class to send with,
+                                  DSCP << 2 | ECN (hosts before 1.3: the two ECN bits)       */
     uint8_t  flags;            /* PP_TX_*; others zero                                      */
     uint16_t run;              /* so many more: rx[.rx+1] ..= rx[.rx+run] go the same way,
                                   each whole; needs data NULL, segment 0, rx[.rx] whole      */
@@ -116,6 +118,9 @@ typedef struct pp_batch pp_batch;
 #define PP_WANT_HOPS  2u      /* pp_dgram.hop_limit                                        */
 #define PP_WANT_LOCAL 4u      /* pp_dgram.local with PP_RX_HAS_LOCAL, and .ifindex         */
 #define PP_WANT_TIME  8u      /* pp_dgram.rx_ns with PP_RX_KERNEL_TIME                     */
+#define PP_TICKET_AGE_NS 60000000000 /* longest age of a ticket                              */
+#define PP_GROUP_LEAVE 0u
+#define PP_GROUP_JOIN  1u
 #define PP_COUNTER 1u
 #define PP_GAUGE   2u
 typedef struct pp_host {
@@ -150,6 +155,21 @@ typedef struct pp_host {
      * returns those that will be. Each costs something a datagram, so ask for what you use, by
      * pp_want, which asks PP_HAS. */
     uint32_t  (*want)(pp_ctx *, uint32_t facts);
+    /* Since 1.3. [any thread, at any time] on_wake is called soon, once however often this was called
+     * before it. PP_ERROR once the instance is gone, also for ever after: a late thread harms nobody.
+     * PP_UNSUPPORTED without on_wake. */
+    int32_t   (*wake)(pp_ctx *);
+    /* Since 1.3. [in on_batch] A ticket for rx[rx]: the right to answer it in a later call, for
+     * age_ns, at most PP_TICKET_AGE_NS; 0 is that long. 0: there is none to be had. */
+    uint64_t  (*ticket)(pp_ctx *, uint32_t rx, uint64_t age_ns);
+    /* Since 1.3. [in a call with a batch] Uses a ticket: *rx is what stands for its datagram in pp_tx.rx
+     * until the call returns. PP_ERROR: too old, used in an earlier call, or none of this instance's.
+     * Use pp_ticket and pp_answer, which ask PP_HAS. */
+    int32_t   (*answer)(pp_ctx *, uint64_t ticket, uint32_t *rx);
+    /* Since 1.3. [instance thread] The listener's socket joins or leaves (PP_GROUP_*) a multicast group,
+     * when the call has returned; a failure is logged and counted. source NULL or family 0: any;
+     * ifindex 0: the interface that the system chooses. */
+    int32_t   (*group)(pp_ctx *, uint32_t op, const pp_addr *group, const pp_addr *source, uint32_t ifindex);
 } pp_host;
 
 /* ---- one call's worth of work --------------------------------------------------------- */
@@ -263,6 +283,7 @@ typedef struct pp_plugin {
     int32_t (*reconfigure)(void *self, const pp_value *, uint32_t n, pp_error *);
     int64_t (*save)(void *self, uint8_t *buf, uint64_t cap, uint32_t *version); /* needed size */
     const void *(*extension)(const char *id);
+    int32_t (*on_wake)(void *self, pp_batch *);   /* since 1.3: somebody called wake; no rx */
 } pp_plugin;
 
 #define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) \
@@ -285,7 +306,7 @@ static inline int pp_reply(pp_batch *b, uint32_t i, const void *data, uint32_t l
     pp_tx *t = pp_push(b);
     if (!t) return 0;
     t->data = (const uint8_t *)data; t->len = len; t->rx = i; t->at_ns = 0;
-    t->segment = 0; t->ecn = 0; t->flags = 0; t->run = 0;
+    t->segment = 0; t->tos = 0; t->flags = 0; t->run = 0;
     return 1;
 }
 /* Sends rx[i] back unchanged (or as you changed it in place). Copies nothing. */
@@ -316,7 +337,7 @@ static inline int pp_send(pp_batch *b, const pp_addr *to, const void *data, uint
     pp_tx *t = pp_push(b);
     if (!t) return 0;
     t->data = (const uint8_t *)data; t->len = len; t->rx = PP_NO_RX; t->at_ns = 0;
-    t->segment = 0; t->ecn = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
+    t->segment = 0; t->tos = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
     return 1;
 }
 /* May the instance keep `bytes` more beyond a call? A host older than 1.1 has no budget: it may. */
@@ -345,6 +366,20 @@ static inline int pp_delay(pp_batch *b, uint64_t at_ns)
     if (b->delay_datagrams < 1 || b->delay_bytes < t->len) return 0;
     b->delay_datagrams -= 1; b->delay_bytes -= t->len;
     return 1;
+}
+/* Wakes the instance from any thread; a host older than 1.3 cannot. `h` and `c` as create got them. */
+static inline int pp_wake(const pp_host *h, pp_ctx *c) { return PP_HAS(h, wake) && h->wake(c) == PP_OK; }
+/* A ticket to answer rx[i] in a later call, or 0; a host older than 1.3 has none. */
+static inline uint64_t pp_ticket(pp_batch *b, uint32_t i, uint64_t age_ns)
+{
+    return PP_HAS(b->host, ticket) ? b->host->ticket(b->ctx, i, age_ns) : 0;
+}
+/* Answers the datagram of a ticket with `len` bytes at `data`, which live as those of pp_reply; false if the ticket is
+ * no longer good. */
+static inline int pp_answer(pp_batch *b, uint64_t ticket, const void *data, uint32_t len)
+{
+    uint32_t rx;
+    return PP_HAS(b->host, answer) && b->host->answer(b->ctx, ticket, &rx) == PP_OK && pp_reply(b, rx, data, len);
 }
 /* Says of the entry that was just queued that its receiver has proved the address. */
 static inline void pp_prove(pp_batch *b)

@@ -5,7 +5,7 @@ use crate::{pp_dgram, pp_opt, pp_tx, pp_value};
 /// The ABI major; also in the symbol name. A host loads only its own.
 pub const ABI_MAJOR: u16 = 1;
 /// The ABI minor of this crate.
-pub const ABI_MINOR: u16 = 2;
+pub const ABI_MINOR: u16 = 3;
 /// First bytes of every identity.
 pub const MAGIC: [u8; 16] = *b"POLYPORT-PLUGIN1";
 /// Bytes of an identity, over all majors.

@@ -61,6 +61,8 @@ pub type check_fn = unsafe extern "C" fn(*const pp_value, n: u32, *mut pp_error)
 pub type reconfigure_fn = unsafe extern "C" fn(*mut c_void, *const pp_value, n: u32, *mut pp_error) -> i32;
 /// Writes state for the successor; returns the size it needs, which may exceed `cap`.
 pub type save_fn = unsafe extern "C" fn(*mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64;
+/// Since 1.3: some thread has called `pp_host::wake`; `rx` is empty, sending works as in `on_batch`.
+pub type on_wake_fn = unsafe extern "C" fn(*mut c_void, *mut pp_batch) -> i32;
 /// Plugin-side optional interfaces.
 pub type plugin_extension_fn = unsafe extern "C" fn(*const c_char) -> *const c_void;
 
@@ -92,6 +94,8 @@ pub struct pp_plugin {
     pub save: Option<save_fn>,
     /// Optional, see [`plugin_extension_fn`].
     pub extension: Option<plugin_extension_fn>,
+    /// Optional since 1.3, see [`on_wake_fn`].
+    pub on_wake: Option<on_wake_fn>,
 }
 
 #[expect(unsafe_code, reason = "the exported table is a static")]
@@ -100,6 +104,6 @@ unsafe impl Sync for pp_plugin {}
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_create>() == 136 && size_of::<pp_plugin>() == 336);
+    assert!(size_of::<pp_create>() == 136 && size_of::<pp_plugin>() == 344);
     assert!(offset_of!(pp_plugin, size) == 256 && offset_of!(pp_plugin, create) == 272);
 };

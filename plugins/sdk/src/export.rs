@@ -12,12 +12,13 @@ use polyport_abi::{pp_batch, pp_create, pp_error, pp_ident, pp_plugin, pp_value}
 
 use crate::batch::Batch;
 use crate::config::Config as _;
-use crate::context::{Level, Log, Setup};
+use crate::context::{Log, Setup};
 use crate::convert::{Created, RawBatch, values};
 use crate::error::Error;
 use crate::guard::caught;
 use crate::handler::Handler;
-use crate::host::HostRef;
+use crate::host::{HostRef, OwnLink};
+use crate::level::Level;
 use crate::value::Value;
 
 /// What `create` returns to the host.
@@ -25,6 +26,8 @@ struct Instance<H> {
     /// `None` after a panic: what is left of it is never called again.
     handler: Option<H>,
     host: HostRef,
+    /// Ends with the instance, behind the handler and its threads.
+    link: OwnLink,
 }
 
 /// Calls the handler of `this`. After a panic, and from then on, the answer is `fallback`.
@@ -66,7 +69,8 @@ unsafe extern "C" fn create<H: Handler>(create: *const pp_create, error: *mut pp
         // SAFETY: the host passes a valid `pp_create`, and the view ends with this closure.
         let created = unsafe { Created::new(create) };
         let handler = H::new(configure::<H>(&created.values)?, &mut Setup::new(&created))?;
-        Ok(Instance { handler: Some(handler), host: created.host })
+        let Created { host, link, .. } = created;
+        Ok(Instance { handler: Some(handler), host, link })
     });
     match made.unwrap_or_else(|message| Err(Error::from(message))) {
         Ok(instance) => Box::into_raw(Box::new(instance)).cast(),
@@ -88,13 +92,14 @@ fn configure<H: Handler>(values: &[Value<'_>]) -> Result<H::Config, Error> {
 unsafe extern "C" fn destroy<H: Handler>(this: *mut c_void) {
     // SAFETY: `create` made it with `Box::into_raw`; the host calls this once, and nothing after it.
     let instance = unsafe { Box::from_raw(this.cast::<Instance<H>>()) };
-    let Instance { mut handler, host } = *instance;
+    let Instance { mut handler, host, link } = *instance;
     if let Some(handler) = handler.as_mut()
         && let Err(message) = caught("stop", || handler.stop(&Log::new(&host)))
     {
         host.log(Level::Error as i32, message.as_bytes());
     }
     bury(host, handler);
+    drop(link);
 }
 
 /// [`abi::on_batch_fn`].
@@ -105,8 +110,9 @@ unsafe extern "C" fn on_batch<H: Handler>(this: *mut c_void, batch: *mut pp_batc
         // SAFETY: the host's argument, opened once, and the view ends with this closure.
         let opened = unsafe { RawBatch::open(batch) };
         let Some((raw, slots)) = opened else { return abi::ERROR };
-        handler.on_batch(&mut Batch::new(raw, slots));
-        abi::OK
+        let mut batch = Batch::new(raw, slots);
+        handler.on_batch(&mut batch);
+        batch.code()
     })
 }
 
@@ -118,8 +124,23 @@ unsafe extern "C" fn on_timer<H: Handler>(this: *mut c_void, batch: *mut pp_batc
         // SAFETY: the host's argument, opened once, and the view ends with this closure.
         let opened = unsafe { RawBatch::open(batch) };
         let Some((raw, slots)) = opened else { return abi::ERROR };
-        handler.on_timer(token, &mut Batch::new(raw, slots));
-        abi::OK
+        let mut batch = Batch::new(raw, slots);
+        handler.on_timer(token, &mut batch);
+        batch.code()
+    })
+}
+
+/// [`abi::on_wake_fn`].
+unsafe extern "C" fn on_wake<H: Handler>(this: *mut c_void, batch: *mut pp_batch) -> i32 {
+    // SAFETY: the host passes a live instance, one call at a time.
+    let this = unsafe { instance::<H>(this) };
+    guarded(this, "on_wake", abi::FATAL, |handler| {
+        // SAFETY: the host's argument, opened once, and the view ends with this closure.
+        let opened = unsafe { RawBatch::open(batch) };
+        let Some((raw, slots)) = opened else { return abi::ERROR };
+        let mut batch = Batch::new(raw, slots);
+        handler.on_wake(&mut batch);
+        batch.code()
     })
 }
 
@@ -214,7 +235,7 @@ unsafe fn report<H: Handler>(error: *mut pp_error, reason: &Error) {
 pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_plugin {
     let options = H::Config::OPTIONS;
     assert!(options.len() < 1000, "a plugin has fewer than 1000 options");
-    #[expect(clippy::cast_possible_truncation, reason = "below 1000 and 336")]
+    #[expect(clippy::cast_possible_truncation, reason = "below 1000 and 344")]
     let (n_options, size) = (options.len() as u32, size_of::<pp_plugin>() as u32);
     pp_plugin {
         ident: pp_ident {
@@ -243,6 +264,7 @@ pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_
         reconfigure: Some(reconfigure::<H>),
         save: Some(save::<H>),
         extension: None,
+        on_wake: if H::WAKES { Some(on_wake::<H>) } else { None },
     }
 }
 

@@ -17,6 +17,9 @@ pub trait Handler: Sized + Send + 'static {
     /// `()`, or a struct made by [`config!`](crate::config).
     type Config: Config;
 
+    /// Whether the instance can be woken: exports [`on_wake`](Self::on_wake), which Rust cannot see otherwise.
+    const WAKES: bool = false;
+
     /// Makes the instance. The only place to ask for counters and for the state of the predecessor.
     ///
     /// # Errors
@@ -30,6 +33,12 @@ pub trait Handler: Sized + Send + 'static {
     /// works as in [`on_batch`](Self::on_batch).
     fn on_timer(&mut self, token: u64, batch: &mut Batch<'_>) {
         let _ = (token, batch);
+    }
+
+    /// Some thread has woken the instance ([`Waker`](crate::Waker)), once or more often. The batch holds no datagrams;
+    /// sending works as in [`on_batch`](Self::on_batch). Called only if [`WAKES`](Self::WAKES).
+    fn on_wake(&mut self, batch: &mut Batch<'_>) {
+        let _ = batch;
     }
 
     /// Checks what a single option cannot tell: one option against another. Called before

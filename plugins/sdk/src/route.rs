@@ -19,17 +19,19 @@ pub(crate) struct Route {
     pub(crate) proved: bool,
     /// It leaves whole or not at all.
     pub(crate) df: bool,
+    /// Traffic class to send with; 0 is the socket's own.
+    pub(crate) tos: u8,
 }
 
 impl Route {
     /// Answers datagram `rx` of the batch.
     pub(crate) const fn answer(rx: u32, at_ns: u64) -> Self {
-        Self { rx, at_ns, to: None, from: None, proved: false, df: false }
+        Self { rx, at_ns, to: None, from: None, proved: false, df: false, tos: 0 }
     }
 
     /// Answers no datagram; needs `to`.
     pub(crate) const fn fresh(to: SocketAddr) -> Self {
-        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None, proved: false, df: false }
+        Self { rx: abi::NO_RX, at_ns: 0, to: Some(to), from: None, proved: false, df: false, tos: 0 }
     }
 }
 
@@ -42,14 +44,14 @@ pub(crate) fn is_plain_echo(tx: &pp_tx) -> bool {
         && tx.at_ns == 0
         && tx.segment == 0
         && tx.flags == 0
-        && tx.ecn == 0
+        && tx.tos == 0
 }
 
 /// Writes the first 32 bytes, and the addresses only if there are any.
 #[inline]
 pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     (tx.data, tx.len, tx.rx, tx.at_ns) = (data, len, route.rx, route.at_ns);
-    (tx.segment, tx.ecn, tx.flags, tx.run) = (0, 0, 0, 0);
+    (tx.segment, tx.tos, tx.flags, tx.run) = (0, route.tos, 0, 0);
     if let Some(to) = route.to {
         tx.flags |= abi::TX_TO;
         tx.to = pp_addr::from(to);

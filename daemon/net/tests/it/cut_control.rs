@@ -29,11 +29,11 @@ fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
         set(&server, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, stamps.cast_signed());
         set(&server, level, option, 1);
         let parts = [IoSlice::new(b"x")];
-        let message = SendMessage { ecn: 1, ..plain(address(&server), &parts) };
+        let message = SendMessage { tos: 1, ..plain(address(&server), &parts) };
         assert_eq!(SendBatch::new(1).send(&client, &[message]).unwrap(), 1);
         let (meta, payload) = Receiver::default().one(&server);
         assert!(meta.control_truncated, "{meta:?}");
-        assert_eq!((meta.local, meta.hop_limit, meta.tos, meta.segment), (None, None, 0, None));
+        assert_eq!((meta.local, meta.hop_limit, meta.tos, meta.segment), (None, None, None, None));
         assert_eq!((meta.peer, &payload[..]), (address(&client), &b"x"[..]));
     }
 }

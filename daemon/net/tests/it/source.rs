@@ -73,7 +73,7 @@ fn the_kernel_is_asked_only_where_the_options_say() {
             client.send(b"x").unwrap();
             let (meta, _) = Receiver::default().one(&server);
             assert_eq!(meta.local.is_some(), known, "{bound} {pktinfo:?}");
-            assert_eq!((meta.tos, meta.hop_limit, meta.unix_ns), (0, None, None));
+            assert_eq!((meta.tos, meta.hop_limit, meta.unix_ns), (None, None, None));
         }
     }
 }
@@ -90,11 +90,11 @@ fn congestion_bits_and_hop_limit_arrive() {
         let (server, client) = (bind_with(addr, &options), bind(addr));
         client.set_ttl(7).unwrap();
         let parts = [IoSlice::new(b"x")];
-        for ecn in [1, 2, 3, 0] {
-            let message = SendMessage { ecn, ..plain(address(&server), &parts) };
+        for tos in [1, 2, 3, 0xB8, 0xFF, 0] {
+            let message = SendMessage { tos, ..plain(address(&server), &parts) };
             SendBatch::new(1).send(&client, &[message]).unwrap();
             let (meta, _) = Receiver::default().one(&server);
-            assert_eq!((meta.tos, meta.hop_limit, meta.control_truncated), (ecn, Some(7), false));
+            assert_eq!((meta.tos, meta.hop_limit, meta.control_truncated), (Some(tos), Some(7), false));
             assert!(meta.local.is_some());
         }
     }
@@ -111,7 +111,7 @@ fn each_message_of_a_batch_has_its_own_hop_limit() {
         client.set_ttl(SYSTEM).unwrap();
         let parts = [IoSlice::new(b"four")];
         let hops = |hops| SendMessage { hop_limit: NonZeroU8::new(hops), ..plain(address(&server), &parts) };
-        let train = SendMessage { segment: NonZeroU16::new(2), ecn: 1, ..hops(5) };
+        let train = SendMessage { segment: NonZeroU16::new(2), tos: 1, ..hops(5) };
         let messages = [hops(1), hops(0), hops(255), train, hops(64)];
         for single_calls in [false, true] {
             let mut send = SendBatch::new(8);
@@ -143,10 +143,10 @@ fn a_joined_train_tells_the_hop_limit_of_all_its_datagrams() {
         let payload = [7; 3500];
         let parts = [IoSlice::new(&payload)];
         let (hop_limit, segment) = (NonZeroU8::new(9), NonZeroU16::new(1000));
-        let train = SendMessage { hop_limit, segment, ecn: 2, ..plain(address(&server), &parts) };
+        let train = SendMessage { hop_limit, segment, tos: 2, ..plain(address(&server), &parts) };
         assert_eq!(SendBatch::new(1).send(&client, &[train]).unwrap(), 1);
         let (meta, _) = Receiver::default().one(&server);
-        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.tos), (3500, Some(1000), Some(9), 2));
+        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.tos), (3500, Some(1000), Some(9), Some(2)));
     }
 }
 
@@ -196,7 +196,7 @@ fn facts_are_told_while_they_are_wanted() {
     for addr in [V4, V6] {
         let (mut server, client) = (bind(addr), bind(addr));
         let parts = [IoSlice::new(b"x")];
-        let message = SendMessage { ecn: 2, ..plain(address(&server), &parts) };
+        let message = SendMessage { tos: 2, ..plain(address(&server), &parts) };
         let receive = |server: &UdpSocket| {
             let before = now();
             SendBatch::new(1).send(&client, &[message]).unwrap();
@@ -208,14 +208,14 @@ fn facts_are_told_while_they_are_wanted() {
             assert_eq!((server.want(ALL), server.facts(), server.has_control()), (ALL, ALL, true));
             let (meta, between) = receive(&server);
             assert!(between.contains(&meta.unix_ns.unwrap()), "{addr}: {meta:?}");
-            assert_eq!((meta.tos, meta.hop_limit), (2, Some(64)), "{addr}");
+            assert_eq!((meta.tos, meta.hop_limit), (Some(2), Some(64)), "{addr}");
             assert_eq!(meta.local.unwrap().destination, address(&server).ip());
         }
         // Somebody else has the socket now and wants nothing; what the first wants is set again when he gives it back.
         let mut other = server.duplicate(&SocketOptions::default()).unwrap();
         assert_eq!((other.facts(), other.want(Facts::NONE), other.has_control()), (ALL, Facts::NONE, false));
         let (meta, _) = receive(&server);
-        assert_eq!((meta.unix_ns, meta.local, meta.hop_limit, meta.tos), (None, None, None, 0), "{addr}");
+        assert_eq!((meta.unix_ns, meta.local, meta.hop_limit, meta.tos), (None, None, None, None), "{addr}");
         drop(server.duplicate(&SocketOptions::default()).unwrap());
         assert!(receive(&server).0.unix_ns.is_some_and(|ns| ns > 0));
         // Options of the socket stay.

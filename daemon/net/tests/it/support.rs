@@ -39,7 +39,7 @@ pub(crate) fn provoke(socket: &UdpSocket, mut send: impl FnMut()) {
 }
 
 pub(crate) fn plain<'a>(to: SocketAddr, parts: &'a [IoSlice<'a>]) -> SendMessage<'a> {
-    SendMessage { to, from: None, parts, segment: None, ecn: 0, hop_limit: None }
+    SendMessage { to, from: None, parts, segment: None, tos: 0, hop_limit: None }
 }
 
 /// Runs `test` of this binary again in a network namespace of its own, and panics if it fails there. The namespace has an

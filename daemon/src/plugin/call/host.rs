@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
 
 use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, UNSUPPORTED, pp_batch, pp_ctx,
-    pp_host,
+    ABI_MINOR, ERROR, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, TICKET_AGE_NS, UNSUPPORTED, pp_addr,
+    pp_batch, pp_ctx, pp_host,
 };
 use polyport_terminal::{Escaped, counted};
 
-use super::record::{Record, TimerRequest};
+use super::record::{GroupRequest, Record, TimerRequest};
 use crate::exchange::Facts;
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
@@ -34,6 +34,10 @@ pub(super) static HOST: Host = Host(pp_host {
     reserve,
     release,
     want,
+    wake,
+    ticket,
+    answer,
+    group,
 });
 
 /// A table of function and string pointers, shared by all instances.
@@ -157,9 +161,9 @@ unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
         // SAFETY: as in `metric`.
         if let Some(lent) = unsafe { record.lent.get().as_mut() } {
-            record.account.get_or_init(|| Box::new(lent.open_account()));
+            record.open_account(|| lent.open_account());
         }
-        let Some(account) = record.account.get() else { return UNSUPPORTED };
+        let Some(account) = record.account() else { return UNSUPPORTED };
         match account.reserve(bytes) {
             Ok(()) => OK,
             Err(first) => {
@@ -178,7 +182,7 @@ unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
 /// Does `pp_host::release`: takes bytes back.
 unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
     guarded((), || {
-        if let Some(account) = record(ctx).and_then(|record| record.account.get()) {
+        if let Some(account) = record(ctx).and_then(Record::account) {
             account.release(bytes);
         }
     });
@@ -191,6 +195,76 @@ unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
         // SAFETY: as in `metric`.
         let Some(lent) = (unsafe { lent.as_mut() }) else { return 0 };
         (lent.want)(Facts::from_bits(facts)).bits()
+    })
+}
+
+/// Does `pp_host::wake`: has the instance called by the loop. Any thread may call it, at any time.
+unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return ERROR };
+        match record.wake() {
+            Some(true) => OK,
+            Some(false) => ERROR,
+            None => UNSUPPORTED,
+        }
+    })
+}
+
+/// Does `pp_host::ticket`: the right to answer a datagram of the running call in a later one.
+unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
+    guarded(0, || {
+        let Some(record) = record(ctx) else { return 0 };
+        // SAFETY: as in `flush`.
+        let Some(exchange) = (unsafe { record.exchange.get().as_mut() }) else { return 0 };
+        let age_ns = if age_ns == 0 { TICKET_AGE_NS } else { age_ns.min(TICKET_AGE_NS) };
+        exchange.take_ticket(record.owner(), rx, age_ns).unwrap_or(0)
+    })
+}
+
+/// Does `pp_host::answer`: says what stands for the datagram of a ticket in the running call.
+unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        // SAFETY: as in `flush`.
+        let Some(exchange) = (unsafe { record.exchange.get().as_mut() }) else { return UNSUPPORTED };
+        // SAFETY: the caller's variable, or NULL.
+        let Some(rx) = (unsafe { rx.as_mut() }) else { return ERROR };
+        let Some(number) = exchange.answer(record.owner(), ticket) else { return ERROR };
+        *rx = number;
+        OK
+    })
+}
+
+/// Does `pp_host::group`: notes the call, which the reactor applies after `create` or the handler has returned.
+unsafe extern "C" fn group(
+    ctx: *mut pp_ctx,
+    op: u32,
+    group: *const pp_addr,
+    source: *const pp_addr,
+    ifindex: u32,
+) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        // SAFETY: as in `flush`.
+        let exchange = unsafe { record.exchange.get().as_mut() };
+        if exchange.is_none() && record.lent.get().is_null() {
+            return UNSUPPORTED;
+        }
+        // SAFETY: the caller's addresses, or NULL.
+        let (group, source) = unsafe { (group.as_ref(), source.as_ref()) };
+        let ip = |address: &pp_addr| address.socket_addr().map(|address| address.ip());
+        let (Some(group), true) = (group.and_then(ip), [GROUP_JOIN, GROUP_LEAVE].contains(&op)) else {
+            return ERROR;
+        };
+        let source = source.and_then(ip);
+        let fits = group.is_multicast() && source.is_none_or(|source| source.is_ipv4() == group.is_ipv4());
+        if !fits || !record.push_group(GroupRequest { joins: op == GROUP_JOIN, group, source, ifindex }) {
+            return ERROR;
+        }
+        if let Some(exchange) = exchange {
+            exchange.note_group();
+        }
+        OK
     })
 }
 
@@ -332,6 +406,14 @@ mod tests {
         assert_eq!(unsafe { flush(null, ptr::null_mut()) }, UNSUPPORTED);
         // SAFETY: as above.
         assert_eq!(unsafe { want(null, u32::MAX) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { wake(null) }, ERROR);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ticket(null, u32::MAX, u64::MAX) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { answer(null, u64::MAX, ptr::null_mut()) }, UNSUPPORTED);
+        // SAFETY: as above.
+        assert_eq!(unsafe { group(null, 9, ptr::null(), ptr::null(), 0) }, UNSUPPORTED);
         // SAFETY: as above.
         assert!(unsafe { extension(null, ptr::null()) }.is_null());
     }

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
+    ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
 };
 use polyport_terminal::Escaped;
 
 use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, Lent, Record, TimerRequest};
+use super::record::{Cells, GroupRequest, Lent, Record, TimerRequest};
+use super::wake::WakeList;
 use crate::exchange::{Exchange, Facts};
 use crate::plugin::load::{Plugin, Values};
 
@@ -48,6 +49,8 @@ pub struct InstanceSpec<'a> {
     pub secret: [u8; 32],
     /// The memory that all handlers may keep.
     pub budget: &'a Arc<HandlerBudget>,
+    /// Where it gets on the list of those that were woken, and the number by which it is there; none if nobody can wake it.
+    pub wakes: Option<(&'a Arc<WakeList>, u64)>,
 }
 
 impl fmt::Debug for InstanceSpec<'_> {
@@ -79,6 +82,17 @@ pub enum Outcome {
     Failed,
     /// The instance is broken. Its answers do not count, and it must not be called again.
     Broken,
+    /// The call returned a code that the ABI does not know. The instance counts as broken.
+    Unknown(i32),
+}
+
+impl Outcome {
+    /// Whether the answers do not count, and the instance must not be called again.
+    #[inline]
+    #[must_use]
+    pub fn is_broken(self) -> bool {
+        matches!(self, Self::Broken | Self::Unknown(_))
+    }
 }
 
 impl Plugin {
@@ -117,8 +131,11 @@ impl Instance {
         want: &mut dyn FnMut(Facts) -> Facts,
     ) -> Result<Self, CreateError> {
         let name: Arc<str> = Arc::clone(plugin.name());
-        let record: &'static Record =
-            Box::leak(Box::new(Record::new(Arc::clone(spec.listener), name, spec.local)));
+        let mut record = Box::new(Record::new(Arc::clone(spec.listener), name, spec.local));
+        if let Some((list, number)) = spec.wakes {
+            record.can_be_woken(list, number);
+        }
+        let record: &'static Record = Box::leak(record);
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let create = pp_create {
@@ -180,6 +197,30 @@ impl Instance {
         })
     }
 
+    /// Tells the handler that it was woken. A handler that nobody has woken since the last call is not called.
+    pub fn on_wake(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
+        let Some(on_wake) = self.plugin.functions().on_wake.filter(|_| self.record.take_woken()) else {
+            return Outcome::Served;
+        };
+        let this = self.this;
+        self.call(exchange, call, |batch| {
+            // SAFETY: as in `on_batch`.
+            unsafe { on_wake(this.as_ptr(), batch) }
+        })
+    }
+
+    /// The number that names the instance to [`Exchange::forget_tickets`].
+    #[must_use]
+    pub fn owner(&self) -> usize {
+        self.record.owner()
+    }
+
+    /// The calls of `group` that the handler has made since the last time.
+    #[must_use]
+    pub fn take_groups(&self) -> Vec<GroupRequest> {
+        self.record.take_groups()
+    }
+
     /// Moves the timer calls that the handler has made since the last time into `into`.
     pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
         self.record.take_timers(into);
@@ -202,7 +243,8 @@ impl Instance {
         match status {
             OK => Outcome::Served,
             ERROR => Outcome::Failed,
-            _ => Outcome::Broken,
+            FATAL => Outcome::Broken,
+            code => Outcome::Unknown(code),
         }
     }
 }

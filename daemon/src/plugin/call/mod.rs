@@ -5,6 +5,7 @@
 //! host       the functions a plugin may call                        [unsafe]
 //! budget     how much memory the instances may keep, and how much they do
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
+//! wake       which instances other threads have woken
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
@@ -13,8 +14,10 @@ mod host;
 mod instance;
 mod prefetch;
 mod record;
+mod wake;
 
 pub use budget::HandlerBudget;
 pub use instance::{Call, CreateError, Instance, InstanceSpec, Outcome, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
-pub use record::{Cell, Cells, TimerRequest};
+pub use record::{Cell, Cells, GroupRequest, TimerRequest};
+pub use wake::{Notify, WakeList};

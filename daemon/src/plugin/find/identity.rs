@@ -315,7 +315,7 @@ mod tests {
             Identity::read(&library(edit)).unwrap_err()
         };
         assert!(matches!(refused(16, ABI_MAJOR + 1), Cause::OtherMajor { major: 2, minor: 7, .. }));
-        assert!(matches!(refused(20, ABI_MINOR + 1), Cause::NeedsNewerHost { minor: 3, .. }));
+        assert!(matches!(refused(20, ABI_MINOR + 1), Cause::NeedsNewerHost { minor: 4, .. }));
         assert!(matches!(refused(24, 0), Cause::OtherLayout { .. }));
         assert!(matches!(refused(22, IDENT_SIZE + 1), Cause::NoIdentity), "the magic may stand in a text");
         let two = [library(|_| {}), library(|_| {})].concat();

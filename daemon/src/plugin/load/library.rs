@@ -13,7 +13,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
-    on_batch_fn, on_timer_fn, pp_opt, pp_plugin,
+    on_batch_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin,
 };
 use polyport_terminal::counted;
 
@@ -47,6 +47,7 @@ pub(in crate::plugin) struct Functions {
     pub(in crate::plugin) on_batch: on_batch_fn,
     pub(in crate::plugin) on_timer: Option<on_timer_fn>,
     pub(in crate::plugin) check: Option<check_fn>,
+    pub(in crate::plugin) on_wake: Option<on_wake_fn>,
 }
 
 impl Plugin {
@@ -72,6 +73,12 @@ impl Plugin {
     #[must_use]
     pub fn options(&self) -> &[OptionSpec] {
         &self.options
+    }
+
+    /// Whether its instances can be woken by other threads.
+    #[must_use]
+    pub fn can_be_woken(&self) -> bool {
+        self.functions.on_wake.is_some()
     }
 
     pub(in crate::plugin) fn functions(&self) -> &Functions {
@@ -268,6 +275,7 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
         on_batch: table.on_batch.ok_or(Cause::MissingFunction("on_batch"))?,
         on_timer: table.on_timer,
         check: table.check,
+        on_wake: table.on_wake,
     })
 }
 

@@ -48,6 +48,7 @@ fn table() -> pp_plugin {
         reconfigure: None,
         save: None,
         extension: None,
+        on_wake: None,
     }
 }
 

@@ -15,10 +15,11 @@ fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
         from: None,
         at_ns,
         segment: 0,
-        ecn: 0,
+        tos: 0,
         proved: false,
         df: false,
         answers_group: false,
+        ticket: 0,
         asked_with: 0,
         hop_limit: 0,
     }
@@ -230,7 +231,7 @@ fn buffers_are_used_again_but_neither_many_nor_large_ones_are_kept() {
     let owned = |capacity| OwnedOutput {
         to: "192.0.2.1:9".parse().unwrap(),
         from: None,
-        ecn: 0,
+        tos: 0,
         df: false,
         hop_limit: 0,
         payload: Vec::with_capacity(capacity),

@@ -81,7 +81,7 @@ mod tests {
 
     fn owned(len: usize) -> OwnedOutput {
         let to = "192.0.2.1:9".parse().unwrap();
-        OwnedOutput { to, from: None, ecn: 0, hop_limit: 0, df: false, payload: vec![0; len] }
+        OwnedOutput { to, from: None, tos: 0, hop_limit: 0, df: false, payload: vec![0; len] }
     }
 
     #[test]

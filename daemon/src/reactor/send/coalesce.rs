@@ -50,7 +50,7 @@ pub(crate) fn head(outputs: &[Output<'_>]) -> Run {
             && (1..=size).contains(&len)
             && next.to == first.to
             && next.from == first.from
-            && next.ecn == first.ecn
+            && next.tos == first.tos
             && next.hop_limit == first.hop_limit
             && next.df == first.df;
         if !joins {
@@ -84,8 +84,8 @@ pub(crate) fn messages<'a>(
         at += run.outputs;
         let segment = u16::try_from(run.segment).ok().and_then(NonZeroU16::new);
         let (to, from) = (&first.to, first.from.as_ref());
-        let (ecn, hop_limit) = (first.ecn, NonZeroU8::new(first.hop_limit));
-        messages.push(Message { to, from, parts, segment, ecn, hop_limit, df: first.df });
+        let (tos, hop_limit) = (first.tos, NonZeroU8::new(first.hop_limit));
+        messages.push(Message { to, from, parts, segment, tos, hop_limit, df: first.df });
     }
 }
 
@@ -105,10 +105,11 @@ mod tests {
             from: None,
             at_ns: 0,
             segment: 0,
-            ecn: 0,
+            tos: 0,
             proved: false,
             df: false,
             answers_group: false,
+            ticket: 0,
             asked_with: 0,
             hop_limit: 0,
         }
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(head(&[output(b"a", 1), output(b"bb", 1)]), run(1, 0));
         assert_eq!(head(&[output(b"a", 1), output(b"", 1)]), run(1, 0));
         assert_eq!(head(&[output(b"", 1), output(b"", 1)]), run(1, 0));
-        assert_eq!(head(&[output(b"a", 1), Output { ecn: 1, ..output(b"b", 1) }]), run(1, 0));
+        assert_eq!(head(&[output(b"a", 1), Output { tos: 1, ..output(b"b", 1) }]), run(1, 0));
         assert_eq!(head(&[output(b"a", 1), Output { hop_limit: 1, ..output(b"b", 1) }]), run(1, 0));
         assert_eq!(head(&[output(b"a", 1), Output { df: true, ..output(b"b", 1) }]), run(1, 0));
         assert_eq!(head(&[output(b"a", 1), Output { asked_with: 1, ..output(b"b", 1) }]), run(2, 1));

@@ -250,7 +250,7 @@ impl<I: Io> Transmitter<'_, I> {
             from: piece.from.as_ref(),
             parts: &parts,
             segment: None,
-            ecn: piece.ecn,
+            tos: piece.tos,
             hop_limit: NonZeroU8::new(piece.hop_limit),
             df: piece.df,
         };

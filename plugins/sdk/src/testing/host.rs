@@ -1,11 +1,14 @@
 //! What the host in miniature remembers: time, cells, timers, lines, and the memory of the call that runs.
 
+use core::net::IpAddr;
 use core::sync::atomic::AtomicU64;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_tx};
+
+use super::tickets::Tickets;
 
 /// Sizes of the memory one call gets. The defaults are small enough that a test of 100 answers flushes.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,9 @@ pub(super) struct Fake {
     pub(super) call: Call,
     pub(super) kept: Kept,
     pub(super) facts: Facts,
+    pub(super) tickets: Tickets,
+    /// Groups the socket is in: group, source and interface.
+    pub(super) groups: Vec<(IpAddr, Option<IpAddr>, u32)>,
 }
 
 /// What handlers are told of each datagram, `WANT_*`.
@@ -217,7 +223,7 @@ const DIRTY: pp_tx = pp_tx {
     rx: 0xDEDE,
     at_ns: u64::MAX,
     segment: 0xDEDE,
-    ecn: 0xDE,
+    tos: 0xDE,
     flags: 0xDE,
     run: 0xDEDE,
     to: DIRTY_ADDR,

@@ -11,15 +11,20 @@ mod facts_tests;
 mod host;
 mod kinds;
 mod options;
+mod remote;
 #[cfg(test)]
 mod runs_tests;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tickets;
 #[cfg(test)]
 mod uncut_tests;
+#[cfg(test)]
+mod wake_tests;
 
 use core::marker::PhantomData;
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -28,9 +33,11 @@ use polyport_abi::{pp_dgram, pp_tx};
 
 use crate::facts::Facts;
 use crate::route::MAX_PAYLOAD;
-use crate::{Config as _, Handler, Level};
+use crate::level::Level;
+use crate::{Config as _, Handler};
 use options::{Parsed, parse_all};
-use table::{BatchParameters, Making, Refusal, Session};
+use table::{BatchParameters, Function, Making, Refusal, Session};
+use tickets::Tickets;
 
 pub use host::Memory;
 pub use kinds::{Address, Incoming, LOCAL, Outcome, Refused, Sent};
@@ -189,7 +196,7 @@ impl<H: Handler> Harness<H> {
             rx.push(datagram.record(at, self.now_ns, told));
             at = at.wrapping_add(datagram.payload.len());
         }
-        self.call(&mut rx, None)
+        self.call(&mut rx, Function::Batch)
     }
 
     /// Moves time, firing timers and letting delayed answers leave, each at its moment. Stops at the first
@@ -201,7 +208,7 @@ impl<H: Handler> Harness<H> {
             let Some((at, token)) = due else { break };
             self.now_ns = self.now_ns.max(at);
             self.session.fake.borrow_mut().fire(token);
-            let outcome = self.call(&mut [], Some(token));
+            let outcome = self.call(&mut [], Function::Timer(token));
             if outcome != Outcome::Done {
                 return outcome;
             }
@@ -211,25 +218,29 @@ impl<H: Handler> Harness<H> {
         Outcome::Done
     }
 
-    fn call(&mut self, rx: &mut [pp_dgram], token: Option<u64>) -> Outcome {
+    fn call(&mut self, rx: &mut [pp_dgram], function: Function) -> Outcome {
         let parameters = BatchParameters {
             now_ns: self.now_ns,
             wall_offset_ns: (START_WALL_NS - START_NS).cast_signed(),
             max_payload: self.max_payload,
             log_level: self.log_level as u32,
         };
-        let (code, refused) = self.session.call(rx, token, parameters);
+        let (code, refused) = self.session.call(rx, function, parameters);
         self.refused += u64::from(refused);
         let outcome = match code {
             abi::OK => Outcome::Done,
             abi::ERROR => Outcome::Failed,
-            _ => return Outcome::Fatal,
+            _ => {
+                self.session.fake.borrow_mut().tickets.forget();
+                return Outcome::Fatal;
+            }
         };
         let discarded = rx.iter().filter(|d| d.verdict == abi::VERDICT_DISCARD).count();
         self.discarded += discarded as u64;
         let taken = std::mem::take(&mut self.session.fake.borrow_mut().call.taken);
         for tx in taken.iter().flat_map(|tx| table::single(tx, rx)) {
-            match settle(tx, rx, self.now_ns) {
+            let settled = settle(tx, rx, &self.session.fake.borrow().tickets, self.now_ns);
+            match settled {
                 Some(sent) => {
                     self.waiting.insert((sent.at_ns, self.queued), sent);
                     self.queued += 1;
@@ -237,6 +248,7 @@ impl<H: Handler> Harness<H> {
                 None => self.bad += 1,
             }
         }
+        self.session.fake.borrow_mut().tickets.end();
         self.let_leave();
         outcome
     }
@@ -244,6 +256,42 @@ impl<H: Handler> Harness<H> {
     fn let_leave(&mut self) {
         let stay = self.waiting.split_off(&(self.now_ns + 1, 0));
         self.left.extend(std::mem::replace(&mut self.waiting, stay).into_values());
+    }
+
+    /// Whether a thread, or the plugin itself, has woken the instance and it was not called since.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        self.session.can_be_woken() && self.session.remote().is_woken()
+    }
+
+    /// Calls [`on_wake`](Handler::on_wake) if the instance was woken, as the daemon does soon after. None if it was not.
+    pub fn deliver_wake(&mut self) -> Option<Outcome> {
+        self.await_wake(Duration::ZERO)
+    }
+
+    /// Waits until a thread of the plugin wakes the instance, and calls [`on_wake`](Handler::on_wake). None if nobody does
+    /// within `at_most` of real time.
+    pub fn await_wake(&mut self, at_most: Duration) -> Option<Outcome> {
+        let woken = self.session.can_be_woken() && self.session.remote().take_woken(at_most);
+        woken.then(|| self.call(&mut [], Function::Wake))
+    }
+
+    /// Tickets that may still be used.
+    #[must_use]
+    pub fn tickets(&self) -> usize {
+        self.session.fake.borrow().tickets.len(self.now_ns)
+    }
+
+    /// Most tickets there may be from now on.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the plugin gets")]
+    pub fn set_most_tickets(&mut self, most: usize) {
+        self.session.fake.borrow_mut().tickets.most = Some(most);
+    }
+
+    /// The groups that the plugin has joined and not left: group, source and interface.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(IpAddr, Option<IpAddr>, u32)> {
+        self.session.fake.borrow().groups.clone()
     }
 
     /// What has left since the last time this was asked, in the order it left.
@@ -298,8 +346,9 @@ impl<H: Handler> Harness<H> {
     /// The log lines since the last time this was asked; a panic is one of them.
     #[expect(clippy::needless_pass_by_ref_mut, reason = "takes the lines out")]
     pub fn lines(&mut self) -> Vec<String> {
-        let lines = std::mem::take(&mut self.session.fake.borrow_mut().lines);
-        lines.into_iter().map(|(_, line)| line).collect()
+        let own = std::mem::take(&mut self.session.fake.borrow_mut().lines);
+        let lines = own.into_iter().map(|(_, line)| line);
+        lines.chain(self.session.remote().take_lines()).collect()
     }
 
     /// The time, nanoseconds of the harness's clock.
@@ -376,12 +425,18 @@ impl<H: Handler> Harness<H> {
 }
 
 /// Checks a queued datagram as the daemon does, and takes its bytes. `None` if it cannot be sent.
-fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
+fn settle(mut tx: pp_tx, rx: &[pp_dgram], tickets: &Tickets, now_ns: u64) -> Option<Sent> {
     let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
-    let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
+    let by_ticket = tickets.asked(tx.rx);
+    let answered = match by_ticket {
+        None if tx.rx != abi::NO_RX => Some(rx.get(tx.rx as usize)?),
+        _ => None,
+    };
     if tx.flags & !(abi::TX_TO | abi::TX_FROM | abi::TX_PROVED | abi::TX_DF) != 0
         || tx.run != 0
         || tx.len as usize > MAX_PAYLOAD
+        // A socket sends from its own port.
+        || has_from && ![0, LOCAL.port()].contains(&tx.from.port)
     {
         return None;
     }
@@ -389,8 +444,10 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
         let datagram = answered.filter(|d| tx.len <= d.cap)?;
         tx.data = datagram.data;
     }
-    let to = if has_to { Some(tx.to) } else { answered.map(|d| d.peer) };
-    let from = if has_from { Some(tx.from) } else { answered.map(|d| d.local) };
+    let asked = by_ticket.map(|asked| (asked.peer, asked.local));
+    let asked = asked.or_else(|| answered.map(|d| (d.peer, d.local)));
+    let to = if has_to { Some(tx.to) } else { asked.map(|(peer, _)| peer) };
+    let from = if has_from { Some(tx.from) } else { asked.map(|(_, local)| local) };
     Some(Sent {
         to: to?.socket_addr()?,
         from: from.and_then(|from| from.socket_addr()).unwrap_or(LOCAL),
@@ -399,6 +456,8 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], now_ns: u64) -> Option<Sent> {
         rx: answered.map(|_| tx.rx as usize),
         proved: tx.flags & abi::TX_PROVED != 0,
         df: tx.flags & abi::TX_DF != 0,
+        tos: tx.tos,
+        by_ticket: by_ticket.is_some(),
     })
 }
 

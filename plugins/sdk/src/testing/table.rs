@@ -15,6 +15,7 @@ use polyport_abi::{
 
 use super::host::Fake;
 use super::options::{Parsed, Value};
+use super::remote::Remote;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
@@ -22,7 +23,23 @@ pub(super) struct Session {
     table: pp_plugin,
     host: Rc<pp_host>,
     pub(super) fake: Rc<RefCell<Fake>>,
+    handle: Box<Handle>,
     instance: *mut c_void,
+}
+
+/// What `pp_ctx` points to. Threads of the plugin reach nothing but `remote`.
+#[derive(Debug)]
+struct Handle {
+    fake: Rc<RefCell<Fake>>,
+    remote: Remote,
+}
+
+/// Which function of the instance is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Batch,
+    Timer(u64),
+    Wake,
 }
 
 /// What an instance is made of.
@@ -64,9 +81,14 @@ impl Session {
             reserve,
             release,
             want,
+            wake,
+            ticket,
+            answer,
+            group,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
-        Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
+        let handle = Box::new(Handle { fake: Rc::clone(&fake), remote: Remote::default() });
+        Self { table: *table, host: Rc::new(host), fake, handle, instance: core::ptr::null_mut() }
     }
 
     /// Changes which minor of the ABI the host has: what it claims, and how long its structs are.
@@ -74,6 +96,7 @@ impl Session {
         let size = match minor {
             0 => offset_of!(pp_host, reserve),
             1 => offset_of!(pp_host, want),
+            2 => offset_of!(pp_host, wake),
             _ => size_of::<pp_host>(),
         };
         if let Some(host) = Rc::get_mut(&mut self.host) {
@@ -82,7 +105,15 @@ impl Session {
     }
 
     fn ctx(&self) -> *mut pp_ctx {
-        Rc::as_ptr(&self.fake).cast_mut().cast()
+        (&raw const *self.handle).cast_mut().cast()
+    }
+
+    pub(super) fn remote(&self) -> &Remote {
+        &self.handle.remote
+    }
+
+    pub(super) fn can_be_woken(&self) -> bool {
+        self.table.on_wake.is_some()
     }
 
     /// Makes an instance; the one before is destroyed only if that worked.
@@ -117,6 +148,7 @@ impl Session {
             return Err(refusal(&error));
         }
         self.destroy();
+        self.fake.borrow_mut().tickets.forget();
         self.instance = made;
         Ok(())
     }
@@ -131,17 +163,18 @@ impl Session {
         }
     }
 
-    /// `on_batch`, or `on_timer` with a token. Returns the code and the number refused; what was queued is
+    /// Calls a function of the instance. Returns the code and the number refused; what was queued is
     /// in `fake.call.taken`.
     pub(super) fn call(
         &self,
         rx: &mut [pp_dgram],
-        token: Option<u64>,
+        function: Function,
         parameters: BatchParameters,
     ) -> (i32, u32) {
         // No borrow of `fake` may be alive while the plugin runs: it calls back.
         let (fresh, memory, delay_room) = {
             let mut fake = self.fake.borrow_mut();
+            fake.tickets.begin(rx, parameters.now_ns);
             (fake.begin(), fake.memory, fake.delay_room)
         };
         let size =
@@ -167,13 +200,18 @@ impl Session {
             delay_bytes: u64::MAX,
         };
         let at = &raw mut batch;
-        let code = match (token, self.table.on_batch, self.table.on_timer) {
+        let table = &self.table;
+        let code = match function {
             // SAFETY: a live instance, and a batch whose memory lives until the next call.
-            (None, Some(on_batch), _) => unsafe { on_batch(self.instance, at) },
+            Function::Batch => table.on_batch.map(|on_batch| unsafe { on_batch(self.instance, at) }),
+            Function::Timer(token) => {
+                // SAFETY: as above.
+                table.on_timer.map(|on_timer| unsafe { on_timer(self.instance, at, token) })
+            }
             // SAFETY: as above.
-            (Some(token), _, Some(on_timer)) => unsafe { on_timer(self.instance, at, token) },
-            _ => abi::UNSUPPORTED,
+            Function::Wake => table.on_wake.map(|on_wake| unsafe { on_wake(self.instance, at) }),
         };
+        let code = code.unwrap_or(abi::UNSUPPORTED);
         self.fake.borrow_mut().take(batch.tx_len as usize);
         (code, batch.refused)
     }
@@ -276,11 +314,18 @@ fn refusal(error: &pp_error) -> Refusal {
 /// # Safety
 /// `ctx` is the handle of a live [`Session`].
 unsafe fn fake<'a>(ctx: *mut pp_ctx) -> &'a RefCell<Fake> {
-    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Rc`.
-    unsafe { &*ctx.cast::<RefCell<Fake>>() }
+    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Box`.
+    unsafe { &(*ctx.cast::<Handle>()).fake }
 }
 
-unsafe extern "C" fn log(ctx: *mut pp_ctx, level: i32, msg: *const u8, len: usize) {
+/// # Safety
+/// `ctx` is the handle of a live [`Session`].
+unsafe fn remote<'a>(ctx: *mut pp_ctx) -> &'a Remote {
+    // SAFETY: as in `fake`.
+    unsafe { &(*ctx.cast::<Handle>()).remote }
+}
+
+unsafe extern "C" fn log(ctx: *mut pp_ctx, _: i32, msg: *const u8, len: usize) {
     let mut line = String::new();
     if len > 0 {
         // SAFETY: the plugin passes `len` bytes.
@@ -288,7 +333,7 @@ unsafe extern "C" fn log(ctx: *mut pp_ctx, level: i32, msg: *const u8, len: usiz
         line = String::from_utf8_lossy(text).into_owned();
     }
     // SAFETY: the plugin passes the handle it got.
-    unsafe { fake(ctx) }.borrow_mut().lines.push((level, line));
+    unsafe { remote(ctx) }.log(line);
 }
 
 unsafe extern "C" fn metric(ctx: *mut pp_ctx, kind: u32, name: *const c_char, _: *const c_char) -> *mut u64 {
@@ -342,4 +387,44 @@ unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
     let granted = facts & fake.facts.offered;
     fake.facts.told |= granted;
     granted
+}
+
+unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
+    // SAFETY: the plugin passes the handle it got, of an instance that lives.
+    unsafe { remote(ctx) }.wake();
+    abi::OK
+}
+
+unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().tickets.take(rx, age_ns)
+}
+
+unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 {
+    // SAFETY: the plugin passes the handle it got.
+    let Some(number) = unsafe { fake(ctx) }.borrow_mut().tickets.answer(ticket) else { return abi::ERROR };
+    // SAFETY: the plugin passes a variable of its own.
+    unsafe { rx.write(number) };
+    abi::OK
+}
+
+unsafe extern "C" fn group(
+    ctx: *mut pp_ctx,
+    op: u32,
+    group: *const pp_addr,
+    source: *const pp_addr,
+    ifindex: u32,
+) -> i32 {
+    // SAFETY: the plugin passes addresses of its own.
+    let (group, source) = unsafe { (group.as_ref(), source.as_ref()) };
+    let ip = |address: &pp_addr| address.socket_addr().map(|address| address.ip());
+    let Some(group) = group.and_then(ip).filter(core::net::IpAddr::is_multicast) else { return abi::ERROR };
+    let member = (group, source.and_then(ip), ifindex);
+    // SAFETY: the plugin passes the handle it got.
+    let groups = &mut unsafe { fake(ctx) }.borrow_mut().groups;
+    groups.retain(|other| *other != member);
+    if op == abi::GROUP_JOIN {
+        groups.push(member);
+    }
+    abi::OK
 }
