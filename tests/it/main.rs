@@ -74,6 +74,9 @@ mod loops;
 mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod marks;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -125,6 +128,9 @@ mod system_limits;
 mod textbook;
 #[cfg(test)]
 mod trust;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod wakes;
 
 /// The program, about to be started.
 #[cfg(test)]

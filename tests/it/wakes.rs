@@ -1,11 +1,8 @@
 //! Handlers that threads wake, and answers in later calls: from the right address, in the books, and nothing that a handler
 //! can make up.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
-
 use polyport_tests::plugins::{compile_c, fixture, spec};
-use polyport_tests::{Client, Daemon, wait};
+use polyport_tests::{Daemon, wait};
 
 use crate::polyport;
 
