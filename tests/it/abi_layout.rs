@@ -237,8 +237,7 @@ fn the_header_compiles_without_a_warning_as_c11_and_as_cpp17() {
     let dir = tempfile::tempdir().unwrap();
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
-    let body =
-        "int use(pp_batch *b) { pp_prove(b); return pp_echo(b, 0) + PP_HAS(b, refused) + pp_delay(b, 1) + pp_answer(b, pp_ticket(b, 0, 1), \"\", 0) + pp_wake(b->host, b->ctx); }\n";
+    let body = "int use(pp_batch *b) { pp_prove(b); return pp_echo(b, 0) + PP_HAS(b, refused) + pp_delay(b, 1) + pp_answer(b, pp_ticket(b, 0, 1), \"\", 0) + pp_wake(b->host, b->ctx); }\n";
     fs::write(&c, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     fs::write(&cpp, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     let strict = |compiler: &str, standard: &str, source: &Path| {

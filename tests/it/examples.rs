@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use polyport_tests::{Client, Daemon};
 use polyport_tests::plugins::{compile, repository, spec};
+use polyport_tests::{Client, Daemon};
 
 use crate::polyport;
 
@@ -56,7 +56,9 @@ fn the_example_that_looks_names_up_answers_later_from_the_address_that_was_asked
         .serve();
     let port = daemon.addresses()[0].port();
     // A connected socket takes what comes from the address it has asked, and nothing else.
-    for (name, asked) in [("localhost", [127, 0, 0, 1]), ("127.1.2.3", [127, 0, 0, 5]), (" localhost\n", [127, 0, 0, 6])] {
+    for (name, asked) in
+        [("localhost", [127, 0, 0, 1]), ("127.1.2.3", [127, 0, 0, 5]), (" localhost\n", [127, 0, 0, 6])]
+    {
         let client = Client::of((asked, port).into());
         let answer = String::from_utf8(client.ask(name.as_bytes())).unwrap();
         let mut found = answer.lines().map(|line| line.parse::<IpAddr>().unwrap());
@@ -76,7 +78,8 @@ fn the_example_that_looks_names_up_answers_later_from_the_address_that_was_asked
 
 #[test]
 fn an_example_is_short_enough_to_be_read_at_a_glance() {
-    for (file, most) in [("echo-rust/src/lib.rs", 20), ("echo-c/echo.c", 30), ("lookup-rust/src/lib.rs", 90)] {
+    for (file, most) in [("echo-rust/src/lib.rs", 20), ("echo-c/echo.c", 30), ("lookup-rust/src/lib.rs", 90)]
+    {
         let text = fs::read_to_string(repository().join("examples/plugins").join(file)).unwrap();
         let lines = text.lines().count();
         assert!(lines <= most, "{file} has {lines} lines, more than {most}");

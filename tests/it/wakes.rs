@@ -52,7 +52,8 @@ fn a_ticket_that_was_made_up_used_or_is_somebody_elses_is_refused() {
     let served = daemon.stop();
     // One of the entries that go on from a ticket is a run.
     assert_eq!((served.sent("wakes1", "bad_tx"), served.sent("wakes1", "sent")), (5, 2));
-    let taken = ["wakes0", "wakes1"].map(|name| (served.counted(name, "tickets"), served.counted(name, "answered")));
+    let taken =
+        ["wakes0", "wakes1"].map(|name| (served.counted(name, "tickets"), served.counted(name, "answered")));
     assert_eq!(taken, [(3, 2), (1, 1)]);
 }
 

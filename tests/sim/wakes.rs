@@ -166,7 +166,10 @@ fn what_a_ticket_has_nobody_else_spends() {
     (0..3).for_each(|_| bench.command(socket, 0, 1, BY_WAKE));
     bench.command(socket, 0, 1, LATER);
     bench.settle();
-    assert_eq!((bench.counters(socket).sent, bench.counters(socket).dropped(DropReason::Amplification)), (4, 0));
+    assert_eq!(
+        (bench.counters(socket).sent, bench.counters(socket).dropped(DropReason::Amplification)),
+        (4, 0)
+    );
 }
 
 #[test]

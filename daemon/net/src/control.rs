@@ -202,8 +202,14 @@ mod tests {
         let parts = [IoSlice::new(payload)];
         let segment = NonZeroU16::new(segment);
         let hop_limit = CAN_SET_HOP_LIMIT.then_some(HOPS);
-        let message =
-            SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, tos: 0xB8 | 0b10, hop_limit };
+        let message = SendMessage {
+            to: to.parse().unwrap(),
+            from,
+            parts: &parts,
+            segment,
+            tos: 0xB8 | 0b10,
+            hop_limit,
+        };
         let mut buffer = SendControl::new();
         let used = write(&message, &mut buffer)?;
         Ok(read(&buffer.bytes[..used]))

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::ptr;
 
 use polyport_abi::{
-    RX_BROADCAST, RX_HAS_LOCAL, RX_HAS_TOS, RX_KERNEL_TIME, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr,
-    pp_dgram,
+    RX_BROADCAST, RX_HAS_LOCAL, RX_HAS_TOS, RX_KERNEL_TIME, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE,
+    pp_addr, pp_dgram,
 };
 
 use super::memory::Memory;

@@ -21,7 +21,7 @@ pub(super) const SMALL: ExchangeLimits = ExchangeLimits {
     tx_total: 5,
     arena: 128,
     arena_chunks: 3,
-        tickets: 8,
+    tickets: 8,
 };
 
 pub(super) const BOUND: &str = "0.0.0.0:1062";

@@ -99,7 +99,11 @@ fn may_leave<S>(
 /// TTL or hop limit that an output leaves with; 0 leaves it to the system.
 #[inline]
 fn decayed(decays: bool, output: &Output<'_>) -> Result<u8, DropReason> {
-    if decays && (output.answers.count > 0 || output.ticket > 0) { guard::decay(output.asked_with) } else { Ok(0) }
+    if decays && (output.answers.count > 0 || output.ticket > 0) {
+        guard::decay(output.asked_with)
+    } else {
+        Ok(0)
+    }
 }
 
 /// Counts datagrams that the guard refused, and logs the first of each kind, if a policy was the reason.

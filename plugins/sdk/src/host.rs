@@ -289,13 +289,7 @@ mod tests {
         abi::OK
     }
 
-    unsafe extern "C" fn group(
-        _: *mut pp_ctx,
-        _: u32,
-        _: *const pp_addr,
-        _: *const pp_addr,
-        _: u32,
-    ) -> i32 {
+    unsafe extern "C" fn group(_: *mut pp_ctx, _: u32, _: *const pp_addr, _: *const pp_addr, _: u32) -> i32 {
         abi::OK
     }
 

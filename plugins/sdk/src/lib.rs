@@ -106,8 +106,8 @@ pub use polyport_abi as abi;
 /// What nearly every plugin uses: `use polyport_plugin::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        Batch, Config, Counter, Datagram, Error, Gauge, Handler, Level, Setup, Ticket, Waker, describe_plugin,
-        export_plugin,
+        Batch, Config, Counter, Datagram, Error, Gauge, Handler, Level, Setup, Ticket, Waker,
+        describe_plugin, export_plugin,
     };
 
     /// `Result` of [`Handler::new`].

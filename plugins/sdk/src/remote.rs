@@ -3,7 +3,7 @@
 use core::fmt::Display;
 use std::sync::Arc;
 
-use crate::host::Link;
+use crate::host::{HostRef, Link};
 use crate::level::Level;
 use crate::line::line;
 
@@ -22,7 +22,7 @@ impl Waker {
     /// Wakes the instance. False if it is gone, if its handler does not say [`WAKES`](crate::Handler::WAKES), and with a host
     /// before ABI 1.3.
     pub fn wake(&self) -> bool {
-        self.0.with(|host| host.wake()).unwrap_or(false)
+        self.0.with(HostRef::wake).unwrap_or(false)
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
 
 use polyport_abi::{
-    ABI_MINOR, ERROR, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, TICKET_AGE_NS, UNSUPPORTED, pp_addr,
-    pp_batch, pp_ctx, pp_host,
+    ABI_MINOR, ERROR, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK,
+    TICKET_AGE_NS, UNSUPPORTED, pp_addr, pp_batch, pp_ctx, pp_host,
 };
 use polyport_terminal::{Escaped, counted};
 
@@ -250,8 +250,10 @@ unsafe extern "C" fn group(
         if exchange.is_none() && record.lent.get().is_null() {
             return UNSUPPORTED;
         }
-        // SAFETY: the caller's addresses, or NULL.
-        let (group, source) = unsafe { (group.as_ref(), source.as_ref()) };
+        // SAFETY: the caller's address, or NULL.
+        let group = unsafe { group.as_ref() };
+        // SAFETY: as above.
+        let source = unsafe { source.as_ref() };
         let ip = |address: &pp_addr| address.socket_addr().map(|address| address.ip());
         let (Some(group), true) = (group.and_then(ip), [GROUP_JOIN, GROUP_LEAVE].contains(&op)) else {
             return ERROR;
@@ -299,6 +301,7 @@ mod tests {
     use super::*;
     use crate::plugin::call::budget::HandlerBudget;
     use crate::plugin::call::record::{Cells, Lent};
+    use crate::plugin::call::wake::WakeList;
 
     #[test]
     fn the_table_says_how_long_it_is() {
@@ -387,6 +390,55 @@ mod tests {
         // SAFETY: as above; the time for wishes is over.
         assert_eq!(unsafe { want(ctx, WANT_HOPS) }, 0);
         assert_eq!(asked, [WANT_HOPS | WANT_TIME]);
+    }
+
+    #[test]
+    fn wakes_before_the_call_are_one_and_a_dead_record_cannot_be_woken() {
+        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let list = WakeList::new(Box::new(|| true));
+        let (mut record, deaf) = (new(), new());
+        record.can_be_woken(&list, 7);
+        let [ctx, deaf] = [&record, &deaf].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
+        // SAFETY: `deaf` is a record that lives on.
+        assert_eq!(unsafe { wake(deaf) }, UNSUPPORTED);
+        let woken = || {
+            let mut woken = Vec::new();
+            list.take(9, &mut woken);
+            woken
+        };
+        for _ in 0..2 {
+            // SAFETY: as above.
+            assert_eq!([unsafe { wake(ctx) }, unsafe { wake(ctx) }], [OK, OK]);
+            assert_eq!((woken(), record.take_woken(), record.take_woken()), (vec![7], true, false));
+        }
+        record.gone();
+        // SAFETY: as above; a thread of the plugin may come as late as it likes.
+        assert_eq!((unsafe { wake(ctx) }, woken()), (ERROR, vec![]));
+    }
+
+    #[test]
+    fn groups_are_noted_in_create_and_in_a_call_and_what_is_none_is_refused() {
+        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
+        let address = |text: &str| pp_addr::from(format!("{text}:0").parse::<std::net::SocketAddr>().unwrap());
+        let (any, none) = (pp_addr::default(), address("192.0.2.1"));
+        let (all, source, v6) = (address("239.1.2.3"), address("192.0.2.9"), address("[::1]"));
+        let call = |op: u32, of: &pp_addr, source: &pp_addr| {
+            // SAFETY: `ctx` is a record that lives on, and so do the addresses.
+            unsafe { group(ctx, op, &raw const *of, &raw const *source, 3) }
+        };
+        assert_eq!(call(GROUP_JOIN, &all, &any), UNSUPPORTED, "nothing runs");
+        let (mut cells, budget) = (Cells::default(), Arc::new(HandlerBudget::new(100)));
+        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE };
+        record.lent.set((&raw mut lent).cast());
+        assert_eq!([call(GROUP_JOIN, &all, &any), call(GROUP_LEAVE, &all, &source)], [OK, OK]);
+        assert_eq!([call(2, &all, &any), call(GROUP_JOIN, &none, &any)], [ERROR, ERROR]);
+        assert_eq!([call(GROUP_JOIN, &any, &any), call(GROUP_JOIN, &all, &v6)], [ERROR, ERROR]);
+        record.lent.set(ptr::null_mut());
+        let ip = |address: &pp_addr| address.socket_addr().unwrap().ip();
+        let noted = |joins, source| GroupRequest { joins, group: ip(&all), source, ifindex: 3 };
+        assert_eq!(record.take_groups(), [noted(true, None), noted(false, Some(ip(&source)))]);
+        assert_eq!(record.take_groups(), []);
     }
 
     #[test]

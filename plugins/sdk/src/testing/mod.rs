@@ -32,8 +32,8 @@ use polyport_abi as abi;
 use polyport_abi::{pp_dgram, pp_tx};
 
 use crate::facts::Facts;
-use crate::route::MAX_PAYLOAD;
 use crate::level::Level;
+use crate::route::MAX_PAYLOAD;
 use crate::{Config as _, Handler};
 use options::{Parsed, parse_all};
 use table::{BatchParameters, Function, Making, Refusal, Session};

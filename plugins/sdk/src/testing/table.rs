@@ -415,8 +415,10 @@ unsafe extern "C" fn group(
     source: *const pp_addr,
     ifindex: u32,
 ) -> i32 {
-    // SAFETY: the plugin passes addresses of its own.
-    let (group, source) = unsafe { (group.as_ref(), source.as_ref()) };
+    // SAFETY: the plugin passes addresses of its own, or NULL.
+    let group = unsafe { group.as_ref() };
+    // SAFETY: as above.
+    let source = unsafe { source.as_ref() };
     let ip = |address: &pp_addr| address.socket_addr().map(|address| address.ip());
     let Some(group) = group.and_then(ip).filter(core::net::IpAddr::is_multicast) else { return abi::ERROR };
     let member = (group, source.and_then(ip), ifindex);

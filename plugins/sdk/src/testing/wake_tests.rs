@@ -58,7 +58,6 @@ impl Handler for Slow {
         }
     }
 
-    #[expect(clippy::panic, reason = "panicking is one of the deeds")]
     fn on_wake(&mut self, batch: &mut Batch<'_>) {
         for (ticket, bytes) in self.done.try_iter() {
             match bytes.last() {
@@ -104,7 +103,10 @@ fn a_thread_finds_the_answer_and_it_leaves_from_the_address_that_was_asked() {
     let seen: Vec<_> = sent.iter().map(|s| (s.payload.as_slice(), s.to.to_string(), s.by_ticket)).collect();
     assert_eq!(seen, [(&b"cba"[..], PEER.to_owned(), true), (b"", PEER.to_owned(), true)]);
     assert!(sent.iter().all(|s| s.from == asked(b"").local && s.rx.is_none()), "{sent:?}");
-    assert_eq!((h.tickets(), h.bad(), h.lines()), (0, 0, vec!["turned 3 bytes", "turned 0 bytes"].into_iter().map(str::to_owned).collect()));
+    assert_eq!(
+        (h.tickets(), h.bad(), h.lines()),
+        (0, 0, vec!["turned 3 bytes", "turned 0 bytes"].into_iter().map(str::to_owned).collect())
+    );
 }
 
 #[test]
@@ -116,7 +118,10 @@ fn a_ticket_serves_one_call_and_no_longer_than_it_is_good() {
     h.deliver(&[asked(b"l")]);
     h.advance(Duration::from_secs(3));
     assert_eq!(h.await_wake(PATIENCE), Some(Outcome::Done));
-    assert_eq!((h.sent().len(), h.lines().last().map(String::as_str)), (0, Some("too late: the ticket is no longer good")));
+    assert_eq!(
+        (h.sent().len(), h.lines().last().map(String::as_str)),
+        (0, Some("too late: the ticket is no longer good"))
+    );
     assert_eq!(Unanswered::TooLong.to_string(), "longer than a datagram can be");
     h.set_most_tickets(0);
     h.deliver(&[asked(b"x")]);
@@ -185,7 +190,9 @@ fn wakes_are_joined_and_late_threads_do_nothing() {
     assert_eq!(left.iter().map(|(waker, _)| waker.wake()).collect::<Vec<_>>(), [true, false]);
     assert!(h.is_woken());
     assert_eq!(h.stop(), Vec::<String>::new());
-    let threads = left.into_iter().map(|(waker, logger)| thread::spawn(move || (waker.wake(), logger.log(Level::Error, "late"))));
+    let threads = left
+        .into_iter()
+        .map(|(waker, logger)| thread::spawn(move || (waker.wake(), logger.log(Level::Error, "late"))));
     assert!(threads.map(|thread| thread.join().unwrap()).all(|done| done == (false, false)));
 }
 
