@@ -420,7 +420,8 @@ mod tests {
     fn groups_are_noted_in_create_and_in_a_call_and_what_is_none_is_refused() {
         let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
         let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
-        let address = |text: &str| pp_addr::from(format!("{text}:0").parse::<std::net::SocketAddr>().unwrap());
+        let address =
+            |text: &str| pp_addr::from(format!("{text}:0").parse::<std::net::SocketAddr>().unwrap());
         let (any, none) = (pp_addr::default(), address("192.0.2.1"));
         let (all, source, v6) = (address("239.1.2.3"), address("192.0.2.9"), address("[::1]"));
         let call = |op: u32, of: &pp_addr, source: &pp_addr| {
