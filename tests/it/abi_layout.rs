@@ -188,7 +188,8 @@ fn boundary_structs(facts: &mut Facts) {
             wake,
             ticket,
             answer,
-            group
+            group,
+            refusal
         }
     );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
@@ -263,6 +264,8 @@ fn constants(facts: &mut Facts) {
     constants!(facts, END_RESTART, NET_REFUSED, NET_UNREACHABLE, NET_TOO_BIG, NET_FORBIDDEN, NET_OTHER);
     constants!(facts, SET_USER, SET_IDLE, SET_CLIENT);
     constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME, WANT_LONE_TIME, GROUP_LEAVE, GROUP_JOIN);
+    constants!(facts, REFUSED_OWN_LISTENER, REFUSED_GROUP, REFUSED_LOOP_PORT, REFUSED_SAME_PORT);
+    constants!(facts, REFUSED_DESTINATION, REFUSED_SOURCE);
     facts.add("CONST", &format!("const PP_TICKET_AGE_NS {}", abi::TICKET_AGE_NS), "PP_TICKET_AGE_NS");
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);

@@ -100,6 +100,9 @@ mod network_changes;
 mod new_plugins;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod not_sent;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod odd_datagrams;
 #[cfg(test)]
 mod option_grammar;

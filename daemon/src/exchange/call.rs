@@ -300,6 +300,12 @@ impl Exchange {
         (self.received.came, self.received.listener_port) = (id, listener_port);
     }
 
+    /// The port of the listener whose handler is called.
+    #[must_use]
+    pub fn listener_port(&self) -> u16 {
+        self.received.listener_port
+    }
+
     /// The session by whose socket the messages came; 0 is the listener's.
     #[must_use]
     pub fn came(&self) -> u64 {

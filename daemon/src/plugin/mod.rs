@@ -14,11 +14,12 @@ mod find;
 mod inspect;
 mod load;
 
-pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
-    Call, Cell, Cells, CreateError, Doing, Function, GroupRequest, HandlerBudget, Instance, InstancePlace,
-    InstanceSpec, Notify, Outcome, Rescued, RunningCall, State, TimerRequest, WakeList, Why, tell_of_crashes,
+    AddressRefusal, Call, Cell, Cells, CreateError, Doing, Function, Gate, GroupRequest, HandlerBudget,
+    Instance, InstancePlace, InstanceSpec, Notify, Outcome, Rescued, RunningCall, State, TimerRequest,
+    WakeList, Why, tell_of_crashes,
 };
+pub(crate) use call::{CACHE_LINE, prefetch};
 pub use find::{
     Cause, Distrust, Identity, Refusal, Said, SearchPath, host_abi, host_layout, is_elevated, plugin_abi,
 };

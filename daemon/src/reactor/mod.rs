@@ -10,6 +10,7 @@
 //! core       the reactor, and what a visit works with
 //! io         what the loop needs from the world
 //! errno      what each error of a socket call means
+//! exit       what a handler is told at once of where it may send
 //! waiting/   how the loop waits for more
 //! session/   sockets beside a listener's that its handler asked for
 //! listener/  one bound address with its handler: a slot of the slab
@@ -25,6 +26,7 @@
 mod core;
 mod due;
 mod errno;
+mod exit;
 mod io;
 mod lifecycle;
 mod listener;

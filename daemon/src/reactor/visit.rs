@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::errno::{OnReceive, on_receive};
+use super::exit::way_out;
 use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::{CallTiming, Slow};
@@ -97,11 +98,12 @@ impl<I: Io> Core<I> {
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
         let call = self.call(listener);
         self.open_desk(listener);
-        let Service::Running(instance) = &mut listener.service else { return };
-        self.exchange.clear(self.now.mono_ns, listener.local);
+        let (exit, service) = way_out(&self.own, listener);
+        let Service::Running(instance) = service else { return };
+        self.exchange.clear(self.now.mono_ns, exit.local);
         // Rare beside datagrams, and no turn is timed for them: each is timed.
         let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
-        let outcome = instance.on_timer(&mut self.exchange, call, token);
+        let outcome = instance.on_timer(&mut self.exchange, call, &exit, token);
         self.end_timing(listener, "timer", timing);
         self.after_call(listener, outcome, "on_timer");
     }
@@ -110,11 +112,12 @@ impl<I: Io> Core<I> {
     pub(super) fn handler_wake(&mut self, listener: &mut Listener<I::Socket>) {
         let call = self.call(listener);
         self.open_desk(listener);
-        let Service::Running(instance) = &mut listener.service else { return };
-        self.exchange.clear(self.now.mono_ns, listener.local);
+        let (exit, service) = way_out(&self.own, listener);
+        let Service::Running(instance) = service else { return };
+        self.exchange.clear(self.now.mono_ns, exit.local);
         // As a timer's.
         let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
-        let outcome = instance.on_wake(&mut self.exchange, call);
+        let outcome = instance.on_wake(&mut self.exchange, call, &exit);
         self.end_timing(listener, "wake", timing);
         self.after_call(listener, outcome, "on_wake");
     }
@@ -178,12 +181,13 @@ impl<I: Io> Core<I> {
     fn serve_presented(&mut self, listener: &mut Listener<I::Socket>, n: u64) {
         let call = self.call(listener);
         self.open_desk(listener);
-        let Service::Running(instance) = &mut listener.service else {
+        let timing = self.begin_timing();
+        let (exit, service) = way_out(&self.own, listener);
+        let Service::Running(instance) = service else {
             listener.counters.drop_many(DropReason::HandlerDown, n);
             return;
         };
-        let timing = self.begin_timing();
-        let outcome = instance.on_batch(&mut self.exchange, call);
+        let outcome = instance.on_batch(&mut self.exchange, call, &exit);
         self.end_timing(listener, "batch", timing);
         self.after_call(listener, outcome, "on_batch");
     }

@@ -184,6 +184,12 @@ typedef struct pp_batch pp_batch;
 #define PP_WANT_TIME  8u      /* pp_dgram.rx_ns with PP_RX_KERNEL_TIME                     */
 #define PP_WANT_LONE_TIME 16u /* the same, but only of what came alone: trains stay trains */
 #define PP_TICKET_AGE_NS 60000000000 /* longest age of a ticket                              */
+#define PP_REFUSED_OWN_LISTENER 1 /* a listener of this host would get it                    */
+#define PP_REFUSED_GROUP        2 /* a group or a broadcast address, and the policy forbids it */
+#define PP_REFUSED_LOOP_PORT    3 /* a service that answers anything                         */
+#define PP_REFUSED_SAME_PORT    4 /* the port of the listener itself                         */
+#define PP_REFUSED_DESTINATION  5 /* no address that its socket can send to                  */
+#define PP_REFUSED_SOURCE       6 /* the port of `from` is not the listener's                */
 #define PP_GROUP_LEAVE 0u
 #define PP_GROUP_JOIN  1u
 #define PP_COUNTER 1u
@@ -244,6 +250,10 @@ typedef struct pp_host {
      * when the call has returned; a failure is logged and counted. source NULL or family 0: any;
      * ifindex 0: the interface that the system chooses. */
     int32_t   (*group)(pp_ctx *, uint32_t op, const pp_addr *group, const pp_addr *source, uint32_t ifindex);
+    /* Since 1.3. [in a call with a batch] Why what goes to `to` will not leave by the listener's socket,
+     * PP_REFUSED_*; PP_OK: nothing is known against it yet. `from` NULL or family 0: from where the
+     * system likes. The host drops and counts such an entry with or without the question. */
+    int32_t   (*refusal)(pp_ctx *, const pp_addr *to, const pp_addr *from);
 } pp_host;
 
 /* ---- one call's worth of work --------------------------------------------------------- */

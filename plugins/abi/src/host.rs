@@ -87,6 +87,23 @@ pub type ticket_fn = unsafe extern "C" fn(*mut pp_ctx, rx: u32, age_ns: u64) -> 
 /// call returns. `ERROR`: it is too old, was used in an earlier call, or is none of this instance.
 pub type answer_fn = unsafe extern "C" fn(*mut pp_ctx, ticket: u64, rx: *mut u32) -> i32;
 
+/// [`refusal_fn`]: a listener of this host would get it.
+pub const REFUSED_OWN_LISTENER: i32 = 1;
+/// [`refusal_fn`]: a group or a broadcast address, and the policy forbids it.
+pub const REFUSED_GROUP: i32 = 2;
+/// [`refusal_fn`]: a service that answers anything.
+pub const REFUSED_LOOP_PORT: i32 = 3;
+/// [`refusal_fn`]: the port of the listener itself.
+pub const REFUSED_SAME_PORT: i32 = 4;
+/// [`refusal_fn`]: no address that its socket can send to.
+pub const REFUSED_DESTINATION: i32 = 5;
+/// [`refusal_fn`]: the port of `from` is not the listener's.
+pub const REFUSED_SOURCE: i32 = 6;
+/// `[in a call with a batch]` Why what goes to `to` will not leave by the listener's socket, `REFUSED_*`; `OK`: nothing is
+/// known against it yet. `from` NULL or of family 0: from where the system likes. The host drops and counts such an entry with
+/// or without the question.
+pub type refusal_fn = unsafe extern "C" fn(*mut pp_ctx, to: *const pp_addr, from: *const pp_addr) -> i32;
+
 /// Longest age of a ticket, ns: twice as long as a resolver looks for an answer by default (`resolv.conf(5)`: three
 /// servers, twice, 5 s each).
 pub const TICKET_AGE_NS: u64 = 60_000_000_000;
@@ -148,6 +165,8 @@ pub struct pp_host {
     pub answer: answer_fn,
     /// Since 1.3, see [`group_fn`].
     pub group: group_fn,
+    /// Since 1.3, see [`refusal_fn`].
+    pub refusal: refusal_fn,
 }
 
 /// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
@@ -198,4 +217,4 @@ pub struct pp_batch {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 144 && size_of::<pp_batch>() == 112);
+const _: () = assert!(size_of::<pp_host>() == 152 && size_of::<pp_batch>() == 112);

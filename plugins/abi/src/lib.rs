@@ -32,9 +32,10 @@ pub use datagram::{
 };
 pub use host::{
     COUNTER, GAUGE, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN,
-    TICKET_AGE_NS, WANT_HOPS, WANT_LOCAL, WANT_LONE_TIME, WANT_TIME, WANT_TOS, answer_fn, extension_fn,
-    flush_fn, group_fn, log_fn, metric_fn, pp_batch, pp_ctx, pp_host, release_fn, reserve_fn,
-    session_close_fn, session_open_fn, session_set_fn, ticket_fn, timer_fn, wake_fn, want_fn,
+    REFUSED_DESTINATION, REFUSED_GROUP, REFUSED_LOOP_PORT, REFUSED_OWN_LISTENER, REFUSED_SAME_PORT,
+    REFUSED_SOURCE, TICKET_AGE_NS, WANT_HOPS, WANT_LOCAL, WANT_LONE_TIME, WANT_TIME, WANT_TOS, answer_fn,
+    extension_fn, flush_fn, group_fn, log_fn, metric_fn, pp_batch, pp_ctx, pp_host, refusal_fn, release_fn,
+    reserve_fn, session_close_fn, session_open_fn, session_set_fn, ticket_fn, timer_fn, wake_fn, want_fn,
 };
 pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
 pub use option::{

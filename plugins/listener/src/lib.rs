@@ -329,7 +329,7 @@ impl Listener {
         let wait = self.rng.up_to(self.config.leisure);
         let at_ns = if wait.is_zero() { 0 } else { later(batch.now_ns(), wait) };
         // What found no room is counted by the host.
-        let queued = datagram.reply_at(at_ns, text);
+        let queued = datagram.reply_at(at_ns, text).is_queued();
         self.counters.acks.add(queued.into());
         if queued && self.recorder.is_some() {
             self.expect_to_leave(datagram, at_ns, batch);

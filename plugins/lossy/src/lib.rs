@@ -155,14 +155,14 @@ impl Lossy {
             Reply::Same => {
                 let corrupted = corrupt(datagram.payload_mut());
                 let datagram = datagram.freeze();
-                (corrupted, send(times, || datagram.echo_at(at_ns)))
+                (corrupted, send(times, || datagram.echo_at(at_ns).is_queued()))
             }
             Reply::Length => {
                 let mut room = [0; LENGTH_TEXT];
                 let used = tell_length(datagram.payload().len(), &mut room);
                 let text = &mut room[..used];
                 let corrupted = corrupt(text);
-                (corrupted, send(times, || datagram.reply_at(at_ns, text)))
+                (corrupted, send(times, || datagram.reply_at(at_ns, text).is_queued()))
             }
         };
         if copies == 0 {

@@ -217,7 +217,7 @@ impl Egress {
         let sent = !sent_to_group(datagram)
             && self.answerable(datagram, context)
             && self.may_err(datagram.peer(), About::Version, context.now_ns)
-            && datagram.reply(frame);
+            && datagram.reply(frame).is_queued();
         self.counters.versions.add(sent.into());
         sent
     }

@@ -60,12 +60,13 @@ impl<'p> Reply<'p> {
     /// Writes and queues it, to leave not before `at_ns`. False if the host had no room.
     pub fn send(&self, datagram: &Datagram<'_>, at_ns: u64, key: Option<&Key>) -> bool {
         let len = self.len.max(self.pad_to.min(self.limit));
-        datagram.reply_with_at(at_ns, len, |_, out| {
+        let queued = datagram.reply_with_at(at_ns, len, |_, out| {
             let options = self.options.iter().flatten();
             let encoder =
                 options.fold(Encoder::new(out, &self.header), |encoder, option| encoder.option(option));
             // `len` is the sum of the parts, so nothing is left that could fail.
             encoder.auth_if(key).payload(self.payload).pad_to(len).finish().unwrap_or(0)
-        })
+        });
+        queued.is_queued()
     }
 }

@@ -10,8 +10,9 @@ use crate::context::{change_group, log, set_timer};
 use crate::convert::{RawBatch, Slots};
 use crate::datagram::{Datagram, copy};
 use crate::level::Level;
+use crate::queued::{Queued, Refusal};
 use crate::remote::Ticket;
-use crate::route::{MAX_PAYLOAD, Route, Via};
+use crate::route::{Route, Via};
 use crate::session::Session;
 use crate::session_id::SessionId;
 use crate::time::nanos;
@@ -110,17 +111,17 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends a copy of `data` to `to`, from the address of the listener.
-    pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route::fresh(to), data)
     }
 
     /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.
-    pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route { at_ns, ..Route::fresh(to) }, data)
     }
 
     /// Sends a copy of `data` to `to`, from `from`, which must be an address of this host.
-    pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
     }
 
@@ -132,7 +133,7 @@ impl<'a> Batch<'a> {
     }
 
     #[expect(clippy::needless_pass_by_ref_mut, reason = "queueing changes the batch")]
-    fn send(&mut self, route: Route, data: &[u8]) -> bool {
+    fn send(&mut self, route: Route, data: &[u8]) -> Queued {
         copy(self.raw, Route { tos: self.tos, ..route }, data)
     }
 
@@ -144,20 +145,15 @@ impl<'a> Batch<'a> {
 
     /// Answers the datagram of a ticket with a copy of `data`, from the address it was sent to. In the call in which a
     /// ticket is used it may be used again; after that it is gone.
-    ///
-    /// # Errors
-    /// Why nothing was queued.
-    pub fn answer(&mut self, ticket: Ticket, data: &[u8]) -> Result<(), Unanswered> {
+    pub fn answer(&mut self, ticket: Ticket, data: &[u8]) -> Queued {
         self.answer_by(ticket, data, false)
     }
 
-    fn answer_by(&mut self, ticket: Ticket, data: &[u8], proved: bool) -> Result<(), Unanswered> {
-        if data.len() > MAX_PAYLOAD {
-            return Err(Unanswered::TooLong);
+    fn answer_by(&mut self, ticket: Ticket, data: &[u8], proved: bool) -> Queued {
+        match self.raw.host().answer(ticket.0.get()) {
+            Some(rx) => self.send(Route { proved, ..Route::answer(rx, 0) }, data),
+            None => Queued::No(Refusal::TooLate),
         }
-        let rx = self.raw.host().answer(ticket.0.get()).ok_or(Unanswered::TooLate)?;
-        let route = Route { proved, ..Route::answer(rx, 0) };
-        if self.send(route, data) { Ok(()) } else { Err(Unanswered::NoRoom) }
     }
 
     /// Says that this call failed, and why: the host counts it and the reason is logged. What is queued leaves all the same,
@@ -217,17 +213,17 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends a copy of `data` to the upstream of a session, by its socket.
-    pub fn send_session(&mut self, session: SessionId, data: &[u8]) -> bool {
+    pub fn send_session(&mut self, session: SessionId, data: &[u8]) -> Queued {
         self.send(Route::by(Via::Session(session.raw())), data)
     }
 
     /// Sends a copy of `data` to `to`, by the socket of a session that is [unconnected](Session::unconnected).
-    pub fn send_session_to(&mut self, session: SessionId, to: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_session_to(&mut self, session: SessionId, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route { to: Some(to), ..Route::by(Via::Session(session.raw())) }, data)
     }
 
     /// Sends a copy of `data` to the client of a session, by the listener's socket.
-    pub fn send_client(&mut self, session: SessionId, data: &[u8]) -> bool {
+    pub fn send_client(&mut self, session: SessionId, data: &[u8]) -> Queued {
         self.send(Route::by(Via::ClientOf(session.raw())), data)
     }
 
@@ -265,58 +261,31 @@ pub struct Proved<'b, 'a>(&'b mut Batch<'a>);
 
 impl Proved<'_, '_> {
     /// Sends a copy of `data` to `to`, from the address of the listener.
-    pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route::fresh(to), data)
     }
 
     /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.
-    pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_to_at(&mut self, at_ns: u64, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route { at_ns, ..Route::fresh(to) }, data)
     }
 
     /// Sends a copy of `data` to `to`, from `from`, which must be an address of this host.
-    pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> bool {
+    pub fn send_to_from(&mut self, to: SocketAddr, from: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
     }
 
     /// Answers the datagram of a ticket, as [`Batch::answer`] does.
-    ///
-    /// # Errors
-    /// Why nothing was queued.
-    pub fn answer(&mut self, ticket: Ticket, data: &[u8]) -> Result<(), Unanswered> {
+    pub fn answer(&mut self, ticket: Ticket, data: &[u8]) -> Queued {
         let proved = self.0.raw.host().has_minor(1);
         self.0.answer_by(ticket, data, proved)
     }
 
-    fn send(&mut self, route: Route, data: &[u8]) -> bool {
+    fn send(&mut self, route: Route, data: &[u8]) -> Queued {
         let proved = self.0.raw.host().has_minor(1);
         self.0.send(Route { proved, ..route }, data)
     }
 }
-
-/// Why a ticket was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Unanswered {
-    /// The ticket is too old, was used in an earlier call, or is none of this instance.
-    TooLate,
-    /// There is no room for more in this call; the host counts it.
-    NoRoom,
-    /// Longer than a datagram can be: 65,507 bytes.
-    TooLong,
-}
-
-impl Display for Unanswered {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::TooLate => "too late: the ticket is no longer good",
-            Self::NoRoom => "no room for more in this call",
-            Self::TooLong => "longer than a datagram can be",
-        })
-    }
-}
-
-impl core::error::Error for Unanswered {}
 
 impl<'a> IntoIterator for &mut Batch<'a> {
     type Item = Datagram<'a>;

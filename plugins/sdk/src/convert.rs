@@ -12,6 +12,7 @@ use core::ptr::{self, NonNull};
 use polyport_abi::{pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
 
 use crate::host::{HostRef, OwnLink};
+use crate::queued::{Queued, Refusal};
 use crate::route::{MAX_PAYLOAD, Route, Via, fill, is_plain};
 use crate::text::{slice, text};
 use crate::value::{Value, values};
@@ -150,12 +151,12 @@ impl<'a> RawBatch<'a> {
         unsafe { self.host().flush(self.batch.as_ptr()) }
     }
 
-    /// Queues `len` bytes at `data` (NULL: the bytes of `rx`). False, and counted, when there is no room.
+    /// Queues `len` bytes at `data` (NULL: the bytes of `rx`); counted, when there is no room.
     #[inline]
-    fn push(self, data: *const u8, len: u32, route: Route) -> bool {
+    fn push(self, data: *const u8, len: u32, route: Route) -> Queued {
         let full = |b: &mut pp_batch| b.tx_len >= b.tx_cap;
         if self.with(full) && (!self.flush() || self.with(full)) {
-            return self.refuse();
+            return self.refuse(Refusal::NoRoom);
         }
         let (ring, at) = self.with(|b| (b.tx, b.tx_len as usize));
         // SAFETY: `at < tx_cap`, the length of the ring.
@@ -163,7 +164,18 @@ impl<'a> RawBatch<'a> {
         // SAFETY: the host hands out initialised entries; nobody else refers to them during the call.
         fill(unsafe { &mut *slot }, data, len, route);
         self.with(|b| b.tx_len += 1);
-        route.at_ns == 0 || self.delays(route.at_ns, len)
+        if route.at_ns != 0 && !self.delays(route.at_ns, len) {
+            return Queued::No(Refusal::NoRoomLater);
+        }
+        if route.to.is_some() || route.from.is_some() { self.look(&route) } else { Queued::Yes }
+    }
+
+    /// Asks the host what it has against an address. It gets the entry in any case, to count it.
+    #[inline(never)]
+    fn look(self, route: &Route) -> Queued {
+        let by_session = matches!(route.via, Via::Session(_));
+        let refusal = route.to.filter(|_| !by_session).and_then(|to| self.host().refusal(to, route.from));
+        refusal.map_or(Queued::Yes, Queued::No)
     }
 
     /// Counts a datagram that was queued for `at_ns`, and says whether it finds room until then, as far as the host can tell.
@@ -211,9 +223,9 @@ impl<'a> RawBatch<'a> {
         unsafe { (*slot).run = more };
     }
 
-    fn refuse(self) -> bool {
+    fn refuse(self, refusal: Refusal) -> Queued {
         self.with(|b| b.refused = b.refused.saturating_add(1));
-        false
+        Queued::No(refusal)
     }
 
     /// Queues what `build` writes into `room` zeroed bytes of the arena; it returns how many it used.
@@ -222,8 +234,11 @@ impl<'a> RawBatch<'a> {
         room: usize,
         route: Route,
         build: impl FnOnce(&mut [u8]) -> usize,
-    ) -> bool {
-        let Some((block, size)) = self.alloc(room) else { return self.refuse() };
+    ) -> Queued {
+        if room > MAX_PAYLOAD {
+            return self.refuse(Refusal::TooLong);
+        }
+        let Some((block, size)) = self.alloc(room) else { return self.refuse(Refusal::NoRoom) };
         // Since 1.3 what the host hands out is zero.
         let is_zero = self.host().has_minor(3);
         if !is_zero {
@@ -241,11 +256,8 @@ impl<'a> RawBatch<'a> {
         self.push(block, u32::try_from(used).unwrap_or(0), route)
     }
 
-    /// `room` bytes and the rounded size they take.
+    /// `room` bytes, of which no datagram has more, and the rounded size they take.
     fn alloc(self, room: usize) -> Option<(*mut u8, u32)> {
-        if room > MAX_PAYLOAD {
-            return None;
-        }
         // Eight-byte steps keep blocks aligned for anything a plugin lays over them.
         let size = u32::try_from(room.next_multiple_of(8)).ok()?;
         let full = |b: &mut pp_batch| b.arena.is_null() || b.arena_cap.saturating_sub(b.arena_len) < size;
@@ -298,7 +310,7 @@ impl<'a> Slots<'a> {
             let (rx, raw) = (self.next, self.raw);
             let more = u16::try_from(self.end - rx - 1).unwrap_or(u16::MAX);
             let len = Slot::new(raw, rx).with(|d| d.len);
-            if !raw.push(ptr::null(), len, Route::answer(rx, 0)) {
+            if raw.push(ptr::null(), len, Route::answer(rx, 0)) != Queued::Yes {
                 break;
             }
             self.raw.lengthen_run(more);
@@ -414,9 +426,9 @@ impl<'a> Slot<'a> {
 
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
-    pub(crate) fn send_in_place(&self, route: Route) -> bool {
+    pub(crate) fn send_in_place(&self, route: Route) -> Queued {
         if route.is_plain() && self.raw.extend_run(self.index, route.via) {
-            return true;
+            return Queued::Yes;
         }
         let len = self.with(|d| d.len);
         self.raw.push(ptr::null(), len, route)

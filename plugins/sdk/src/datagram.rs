@@ -6,6 +6,7 @@ use core::time::Duration;
 use polyport_abi as abi;
 
 use crate::convert::{RawBatch, Slot};
+use crate::queued::Queued;
 use crate::remote::Ticket;
 use crate::route::{Route, Via};
 use crate::session_id::SessionId;
@@ -57,24 +58,24 @@ impl<'a> Datagram<'a> {
 
     /// Sends it back to its sender from the address it was sent to. Copies nothing.
     #[inline]
-    pub fn echo(self) -> bool {
+    pub fn echo(self) -> Queued {
         self.freeze().echo()
     }
 
     /// Sends it back as [`echo`](Self::echo) does, but not before `at_ns` of the monotonic clock; 0 is now. The
     /// host keeps the bytes.
     #[inline]
-    pub fn echo_at(self, at_ns: u64) -> bool {
+    pub fn echo_at(self, at_ns: u64) -> Queued {
         self.freeze().echo_at(at_ns)
     }
 
     /// Sends it on to another address. Copies nothing. See [`Frozen::forward`] for which addresses this is allowed.
-    pub fn forward(self, to: SocketAddr) -> bool {
+    pub fn forward(self, to: SocketAddr) -> Queued {
         self.freeze().forward(to)
     }
 
     /// Sends it on to an address that needs no budget, see [`Frozen::forward_proved`]. Copies nothing.
-    pub fn forward_proved(self, to: SocketAddr) -> bool {
+    pub fn forward_proved(self, to: SocketAddr) -> Queued {
         self.freeze().forward_proved(to)
     }
 
@@ -82,7 +83,7 @@ impl<'a> Datagram<'a> {
     /// message they came in.
     #[inline]
     #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
-    pub fn to_session(self, session: SessionId) -> bool {
+    pub fn to_session(self, session: SessionId) -> Queued {
         self.freeze().to_session(session)
     }
 
@@ -91,7 +92,7 @@ impl<'a> Datagram<'a> {
     /// the client has sent within the last second is dropped.
     #[inline]
     #[expect(clippy::wrong_self_convention, reason = "it goes to there, once: an echo consumes it, too")]
-    pub fn to_client(self) -> bool {
+    pub fn to_client(self) -> Queued {
         self.freeze().to_client()
     }
 
@@ -109,18 +110,18 @@ impl<'a> Datagram<'a> {
     }
 
     /// Sends a copy of `data` to the sender, from the address the datagram was sent to.
-    pub fn reply(&self, data: &[u8]) -> bool {
+    pub fn reply(&self, data: &[u8]) -> Queued {
         self.reply_at(0, data)
     }
 
     /// Sends a copy of `data` to the sender, not before `at_ns` of the monotonic clock; 0 is now.
-    pub fn reply_at(&self, at_ns: u64, data: &[u8]) -> bool {
+    pub fn reply_at(&self, at_ns: u64, data: &[u8]) -> Queued {
         copy(self.0.raw, self.0.answer(at_ns), data)
     }
 
     /// Builds the answer in the host's memory: `build` gets the request and `cap` zeroed bytes, and
     /// returns how many of them it used.
-    pub fn reply_with(&self, cap: usize, build: impl FnOnce(&[u8], &mut [u8]) -> usize) -> bool {
+    pub fn reply_with(&self, cap: usize, build: impl FnOnce(&[u8], &mut [u8]) -> usize) -> Queued {
         self.reply_with_at(0, cap, build)
     }
 
@@ -131,7 +132,7 @@ impl<'a> Datagram<'a> {
         at_ns: u64,
         cap: usize,
         build: impl FnOnce(&[u8], &mut [u8]) -> usize,
-    ) -> bool {
+    ) -> Queued {
         self.0.raw.send_built(cap, self.0.answer(at_ns), |out| build(self.0.bytes(), out))
     }
 
@@ -291,67 +292,67 @@ pub struct Frozen<'a>(Datagram<'a>);
 impl Frozen<'_> {
     /// Sends it back to its sender from the address it was sent to.
     #[inline]
-    pub fn echo(&self) -> bool {
+    pub fn echo(&self) -> Queued {
         self.echo_at(0)
     }
 
     /// Sends it back to its sender, not before `at_ns` of the monotonic clock; 0 is now.
     #[inline]
-    pub fn echo_at(&self, at_ns: u64) -> bool {
+    pub fn echo_at(&self, at_ns: u64) -> Queued {
         self.0.0.send_in_place(self.0.0.answer(at_ns))
     }
 
     /// Sends it to the upstream of a session, by its socket.
     #[inline]
-    pub fn to_session(&self, session: SessionId) -> bool {
+    pub fn to_session(&self, session: SessionId) -> Queued {
         self.to_session_at(0, session)
     }
 
     /// Sends it to the upstream of a session, not before `at_ns` of the monotonic clock; 0 is now.
     #[inline]
-    pub fn to_session_at(&self, at_ns: u64, session: SessionId) -> bool {
+    pub fn to_session_at(&self, at_ns: u64, session: SessionId) -> Queued {
         self.0.0.send_in_place(self.0.0.by(at_ns, Via::Session(session.raw())))
     }
 
     /// Sends it to the client of the session that it came by, see [`Datagram::to_client`].
     #[inline]
-    pub fn to_client(&self) -> bool {
+    pub fn to_client(&self) -> Queued {
         self.to_client_at(0)
     }
 
     /// Sends it to the client of the session that it came by, not before `at_ns` of the monotonic clock; 0 is now.
     #[inline]
-    pub fn to_client_at(&self, at_ns: u64) -> bool {
+    pub fn to_client_at(&self, at_ns: u64) -> Queued {
         self.0.0.send_in_place(self.0.0.by(at_ns, Via::Client))
     }
 
     /// Sends it to the client of another session.
     #[inline]
-    pub fn to_client_of(&self, session: SessionId) -> bool {
+    pub fn to_client_of(&self, session: SessionId) -> Queued {
         self.0.0.send_in_place(self.0.0.by(0, Via::ClientOf(session.raw())))
     }
 
     /// Sends it on to another address. If that is not loopback, it must have sent something itself within the last
     /// second that pays for this (`[listen.reply]`), or the datagram is dropped.
-    pub fn forward(&self, to: SocketAddr) -> bool {
+    pub fn forward(&self, to: SocketAddr) -> Queued {
         self.forward_at(0, to)
     }
 
     /// Sends it on to another address as [`forward`](Self::forward) does, not before `at_ns` of the monotonic clock; 0
     /// is now.
-    pub fn forward_at(&self, at_ns: u64, to: SocketAddr) -> bool {
+    pub fn forward_at(&self, at_ns: u64, to: SocketAddr) -> Queued {
         self.0.0.send_in_place(self.0.0.onward(at_ns, to, false))
     }
 
     /// Sends it on to an address that needs no budget: its owner has proved that it receives there, or it comes from
     /// the handler's own options.
-    pub fn forward_proved(&self, to: SocketAddr) -> bool {
+    pub fn forward_proved(&self, to: SocketAddr) -> Queued {
         self.forward_proved_at(0, to)
     }
 
     /// Sends it on to an address that needs no budget, as [`forward_proved`](Self::forward_proved) does, not before
     /// `at_ns` of the monotonic clock; 0 is now.
-    pub fn forward_proved_at(&self, at_ns: u64, to: SocketAddr) -> bool {
+    pub fn forward_proved_at(&self, at_ns: u64, to: SocketAddr) -> Queued {
         self.0.0.send_in_place(self.0.0.onward(at_ns, to, true))
     }
 }
@@ -369,7 +370,7 @@ impl<'a> core::ops::Deref for Frozen<'a> {
 const NOBODY: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Queues a copy of `data` in the host's memory.
-pub(crate) fn copy(raw: RawBatch<'_>, route: Route, data: &[u8]) -> bool {
+pub(crate) fn copy(raw: RawBatch<'_>, route: Route, data: &[u8]) -> Queued {
     raw.send_built(data.len(), route, |out| {
         out.copy_from_slice(data);
         data.len()

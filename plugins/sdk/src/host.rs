@@ -3,6 +3,7 @@
 
 use core::ffi::CStr;
 use core::mem::offset_of;
+use core::net::SocketAddr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use std::cell::OnceCell;
@@ -10,6 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_batch, pp_ctx, pp_host, pp_session};
+
+use crate::queued::Refusal;
 
 /// The host's functions together with the handle of one instance.
 #[derive(Clone, Copy, Debug)]
@@ -162,9 +165,21 @@ impl HostRef {
         unsafe { change(self.ctx, op, &raw const group, &raw const source, ifindex) == abi::OK }
     }
 
-    /// Whether the table is long enough to have `wake`, `ticket`, `answer` and `group`: hosts since 1.3.
+    /// What is known against sending from `from` to `to` by the listener's socket. An older host does not say.
+    pub(crate) fn refusal(&self, to: SocketAddr, from: Option<SocketAddr>) -> Option<Refusal> {
+        if !self.has_wake() {
+            return None;
+        }
+        // SAFETY: as in `wake`.
+        let refusal = unsafe { (*self.host).refusal };
+        let (to, from) = (pp_addr::from(to), from.map_or_else(pp_addr::default, pp_addr::from));
+        // SAFETY: `ctx` belongs to this table, and both addresses live during the call.
+        Refusal::of(unsafe { refusal(self.ctx, &raw const to, &raw const from) })
+    }
+
+    /// Whether the table is long enough to have `wake`, `ticket`, `answer`, `group` and `refusal`: hosts since 1.3.
     fn has_wake(&self) -> bool {
-        self.size() >= offset_of!(pp_host, group) + size_of::<abi::group_fn>()
+        self.size() >= offset_of!(pp_host, refusal) + size_of::<abi::refusal_fn>()
     }
 
     /// Whether the table is long enough to have `reserve` and `release`: hosts since 1.1.
@@ -341,6 +356,10 @@ mod tests {
         abi::OK
     }
 
+    unsafe extern "C" fn refusal(_: *mut pp_ctx, _: *const pp_addr, _: *const pp_addr) -> i32 {
+        abi::REFUSED_SOURCE
+    }
+
     /// Bytes of `pp_host` in ABI 1.0.
     const FIRST_SIZE: u32 = 64;
 
@@ -368,6 +387,7 @@ mod tests {
                 ticket,
                 answer,
                 group,
+                refusal,
             };
             // SAFETY: the table outlives the value, and its functions take any handle.
             let host = unsafe { HostRef::new(ptr::null_mut(), &raw const table) };
@@ -381,6 +401,8 @@ mod tests {
             assert_eq!(host.wake(), !granted);
             assert_eq!((host.ticket(7, 1), host.answer(7)), if granted { (0, None) } else { (7, Some(0)) });
             assert_eq!(host.group(abi::GROUP_JOIN, none, none, 0), !granted);
+            let to = SocketAddr::from(([192, 0, 2, 1], 5));
+            assert_eq!(host.refusal(to, Some(to)), (!granted).then_some(Refusal::Source));
         }
     }
 }

@@ -47,7 +47,7 @@
 //! host             the host's functions, called safely                                 [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
-//! leaves           session_id, facts, value, text, level, line, route, time, guard                       [unsafe: text]
+//! leaves           session_id, queued, facts, value, text, level, line, route, time, guard                       [unsafe: text]
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -72,6 +72,7 @@ mod line;
 mod macros;
 mod metric;
 mod opt;
+mod queued;
 mod random;
 mod remote;
 mod reservation;
@@ -84,7 +85,7 @@ mod text;
 mod time;
 mod value;
 
-pub use batch::{Batch, Datagrams, Proved, Unanswered};
+pub use batch::{Batch, Datagrams, Proved};
 pub use config::{Config, Json, OptionType, Ratio, Size};
 pub use context::{Log, Setup, Why};
 pub use datagram::{Datagram, Frozen};
@@ -93,6 +94,7 @@ pub use facts::Facts;
 pub use handler::Handler;
 pub use level::Level;
 pub use metric::{Counter, Gauge};
+pub use queued::{Queued, Refusal};
 pub use random::{Rng, mix, up_to};
 pub use remote::{Logger, Ticket, Waker};
 pub use reservation::{Places, Reservation};

@@ -151,12 +151,13 @@ fn answer(
     };
     if datagram.payload().len() >= settings.layout.len {
         write(datagram.payload_mut());
-        return datagram.echo();
+        return datagram.echo().is_queued();
     }
     let sent = datagram.reply_with(settings.layout.len, |_, packet| {
         write(packet);
         packet.len()
     });
+    let sent = sent.is_queued();
     counters.padded.add(sent.into());
     sent
 }

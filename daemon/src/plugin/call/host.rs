@@ -11,12 +11,13 @@ use std::{fmt, slice};
 
 use polyport_abi::{
     ABI_MINOR, ERROR, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK,
-    SET_CLIENT, SET_IDLE, SET_USER, TICKET_AGE_NS, UNSUPPORTED, pp_addr, pp_batch, pp_ctx, pp_host,
-    pp_session,
+    REFUSED_DESTINATION, REFUSED_GROUP, REFUSED_LOOP_PORT, REFUSED_OWN_LISTENER, REFUSED_SAME_PORT,
+    REFUSED_SOURCE, SET_CLIENT, SET_IDLE, SET_USER, TICKET_AGE_NS, UNSUPPORTED, pp_addr, pp_batch, pp_ctx,
+    pp_host, pp_session,
 };
 use polyport_terminal::{Escaped, counted};
 
-use super::record::{GroupRequest, Record, TimerRequest};
+use super::record::{AddressRefusal, GroupRequest, Record, TimerRequest};
 use crate::exchange::{Exchange, Facts, SessionRequest};
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
@@ -43,6 +44,7 @@ pub(super) static HOST: Host = Host(pp_host {
     ticket,
     answer,
     group,
+    refusal,
 });
 
 /// A table of function and string pointers, shared by all instances.
@@ -135,8 +137,7 @@ unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u
         if !record.push_timer(TimerRequest { token, at_ns, every_ns }) {
             return ERROR;
         }
-        // SAFETY: as in `flush`; outside a handler call it is NULL.
-        if let Some(exchange) = unsafe { record.exchange.get().as_mut() } {
+        if let Some(exchange) = exchange(record) {
             exchange.note_timer();
         }
         OK
@@ -146,9 +147,7 @@ unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u
 /// Does `pp_host::flush`: parks what the running call has queued, and empties its send ring and arena.
 unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
     guarded(ERROR, || {
-        let exchange = record(ctx).map_or(ptr::null_mut(), |record| record.exchange.get());
-        // SAFETY: set only while a handler call runs; the frame below has lent it out and does not touch it.
-        let Some(exchange) = (unsafe { exchange.as_mut() }) else { return UNSUPPORTED };
+        let Some(exchange) = record(ctx).and_then(exchange) else { return UNSUPPORTED };
         // SAFETY: the batch of the running call, or NULL.
         let Some(batch) = (unsafe { batch.as_mut() }) else { return ERROR };
         if exchange.park(batch) { OK } else { ERROR }
@@ -258,12 +257,18 @@ unsafe extern "C" fn session_set(ctx: *mut pp_ctx, session: u64, what: u32, valu
 
 /// Works with the exchange of the call that runs; `fallback` if none does.
 fn with_exchange<R>(ctx: *mut pp_ctx, fallback: R, work: impl FnOnce(&mut Exchange) -> R) -> R {
-    let exchange = record(ctx).map_or(ptr::null_mut(), |record| record.exchange.get());
-    // SAFETY: as in `flush`.
-    match unsafe { exchange.as_mut() } {
+    match record(ctx).and_then(exchange) {
         Some(exchange) => work(exchange),
         None => fallback,
     }
+}
+
+/// The exchange of the call that runs, if one does.
+fn exchange<'a>(record: &Record) -> Option<&'a mut Exchange> {
+    // SAFETY: set only while a handler call runs; the frame below does not touch it.
+    let in_call = unsafe { record.in_call.get().as_ref() }?;
+    // SAFETY: as above; the frame has lent it out. No function of the host holds it while another one runs.
+    unsafe { in_call.exchange.as_mut() }
 }
 
 fn status(done: bool) -> i32 {
@@ -286,8 +291,7 @@ unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
 unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
     guarded(0, || {
         let Some(record) = record(ctx) else { return 0 };
-        // SAFETY: as in `flush`.
-        let Some(exchange) = (unsafe { record.exchange.get().as_mut() }) else { return 0 };
+        let Some(exchange) = exchange(record) else { return 0 };
         let age_ns = if age_ns == 0 { TICKET_AGE_NS } else { age_ns.min(TICKET_AGE_NS) };
         exchange.take_ticket(record.owner(), rx, age_ns).unwrap_or(0)
     })
@@ -297,13 +301,38 @@ unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
 unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
-        // SAFETY: as in `flush`.
-        let Some(exchange) = (unsafe { record.exchange.get().as_mut() }) else { return UNSUPPORTED };
+        let Some(exchange) = exchange(record) else { return UNSUPPORTED };
         // SAFETY: the caller's variable, or NULL.
         let Some(rx) = (unsafe { rx.as_mut() }) else { return ERROR };
         let Some(number) = exchange.answer(record.owner(), ticket) else { return ERROR };
         *rx = number;
         OK
+    })
+}
+
+/// Does `pp_host::refusal`: asks the reactor.
+unsafe extern "C" fn refusal(ctx: *mut pp_ctx, to: *const pp_addr, from: *const pp_addr) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        // SAFETY: set only while a handler call runs; the frame below does not touch it.
+        let Some(in_call) = (unsafe { record.in_call.get().as_ref() }) else { return UNSUPPORTED };
+        let Some(exchange) = exchange(record) else { return UNSUPPORTED };
+        // SAFETY: the caller's address, or NULL.
+        let to = unsafe { to.as_ref() }.and_then(pp_addr::socket_addr);
+        // SAFETY: as above.
+        let from = unsafe { from.as_ref() }.and_then(pp_addr::socket_addr);
+        if from.is_some_and(|from| ![0, exchange.listener_port()].contains(&from.port())) {
+            return REFUSED_SOURCE;
+        }
+        let Some(to) = to else { return REFUSED_DESTINATION };
+        match in_call.gate.refusal(to, from.map(|from| from.ip())) {
+            None => OK,
+            Some(AddressRefusal::OwnListener) => REFUSED_OWN_LISTENER,
+            Some(AddressRefusal::Group) => REFUSED_GROUP,
+            Some(AddressRefusal::LoopPort) => REFUSED_LOOP_PORT,
+            Some(AddressRefusal::SamePort) => REFUSED_SAME_PORT,
+            Some(AddressRefusal::Destination) => REFUSED_DESTINATION,
+        }
     })
 }
 
@@ -317,8 +346,7 @@ unsafe extern "C" fn group(
 ) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
-        // SAFETY: as in `flush`.
-        let exchange = unsafe { record.exchange.get().as_mut() };
+        let exchange = exchange(record);
         if exchange.is_none() && record.lent.get().is_null() {
             return UNSUPPORTED;
         }

@@ -17,7 +17,7 @@ use polyport_terminal::Escaped;
 use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, GroupRequest, Lent, Record, TimerRequest};
+use super::record::{Cells, Gate, GroupRequest, InCall, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
 use super::wake::WakeList;
 use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
@@ -235,20 +235,20 @@ impl Instance {
     }
 
     /// Hands the presented datagrams of `exchange` to the handler.
-    pub fn on_batch(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
+    pub fn on_batch(&mut self, exchange: &mut Exchange, call: Call, gate: &dyn Gate) -> Outcome {
         let this = self.this;
         let on_batch = self.plugin.functions().on_batch;
-        self.call(exchange, call, Function::OnBatch, |batch| {
+        self.call((exchange, gate), call, Function::OnBatch, |batch| {
             // SAFETY: a function of a checked table, on the instance it made; the batch outlives the call.
             unsafe { on_batch(this.as_ptr(), batch) }
         })
     }
 
     /// Tells the handler that its timer `token` fired. A plugin without `on_timer` is not called.
-    pub fn on_timer(&mut self, exchange: &mut Exchange, call: Call, token: u64) -> Outcome {
+    pub fn on_timer(&mut self, exchange: &mut Exchange, call: Call, gate: &dyn Gate, token: u64) -> Outcome {
         let Some(on_timer) = self.plugin.functions().on_timer else { return Outcome::Served };
         let this = self.this;
-        self.call(exchange, call, Function::OnTimer, |batch| {
+        self.call((exchange, gate), call, Function::OnTimer, |batch| {
             // SAFETY: as in `on_batch`.
             unsafe { on_timer(this.as_ptr(), batch, token) }
         })
@@ -262,23 +262,29 @@ impl Instance {
     }
 
     /// Tells the handler what has happened to one of its sessions. A plugin without `on_session` is not called.
-    pub fn on_session(&mut self, exchange: &mut Exchange, call: Call, event: &SessionEvent) -> Outcome {
+    pub fn on_session(
+        &mut self,
+        exchange: &mut Exchange,
+        call: Call,
+        gate: &dyn Gate,
+        event: &SessionEvent,
+    ) -> Outcome {
         let Some(on_session) = self.plugin.functions().on_session else { return Outcome::Served };
         let this = self.this;
         let event = session_event(event);
-        self.call(exchange, call, Function::OnSession, |batch| {
+        self.call((exchange, gate), call, Function::OnSession, |batch| {
             // SAFETY: as in `on_batch`; the event outlives the call.
             unsafe { on_session(this.as_ptr(), batch, &raw const event) }
         })
     }
 
     /// Tells the handler that it was woken. A handler that nobody has woken since the last call is not called.
-    pub fn on_wake(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
+    pub fn on_wake(&mut self, exchange: &mut Exchange, call: Call, gate: &dyn Gate) -> Outcome {
         let Some(on_wake) = self.plugin.functions().on_wake.filter(|_| self.record.take_woken()) else {
             return Outcome::Served;
         };
         let this = self.this;
-        self.call(exchange, call, Function::OnWake, |batch| {
+        self.call((exchange, gate), call, Function::OnWake, |batch| {
             // SAFETY: as in `on_batch`.
             unsafe { on_wake(this.as_ptr(), batch) }
         })
@@ -307,7 +313,7 @@ impl Instance {
     )]
     fn call(
         &mut self,
-        exchange: &mut Exchange,
+        (exchange, gate): (&mut Exchange, &dyn Gate),
         call: Call,
         function: Function,
         f: impl FnOnce(*mut pp_batch) -> i32,
@@ -317,9 +323,10 @@ impl Instance {
         let batch = call.batch(handle(record));
         let mut handling = 0;
         let status = exchange.lend(&batch, |batch, exchange| {
-            record.exchange.set(exchange);
+            let mut in_call = InCall { exchange, gate };
+            record.in_call.set((&raw mut in_call).cast());
             let status = running(record, function, || f(batch));
-            record.exchange.set(ptr::null_mut());
+            record.in_call.set(ptr::null_mut());
             if status != OK && status != ERROR {
                 // SAFETY: the batch is lent until this closure returns.
                 handling = unsafe { (*batch).handling };

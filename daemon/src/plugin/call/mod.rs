@@ -24,6 +24,6 @@ pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
 pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Rescued, State, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
-pub use record::{Cell, Cells, GroupRequest, TimerRequest};
+pub use record::{AddressRefusal, Cell, Cells, Gate, GroupRequest, TimerRequest};
 pub use running::{Doing, Function, RunningCall};
 pub use wake::{Notify, WakeList};

@@ -140,13 +140,41 @@ impl Lent<'_> {
     }
 }
 
+/// Whether a listener may send to an address, as far as it is known while its handler is called.
+pub trait Gate {
+    /// What is against sending there, from an address if the handler names one; none if nothing is.
+    fn refusal(&self, to: SocketAddr, from: Option<IpAddr>) -> Option<AddressRefusal>;
+}
+
+/// What is against an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressRefusal {
+    /// A listener of this host would get it.
+    OwnListener,
+    /// A group or a broadcast address, and the policy forbids it.
+    Group,
+    /// A service that answers anything.
+    LoopPort,
+    /// The port of the listener itself.
+    SamePort,
+    /// No address that its socket can send to.
+    Destination,
+}
+
+/// What the functions of the host work with while a call runs.
+pub(super) struct InCall<'a> {
+    /// The exchange that is lent to the handler.
+    pub(super) exchange: *mut Exchange,
+    pub(super) gate: &'a dyn Gate,
+}
+
 /// What the host knows of one instance. The fields of every call come first, in one cache line. The rest is small,
 /// because there may be tens of thousands of instances.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Record {
-    /// The exchange that is lent to the handler while a call runs, for `flush`; NULL otherwise.
-    pub(super) exchange: StdCell<*mut Exchange>,
+    /// What the functions of the host work with while a call runs; NULL otherwise.
+    pub(super) in_call: StdCell<*mut InCall<'static>>,
     timers: TimerCalls,
     /// The time of the last call, monotonic ns, for log lines.
     pub(super) now_ns: AtomicU64,
@@ -190,7 +218,7 @@ impl Record {
             lent: StdCell::new(ptr::null_mut()),
             woken: AtomicBool::new(false),
             more: OnceLock::new(),
-            exchange: StdCell::new(ptr::null_mut()),
+            in_call: StdCell::new(ptr::null_mut()),
             limiter: LogLimiter::default(),
         }
     }

@@ -5,6 +5,7 @@ use crate::exchange::SessionEnd;
 use crate::limits::{IDLE_ENDS, IDLE_LOOKS};
 use crate::plugin::Outcome;
 use crate::reactor::core::{Core, Reactor, current};
+use crate::reactor::exit::way_out;
 use crate::reactor::io::Io;
 use crate::reactor::listener::{Listener, Service};
 
@@ -15,11 +16,12 @@ impl<I: Io> Core<I> {
             let call = self.call(listener);
             self.exchange.conceal();
             self.open_desk(listener);
-            let Service::Running(instance) = &mut listener.service else {
+            let (exit, service) = way_out(&self.own, listener);
+            let Service::Running(instance) = service else {
                 self.forget_handler_of_sessions(listener);
                 return;
             };
-            let outcome = instance.on_session(&mut self.exchange, call, &event);
+            let outcome = instance.on_session(&mut self.exchange, call, &exit, &event);
             let tickets = self.take_asked(listener).tickets;
             match outcome {
                 Outcome::Served => self.settle_sessions(listener, true, tickets),

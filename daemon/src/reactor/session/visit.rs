@@ -7,6 +7,7 @@ use crate::exchange::{OwnedOutput, SessionEnd};
 use crate::metrics::DropReason;
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::errno::{OnReceive, on_receive};
+use crate::reactor::exit::way_out;
 use crate::reactor::io::{Interest, Io, Token};
 use crate::reactor::listener::{Advice, Listener, Service};
 use crate::reactor::send::Transmitter;
@@ -231,13 +232,14 @@ impl<I: Io> Core<I> {
             }
             let call = self.call(listener);
             self.open_desk(listener);
-            let Service::Running(instance) = &mut listener.service else {
+            let timing = self.begin_timing();
+            let (exit, service) = way_out(&self.own, listener);
+            let Service::Running(instance) = service else {
                 self.exchange.close_desk();
                 drop_presented(listener, DropReason::HandlerDown, n);
                 continue;
             };
-            let timing = self.begin_timing();
-            let outcome = instance.on_batch(&mut self.exchange, call);
+            let outcome = instance.on_batch(&mut self.exchange, call, &exit);
             self.end_timing(listener, "batch", timing);
             self.after_call(listener, outcome, "on_batch");
         }

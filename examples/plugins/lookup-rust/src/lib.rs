@@ -64,7 +64,7 @@ impl Handler for Lookup {
 
     fn on_wake(&mut self, batch: &mut Batch<'_>) {
         for (ticket, answer) in self.found.try_iter() {
-            if let Err(why) = batch.answer(ticket, answer.as_bytes()) {
+            if let Some(why) = batch.answer(ticket, answer.as_bytes()).refusal() {
                 batch.log(Level::Debug, why);
             }
         }

@@ -1,5 +1,7 @@
 //! What becomes of an entry that was queued.
 
+use core::net::SocketAddr;
+
 use polyport_abi as abi;
 use polyport_abi::{pp_dgram, pp_tx};
 
@@ -27,8 +29,6 @@ pub(super) fn settle(
     if tx.flags & !known != 0
         || tx.run != 0
         || tx.len as usize > MAX_PAYLOAD
-        // A socket sends from its own port.
-        || has_from && ![0, LOCAL.port()].contains(&tx.from.port)
         // An answer by a ticket leaves by the listener's socket.
         || by_ticket.is_some() && way.is_some()
     {
@@ -46,6 +46,10 @@ pub(super) fn settle(
         Some(Way { to, from, via }) => (to, from, via),
         None => (to?.socket_addr()?, from.and_then(|from| from.socket_addr()), None),
     };
+    let named = (has_to || has_from) && via.is_none();
+    if named && refusal(Some(to), from.filter(|_| has_from)) != abi::OK {
+        return None;
+    }
     Some(Sent {
         to,
         from: from.unwrap_or(LOCAL),
@@ -58,4 +62,20 @@ pub(super) fn settle(
         tos: tx.tos,
         by_ticket: by_ticket.is_some(),
     })
+}
+
+/// A socket sends from its own port.
+fn may_send_from(from: Option<SocketAddr>) -> bool {
+    from.is_none_or(|from| [0, LOCAL.port()].contains(&from.port()))
+}
+
+/// What the host says against an address, `REFUSED_*`. The listener is the only one of this host, and allows all that its
+/// policy may allow.
+pub(super) fn refusal(to: Option<SocketAddr>, from: Option<SocketAddr>) -> i32 {
+    match to.filter(|to| to.port() != 0) {
+        _ if !may_send_from(from) => abi::REFUSED_SOURCE,
+        None => abi::REFUSED_DESTINATION,
+        Some(LOCAL) => abi::REFUSED_OWN_LISTENER,
+        Some(_) => abi::OK,
+    }
 }

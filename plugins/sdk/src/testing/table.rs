@@ -94,6 +94,7 @@ impl Session {
             ticket,
             answer,
             group,
+            refusal: against,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
         let handle = Box::new(Handle { fake: Rc::clone(&fake), remote: Remote::default() });
@@ -473,6 +474,15 @@ unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 
     // SAFETY: the plugin passes a variable of its own.
     unsafe { rx.write(number) };
     abi::OK
+}
+
+/// The listener is the only one of this host, its policy the default, and there are no broadcast addresses.
+unsafe extern "C" fn against(_: *mut pp_ctx, to: *const pp_addr, from: *const pp_addr) -> i32 {
+    // SAFETY: the plugin passes addresses of its own, or NULL.
+    let to = unsafe { to.as_ref() }.and_then(pp_addr::socket_addr);
+    // SAFETY: as above.
+    let from = unsafe { from.as_ref() }.and_then(pp_addr::socket_addr);
+    super::settle::refusal(to, from)
 }
 
 unsafe extern "C" fn group(

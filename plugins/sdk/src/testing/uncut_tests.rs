@@ -102,7 +102,7 @@ impl Handler for Newcomer {
         let at_ns = later(batch.now_ns(), Duration::from_secs(1));
         for datagram in batch.datagrams() {
             let peer = datagram.peer();
-            let fits = datagram.echo_at(at_ns);
+            let fits = datagram.echo_at(at_ns).is_queued();
             batch.send_to(peer, format!("{} {fits}", self.0).as_bytes());
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Harness, Incoming, LOCAL, Outcome};
 use crate::prelude::*;
-use crate::{Logger, Unanswered};
+use crate::{Logger, Queued, Refusal};
 
 const PEER: &str = "192.0.2.1:5000";
 /// Longest wait for a thread: much longer than any machine takes.
@@ -63,10 +63,10 @@ impl Handler for Slow {
             match bytes.last() {
                 Some(b'p') => panic!("told to"),
                 Some(b'f') => batch.fail("told to fail"),
-                Some(b't') => assert_eq!(batch.answer(ticket, b"first"), Ok(())),
+                Some(b't') => assert_eq!(batch.answer(ticket, b"first"), Queued::Yes),
                 _ => {}
             }
-            if let Err(why) = batch.answer(ticket, &bytes) {
+            if let Some(why) = batch.answer(ticket, &bytes).refusal() {
                 batch.log(Level::Warn, why);
             }
         }
@@ -122,7 +122,7 @@ fn a_ticket_serves_one_call_and_no_longer_than_it_is_good() {
         (h.sent().len(), h.lines().last().map(String::as_str)),
         (0, Some("too late: the ticket is no longer good"))
     );
-    assert_eq!(Unanswered::TooLong.to_string(), "longer than a datagram can be");
+    assert_eq!(Refusal::TooLong.to_string(), "longer than a datagram can be");
     h.set_most_tickets(0);
     h.deliver(&[asked(b"x")]);
     assert_eq!(h.counter("full_total"), 1);
@@ -165,14 +165,14 @@ impl Handler for Leaver {
             datagram.reply(b"");
         }
         batch.set_tos(0x08);
-        batch.send_to(LOCAL, b"");
+        batch.send_to(PEER.parse().unwrap(), b"");
         batch.join("239.1.2.3".parse().unwrap(), None, 4);
         batch.leave("239.1.2.4".parse().unwrap(), None, 4);
         batch.join(LOCAL.ip(), None, 0);
     }
 
     fn on_wake(&mut self, batch: &mut Batch<'_>) {
-        batch.send_to(LOCAL, b"woken");
+        batch.send_to(PEER.parse().unwrap(), b"woken");
     }
 }
 
