@@ -232,6 +232,7 @@ impl<I: Io> Reactor<I> {
         if visit.more || listener.is_polled() {
             self.ready.push(token, &mut listener.ready);
         }
+        self.run_errands();
         visit
     }
 
@@ -241,7 +242,8 @@ impl<I: Io> Reactor<I> {
         while left > 0 {
             let Some((token, timer)) = self.core.timers.pop_due(self.core.now.mono_ns) else { break };
             left -= 1;
-            let Some(listener) = current(&mut self.listeners, token) else { continue };
+            let named = if timer == Timer::Resume { token } else { self.core.bundles.speaker(token) };
+            let Some(listener) = current(&mut self.listeners, named) else { continue };
             match timer {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
                 Timer::Resume => {
@@ -250,8 +252,10 @@ impl<I: Io> Reactor<I> {
                     listener.resume(io, timers, now.mono_ns);
                     self.ready.push(token, &mut listener.ready);
                 }
+                Timer::Restart if listener.seat.is_some() => self.restart_together(token),
                 Timer::Restart => self.core.restart(listener),
             }
+            self.run_errands();
         }
     }
 

@@ -266,7 +266,7 @@ impl<I: Io> Core<I> {
         if self.exchange.take_timers_asked()
             && let Service::Running(instance) = &listener.service
         {
-            let refused = self.apply_timers(listener.token, instance);
+            let refused = self.apply_timers(listener.timers(), instance);
             listener.note_refused_timers(refused, self.limits.handler_timers);
         }
     }

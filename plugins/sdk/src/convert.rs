@@ -6,10 +6,10 @@
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, offset_of};
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ptr::{self, NonNull};
 
-use polyport_abi::{pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
+use polyport_abi::{pp_addr, pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
 
 use crate::host::HostRef;
 use crate::route::{MAX_PAYLOAD, Route, Via, fill, is_plain};
@@ -31,6 +31,8 @@ pub(crate) struct Created<'a> {
     pub(crate) secret: Option<[u8; 32]>,
     /// None from a host older than 1.3.
     pub(crate) sessions: Vec<pp_session_info>,
+    /// The bound addresses that the instance serves.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Created<'_> {
@@ -69,6 +71,8 @@ impl Created<'_> {
             secret,
             // SAFETY: the host passes `n_sessions` records, each so long; none if it is older.
             sessions: unsafe { sessions(c.sessions, c.n_sessions, c.session_stride) },
+            // SAFETY: the host passes `n_addresses` of them; none if it is older.
+            addresses: unsafe { addresses(c.addresses, c.n_addresses, c.local) },
         }
     }
 }
@@ -86,6 +90,20 @@ unsafe fn sessions(first: *const pp_session_info, n: u32, stride: u32) -> Vec<pp
         unsafe { at.read_unaligned() }
     };
     (0..n).map(one).collect()
+}
+
+/// All bound addresses. A host before 1.3 names only `local`, which is all there is.
+///
+/// # Safety
+/// `first` points to `n` addresses, or is NULL.
+unsafe fn addresses(first: *const pp_addr, n: u32, local: pp_addr) -> Vec<SocketAddr> {
+    if first.is_null() || n == 0 {
+        return local.socket_addr().into_iter().collect();
+    }
+    // SAFETY: the caller promises it.
+    let all = unsafe { core::slice::from_raw_parts(first, n as usize) };
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    all.iter().map(|address| address.socket_addr().unwrap_or(nowhere)).collect()
 }
 
 /// An event of the host; none for NULL.
@@ -129,6 +147,12 @@ impl<'a> RawBatch<'a> {
         let mut batch = self.batch;
         // SAFETY: the host lends the struct for the call; this reference ends with `f`, one thread.
         f(unsafe { batch.as_mut() })
+    }
+
+    /// The number of the address that the call is about; none from a host before 1.3, which has no numbers.
+    pub(crate) fn address(self) -> Option<u32> {
+        let end = offset_of!(pp_batch, address) + size_of::<u32>();
+        self.with(|b| (b.size as usize >= end).then_some(b.address))
     }
 
     pub(crate) fn host(self) -> HostRef {

@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_living_record_is_served_and_a_dead_one_is_not() {
-        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let record = Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
         let budget = Arc::new(HandlerBudget::new(100));
@@ -348,7 +348,7 @@ mod tests {
     fn an_account_is_opened_in_create_and_closed_with_the_instance() {
         let budget = Arc::new(HandlerBudget::new(100));
         let mut cells = Cells::default();
-        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let new = || Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let (late, record) = (new(), new());
         let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
         let mut lent =
@@ -375,7 +375,7 @@ mod tests {
     fn facts_are_asked_for_in_create_and_what_is_told_comes_back() {
         let budget = Arc::new(HandlerBudget::new(100));
         let (mut cells, mut asked) = (Cells::default(), Vec::new());
-        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let record = Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
         let mut tells = |facts: Facts| {
             asked.push(facts.bits());

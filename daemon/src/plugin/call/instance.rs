@@ -1,4 +1,4 @@
-//! A handler: one instance of a plugin serving one listener.
+//! A handler: one instance of a plugin. It serves one address, or all addresses of a listener, each of which holds it then.
 #![expect(unsafe_code, reason = "calls a plugin's functions")]
 
 use std::ffi::{CString, c_void};
@@ -36,8 +36,8 @@ pub enum Why {
 pub struct InstanceSpec<'a> {
     /// Name of the listener in the configuration.
     pub listener: &'a Arc<str>,
-    /// The address the listener is bound to.
-    pub local: SocketAddr,
+    /// The bound addresses that it serves, at least one.
+    pub addresses: &'a [SocketAddr],
     /// The checked options.
     pub values: &'a Values,
     /// Seed for all random numbers of the handler.
@@ -64,9 +64,9 @@ pub struct InstanceSpec<'a> {
 pub struct InstancePlace(&'static Record);
 
 impl InstancePlace {
-    /// A place that no instance has had.
+    /// A place that no instance has had. `local` is its address, by which it is named; none if it has several.
     #[must_use]
-    pub fn new(listener: &Arc<str>, plugin: &Arc<str>, local: SocketAddr) -> Self {
+    pub fn new(listener: &Arc<str>, plugin: &Arc<str>, local: Option<SocketAddr>) -> Self {
         let record = Record::new(Arc::clone(listener), Arc::clone(plugin), local);
         // Nobody uses it yet.
         record.gone();
@@ -101,7 +101,7 @@ impl fmt::Debug for InstanceSpec<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InstanceSpec")
             .field("listener", self.listener)
-            .field("local", &self.local)
+            .field("addresses", &self.addresses)
             .field("why", &self.why)
             .finish_non_exhaustive()
     }
@@ -145,12 +145,16 @@ impl Plugin {
     }
 }
 
-/// A handler: an instance of a plugin. Dropping it destroys it.
+/// A handler: an instance of a plugin, as one address holds it. It is destroyed when the last one that holds it is dropped.
 #[derive(Debug)]
 pub struct Instance {
     plugin: Arc<Plugin>,
     this: NonNull<c_void>,
     record: &'static Record,
+    /// Which of its addresses holds it.
+    address: u32,
+    /// Counts those that hold it; none if only one ever will.
+    holders: Option<Arc<()>>,
 }
 
 impl Instance {
@@ -167,12 +171,14 @@ impl Instance {
         want: &mut dyn FnMut(Facts) -> Facts,
         kept: &mut Vec<(u64, u64)>,
     ) -> Result<Self, CreateError> {
-        let new = || InstancePlace::new(spec.listener, plugin.name(), spec.local);
+        let alone = spec.addresses.first().copied().filter(|_| spec.addresses.len() == 1);
+        let new = || InstancePlace::new(spec.listener, plugin.name(), alone);
         let InstancePlace(record) = spec.place.unwrap_or_else(new);
         record.begin();
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let sessions: Vec<_> = spec.sessions.iter().map(session_info).collect();
+        let addresses: Vec<_> = spec.addresses.iter().copied().map(pp_addr::from).collect();
         let create = pp_create {
             size: size_u32::<pp_create>(),
             why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
@@ -186,11 +192,14 @@ impl Instance {
             seed: spec.seed,
             now_ns: spec.now_ns,
             listener: listener.as_ptr(),
-            local: pp_addr::from(spec.local),
+            local: addresses.first().copied().unwrap_or_default(),
             secret: spec.secret,
             sessions: sessions.as_ptr(),
             n_sessions: u32::try_from(sessions.len()).unwrap_or(0),
             session_stride: size_u32::<pp_session_info>(),
+            addresses: addresses.as_ptr(),
+            n_addresses: u32::try_from(addresses.len()).unwrap_or(0),
+            reserved: 0,
         };
         let mut error = blank_error();
         let mut lent = Lent { cells, budget: spec.budget, want, kept };
@@ -201,12 +210,23 @@ impl Instance {
         });
         record.lent.set(ptr::null_mut());
         match NonNull::new(this) {
-            Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record }),
+            Some(this) => {
+                let holders = alone.is_none().then(Arc::default);
+                Ok(Self { plugin: Arc::clone(plugin), this, record, address: 0, holders })
+            }
             None => {
                 record.gone();
                 Err(refused(&error))
             }
         }
+    }
+
+    /// The same instance as its address number `address` holds it. It was made for several.
+    #[must_use]
+    pub fn held_by(&mut self, address: u32) -> Self {
+        let Self { plugin, this, record, holders, .. } = self;
+        let holders = Some(Arc::clone(holders.get_or_insert_default()));
+        Self { plugin: Arc::clone(plugin), this: *this, record, address, holders }
     }
 
     /// Prefetches what the next call will touch: the host's record of the instance, and the beginning of the handler's
@@ -273,7 +293,7 @@ impl Instance {
     ) -> Outcome {
         let record = self.record;
         record.now_ns.store(call.now_ns, Relaxed);
-        let batch = call.batch(handle(record));
+        let batch = call.batch(handle(record), self.address);
         let mut handling = 0;
         let status = exchange.lend(&batch, |batch, exchange| {
             record.exchange.set(exchange);
@@ -328,6 +348,9 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        if self.holders.as_ref().is_some_and(|holders| Arc::strong_count(holders) > 1) {
+            return;
+        }
         running(self.record, Function::Destroy, || {
             // SAFETY: made by `create` of the same table, and destroyed only here.
             unsafe { (self.plugin.functions().destroy)(self.this.as_ptr()) }
@@ -352,7 +375,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn batch(self, ctx: *mut pp_ctx) -> pp_batch {
+    fn batch(self, ctx: *mut pp_ctx, address: u32) -> pp_batch {
         pp_batch {
             size: size_u32::<pp_batch>(),
             rx_len: 0,
@@ -373,7 +396,7 @@ impl Call {
             delay_datagrams: self.delay_datagrams,
             delay_bytes: self.delay_bytes,
             handling: 0,
-            reserved: 0,
+            address,
         }
     }
 }
@@ -464,7 +487,8 @@ mod tests {
     #[test]
     fn a_call_is_told_its_time_and_its_limits() {
         let call = Call { now_ns: 1, wall_offset_ns: -2, max_payload: 3, delay_datagrams: 4, delay_bytes: 5 };
-        let batch = call.batch(ptr::null_mut());
+        let batch = call.batch(ptr::null_mut(), 6);
+        assert_eq!(batch.address, 6);
         assert_eq!((batch.now_ns, batch.wall_offset_ns, batch.max_payload), (1, -2, 3));
         assert_eq!((batch.delay_datagrams, batch.delay_bytes), (4, 5));
         assert_eq!((batch.size as usize, blank_error().size as usize), (size_of::<pp_batch>(), 512));

@@ -147,16 +147,16 @@ pub(super) struct Record {
     pub(super) listener: Arc<str>,
     /// Name of the plugin.
     pub(super) plugin: Arc<str>,
-    /// The address the listener is bound to.
+    /// The address it serves; none if it serves several.
     pub(super) local: pp_addr,
 }
 
 impl Record {
-    pub(super) fn new(listener: Arc<str>, plugin: Arc<str>, local: SocketAddr) -> Self {
+    pub(super) fn new(listener: Arc<str>, plugin: Arc<str>, local: Option<SocketAddr>) -> Self {
         Self {
             listener,
             plugin,
-            local: local.into(),
+            local: local.map_or_else(pp_addr::default, pp_addr::from),
             now_ns: AtomicU64::new(0),
             alive: AtomicBool::new(true),
             timers: TimerCalls::default(),
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn timer_calls_are_bounded_and_taken_in_order() {
-        let record = Record::new("l".into(), "p".into(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let record = Record::new("l".into(), "p".into(), Some(SocketAddr::from(([127, 0, 0, 1], 1))));
         let request = |token| TimerRequest { token, at_ns: 1, every_ns: 0 };
         let fit = (0..2000).filter(|token| record.push_timer(request(*token))).count();
         let mut taken = Vec::new();

@@ -82,6 +82,12 @@ impl Plugin {
         self.functions.on_session.is_some()
     }
 
+    /// Whether one instance serves all addresses of a listener, instead of one for each.
+    #[must_use]
+    pub fn is_per_listener(&self) -> bool {
+        self.identity.is_per_listener()
+    }
+
     pub(in crate::plugin) fn functions(&self) -> &Functions {
         &self.functions
     }

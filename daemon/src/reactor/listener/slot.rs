@@ -15,6 +15,7 @@ use super::watch::Watch;
 use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
+use crate::reactor::bundle::Seat;
 use crate::reactor::io::{Group, Token};
 use crate::reactor::session::Family;
 use crate::reply::{ReplyPolicy, ReplyTtl};
@@ -112,6 +113,8 @@ pub(crate) struct Listener<S> {
     pub(crate) tag: u64,
     /// Its sessions, if its plugin has any.
     pub(crate) family: Option<Box<Family>>,
+    /// Its place among the addresses of its handler, if that serves several.
+    pub(crate) seat: Option<Seat>,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
@@ -155,6 +158,7 @@ impl<S> Listener<S> {
             kernel_drops_seen: spec.kernel_drops_seen,
             tag: spec.tag,
             family: None,
+            seat: None,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),
@@ -162,6 +166,11 @@ impl<S> Listener<S> {
             faults: None,
             failures: None,
         }
+    }
+
+    /// Under which name the timers of its handler are armed.
+    pub(crate) fn timers(&self) -> Token {
+        self.seat.map_or(self.token, |seat| seat.bundle)
     }
 
     /// What the listener has counted so far.

@@ -226,5 +226,6 @@ const DIRTY: pp_tx = pp_tx {
     to: DIRTY_ADDR,
     from: DIRTY_ADDR,
     session: 0xDEDE,
+    address: 0xDEDE,
     reserved: 0xDEDE,
 };

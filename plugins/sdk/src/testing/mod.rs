@@ -26,6 +26,7 @@ mod uncut_tests;
 mod upstream;
 
 use core::marker::PhantomData;
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -57,6 +58,10 @@ pub const START_WALL_NS: u64 = 1_700_000_000_000_000_000;
 #[derive(Debug)]
 pub struct Harness<H> {
     session: Session,
+    /// What the listener is bound to.
+    addresses: Vec<SocketAddr>,
+    /// Number of the one that the next call is about.
+    address: u32,
     values: Vec<Parsed>,
     seed: u64,
     secret: [u8; 32],
@@ -102,8 +107,27 @@ impl<H: Handler> Harness<H> {
     /// # Errors
     /// What the operator would read.
     pub fn try_new(options: &[(&str, &str)], seed: u64) -> Result<Self, Refused> {
+        Self::bound(options, seed, vec![LOCAL])
+    }
+
+    /// Makes the plugin with options, as [`new`](Self::new) does, for a listener with these addresses: for handlers that are made
+    /// [for a listener](Handler::PER_LISTENER). Datagrams come to the first, unless they are sent by [`send_at`](Self::send_at).
+    ///
+    /// # Panics
+    /// When the plugin or the configuration is refused, an address is wrong, or the handler is made for each address.
+    #[must_use]
+    #[expect(clippy::panic, reason = "documented: for tests that do not expect a refusal")]
+    pub fn with_addresses<A: Address>(options: &[(&str, &str)], addresses: &[A]) -> Self {
+        assert!(H::PER_LISTENER, "the handler is made for each address: PER_LISTENER is false");
+        let addresses = addresses.iter().map(Address::address).collect();
+        Self::bound(options, SEED, addresses).unwrap_or_else(|refused| panic!("refused: {refused}"))
+    }
+
+    fn bound(options: &[(&str, &str)], seed: u64, addresses: Vec<SocketAddr>) -> Result<Self, Refused> {
         let mut harness = Self {
             session: Session::open(&crate::export::table::<H>("polyport-test", "0.0.0", "under test")),
+            addresses,
+            address: 0,
             values: parse::<H>(options)?,
             seed,
             secret: SECRET,
@@ -127,8 +151,9 @@ impl<H: Handler> Harness<H> {
 
     fn make(&mut self, why: u32, state: Option<(u32, &[u8])>) -> Result<(), Refused> {
         let (seed, secret, now_ns, values) = (self.seed, self.secret, self.now_ns, &self.values);
+        let addresses = &self.addresses;
         let timers = std::mem::take(&mut self.session.fake.borrow_mut().timers);
-        let making = Making { why, seed, now_ns, local: LOCAL, values, state, secret };
+        let making = Making { why, seed, now_ns, addresses, values, state, secret };
         let made = self.session.create(&making).map_err(refused::<H>);
         if made.is_err() {
             self.session.fake.borrow_mut().timers = timers;
@@ -194,7 +219,29 @@ impl<H: Handler> Harness<H> {
 
     /// One datagram, a batch of its own.
     pub fn send(&mut self, peer: impl Address, payload: &[u8]) -> Outcome {
-        self.deliver(&[Incoming::new(peer.address(), payload)])
+        self.deliver_at(0, &[Incoming::new(peer.address(), payload)])
+    }
+
+    /// One datagram to the address with this number, a batch of its own.
+    pub fn send_at(&mut self, address: usize, peer: impl Address, payload: &[u8]) -> Outcome {
+        self.deliver_at(address, &[Incoming::new(peer.address(), payload)])
+    }
+
+    /// Several datagrams in one batch, all of them to the address with this number.
+    ///
+    /// # Panics
+    /// When there is no such address.
+    #[expect(clippy::panic, reason = "documented: a wrong number is a mistake in the test")]
+    pub fn deliver_at(&mut self, address: usize, datagrams: &[Incoming]) -> Outcome {
+        let local = *self.addresses.get(address).unwrap_or_else(|| panic!("there is no address {address}"));
+        let sent_here = |datagram: &Incoming| Incoming { local, ..datagram.clone() };
+        let here = |datagram: &Incoming| {
+            if datagram.local == LOCAL { sent_here(datagram) } else { datagram.clone() }
+        };
+        self.address = u32::try_from(address).unwrap_or(u32::MAX);
+        let outcome = self.deliver_here(&datagrams.iter().map(here).collect::<Vec<_>>());
+        self.address = 0;
+        outcome
     }
 
     /// Several datagrams in one batch.
@@ -206,6 +253,10 @@ impl<H: Handler> Harness<H> {
 
     /// Several datagrams in one batch, with everything that can be said about them.
     pub fn deliver(&mut self, datagrams: &[Incoming]) -> Outcome {
+        self.deliver_at(0, datagrams)
+    }
+
+    fn deliver_here(&mut self, datagrams: &[Incoming]) -> Outcome {
         // One buffer for all, as after a split of a GRO train: a plugin that writes too far is found out.
         let mut buffer: Vec<u8> = datagrams.iter().flat_map(|d| d.payload.iter().copied()).collect();
         buffer.push(0);
@@ -260,6 +311,7 @@ impl<H: Handler> Harness<H> {
             wall_offset_ns: (START_WALL_NS - START_NS).cast_signed(),
             max_payload: self.max_payload,
             log_level: self.log_level as u32,
+            address: self.address,
         };
         let (code, refused, blamed) = self.session.call(rx, about, parameters);
         self.refused += u64::from(refused);
@@ -287,7 +339,7 @@ impl<H: Handler> Harness<H> {
                 Some(Ok(way)) => Some(way),
                 None => None,
             };
-            match settle(tx, rx, way, self.now_ns) {
+            match settle(tx, rx, way, self.now_ns, (&self.addresses, self.address)) {
                 Some(sent) => {
                     self.waiting.insert((sent.at_ns, self.queued), sent);
                     self.queued += 1;
@@ -436,10 +488,26 @@ impl<H: Handler> Harness<H> {
 }
 
 /// Checks a queued datagram as the daemon does, and takes its bytes. `None` if it cannot be sent.
-fn settle(mut tx: pp_tx, rx: &[pp_dgram], way: Option<Way>, now_ns: u64) -> Option<Sent> {
+/// The call was about one of `addresses`, by its number.
+fn settle(
+    mut tx: pp_tx,
+    rx: &[pp_dgram],
+    way: Option<Way>,
+    now_ns: u64,
+    (addresses, here): (&[SocketAddr], u32),
+) -> Option<Sent> {
+    let elsewhere = tx.flags & abi::TX_ADDRESS != 0;
+    let by = if elsewhere { tx.address } else { here } as usize;
+    let bound = *addresses.get(by).filter(|_| !elsewhere || way.is_none())?;
     let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
     let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
-    let known = abi::TX_TO | abi::TX_FROM | abi::TX_SESSION | abi::TX_CLIENT | abi::TX_PROVED | abi::TX_DF;
+    let known = abi::TX_TO
+        | abi::TX_FROM
+        | abi::TX_SESSION
+        | abi::TX_CLIENT
+        | abi::TX_PROVED
+        | abi::TX_DF
+        | abi::TX_ADDRESS;
     if tx.flags & !known != 0 || tx.run != 0 || tx.len as usize > MAX_PAYLOAD {
         return None;
     }
@@ -448,14 +516,18 @@ fn settle(mut tx: pp_tx, rx: &[pp_dgram], way: Option<Way>, now_ns: u64) -> Opti
         tx.data = datagram.data;
     }
     let to = if has_to { Some(tx.to) } else { answered.map(|d| d.peer) };
-    let from = if has_from { Some(tx.from) } else { answered.map(|d| d.local) };
+    let from = if has_from { Some(tx.from) } else { answered.filter(|_| !elsewhere).map(|d| d.local) };
     let (to, from, via) = match way {
         Some(Way { to, from, via }) => (to, from, via),
         None => (to?.socket_addr()?, from.and_then(|from| from.socket_addr()), None),
     };
+    let from = from.unwrap_or(bound);
+    // What goes to a client leaves by the address that it had asked.
+    let asked = addresses.iter().position(|address| *address == from);
     Some(Sent {
         to,
-        from: from.unwrap_or(LOCAL),
+        from,
+        by: if elsewhere { by } else { asked.unwrap_or(by) },
         via,
         at_ns: tx.at_ns.max(now_ns),
         payload: table::payload(&tx),

@@ -32,7 +32,7 @@ pub(super) struct Making<'a> {
     pub(super) why: u32,
     pub(super) seed: u64,
     pub(super) now_ns: u64,
-    pub(super) local: SocketAddr,
+    pub(super) addresses: &'a [SocketAddr],
     pub(super) values: &'a [Parsed],
     pub(super) state: Option<(u32, &'a [u8])>,
     pub(super) secret: [u8; 32],
@@ -45,6 +45,7 @@ pub(super) struct BatchParameters {
     pub(super) wall_offset_ns: i64,
     pub(super) max_payload: u32,
     pub(super) log_level: u32,
+    pub(super) address: u32,
 }
 
 /// What a call is about.
@@ -107,6 +108,7 @@ impl Session {
         let (raw, _texts) = raw_values(making.values);
         let (state_version, state) = making.state.unwrap_or((0, &[]));
         let sessions = self.fake.borrow_mut().sessions.offer();
+        let addresses: Vec<_> = making.addresses.iter().copied().map(pp_addr::from).collect();
         let create = pp_create {
             size: u32::try_from(size_of::<pp_create>()).unwrap_or(0),
             why: making.why,
@@ -120,11 +122,14 @@ impl Session {
             seed: making.seed,
             now_ns: making.now_ns,
             listener: c"test".as_ptr(),
-            local: pp_addr::from(making.local),
+            local: addresses.first().copied().unwrap_or_default(),
             secret: making.secret,
             sessions: sessions.as_ptr(),
             n_sessions: u32::try_from(sessions.len()).unwrap_or(0),
             session_stride: u32::try_from(size_of::<pp_session_info>()).unwrap_or(0),
+            addresses: addresses.as_ptr(),
+            n_addresses: u32::try_from(addresses.len()).unwrap_or(0),
+            reserved: 0,
         };
         let mut error = empty_error();
         let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
@@ -192,7 +197,7 @@ impl Session {
             delay_datagrams: delay_room.unwrap_or(u32::MAX),
             delay_bytes: u64::MAX,
             handling: 0,
-            reserved: 0,
+            address: parameters.address,
         };
         let at = &raw mut batch;
         let pp_plugin { on_batch, on_timer, on_session, .. } = self.table;
