@@ -133,7 +133,7 @@ fn batch_structs(facts: &mut Facts) {
             delay_datagrams,
             delay_bytes,
             handling,
-            reserved
+            address
         }
     );
 }
@@ -212,7 +212,10 @@ fn boundary_structs(facts: &mut Facts) {
             secret,
             sessions,
             n_sessions,
-            session_stride
+            session_stride,
+            addresses,
+            n_addresses,
+            reserved
         }
     );
     fields!(

@@ -281,6 +281,21 @@ fn sessions_are_kept_over_a_restart_wherever_they_were_opened() {
     assert_eq!(all.bench.world().upstreams.opens, 1);
 }
 
+/// 50,000 addresses cost one instance, and one line of the log when it breaks.
+#[test]
+fn fifty_thousand_addresses_have_one_instance() {
+    const MANY: u16 = 50_000;
+    let mut all = addresses(&Setup { level: true, ..Setup::default() }, MANY, &Bind::default());
+    let asked = || (0..usize::from(MANY)).step_by(4999);
+    asked().for_each(|address| all.command(address, 0, 1, 0));
+    all.command(25_000, MS, 2, PANIC);
+    asked().for_each(|address| all.command(address, 1000 * MS, 3, LATER));
+    all.bench.settle();
+    assert_eq!((all.cell("instances"), all.cell("seen_total")), (1, 23));
+    let answered = all.answered();
+    assert!(asked().all(|address| answered[address] == 2));
+}
+
 /// A busy handler of a hundred addresses keeps a neighbour waiting no longer than a hundred listeners would (I3, which the journal
 /// watches); one address that is flooded does not keep the others.
 #[test]

@@ -151,10 +151,17 @@ pub struct Instance {
     plugin: Arc<Plugin>,
     this: NonNull<c_void>,
     record: &'static Record,
-    /// Which of its addresses holds it.
+    /// None if it serves one address only. In a box, because few have it, and a slot has few bytes for what every visit needs.
+    share: Option<Box<Share>>,
+}
+
+/// What one of several addresses has of their instance.
+#[derive(Debug)]
+struct Share {
+    /// Its number.
     address: u32,
-    /// Counts those that hold it; none if only one ever will.
-    holders: Option<Arc<()>>,
+    /// Counts those that hold the instance.
+    holders: Arc<()>,
 }
 
 impl Instance {
@@ -210,10 +217,7 @@ impl Instance {
         });
         record.lent.set(ptr::null_mut());
         match NonNull::new(this) {
-            Some(this) => {
-                let holders = alone.is_none().then(Arc::default);
-                Ok(Self { plugin: Arc::clone(plugin), this, record, address: 0, holders })
-            }
+            Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record, share: None }),
             None => {
                 record.gone();
                 Err(refused(&error))
@@ -221,12 +225,13 @@ impl Instance {
         }
     }
 
-    /// The same instance as its address number `address` holds it. It was made for several.
+    /// The same instance, as its address number `address` holds it.
     #[must_use]
     pub fn held_by(&mut self, address: u32) -> Self {
-        let Self { plugin, this, record, holders, .. } = self;
-        let holders = Some(Arc::clone(holders.get_or_insert_default()));
-        Self { plugin: Arc::clone(plugin), this: *this, record, address, holders }
+        let Self { plugin, this, record, share } = self;
+        let own = share.get_or_insert_with(|| Box::new(Share { address: 0, holders: Arc::default() }));
+        let share = Some(Box::new(Share { address, holders: Arc::clone(&own.holders) }));
+        Self { plugin: Arc::clone(plugin), this: *this, record, share }
     }
 
     /// Prefetches what the next call will touch: the host's record of the instance, and the beginning of the handler's
@@ -235,6 +240,9 @@ impl Instance {
     pub fn prefetch(&self) {
         prefetch(self.record, CACHE_LINE);
         prefetch(self.this.as_ptr(), CACHE_LINE);
+        if let Some(share) = &self.share {
+            prefetch(&raw const **share, CACHE_LINE);
+        }
     }
 
     /// Hands the presented datagrams of `exchange` to the handler.
@@ -293,7 +301,7 @@ impl Instance {
     ) -> Outcome {
         let record = self.record;
         record.now_ns.store(call.now_ns, Relaxed);
-        let batch = call.batch(handle(record), self.address);
+        let batch = call.batch(handle(record), self.share.as_ref().map_or(0, |share| share.address));
         let mut handling = 0;
         let status = exchange.lend(&batch, |batch, exchange| {
             record.exchange.set(exchange);
@@ -348,7 +356,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        if self.holders.as_ref().is_some_and(|holders| Arc::strong_count(holders) > 1) {
+        if self.share.as_ref().is_some_and(|share| Arc::strong_count(&share.holders) > 1) {
             return;
         }
         running(self.record, Function::Destroy, || {

@@ -263,6 +263,7 @@ mod tests {
         let counters = offset_of!(Listener<Socket>, counters);
         let last_hot_counter = offset_of!(Counters, sent_bytes) + size_of::<u64>();
         assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
+        eprintln!("SLOT {}", size_of::<Listener<Socket>>());
         assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
     }
 }
