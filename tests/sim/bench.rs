@@ -9,7 +9,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
-use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
+use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault, Reactor, Token};
 use polyport::reply::{ReplyPolicy, ReplyTtl};
 
 use crate::faults::{Faults, Profile};
@@ -150,16 +150,29 @@ impl Bench {
 
     /// Adds a listener; its token is that of slot `.0`.
     pub(crate) fn listen(&mut self, bind: &Bind<'_>) -> (SocketId, Token) {
-        self.listen_with(bind.kind.plugin(), bind)
+        self.try_listen(bind).unwrap()
+    }
+
+    /// Adds a listener, or says why not.
+    pub(crate) fn try_listen(&mut self, bind: &Bind<'_>) -> Result<(SocketId, Token), AddError> {
+        self.try_listen_with(bind.kind.plugin(), bind)
     }
 
     /// Adds a listener that `plugin` serves, of which as much is expected as of the kind.
     pub(crate) fn listen_with(&mut self, plugin: Arc<Plugin>, bind: &Bind<'_>) -> (SocketId, Token) {
+        self.try_listen_with(plugin, bind).unwrap()
+    }
+
+    fn try_listen_with(
+        &mut self,
+        plugin: Arc<Plugin>,
+        bind: &Bind<'_>,
+    ) -> Result<(SocketId, Token), AddError> {
         let spec = self.spec(plugin, bind);
         let socket = spec.socket;
-        let token = self.reactor.add(spec).unwrap();
+        let token = self.reactor.add(spec)?;
         self.expect_of(socket, bind);
-        (socket, token)
+        Ok((socket, token))
     }
 
     /// Adds addresses that one handler serves together.

@@ -24,6 +24,7 @@
 //! budget     handlers that would send more than the budget of their listener
 //! sessions   handlers with sockets of their own, and the servers at the other end
 //! bundles    addresses that have one handler together
+//! wakes      handlers that threads wake, and answers that tickets allow
 //! churn      listeners that come and go while others serve
 //! ```
 //!
@@ -73,5 +74,7 @@ mod spent;
 mod trains;
 #[cfg(test)]
 mod visits;
+#[cfg(test)]
+mod wakes;
 #[cfg(test)]
 mod world;

@@ -44,6 +44,8 @@ pub struct Output<'a> {
     pub hop_limit: u8,
     /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
     pub answers_group: bool,
+    /// It answers the datagram of a ticket: 1 + the place of that among [`super::Exchange::tickets_used`]; else 0.
+    pub ticket: u16,
 }
 
 impl<'a> Output<'a> {
@@ -76,6 +78,7 @@ impl<'a> Output<'a> {
             asked_with: answered.map_or(0, |message| message.hop_limit),
             hop_limit: 0,
             answers_group: answered.is_some_and(Arrived::is_to_group),
+            ticket: 0,
         }
     }
 
@@ -300,7 +303,10 @@ impl Received {
         let len = tx.len as usize;
         let answered = match tx.rx {
             NO_RX => None,
-            index => Some(self.datagram(index as usize).ok_or(OutputError::Bad)?),
+            index => match self.datagram(index as usize) {
+                Some(rx) => Some(rx),
+                None => return self.check_ticket(queue, tx),
+            },
         };
         let way = self.route(tx, answered.map(|rx| rx.message))?;
         if len > most(&way) {
@@ -347,6 +353,17 @@ impl Received {
         if tx.flags & SESSION_FLAGS != 0 {
             return self.route_of_session(tx, answered);
         }
+        self.route_of_datagram(tx, answered, self.came)
+    }
+
+    /// Destination and source of an entry that has nothing to do with a session, but that what it answers `came` by one.
+    #[inline]
+    fn route_of_datagram(
+        &self,
+        tx: &pp_tx,
+        answered: Option<&Arrived>,
+        came: u64,
+    ) -> Result<Way, OutputError> {
         let named = tx.flags & TX_TO != 0;
         let to = if named {
             tx.to.socket_addr().ok_or(OutputError::NoDestination)?
@@ -355,12 +372,17 @@ impl Received {
         };
         // What came by a session, or to another address, says nothing about the one it leaves from.
         let from = if tx.flags & TX_FROM != 0 {
+            // A socket sends from its own port. Another one is not honoured, so it is refused.
+            let is_own = tx.from.port == self.listener_port && tx.flags & TX_ADDRESS == 0;
+            if tx.from.port != 0 && !is_own {
+                return Err(OutputError::Bad);
+            }
             tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
         } else {
-            let is_here = self.came == 0 && tx.flags & TX_ADDRESS == 0;
+            let is_here = came == 0 && tx.flags & TX_ADDRESS == 0;
             answered.filter(|_| is_here).and_then(|a| a.reply_from)
         };
-        let session = if named { 0 } else { self.came };
+        let session = if named { 0 } else { came };
         if session != 0 && tx.flags & (TX_FROM | TX_ADDRESS) != 0 {
             return Err(OutputError::Bad);
         }
@@ -378,6 +400,39 @@ impl Received {
         }
         let to = if named { tx.to.socket_addr().ok_or(OutputError::NoDestination)? } else { Output::UNNAMED };
         Ok(Way { to, from: None, session, to_client })
+    }
+
+    /// Checks an entry that answers the datagram of a ticket. That was consumed, and its bytes are gone.
+    #[cold]
+    fn check_ticket(&self, queue: &SendQueue, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
+        let (arrived, place) = self.tickets.datagram(tx.rx).ok_or(OutputError::Bad)?;
+        if tx.flags & SESSION_FLAGS != 0 {
+            return Err(OutputError::Bad);
+        }
+        let way = self.route_of_datagram(tx, Some(arrived), 0)?;
+        let len = tx.len as usize;
+        if len > most(&way) {
+            return Err(OutputError::TooLong);
+        }
+        let payload: &[u8] = match (tx.data.is_null(), len) {
+            (true, 0) => &[],
+            (true, _) => return Err(OutputError::Bad),
+            (false, _) if !queue.may_send(tx.data, len) || !self.may_send(tx.data, len) => {
+                return Err(OutputError::Bad);
+            }
+            // SAFETY: as in `check`.
+            (false, _) => unsafe { slice::from_raw_parts(tx.data, len) },
+        };
+        let segment = if (tx.segment as usize) < len { tx.segment as usize } else { 0 };
+        let ticket = u16::try_from(place + 1).map_err(|_| OutputError::Bad)?;
+        let output = Output::asked(tx, Some(arrived), Answers::default(), payload, way, segment);
+        // It leaves by the address that was asked, whatever this call is about.
+        let asked = self.tickets.used().get(place).map(|used| used.address);
+        let address = match (output.address, asked) {
+            (Output::HERE, Some(asked)) if asked != self.address => asked,
+            (address, _) => address,
+        };
+        Ok(Output { ticket, address, ..output })
     }
 }
 

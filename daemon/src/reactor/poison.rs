@@ -54,6 +54,7 @@ impl<I: Io> Core<I> {
         let Service::Running(mut instance) = std::mem::replace(&mut listener.service, Service::Down) else {
             return;
         };
+        self.exchange.forget_tickets(instance.owner());
         if listener.on_fault == OnFault::Restart {
             let served = served(&listener.counters);
             let mut faults = listener.faults.take().unwrap_or_default();

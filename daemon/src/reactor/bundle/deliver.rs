@@ -74,7 +74,7 @@ impl<I: Io> Core<I> {
         let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, .. } = self;
         let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         // What was asked for at the other address is in the books of the peers by now.
-        let mut till = Till::shut(budgets, exchange, now_ns);
+        let mut till = Till::opened(budgets, exchange, now_ns, false);
         let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
         for parcel in &parcels {
             let mut output = parcel.output();

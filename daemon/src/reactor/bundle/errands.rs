@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::members::Bundles;
-use crate::exchange::{Answers, Output, OutputError, OwnedOutput, SessionRequest};
+use crate::exchange::{Output, OutputError, OwnedOutput, SessionRequest};
 use crate::limits::ELSEWHERE_BYTES;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::Instance;
@@ -133,7 +133,8 @@ impl Errands {
                 proved: datagram.proved,
                 to_client: datagram.to_client,
                 answers_group: datagram.answers_group,
-                asked_with: (datagram.answers != Answers::default()).then_some(datagram.asked_with),
+                asked_with: (datagram.answers.count > 0 || datagram.ticket > 0)
+                    .then_some(datagram.asked_with),
             })));
         }
     }

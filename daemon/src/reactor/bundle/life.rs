@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rand::RngExt;
 
@@ -92,6 +93,10 @@ impl<I: Io> Reactor<I> {
     /// Makes the handler of a bundle that has none.
     fn create_together(&mut self, name: Token, why: Why) -> Result<(), CreateError> {
         let secret = self.core.secret()?;
+        let cashier = self.core.bundles.get(name).and_then(Bundle::cashier);
+        let plugin = cashier.and_then(|token| Some(Arc::clone(&current(&mut self.listeners, token)?.plugin)));
+        let Some(plugin) = plugin else { return Ok(()) };
+        let wakes = self.core.wakes_for(&plugin)?;
         let sessions = self.sessions_of_bundle(name);
         let infos: Vec<_> = sessions.iter().map(|(_, info)| *info).collect();
         let (mut kept, mut wanted) = (Vec::new(), Facts::NONE);
@@ -110,7 +115,7 @@ impl<I: Io> Reactor<I> {
         }
         let Some(first) = current(listeners, cashier) else { return Ok(()) };
         let mut cells = std::mem::take(&mut first.cells);
-        let (listener, plugin, values) = (first.name.clone(), first.plugin.clone(), Rc::clone(&first.values));
+        let (listener, values) = (Arc::clone(&first.name), Rc::clone(&first.values));
         let place = bundle.faults.place(|| InstancePlace::new(&listener, plugin.name(), None));
         let state = take_legacy(&mut bundle.faults, total_served, &mut core.kept_bytes);
         let spec = InstanceSpec {
@@ -125,6 +130,7 @@ impl<I: Io> Reactor<I> {
             sessions: &infos,
             place: Some(place),
             state: state.as_ref(),
+            wakes: wakes.as_ref().map(|list| (list, name.number())),
         };
         let io = &mut core.io;
         let mut tell = |facts: Facts| {
@@ -146,8 +152,10 @@ impl<I: Io> Reactor<I> {
         }
         let mut instance = made?;
         let refused = core.apply_timers(name, &instance);
+        let groups = instance.take_groups();
         if let Some(speaker) = current(listeners, speaker) {
             speaker.note_refused_timers(refused, core.limits.handler_timers);
+            core.apply_groups(speaker, &groups);
         }
         for (number, token) in serving {
             if let Some(listener) = current(listeners, token) {
@@ -205,6 +213,9 @@ impl<I: Io> Reactor<I> {
         }
         let Some(first) = bundle.speaker().and_then(|token| current(listeners, token)) else { return };
         let (on_fault, shown) = (first.on_fault, Shown { first, more: serving.len() - 1 }.to_string());
+        if let Some(instance) = &broken {
+            core.exchange.forget_tickets(instance.owner());
+        }
         if let Some(mut broken) = broken
             && on_fault == OnFault::Restart
         {
@@ -278,7 +289,7 @@ impl<I: Io> Core<I> {
             None => self.timers.cancel_all(listener.token),
             Some(seat) => {
                 self.timers.arm(listener.token, Timer::Resume, 0, 0);
-                if !self.bundles.close(seat) {
+                if self.bundles.get(seat.bundle).and_then(Bundle::speaker).is_none() {
                     self.timers.cancel_all(seat.bundle);
                 }
             }

@@ -112,6 +112,7 @@ mod tests {
             proved: false,
             df: false,
             answers_group: false,
+            ticket: 0,
             asked_with: 0,
             hop_limit: 0,
         }

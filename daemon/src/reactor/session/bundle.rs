@@ -99,7 +99,7 @@ impl<I: Io> Core<I> {
             let now_ns = core.now.mono_ns;
             let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = core;
             let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
-            let mut till = Till::shut(budgets, exchange, now_ns);
+            let mut till = Till::opened(budgets, exchange, now_ns, false);
             let output = parcel.output();
             let by_listener = output.to_client;
             let mut output = match resolve(listener.token, 0, sessions, family, output) {

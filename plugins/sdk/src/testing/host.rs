@@ -1,10 +1,13 @@
 //! What the host in miniature remembers: time, cells, timers, lines, and the memory of the call that runs.
 
+use core::net::IpAddr;
 use core::sync::atomic::AtomicU64;
 use std::collections::BTreeMap;
 
 use polyport_abi as abi;
 use polyport_abi::{pp_addr, pp_tx};
+
+use super::tickets::Tickets;
 
 /// Sizes of the memory one call gets. The defaults are small enough that a test of 100 answers flushes.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,9 @@ pub(super) struct Fake {
     pub(super) facts: Facts,
     /// The host is older than 1.3: what it hands out of the arena holds what was there.
     pub(super) stale_arena: bool,
+    pub(super) tickets: Tickets,
+    /// Groups the socket is in: group, source and interface.
+    pub(super) groups: Vec<(IpAddr, Option<IpAddr>, u32)>,
 }
 
 /// What handlers are told of each datagram, `WANT_*`.
