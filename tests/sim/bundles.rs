@@ -8,7 +8,7 @@ use polyport::metrics::DropReason;
 use polyport::reactor::{Flow, OnFault, Token};
 
 use crate::bench::{ASKED, Bench, Bind, Kind, Setup, without_budget};
-use crate::peers::{LATER, peer};
+use crate::peers::{BY_WAKE, LATER, peer};
 use crate::world::{SocketId, Upstream};
 
 /// Nanoseconds of a millisecond.
@@ -87,6 +87,25 @@ fn what_a_timer_sends_leaves_by_the_address_it_names() {
     assert_eq!(all.answered(), [20; 5]);
     let counters = all.bench.counters(all.sockets[3]);
     assert_eq!((counters.received, counters.consumed, counters.queued, counters.sent), (20, 20, 20, 20));
+}
+
+/// A call that wakes it is about the first address; a ticket remembers which one was asked.
+#[test]
+fn a_ticket_is_answered_by_the_address_that_was_asked() {
+    let mut all = addresses(&Setup::default(), 5, &Bind::default());
+    for round in 0..20 {
+        (0..5).for_each(|address| all.command(address, round * 3 * MS, 1, BY_WAKE));
+    }
+    all.bench.settle();
+    assert_eq!(all.answered(), [20; 5]);
+    let counters = all.bench.counters(all.sockets[3]);
+    assert_eq!((counters.received, counters.consumed, counters.queued, counters.sent), (20, 20, 20, 20));
+    // The first address speaks for all; without it, the next one does.
+    all.bench.world().close(all.sockets[0]);
+    all.command(0, 0, 1, 0);
+    all.command(4, MS, 1, BY_WAKE);
+    all.bench.settle();
+    assert_eq!(all.answered()[4], 21);
 }
 
 /// Whoever was asked somewhere else has paid as well, and nobody else.

@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn take(tickets: &mut Tickets, owner: usize, now_ns: u64) -> Option<u64> {
-        tickets.take(owner, arrived(7), 0, (now_ns, now_ns + 10))
+        tickets.take(owner, (arrived(7), 3), 0, (now_ns, now_ns + 10))
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl<I: Io> Reactor<I> {
         self.groups.remove(token);
         let core = &mut self.core;
         probe::look(&mut core.io, &mut listener);
-        match listener.seat {
+        match listener.seat() {
             None => core.timers.cancel_all(token),
             Some(seat) => self.leave(&mut listener, seat),
         }
@@ -68,7 +68,7 @@ impl<I: Io> Reactor<I> {
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
         core.end_sessions(&mut listener, SessionEnd::ListenerGone);
         core.drop_kept(&mut listener);
-        if listener.seat.is_none_or(|seat| core.bundles.get(seat.bundle).is_none())
+        if listener.seat().is_none_or(|seat| core.bundles.get(seat.bundle).is_none())
             && let Service::Running(instance) = &listener.service
         {
             core.exchange.forget_tickets(instance.owner());
@@ -236,7 +236,7 @@ impl<I: Io> Core<I> {
     #[cold]
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
-        if let Some(seat) = listener.seat {
+        if let Some(seat) = listener.seat() {
             return self.broke_together(listener, seat.bundle);
         }
         self.bury(listener);
@@ -266,7 +266,7 @@ impl<I: Io> Core<I> {
 
     /// Destroys the handler of a listener that closes, if there is one, and ends its tickets, unless others have it as well.
     fn end_service(&mut self, listener: &mut Listener<I::Socket>, then: Service) {
-        let others = listener.seat.is_some_and(|seat| self.bundles.close(seat));
+        let others = listener.seat().is_some_and(|seat| self.bundles.close(seat));
         if let Service::Running(instance) = &listener.service
             && !others
         {

@@ -271,7 +271,7 @@ impl<I: Io> Reactor<I> {
                     listener.resume(io, timers, now.mono_ns);
                     self.ready.push(token, &mut listener.ready);
                 }
-                Timer::Restart if listener.seat.is_some() => self.restart_together(token),
+                Timer::Restart if listener.seat().is_some() => self.restart_together(token),
                 Timer::Restart => self.core.restart(listener),
             }
             self.run_errands();

@@ -471,7 +471,7 @@ mod tests {
 
     #[test]
     fn wakes_before_the_call_are_one_and_a_dead_record_cannot_be_woken() {
-        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let new = || Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let list = WakeList::new(Box::new(|| true));
         let (record, deaf) = (new(), new());
         record.can_be_woken(&list, 7);
@@ -495,7 +495,7 @@ mod tests {
 
     #[test]
     fn groups_are_noted_in_create_and_in_a_call_and_what_is_none_is_refused() {
-        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let record = Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
         let address =
             |text: &str| pp_addr::from(format!("{text}:0").parse::<std::net::SocketAddr>().unwrap());

@@ -35,7 +35,8 @@ impl<I: Io> Reactor<I> {
 
     fn deliver(&mut self, parcel: Parcel) {
         let Self { listeners, core, .. } = self;
-        let is_mate = |l: &&mut Listener<I::Socket>| l.seat.is_some_and(|seat| seat.bundle == parcel.bundle);
+        let is_mate =
+            |l: &&mut Listener<I::Socket>| l.seat().is_some_and(|seat| seat.bundle == parcel.bundle);
         match current(listeners, parcel.by).filter(is_mate) {
             Some(listener) if parcel.session() != 0 => core.deliver_to_session(listener, &parcel),
             Some(listener) => core.deliver_to_address(listener, parcel),
@@ -52,7 +53,8 @@ impl<I: Io> Reactor<I> {
 
     fn ask(&mut self, asking: &Asking) {
         let Self { listeners, core, .. } = self;
-        let is_mate = |l: &&mut Listener<I::Socket>| l.seat.is_some_and(|seat| seat.bundle == asking.bundle);
+        let is_mate =
+            |l: &&mut Listener<I::Socket>| l.seat().is_some_and(|seat| seat.bundle == asking.bundle);
         if let Some(listener) = current(listeners, asking.owner).filter(is_mate) {
             core.ask_of_session(listener, &asking.request);
         } else if let Some(family) = current(listeners, asking.asker).and_then(|l| l.family.as_mut()) {

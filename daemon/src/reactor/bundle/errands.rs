@@ -115,7 +115,7 @@ impl Errands {
         output: &Output<'_>,
         book: &mut Counters,
     ) {
-        let Some(seat) = listener.seat else { return };
+        let Some(seat) = listener.seat() else { return };
         for datagram in output.split() {
             let len = datagram.payload.len();
             if self.bytes + len > ELSEWHERE_BYTES {
@@ -159,7 +159,7 @@ impl Aside<'_> {
         listener: &mut Listener<S>,
         output: &Output<'_>,
     ) -> Result<bool, OutputError> {
-        let (mine, by) = match listener.seat {
+        let (mine, by) = match listener.seat() {
             Some(seat) => (seat.number, self.bundles.address(seat.bundle, output.address)),
             None => (0, None),
         };

@@ -51,7 +51,8 @@ impl<I: Io> Reactor<I> {
             let group = std::mem::take(&mut spec.groups);
             let token = self.next_token();
             let mut listener = self.core.listener(token, spec);
-            listener.seat = Some(Seat { bundle: tokens.first().copied().unwrap_or(token), number });
+            let bundle = tokens.first().copied().unwrap_or(token);
+            listener.seat = Some(Box::new(Seat { bundle, number }));
             if let Some(family) = &mut listener.family {
                 family.share_room(&open);
             }
@@ -285,7 +286,7 @@ impl<I: Io> Reactor<I> {
 impl<I: Io> Core<I> {
     /// Cancels the timers of an address that is closed. Those of a handler go on as long as it has other addresses.
     pub(in crate::reactor) fn cancel_timers_of_closed(&mut self, listener: &Listener<I::Socket>) {
-        match listener.seat {
+        match listener.seat() {
             None => self.timers.cancel_all(listener.token),
             Some(seat) => {
                 self.timers.arm(listener.token, Timer::Resume, 0, 0);

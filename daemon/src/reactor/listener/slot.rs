@@ -114,8 +114,8 @@ pub(crate) struct Listener<S> {
     pub(crate) tag: u64,
     /// Its sessions, if its plugin has any.
     pub(crate) family: Option<Box<Family>>,
-    /// Its place among the addresses of its handler, if that serves several.
-    pub(crate) seat: Option<Seat>,
+    /// Its place among the addresses of its handler, if that serves several. In a box, because few have one.
+    pub(crate) seat: Option<Box<Seat>>,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
@@ -169,9 +169,14 @@ impl<S> Listener<S> {
         }
     }
 
+    /// Its place among the addresses of its handler, if that serves several.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.seat.as_deref().copied()
+    }
+
     /// Under which name the timers of its handler are armed.
     pub(crate) fn timers(&self) -> Token {
-        self.seat.map_or(self.token, |seat| seat.bundle)
+        self.seat().map_or(self.token, |seat| seat.bundle)
     }
 
     /// What the listener has counted so far.
@@ -305,5 +310,6 @@ mod tests {
         assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
         eprintln!("SLOT {}", size_of::<Listener<Socket>>());
         assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
+        assert!(size_of::<Listener<Socket>>() <= 640, "{} bytes", size_of::<Listener<Socket>>());
     }
 }

@@ -20,7 +20,7 @@ impl<I: Io> Reactor<I> {
         let Self { listeners, core, .. } = self;
         let is_mate = |owner: Token| {
             let listener = listeners.get(owner.index as usize).filter(|listener| listener.token == owner);
-            listener.and_then(|listener| listener.seat).is_some_and(|seat| seat.bundle == bundle)
+            listener.and_then(Listener::seat).is_some_and(|seat| seat.bundle == bundle)
         };
         core.sessions.of_owners(is_mate)
     }
@@ -52,7 +52,7 @@ impl<I: Io> Core<I> {
         id: u64,
         request: &SessionRequest,
     ) -> bool {
-        let Some(seat) = listener.seat else { return false };
+        let Some(seat) = listener.seat() else { return false };
         let owner = self.sessions.get(id).map(|session| session.owner);
         let Some(owner) = owner.filter(|owner| *owner != listener.token) else { return false };
         let (bundle, asker) = (seat.bundle, listener.token);

@@ -174,7 +174,7 @@ impl<I: Io> Core<I> {
 
 /// The address that has a session, if it is another one than `listener`, whose handler has several.
 fn owner_elsewhere<S>(listener: &Listener<S>, sessions: &mut Sessions<S>, id: u64) -> Option<Token> {
-    let owner = sessions.get(id).filter(|_| listener.seat.is_some())?.owner;
+    let owner = sessions.get(id).filter(|_| listener.seat().is_some())?.owner;
     (owner != listener.token).then_some(owner)
 }
 

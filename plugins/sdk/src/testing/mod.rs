@@ -7,6 +7,8 @@
 //! Mistakes in a test - a wrong address, an unknown counter - panic with a sentence.
 
 #[cfg(test)]
+mod addresses_tests;
+#[cfg(test)]
 mod facts_tests;
 mod host;
 mod kinds;
