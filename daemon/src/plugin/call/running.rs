@@ -195,6 +195,16 @@ mod tests {
         assert_eq!(numbers.len(), Function::ALL.len(), "{numbers:?}");
     }
 
+    /// One that serves several addresses is named by its listener alone.
+    #[test]
+    fn an_instance_of_a_whole_listener_is_named_without_an_address() {
+        let record: &'static Record = Box::leak(Box::new(Record::new("far".into(), "census".into(), None)));
+        running(record, Function::OnBatch, || {
+            let call = Doing::of_this_thread().call();
+            assert_eq!(call.map(|call| call.to_string()).as_deref(), Some("listener far (plugin census)"));
+        });
+    }
+
     #[test]
     fn another_thread_sees_it() {
         let own = Doing::of_this_thread();
