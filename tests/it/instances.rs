@@ -20,7 +20,7 @@ fn ask(client: &Client, datagram: &[u8]) -> String {
     String::from_utf8(client.ask(datagram)).unwrap()
 }
 
-/// A daemon whose listener `all` has so many ports of 127.0.0.1, and as many of ::1.
+/// A daemon whose listener `all` has so many ports of 127.0.0.1, and as many of `::1`.
 fn both_families(library: &std::path::Path, count: u16, offset: u16) -> (Daemon, Vec<SocketAddr>) {
     let ips = [LOCALHOST, "::1".parse().unwrap()];
     let first = ports::free_range(&ips, count, offset);

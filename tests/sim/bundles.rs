@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
+use polyport::plugin::Cell;
 use polyport::reactor::{Flow, OnFault, Token};
 
 use crate::bench::{ASKED, Bench, Bind, Kind, Setup, without_budget};
@@ -49,7 +50,7 @@ impl Addresses {
     fn cell(&self, name: &str) -> u64 {
         let reports = self.bench.reactor.reports();
         let mut cells = reports.flat_map(|report| {
-            report.cells.iter().filter(|cell| cell.name == name).map(|cell| cell.value()).collect::<Vec<_>>()
+            report.cells.iter().filter(|cell| cell.name == name).map(Cell::value).collect::<Vec<_>>()
         });
         let value = cells.next().unwrap();
         assert_eq!(cells.next(), None, "one handler has one cell");

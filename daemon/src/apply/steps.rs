@@ -101,8 +101,7 @@ impl Steps {
         steps
     }
 
-    /// The same, with listeners whose addresses have one handler taken as a whole: where one address is added, removed or
-    /// changed, the others get the new handler as well. `was_whole` and `is_whole` know such listeners by their numbers in the
+    /// Takes listeners whose addresses have one handler as a whole: where one address is added, removed or changed, the others get the new handler as well. `was_whole` and `is_whole` know such listeners by their numbers in the
     /// two plans.
     pub(super) fn whole(
         mut self,

@@ -6,6 +6,7 @@ use std::slice;
 
 use polyport_abi::{NO_RX, TX_ADDRESS, TX_CLIENT, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_tx};
 
+use super::longest::{MAX_V6, longest_to};
 use super::received::Received;
 use super::send_queue::SendQueue;
 use super::{Arrived, ReplySource};
@@ -490,18 +491,6 @@ fn is_proved(tx: &pp_tx) -> bool {
 fn most(way: &Way) -> usize {
     if way.session != 0 && way.to == Output::UNNAMED { MAX_V6 } else { longest_to(way.to) }
 }
-
-/// Largest payload that can be sent to an address, bytes.
-#[inline]
-#[must_use]
-pub fn longest_to(to: SocketAddr) -> usize {
-    if to.is_ipv4() { MAX_V4 } else { MAX_V6 }
-}
-
-/// Largest UDP payload over IPv4, bytes: 65,535 less 20 of the IP header and 8 of the UDP header (RFC 791, RFC 768).
-const MAX_V4: usize = 65_507;
-/// Largest UDP payload over IPv6 without jumbograms, bytes: 65,535 less 8 of the UDP header (RFC 8200).
-const MAX_V6: usize = 65_527;
 
 /// Whether an entry sends a received datagram back to its sender, at once and unmarked.
 #[inline]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, EV_CLOSED, EV_ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx,
-    pp_error, pp_event, pp_host, pp_session_info,
+    ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
+    pp_session_info,
 };
 use polyport_terminal::Escaped;
 
@@ -19,8 +19,9 @@ use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, GroupRequest, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
+use super::session::{session_event, session_info};
 use super::wake::WakeList;
-use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
+use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo};
 use crate::plugin::load::{Plugin, Values};
 
 /// Why the host makes an instance.
@@ -242,7 +243,7 @@ impl Instance {
         }
     }
 
-    /// The same instance, as its address number `address` holds it.
+    /// Another holder of the instance: its address number `address`.
     #[must_use]
     pub fn held_by(&mut self, address: u32) -> Self {
         let Self { plugin, this, record, share } = self;
@@ -447,51 +448,6 @@ impl Call {
             handling: 0,
             address,
         }
-    }
-}
-
-/// A session as `create` is told of it.
-fn session_info(info: &SessionInfo) -> pp_session_info {
-    pp_session_info {
-        size: size_u32::<pp_session_info>(),
-        flags: info.flags.bits(),
-        id: info.id,
-        user: info.user,
-        opened_ns: info.opened_ns,
-        heard_ns: info.heard_ns,
-        client: info.client.into(),
-        upstream: info.upstream.into(),
-        local: info.local.into(),
-    }
-}
-
-/// An event as a plugin is told of it.
-fn session_event(event: &SessionEvent) -> pp_event {
-    let (kind, reason, count, mtu, reporter) = match event.what {
-        SessionNews::Closed(end) => (EV_CLOSED, end as u32 + 1, 1, 0, None),
-        SessionNews::Error { kind, count, mtu, reporter } => {
-            (EV_ERROR, kind as u32 + 1, count, mtu, reporter)
-        }
-    };
-    pp_event {
-        size: size_u32::<pp_event>(),
-        kind,
-        session: event.info.id,
-        user: event.info.user,
-        reason,
-        count,
-        mtu,
-        err: event.errno,
-        reporter: reporter.map_or_else(pp_addr::default, |ip| SocketAddr::new(ip, 0).into()),
-        opened_ns: event.info.opened_ns,
-        up_datagrams: event.up.0,
-        up_bytes: event.up.1,
-        down_datagrams: event.down.0,
-        down_bytes: event.down.1,
-        dropped: event.dropped,
-        client: event.info.client.into(),
-        upstream: event.info.upstream.into(),
-        local: event.info.local.into(),
     }
 }
 

@@ -11,12 +11,13 @@ use std::rc::Rc;
 use polyport_abi as abi;
 use polyport_abi::{
     pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_event, pp_host, pp_plugin, pp_session,
-    pp_session_info, pp_val, pp_value,
+    pp_session_info,
 };
 
 use super::host::Fake;
-use super::options::{Parsed, Value};
+use super::options::Parsed;
 use super::remote::Remote;
+use super::values::raw_values;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
@@ -317,44 +318,6 @@ pub(super) fn single(tx: &abi::pp_tx, rx: &[pp_dgram]) -> Vec<abi::pp_tx> {
     }
     let numbered = (tx.rx..).zip(lengths);
     numbered.map(|(rx, datagram)| abi::pp_tx { rx, len: datagram.len, run: 0, ..*tx }).collect()
-}
-
-/// What values point to.
-#[derive(Default)]
-struct Memory {
-    texts: Vec<Vec<u8>>,
-    lists: Vec<Vec<pp_value>>,
-}
-
-/// The values as the ABI has them, and the memory they point to.
-fn raw_values(values: &[Parsed]) -> (Vec<pp_value>, Memory) {
-    let mut memory = Memory::default();
-    let raw = values.iter().map(|Parsed { kind, value }| raw_value(*kind, value, &mut memory)).collect();
-    (raw, memory)
-}
-
-fn raw_value(kind: u32, value: &Value, memory: &mut Memory) -> pp_value {
-    let mut raw = pp_value { kind, len: 0, v: pp_val { i: 0 }, addr: pp_addr::default() };
-    match value {
-        Value::Missing => raw.kind = 0,
-        Value::Int(i) => raw.v.i = *i,
-        Value::Float(f) => raw.v.f = *f,
-        Value::Addr(addr) => raw.addr = pp_addr::from(*addr),
-        Value::Text(text) => {
-            raw.len = u32::try_from(text.len()).unwrap_or(0);
-            let text = [text.as_bytes(), b"\0"].concat();
-            raw.v.str = text.as_ptr();
-            memory.texts.push(text);
-        }
-        Value::List(elements) => {
-            let of = kind & !polyport_abi::OPT_LIST;
-            let list: Vec<_> = elements.iter().map(|value| raw_value(of, value, memory)).collect();
-            raw.len = u32::try_from(list.len()).unwrap_or(0);
-            raw.v.list = list.as_ptr();
-            memory.lists.push(list);
-        }
-    }
-    raw
 }
 
 fn empty_error() -> pp_error {
