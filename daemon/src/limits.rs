@@ -136,6 +136,10 @@ pub(crate) const IDLE_ENDS: usize = 64;
 /// Most sessions that are looked at in a turn because they may be idle.
 pub(crate) const IDLE_LOOKS: usize = 1024;
 
+/// Most bytes that one call about an address may have leave by other addresses of its handler: they are copied. 4 MiB is what a
+/// visit receives, and a datagram of the largest size for each of 64 addresses. What exceeds it is dropped (`no_room`).
+pub(crate) const ELSEWHERE_BYTES: usize = 4 * MIB;
+
 /// The wait before a broken handler is made again the first time; each break doubles it.
 pub(crate) const RESTART_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait before a broken handler is made again. There is no last time: what has broken it, a peer mostly, ends some

@@ -107,7 +107,10 @@ fn batch_structs(facts: &mut Facts) {
             user
         }
     );
-    fields!(facts, pp_tx { data, len, rx, at_ns, segment, tos, flags, run, to, from, session, reserved });
+    fields!(
+        facts,
+        pp_tx { data, len, rx, at_ns, segment, tos, flags, run, to, from, session, address, reserved }
+    );
     fields!(
         facts,
         pp_batch {
@@ -130,7 +133,7 @@ fn batch_structs(facts: &mut Facts) {
             delay_datagrams,
             delay_bytes,
             handling,
-            reserved
+            address
         }
     );
 }
@@ -214,7 +217,10 @@ fn boundary_structs(facts: &mut Facts) {
             secret,
             sessions,
             n_sessions,
-            session_stride
+            session_stride,
+            addresses,
+            n_addresses,
+            reserved
         }
     );
     fields!(
@@ -256,9 +262,21 @@ fn boundary_structs(facts: &mut Facts) {
 }
 
 fn constants(facts: &mut Facts) {
-    constants!(facts, ABI_MAJOR, ABI_MINOR, LAYOUT, F_PANIC_ABORT, F_DEBUG, OK, ERROR, FATAL, UNSUPPORTED);
+    constants!(
+        facts,
+        ABI_MAJOR,
+        ABI_MINOR,
+        LAYOUT,
+        F_PANIC_ABORT,
+        F_DEBUG,
+        F_PER_LISTENER,
+        OK,
+        ERROR,
+        FATAL,
+        UNSUPPORTED
+    );
     constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_HAS_TOS);
-    constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, TX_DF, NO_RX);
+    constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, TX_DF, TX_ADDRESS, NO_RX);
     constants!(facts, TX_SESSION, TX_CLIENT, SESSION_IDLE_RX, SESSION_DF, SESSION_TOS, EV_CLOSED, EV_ERROR);
     constants!(facts, END_ASKED, END_IDLE, END_NO_PORT, END_NO_FILE, END_LIMIT, END_REFUSED_ADDR, END_BROKEN);
     constants!(facts, END_RESTART, NET_REFUSED, NET_UNREACHABLE, NET_TOO_BIG, NET_FORBIDDEN, NET_OTHER);

@@ -231,3 +231,39 @@ fn groups_are_joined_and_left_with_the_plan_and_none_with_a_refused_plan() {
         is_in(&[2, 3], "a group was refused");
     });
 }
+
+/// Addresses that have one handler together are touched as a whole, or not at all: the handler knows all of them.
+#[test]
+fn a_listener_with_one_handler_is_changed_as_a_whole() {
+    let census = polyport_tests::plugins::built("census");
+    let listen = |addresses: &[&str]| {
+        let quoted: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        let echo = "[[listen]]\nname = \"echo\"\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n";
+        let (plugin, bind) = (census.display(), quoted.join(", "));
+        file(&format!("[[listen]]\nname = \"all\"\nbind = [{bind}]\nplugin = \"{plugin}\"\n{echo}"))
+    };
+    let mut running = Running::start(listen(&["127.0.0.1:0", "[::1]:0"])).unwrap();
+    let ask = |running: &mut Running, row: usize| {
+        let report = running.reactor.reports().filter(|report| &**report.name == "all").nth(row).unwrap();
+        let client = Client::of(report.local);
+        client.send(b"n");
+        String::from_utf8(turn_and_hear(running, &client)).unwrap()
+    };
+    assert_eq!([ask(&mut running, 0), ask(&mut running, 1)], ["1 0 2", "2 1 2"]);
+    let same = change(&mut running, listen(&["127.0.0.1:0", "[::1]:0"]));
+    assert_eq!((same.kept, same.changed), (3, 0));
+    assert_eq!(ask(&mut running, 0), "3 0 2", "the same handler");
+    let more = change(&mut running, listen(&["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"]));
+    assert_eq!((more.kept, more.changed, more.added, more.removed), (1, 2, 1, 0));
+    let mut answers: Vec<_> = (0..3).map(|row| ask(&mut running, row)).collect();
+    answers.sort();
+    assert!(
+        answers.iter().enumerate().all(|(at, text)| text.starts_with(&(at + 1).to_string())),
+        "{answers:?}"
+    );
+    assert!(answers.iter().all(|text| text.ends_with(" 3")), "one new handler for all three: {answers:?}");
+    let fewer = change(&mut running, listen(&["[::1]:0"]));
+    assert_eq!((fewer.kept, fewer.changed, fewer.added, fewer.removed), (1, 1, 0, 2));
+    assert_eq!(ask(&mut running, 0), "1 0 1");
+    assert!(final_report(&running).contains("all"), "what was counted stays");
+}

@@ -26,7 +26,13 @@ fn page() -> String {
             table.ident.name.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
         let inspected = polyport().args(&["plugin", "inspect", "--json", "--run"]).arg(built(&name)).run();
         let seen: Value = serde_json::from_str(&inspected.expect_code(0).stdout).unwrap();
-        write!(page, "\n## {name}\n\n{}.\n\n", word(&seen["about"])).unwrap();
+        let whole = seen["instance"] == "listener";
+        let made = if whole {
+            "One handler serves all addresses of a listener"
+        } else {
+            "Each address has a handler of its own"
+        };
+        write!(page, "\n## {name}\n\n{}. {made}.\n\n", word(&seen["about"])).unwrap();
         page.push_str("| option | type | default | what it is for |\n| --- | --- | --- | --- |\n");
         for option in seen["options"].as_array().unwrap() {
             let [name, kind, default, help] = option_cells(option);

@@ -74,6 +74,8 @@ mod injected;
 #[cfg(test)]
 mod inspection;
 #[cfg(test)]
+mod instances;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod kernel_drops;
 #[cfg(test)]

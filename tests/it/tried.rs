@@ -179,3 +179,36 @@ fn a_thread_of_the_plugin_answers_by_a_ticket() {
     assert!(text.contains(" 0.000000 ms  192.0.2.1:5000 <- ") && text.contains("(8 bytes)"), "{text}");
     assert!(text.contains("received 1 = replied 0 + consumed 1 + dropped 0; replies 1 = sent 1"), "{text}");
 }
+
+/// Several addresses, one instance: it counts over all of them, and each line says which.
+#[test]
+fn several_addresses_have_one_instance_if_the_plugin_wants_it_so() {
+    let args = [
+        "--datagram",
+        "n",
+        "--datagram",
+        "n",
+        "--datagram",
+        "o0",
+        "--to",
+        "198.51.100.1:1",
+        "--to",
+        "198.51.100.1:2",
+    ];
+    let expected = "    \
+       0.000000 ms  192.0.2.1:5000 -> 198.51.100.1:1 'n' (1 byte)
+    0.000000 ms  192.0.2.1:5000 <- 198.51.100.1:1 '1 0 2' (5 bytes)
+    1.000000 ms  192.0.2.1:5000 -> 198.51.100.1:2 'n' (1 byte)
+    1.000000 ms  192.0.2.1:5000 <- 198.51.100.1:2 '2 1 2' (5 bytes)
+    2.000000 ms  192.0.2.1:5000 -> 198.51.100.1:1 'o0' (2 bytes)
+    2.000000 ms  192.0.2.1:5000 <- 198.51.100.1:1 'o0' (2 bytes)
+";
+    let text = printed(built("census"), &args);
+    assert!(text.contains(expected.trim_start()) && text.contains("seen_total 3"), "{text}");
+    let refused = try_out(built("echo"), &["--datagram", "x", "--to", "[::1]:7"]).run();
+    assert!(
+        refused.expect_code(78).stderr.contains("no address of its family listens"),
+        "{}",
+        refused.stderr
+    );
+}

@@ -25,17 +25,19 @@ pub(crate) enum Kind {
     Moody,
     /// The example: each client speaks to one upstream by a session.
     Relay,
+    /// Serves several addresses by one instance.
+    Census,
 }
 
 impl Kind {
     /// The plugin as it was built beside this test, loaded once.
     pub(crate) fn plugin(self) -> Arc<Plugin> {
-        static PLUGINS: OnceLock<[Arc<Plugin>; 4]> = OnceLock::new();
+        static PLUGINS: OnceLock<[Arc<Plugin>; 5]> = OnceLock::new();
         let plugins = PLUGINS.get_or_init(|| {
             let executable = std::env::current_exe().unwrap();
             let search = SearchPath::new(&[], None, &[], Some(&executable));
             let mut loader = Loader::new(search, |name| std::env::var_os(name));
-            ["echo", "lossy", "moody", "example-relay"].map(|name| loader.load(name).unwrap())
+            ["echo", "lossy", "moody", "example-relay", "census"].map(|name| loader.load(name).unwrap())
         });
         Arc::clone(&plugins[self as usize])
     }
@@ -166,6 +168,23 @@ impl Bench {
         plugin: Arc<Plugin>,
         bind: &Bind<'_>,
     ) -> Result<(SocketId, Token), AddError> {
+        let spec = self.spec(plugin, bind);
+        let socket = spec.socket;
+        let token = self.reactor.add(spec)?;
+        self.expect_of(socket, bind);
+        Ok((socket, token))
+    }
+
+    /// Adds addresses that one handler serves together.
+    pub(crate) fn listen_together(&mut self, binds: &[Bind<'_>]) -> (Vec<SocketId>, Vec<Token>) {
+        let specs: Vec<_> = binds.iter().map(|bind| self.spec(bind.kind.plugin(), bind)).collect();
+        let sockets: Vec<_> = specs.iter().map(|spec| spec.socket).collect();
+        let tokens = self.reactor.add_together(specs).unwrap();
+        sockets.iter().zip(binds).for_each(|(socket, bind)| self.expect_of(*socket, bind));
+        (sockets, tokens)
+    }
+
+    fn spec(&mut self, plugin: Arc<Plugin>, bind: &Bind<'_>) -> ListenerSpec<SocketId> {
         let given: Vec<_> =
             bind.options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
         let values = Rc::new(Values::check(plugin.options(), &given).unwrap());
@@ -174,7 +193,7 @@ impl Bench {
         if bind.reply.as_ref().is_some_and(|reply| reply.ttl == ReplyTtl::Decay) {
             self.world().tell_hop_limit(socket);
         }
-        let spec = ListenerSpec {
+        ListenerSpec {
             name: Arc::from(format!("listener-{}", socket.0)),
             local: bind.local,
             socket,
@@ -186,8 +205,11 @@ impl Bench {
             kernel_drops_seen: 0,
             sessions: None,
             tag: 0,
-        };
-        let token = self.reactor.add(spec)?;
+        }
+    }
+
+    /// Tells the journal what is to be expected of a listener.
+    fn expect_of(&mut self, socket: SocketId, bind: &Bind<'_>) {
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
         let policy = bind.reply.clone().unwrap_or_default();
@@ -196,11 +218,10 @@ impl Bench {
         let ledger = &mut self.world().journal.ledgers[socket.0];
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {
-            Kind::Echo => 1,
+            Kind::Echo | Kind::Census => 1,
             Kind::Lossy | Kind::Relay => 2,
             Kind::Moody => 300,
         };
-        Ok((socket, token))
     }
 
     pub(crate) fn world(&mut self) -> &mut World {

@@ -23,6 +23,7 @@
 //! spent      what came from each source prefix, and what left to it
 //! budget     handlers that would send more than the budget of their listener
 //! sessions   handlers with sockets of their own, and the servers at the other end
+//! bundles    addresses that have one handler together
 //! wakes      handlers that threads wake, and answers that tickets allow
 //! churn      listeners that come and go while others serve
 //! ```
@@ -37,6 +38,8 @@ mod bench;
 mod broken;
 #[cfg(test)]
 mod budget;
+#[cfg(test)]
+mod bundles;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]

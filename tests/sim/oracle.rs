@@ -190,6 +190,19 @@ fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
             ),
             ("it never breaks", c.faults, 0),
         ],
+        // It may have broken at another address.
+        Kind::Census => [
+            (
+                "everything has an outcome",
+                admitted,
+                c.replied
+                    + c.consumed
+                    + c.dropped(DropReason::Poison)
+                    + c.dropped(DropReason::HandlerFault)
+                    + down,
+            ),
+            ("it drops nothing on purpose", c.dropped(DropReason::OnPurpose), 0),
+        ],
     };
     match equations.iter().find(|(_, left, right)| left != right) {
         Some((what, left, right)) => Err(format!("{what}: {left} is not {right}: {c:?}")),

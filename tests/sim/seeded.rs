@@ -310,7 +310,8 @@ fn options(kind: Kind, rng: &mut StdRng) -> (Vec<(&'static str, String)>, bool) 
             let refuse = one_of(&["false", "false", "true"]);
             (vec![("refuse_restart", refuse), ("tick", one_of(&["0ms", "0ms", "30ms"]))], false)
         }
-        // In scenarios of its own only: what a server does is not drawn.
+        // In scenarios of their own only: what a server does is not drawn, nor who shares a handler.
+        Kind::Census => (Vec::new(), false),
         Kind::Relay => (vec![("to", "203.0.113.9:27015".to_owned())], false),
     }
 }

@@ -38,6 +38,13 @@ pub struct Prepared {
     pub(super) loader: Loader,
 }
 
+impl Prepared {
+    /// Whether all addresses of a `[[listen]]` table have one handler.
+    pub(super) fn is_per_listener(&self, entry: u32) -> bool {
+        self.entries.get(entry as usize).is_some_and(|entry| entry.plugin.is_per_listener())
+    }
+}
+
 /// Loads every plugin of a plan and checks every option, also where the text itself has problems, so that one
 /// run tells them all.
 ///

@@ -1,6 +1,6 @@
 //! A plan on a reactor, and the way to the next plan.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use super::sockets::{self, Bound, Surroundings};
 use super::steps::{Address, Place, Steps, addresses};
 use super::told::Told;
 use super::watchdog::Watchdog;
-use crate::config::{self, Plan};
+use crate::config::{self, Listen, Plan, Problem};
 use crate::exchange::ExchangeLimits;
-use crate::plugin::Loader;
+use crate::plugin::{CreateError, Loader, Plugin};
 use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token};
 use crate::reply::ReplyPolicy;
 use crate::sandbox::State;
@@ -138,7 +138,11 @@ impl Running {
         let (tokens, served): (Vec<_>, Vec<_>) = self.served().unzip();
         let (old, new) = (&self.prepared.plan, &next.plan);
         let reactor = &mut self.reactor;
-        let steps = Steps::between(&served, old, new);
+        let steps = Steps::between(&served, old, new).whole(
+            &served,
+            |entry| self.prepared.is_per_listener(entry),
+            |entry| next.is_per_listener(entry),
+        );
         let around = Surroundings::of(&next.plan);
         let of_old = |number: usize| Some((*tokens.get(number)?, *served.get(number)?));
         let changing: Vec<(Token, Address, Address)> = steps
@@ -221,7 +225,7 @@ fn serve_also(
     add(reactor, next, bound, sandbox)
 }
 
-/// Makes a handler for every socket. Where one is refused, those that were made before it stay.
+/// Makes a handler for every socket, or for all sockets of a listener whose plugin wants it so. Where one is refused, those that were made before it stay.
 fn add(
     reactor: &mut Reactor<MioIo>,
     prepared: &Prepared,
@@ -234,6 +238,8 @@ fn add(
         plan.listen.iter().map(|listen| Rc::new(listen.reply.clone())).collect();
     let mut problems = plan.problems();
     let mut told = Told::default();
+    // Addresses that have a handler together, by the table of their listener.
+    let mut together = BTreeMap::new();
     // Handed over from its end, so that its memory is free for the handlers as they are made.
     bound.reverse();
     while let Some(Bound { place, local, socket, kernel_drops_seen }) = bound.pop() {
@@ -246,7 +252,7 @@ fn add(
         else {
             continue;
         };
-        let added = reactor.add(ListenerSpec {
+        let spec = ListenerSpec {
             name: Arc::clone(name),
             local,
             socket,
@@ -262,27 +268,50 @@ fn add(
             groups: place.of(plan).map(|(listen, bind)| groups::by_name(listen, bind)).unwrap_or_default(),
             kernel_drops_seen,
             tag: place.tag(),
-        });
-        match added {
+        };
+        if plugin.is_per_listener() {
+            together.entry(place.entry).or_insert_with(Vec::new).push(spec);
+            continue;
+        }
+        match reactor.add(spec) {
             Ok(_) => told.one_more(plan, place, local, plugin),
-            Err(AddError::Create(error)) => {
-                let refusal = refusal(listen, plugin, &error);
-                problems.push(match sandbox.filter(|state| **state != State::off() && is_denial(&error.message)) {
-                    // What was allowed until then may not be any more, and plugins do not know why.
-                    Some(state) => refusal.help(format!(
-                        "handlers are made in the sandbox: {state}; `read = [...]` and `write = [...]` in [sandbox], or \
-                         --sandbox write=PATH, allow more files, `network = \"open\"` sockets"
-                    )),
-                    None => refusal,
-                });
-            }
+            Err(AddError::Create(error)) => problems.push(not_made(listen, plugin, &error, sandbox)),
             Err(AddError::Register(error)) => {
                 return Err(Refused::by_system(plan, &format!("listener {name} {local}: {error}")));
             }
         }
     }
+    for (entry, mut specs) in together {
+        let entry = entry as usize;
+        let (Some(listen), Some(Entry { plugin, .. })) = (plan.listen.get(entry), entries.get(entry)) else {
+            continue;
+        };
+        // The handler knows its addresses by their numbers: those of the plan, however the sockets came.
+        specs.sort_by_key(|spec| (spec.tag, spec.local));
+        let served: Vec<_> = specs.iter().map(|spec| (Place::of_tag(spec.tag), spec.local)).collect();
+        match reactor.add_together(specs) {
+            Ok(_) => served.iter().for_each(|(place, local)| told.one_more(plan, *place, *local, plugin)),
+            Err(AddError::Create(error)) => problems.push(not_made(listen, plugin, &error, sandbox)),
+            Err(AddError::Register(error)) => {
+                return Err(Refused::by_system(plan, &format!("listener {}: {error}", listen.name)));
+            }
+        }
+    }
     told.end(plan);
     Ok(problems.into_result(())?)
+}
+
+/// A handler was refused by its plugin.
+fn not_made(listen: &Listen, plugin: &Plugin, error: &CreateError, sandbox: Option<&State>) -> Problem {
+    let refusal = refusal(listen, plugin, error);
+    match sandbox.filter(|state| **state != State::off() && is_denial(&error.message)) {
+        // What was allowed until then may not be any more, and plugins do not know why.
+        Some(state) => refusal.help(format!(
+            "handlers are made in the sandbox: {state}; `read = [...]` and `write = [...]` in [sandbox], or \
+             --sandbox write=PATH, allow more files, `network = \"open\"` sockets"
+        )),
+        None => refusal,
+    }
 }
 
 /// Whether a plugin was refused something by the system, as far as its words tell: other mistakes have nothing to do with

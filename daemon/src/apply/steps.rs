@@ -1,6 +1,6 @@
 //! What has to be done to get from one plan to another.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::config::{Bind, Listen, Plan, RawOption};
@@ -100,6 +100,36 @@ impl Steps {
         steps.remove.sort_unstable();
         steps
     }
+
+    /// Takes listeners whose addresses have one handler as a whole: where one address is added, removed or changed, the others get the new handler as well. `was_whole` and `is_whole` know such listeners by their numbers in the
+    /// two plans.
+    pub(super) fn whole(
+        mut self,
+        served: &[Address],
+        was_whole: impl Fn(u32) -> bool,
+        is_whole: impl Fn(u32) -> bool,
+    ) -> Self {
+        let entry_of = |number: &usize| served.get(*number).map(|address| address.place.entry);
+        loop {
+            let changed = self.change.iter().map(|(number, _)| number).chain(&self.remove);
+            let old: HashSet<u32> = changed.filter_map(entry_of).filter(|entry| was_whole(*entry)).collect();
+            let changed = self.change.iter().map(|(_, address)| address).chain(&self.add);
+            let new: HashSet<u32> =
+                changed.map(|address| address.place.entry).filter(|entry| is_whole(*entry)).collect();
+            let (more, keep): (Vec<_>, _) =
+                std::mem::take(&mut self.keep).into_iter().partition(|(number, place): &(usize, Place)| {
+                    entry_of(number).is_some_and(|entry| old.contains(&entry)) || new.contains(&place.entry)
+                });
+            self.keep = keep;
+            if more.is_empty() {
+                return self;
+            }
+            let changing = more.into_iter().filter_map(|(number, place)| {
+                Some((number, Address { place, asked: served.get(number)?.asked }))
+            });
+            self.change.extend(changing);
+        }
+    }
 }
 
 /// Whether a listener that serves `was` also does what `place` asks for. Where a text stands, and how a listener is
@@ -177,6 +207,26 @@ mod tests {
             let other = format!("127.0.0.1:7000-7002={other}");
             assert_eq!(steps(&old, &[&other]), (vec![], vec![0, 1, 2], vec![], vec![]), "{other}");
         }
+    }
+
+    #[test]
+    fn a_listener_with_one_handler_is_touched_as_a_whole_or_not_at_all() {
+        let old = plan(&["127.0.0.1:7000-7002=echo,name=a", "127.0.0.1:8000-8001=echo,name=b"]);
+        let new = plan(&["127.0.0.1:7000-7003=echo,name=a", "127.0.0.1:8000-8001=echo,name=b"]);
+        let served: Vec<_> = addresses(&old).collect();
+        let steps = |was: bool, is: bool| {
+            let steps = Steps::between(&served, &old, &new).whole(&served, |_| was, |_| is);
+            let numbers = |of: &[(usize, Place)]| of.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+            let change: Vec<_> = steps.change.iter().map(|(number, _)| *number).collect();
+            (numbers(&steps.keep), change, steps.add.len())
+        };
+        assert_eq!(steps(false, false), (vec![0, 1, 2, 3, 4], vec![], 1));
+        assert_eq!(steps(false, true), (vec![3, 4], vec![0, 1, 2], 1));
+        // Only one that goes or changes concerns the handler that was.
+        assert_eq!(steps(true, false).1, Vec::<usize>::new());
+        let fewer = plan(&["127.0.0.1:7000-7001=echo,name=a", "127.0.0.1:8000-8001=echo,name=b"]);
+        let steps = Steps::between(&served, &old, &fewer).whole(&served, |_| true, |_| false);
+        assert_eq!((steps.keep.len(), steps.change.len(), steps.remove), (2, 2, vec![2]));
     }
 
     #[test]

@@ -80,6 +80,10 @@ pub(super) struct Try {
     /// Who sends the datagrams, those of --pcap apart
     #[arg(long, value_name = "ADDRESS", default_value = "192.0.2.1:5000", value_parser = polyport_value::address)]
     from: SocketAddr,
+    /// An address of the listener; repeatable. The datagrams are sent to them in turn, and each line names one [default: one of
+    /// IPv4 and one of IPv6]
+    #[arg(long, value_name = "ADDRESS", value_parser = polyport_value::address)]
+    to: Vec<SocketAddr>,
     /// Time between two datagrams, those of --pcap apart
     #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = polyport_value::duration)]
     every: Duration,
@@ -201,8 +205,15 @@ fn play(args: &Try, bench: &Bench) -> Exit {
         }
     };
     init_inline_log(args.verbose);
-    let play = Play { options: args.option.clone(), arrivals, lasting: args.lasting, seed: args.seed };
-    match workbench::play(bench, &args.plugin, &play, &mut |seen| say(line(&seen))) {
+    let play = Play {
+        options: args.option.clone(),
+        arrivals,
+        addresses: args.to.clone(),
+        lasting: args.lasting,
+        seed: args.seed,
+    };
+    let names = !args.to.is_empty();
+    match workbench::play(bench, &args.plugin, &play, &mut |seen| say(line(&seen, names))) {
         Ok((books, held)) => printed(books, if held { Exit::Ok } else { Exit::Software }),
         Err(why) => {
             complain(why);
@@ -250,17 +261,19 @@ impl Try {
 /// Payload of the longest datagram over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
 
-/// What happened, as a line.
-fn line(seen: &Seen) -> String {
+/// What happened, as a line; with the address of the listener if it `names` them.
+fn line(seen: &Seen, names: bool) -> String {
+    let here = |local: &SocketAddr| if names { format!("{local} ") } else { String::new() };
     let at = |ns: u64| format!("{:>12.6} ms", Duration::from_nanos(ns).as_secs_f64() * 1e3);
     match seen {
-        Seen::In(Arrival { at_ns, peer, payload }) => {
-            format!("{}  {peer} -> {}", at(*at_ns), said(payload))
+        Seen::In { arrival: Arrival { at_ns, peer, payload }, local } => {
+            format!("{}  {peer} -> {}{}", at(*at_ns), here(local), said(payload))
         }
-        Seen::Out { at_ns, to, payload, df } => {
+        Seen::Out { local, at_ns, to, payload, df } => {
             format!(
-                "{}  {to} <- {}{}",
+                "{}  {to} <- {}{}{}",
                 at(*at_ns),
+                here(local),
                 said(payload),
                 if *df { ", not to be fragmented" } else { "" }
             )

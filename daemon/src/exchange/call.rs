@@ -390,6 +390,7 @@ impl Exchange {
         batch: &pp_batch,
         call: impl FnOnce(*mut pp_batch, *mut Self) -> R,
     ) -> R {
+        self.received.address = batch.address;
         let Received { rx, shown, .. } = &mut self.received;
         let mut batch = pp_batch { rx: rx.as_mut_ptr(), rx_len: narrow(*shown), ..*batch };
         self.queue.lend(&mut batch);

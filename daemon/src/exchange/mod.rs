@@ -7,6 +7,7 @@
 //! received    ring and rx: receive buffers, and one descriptor a datagram that points into them
 //! tickets     the right to answer a datagram in a later call
 //! send_queue  tx and arena: the handler's answers, and scratch memory for them in chunks
+//! longest     how long they may be
 //! output      the answers, checked entry by entry                                       [unsafe]
 //! sessions    what it asks for about sessions, and is told of them
 //! owned       an answer in the host's own memory, to leave later
@@ -22,6 +23,7 @@ mod arrival;
 mod call;
 mod facts;
 mod limits;
+mod longest;
 mod memory;
 mod output;
 mod owned;
@@ -36,7 +38,8 @@ pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::{Asked, Exchange};
 pub use facts::Facts;
 pub use limits::ExchangeLimits;
-pub use output::{Answers, Output, OutputError, Outputs, longest_to};
+pub use longest::longest_to;
+pub use output::{Answers, Output, OutputError, Outputs};
 pub use owned::OwnedOutput;
 pub use queued::Queued;
 pub use rest::Unseen;

@@ -4,8 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::slice;
 
-use polyport_abi::{NO_RX, TX_CLIENT, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_tx};
+use polyport_abi::{NO_RX, TX_ADDRESS, TX_CLIENT, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_tx};
 
+use super::longest::{MAX_V6, longest_to};
 use super::received::Received;
 use super::send_queue::SendQueue;
 use super::{Arrived, ReplySource};
@@ -32,6 +33,8 @@ pub struct Output<'a> {
     /// It leaves by the listener's socket to the client of that session; else by the session's own. Where it goes then is not
     /// known here: `to` is [`Self::UNNAMED`], unless the handler has named somebody.
     pub to_client: bool,
+    /// By which address of its handler it leaves; [`Self::HERE`] is the one that the call is about.
+    pub address: u32,
     /// The handler says that the receiver has proved its address (`PP_TX_PROVED`).
     pub proved: bool,
     /// It leaves whole or not at all (`PP_TX_DF`).
@@ -68,6 +71,7 @@ impl<'a> Output<'a> {
             tos: tx.tos,
             session,
             to_client,
+            address: if tx.flags & TX_ADDRESS == 0 { Self::HERE } else { tx.address },
             proved: is_proved(tx),
             df: tx.flags & TX_DF != 0,
             // The datagrams of a train have one TTL. Linux before 6.9 joins others as well and tells that of the first,
@@ -81,6 +85,9 @@ impl<'a> Output<'a> {
 
     /// The destination of what goes to the upstream or the client of a session, whoever that is.
     pub const UNNAMED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+
+    /// The address that the call is about.
+    pub const HERE: u32 = u32::MAX;
 
     /// How many datagrams the output has.
     #[must_use]
@@ -364,18 +371,20 @@ impl Received {
         } else {
             answered.ok_or(OutputError::NoDestination)?.peer
         };
+        // What came by a session, or to another address, says nothing about the one it leaves from.
         let from = if tx.flags & TX_FROM != 0 {
             // A socket sends from its own port. Another one is not honoured, so it is refused.
-            if tx.from.port != 0 && tx.from.port != self.listener_port {
+            let is_own = tx.from.port == self.listener_port && tx.flags & TX_ADDRESS == 0;
+            if tx.from.port != 0 && !is_own {
                 return Err(OutputError::Bad);
             }
             tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
         } else {
-            // What came by a session says nothing about the addresses of the listener.
-            answered.filter(|_| came == 0).and_then(|a| a.reply_from)
+            let is_here = came == 0 && tx.flags & TX_ADDRESS == 0;
+            answered.filter(|_| is_here).and_then(|a| a.reply_from)
         };
         let session = if named { 0 } else { came };
-        if session != 0 && tx.flags & TX_FROM != 0 {
+        if session != 0 && tx.flags & (TX_FROM | TX_ADDRESS) != 0 {
             return Err(OutputError::Bad);
         }
         Ok(Way { to, from, session, to_client: false })
@@ -387,7 +396,7 @@ impl Received {
         let (to_client, names_session) = (tx.flags & TX_CLIENT != 0, tx.flags & TX_SESSION != 0);
         let named = tx.flags & TX_TO != 0;
         let session = if names_session { tx.session } else { answered.map_or(0, |_| self.came) };
-        if session == 0 || tx.flags & TX_FROM != 0 || (to_client && named) {
+        if session == 0 || tx.flags & (TX_FROM | TX_ADDRESS) != 0 || (to_client && named) {
             return Err(OutputError::Bad);
         }
         let to = if named { tx.to.socket_addr().ok_or(OutputError::NoDestination)? } else { Output::UNNAMED };
@@ -417,8 +426,14 @@ impl Received {
         };
         let segment = if (tx.segment as usize) < len { tx.segment as usize } else { 0 };
         let ticket = u16::try_from(place + 1).map_err(|_| OutputError::Bad)?;
-        let none = Answers::default();
-        Ok(Output { ticket, ..Output::asked(tx, Some(arrived), none, payload, way, segment) })
+        let output = Output::asked(tx, Some(arrived), Answers::default(), payload, way, segment);
+        // It leaves by the address that was asked, whatever this call is about.
+        let asked = self.tickets.used().get(place).map(|used| used.address);
+        let address = match (output.address, asked) {
+            (Output::HERE, Some(asked)) if asked != self.address => asked,
+            (address, _) => address,
+        };
+        Ok(Output { ticket, address, ..output })
     }
 }
 
@@ -457,13 +472,13 @@ pub(super) fn only_answer<'a>(
 }
 
 /// The flags that say where a datagram goes, and from where.
-const ROUTE_FLAGS: u8 = TX_TO | TX_FROM | SESSION_FLAGS;
+const ROUTE_FLAGS: u8 = TX_TO | TX_FROM | TX_ADDRESS | SESSION_FLAGS;
 /// The flags that have to do with sessions.
 const SESSION_FLAGS: u8 = TX_SESSION | TX_CLIENT;
 /// The flags that change nothing about where a datagram goes.
 const MARKS: u8 = TX_PROVED | TX_DF;
 /// The flags that this host knows of any handler.
-const KNOWN_FLAGS: u8 = TX_TO | TX_FROM | MARKS;
+const KNOWN_FLAGS: u8 = TX_TO | TX_FROM | TX_ADDRESS | MARKS;
 
 /// Whether an entry says that its receiver has proved the address.
 #[inline]
@@ -476,18 +491,6 @@ fn is_proved(tx: &pp_tx) -> bool {
 fn most(way: &Way) -> usize {
     if way.session != 0 && way.to == Output::UNNAMED { MAX_V6 } else { longest_to(way.to) }
 }
-
-/// Largest payload that can be sent to an address, bytes.
-#[inline]
-#[must_use]
-pub fn longest_to(to: SocketAddr) -> usize {
-    if to.is_ipv4() { MAX_V4 } else { MAX_V6 }
-}
-
-/// Largest UDP payload over IPv4, bytes: 65,535 less 20 of the IP header and 8 of the UDP header (RFC 791, RFC 768).
-const MAX_V4: usize = 65_507;
-/// Largest UDP payload over IPv6 without jumbograms, bytes: 65,535 less 8 of the UDP header (RFC 8200).
-const MAX_V6: usize = 65_527;
 
 /// Whether an entry sends a received datagram back to its sender, at once and unmarked.
 #[inline]

@@ -46,6 +46,7 @@ impl OwnedOutput {
             tos: self.tos,
             session: self.session,
             to_client: false,
+            address: Output::HERE,
             proved: false,
             df: self.df,
             asked_with: 0,

@@ -43,6 +43,8 @@ pub(super) struct Received {
     pub(super) has_sessions: bool,
     /// The port of the listener, also where the messages came by a session.
     pub(super) listener_port: u16,
+    /// Which of the addresses of its instance the call is about.
+    pub(super) address: u32,
     /// Datagrams of earlier calls that may still be answered.
     pub(super) tickets: Tickets,
 }
@@ -81,6 +83,7 @@ impl Received {
             came: 0,
             has_sessions: false,
             listener_port: 0,
+            address: 0,
             tickets: Tickets::new(limits.tickets),
         }
     }
@@ -221,7 +224,7 @@ impl Received {
         let arrived = Arrived { len: rx.len, ..*rx.message };
         let message = rx.number - self.from;
         let until = (self.now_ns, self.now_ns.saturating_add(age_ns));
-        self.tickets.take(owner, arrived, message, until)
+        self.tickets.take(owner, (arrived, self.address), message, until)
     }
 
     /// The messages that are shown in this call.

@@ -159,6 +159,7 @@ pub(super) const EMPTY_TX: pp_tx = pp_tx {
     to: NO_ADDR,
     from: NO_ADDR,
     session: 0,
+    address: 0,
     reserved: 0,
 };
 

@@ -409,7 +409,7 @@ pub(super) fn blank_batch() -> pp_batch {
         delay_datagrams: 0,
         delay_bytes: 0,
         handling: 0,
-        reserved: 0,
+        address: 0,
     }
 }
 

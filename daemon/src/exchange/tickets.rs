@@ -52,6 +52,8 @@ pub struct Used {
     pub arrived: Arrived,
     /// Thousandths of a byte that it pays for.
     pub milli: u64,
+    /// The address that was asked, of those of the instance.
+    pub address: u32,
 }
 
 /// What the tickets of a call have come to.
@@ -72,6 +74,7 @@ struct Ticket {
     ends_ns: u64,
     arrived: Arrived,
     milli: u64,
+    address: u32,
     /// Its place in [`Tickets::used`], if the running call uses it.
     place: Option<usize>,
 }
@@ -91,12 +94,12 @@ impl Tickets {
         }
     }
 
-    /// Gives out a ticket for a datagram that is presented to the instance `owner`: `arrived` is what is known of it,
+    /// Gives out a ticket for a datagram that is presented to the instance `owner`: `arrived` is what is known of it, beside the number of the address it came to,
     /// `message` the number of the message it came in. It ends at `ends_ns`. None if there are too many.
     pub(super) fn take(
         &mut self,
         owner: usize,
-        arrived: Arrived,
+        (arrived, address): (Arrived, u32),
         message: usize,
         (now_ns, ends_ns): (u64, u64),
     ) -> Option<u64> {
@@ -111,7 +114,7 @@ impl Tickets {
         self.taken.push(Taken { number, message, bytes: arrived.len });
         // Its bytes are gone when it is used.
         let arrived = Arrived { offset: 0, cap: 0, segment: 0, ..arrived };
-        self.tickets.insert(number, Ticket { owner, ends_ns, arrived, milli: 0, place: None });
+        self.tickets.insert(number, Ticket { owner, ends_ns, arrived, milli: 0, address, place: None });
         self.ends.insert((ends_ns, number));
         self.held.insert(owner, own + 1);
         Some(number)
@@ -126,7 +129,12 @@ impl Tickets {
             None if ticket.ends_ns <= now_ns => return None,
             None => {
                 let place = self.used.len();
-                self.used.push(Used { number, arrived: ticket.arrived, milli: ticket.milli });
+                self.used.push(Used {
+                    number,
+                    arrived: ticket.arrived,
+                    milli: ticket.milli,
+                    address: ticket.address,
+                });
                 *ticket.place.insert(place)
             }
         };
@@ -237,7 +245,7 @@ mod tests {
     }
 
     fn take(tickets: &mut Tickets, owner: usize, now_ns: u64) -> Option<u64> {
-        tickets.take(owner, arrived(7), 0, (now_ns, now_ns + 10))
+        tickets.take(owner, (arrived(7), 3), 0, (now_ns, now_ns + 10))
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
 
+use super::bundle::{Bundles, Errands};
 use super::due::{Delayed, ReadyList, Timers};
 use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
@@ -40,6 +41,10 @@ pub(super) struct Core<I: Io> {
     pub(super) timers: Timers,
     pub(super) delayed: Delayed,
     pub(super) sessions: Sessions<I::Socket>,
+    /// The addresses that have a handler together.
+    pub(super) bundles: Bundles,
+    /// What a visit has left to be done for other addresses.
+    pub(super) errands: Errands,
     /// The addresses of the listeners and of the host, to which nothing may be sent.
     pub(super) own: OwnAddresses,
     pub(super) host: HostAddresses,
@@ -107,6 +112,8 @@ impl<I: Io> Reactor<I> {
             timers: Timers::default(),
             delayed: Delayed::new(limits.delayed_datagrams, limits.delayed_bytes),
             sessions: Sessions::default(),
+            bundles: Bundles::default(),
+            errands: Errands::default(),
             own,
             host,
             handler_budget: Arc::new(

@@ -19,7 +19,7 @@ use super::probe;
 use super::session::Family;
 use crate::exchange::{Facts, SessionEnd};
 use crate::metrics::DropReason;
-use crate::plugin::{CreateError, GroupRequest, Instance, InstanceSpec, WakeList, Why};
+use crate::plugin::{CreateError, GroupRequest, Instance, InstanceSpec, Plugin, WakeList, Why};
 
 impl<I: Io> Reactor<I> {
     /// Makes the handler of a listener and starts to watch its socket. The listener serves from the next turn on.
@@ -28,14 +28,9 @@ impl<I: Io> Reactor<I> {
     /// The plugin's refusal, or why the socket cannot be watched; then the listener and its socket are dropped.
     pub fn add(&mut self, mut spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
         let groups = std::mem::take(&mut spec.groups);
-        self.generation = self.generation.wrapping_add(1);
+        let token = self.next_token();
         let slot = self.listeners.vacant_entry();
-        let index = u32::try_from(slot.key()).unwrap_or(u32::MAX);
-        let token = Token { index, generation: self.generation };
-        let segments = self.core.io.can_segment(&spec.socket);
-        let most = spec.sessions.unwrap_or(self.core.limits.sessions);
-        let mut listener = Listener::new(token, spec, segments);
-        listener.family = listener.plugin.has_sessions().then(|| Box::new(Family::new(most)));
+        let mut listener = self.core.listener(token, spec);
         self.core.create(&mut listener, Why::Start).map_err(AddError::Create)?;
         if let Err(error) = self.core.io.register(&mut listener.socket, token) {
             self.core.timers.cancel_all(token);
@@ -47,6 +42,13 @@ impl<I: Io> Reactor<I> {
         Ok(token)
     }
 
+    /// The token of the listener that is added next.
+    pub(super) fn next_token(&mut self) -> Token {
+        self.generation = self.generation.wrapping_add(1);
+        let index = u32::try_from(self.listeners.vacant_key()).unwrap_or(u32::MAX);
+        Token { index, generation: self.generation }
+    }
+
     /// Removes a listener: destroys its handler, and drops the datagrams that still wait to be sent, as
     /// [`DropReason::ListenerGone`]. Returns what it has counted and its socket, which the caller may close or give to
     /// a new listener. None if there is no such listener.
@@ -56,13 +58,19 @@ impl<I: Io> Reactor<I> {
         self.groups.remove(token);
         let core = &mut self.core;
         probe::look(&mut core.io, &mut listener);
-        core.timers.cancel_all(token);
+        match listener.seat() {
+            None => core.timers.cancel_all(token),
+            Some(seat) => self.leave(&mut listener, seat),
+        }
+        let core = &mut self.core;
         core.own.remove(listener.local);
         listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
         core.end_sessions(&mut listener, SessionEnd::ListenerGone);
         core.drop_kept(&mut listener);
-        if let Service::Running(instance) = &listener.service {
+        if listener.seat().is_none_or(|seat| core.bundles.get(seat.bundle).is_none())
+            && let Service::Running(instance) = &listener.service
+        {
             core.exchange.forget_tickets(instance.owner());
         }
         if let Err(error) = core.io.unregister(&mut listener.socket) {
@@ -75,6 +83,7 @@ impl<I: Io> Reactor<I> {
     /// handlers, which may still count what they finish.
     pub fn stop(&mut self) {
         self.core.delayed.clear();
+        self.let_go();
         for (_, listener) in &mut self.listeners {
             self.core.end_sessions(listener, SessionEnd::Stopping);
             probe::look(&mut self.core.io, listener);
@@ -104,24 +113,34 @@ fn no_secret(error: &std::io::Error) -> CreateError {
 }
 
 impl<I: Io> Core<I> {
+    /// A listener without a handler.
+    pub(super) fn listener(&mut self, token: Token, spec: ListenerSpec<I::Socket>) -> Listener<I::Socket> {
+        let segments = self.io.can_segment(&spec.socket);
+        let most = spec.sessions.unwrap_or(self.limits.sessions);
+        let mut listener = Listener::new(token, spec, segments);
+        listener.family = listener.plugin.has_sessions().then(|| Box::new(Family::new(most)));
+        listener
+    }
+
+    /// Bytes for the secrets of a handler.
+    pub(super) fn secret(&mut self) -> Result<[u8; 32], CreateError> {
+        self.io.secret().map_err(|error| no_secret(&error))
+    }
+
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let sessions = self.sessions_of(listener);
         let mut kept = Vec::new();
         let (place, state) = self.legacy(listener);
-        let wakes = if listener.plugin.can_be_woken() {
-            Some(self.wakes().map_err(|error| no_eventfd(&error))?)
-        } else {
-            None
-        };
+        let wakes = self.wakes_for(&listener.plugin)?;
         let spec = InstanceSpec {
             listener: &listener.name,
-            local: listener.local,
+            addresses: &[listener.local],
             values: &listener.values,
             seed: instance_seed(self.seed, &listener.name, listener.local),
             now_ns: self.now.mono_ns,
             why,
-            secret: self.io.secret().map_err(|error| no_secret(&error))?,
+            secret: self.secret()?,
             budget: &self.handler_budget,
             sessions: &sessions,
             place,
@@ -149,6 +168,11 @@ impl<I: Io> Core<I> {
             self.tell(listener);
         }
         Ok(())
+    }
+
+    /// The list of the handlers that were woken, if handlers of this plugin can be.
+    pub(super) fn wakes_for(&mut self, plugin: &Plugin) -> Result<Option<Arc<WakeList>>, CreateError> {
+        plugin.can_be_woken().then(|| self.wakes().map_err(|error| no_eventfd(&error))).transpose()
     }
 
     /// The list of the handlers that were woken; made for the first of them.
@@ -212,6 +236,9 @@ impl<I: Io> Core<I> {
     #[cold]
     pub(super) fn broke(&mut self, listener: &mut Listener<I::Socket>) {
         listener.counters.faults += 1;
+        if let Some(seat) = listener.seat() {
+            return self.broke_together(listener, seat.bundle);
+        }
         self.bury(listener);
         self.forget_handler_of_sessions(listener);
         self.timers.cancel_handler(listener.token);
@@ -237,9 +264,12 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Destroys the handler of a listener, if there is one, and ends its tickets.
+    /// Destroys the handler of a listener that closes, if there is one, and ends its tickets, unless others have it as well.
     fn end_service(&mut self, listener: &mut Listener<I::Socket>, then: Service) {
-        if let Service::Running(instance) = &listener.service {
+        let others = listener.seat().is_some_and(|seat| self.bundles.close(seat));
+        if let Service::Running(instance) = &listener.service
+            && !others
+        {
             self.exchange.forget_tickets(instance.owner());
         }
         listener.service = then;
@@ -258,7 +288,7 @@ impl<I: Io> Core<I> {
     fn close(&mut self, listener: &mut Listener<I::Socket>) {
         self.end_service(listener, Service::Failed);
         self.end_sessions(listener, SessionEnd::Broken);
-        self.timers.cancel_all(listener.token);
+        self.cancel_timers_of_closed(listener);
         listener.forget(&mut self.io);
         self.drop_backlog(listener, DropReason::SocketBroken);
         self.drop_kept(listener);

@@ -13,6 +13,7 @@
 //! exit       what a handler is told at once of where it may send
 //! waiting/   how the loop waits for more
 //! session/   sockets beside a listener's that its handler asked for
+//! bundle/    addresses that one handler serves together
 //! listener/  one bound address with its handler: a slot of the slab
 //! send/      messages -> kernel; what the socket does not take waits in a bounded backlog
 //! due/       the ready list, the timers and the delayed datagrams
@@ -23,6 +24,7 @@
 //! Time, randomness and I/O are arguments: [`Io`] brings sockets and the clock, the seed comes with
 //! [`Reactor::new`]. The same loop runs on mio ([`MioIo`]) and in the seeded simulation of the tests.
 
+mod bundle;
 mod core;
 mod due;
 mod errno;

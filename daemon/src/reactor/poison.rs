@@ -6,10 +6,10 @@ use polyport_terminal::{Quoted, counted};
 
 use super::core::Core;
 use super::io::Io;
-use super::listener::{Kept, Listener, OnFault, Service};
+use super::listener::{Faults, Kept, Listener, OnFault, Service};
 use crate::limits::{KEPT_BYTES, POISON_SHOWN};
 use crate::metrics::{Counters, DropReason};
-use crate::plugin::{InstancePlace, Rescued, State};
+use crate::plugin::{Instance, InstancePlace, Rescued, State};
 
 impl<I: Io> Core<I> {
     /// Accounts for the datagrams of a call that broke its handler, and names the one that did it if it is known. What was
@@ -55,29 +55,11 @@ impl<I: Io> Core<I> {
             return;
         };
         self.exchange.forget_tickets(instance.owner());
-        let served = served(&listener.counters);
-        let faults = listener.faults.get_or_insert_default();
         if listener.on_fault == OnFault::Restart {
-            if faults.served_before == Some(served) {
-                log::warn!(
-                    "{listener}: it has served nothing with its state, which is not handed on a second time"
-                );
-            } else {
-                let room = KEPT_BYTES.saturating_sub(self.kept_bytes) as u64;
-                match instance.rescue(room) {
-                    Rescued::Nothing => {}
-                    Rescued::State(state) => {
-                        self.kept_bytes += state.bytes.len();
-                        faults.kept.state = Some(state);
-                    }
-                    Rescued::TooLarge(bytes) => log::warn!(
-                        "{listener}: its state of {bytes} bytes is lost: broken handlers may leave {KEPT_BYTES} bytes, all together"
-                    ),
-                    Rescued::Failed(code) => {
-                        log::warn!("{listener}: its state is lost: `rescue` returns {code}");
-                    }
-                }
-            }
+            let served = served(&listener.counters);
+            let mut faults = listener.faults.take().unwrap_or_default();
+            keep_state(&mut faults, &mut instance, served, &mut self.kept_bytes, listener);
+            listener.faults = Some(faults);
         }
     }
 
@@ -89,10 +71,8 @@ impl<I: Io> Core<I> {
     ) -> (Option<InstancePlace>, Option<State>) {
         let served = served(&listener.counters);
         let Some(faults) = &mut listener.faults else { return (None, None) };
-        let state = faults.kept.state.take();
-        self.kept_bytes -= state.as_ref().map_or(0, |state| state.bytes.len());
-        faults.served_before = state.as_ref().map(|_| served);
-        let new = || InstancePlace::new(&listener.name, listener.plugin.name(), listener.local);
+        let state = take_legacy(faults, served, &mut self.kept_bytes);
+        let new = || InstancePlace::new(&listener.name, listener.plugin.name(), Some(listener.local));
         (Some(faults.place(new)), state)
     }
 
@@ -126,8 +106,45 @@ impl<I: Io> Core<I> {
 }
 
 /// Datagrams that handlers of a listener have dealt with.
-fn served(counters: &Counters) -> u64 {
+pub(super) fn served(counters: &Counters) -> u64 {
     counters.replied + counters.consumed + counters.dropped(DropReason::OnPurpose)
+}
+
+/// Keeps what a handler that broke can still say of its state. It had served `served` datagrams, those of its forerunners included;
+/// `who` names it in the log.
+pub(super) fn keep_state(
+    faults: &mut Faults,
+    instance: &mut Instance,
+    served: u64,
+    kept_bytes: &mut usize,
+    who: &impl fmt::Display,
+) {
+    if faults.served_before == Some(served) {
+        log::warn!("{who}: it has served nothing with its state, which is not handed on a second time");
+        return;
+    }
+    let room = KEPT_BYTES.saturating_sub(*kept_bytes) as u64;
+    match instance.rescue(room) {
+        Rescued::Nothing => {}
+        Rescued::State(state) => {
+            *kept_bytes += state.bytes.len();
+            faults.kept.state = Some(state);
+        }
+        Rescued::TooLarge(bytes) => log::warn!(
+            "{who}: its state of {bytes} bytes is lost: broken handlers may leave {KEPT_BYTES} bytes, all together"
+        ),
+        Rescued::Failed(code) => {
+            log::warn!("{who}: its state is lost: `rescue` returns {code}");
+        }
+    }
+}
+
+/// Takes the state that was kept for the next handler, which begins where `served` datagrams were served.
+pub(super) fn take_legacy(faults: &mut Faults, served: u64, kept_bytes: &mut usize) -> Option<State> {
+    let state = faults.kept.state.take();
+    *kept_bytes -= state.as_ref().map_or(0, |state| state.bytes.len());
+    faults.served_before = state.as_ref().map(|_| served);
+    state
 }
 
 /// A call that broke its handler, for the log.

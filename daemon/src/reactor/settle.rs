@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use arrayvec::ArrayVec;
 use polyport_terminal::{Quoted, counted};
 
+use super::bundle::Aside;
 use super::core::Core;
 use super::due::Delayed;
 use super::io::Io;
@@ -39,7 +40,19 @@ impl<I: Io> Core<I> {
     fn settle_call(&mut self, listener: &mut Listener<I::Socket>, tickets: bool) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, budgets, .. } = self;
+        let Self {
+            io,
+            exchange,
+            delayed,
+            limits,
+            shortcuts,
+            backlog_bytes,
+            own,
+            budgets,
+            bundles,
+            errands,
+            ..
+        } = self;
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         let opened = tickets.then(|| Till::open_tickets(listener, budgets, exchange));
         let exchange = &*exchange;
@@ -56,8 +69,9 @@ impl<I: Io> Core<I> {
             Queued::One(mut output) => settle_one(listener, own, &mut till, transmitter, &mut output),
             Queued::Mixed(outputs) => {
                 let mut refusals = traced.then(Vec::new);
+                let aside = Aside { delayed, bundles, errands };
                 let replied =
-                    settle_mixed(listener, own, &mut till, transmitter, delayed, outputs, refusals.as_mut());
+                    settle_mixed(listener, own, &mut till, transmitter, aside, outputs, refusals.as_mut());
                 account(&mut listener.counters, exchange, &replied);
                 if let Some(refusals) = refusals {
                     trace(&listener.name, listener.local, exchange, &refusals);
@@ -175,7 +189,7 @@ fn settle_mixed<I: Io>(
     own: &OwnAddresses,
     till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
-    delayed: &mut Delayed,
+    mut aside: Aside<'_>,
     outputs: Outputs<'_>,
     mut refusals: Option<&mut Vec<Refusal>>,
 ) -> Marks {
@@ -197,6 +211,17 @@ fn settle_mixed<I: Io>(
             }
         };
         replied.set(output.answers);
+        if output.address != Output::HERE {
+            let later = later(&output, transmitter.now_ns, || since_turn(listener, &mut transmitter));
+            match aside.takes(listener, &later) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    note(None, bad_output(listener, error));
+                    continue;
+                }
+            }
+        }
         // Where replies are counted, a train leaves as far as the rate allows.
         let parts = output.split().take(if by_one { usize::MAX } else { 0 });
         let whole = (!by_one).then_some(output);
@@ -212,7 +237,7 @@ fn settle_mixed<I: Io>(
                     output.at_ns = output.at_ns.saturating_add(since_ns);
                 }
                 let missing = |at| note(part.or(Some(at)), DropReason::DelayFull);
-                delay(listener, delayed, &output, transmitter.now_ns, missing);
+                delay(listener, aside.delayed, &output, transmitter.now_ns, missing);
                 continue;
             }
             if batch.is_full() {
@@ -237,6 +262,14 @@ pub(super) fn since_turn<I: Io>(
         return 0;
     }
     transmitter.io.now().mono_ns.saturating_sub(transmitter.now_ns)
+}
+
+/// An output that another address will send: if it answers something later, not before its time has passed since that arrived.
+#[cold]
+pub(super) fn later<'a>(output: &Output<'a>, now_ns: u64, since_ns: impl FnOnce() -> u64) -> Output<'a> {
+    let counts = output.at_ns > now_ns && output.answers.count > 0;
+    let at_ns = if counts { output.at_ns.saturating_add(since_ns()) } else { output.at_ns };
+    Output { at_ns, ..*output }
 }
 
 /// Queues the datagrams of an output for later, or drops those that exceed the share of the listener, and says which.

@@ -236,6 +236,7 @@ impl<I: Io> Reactor<I> {
         if visit.more || listener.is_polled() {
             self.ready.push(token, &mut listener.ready);
         }
+        self.run_errands();
         visit
     }
 
@@ -246,8 +247,10 @@ impl<I: Io> Reactor<I> {
         let mut woken = Vec::new();
         list.take(self.core.limits.turn_timers, &mut woken);
         for number in woken {
-            if let Some(listener) = current(&mut self.listeners, Token::numbered(number)) {
+            let token = self.core.bundles.speaker(Token::numbered(number));
+            if let Some(listener) = current(&mut self.listeners, token) {
                 self.core.handler_wake(listener);
+                self.run_errands();
             }
         }
     }
@@ -258,7 +261,8 @@ impl<I: Io> Reactor<I> {
         while left > 0 {
             let Some((token, timer)) = self.core.timers.pop_due(self.core.now.mono_ns) else { break };
             left -= 1;
-            let Some(listener) = current(&mut self.listeners, token) else { continue };
+            let named = if timer == Timer::Resume { token } else { self.core.bundles.speaker(token) };
+            let Some(listener) = current(&mut self.listeners, named) else { continue };
             match timer {
                 Timer::Handler { token } => self.core.handler_timer(listener, token),
                 Timer::Resume => {
@@ -267,8 +271,10 @@ impl<I: Io> Reactor<I> {
                     listener.resume(io, timers, now.mono_ns);
                     self.ready.push(token, &mut listener.ready);
                 }
+                Timer::Restart if listener.seat().is_some() => self.restart_together(token),
                 Timer::Restart => self.core.restart(listener),
             }
+            self.run_errands();
         }
     }
 

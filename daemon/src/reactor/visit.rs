@@ -293,7 +293,7 @@ impl<I: Io> Core<I> {
         let Service::Running(instance) = &listener.service else { return };
         let groups = if asked.groups { instance.take_groups() } else { Vec::new() };
         if asked.timers {
-            let refused = self.apply_timers(listener.token, instance);
+            let refused = self.apply_timers(listener.timers(), instance);
             listener.note_refused_timers(refused, self.limits.handler_timers);
         }
         self.apply_groups(listener, &groups);

@@ -101,6 +101,7 @@ impl Inspected {
             "toolchain": said.as_ref().map(|said| &said.toolchain),
             "panic": said.as_ref().and_then(panics),
             "debug_build": said.as_ref().map(Said::is_debug_build),
+            "instance": said.as_ref().map(|said| if said.is_per_listener() { "listener" } else { "address" }),
             "built_in": file.is_none() && refusal.is_none(),
             "file": file.as_ref().map(file_json),
             "compilers": parts.as_ref().map(|parts| &parts.compilers),
@@ -167,6 +168,9 @@ fn of_identity(said: &Said, rows: &mut Rows) {
     );
     let same = if said.layout == host_layout() { "same as" } else { "not that of" };
     rows.add("layout", &format!("{:#010x}, {same} this polyport's", said.layout));
+    let made =
+        if said.is_per_listener() { "one for all addresses of a listener" } else { "one for each address" };
+    rows.add("instances", made);
     let optimised = if said.is_debug_build() { ", not optimised" } else { "" };
     let panics = panics(said).map(|how| format!(", a panic {how}s")).unwrap_or_default();
     rows.add("built", &format!("{}{optimised}{panics}", said.toolchain));

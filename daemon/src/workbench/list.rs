@@ -7,7 +7,7 @@ use polyport_terminal::{Escaped, counted};
 use serde_json::json;
 
 use super::sources::Bench;
-use crate::plugin::{Offer, Offers, Shadowed};
+use crate::plugin::{Offer, Offers, Said, Shadowed};
 
 /// What was found, to be printed.
 #[derive(Debug)]
@@ -47,6 +47,9 @@ impl Listed {
             writeln!(text, "{:name$}  {:plugin$}  {from}", self::name(offer), self::plugin(offer))
                 .unwrap_or(());
             let mut below = |line: String| writeln!(text, "{:name$}  {line}", "").unwrap_or(());
+            if offer.plugin.said.as_ref().is_some_and(Said::is_per_listener) {
+                below("one instance for all addresses of a listener".to_owned());
+            }
             if let Some(cause) = &offer.plugin.refusal {
                 below(format!("refused: {cause}"));
                 cause.help().into_iter().for_each(|help| below(format!("help: {help}")));
@@ -80,6 +83,7 @@ impl Listed {
                 "plugin": said.map(|said| &said.name),
                 "version": said.map(|said| &said.version),
                 "about": said.map(|said| &said.about),
+                "instance": said.map(|said| if said.is_per_listener() { "listener" } else { "address" }),
                 "file": offer.path.as_ref().map(|path| path.to_string_lossy()),
                 "built_in": offer.path.is_none(),
                 "loadable": offer.plugin.refusal.is_none(),

@@ -14,7 +14,7 @@ use crate::plugin::{Given, GivenValue, Values};
 use crate::reactor::{Flow, ListenerSpec, OnFault, Reactor};
 use crate::reply::ReplyPolicy;
 
-/// Addresses of the listener, one of each family, in networks for documentation (RFC 5737, RFC 3849).
+/// Addresses of the listener where none are given, one of each family, in networks for documentation (RFC 5737, RFC 3849).
 const LISTENER: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7000),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x5ca1, 0, 0, 0, 0, 1)), 7000),
@@ -27,6 +27,8 @@ pub struct Play {
     pub options: Vec<(String, String)>,
     /// What arrives.
     pub arrivals: Vec<Arrival>,
+    /// Addresses of the listener, to which what arrives is sent in turn; none are one of each family.
+    pub addresses: Vec<SocketAddr>,
     /// How long the network lasts after the last arrival: for delayed answers and timers.
     pub lasting: Duration,
     /// Seed of the handler and of everything else: the same seed gives the same run.
@@ -57,26 +59,36 @@ pub fn play(
     plugin.check(&values).map_err(|error| format!("the plugin refuses: {}", error.message))?;
     // Nothing is gained by looking again where waiting costs nothing.
     let limits = Limits { spin: Some(Duration::ZERO), moderation: Duration::ZERO, ..Limits::default() };
-    let world = World::new(play.arrivals.clone(), play.lasting, &LISTENER, play.seed, told);
+    let addresses = if play.addresses.is_empty() { &LISTENER[..] } else { &play.addresses };
+    let nowhere = |a: &&Arrival| !addresses.iter().any(|to| to.is_ipv4() == a.peer.is_ipv4());
+    if let Some(arrival) = play.arrivals.iter().find(nowhere) {
+        return Err(format!("{} sends, and no address of its family listens", arrival.peer));
+    }
+    let all = plugin.is_per_listener();
+    let world = World::new(play.arrivals.clone(), play.lasting, (addresses, all), play.seed, told);
     let bound = world.bound();
     let mut reactor = Reactor::new(world, limits, ExchangeLimits::default(), play.seed, [0; 16]);
     let (values, reply) = (Rc::new(values), Rc::new(ReplyPolicy::default()));
-    for (socket, local) in bound {
-        let spec = ListenerSpec {
-            name: Arc::clone(plugin.name()),
-            local,
-            socket,
-            plugin: Arc::clone(&plugin),
-            values: Rc::clone(&values),
-            on_fault: OnFault::Restart,
-            reply: Rc::clone(&reply),
-            groups: Vec::new(),
-            kernel_drops_seen: 0,
-            sessions: None,
-            tag: 0,
-        };
-        reactor.add(spec).map_err(|error| error.to_string())?;
-    }
+    let specs = bound.into_iter().map(|(socket, local)| ListenerSpec {
+        name: Arc::clone(plugin.name()),
+        local,
+        socket,
+        plugin: Arc::clone(&plugin),
+        values: Rc::clone(&values),
+        on_fault: OnFault::Restart,
+        reply: Rc::clone(&reply),
+        groups: Vec::new(),
+        kernel_drops_seen: 0,
+        sessions: None,
+        tag: 0,
+    });
+    let specs: Vec<_> = specs.collect();
+    let added = if all {
+        reactor.add_together(specs).map(drop)
+    } else {
+        specs.into_iter().try_for_each(|spec| reactor.add(spec).map(drop))
+    };
+    added.map_err(|error| error.to_string())?;
     while reactor.turn().map_err(|error| error.to_string())? == Flow::Continue {}
     reactor.stop();
     Ok(books(&reactor))

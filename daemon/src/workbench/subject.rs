@@ -56,7 +56,7 @@ fn create(plugin: &Arc<Plugin>, values: &Values) -> Result<(Instance, String), S
     let budget = Arc::new(HandlerBudget::new(BUDGET));
     let spec = InstanceSpec {
         listener: &Arc::from("inspected"),
-        local: NOWHERE,
+        addresses: &[NOWHERE],
         values,
         seed: 0,
         now_ns: 1,

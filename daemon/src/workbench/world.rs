@@ -44,9 +44,16 @@ pub struct Arrival {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// A datagram is given to the handler.
-    In(Arrival),
+    In {
+        /// The datagram.
+        arrival: Arrival,
+        /// The address that it was sent to.
+        local: SocketAddr,
+    },
     /// A datagram leaves.
     Out {
+        /// The address that it leaves by.
+        local: SocketAddr,
         /// When, ns from the beginning.
         at_ns: u64,
         /// Destination.
@@ -124,12 +131,12 @@ impl std::fmt::Debug for World<'_> {
 }
 
 impl<'a> World<'a> {
-    /// A network that lasts for `lasting` after the last arrival. Of the addresses `locals` those are bound that something will
-    /// arrive at: the first of the family of its sender.
+    /// A network that lasts for `lasting` after the last arrival. What arrives is dealt out in turn to those of the addresses
+    /// `locals` that are of the family of its sender. Those are bound that something will arrive at, or `all` of them.
     pub(super) fn new(
         mut arrivals: Vec<Arrival>,
         lasting: Duration,
-        locals: &[SocketAddr],
+        (locals, all): (&[SocketAddr], bool),
         seed: u64,
         told: &'a mut dyn FnMut(Seen),
     ) -> Self {
@@ -137,12 +144,16 @@ impl<'a> World<'a> {
         let last = arrivals.last().map_or(0, |arrival| arrival.at_ns);
         let lasting = nanos(lasting);
         let sides = locals.iter().map(|local| {
-            let of_family = arrivals.iter().filter(|arrival| arrival.peer.is_ipv4() == local.is_ipv4());
-            Side { local: *local, arrivals: of_family.cloned().collect(), watched: None, facts: Facts::NONE }
+            let is_mine = |address: SocketAddr| address.is_ipv4() == local.is_ipv4();
+            let family: Vec<_> = locals.iter().filter(|other| is_mine(**other)).collect();
+            let turn = family.iter().position(|other| *other == local).unwrap_or(0);
+            let of_family = arrivals.iter().filter(|arrival| is_mine(arrival.peer));
+            let mine = of_family.skip(turn).step_by(family.len().max(1));
+            Side { local: *local, arrivals: mine.cloned().collect(), watched: None, facts: Facts::NONE }
         });
         Self {
             now_ns: 0,
-            sides: sides.filter(|side| !side.arrivals.is_empty()).collect(),
+            sides: sides.filter(|side| all || !side.arrivals.is_empty()).collect(),
             end_ns: last.saturating_add(lasting),
             rng: StdRng::seed_from_u64(seed),
             wakes: None,
@@ -321,7 +332,7 @@ impl Io for World<'_> {
                     has_tos: side.facts.tos,
                 },
             });
-            (self.told)(Seen::In(arrival));
+            (self.told)(Seen::In { arrival, local: side.local });
             messages += 1;
         }
         if messages == 0 {
@@ -331,12 +342,14 @@ impl Io for World<'_> {
         }
     }
 
-    fn send(&mut self, _: &mut usize, messages: &[Message<'_>]) -> io::Result<usize> {
+    fn send(&mut self, socket: &mut usize, messages: &[Message<'_>]) -> io::Result<usize> {
+        let local = self.side(*socket)?.local;
         for message in messages {
             let bytes = message.parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>();
             let size = message.segment.map_or(bytes.len(), |size| usize::from(size.get())).max(1);
             let mut out = |payload: &[u8]| {
                 (self.told)(Seen::Out {
+                    local,
                     at_ns: self.now_ns,
                     to: *message.to,
                     payload: payload.to_vec(),

@@ -98,6 +98,9 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
 /* Since ABI 1.2; ask b->host->abi_minor, as pp_dont_fragment does. */
 #define PP_TX_DF   0x20u      /* leaves whole or not at all: DF over IPv4, no fragments made
                                   here over IPv6                                             */
+/* Since ABI 1.3, for plugins with PP_F_PER_LISTENER; use pp_send_by, which asks the host. */
+#define PP_TX_ADDRESS 0x40u   /* leaves by the socket of addresses[.address] of pp_create; otherwise
+                                  by that of the address that the call is about (pp_batch.address) */
 #define PP_NO_RX   0xFFFFFFFFu
 typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first 32         */
     const uint8_t *data;       /* NULL: the bytes of rx[.rx] as they are when you return.
@@ -115,7 +118,8 @@ typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first
     pp_addr to;
     pp_addr from;
     uint64_t session;          /* with PP_TX_SESSION                                         */
-    uint64_t reserved;
+    uint32_t address;          /* with PP_TX_ADDRESS                                         */
+    uint32_t reserved;
 } pp_tx;
 
 /* ---- sessions: sockets beside the listener's that belong to the instance; since 1.3 ------- */
@@ -282,7 +286,9 @@ struct pp_batch {
      * instance, the host reads which datagram did it: it is named in the log, and those behind it
      * go to the next instance. Use pp_handling, which asks PP_HAS. */
     uint32_t   handling;
-    uint32_t   reserved;
+    /* Since 1.3. The address that the call is about, index into pp_create.addresses: the one that rx came to,
+     * or the session's; in on_timer the first that is served. 0 if the instance has only one. */
+    uint32_t   address;
 };
 
 /* ---- configuration: declared, so that the host checks it ------------------------------ */
@@ -344,11 +350,17 @@ typedef struct pp_create {
     const pp_session_info *sessions;  /* since 1.3: those of the instance before; each that is
                                   not kept (session_set, PP_SET_USER) ends with create       */
     uint32_t n_sessions, session_stride;   /* how many, and bytes from one to the next       */
+    /* Since 1.3: the bound addresses that the instance serves, the first of which is local. One, unless
+     * the plugin has PP_F_PER_LISTENER. Their indices are those of pp_batch and pp_tx. */
+    const pp_addr *addresses;
+    uint32_t n_addresses, reserved;
 } pp_create;
 
 /* ---- what the library exports ---------------------------------------------------------- */
 #define PP_F_PANIC_ABORT 0x1u /* a panic would stop the daemon: the host warns or refuses   */
 #define PP_F_DEBUG       0x2u /* unoptimised build                                          */
+#define PP_F_PER_LISTENER 0x4u /* since 1.3: one instance for all addresses of a listener, instead of one
+                                  for each; a host before 1.3 makes one for each all the same      */
 #define PP_LAYOUT ((uint32_t)(sizeof(pp_dgram) << 24 | sizeof(pp_tx) << 16 | \
                     sizeof(pp_opt) << 8 | sizeof(pp_value)))
 typedef struct pp_ident {     /* 256 bytes, frozen over ALL majors, no pointers: the host reads
@@ -384,10 +396,12 @@ typedef struct pp_plugin {
     int32_t (*on_wake)(void *self, pp_batch *);   /* since 1.3: somebody called wake; no rx */
 } pp_plugin;
 
-#define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) \
+#define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) PP_PLUGIN_HEAD_WITH(NAME, VERSION, ABOUT, 0)
+/* The same with flags of the identity, PP_F_*. */
+#define PP_PLUGIN_HEAD_WITH(NAME, VERSION, ABOUT, FLAGS) \
     .ident = { .magic = {'P','O','L','Y','P','O','R','T','-','P','L','U','G','I','N','1'}, \
         .abi_major = PP_ABI_MAJOR, .abi_minor = PP_ABI_MINOR, .min_host_minor = 0, .ident_size = 256, \
-        .layout = PP_LAYOUT, .flags = 0, .name = NAME, .version = VERSION, .toolchain = "C", \
+        .layout = PP_LAYOUT, .flags = FLAGS, .name = NAME, .version = VERSION, .toolchain = "C", \
         .about = ABOUT }, .size = sizeof(pp_plugin)
 
 #ifdef __cplusplus
@@ -470,6 +484,21 @@ static inline int pp_send(pp_batch *b, const pp_addr *to, const void *data, uint
     t->segment = 0; t->tos = 0; t->flags = PP_TX_TO; t->run = 0; t->to = *to;
     return 1;
 }
+/* Sends `len` bytes to `to` by the socket of addresses[address], for plugins with PP_F_PER_LISTENER. A host before 1.3 made
+ * an instance for each address: there is no other then. */
+static inline int pp_send_by(pp_batch *b, uint32_t address, const pp_addr *to, const void *data, uint32_t len)
+{
+    if (!pp_send(b, to, data, len)) return 0;
+    if (PP_HAS(b, address) && b->host->abi_minor >= 3) {
+        b->tx[b->tx_len - 1].flags |= PP_TX_ADDRESS;
+        b->tx[b->tx_len - 1].address = address;
+    }
+    return 1;
+}
+/* The address that the call is about; 0 of a host before 1.3, which made an instance for each. */
+static inline uint32_t pp_address(const pp_batch *b) { return PP_HAS(b, address) ? b->address : 0; }
+/* How many addresses an instance serves. */
+static inline uint32_t pp_addresses(const pp_create *c) { return PP_HAS(c, n_addresses) ? c->n_addresses : 1; }
 /* May the instance keep `bytes` more beyond a call? A host older than 1.1 has no budget: it may. */
 static inline int pp_reserve(const pp_host *h, pp_ctx *c, uint64_t bytes)
 {

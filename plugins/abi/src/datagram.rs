@@ -68,6 +68,9 @@ pub const TX_PROVED: u8 = 0x10;
 /// `pp_tx::flags`, since ABI 1.2: the datagram leaves whole or not at all. It has the don't-fragment bit (RFC 791) over
 /// IPv4, and the host makes no fragments of it over IPv6.
 pub const TX_DF: u8 = 0x20;
+/// `pp_tx::flags`, since ABI 1.3: the datagram leaves by the socket of `pp_create::addresses[address]`; otherwise by that of the
+/// address that the call is about.
+pub const TX_ADDRESS: u8 = 0x40;
 /// `pp_tx::rx` of a datagram that answers none.
 pub const NO_RX: u32 = u32::MAX;
 
@@ -99,8 +102,10 @@ pub struct pp_tx {
     pub from: pp_addr,
     /// The session it leaves by, with [`TX_SESSION`].
     pub session: u64,
+    /// The address it leaves by, with [`TX_ADDRESS`].
+    pub address: u32,
     /// Zero when written, ignored when read.
-    pub reserved: u64,
+    pub reserved: u32,
 }
 
 const _: () = {

@@ -213,8 +213,9 @@ pub struct pp_batch {
     /// Since 1.3: 1 and the index of the datagram that the handler works on; 0 is none, or not known. The handler writes it,
     /// and the host reads it if the call breaks the handler.
     pub handling: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Since 1.3: the address that the call is about, an index into `pp_create::addresses`: the one that `rx` came to, or the
+    /// session's; in `on_timer` the first that is served. 0 if the instance has only one.
+    pub address: u32,
 }
 
 const _: () = assert!(size_of::<pp_host>() == 152 && size_of::<pp_batch>() == 112);

@@ -15,6 +15,8 @@ pub const IDENT_SIZE: u16 = 256;
 pub const F_PANIC_ABORT: u32 = 0x1;
 /// `pp_ident::flags`: unoptimised build.
 pub const F_DEBUG: u32 = 0x2;
+/// `pp_ident::flags`, since 1.3: one instance for all addresses of a listener, instead of one for each.
+pub const F_PER_LISTENER: u32 = 0x4;
 
 /// The sizes of the four array elements, a byte each: a compiler that packs structs differently is found
 /// before the first call.

@@ -27,8 +27,8 @@ mod session;
 
 pub use addr::pp_addr;
 pub use datagram::{
-    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_HAS_TOS, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_CLIENT,
-    TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_HAS_TOS, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_ADDRESS,
+    TX_CLIENT, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
     COUNTER, GAUGE, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN,
@@ -37,7 +37,9 @@ pub use host::{
     extension_fn, flush_fn, group_fn, log_fn, metric_fn, pp_batch, pp_ctx, pp_host, refusal_fn, release_fn,
     reserve_fn, session_close_fn, session_open_fn, session_set_fn, ticket_fn, timer_fn, wake_fn, want_fn,
 };
-pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
+pub use ident::{
+    ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, F_PER_LISTENER, IDENT_SIZE, LAYOUT, MAGIC, pp_ident,
+};
 pub use option::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, pp_error, pp_opt, pp_val, pp_value,

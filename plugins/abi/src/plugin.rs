@@ -54,6 +54,13 @@ pub struct pp_create {
     pub n_sessions: u32,
     /// Bytes from one entry of `sessions` to the next.
     pub session_stride: u32,
+    /// Since 1.3: the bound addresses that the instance serves, of which the first is `local`. One, unless the plugin has
+    /// [`crate::F_PER_LISTENER`].
+    pub addresses: *const pp_addr,
+    /// Entries of `addresses`.
+    pub n_addresses: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Returns the instance, or NULL after it has filled the error.
@@ -122,6 +129,6 @@ unsafe impl Sync for pp_plugin {}
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_create>() == 152 && size_of::<pp_plugin>() == 360);
+    assert!(size_of::<pp_create>() == 168 && size_of::<pp_plugin>() == 360);
     assert!(offset_of!(pp_plugin, size) == 256 && offset_of!(pp_plugin, create) == 272);
 };

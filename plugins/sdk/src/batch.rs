@@ -104,15 +104,30 @@ impl<'a> Batch<'a> {
         self.raw.with(|b| b.now_ns.saturating_add_signed(b.wall_offset_ns))
     }
 
-    /// Largest payload the socket can send in one datagram, bytes.
+    /// The number, in [`Setup::addresses`](crate::Setup::addresses), of the address that this call is about: the one that the
+    /// datagrams were sent to, or that the session was opened at. In [`on_timer`](crate::Handler::on_timer) it is the first that is
+    /// served. What is sent leaves by it, unless something else is said.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.raw.address().unwrap_or(0) as usize
+    }
+
+    /// Largest payload the socket of [this address](Self::address) can send in one datagram, bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
         self.raw.with(|b| b.max_payload as usize)
     }
 
-    /// Sends a copy of `data` to `to`, from the address of the listener.
+    /// Sends a copy of `data` to `to`, from the [address](Self::address) that this call is about.
     pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route::fresh(to), data)
+    }
+
+    /// Sends a copy of `data` to `to` by the address with this number, see [`Setup::addresses`](crate::Setup::addresses). The host
+    /// copies what leaves by another address than that of the call, so what can wait for a call about it is cheaper there. There
+    /// is one address only with a host before 1.3.
+    pub fn send_by(&mut self, address: usize, to: SocketAddr, data: &[u8]) -> Queued {
+        self.send(self.by(address, to), data)
     }
 
     /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.
@@ -130,6 +145,12 @@ impl<'a> Batch<'a> {
     /// for by what came from there within the last second, or is dropped (`[listen.reply]`).
     pub fn proved(&mut self) -> Proved<'_, 'a> {
         Proved(self)
+    }
+
+    fn by(&self, address: usize, to: SocketAddr) -> Route {
+        let number = u32::try_from(address).unwrap_or(u32::MAX);
+        let via = self.raw.address().map_or(Via::Same, |_| Via::Address(number));
+        Route { via, ..Route::fresh(to) }
     }
 
     #[expect(clippy::needless_pass_by_ref_mut, reason = "queueing changes the batch")]
@@ -260,9 +281,14 @@ impl<'a> Batch<'a> {
 pub struct Proved<'b, 'a>(&'b mut Batch<'a>);
 
 impl Proved<'_, '_> {
-    /// Sends a copy of `data` to `to`, from the address of the listener.
+    /// Sends a copy of `data` to `to`, from the [address](Batch::address) that this call is about.
     pub fn send_to(&mut self, to: SocketAddr, data: &[u8]) -> Queued {
         self.send(Route::fresh(to), data)
+    }
+
+    /// As [`Batch::send_by`].
+    pub fn send_by(&mut self, address: usize, to: SocketAddr, data: &[u8]) -> Queued {
+        self.send(self.0.by(address, to), data)
     }
 
     /// Sends a copy of `data` to `to`, not before `at_ns` of the monotonic clock; 0 is now.

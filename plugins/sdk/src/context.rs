@@ -131,7 +131,14 @@ impl<'a> Setup<'a> {
         self.created.listener
     }
 
-    /// The address the listener is bound to.
+    /// The addresses that the instance serves, by the numbers that [`Batch::address`](crate::Batch::address) has: one, unless the
+    /// handler is made [for a listener](crate::Handler::PER_LISTENER).
+    #[must_use]
+    pub fn addresses(&self) -> &'a [SocketAddr] {
+        &self.created.addresses
+    }
+
+    /// The bound address; of several, the first.
     #[must_use]
     pub const fn local(&self) -> Option<SocketAddr> {
         self.created.local

@@ -6,10 +6,10 @@
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, offset_of};
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ptr::{self, NonNull};
 
-use polyport_abi::{pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
+use polyport_abi::{pp_addr, pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
 
 use crate::host::{HostRef, OwnLink};
 use crate::queued::{Queued, Refusal};
@@ -32,6 +32,8 @@ pub(crate) struct Created<'a> {
     pub(crate) secret: Option<[u8; 32]>,
     /// None from a host older than 1.3.
     pub(crate) sessions: Vec<pp_session_info>,
+    /// The bound addresses that the instance serves.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// The way to the instance from other threads.
     pub(crate) link: OwnLink,
 }
@@ -72,6 +74,8 @@ impl Created<'_> {
             secret,
             // SAFETY: the host passes `n_sessions` records, each so long; none if it is older.
             sessions: unsafe { sessions(c.sessions, c.n_sessions, c.session_stride) },
+            // SAFETY: the host passes `n_addresses` of them; none if it is older.
+            addresses: unsafe { addresses(c.addresses, c.n_addresses, c.local) },
             link: OwnLink::default(),
         }
     }
@@ -90,6 +94,20 @@ unsafe fn sessions(first: *const pp_session_info, n: u32, stride: u32) -> Vec<pp
         unsafe { at.read_unaligned() }
     };
     (0..n).map(one).collect()
+}
+
+/// All bound addresses. A host before 1.3 names only `local`, which is all there is.
+///
+/// # Safety
+/// `first` points to `n` addresses, or is NULL.
+unsafe fn addresses(first: *const pp_addr, n: u32, local: pp_addr) -> Vec<SocketAddr> {
+    if first.is_null() || n == 0 {
+        return local.socket_addr().into_iter().collect();
+    }
+    // SAFETY: the caller promises it.
+    let all = unsafe { core::slice::from_raw_parts(first, n as usize) };
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    all.iter().map(|address| address.socket_addr().unwrap_or(nowhere)).collect()
 }
 
 /// An event of the host; none for NULL.
@@ -135,6 +153,12 @@ impl<'a> RawBatch<'a> {
         f(unsafe { batch.as_mut() })
     }
 
+    /// The number of the address that the call is about; none from a host before 1.3, which has no numbers.
+    pub(crate) fn address(self) -> Option<u32> {
+        let end = offset_of!(pp_batch, address) + size_of::<u32>();
+        self.with(|b| (b.size as usize >= end).then_some(b.address))
+    }
+
     pub(crate) fn host(self) -> HostRef {
         let (ctx, host) = self.with(|b| (b.ctx, b.host));
         // SAFETY: both come from this batch, and `self` cannot outlive the call.
@@ -173,8 +197,15 @@ impl<'a> RawBatch<'a> {
     /// Asks the host what it has against an address. It gets the entry in any case, to count it.
     #[inline(never)]
     fn look(self, route: &Route) -> Queued {
-        let by_session = matches!(route.via, Via::Session(_));
-        let refusal = route.to.filter(|_| !by_session).and_then(|to| self.host().refusal(to, route.from));
+        let refusal = match route.via {
+            // Where a session sends is the business of whoever opened it.
+            Via::Session(_) => None,
+            _ => route.to.and_then(|to| self.host().refusal(to, route.from)),
+        };
+        // The host speaks of the address that the call is about.
+        let elsewhere = matches!(route.via, Via::Address(_));
+        let of_another = [Refusal::SamePort, Refusal::Destination, Refusal::Source];
+        let refusal = refusal.filter(|refusal| !elsewhere || !of_another.contains(refusal));
         refusal.map_or(Queued::Yes, Queued::No)
     }
 

@@ -299,7 +299,8 @@ pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_
             min_host_minor: 0,
             ident_size: abi::IDENT_SIZE,
             layout: abi::LAYOUT,
-            flags: if cfg!(panic = "abort") { abi::F_PANIC_ABORT } else { 0 }
+            flags: if H::PER_LISTENER { abi::F_PER_LISTENER } else { 0 }
+                | if cfg!(panic = "abort") { abi::F_PANIC_ABORT } else { 0 }
                 | if cfg!(debug_assertions) { abi::F_DEBUG } else { 0 },
             name: text(short_name(package)),
             version: text(version),

@@ -6,8 +6,9 @@ use crate::context::{Log, Setup};
 use crate::error::Error;
 use crate::session::Event;
 
-/// A plugin. The host makes one value for each listener that names the plugin, calls it from one thread at
-/// a time, and drops it when the listener goes.
+/// A plugin. The host makes one value for each address of a listener that names the plugin, or one for all of them
+/// ([`PER_LISTENER`](Self::PER_LISTENER)), calls it from one thread at a time, and drops it when the address goes, or the last of
+/// them.
 ///
 /// State lives in `self`. A `static` is shared by every listener that uses the library and starts afresh
 /// with each reload.
@@ -22,6 +23,14 @@ pub trait Handler: Sized + Send + 'static {
 
     /// Whether it opens sessions ([`Batch::open`]), and so is told by [`on_session`](Self::on_session) what becomes of them.
     const SESSIONS: bool = false;
+
+    /// Whether one value serves all addresses of a listener: a range of ports, say, or one of IPv4 and one of IPv6. Then
+    /// [`Setup::addresses`] names them, and [`Batch::address`] says which of them a call is about. A host before 1.3 makes one for
+    /// each all the same.
+    ///
+    /// What is counted is one number for all of them then, and a panic costs them all. Sharing is for handlers whose state
+    /// belongs to the listener: who has knocked at which port, a table that any of its addresses asks.
+    const PER_LISTENER: bool = false;
 
     /// Whether the instance can be woken: exports [`on_wake`](Self::on_wake), which Rust cannot see otherwise.
     const WAKES: bool = false;

@@ -30,7 +30,7 @@ impl Queued {
         }
     }
 
-    /// The same, for `?`.
+    /// Whether nothing is known against it, as a result that `?` takes.
     ///
     /// # Errors
     /// Why it will not leave.

@@ -36,6 +36,8 @@ pub(crate) enum Via {
     Client,
     /// The listener's, to the client of this session.
     ClientOf(u64),
+    /// That of the address with this number.
+    Address(u32),
 }
 
 impl Via {
@@ -46,6 +48,7 @@ impl Via {
             Self::Session(id) => (abi::TX_SESSION, id),
             Self::Client => (abi::TX_CLIENT, 0),
             Self::ClientOf(id) => (abi::TX_SESSION | abi::TX_CLIENT, id),
+            Self::Address(_) => (abi::TX_ADDRESS, 0),
         }
     }
 }
@@ -109,5 +112,8 @@ pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
         let (flags, session) = route.via.parts();
         tx.flags |= flags;
         tx.session = session;
+    }
+    if let Via::Address(number) = route.via {
+        tx.address = number;
     }
 }

@@ -177,7 +177,7 @@ mod tests {
     fn the_line_says_who_was_called_or_that_nobody_was() {
         let own = Doing::of_this_thread();
         let said = |signal, during| Crash { signal, during }.to_string();
-        let local = "[::1]:9".parse().unwrap();
+        let local = Some("[::1]:9".parse().unwrap());
         let record = Box::leak(Box::new(Record::new("far".into(), "lossy".into(), local)));
         let during = running(record, Function::OnBatch, || said(SIGSEGV, Some(own)));
         assert_eq!(

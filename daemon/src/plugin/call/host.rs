@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_living_record_is_served_and_a_dead_one_is_not() {
-        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let record = Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
         let budget = Arc::new(HandlerBudget::new(100));
@@ -454,7 +454,7 @@ mod tests {
     fn an_account_is_opened_in_create_and_closed_with_the_instance() {
         let budget = Arc::new(HandlerBudget::new(100));
         let mut cells = Cells::default();
-        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let new = || Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let (late, record) = (new(), new());
         let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
         let mut lent =
@@ -481,7 +481,7 @@ mod tests {
     fn facts_are_asked_for_in_create_and_what_is_told_comes_back() {
         let budget = Arc::new(HandlerBudget::new(100));
         let (mut cells, mut asked) = (Cells::default(), Vec::new());
-        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let record = Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
         let mut tells = |facts: Facts| {
             asked.push(facts.bits());
@@ -499,7 +499,7 @@ mod tests {
 
     #[test]
     fn wakes_before_the_call_are_one_and_a_dead_record_cannot_be_woken() {
-        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let new = || Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let list = WakeList::new(Box::new(|| true));
         let (record, deaf) = (new(), new());
         record.can_be_woken(&list, 7);
@@ -523,7 +523,7 @@ mod tests {
 
     #[test]
     fn groups_are_noted_in_create_and_in_a_call_and_what_is_none_is_refused() {
-        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let record = Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
         let address =
             |text: &str| pp_addr::from(format!("{text}:0").parse::<std::net::SocketAddr>().unwrap());

@@ -1,4 +1,4 @@
-//! A handler: one instance of a plugin serving one listener.
+//! A handler: one instance of a plugin. It serves one address, or all addresses of a listener, each of which holds it then.
 #![expect(unsafe_code, reason = "calls a plugin's functions")]
 
 use std::ffi::{CString, c_void};
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, EV_CLOSED, EV_ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx,
-    pp_error, pp_event, pp_host, pp_session_info,
+    ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
+    pp_session_info,
 };
 use polyport_terminal::Escaped;
 
@@ -19,8 +19,9 @@ use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Gate, GroupRequest, InCall, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
+use super::session::{session_event, session_info};
 use super::wake::WakeList;
-use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
+use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo};
 use crate::plugin::load::{Plugin, Values};
 
 /// Why the host makes an instance.
@@ -37,8 +38,8 @@ pub enum Why {
 pub struct InstanceSpec<'a> {
     /// Name of the listener in the configuration.
     pub listener: &'a Arc<str>,
-    /// The address the listener is bound to.
-    pub local: SocketAddr,
+    /// The bound addresses that it serves, at least one.
+    pub addresses: &'a [SocketAddr],
     /// The checked options.
     pub values: &'a Values,
     /// Seed for all random numbers of the handler.
@@ -67,9 +68,9 @@ pub struct InstanceSpec<'a> {
 pub struct InstancePlace(&'static Record);
 
 impl InstancePlace {
-    /// A place that no instance has had.
+    /// A place that no instance has had. `local` is its address, by which it is named; none if it has several.
     #[must_use]
-    pub fn new(listener: &Arc<str>, plugin: &Arc<str>, local: SocketAddr) -> Self {
+    pub fn new(listener: &Arc<str>, plugin: &Arc<str>, local: Option<SocketAddr>) -> Self {
         let record = Record::new(Arc::clone(listener), Arc::clone(plugin), local);
         // Nobody uses it yet.
         record.gone();
@@ -104,7 +105,7 @@ impl fmt::Debug for InstanceSpec<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InstanceSpec")
             .field("listener", self.listener)
-            .field("local", &self.local)
+            .field("addresses", &self.addresses)
             .field("why", &self.why)
             .finish_non_exhaustive()
     }
@@ -159,12 +160,23 @@ impl Plugin {
     }
 }
 
-/// A handler: an instance of a plugin. Dropping it destroys it.
+/// A handler: an instance of a plugin, as one address holds it. It is destroyed when the last one that holds it is dropped.
 #[derive(Debug)]
 pub struct Instance {
     plugin: Arc<Plugin>,
     this: NonNull<c_void>,
     record: &'static Record,
+    /// None if it serves one address only. In a box, because few have it, and a slot has few bytes for what every visit needs.
+    share: Option<Box<Share>>,
+}
+
+/// What one of several addresses has of their instance.
+#[derive(Debug)]
+struct Share {
+    /// Its number.
+    address: u32,
+    /// Counts those that hold the instance.
+    holders: Arc<()>,
 }
 
 impl Instance {
@@ -181,7 +193,8 @@ impl Instance {
         want: &mut dyn FnMut(Facts) -> Facts,
         kept: &mut Vec<(u64, u64)>,
     ) -> Result<Self, CreateError> {
-        let new = || InstancePlace::new(spec.listener, plugin.name(), spec.local);
+        let alone = spec.addresses.first().copied().filter(|_| spec.addresses.len() == 1);
+        let new = || InstancePlace::new(spec.listener, plugin.name(), alone);
         let InstancePlace(record) = spec.place.unwrap_or_else(new);
         record.begin();
         if let Some((list, number)) = spec.wakes {
@@ -190,6 +203,7 @@ impl Instance {
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let sessions: Vec<_> = spec.sessions.iter().map(session_info).collect();
+        let addresses: Vec<_> = spec.addresses.iter().copied().map(pp_addr::from).collect();
         let create = pp_create {
             size: size_u32::<pp_create>(),
             why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
@@ -203,11 +217,14 @@ impl Instance {
             seed: spec.seed,
             now_ns: spec.now_ns,
             listener: listener.as_ptr(),
-            local: pp_addr::from(spec.local),
+            local: addresses.first().copied().unwrap_or_default(),
             secret: spec.secret,
             sessions: sessions.as_ptr(),
             n_sessions: u32::try_from(sessions.len()).unwrap_or(0),
             session_stride: size_u32::<pp_session_info>(),
+            addresses: addresses.as_ptr(),
+            n_addresses: u32::try_from(addresses.len()).unwrap_or(0),
+            reserved: 0,
         };
         let mut error = blank_error();
         let mut lent = Lent { cells, budget: spec.budget, want, kept };
@@ -218,12 +235,21 @@ impl Instance {
         });
         record.lent.set(ptr::null_mut());
         match NonNull::new(this) {
-            Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record }),
+            Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record, share: None }),
             None => {
                 record.gone();
                 Err(refused(&error))
             }
         }
+    }
+
+    /// Another holder of the instance: its address number `address`.
+    #[must_use]
+    pub fn held_by(&mut self, address: u32) -> Self {
+        let Self { plugin, this, record, share } = self;
+        let own = share.get_or_insert_with(|| Box::new(Share { address: 0, holders: Arc::default() }));
+        let share = Some(Box::new(Share { address, holders: Arc::clone(&own.holders) }));
+        Self { plugin: Arc::clone(plugin), this: *this, record, share }
     }
 
     /// Prefetches what the next call will touch: the host's record of the instance, and the beginning of the handler's
@@ -232,6 +258,9 @@ impl Instance {
     pub fn prefetch(&self) {
         prefetch(self.record, CACHE_LINE);
         prefetch(self.this.as_ptr(), CACHE_LINE);
+        if let Some(share) = &self.share {
+            prefetch(&raw const **share, CACHE_LINE);
+        }
     }
 
     /// Hands the presented datagrams of `exchange` to the handler.
@@ -320,7 +349,7 @@ impl Instance {
     ) -> Outcome {
         let record = self.record;
         record.now_ns.store(call.now_ns, Relaxed);
-        let batch = call.batch(handle(record));
+        let batch = call.batch(handle(record), self.share.as_ref().map_or(0, |share| share.address));
         let mut handling = 0;
         let status = exchange.lend(&batch, |batch, exchange| {
             let mut in_call = InCall { exchange, gate };
@@ -376,6 +405,9 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        if self.share.as_ref().is_some_and(|share| Arc::strong_count(&share.holders) > 1) {
+            return;
+        }
         running(self.record, Function::Destroy, || {
             // SAFETY: made by `create` of the same table, and destroyed only here.
             unsafe { (self.plugin.functions().destroy)(self.this.as_ptr()) }
@@ -400,7 +432,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn batch(self, ctx: *mut pp_ctx) -> pp_batch {
+    fn batch(self, ctx: *mut pp_ctx, address: u32) -> pp_batch {
         pp_batch {
             size: size_u32::<pp_batch>(),
             rx_len: 0,
@@ -421,53 +453,8 @@ impl Call {
             delay_datagrams: self.delay_datagrams,
             delay_bytes: self.delay_bytes,
             handling: 0,
-            reserved: 0,
+            address,
         }
-    }
-}
-
-/// A session as `create` is told of it.
-fn session_info(info: &SessionInfo) -> pp_session_info {
-    pp_session_info {
-        size: size_u32::<pp_session_info>(),
-        flags: info.flags.bits(),
-        id: info.id,
-        user: info.user,
-        opened_ns: info.opened_ns,
-        heard_ns: info.heard_ns,
-        client: info.client.into(),
-        upstream: info.upstream.into(),
-        local: info.local.into(),
-    }
-}
-
-/// An event as a plugin is told of it.
-fn session_event(event: &SessionEvent) -> pp_event {
-    let (kind, reason, count, mtu, reporter) = match event.what {
-        SessionNews::Closed(end) => (EV_CLOSED, end as u32 + 1, 1, 0, None),
-        SessionNews::Error { kind, count, mtu, reporter } => {
-            (EV_ERROR, kind as u32 + 1, count, mtu, reporter)
-        }
-    };
-    pp_event {
-        size: size_u32::<pp_event>(),
-        kind,
-        session: event.info.id,
-        user: event.info.user,
-        reason,
-        count,
-        mtu,
-        err: event.errno,
-        reporter: reporter.map_or_else(pp_addr::default, |ip| SocketAddr::new(ip, 0).into()),
-        opened_ns: event.info.opened_ns,
-        up_datagrams: event.up.0,
-        up_bytes: event.up.1,
-        down_datagrams: event.down.0,
-        down_bytes: event.down.1,
-        dropped: event.dropped,
-        client: event.info.client.into(),
-        upstream: event.info.upstream.into(),
-        local: event.info.local.into(),
     }
 }
 
@@ -512,7 +499,8 @@ mod tests {
     #[test]
     fn a_call_is_told_its_time_and_its_limits() {
         let call = Call { now_ns: 1, wall_offset_ns: -2, max_payload: 3, delay_datagrams: 4, delay_bytes: 5 };
-        let batch = call.batch(ptr::null_mut());
+        let batch = call.batch(ptr::null_mut(), 6);
+        assert_eq!(batch.address, 6);
         assert_eq!((batch.now_ns, batch.wall_offset_ns, batch.max_payload), (1, -2, 3));
         assert_eq!((batch.delay_datagrams, batch.delay_bytes), (4, 5));
         assert_eq!((batch.size as usize, blank_error().size as usize), (size_of::<pp_batch>(), 512));

@@ -3,6 +3,7 @@
 //! ```text
 //! instance   one handler serving one listener                       [unsafe]
 //! host       the functions a plugin may call                        [unsafe]
+//! session    sessions as plugins are told of them
 //! budget     how much memory the instances may keep, and how much they do
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
 //! running    which function of which instance a thread is in           [unsafe]
@@ -18,6 +19,7 @@ mod instance;
 mod prefetch;
 mod record;
 mod running;
+mod session;
 mod wake;
 
 pub use budget::HandlerBudget;

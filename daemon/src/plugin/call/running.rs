@@ -8,7 +8,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
@@ -142,9 +141,8 @@ pub(super) fn running<R>(record: &'static Record, function: Function, call: impl
 
 /// The record that stands for a plugin of which there is no instance yet.
 pub(super) fn without_instance(plugin: &Arc<str>) -> &'static Record {
-    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     PLUGINS.with_borrow_mut(|plugins| {
-        let new = || Record::new(Arc::default(), Arc::clone(plugin), nowhere);
+        let new = || Record::new(Arc::default(), Arc::clone(plugin), None);
         let record: &'static Record =
             plugins.entry(Arc::clone(plugin)).or_insert_with(|| Box::leak(Box::new(new())));
         record
@@ -160,7 +158,7 @@ impl fmt::Debug for RunningCall {
     }
 }
 
-/// Who is called: the listener with its address, and the plugin.
+/// Who is called: the listener, with the address if it has only one, and the plugin.
 impl fmt::Display for RunningCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.record, f)
@@ -172,7 +170,7 @@ mod tests {
     use super::*;
 
     fn record() -> &'static Record {
-        let local = "127.0.0.1:7".parse().unwrap();
+        let local = Some("127.0.0.1:7".parse().unwrap());
         Box::leak(Box::new(Record::new("far".into(), "lossy".into(), local)))
     }
 
@@ -195,6 +193,16 @@ mod tests {
         }
         numbers.dedup();
         assert_eq!(numbers.len(), Function::ALL.len(), "{numbers:?}");
+    }
+
+    /// One that serves several addresses is named by its listener alone.
+    #[test]
+    fn an_instance_of_a_whole_listener_is_named_without_an_address() {
+        let record: &'static Record = Box::leak(Box::new(Record::new("far".into(), "census".into(), None)));
+        running(record, Function::OnBatch, || {
+            let call = Doing::of_this_thread().call();
+            assert_eq!(call.map(|call| call.to_string()).as_deref(), Some("listener far (plugin census)"));
+        });
     }
 
     #[test]

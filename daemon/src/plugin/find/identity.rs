@@ -3,7 +3,9 @@
 use std::fmt;
 
 use object::{Architecture, FileKind, Object, ObjectKind, ObjectSegment};
-use polyport_abi::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
+use polyport_abi::{
+    ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, F_PER_LISTENER, IDENT_SIZE, LAYOUT, MAGIC, pp_ident,
+};
 use polyport_terminal::Escaped;
 
 use super::refusal::Cause;
@@ -53,6 +55,12 @@ impl Identity {
     pub fn is_debug_build(&self) -> bool {
         self.flags & F_DEBUG != 0
     }
+
+    /// Whether one instance serves all addresses of a listener, instead of one for each.
+    #[must_use]
+    pub fn is_per_listener(&self) -> bool {
+        self.flags & F_PER_LISTENER != 0
+    }
 }
 
 /// What a library says of itself, whether or not this polyport may load it. Texts are escaped.
@@ -99,6 +107,12 @@ impl Said {
     #[must_use]
     pub fn is_debug_build(&self) -> bool {
         self.flags & F_DEBUG != 0
+    }
+
+    /// Whether one instance serves all addresses of a listener, instead of one for each.
+    #[must_use]
+    pub fn is_per_listener(&self) -> bool {
+        self.flags & F_PER_LISTENER != 0
     }
 }
 

@@ -83,6 +83,12 @@ impl Plugin {
         self.functions.on_session.is_some()
     }
 
+    /// Whether one instance serves all addresses of a listener, instead of one for each.
+    #[must_use]
+    pub fn is_per_listener(&self) -> bool {
+        self.identity.is_per_listener()
+    }
+
     /// Whether its instances can be woken by other threads.
     #[must_use]
     pub fn can_be_woken(&self) -> bool {

@@ -18,6 +18,7 @@ fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
         tos: 0,
         session: 0,
         to_client: false,
+        address: Output::HERE,
         proved: false,
         df: false,
         answers_group: false,

@@ -113,7 +113,7 @@ mod tests {
         for _ in 0..1000 {
             faults.place(|| {
                 made += 1;
-                InstancePlace::new(&"l".into(), &"p".into(), ([127, 0, 0, 1], 1).into())
+                InstancePlace::new(&"l".into(), &"p".into(), Some(([127, 0, 0, 1], 1).into()))
             });
         }
         assert_eq!((made, faults.places.len()), (PLACES, PLACES));

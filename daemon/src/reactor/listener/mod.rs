@@ -27,7 +27,7 @@ mod transitions;
 mod watch;
 
 pub(crate) use backlog::{Backlog, BacklogLimits};
-pub(crate) use fault::Kept;
+pub(crate) use fault::{Faults, Kept};
 pub(crate) use pace::{Advice, Pace, is_stream};
 pub(crate) use polling::{BusyPeriod, Change};
 pub(crate) use repeats::Repeats;

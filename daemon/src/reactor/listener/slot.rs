@@ -16,6 +16,7 @@ use crate::exchange::TicketCounts;
 use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
+use crate::reactor::bundle::Seat;
 use crate::reactor::io::{Group, Token};
 use crate::reactor::session::Family;
 use crate::reply::{ReplyPolicy, ReplyTtl};
@@ -113,6 +114,8 @@ pub(crate) struct Listener<S> {
     pub(crate) tag: u64,
     /// Its sessions, if its plugin has any.
     pub(crate) family: Option<Box<Family>>,
+    /// Its place among the addresses of its handler, if that serves several. In a box, because few have one.
+    pub(crate) seat: Option<Box<Seat>>,
     pub(crate) on_fault: OnFault,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
@@ -156,6 +159,7 @@ impl<S> Listener<S> {
             kernel_drops_seen: spec.kernel_drops_seen,
             tag: spec.tag,
             family: None,
+            seat: None,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),
@@ -163,6 +167,16 @@ impl<S> Listener<S> {
             faults: None,
             failures: None,
         }
+    }
+
+    /// Its place among the addresses of its handler, if that serves several.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.seat.as_deref().copied()
+    }
+
+    /// Under which name the timers of its handler are armed.
+    pub(crate) fn timers(&self) -> Token {
+        self.seat().map_or(self.token, |seat| seat.bundle)
     }
 
     /// What the listener has counted so far.
@@ -294,6 +308,8 @@ mod tests {
         let counters = offset_of!(Listener<Socket>, counters);
         let last_hot_counter = offset_of!(Counters, sent_bytes) + size_of::<u64>();
         assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
+        eprintln!("SLOT {}", size_of::<Listener<Socket>>());
         assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
+        assert!(size_of::<Listener<Socket>>() <= 11 * CACHE_LINE, "{} bytes", size_of::<Listener<Socket>>());
     }
 }

@@ -108,6 +108,7 @@ mod tests {
             tos: 0,
             session: 0,
             to_client: false,
+            address: Output::HERE,
             proved: false,
             df: false,
             answers_group: false,

@@ -74,6 +74,7 @@ impl<I: Io> Reactor<I> {
         for owner in std::mem::take(&mut self.core.sessions.deferred) {
             if let Some(listener) = current(&mut self.listeners, owner) {
                 self.core.open_late(listener);
+                self.run_errands();
             }
         }
         let (mut ends, mut looks) = (IDLE_ENDS, IDLE_LOOKS);
@@ -90,6 +91,7 @@ impl<I: Io> Reactor<I> {
             ends -= 1;
             if let Some(listener) = current(&mut self.listeners, owner) {
                 self.core.end_idle(listener, id);
+                self.run_errands();
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The sessions of one listener: which of them are ready, what they counted, and what its handler has to be told.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::book::{SessionBook, SessionReport};
 use crate::exchange::{SessionEvent, SessionSpec};
@@ -16,6 +18,8 @@ pub(crate) struct Family {
     pub(in crate::reactor) book: SessionBook,
     /// Most that there may be.
     pub(super) most: usize,
+    /// How many the other addresses of the same handler have as well, with these; none if there is only one address.
+    shared: Option<Rc<Cell<usize>>>,
     /// What the handler has not been told yet.
     pub(super) events: VecDeque<SessionEvent>,
     /// Sessions that were asked for in an event, to be opened in the next turn.
@@ -38,6 +42,7 @@ impl Family {
             listed: false,
             book: SessionBook::default(),
             most,
+            shared: None,
             events: VecDeque::new(),
             deferred: Vec::new(),
             failed: Vec::new(),
@@ -66,8 +71,30 @@ impl Family {
         self.book.holds(self.waiting())
     }
 
+    /// From now on it has its limit together with all others that count in `open`.
+    pub(crate) fn share_room(&mut self, open: &Rc<Cell<usize>>) {
+        self.shared = Some(Rc::clone(open));
+    }
+
+    /// One more is there.
+    pub(super) fn count_open(&mut self) {
+        self.book.open += 1;
+        if let Some(shared) = &self.shared {
+            shared.set(shared.get() + 1);
+        }
+    }
+
+    /// One is there no more.
+    pub(super) fn count_gone(&mut self) {
+        self.book.open -= 1;
+        if let Some(shared) = &self.shared {
+            shared.set(shared.get().saturating_sub(1));
+        }
+    }
+
     /// How many more there may be.
     pub(super) fn room(&self) -> usize {
-        self.most.saturating_sub(usize::try_from(self.book.open).unwrap_or(usize::MAX))
+        let own = usize::try_from(self.book.open).unwrap_or(usize::MAX);
+        self.most.saturating_sub(self.shared.as_ref().map_or(own, |shared| shared.get()))
     }
 }

@@ -11,6 +11,7 @@
 //! visit    received from
 //! settle   what a handler with sessions queued
 //! events   what it is told
+//! bundle   those of a handler that serves several addresses
 //! ```
 //!
 //! The loop visits sessions through their listener: the ready list has one entry for its socket and one for all of its
@@ -18,6 +19,7 @@
 //! listeners.
 
 mod book;
+mod bundle;
 mod events;
 mod family;
 mod open;

@@ -63,6 +63,11 @@ impl<I: Io> Core<I> {
         family.book.bad_requests += bad;
         family.failed.clear();
         for request in &requests {
+            if let SessionRequest::User(id, _) | SessionRequest::Idle(id, _) = *request
+                && self.asks_elsewhere(listener, id, request)
+            {
+                continue;
+            }
             let known = match *request {
                 SessionRequest::Open(spec) if in_event => {
                     if family.deferred.is_empty() {
@@ -103,6 +108,9 @@ impl<I: Io> Core<I> {
         let mut requests = std::mem::take(&mut self.sessions.requests);
         for request in &requests {
             let SessionRequest::Close(id) = *request else { continue };
+            if self.asks_elsewhere(listener, id, request) {
+                continue;
+            }
             if self.sessions.of(listener.token, id).is_some() {
                 self.end_session(family, id, SessionEnd::Asked, 0);
             } else if let Some(at) = family.deferred.iter().position(|spec| spec.id == id) {
@@ -128,7 +136,7 @@ impl<I: Io> Core<I> {
         match self.make(listener, family, spec) {
             Ok(session) => {
                 family.book.opened += 1;
-                family.book.open += 1;
+                family.count_open();
                 self.sessions.insert(session);
                 self.sessions.schedule(spec.id, self.now.mono_ns);
             }
@@ -243,7 +251,7 @@ impl<I: Io> Core<I> {
             family.backlogged = family.backlogged.saturating_sub(1);
             session.dropped += 1;
         }
-        family.book.open -= 1;
+        family.count_gone();
         count_end(family, end);
         family.events.push_back(session.event(SessionNews::Closed(end), errno));
         self.io.close(session.socket);

@@ -8,12 +8,13 @@ use super::slots::Sessions;
 use crate::exchange::{Answers, Output, SessionEnd, longest_to};
 use crate::guard::{self, OwnAddresses};
 use crate::metrics::DropReason;
+use crate::reactor::bundle::Aside;
 use crate::reactor::core::Core;
 use crate::reactor::due::Delayed;
 use crate::reactor::io::{Io, Token};
 use crate::reactor::listener::Listener;
 use crate::reactor::send::{MAX_OUTPUTS, Transmitter};
-use crate::reactor::settle::{Marks, account, bad_output, delay, may_leave, since_turn, trace};
+use crate::reactor::settle::{Marks, account, bad_output, delay, later, may_leave, since_turn, trace};
 use crate::reactor::till::Till;
 
 /// Outputs that leave by one socket, one after the other.
@@ -57,8 +58,21 @@ impl<I: Io> Core<I> {
     ) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = self;
+        let Self {
+            io,
+            exchange,
+            delayed,
+            limits,
+            backlog_bytes,
+            own,
+            budgets,
+            sessions,
+            bundles,
+            errands,
+            ..
+        } = self;
         let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+        let mut aside = Aside { delayed, bundles, errands };
         let opened = tickets.then(|| Till::open_tickets(listener, budgets, exchange));
         let exchange = &*exchange;
         let mut till = match opened {
@@ -77,6 +91,22 @@ impl<I: Io> Core<I> {
                 }
             };
             replied.set(output.answers);
+            if let Some(owner) = owner_elsewhere(listener, sessions, output.session) {
+                let later = later(&output, now_ns, || since_turn(listener, &mut transmitter));
+                aside.errands.send(listener, owner, &later, &mut family.book.counters);
+                continue;
+            }
+            if output.address != Output::HERE {
+                let later = later(&output, now_ns, || since_turn(listener, &mut transmitter));
+                match aside.takes(listener, &later) {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => {
+                        bad_output(listener, error);
+                        continue;
+                    }
+                }
+            }
             let by = if output.to_client { 0 } else { output.session };
             let resolved = if output.session == 0 {
                 Ok(output)
@@ -110,9 +140,9 @@ impl<I: Io> Core<I> {
                         output.at_ns = output.at_ns.saturating_add(since_ns);
                     }
                     if by == 0 {
-                        delay(listener, delayed, &output, now_ns, |_| {});
+                        delay(listener, aside.delayed, &output, now_ns, |_| {});
                     } else {
-                        delay_by(listener.token, family, delayed, &output, now_ns);
+                        delay_by(listener.token, family, aside.delayed, &output, now_ns);
                     }
                     continue;
                 }
@@ -142,8 +172,14 @@ impl<I: Io> Core<I> {
     }
 }
 
+/// The address that has a session, if it is another one than `listener`, whose handler has several.
+fn owner_elsewhere<S>(listener: &Listener<S>, sessions: &mut Sessions<S>, id: u64) -> Option<Token> {
+    let owner = sessions.get(id).filter(|_| listener.seat().is_some())?.owner;
+    (owner != listener.token).then_some(owner)
+}
+
 /// Fills in where an output goes that names a session. The error is the reason to drop it.
-fn resolve<'a, S>(
+pub(super) fn resolve<'a, S>(
     owner: Token,
     came: u64,
     sessions: &mut Sessions<S>,
@@ -178,7 +214,7 @@ fn resolve<'a, S>(
 
 /// Asks whether an output may leave by its session. Counts it as queued, and as dropped if it may not; the error is the reason.
 /// Where a session is connected to, the handler has decided when it opened it: nobody who sends to the listener can choose it.
-fn may_leave_by<S>(
+pub(super) fn may_leave_by<S>(
     listener: &Listener<S>,
     family: &mut Family,
     sessions: &mut Sessions<S>,
@@ -203,7 +239,13 @@ fn may_leave_by<S>(
 }
 
 /// Keeps the datagrams of an output for later, or drops those that exceed the share of the sessions of their listener.
-fn delay_by(owner: Token, family: &mut Family, delayed: &mut Delayed, output: &Output<'_>, now_ns: u64) {
+pub(super) fn delay_by(
+    owner: Token,
+    family: &mut Family,
+    delayed: &mut Delayed,
+    output: &Output<'_>,
+    now_ns: u64,
+) {
     for datagram in output.split() {
         if delayed.push(owner.beside(), &datagram, now_ns) {
             family.delayed += 1;

@@ -3,7 +3,7 @@
 
 use super::slot::Session;
 use super::wheel::IdleWheel;
-use crate::exchange::{NetTrouble, SessionRequest};
+use crate::exchange::{NetTrouble, SessionInfo, SessionRequest};
 use crate::reactor::io::{NetError, Token};
 
 /// Slots that are made at once: what was made is never moved, and who has few sessions takes little memory.
@@ -119,6 +119,15 @@ impl<S> Sessions<S> {
     pub(super) fn ids_of(&self, owner: Token) -> Vec<u64> {
         let all = self.pages.iter().flatten().flatten();
         all.filter(|session| session.owner == owner).map(|session| session.id).collect()
+    }
+
+    /// The sessions of those owners for which `is_meant` is true, each with its owner. Looks at all there are.
+    pub(super) fn of_owners(&self, is_meant: impl Fn(Token) -> bool) -> Vec<(Token, SessionInfo)> {
+        let all = self.pages.iter().flatten().flatten();
+        let meant = all.filter(|session| is_meant(session.owner));
+        let mut sessions: Vec<_> = meant.map(|session| (session.owner, session.info())).collect();
+        sessions.sort_by_key(|(owner, _)| owner.index);
+        sessions
     }
 
     /// Has the wheel look at a session when it may have been idle for too long.

@@ -25,7 +25,9 @@ impl<I: Io> Reactor<I> {
         if writable && waits {
             self.core.with_family(listener, |core, listener, family| core.flush(listener, family, id));
             self.core.end_if_broken(listener, id);
+            self.run_errands();
         }
+        let Some(listener) = current(&mut self.listeners, owner) else { return };
         if let Some(family) = listener.family.as_mut().filter(|_| is_new) {
             family.ready.push_back(id);
             self.ready.push(owner.beside(), &mut family.listed);
@@ -42,6 +44,7 @@ impl<I: Io> Reactor<I> {
         if let Some(family) = listener.family.as_mut().filter(|family| !family.ready.is_empty()) {
             self.ready.push(token, &mut family.listed);
         }
+        self.run_errands();
         visit
     }
 
@@ -65,6 +68,7 @@ impl<I: Io> Reactor<I> {
         let id = owned.session;
         delayed.recycle(owned);
         core.end_if_broken(listener, id);
+        self.run_errands();
     }
 
     /// Counts delayed datagrams that were to leave by sessions and gave way to those of others.
@@ -89,7 +93,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Ends a session whose socket has turned out to be unusable, outside of any call of the handler.
-    fn end_if_broken(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
+    pub(super) fn end_if_broken(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
         if self.sessions.get(id).is_some_and(|session| session.broken) {
             self.exchange.clear(self.now.mono_ns, listener.local);
             self.with_family(listener, |core, _, family| core.end_session(family, id, SessionEnd::Broken, 0));

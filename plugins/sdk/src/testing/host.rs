@@ -1,6 +1,6 @@
 //! What the host in miniature remembers: time, cells, timers, lines, and the memory of the call that runs.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -81,6 +81,9 @@ pub(super) struct Fake {
     /// The host is older than 1.3: what it hands out of the arena holds what was there.
     pub(super) stale_arena: bool,
     pub(super) tickets: Tickets,
+    /// Where the listener is bound, and the number of the address that the call is about.
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) here: usize,
     /// Groups the socket is in: group, source and interface.
     pub(super) groups: Vec<(IpAddr, Option<IpAddr>, u32)>,
 }
@@ -254,8 +257,28 @@ const DIRTY: pp_tx = pp_tx {
     to: DIRTY_ADDR,
     from: DIRTY_ADDR,
     session: 0xDEDE,
+    address: 0xDEDE,
     reserved: 0xDEDE,
 };
+
+/// What the host says against an address, `REFUSED_*`: its listener is the only one, at `own`, sends from `port`, and allows all
+/// that a policy may allow.
+pub(super) fn refusal(
+    to: Option<SocketAddr>,
+    from: Option<SocketAddr>,
+    own: &[SocketAddr],
+    port: u16,
+) -> i32 {
+    // A socket sends from its own port.
+    if from.is_some_and(|from| ![0, port].contains(&from.port())) {
+        return abi::REFUSED_SOURCE;
+    }
+    match to.filter(|to| to.port() != 0) {
+        None => abi::REFUSED_DESTINATION,
+        Some(to) if own.contains(&to) => abi::REFUSED_OWN_LISTENER,
+        Some(_) => abi::OK,
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -92,6 +92,8 @@ pub struct Sent {
     pub to: SocketAddr,
     /// Where from.
     pub from: SocketAddr,
+    /// Number of the address by whose socket it left; that of a session is none of them, and then this is the address of the call.
+    pub by: usize,
     /// When it left, nanoseconds of the harness's clock.
     pub at_ns: u64,
     /// The bytes.

@@ -7,6 +7,9 @@
 //! Mistakes in a test - a wrong address, an unknown counter - panic with a sentence.
 
 #[cfg(test)]
+mod addresses_tests;
+mod conditions;
+#[cfg(test)]
 mod facts_tests;
 mod host;
 mod kinds;
@@ -27,18 +30,18 @@ mod tickets;
 #[cfg(test)]
 mod uncut_tests;
 mod upstream;
+mod values;
 #[cfg(test)]
 mod wake_tests;
 
 use core::marker::PhantomData;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use polyport_abi as abi;
 use polyport_abi::pp_dgram;
 
-use crate::facts::Facts;
 use crate::level::Level;
 use crate::{Config as _, Handler};
 use options::{Parsed, parse_all};
@@ -64,6 +67,10 @@ pub const START_WALL_NS: u64 = 1_700_000_000_000_000_000;
 #[derive(Debug)]
 pub struct Harness<H> {
     session: Session,
+    /// What the listener is bound to.
+    addresses: Vec<SocketAddr>,
+    /// Number of the one that the next call is about.
+    address: u32,
     values: Vec<Parsed>,
     seed: u64,
     secret: [u8; 32],
@@ -109,8 +116,27 @@ impl<H: Handler> Harness<H> {
     /// # Errors
     /// What the operator would read.
     pub fn try_new(options: &[(&str, &str)], seed: u64) -> Result<Self, Refused> {
+        Self::bound(options, seed, vec![LOCAL])
+    }
+
+    /// Makes the plugin with options, as [`new`](Self::new) does, for a listener with these addresses: for handlers that are made
+    /// [for a listener](Handler::PER_LISTENER). Datagrams come to the first, unless they are sent by [`send_at`](Self::send_at).
+    ///
+    /// # Panics
+    /// When the plugin or the configuration is refused, an address is wrong, or the handler is made for each address.
+    #[must_use]
+    #[expect(clippy::panic, reason = "documented: for tests that do not expect a refusal")]
+    pub fn with_addresses<A: Address>(options: &[(&str, &str)], addresses: &[A]) -> Self {
+        assert!(H::PER_LISTENER, "the handler is made for each address: PER_LISTENER is false");
+        let addresses = addresses.iter().map(Address::address).collect();
+        Self::bound(options, SEED, addresses).unwrap_or_else(|refused| panic!("refused: {refused}"))
+    }
+
+    fn bound(options: &[(&str, &str)], seed: u64, addresses: Vec<SocketAddr>) -> Result<Self, Refused> {
         let mut harness = Self {
             session: Session::open(&crate::export::table::<H>("polyport-test", "0.0.0", "under test")),
+            addresses,
+            address: 0,
             values: parse::<H>(options)?,
             seed,
             secret: SECRET,
@@ -134,8 +160,9 @@ impl<H: Handler> Harness<H> {
 
     fn make(&mut self, why: u32, state: Option<(u32, &[u8])>) -> Result<(), Refused> {
         let (seed, secret, now_ns, values) = (self.seed, self.secret, self.now_ns, &self.values);
+        let addresses = &self.addresses;
         let timers = std::mem::take(&mut self.session.fake.borrow_mut().timers);
-        let making = Making { why, seed, now_ns, local: LOCAL, values, state, secret };
+        let making = Making { why, seed, now_ns, addresses, values, state, secret };
         let made = self.session.create(&making).map_err(refused::<H>);
         if made.is_err() {
             self.session.fake.borrow_mut().timers = timers;
@@ -201,7 +228,29 @@ impl<H: Handler> Harness<H> {
 
     /// One datagram, a batch of its own.
     pub fn send(&mut self, peer: impl Address, payload: &[u8]) -> Outcome {
-        self.deliver(&[Incoming::new(peer.address(), payload)])
+        self.deliver_at(0, &[Incoming::new(peer.address(), payload)])
+    }
+
+    /// One datagram to the address with this number, a batch of its own.
+    pub fn send_at(&mut self, address: usize, peer: impl Address, payload: &[u8]) -> Outcome {
+        self.deliver_at(address, &[Incoming::new(peer.address(), payload)])
+    }
+
+    /// Several datagrams in one batch, all of them to the address with this number.
+    ///
+    /// # Panics
+    /// When there is no such address.
+    #[expect(clippy::panic, reason = "documented: a wrong number is a mistake in the test")]
+    pub fn deliver_at(&mut self, address: usize, datagrams: &[Incoming]) -> Outcome {
+        let local = *self.addresses.get(address).unwrap_or_else(|| panic!("there is no address {address}"));
+        let sent_here = |datagram: &Incoming| Incoming { local, ..datagram.clone() };
+        let here = |datagram: &Incoming| {
+            if datagram.local == LOCAL { sent_here(datagram) } else { datagram.clone() }
+        };
+        self.address = u32::try_from(address).unwrap_or(u32::MAX);
+        let outcome = self.deliver_here(&datagrams.iter().map(here).collect::<Vec<_>>());
+        self.address = 0;
+        outcome
     }
 
     /// Several datagrams in one batch.
@@ -213,6 +262,10 @@ impl<H: Handler> Harness<H> {
 
     /// Several datagrams in one batch, with everything that can be said about them.
     pub fn deliver(&mut self, datagrams: &[Incoming]) -> Outcome {
+        self.deliver_at(0, datagrams)
+    }
+
+    fn deliver_here(&mut self, datagrams: &[Incoming]) -> Outcome {
         // One buffer for all, as after a split of a GRO train: a plugin that writes too far is found out.
         let mut buffer: Vec<u8> = datagrams.iter().flat_map(|d| d.payload.iter().copied()).collect();
         buffer.push(0);
@@ -267,6 +320,7 @@ impl<H: Handler> Harness<H> {
             wall_offset_ns: (START_WALL_NS - START_NS).cast_signed(),
             max_payload: self.max_payload,
             log_level: self.log_level as u32,
+            address: self.address,
         };
         let (code, refused, blamed) = self.session.call(rx, about, parameters);
         self.refused += u64::from(refused);
@@ -295,7 +349,7 @@ impl<H: Handler> Harness<H> {
                 Some(Ok(way)) => Some(way),
                 None => None,
             };
-            match settle(tx, rx, way, &fake.tickets, self.now_ns) {
+            match settle(tx, rx, way, &fake.tickets, self.now_ns, (&self.addresses, self.address)) {
                 Some(sent) => {
                     self.waiting.insert((sent.at_ns, self.queued), sent);
                     self.queued += 1;
@@ -412,72 +466,6 @@ impl<H: Handler> Harness<H> {
     #[must_use]
     pub const fn now_ns(&self) -> u64 {
         self.now_ns
-    }
-
-    /// The highest level that is kept from now on; [`Level::Trace`] at first.
-    pub const fn set_log_level(&mut self, level: Level) {
-        self.log_level = level;
-    }
-
-    /// The largest payload a batch tells the plugin from now on; 1472 bytes at first.
-    pub const fn set_max_payload(&mut self, bytes: u32) {
-        self.max_payload = bytes;
-    }
-
-    /// The secret of the instances made from now on: by [`restart`](Self::restart) or [`reload`](Self::reload).
-    pub const fn set_secret(&mut self, secret: [u8; 32]) {
-        self.secret = secret;
-    }
-
-    /// The bytes that instances may keep from now on, in all; at first there is no limit.
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the host grants")]
-    pub fn set_budget(&mut self, bytes: u64) {
-        self.session.fake.borrow_mut().kept.most = bytes;
-    }
-
-    /// Bytes that the plugin has reserved.
-    #[must_use]
-    pub fn kept(&self) -> u64 {
-        self.session.fake.borrow().kept.bytes
-    }
-
-    /// Reservations refused.
-    #[must_use]
-    pub fn reservations_refused(&self) -> u64 {
-        self.session.fake.borrow().kept.refused
-    }
-
-    /// What the host can tell of datagrams to the instances made from now on, by [`restart`](Self::restart) or
-    /// [`reload`](Self::reload), if they ask; everything at first. Whatever was asked for, it tells where a datagram was sent
-    /// to and by which interface it came, as the daemon does for a listener on all addresses.
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the host tells")]
-    pub fn offer(&mut self, facts: Facts) {
-        self.session.fake.borrow_mut().facts.offered = facts.bits();
-    }
-
-    /// What the host tells the plugin of datagrams, because it has asked.
-    #[must_use]
-    pub fn told(&self) -> Facts {
-        Facts::from_bits(self.session.fake.borrow().facts.told)
-    }
-
-    /// The minor of the ABI that the host has from now on; that of this crate at first. An older host refuses what came
-    /// later, so the plugin must not use it there.
-    pub fn set_host_minor(&mut self, minor: u32) {
-        self.session.set_host_minor(minor);
-    }
-
-    /// The memory each call gets from now on.
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the next call gets")]
-    pub fn set_memory(&mut self, memory: Memory) {
-        self.session.fake.borrow_mut().memory = memory;
-    }
-
-    /// How many datagrams of a call find room to leave later, as the plugin is told from now on. This host keeps the others
-    /// too; the daemon drops them.
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the next call gets")]
-    pub fn set_delay_room(&mut self, datagrams: u32) {
-        self.session.fake.borrow_mut().delay_room = Some(datagrams);
     }
 }
 

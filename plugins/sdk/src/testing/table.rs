@@ -11,12 +11,13 @@ use std::rc::Rc;
 use polyport_abi as abi;
 use polyport_abi::{
     pp_addr, pp_batch, pp_create, pp_ctx, pp_dgram, pp_error, pp_event, pp_host, pp_plugin, pp_session,
-    pp_session_info, pp_val, pp_value,
+    pp_session_info,
 };
 
 use super::host::Fake;
-use super::options::{Parsed, Value};
+use super::options::Parsed;
 use super::remote::Remote;
+use super::values::raw_values;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) struct Making<'a> {
     pub(super) why: u32,
     pub(super) seed: u64,
     pub(super) now_ns: u64,
-    pub(super) local: SocketAddr,
+    pub(super) addresses: &'a [SocketAddr],
     pub(super) values: &'a [Parsed],
     pub(super) state: Option<(u32, &'a [u8])>,
     pub(super) secret: [u8; 32],
@@ -54,6 +55,7 @@ pub(super) struct BatchParameters {
     pub(super) wall_offset_ns: i64,
     pub(super) max_payload: u32,
     pub(super) log_level: u32,
+    pub(super) address: u32,
 }
 
 /// What a call is about.
@@ -132,6 +134,7 @@ impl Session {
         let (raw, _texts) = raw_values(making.values);
         let (state_version, state) = making.state.unwrap_or((0, &[]));
         let sessions = self.fake.borrow_mut().sessions.offer();
+        let addresses: Vec<_> = making.addresses.iter().copied().map(pp_addr::from).collect();
         let create = pp_create {
             size: u32::try_from(size_of::<pp_create>()).unwrap_or(0),
             why: making.why,
@@ -145,11 +148,14 @@ impl Session {
             seed: making.seed,
             now_ns: making.now_ns,
             listener: c"test".as_ptr(),
-            local: pp_addr::from(making.local),
+            local: addresses.first().copied().unwrap_or_default(),
             secret: making.secret,
             sessions: sessions.as_ptr(),
             n_sessions: u32::try_from(sessions.len()).unwrap_or(0),
             session_stride: u32::try_from(size_of::<pp_session_info>()).unwrap_or(0),
+            addresses: addresses.as_ptr(),
+            n_addresses: u32::try_from(addresses.len()).unwrap_or(0),
+            reserved: 0,
         };
         let mut error = empty_error();
         let Some(function) = self.table.create else { return Err((0, "no create".to_owned())) };
@@ -165,6 +171,7 @@ impl Session {
         }
         self.destroy();
         self.fake.borrow_mut().tickets.forget();
+        self.fake.borrow_mut().addresses = making.addresses.to_vec();
         self.instance = made;
         Ok(())
     }
@@ -192,6 +199,7 @@ impl Session {
             let mut fake = self.fake.borrow_mut();
             fake.sessions.begin(rx);
             fake.tickets.begin(rx, parameters.now_ns);
+            fake.here = parameters.address as usize;
             (fake.begin(), fake.memory, fake.delay_room)
         };
         let size = match self.host.abi_minor {
@@ -219,7 +227,7 @@ impl Session {
             delay_datagrams: delay_room.unwrap_or(u32::MAX),
             delay_bytes: u64::MAX,
             handling: 0,
-            reserved: 0,
+            address: parameters.address,
         };
         let at = &raw mut batch;
         let pp_plugin { on_batch, on_timer, on_session, on_wake, .. } = self.table;
@@ -313,44 +321,6 @@ pub(super) fn single(tx: &abi::pp_tx, rx: &[pp_dgram]) -> Vec<abi::pp_tx> {
     }
     let numbered = (tx.rx..).zip(lengths);
     numbered.map(|(rx, datagram)| abi::pp_tx { rx, len: datagram.len, run: 0, ..*tx }).collect()
-}
-
-/// What values point to.
-#[derive(Default)]
-struct Memory {
-    texts: Vec<Vec<u8>>,
-    lists: Vec<Vec<pp_value>>,
-}
-
-/// The values as the ABI has them, and the memory they point to.
-fn raw_values(values: &[Parsed]) -> (Vec<pp_value>, Memory) {
-    let mut memory = Memory::default();
-    let raw = values.iter().map(|Parsed { kind, value }| raw_value(*kind, value, &mut memory)).collect();
-    (raw, memory)
-}
-
-fn raw_value(kind: u32, value: &Value, memory: &mut Memory) -> pp_value {
-    let mut raw = pp_value { kind, len: 0, v: pp_val { i: 0 }, addr: pp_addr::default() };
-    match value {
-        Value::Missing => raw.kind = 0,
-        Value::Int(i) => raw.v.i = *i,
-        Value::Float(f) => raw.v.f = *f,
-        Value::Addr(addr) => raw.addr = pp_addr::from(*addr),
-        Value::Text(text) => {
-            raw.len = u32::try_from(text.len()).unwrap_or(0);
-            let text = [text.as_bytes(), b"\0"].concat();
-            raw.v.str = text.as_ptr();
-            memory.texts.push(text);
-        }
-        Value::List(elements) => {
-            let of = kind & !polyport_abi::OPT_LIST;
-            let list: Vec<_> = elements.iter().map(|value| raw_value(of, value, memory)).collect();
-            raw.len = u32::try_from(list.len()).unwrap_or(0);
-            raw.v.list = list.as_ptr();
-            memory.lists.push(list);
-        }
-    }
-    raw
 }
 
 fn empty_error() -> pp_error {
@@ -476,13 +446,15 @@ unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 
     abi::OK
 }
 
-/// The listener is the only one of this host, its policy the default, and there are no broadcast addresses.
-unsafe extern "C" fn against(_: *mut pp_ctx, to: *const pp_addr, from: *const pp_addr) -> i32 {
+unsafe extern "C" fn against(ctx: *mut pp_ctx, to: *const pp_addr, from: *const pp_addr) -> i32 {
     // SAFETY: the plugin passes addresses of its own, or NULL.
     let to = unsafe { to.as_ref() }.and_then(pp_addr::socket_addr);
     // SAFETY: as above.
     let from = unsafe { from.as_ref() }.and_then(pp_addr::socket_addr);
-    super::settle::refusal(to, from)
+    // SAFETY: the plugin passes the handle it got.
+    let fake = unsafe { fake(ctx) }.borrow();
+    let own = &fake.addresses;
+    super::host::refusal(to, from, own, own.get(fake.here).map_or(0, SocketAddr::port))
 }
 
 unsafe extern "C" fn group(
