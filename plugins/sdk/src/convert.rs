@@ -197,11 +197,9 @@ impl<'a> RawBatch<'a> {
     /// Asks the host what it has against an address. It gets the entry in any case, to count it.
     #[inline(never)]
     fn look(self, route: &Route) -> Queued {
-        let refusal = match route.via {
-            // Where a session sends is the business of whoever opened it.
-            Via::Session(_) => None,
-            _ => route.to.and_then(|to| self.host().refusal(to, route.from)),
-        };
+        // Where a session sends is the business of whoever opened it.
+        let by_session = matches!(route.via, Via::Session(_));
+        let refusal = route.to.filter(|_| !by_session).and_then(|to| self.host().refusal(to, route.from));
         // The host speaks of the address that the call is about.
         let elsewhere = matches!(route.via, Via::Address(_));
         let of_another = [Refusal::SamePort, Refusal::Destination, Refusal::Source];
