@@ -199,8 +199,9 @@ mod tests {
     #[test]
     fn an_instance_of_a_whole_listener_is_named_without_an_address() {
         let record: &'static Record = Box::leak(Box::new(Record::new("far".into(), "census".into(), None)));
+        let own = Doing::of_this_thread();
         running(record, Function::OnBatch, || {
-            let call = Doing::of_this_thread().call();
+            let call = own.call();
             assert_eq!(call.map(|call| call.to_string()).as_deref(), Some("listener far (plugin census)"));
         });
     }
