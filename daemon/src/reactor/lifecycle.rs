@@ -68,6 +68,8 @@ impl<I: Io> Reactor<I> {
     /// Ends the service: drops the datagrams that still wait to be sent, as [`DropReason::Stopping`], and destroys the
     /// handlers, which may still count what they finish.
     pub fn stop(&mut self) {
+        // A change that goes on is none any more.
+        self.change = None;
         self.core.delayed.clear();
         for (_, listener) in &mut self.listeners {
             self.core.end_sessions(listener, SessionEnd::Stopping);
@@ -83,12 +85,18 @@ impl<I: Io> Reactor<I> {
     }
 }
 
-/// The system gave no random bytes: `getrandom(2)`.
-fn no_secret(error: &std::io::Error) -> CreateError {
-    CreateError { option: None, message: format!("the system gives no random bytes: {error}") }
-}
-
 impl<I: Io> Core<I> {
+    /// Bytes for the secrets of a handler.
+    ///
+    /// # Errors
+    /// The system gave no random bytes: `getrandom(2)`.
+    pub(super) fn secret(&mut self) -> Result<[u8; 32], CreateError> {
+        self.io.secret().map_err(|error| CreateError {
+            option: None,
+            message: format!("the system gives no random bytes: {error}"),
+        })
+    }
+
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let sessions = self.sessions_of(listener);
@@ -101,7 +109,7 @@ impl<I: Io> Core<I> {
             seed: instance_seed(self.seed, &listener.name, listener.local),
             now_ns: self.now.mono_ns,
             why,
-            secret: self.io.secret().map_err(|error| no_secret(&error))?,
+            secret: self.secret()?,
             budget: &self.handler_budget,
             sessions: &sessions,
             place,
@@ -113,6 +121,7 @@ impl<I: Io> Core<I> {
             io.want(socket, wanted).and(facts)
         };
         let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells, &mut want, &mut kept)?;
+        listener.wanted = wanted;
         if wanted == Facts::NONE {
             // Who had the socket before may have wanted something.
             self.io.want(&mut listener.socket, Facts::NONE);
@@ -170,6 +179,9 @@ impl<I: Io> Core<I> {
         self.bury(listener);
         self.forget_handler_of_sessions(listener);
         self.timers.cancel_handler(listener.token);
+        if self.roll_back(listener) {
+            return;
+        }
         match listener.on_fault {
             OnFault::Restart => {
                 let chance = self.rng.random::<f64>();
@@ -180,7 +192,7 @@ impl<I: Io> Core<I> {
             }
             OnFault::Off => {
                 log::error!(
-                    "{listener}: on_fault = \"off\": the handler is not made again until polyport is restarted"
+                    "{listener}: on_fault = \"off\": the handler is not made again until a reload or a restart of polyport"
                 );
                 listener.service = Service::Failed;
                 self.end_sessions(listener, SessionEnd::Restart);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, EV_CLOSED, EV_ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error,
+    ERROR, EV_CLOSED, EV_ERROR, OK, WHY_RELOAD, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error,
     pp_event, pp_host, pp_session_info,
 };
 use polyport_terminal::Escaped;
@@ -19,6 +19,7 @@ use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
+use super::succession::written;
 use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
 use crate::plugin::load::{Plugin, Values};
 
@@ -29,6 +30,8 @@ pub enum Why {
     Start,
     /// The previous instance broke.
     Restart,
+    /// The previous instance goes: its library or its options have changed.
+    Reload,
 }
 
 /// What a plugin is told when it makes an instance.
@@ -44,7 +47,7 @@ pub struct InstanceSpec<'a> {
     pub seed: u64,
     /// The time, monotonic ns.
     pub now_ns: u64,
-    /// Start or restart.
+    /// Start, restart or reload.
     pub why: Why,
     /// Bytes for the secrets of the handler, from the operating system.
     pub secret: [u8; 32],
@@ -71,6 +74,13 @@ impl InstancePlace {
         // Nobody uses it yet.
         record.gone();
         Self(Box::leak(Box::new(record)))
+    }
+}
+
+/// Whether it is the same place.
+impl PartialEq for InstancePlace {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self.0, other.0)
     }
 }
 
@@ -148,9 +158,9 @@ impl Plugin {
 /// A handler: an instance of a plugin. Dropping it destroys it.
 #[derive(Debug)]
 pub struct Instance {
-    plugin: Arc<Plugin>,
-    this: NonNull<c_void>,
-    record: &'static Record,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) this: NonNull<c_void>,
+    pub(super) record: &'static Record,
 }
 
 impl Instance {
@@ -175,7 +185,11 @@ impl Instance {
         let sessions: Vec<_> = spec.sessions.iter().map(session_info).collect();
         let create = pp_create {
             size: size_u32::<pp_create>(),
-            why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
+            why: match spec.why {
+                Why::Start => WHY_START,
+                Why::Restart => WHY_RESTART,
+                Why::Reload => WHY_RELOAD,
+            },
             ctx: handle(record),
             host: host(),
             values: spec.values.raw().as_ptr(),
@@ -300,29 +314,14 @@ impl Instance {
     pub fn rescue(&mut self, most: u64) -> Rescued {
         let Some(rescue) = self.plugin.functions().rescue else { return Rescued::Nothing };
         let mut version = 0;
-        let mut ask = |buf: *mut u8, cap: u64| {
+        let ask = |buf: *mut u8, cap: u64| {
             running(self.record, Function::Rescue, || {
                 // SAFETY: a function of a checked table, on the instance it made; `buf` has `cap` bytes until it returns.
                 unsafe { rescue(self.this.as_ptr(), buf, cap, &raw mut version) }
             })
         };
-        let said = ask(ptr::null_mut(), 0);
-        let needed = match u64::try_from(said) {
-            Ok(0) => return Rescued::Nothing,
-            Ok(needed) if needed > most => return Rescued::TooLarge(needed),
-            Ok(needed) => needed,
-            Err(_) => return Rescued::Failed(said),
-        };
-        let mut bytes = vec![0; usize::try_from(needed).unwrap_or(0)];
-        let written = ask(bytes.as_mut_ptr(), needed);
-        match usize::try_from(written) {
-            Ok(0) => Rescued::Nothing,
-            Ok(len) if len <= bytes.len() => {
-                bytes.truncate(len);
-                Rescued::State(State { version, bytes })
-            }
-            _ => Rescued::Failed(written),
-        }
+        let written = written(most, ask);
+        Rescued::of(written, version)
     }
 }
 
@@ -432,12 +431,12 @@ fn host() -> *const pp_host {
     &raw const HOST.0
 }
 
-fn blank_error() -> pp_error {
+pub(super) fn blank_error() -> pp_error {
     pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] }
 }
 
 /// The refusal in `error`, with its text made safe to print.
-fn refused(error: &pp_error) -> CreateError {
+pub(super) fn refused(error: &pp_error) -> CreateError {
     let end = error.msg.iter().position(|&b| b == 0).unwrap_or(error.msg.len());
     let said = Escaped(error.msg.get(..end).unwrap_or_default()).to_string();
     let message = if said.is_empty() { "the plugin refused without a word".to_owned() } else { said };

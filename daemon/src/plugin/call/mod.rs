@@ -7,6 +7,7 @@
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
 //! running    which function of which instance a thread is in           [unsafe]
 //! crash      the line that a process leaves that dies by a signal      [unsafe]
+//! succession what an instance does for the one that follows         [unsafe]
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
@@ -17,6 +18,7 @@ mod instance;
 mod prefetch;
 mod record;
 mod running;
+mod succession;
 
 pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
@@ -24,3 +26,4 @@ pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Out
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
 pub use record::{Cell, Cells, TimerRequest};
 pub use running::{Doing, Function, RunningCall};
+pub use succession::Reconfigured;

@@ -31,18 +31,24 @@ pub enum Function {
     OnSession,
     /// `rescue`.
     Rescue,
+    /// `save`.
+    Save,
+    /// `reconfigure`.
+    Reconfigure,
     /// `destroy`.
     Destroy,
 }
 
 impl Function {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Check,
         Self::Create,
         Self::OnBatch,
         Self::OnTimer,
         Self::OnSession,
         Self::Rescue,
+        Self::Save,
+        Self::Reconfigure,
         Self::Destroy,
     ];
 
@@ -60,6 +66,8 @@ impl Function {
             Self::OnTimer => "on_timer",
             Self::OnSession => "on_session",
             Self::Rescue => "rescue",
+            Self::Save => "save",
+            Self::Reconfigure => "reconfigure",
             Self::Destroy => "destroy",
         }
     }
