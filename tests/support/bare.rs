@@ -40,7 +40,13 @@ impl Bare {
     /// Sends it SIGTERM and waits for its end, until the deadline.
     #[track_caller]
     pub fn terminate(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+        self.end_by(Signal::TERM)
+    }
+
+    /// Sends it a signal and waits for its end, until the deadline.
+    #[track_caller]
+    pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
         let mut status = None;
         wait::until("the end of the process", || {
             status = self.child.try_wait().expect("a child can be waited for");
