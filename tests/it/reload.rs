@@ -54,7 +54,7 @@ fn options_are_taken_by_the_handlers_or_by_new_ones() {
     let text = |reply: &str, drop: &str| {
         listen("echo", "echo", &format!("reply = \"{reply}\""))
             + &listen("lossy", "lossy", &format!("drop = \"{drop}\""))
-            + &listen("heard", "listener", &format!("ack = true, leisure = \"0s\", lines = \"{drop}\""))
+            + &listen("heard", "listener", &format!("ack = true, leisure = \"0s\", ack_text = \"{reply}\""))
     };
     let (launch, file) = configured(&text("same", "0%"));
     let mut daemon = launch.serve();

@@ -16,8 +16,9 @@ mod load;
 
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
-    Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace, InstanceSpec,
-    Outcome, Reconfigured, Rescued, RunningCall, State, TimerRequest, Why, tell_of_crashes,
+    Call, Cell, Cells, CreateError, Doing, Function, GroupRequest, HandlerBudget, Instance, InstancePlace,
+    InstanceSpec, Notify, Outcome, Reconfigured, Rescued, RunningCall, State, TimerRequest, WakeList, Why,
+    tell_of_crashes,
 };
 pub use find::{
     Cause, Distrust, Identity, Refusal, Said, SearchPath, host_abi, host_layout, is_elevated, plugin_abi,

@@ -8,6 +8,7 @@
 //! running    which function of which instance a thread is in           [unsafe]
 //! crash      the line that a process leaves that dies by a signal      [unsafe]
 //! succession what an instance does for the one that follows         [unsafe]
+//! wake       which instances other threads have woken
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
@@ -19,11 +20,13 @@ mod prefetch;
 mod record;
 mod running;
 mod succession;
+mod wake;
 
 pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
 pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Rescued, State, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
-pub use record::{Cell, Cells, TimerRequest};
+pub use record::{Cell, Cells, GroupRequest, TimerRequest};
 pub use running::{Doing, Function, RunningCall};
 pub use succession::Reconfigured;
+pub use wake::{Notify, WakeList};

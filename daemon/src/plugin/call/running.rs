@@ -29,6 +29,8 @@ pub enum Function {
     OnTimer,
     /// `on_session`.
     OnSession,
+    /// `on_wake`.
+    OnWake,
     /// `rescue`.
     Rescue,
     /// `save`.
@@ -40,12 +42,13 @@ pub enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Check,
         Self::Create,
         Self::OnBatch,
         Self::OnTimer,
         Self::OnSession,
+        Self::OnWake,
         Self::Rescue,
         Self::Save,
         Self::Reconfigure,
@@ -65,6 +68,7 @@ impl Function {
             Self::OnBatch => "on_batch",
             Self::OnTimer => "on_timer",
             Self::OnSession => "on_session",
+            Self::OnWake => "on_wake",
             Self::Rescue => "rescue",
             Self::Save => "save",
             Self::Reconfigure => "reconfigure",

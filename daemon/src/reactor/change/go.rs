@@ -123,6 +123,7 @@ impl<I: Io> Reactor<I> {
                 core.timers.arm(listener.token, Timer::Restart, 0, 0);
                 let before = mem::replace(&mut listener.service, Service::Running(instance));
                 let was_down = if let Service::Running(instance) = before {
+                    core.exchange.forget_tickets(instance.owner());
                     change.graves.push(instance);
                     false
                 } else {
@@ -200,7 +201,9 @@ impl<I: Io> Core<I> {
         let other = mem::replace(&mut listener.service, Service::Running(instance));
         self.apply_timers_of(listener);
         self.introduce(listener, false, &kept);
-        if let Service::Running(other) = other { Some(other) } else { None }
+        let Service::Running(other) = other else { return None };
+        self.exchange.forget_tickets(other.owner());
+        Some(other)
     }
 
     /// Keeps what a listener was until now, for as long as its handler is on trial.
@@ -220,8 +223,13 @@ impl<I: Io> Core<I> {
         self.kept_bytes -= self.trial.begin(listener.token, former);
     }
 
-    /// Lets a new handler know its sessions, and what was kept for it.
+    /// Lets a new handler know its sessions, that it was woken before it served, and what was kept for it. Has its groups
+    /// joined.
     fn introduce(&mut self, listener: &mut Listener<I::Socket>, was_down: bool, kept: &[(u64, u64)]) {
+        if let Service::Running(instance) = &listener.service {
+            let groups = instance.take_groups();
+            self.apply_groups(listener, &groups);
+        }
         if listener.family.is_some() {
             self.forget_handler_of_sessions(listener);
             if listener.plugin.has_sessions() {
@@ -231,6 +239,9 @@ impl<I: Io> Core<I> {
             } else {
                 self.end_sessions(listener, SessionEnd::Restart);
             }
+        }
+        if listener.plugin.can_be_woken() {
+            self.handler_wake(listener);
         }
         if was_down {
             self.give(listener);

@@ -20,6 +20,7 @@ impl<I: Io> Core<I> {
         let state = if is_heir { state_of(listener)? } else { None };
         let sessions =
             if is_heir && wish.plugin.has_sessions() { self.sessions_of(listener) } else { Vec::new() };
+        let (wakes, secret) = (self.wakes_of(&wish.plugin)?, self.secret()?);
         let mut cells = (!is_heir).then(Cells::default);
         let new = || InstancePlace::new(&wish.name, wish.plugin.name(), listener.local);
         let place = if is_heir && listener.name == wish.name {
@@ -34,11 +35,12 @@ impl<I: Io> Core<I> {
             seed: instance_seed(self.seed, &wish.name, listener.local),
             now_ns: self.now.mono_ns,
             why: Why::Reload,
-            secret: self.secret()?,
+            secret,
             budget: &self.handler_budget,
             sessions: &sessions,
             place: Some(place),
             state: state.as_ref(),
+            wakes: wakes.as_ref().map(|list| (list, listener.token.number())),
         };
         let (io, socket) = (&mut self.io, &mut listener.socket);
         let (mut kept, mut wanted, before) = (Vec::new(), Facts::NONE, listener.wanted);
