@@ -40,6 +40,11 @@ Examples:
   polyport plugin new hello                               begin a plugin of your own
   polyport plugin try ./libhello.so --datagram you        see what it answers, without a socket
 
+Signals:
+  SIGINT, SIGTERM   end it in order; another one, 0.3 s later at least, ends it at once
+  SIGHUP            read the configuration and the libraries again: all listeners follow, or none
+                    (if the terminal is gone: end in order)
+
 Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
 
 #[derive(Debug, Subcommand)]
