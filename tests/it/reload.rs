@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use polyport_tests::daemon::Daemon;
 use polyport_tests::plugins::{Bytes, compile_c, fixture};
-use polyport_tests::tool::make_pipe;
+use polyport_tests::tool::{make_pipe, root};
 use polyport_tests::{Launch, wait};
 use rustix::process::Signal;
 
@@ -46,7 +46,9 @@ fn configured(text: &str) -> (Launch, PathBuf) {
 }
 
 fn listen(name: &str, plugin: &str, options: &str) -> String {
-    format!("[[listen]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nplugin = \"{plugin}\"\noptions = {{ {options} }}\n")
+    format!(
+        "[[listen]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nplugin = \"{plugin}\"\noptions = {{ {options} }}\n"
+    )
 }
 
 #[test]
@@ -64,7 +66,10 @@ fn options_are_taken_by_the_handlers_or_by_new_ones() {
     assert!(reload(&mut daemon, 1).contains("reloaded: nothing has changed, in "));
     write(&file, &text("length", "100%"));
     let told = reload(&mut daemon, 2);
-    assert!(told.contains("reloaded: 3 listeners changed (1 by a new handler, 2 by new options), in "), "{told}");
+    assert!(
+        told.contains("reloaded: 3 listeners changed (1 by a new handler, 2 by new options), in "),
+        "{told}"
+    );
     assert_eq!(echo.ask(b"after"), b"Your data was 5 bytes long");
     lossy.send(b"lost");
     write(&file, &text("same", "0%"));
@@ -94,7 +99,8 @@ fn a_rebuilt_library_answers_and_the_client_loses_nothing() {
     for (round, name) in ["two", "three", "four"].into_iter().enumerate() {
         heir(&library, &[&format!("-DNAME=\"{name}\"")]).unwrap();
         let told = reload(&mut daemon, round + 1);
-        let new = format!("reloaded: 1 listener changed, 1 library new (heir 0.1.0 generation {}), in ", round + 2);
+        let new =
+            format!("reloaded: 1 listener changed, 1 library new (heir 0.1.0 generation {}), in ", round + 2);
         assert!(told.contains(&new), "{told}");
         (0..3).for_each(|_| ask(name, 2));
     }
@@ -267,6 +273,44 @@ fn fifty_reloads_under_traffic_lose_nothing_and_leave_nothing_open() {
     daemon.process.wait_for_stderr("50 builds of it are loaded");
     let served = daemon.stop();
     for name in ["mine", "lossy"] {
-        assert_eq!((served.received(name, "received"), served.received(name, "replied")), (asked, asked), "{name}");
+        assert_eq!(
+            (served.received(name, "received"), served.received(name, "replied")),
+            (asked, asked),
+            "{name}"
+        );
     }
+}
+
+/// Who serves as another user reads as that user, and is told so.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_the_sandbox_does_not_let_it_read_is_said() {
+    if !root("only root becomes somebody else") {
+        return;
+    }
+    let (launch, file) = configured(&listen("echo", "echo", ""));
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let mut daemon = launch.arg("--sandbox").arg("user=nobody").serve();
+    assert!(reload(&mut daemon, 1).contains("not reloaded: 1 problem; everything is served as before"));
+    let stderr = daemon.process.stderr();
+    assert!(
+        stderr.contains("Permission denied")
+            && stderr.contains("reads its files in the sandbox: user nobody"),
+        "{stderr}"
+    );
+    daemon.client(0).expect_echo(b"as before");
+    // What everybody may read is reloaded by nobody as well, new libraries included, whose copies lie in memory then.
+    let dir = file.parent().unwrap();
+    for path in [daemon.dir(), dir] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let Some(library) = heir(&dir.join("libheir.so"), &["-DNAME=\"mine\""]) else { return };
+    write(&file, &listen("echo", library.to_str().unwrap(), ""));
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    assert!(
+        reload(&mut daemon, 2)
+            .contains("reloaded: 1 listener changed, 1 library new (heir 0.1.0 generation 1)")
+    );
+    assert_eq!(daemon.client(0).ask(b"?"), b"mine 1 2");
+    drop(daemon.stop());
 }

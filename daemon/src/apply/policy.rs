@@ -122,16 +122,26 @@ fn existing(granted: &[Granted], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
 
 /// Directories that hold the files of others as well.
 const SHARED: [&str; 12] = [
-    "/", "/etc", "/root", "/home", "/tmp", "/var", "/var/tmp", "/run", "/opt", "/srv", "/usr/local/etc", "/dev/shm",
+    "/",
+    "/etc",
+    "/root",
+    "/home",
+    "/tmp",
+    "/var",
+    "/var/tmp",
+    "/run",
+    "/opt",
+    "/srv",
+    "/usr/local/etc",
+    "/dev/shm",
 ];
 
 /// What a reload has to be able to read to find these files and directories again. A file that was replaced is another one under
 /// its name, so its directory is read; but not one that holds the files of others: there the file that is there now is all.
 pub(super) fn read_again<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
-    let is_shared = |dir: &Path| {
-        SHARED.iter().any(|shared| dir == Path::new(shared)) || home.as_deref() == Some(dir)
-    };
+    let is_shared =
+        |dir: &Path| SHARED.iter().any(|shared| dir == Path::new(shared)) || home.as_deref() == Some(dir);
     let mut all: Vec<PathBuf> = paths
         .filter_map(|path| path.canonicalize().ok())
         .filter_map(|path| {

@@ -116,7 +116,8 @@ pub(super) fn check(reading: Reading, loader: &mut Loader) -> Result<Checked, Pr
 /// What a reload reads once more.
 fn again(plan: &Plan, handlers: &[(Arc<Plugin>, Values)], loader: &Loader) -> Vec<PathBuf> {
     let file = plan.file_mode().and_then(|_| Some(PathBuf::from(&plan.sources().first()?.origin)));
-    let files = file.into_iter().chain(handlers.iter().filter_map(|(plugin, _)| Some(plugin.path()?.to_path_buf())));
+    let files =
+        file.into_iter().chain(handlers.iter().filter_map(|(plugin, _)| Some(plugin.path()?.to_path_buf())));
     let files = files.collect::<BTreeSet<_>>();
     policy::read_again(files.iter().map(PathBuf::as_path).chain(loader.dirs()))
 }

@@ -83,14 +83,7 @@ impl Signals {
         meaningless: [Arc<AtomicBool>; MEANINGLESS.len()],
     ) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream,
-            writer: None,
-            end,
-            attend: Arc::default(),
-            meaningless,
-            told: Default::default(),
-        })
+        Ok(Self { stream, writer: None, end, attend: Arc::default(), meaningless, told: Default::default() })
     }
 
     /// Wakes the loop from another thread.

@@ -30,7 +30,8 @@ pub(super) fn differences(before: &Plan, next: &Plan, served: &[Address], steps:
     told.clear();
     for address in &steps.add {
         if let Some((listen, bind)) = address.place.of(next).filter(|_| told.insert(address.place.tag())) {
-            let title = format!("listener `{}`: {} is not served so far", listen.name, shown(bind, address.asked));
+            let title =
+                format!("listener `{}`: {} is not served so far", listen.name, shown(bind, address.asked));
             problems.push(problem(title).at(&bind.span, "a new address"));
         }
     }
@@ -39,7 +40,8 @@ pub(super) fn differences(before: &Plan, next: &Plan, served: &[Address], steps:
         let Some(was) = served.get(*number).map(|address| address.place) else { continue };
         let place = address.place;
         let keys = of_sockets((before, was), (next, place));
-        if let Some((listen, bind)) = place.of(next).filter(|_| !keys.is_empty() && told.insert(place.tag())) {
+        if let Some((listen, bind)) = place.of(next).filter(|_| !keys.is_empty() && told.insert(place.tag()))
+        {
             let title = format!(
                 "listener `{}`: its socket was made with another `{}`",
                 listen.name,
@@ -97,7 +99,10 @@ mod tests {
                 "listener `b`: 0.0.0.0:10 is not served so far",
             ]
         );
-        let sockets = ["127.0.0.1:7000-7002=echo,name=a,recv_buffer=1MiB,reply.ttl=decay", "0.0.0.0:9=echo,name=b,share=true"];
+        let sockets = [
+            "127.0.0.1:7000-7002=echo,name=a,recv_buffer=1MiB,reply.ttl=decay",
+            "0.0.0.0:9=echo,name=b,share=true",
+        ];
         assert_eq!(
             told(&old, &sockets),
             [
@@ -110,8 +115,17 @@ mod tests {
     #[test]
     fn what_a_handler_is_made_of_needs_none() {
         let old = ["127.0.0.1:7000-7002=lossy,name=a"];
-        for other in ["lossy,name=a,drop=1%", "echo,name=a", "lossy,name=z", "lossy,name=a,on_fault=exit,reply.groups=true"] {
-            assert_eq!(told(&old, &[&format!("127.0.0.1:7000-7002={other}")]), Vec::<String>::new(), "{other}");
+        for other in [
+            "lossy,name=a,drop=1%",
+            "echo,name=a",
+            "lossy,name=z",
+            "lossy,name=a,on_fault=exit,reply.groups=true",
+        ] {
+            assert_eq!(
+                told(&old, &[&format!("127.0.0.1:7000-7002={other}")]),
+                Vec::<String>::new(),
+                "{other}"
+            );
         }
     }
 }

@@ -45,9 +45,17 @@ struct Thread {
 enum Stage {
     Idle,
     /// The thread reads what these listeners shall be.
-    Reading { since_ns: u64, tokens: Vec<Token> },
+    Reading {
+        since_ns: u64,
+        tokens: Vec<Token>,
+    },
     /// The reactor changes them.
-    Changing { since_ns: u64, plan: Arc<Plan>, entries: Vec<Entry>, libraries: Vec<Arc<Plugin>> },
+    Changing {
+        since_ns: u64,
+        plan: Arc<Plan>,
+        entries: Vec<Entry>,
+        libraries: Vec<Arc<Plugin>>,
+    },
     /// The thread has failed, and with it the loader.
     Broken,
 }
@@ -91,7 +99,9 @@ impl Reloading {
 
     fn begin(&mut self, running: &mut Running) {
         if matches!(self.stage, Stage::Broken) {
-            log::error!("not reloaded: the thread that reads the configuration has failed before; restart the daemon");
+            log::error!(
+                "not reloaded: the thread that reads the configuration has failed before; restart the daemon"
+            );
             return;
         }
         let waker = &mut running.waker;
@@ -100,7 +110,9 @@ impl Reloading {
             none => match waker.take().map_or_else(|| Err(std::io::ErrorKind::NotFound.into()), start) {
                 Ok(thread) => none.insert(thread),
                 Err(error) => {
-                    log::error!("not reloaded: the thread that reads the configuration cannot be started: {error}");
+                    log::error!(
+                        "not reloaded: the thread that reads the configuration cannot be started: {error}"
+                    );
                     self.stage = Stage::Broken;
                     return;
                 }
@@ -188,7 +200,8 @@ impl Reloading {
     /// Says why nothing was changed.
     fn refuse(&self, problems: &Problems, sandbox: Option<&State>) {
         self.output.remark(problems.render(Style::stderr().is_coloured()).trim_end_matches('\n'));
-        let denied = problems.list().iter().any(|problem| is_denial(&problem.title) || is_denial(&problem.label));
+        let denied =
+            problems.list().iter().any(|problem| is_denial(&problem.title) || is_denial(&problem.label));
         if let Some(state) = sandbox.filter(|state| denied && **state != State::off()) {
             log::warn!(
                 "the daemon reads its files in the sandbox: {state}; of a directory that others use as well it may read only \
@@ -263,7 +276,8 @@ fn summary(done: &ChangeDone, libraries: &[Arc<Plugin>]) -> String {
         text += &format!(" ({})", parts.join(", "));
     }
     if !libraries.is_empty() {
-        let shown = |library: &Arc<Plugin>| format!("{} generation {}", library.identity(), library.generation());
+        let shown =
+            |library: &Arc<Plugin>| format!("{} generation {}", library.identity(), library.generation());
         let shown: Vec<_> = libraries.iter().map(shown).collect();
         text += &format!(", {} new ({})", counted(libraries.len(), "library", "libraries"), shown.join(", "));
     }

@@ -135,7 +135,9 @@ fn refuse_sessions(next: &Next, plugins: &[Arc<Plugin>]) -> Problems {
                 plugin.identity()
             );
             problems.push(
-                Problem::new("needs-restart", title).at(&listen.plugin.span, "this plugin").help(super::differences::RESTART),
+                Problem::new("needs-restart", title)
+                    .at(&listen.plugin.span, "this plugin")
+                    .help(super::differences::RESTART),
             );
         }
     }

@@ -13,7 +13,8 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
-    on_batch_fn, on_session_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin, reconfigure_fn, rescue_fn, save_fn,
+    on_batch_fn, on_session_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin, reconfigure_fn, rescue_fn,
+    save_fn,
 };
 use polyport_terminal::counted;
 

@@ -177,11 +177,7 @@ impl<I: Io> Reactor<I> {
 impl<I: Io> Core<I> {
     /// Gives a handler the options back that it had before it took those of a wish. If it does not take them, one is made that
     /// has them, and the other one is returned.
-    fn give_back_options(
-        &mut self,
-        listener: &mut Listener<I::Socket>,
-        wish: &Wish,
-    ) -> Option<Instance> {
+    fn give_back_options(&mut self, listener: &mut Listener<I::Socket>, wish: &Wish) -> Option<Instance> {
         let now_ns = self.now.mono_ns;
         let Service::Running(instance) = &mut listener.service else { return None };
         let again = instance.reconfigure(&listener.values, now_ns);

@@ -49,8 +49,7 @@ impl<I: Io> Reactor<I> {
         }
         let core = &mut self.core;
         core.kept_bytes -= core.trial.end(core.now.mono_ns);
-        core.change_at_ns =
-            if self.change.is_some() { 0 } else { core.trial.next().unwrap_or(u64::MAX) };
+        core.change_at_ns = if self.change.is_some() { 0 } else { core.trial.next().unwrap_or(u64::MAX) };
         decided
     }
 
