@@ -72,7 +72,7 @@ fn run(
         flow = running.reactor.turn();
     };
     running.reactor.stop();
-    if let Some(reloading) = &mut reloading {
+    if let Some(reloading) = &reloading {
         reloading.end(&mut running);
     }
     output.say(banner::final_report(&running).trim_end_matches('\n'));

@@ -89,7 +89,7 @@ impl Reloading {
     }
 
     /// The daemon ends: waits for what is being read, but not for long.
-    pub(in crate::apply) fn end(&mut self, running: &mut Running) {
+    pub(in crate::apply) fn end(&self, running: &mut Running) {
         if let (Stage::Reading { .. }, Some(thread)) = (&self.stage, &self.thread)
             && let Ok(done) = thread.done.recv_timeout(LAST_READING)
         {

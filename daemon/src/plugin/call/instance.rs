@@ -19,7 +19,7 @@ use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, GroupRequest, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
-use super::succession::written;
+use super::state::{Rescued, State, written};
 use super::wake::WakeList;
 use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
 use crate::plugin::load::{Plugin, Values};
@@ -85,28 +85,6 @@ impl PartialEq for InstancePlace {
     fn eq(&self, other: &Self) -> bool {
         ptr::eq(self.0, other.0)
     }
-}
-
-/// What an instance hands to its successor. Only the plugin knows what it means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// The version of its form.
-    pub version: u32,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// What is left of the state of an instance that broke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rescued {
-    /// This.
-    State(State),
-    /// Nothing: the plugin does not offer it, or has nothing to say.
-    Nothing,
-    /// Nothing, though there was something: it needs so many bytes, and may not have them.
-    TooLarge(u64),
-    /// Nothing: the plugin failed with this code, or broke its word.
-    Failed(i64),
 }
 
 impl fmt::Debug for InstanceSpec<'_> {

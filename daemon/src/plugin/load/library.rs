@@ -19,7 +19,7 @@ use polyport_abi::{
 use polyport_terminal::counted;
 
 use super::generations::Generations;
-use super::option::{FileUse, OptionSpec, OptionType};
+use super::option::{FileUse, OptionSpec, OptionType, Values};
 use crate::plugin::find::{
     Beside, Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside,
     stage_candidates, trusted_file,
@@ -112,6 +112,10 @@ impl Plugin {
     }
 }
 
+// A reload checks options on a thread of its own.
+// SAFETY: their pointers lead to their own memory alone, which nothing changes.
+unsafe impl Send for Values {}
+
 /// Loads plugins, each file once.
 #[derive(Debug)]
 pub struct Loader {
@@ -122,7 +126,7 @@ pub struct Loader {
     /// Plugins by the path of the user's file without symbolic links.
     loaded: BTreeMap<PathBuf, Arc<Plugin>>,
     /// All builds of all files, also those that no file has any more.
-    generations: Generations,
+    generations: Generations<Plugin>,
     /// Plugins that are linked into the program, by name.
     linked: BTreeMap<String, Arc<Plugin>>,
     /// Plugins by what they were called: for a thousand listeners a file is walked to once.

@@ -141,10 +141,6 @@ pub struct Values {
     lists: Vec<Box<[pp_value]>>,
 }
 
-#[expect(unsafe_code, reason = "checked values are handed from thread to thread")]
-// SAFETY: its pointers lead to its own memory alone, which nothing changes.
-unsafe impl Send for Values {}
-
 impl Values {
     /// Checks `given` against `specs` and fills in the defaults.
     ///

@@ -17,6 +17,15 @@ use crate::reactor::io::{Io, Token, nanos};
 use crate::reactor::listener::{Listener, Service};
 use crate::reactor::session::Family;
 
+/// A handler that has its place, and was not called yet.
+struct Newcomer {
+    token: Token,
+    /// The one before had broken.
+    was_down: bool,
+    /// The sessions it goes on with, each with its new word.
+    kept: Vec<(u64, u64)>,
+}
+
 impl<I: Io> Reactor<I> {
     /// Makes what could not be made ahead, and switches everything; or takes everything back.
     pub(super) fn go(&mut self, change: &mut Changing) {
@@ -107,7 +116,7 @@ impl<I: Io> Reactor<I> {
     fn switch(&mut self, change: &mut Changing, reconfigured: &[usize]) -> ChangeDone {
         let Self { listeners, core, .. } = self;
         let mut done = ChangeDone::default();
-        let mut replaced: Vec<(Token, bool, Vec<(u64, u64)>)> = Vec::new();
+        let mut replaced = Vec::new();
         for (at, fresh) in mem::take(&mut change.todo) {
             let Some(wish) = change.wishes.get(at) else { continue };
             let Some(listener) = current(listeners, wish.token) else { continue };
@@ -135,7 +144,7 @@ impl<I: Io> Reactor<I> {
                         faults.forget_places();
                     }
                 }
-                replaced.push((wish.token, was_down, kept));
+                replaced.push(Newcomer { token: wish.token, was_down, kept });
                 done.replaced += 1;
             } else if reconfigured.contains(&at) {
                 core.on_trial(listener, None);
@@ -147,7 +156,7 @@ impl<I: Io> Reactor<I> {
             core.apply_timers_of(listener);
         }
         // Handlers are called only when all are in their places.
-        for (token, was_down, kept) in replaced {
+        for Newcomer { token, was_down, kept } in replaced {
             if let Some(listener) = current(listeners, token) {
                 core.introduce(listener, was_down, &kept);
             }
