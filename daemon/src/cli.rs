@@ -3,17 +3,17 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use clap::error::ContextKind;
 use clap::{Args, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use polyport_terminal::{
-    Exit, Output, Style, Version, complain, deliver, delivered, remark, survive_file_limit,
+    Exit, Hangup, Output, Style, Version, complain, deliver, delivered, remark, survive_file_limit,
 };
 
 use crate::apply::{self, BuiltIn, Sources};
-use crate::config::{self, Problems, Reading};
+use crate::config::{self, Plan, Problems, Reading};
 
 mod plugin;
 
@@ -39,6 +39,11 @@ Examples:
   polyport plugin list                                    what there is to serve with
   polyport plugin new hello                               begin a plugin of your own
   polyport plugin try ./libhello.so --datagram you        see what it answers, without a socket
+
+Signals:
+  SIGINT, SIGTERM   end it in order; another one, 0.3 s later at least, ends it at once
+  SIGHUP            read the configuration and the libraries again: all listeners follow, or none
+                    (if the terminal is gone: end in order)
 
 Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
 
@@ -72,7 +77,7 @@ struct Check {
     log: LogArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct PlanArgs {
     /// Configuration file [env: `POLYPORT_CONFIG`]; without it and --listen, the built-in default
     #[arg(short, long, value_name = "FILE")]
@@ -172,8 +177,18 @@ fn is_flag(arg: &str) -> bool {
 }
 
 fn serve(args: &Run, built_in: BuiltIn) -> Exit {
+    // From the first moment on: a start takes its time, and SIGHUP must not end it.
+    let hangup = match Hangup::listen() {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            complain(format_args!("cannot listen to SIGHUP: {error}"));
+            return Exit::Os;
+        }
+    };
     with_output(&args.log, |output| {
-        match apply::serve(args.plan.read("run"), &args.plan.sources(built_in), output) {
+        let plan = args.plan.clone();
+        let again = Arc::new(move |before: &Plan| plan.read_again(before));
+        match apply::serve(args.plan.read("run"), &args.plan.sources(built_in), output, hangup, again) {
             Ok(exit) => exit,
             Err(refused) => {
                 output.remark(rendered(&refused.problems));
@@ -235,14 +250,9 @@ impl PlanArgs {
 
     /// What was asked for. `command` is what is about to be done with it.
     fn read(&self, command: &str) -> Reading {
-        // Read here and not by clap, for which a variable of the environment would contradict `--listen`.
-        let from_environment = || {
-            let path = std::env::var_os("POLYPORT_CONFIG").filter(|path| !path.is_empty())?;
-            Some(PathBuf::from(path))
-        };
         let reading = if !self.listen.is_empty() {
             config::from_listen_args(&self.listen)
-        } else if let Some(path) = self.config.clone().or_else(from_environment) {
+        } else if let Some(path) = self.file() {
             config::load(&path)
         } else {
             if Path::new(BESIDE).exists() {
@@ -253,6 +263,27 @@ impl PlanArgs {
             config::built_in()
         };
         config::with_sandbox_args(reading, &self.sandbox)
+    }
+
+    /// What is asked for now, after `before` was read; what can be read only once is what it was.
+    fn read_again(&self, before: &Plan) -> Reading {
+        let reading = if !self.listen.is_empty() {
+            config::from_listen_args(&self.listen)
+        } else if let Some(path) = self.file() {
+            config::load_again(&path, before)
+        } else {
+            config::built_in()
+        };
+        config::with_sandbox_args(reading, &self.sandbox)
+    }
+
+    /// The configuration file. Not read by clap, for which a variable of the environment would contradict `--listen`.
+    fn file(&self) -> Option<PathBuf> {
+        let from_environment = || {
+            let path = std::env::var_os("POLYPORT_CONFIG").filter(|path| !path.is_empty())?;
+            Some(PathBuf::from(path))
+        };
+        self.config.clone().or_else(from_environment)
     }
 }
 

@@ -151,6 +151,15 @@ pub(crate) const RESTART_LONGEST: Duration = Duration::from_secs(30);
 pub(crate) const KEPT_BYTES: usize = 64 * MIB;
 /// Bytes of a datagram that are shown when it has broken a handler: as many as a line of the log is read for.
 pub(crate) const POISON_SHOWN: usize = 256;
+/// Handlers that are made ahead of a reload, and destroyed after it, in one turn: each takes some microseconds in which every
+/// other listener waits, and one that opens files some hundred.
+pub(crate) const CHANGE_INSTANCES: usize = 8;
+/// Listeners that are looked at in one turn for what a reload changes about them.
+pub(crate) const CHANGE_LOOKS: usize = 512;
+/// How long a new handler is on trial after a reload: if it breaks in this time, the one before serves again. A library that
+/// cannot serve mostly shows it at its first datagrams.
+pub(crate) const PROBATION: Duration = Duration::from_secs(1);
+
 /// A handler that has served this long without a break starts again with [`RESTART_FIRST`].
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long a socket that gives only errors is not watched.

@@ -122,6 +122,8 @@ mod recordings;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod reply_policy;
 #[cfg(test)]

@@ -14,6 +14,7 @@ const BOUNDARY: &[&str] = &[
     "plugin/call/crash",
     "plugin/call/host",
     "plugin/call/instance",
+    "plugin/call/succession",
     "plugin/call/prefetch",
     "plugin/call/running",
     "plugin/find/elevated",

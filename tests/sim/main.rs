@@ -65,6 +65,8 @@ mod polled;
 #[cfg(test)]
 mod rare;
 #[cfg(test)]
+mod reloads;
+#[cfg(test)]
 mod seeded;
 #[cfg(test)]
 mod sessions;

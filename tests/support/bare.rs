@@ -40,7 +40,13 @@ impl Bare {
     /// Sends it SIGTERM and waits for its end, until the deadline.
     #[track_caller]
     pub fn terminate(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+        self.end_by(Signal::TERM)
+    }
+
+    /// Sends it a signal and waits for its end, until the deadline.
+    #[track_caller]
+    pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
         let mut status = None;
         wait::until("the end of the process", || {
             status = self.child.try_wait().expect("a child can be waited for");
@@ -61,7 +67,11 @@ impl Drop for Bare {
 /// Both ends of a new pseudo-terminal: what reads like a person, and what a program writes to.
 #[must_use]
 pub fn terminal() -> (File, OwnedFd) {
-    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    // Who inherits the side of the person keeps the terminal from going.
+    #[cfg(target_os = "linux")]
+    let flags = flags | OpenptFlags::CLOEXEC;
+    let person = openpt(flags).expect("a pseudo-terminal");
     grantpt(&person).expect("it is ours");
     unlockpt(&person).expect("it is ours");
     let name = ptsname(&person, Vec::new()).expect("it has a name");

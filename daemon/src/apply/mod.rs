@@ -19,6 +19,7 @@
 //! books     what was counted, summed by the names of the plan
 //! sources   where plugins come from, besides what the plan says
 //! watchdog  whether the calls of plugins return
+//! reload    a signal has the configuration and the libraries read again
 //! refused   why nothing was started or changed
 //! ```
 
@@ -32,6 +33,7 @@ mod memory;
 mod policy;
 mod prepare;
 mod refused;
+mod reload;
 mod running;
 mod serve;
 mod sockets;
@@ -46,6 +48,7 @@ pub use banner::final_report;
 pub use foresee::foresee;
 pub use prepare::{Entry, Prepared, prepare};
 pub use refused::Refused;
+pub use reload::Again;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
 pub use sources::{BuiltIn, Sources, plugin_abi};

@@ -65,6 +65,7 @@ pub(super) fn policy<'a>(
         write,
         allowed,
         copies: Vec::new(),
+        again: Vec::new(),
     })
 }
 
@@ -119,6 +120,43 @@ fn existing(granted: &[Granted], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     granted.iter().map(|granted| granted.path.clone()).collect()
 }
 
+/// Directories that hold the files of others as well.
+const SHARED: [&str; 12] = [
+    "/",
+    "/etc",
+    "/root",
+    "/home",
+    "/tmp",
+    "/var",
+    "/var/tmp",
+    "/run",
+    "/opt",
+    "/srv",
+    "/usr/local/etc",
+    "/dev/shm",
+];
+
+/// What a reload has to be able to read to find these files and directories again. A file that was replaced is another one under
+/// its name, so its directory is read; but not one that holds the files of others: there the file that is there now is all.
+pub(super) fn read_again<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
+    let is_shared =
+        |dir: &Path| SHARED.iter().any(|shared| dir == Path::new(shared)) || home.as_deref() == Some(dir);
+    let mut all: Vec<PathBuf> = paths
+        .filter_map(|path| path.canonicalize().ok())
+        .filter_map(|path| {
+            let dir = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+            match dir.filter(|dir| !is_shared(dir)) {
+                Some(dir) => Some(dir.to_path_buf()),
+                None => Some(path).filter(|path| path.is_file()),
+            }
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// The text of an option, given or not.
 pub(super) fn value<'a>(listen: &'a Listen, spec: &'a OptionSpec) -> Option<&'a str> {
     match listen.options.iter().find(|option| option.name == spec.name) {
@@ -143,6 +181,19 @@ pub(super) fn written(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_again_is_the_directory_unless_it_is_everybodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (file, library) = (dir.join("polyport.toml"), dir.join("libmine.so"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::write(&library, "").unwrap();
+        let again = |paths: &[&Path]| read_again(paths.iter().copied());
+        assert_eq!(again(&[&file, &library, &dir, Path::new("/no/such/file")]), [dir]);
+        assert_eq!(again(&[Path::new("/etc/passwd")]), [PathBuf::from("/etc/passwd")]);
+        assert_eq!(again(&[Path::new("/etc"), Path::new("/")]), Vec::<PathBuf>::new());
+    }
 
     #[test]
     fn a_file_to_write_opens_its_directory_and_a_device_itself() {

@@ -1,6 +1,7 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::plugin::{
 use crate::sandbox::Policy;
 
 /// What a `[[listen]]` table needs besides its sockets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// The plugin.
     pub plugin: Arc<Plugin>,
@@ -30,7 +31,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Prepared {
     /// The plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// One for each `[[listen]]` table.
     pub entries: Vec<Entry>,
     /// What the process gives up before it serves the plan.
@@ -51,10 +52,31 @@ impl Prepared {
 /// # Errors
 /// Everything that is wrong.
 pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems> {
-    let Reading { mut plan, mut problems } = reading;
-    let search = SearchPath::of_process(&sources.dirs, &plan.plugin_dirs);
+    let search = search(&reading.plan, sources);
     let mut loader = Loader::new(search, |name| std::env::var_os(name)).with_built_in(sources.built_in);
-    let (mut entries, mut harmless) = (Vec::new(), Vec::new());
+    let Checked { plan, handlers, policy } = check(reading, &mut loader)?;
+    let entry = |(plugin, values)| Entry { plugin, values: Rc::new(values) };
+    Ok(Prepared { plan: Arc::new(plan), entries: handlers.into_iter().map(entry).collect(), policy, loader })
+}
+
+/// Where the plugins of a plan are looked up.
+pub(super) fn search(plan: &Plan, sources: &Sources) -> SearchPath {
+    SearchPath::of_process(&sources.dirs, &plan.plugin_dirs)
+}
+
+/// A plan, and what its handlers are made of: nothing of it belongs to a thread.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) plan: Plan,
+    /// One for each `[[listen]]` table.
+    pub(super) handlers: Vec<(Arc<Plugin>, Values)>,
+    pub(super) policy: Policy,
+}
+
+/// Loads every plugin of a plan by `loader` and checks every option.
+pub(super) fn check(reading: Reading, loader: &mut Loader) -> Result<Checked, Problems> {
+    let Reading { mut plan, mut problems } = reading;
+    let (mut handlers, mut harmless) = (Vec::new(), Vec::new());
     if plan.listen.is_empty() && problems.is_empty() {
         let help = "add a table [[listen]] with `bind` and `plugin`, or start without a file for the default";
         problems.push(Problem::new("nothing-to-serve", "the configuration has no listener").help(help));
@@ -62,15 +84,15 @@ pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems
     // A table without a plugin is a problem that is known already.
     let mut refused = BTreeMap::new();
     for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
-        let Some(plugin) = load(&mut loader, listen, &mut refused) else { continue };
-        match entry(plugin, listen, &mut harmless) {
-            Ok(entry) => entries.push(entry),
+        let Some(plugin) = load(loader, listen, &mut refused) else { continue };
+        match values(&plugin, listen, &mut harmless) {
+            Ok(values) => handlers.push((plugin, values)),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
-    let aborting: BTreeMap<&str, _> = entries
+    let aborting: BTreeMap<&str, _> = handlers
         .iter()
-        .map(|entry| (&**entry.plugin.name(), entry.plugin.identity()))
+        .map(|(plugin, _)| (&**plugin.name(), plugin.identity()))
         .filter(|(_, identity)| identity.aborts_on_panic())
         .collect();
     for identity in aborting.values() {
@@ -86,15 +108,25 @@ pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems
                 Escaped(dir.as_os_str().as_encoded_bytes())
             );
         }
-        entries.iter().zip(&plan.listen).for_each(|(entry, listen)| advise(&plan, listen, &entry.plugin));
+        handlers.iter().zip(&plan.listen).for_each(|((plugin, _), listen)| advise(&plan, listen, plugin));
     }
-    let sessions = entries.iter().any(|entry| entry.plugin.has_sessions());
-    let policy = policy::policy(&plan, entries.iter().map(|entry| entry.plugin.options()), sessions)
+    let sessions = handlers.iter().any(|(plugin, _)| plugin.has_sessions());
+    let mut policy = policy::policy(&plan, handlers.iter().map(|(plugin, _)| plugin.options()), sessions)
         .unwrap_or_else(|found| {
             found.into_iter().for_each(|problem| problems.push(problem));
             Policy::default()
         });
-    problems.into_result(Prepared { plan, entries, policy, loader })
+    policy.again = again(&plan, &handlers, loader);
+    problems.into_result(Checked { plan, handlers, policy })
+}
+
+/// What a reload reads once more.
+fn again(plan: &Plan, handlers: &[(Arc<Plugin>, Values)], loader: &Loader) -> Vec<PathBuf> {
+    let file = plan.file_mode().and_then(|_| Some(PathBuf::from(&plan.sources().first()?.origin)));
+    let files =
+        file.into_iter().chain(handlers.iter().filter_map(|(plugin, _)| Some(plugin.path()?.to_path_buf())));
+    let files = files.collect::<BTreeSet<_>>();
+    policy::read_again(files.iter().map(PathBuf::as_path).chain(loader.dirs()))
 }
 
 /// Warns of what is served all the same, and lets other users of this host in.
@@ -196,14 +228,14 @@ fn load(
 }
 
 /// Adds the places of values that are no secrets to `harmless`, whatever else is wrong.
-fn entry(plugin: Arc<Plugin>, listen: &Listen, harmless: &mut Vec<Span>) -> Result<Entry, Vec<Problem>> {
+fn values(plugin: &Plugin, listen: &Listen, harmless: &mut Vec<Span>) -> Result<Values, Vec<Problem>> {
     let is_harmless = |name: &str| plugin.options().iter().any(|spec| !spec.secret && spec.name == name);
     harmless.extend(listen.options.iter().filter(|o| is_harmless(&o.name)).map(|o| o.value_span.clone()));
     let given: Vec<Given<'_>> = listen.options.iter().map(given).collect();
     let values = Values::check(plugin.options(), &given)
         .map_err(|problems| problems.iter().map(|p| option_problem(listen, p)).collect::<Vec<_>>())?;
-    plugin.check(&values).map_err(|error| vec![refusal(listen, &plugin, &error)])?;
-    Ok(Entry { plugin, values: Rc::new(values) })
+    plugin.check(&values).map_err(|error| vec![refusal(listen, plugin, &error)])?;
+    Ok(values)
 }
 
 fn given(option: &RawOption) -> Given<'_> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use polyport_terminal::{Output, Signals};
+use polyport_terminal::{Output, Signals, Waker};
 
 use super::books::Books;
 use super::confine;
@@ -38,6 +38,8 @@ pub struct Running {
     pub(super) sandbox: Option<State>,
     /// Watches the calls of the handlers; the last to go.
     _watchdog: Option<Watchdog>,
+    /// Has the loop return to its owner, from another thread; taken by whoever starts one.
+    pub(super) waker: Option<Waker>,
 }
 
 /// What a change did, in addresses.
@@ -91,10 +93,10 @@ impl Running {
         let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Surroundings::of(plan))?;
         let exchange = ExchangeLimits::default();
         let io = Signals::listen().and_then(|signals| {
-            let interrupt = signals.interrupt();
-            Ok((MioIo::new(Clock::new(), exchange.slots, signals)?, interrupt))
+            let (interrupt, waker) = (signals.interrupt(), signals.waker()?);
+            Ok((MioIo::new(Clock::new(), exchange.slots, signals)?, interrupt, waker))
         });
-        let (io, interrupt) =
+        let (io, interrupt, waker) =
             io.map_err(|error| Refused::by_system(plan, &format!("the event loop cannot be made: {error}")))?;
         if let Some(seed) = plan.seed {
             log::info!(
@@ -123,6 +125,7 @@ impl Running {
             gone: Books::default(),
             sandbox,
             _watchdog: watchdog,
+            waker: Some(waker),
         })
     }
 
@@ -188,7 +191,7 @@ impl Running {
     }
 
     /// Every listener with its address in the plan.
-    fn served(&self) -> impl Iterator<Item = (Token, Address)> {
+    pub(super) fn served(&self) -> impl Iterator<Item = (Token, Address)> {
         self.reactor.reports().filter_map(|report| {
             let place = Place::of_tag(report.tag);
             let (_, bind) = place.of(&self.prepared.plan)?;
@@ -258,11 +261,7 @@ fn add(
             socket,
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
-            on_fault: match listen.on_fault {
-                config::OnFault::Restart => OnFault::Restart,
-                config::OnFault::Off => OnFault::Off,
-                config::OnFault::Exit => OnFault::Exit,
-            },
+            on_fault: on_fault(listen),
             reply: Rc::clone(reply),
             sessions: listen.sessions,
             groups: place.of(plan).map(|(listen, bind)| groups::by_name(listen, bind)).unwrap_or_default(),
@@ -275,7 +274,9 @@ fn add(
         }
         match reactor.add(spec) {
             Ok(_) => told.one_more(plan, place, local, plugin),
-            Err(AddError::Create(error)) => problems.push(not_made(listen, plugin, &error, sandbox)),
+            Err(AddError::Create(error)) => {
+                problems.push(refused_by(listen, plugin, &error, sandbox));
+            }
             Err(AddError::Register(error)) => {
                 return Err(Refused::by_system(plan, &format!("listener {name} {local}: {error}")));
             }
@@ -291,7 +292,7 @@ fn add(
         let served: Vec<_> = specs.iter().map(|spec| (Place::of_tag(spec.tag), spec.local)).collect();
         match reactor.add_together(specs) {
             Ok(_) => served.iter().for_each(|(place, local)| told.one_more(plan, *place, *local, plugin)),
-            Err(AddError::Create(error)) => problems.push(not_made(listen, plugin, &error, sandbox)),
+            Err(AddError::Create(error)) => problems.push(refused_by(listen, plugin, &error, sandbox)),
             Err(AddError::Register(error)) => {
                 return Err(Refused::by_system(plan, &format!("listener {}: {error}", listen.name)));
             }
@@ -301,8 +302,22 @@ fn add(
     Ok(problems.into_result(())?)
 }
 
-/// A handler was refused by its plugin.
-fn not_made(listen: &Listen, plugin: &Plugin, error: &CreateError, sandbox: Option<&State>) -> Problem {
+/// What the daemon does when a handler of a listener breaks.
+pub(super) fn on_fault(listen: &Listen) -> OnFault {
+    match listen.on_fault {
+        config::OnFault::Restart => OnFault::Restart,
+        config::OnFault::Off => OnFault::Off,
+        config::OnFault::Exit => OnFault::Exit,
+    }
+}
+
+/// A plugin's own refusal, with what the sandbox may have to do with it.
+pub(super) fn refused_by(
+    listen: &Listen,
+    plugin: &Plugin,
+    error: &CreateError,
+    sandbox: Option<&State>,
+) -> Problem {
     let refusal = refusal(listen, plugin, error);
     match sandbox.filter(|state| **state != State::off() && is_denial(&error.message)) {
         // What was allowed until then may not be any more, and plugins do not know why.
@@ -316,7 +331,7 @@ fn not_made(listen: &Listen, plugin: &Plugin, error: &CreateError, sandbox: Opti
 
 /// Whether a plugin was refused something by the system, as far as its words tell: other mistakes have nothing to do with
 /// the sandbox.
-fn is_denial(message: &str) -> bool {
+pub(super) fn is_denial(message: &str) -> bool {
     [rustix::io::Errno::ACCESS, rustix::io::Errno::PERM].into_iter().any(|errno| {
         // `Permission denied (os error 13)`, and `errno 13` of plugins in other languages.
         let text = std::io::Error::from(errno).to_string();
@@ -333,7 +348,7 @@ fn is_denial(message: &str) -> bool {
 }
 
 /// What a reactor is told once, when it is made.
-fn after_restart(old: &Plan, new: &Plan) -> Vec<&'static str> {
+pub(super) fn after_restart(old: &Plan, new: &Plan) -> Vec<&'static str> {
     let keys = [
         ("limits", old.limits != new.limits),
         ("seed", old.seed != new.seed),

@@ -1,7 +1,7 @@
 //! What has to be done to get from one plan to another.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Bind, Listen, Plan, RawOption};
 
@@ -136,16 +136,20 @@ impl Steps {
 /// tried, makes no difference to it.
 fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
     let (Some((before, _)), Some((after, _))) = (was.of(old), place.of(new)) else { return false };
-    let is_equal = |(a, b): (&&RawOption, &&RawOption)| (&a.name, &a.value) == (&b.name, &b.value);
-    let (options, new_options) = (sorted(before), sorted(after));
     before.name == after.name
         && (&before.plugin.text, &before.plugin.path) == (&after.plugin.text, &after.plugin.path)
-        && options.len() == new_options.len()
-        && options.iter().zip(&new_options).all(is_equal)
+        && has_same_options(before, after)
         && before.on_fault == after.on_fault
         && before.sessions == after.sessions
         && before.reply == after.reply
         && has_same_socket(was, old, place, new)
+}
+
+/// Whether the same is written for a plugin, in whatever order.
+pub(super) fn has_same_options(before: &Listen, after: &Listen) -> bool {
+    let is_equal = |(a, b): (&&RawOption, &&RawOption)| (&a.name, &a.value) == (&b.name, &b.value);
+    let (options, new_options) = (sorted(before), sorted(after));
+    options.len() == new_options.len() && options.iter().zip(&new_options).all(is_equal)
 }
 
 /// The options of a listener by name: their order says nothing.
@@ -158,11 +162,13 @@ fn sorted(listen: &Listen) -> Vec<&RawOption> {
 /// Whether the socket of `was` is set up as `place` asks for.
 fn has_same_socket(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
     let (Some((before, bound)), Some((after, bind))) = (was.of(old), place.of(new)) else { return false };
-    let groups = |listen: &Listen, bind: &Bind| -> Vec<_> {
-        let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
-        heard.map(|join| (join.group, join.source, join.ifindex)).collect()
-    };
-    before.socket == after.socket && groups(before, bound) == groups(after, bind)
+    before.socket == after.socket && hears(before, bound) == hears(after, bind)
+}
+
+/// The groups that a bind address hears.
+pub(super) fn hears(listen: &Listen, bind: &Bind) -> Vec<(IpAddr, Option<IpAddr>, u32)> {
+    let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
+    heard.map(|join| (join.group, join.source, join.ifindex)).collect()
 }
 
 #[cfg(test)]

@@ -139,6 +139,16 @@ pub fn load(path: &Path) -> Reading {
     reading
 }
 
+/// Reads a configuration file again from which `before` was read. What can be read only once, a pipe for example, is what it was.
+pub fn load_again(path: &Path, before: &Plan) -> Reading {
+    let is_read_once = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let Some(source) = before.texts.first().filter(|_| is_read_once) else { return load(path) };
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut reading = parse_with(source.clone(), base, &Names::system());
+    reading.plan.file_mode = before.file_mode;
+    reading
+}
+
 /// Reads a configuration from memory; relative paths in it start at the directory of its origin.
 pub fn parse(source: Source) -> Reading {
     let base = Path::new(&source.origin).parent().map(PathBuf::from).unwrap_or_default();

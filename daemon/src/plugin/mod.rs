@@ -16,8 +16,8 @@ mod load;
 
 pub use call::{
     AddressRefusal, Call, Cell, Cells, CreateError, Doing, Function, Gate, GroupRequest, HandlerBudget,
-    Instance, InstancePlace, InstanceSpec, Notify, Outcome, Rescued, RunningCall, State, TimerRequest,
-    WakeList, Why, tell_of_crashes,
+    Instance, InstancePlace, InstanceSpec, Notify, Outcome, Reconfigured, Rescued, RunningCall, State,
+    TimerRequest, WakeList, Why, tell_of_crashes,
 };
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use find::{

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 use super::bundle::{Bundles, Errands};
+use super::change::{ChangeDone, ChangeRefused, Changing, Trial};
 use super::due::{Delayed, ReadyList, Timers};
 use super::io::{Event, Io, Now, Token, nanos};
 use super::listener::{Listener, ListenerReport};
@@ -28,6 +29,10 @@ pub struct Reactor<I: Io> {
     pub(super) ready: ReadyList,
     pub(super) sampler: Sampler,
     pub(super) groups: Groups,
+    /// A change that is being made, or whose former handlers are not all destroyed yet.
+    pub(super) change: Option<Box<Changing>>,
+    /// What has become of the last one.
+    pub(super) changed: Option<Result<ChangeDone, Vec<ChangeRefused>>>,
     pub(super) core: Core<I>,
 }
 
@@ -68,6 +73,10 @@ pub(super) struct Core<I: Io> {
     pub(super) wakes: Option<Arc<WakeList>>,
     /// A handler broke, and its listener has `on_fault = "exit"`.
     pub(super) fatal: bool,
+    /// What served before the last changes.
+    pub(super) trial: Trial,
+    /// When there is something to do for a change or a trial, monotonic ns; `u64::MAX` is never.
+    pub(super) change_at_ns: u64,
     pub(super) slow: SlowWatch,
     pub(super) waiting: Waiting,
     /// Memory for the events of one turn, used again by the next.
@@ -128,6 +137,8 @@ impl<I: Io> Reactor<I> {
             timer_requests: Vec::new(),
             wakes: None,
             fatal: false,
+            trial: Trial::default(),
+            change_at_ns: u64::MAX,
             slow: SlowWatch::new(nanos(limits.slow_batch)),
             waiting,
             events: Vec::new(),
@@ -138,6 +149,8 @@ impl<I: Io> Reactor<I> {
             ready: ReadyList::default(),
             sampler: Sampler::default(),
             groups: Groups::default(),
+            change: None,
+            changed: None,
             core,
         }
     }

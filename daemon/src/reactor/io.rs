@@ -275,6 +275,8 @@ pub enum Event {
     },
     /// A signal or the caller asks the loop to stop.
     Stop,
+    /// The owner of the loop has something to look at.
+    Attend,
     /// The addresses of the host may have changed.
     Addresses,
     /// Some thread has called the function of [`Io::notify`].

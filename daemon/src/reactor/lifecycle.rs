@@ -82,6 +82,8 @@ impl<I: Io> Reactor<I> {
     /// Ends the service: drops the datagrams that still wait to be sent, as [`DropReason::Stopping`], and destroys the
     /// handlers, which may still count what they finish.
     pub fn stop(&mut self) {
+        // A change that goes on is none any more.
+        self.change = None;
         self.core.delayed.clear();
         self.let_go();
         for (_, listener) in &mut self.listeners {
@@ -107,11 +109,6 @@ fn no_eventfd(error: &std::io::Error) -> CreateError {
     CreateError { option: None, message }
 }
 
-/// The system gave no random bytes: `getrandom(2)`.
-fn no_secret(error: &std::io::Error) -> CreateError {
-    CreateError { option: None, message: format!("the system gives no random bytes: {error}") }
-}
-
 impl<I: Io> Core<I> {
     /// A listener without a handler.
     pub(super) fn listener(&mut self, token: Token, spec: ListenerSpec<I::Socket>) -> Listener<I::Socket> {
@@ -123,8 +120,14 @@ impl<I: Io> Core<I> {
     }
 
     /// Bytes for the secrets of a handler.
+    ///
+    /// # Errors
+    /// The system gave no random bytes: `getrandom(2)`.
     pub(super) fn secret(&mut self) -> Result<[u8; 32], CreateError> {
-        self.io.secret().map_err(|error| no_secret(&error))
+        self.io.secret().map_err(|error| CreateError {
+            option: None,
+            message: format!("the system gives no random bytes: {error}"),
+        })
     }
 
     /// Makes the handler of a listener that has none.
@@ -153,6 +156,7 @@ impl<I: Io> Core<I> {
             io.want(socket, wanted).and(facts)
         };
         let instance = Instance::create(&listener.plugin, &spec, &mut listener.cells, &mut want, &mut kept)?;
+        listener.wanted = wanted;
         if wanted == Facts::NONE {
             // Who had the socket before may have wanted something.
             self.io.want(&mut listener.socket, Facts::NONE);
@@ -242,6 +246,9 @@ impl<I: Io> Core<I> {
         self.bury(listener);
         self.forget_handler_of_sessions(listener);
         self.timers.cancel_handler(listener.token);
+        if self.roll_back(listener) {
+            return;
+        }
         match listener.on_fault {
             OnFault::Restart => {
                 let chance = self.rng.random::<f64>();
@@ -252,7 +259,7 @@ impl<I: Io> Core<I> {
             }
             OnFault::Off => {
                 log::error!(
-                    "{listener}: on_fault = \"off\": the handler is not made again until polyport is restarted"
+                    "{listener}: on_fault = \"off\": the handler is not made again until a reload or a restart of polyport"
                 );
                 listener.service = Service::Failed;
                 self.end_sessions(listener, SessionEnd::Restart);

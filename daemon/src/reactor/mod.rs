@@ -10,6 +10,7 @@
 //! core       the reactor, and what a visit works with
 //! io         what the loop needs from the world
 //! errno      what each error of a socket call means
+//! change/    handlers are replaced while they serve
 //! exit       what a handler is told at once of where it may send
 //! waiting/   how the loop waits for more
 //! session/   sockets beside a listener's that its handler asked for
@@ -25,6 +26,7 @@
 //! [`Reactor::new`]. The same loop runs on mio ([`MioIo`]) and in the seeded simulation of the tests.
 
 mod bundle;
+mod change;
 mod core;
 mod due;
 mod errno;
@@ -48,6 +50,7 @@ pub use self::mio::{
     BindError, Clock, Membership, MioIo, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
     broadcast_addresses, interface_name,
 };
+pub use change::{ChangeDone, ChangeRefused, Wish};
 pub use io::{
     AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
     Wait,

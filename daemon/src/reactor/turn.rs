@@ -17,6 +17,9 @@ use super::waiting::{Found, TurnTiming};
 pub enum Flow {
     /// Call [`Reactor::turn`] again.
     Continue,
+    /// There is something for the owner of the reactor to look at: [`Event::Attend`], or a change was made or refused. Then as
+    /// [`Self::Continue`].
+    Attend,
     /// The loop was asked to stop.
     Stop,
     /// A handler broke, and its listener has `on_fault = "exit"`.
@@ -49,7 +52,7 @@ impl<I: Io> Reactor<I> {
         self.core.now = self.core.io.now();
         let began_ns = self.core.now.mono_ns;
         // 2. Put the listeners of the events on the ready list.
-        let (mut stop, mut wakes) = (false, false);
+        let (mut stop, mut attend, mut wakes) = (false, false, false);
         let events_were_none = events.is_empty();
         let slots = self.core.shortcuts.prefetch.then(|| Slots::of(&self.listeners));
         for (number, event) in events.iter().enumerate() {
@@ -60,6 +63,7 @@ impl<I: Io> Reactor<I> {
             }
             match *event {
                 Event::Stop => stop = true,
+                Event::Attend => attend = true,
                 Event::Addresses => self.core.host.changed(self.core.now.mono_ns),
                 Event::Wake => wakes = true,
                 Event::Ready { token, readable, writable } => self.note(token, readable, writable),
@@ -114,7 +118,11 @@ impl<I: Io> Reactor<I> {
         if core.host.run(&mut core.io, &mut core.own, core.now.mono_ns) {
             groups.look(&mut core.io, listeners);
         }
-        // 6. Rest, if that is worth it.
+        // 6. Change what is to be changed, between two batches.
+        if self.core.change_at_ns <= self.core.now.mono_ns {
+            attend |= self.tend_change();
+        }
+        // 7. Rest, if that is worth it.
         if let Some((token, span)) = rest {
             self.rest(token, span);
         }
@@ -123,6 +131,8 @@ impl<I: Io> Reactor<I> {
             Flow::Stop
         } else if self.core.fatal {
             Flow::Fatal
+        } else if attend {
+            Flow::Attend
         } else {
             Flow::Continue
         })
@@ -186,6 +196,7 @@ impl<I: Io> Reactor<I> {
             self.sampler.next(),
             core.host.next(),
             core.sessions.next(),
+            Some(core.change_at_ns).filter(|at_ns| *at_ns != u64::MAX),
         ];
         deadlines.into_iter().flatten().min().map_or(Wait::Forever, Wait::Until)
     }

@@ -97,17 +97,18 @@ fn build(policy: &Policy) -> Result<Result<RulesetCreated, Refusal>, RulesetErro
             rules = rules.add_rules(path_beneath_rules([path], access))?;
         }
     }
+    rules = rules.add_rules(path_beneath_rules(&policy.again, READ))?;
     for copies in &policy.copies {
         rules = of_copies(rules, copies)?;
     }
     Ok(Ok(rules))
 }
 
-/// The copies of libraries are read for backtraces, and removed at the end. To remove their directory is a right on the
+/// A reload makes copies of libraries, they are read for backtraces, and removed at the end. To remove their directory is a right on the
 /// one above, and only there for directories: which have to be empty, and to belong to the user.
 fn of_copies(mut rules: RulesetCreated, copies: &Path) -> Result<RulesetCreated, RulesetError> {
     if let Ok(dir) = PathFd::new(copies) {
-        rules = rules.add_rule(PathBeneath::new(dir, READ | AccessFs::RemoveFile))?;
+        rules = rules.add_rule(PathBeneath::new(dir, WRITE))?;
     }
     if let Some(above) = copies.parent().and_then(|above| PathFd::new(above).ok()) {
         rules = rules.add_rule(PathBeneath::new(above, AccessFs::RemoveDir))?;

@@ -24,6 +24,8 @@ pub struct Policy {
     pub write: Vec<PathBuf>,
     /// What of this the operator has asked for, in words.
     pub allowed: Vec<String>,
+    /// What may be read, if it is there, to reload the configuration and plugins.
+    pub again: Vec<PathBuf>,
     /// Where the private copies of libraries are, which are read for backtraces and removed at the end.
     pub copies: Vec<PathBuf>,
 }
@@ -34,6 +36,12 @@ impl Policy {
     pub fn is_off(&self) -> bool {
         let layers = [self.capabilities, self.seccomp, self.landlock];
         self.identity.is_none() && layers.iter().all(|layer| *layer == Layer::Off)
+    }
+
+    /// Whether the process could open no sockets for sessions, once it is in force.
+    #[must_use]
+    pub fn refuses_sessions(&self) -> bool {
+        self.seccomp != Layer::Off && !self.network && !self.sessions
     }
 }
 

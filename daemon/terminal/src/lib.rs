@@ -9,6 +9,7 @@
 //! count       numbers with their nouns
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
+//! hangup      SIGHUP: a wish, or a terminal that is gone
 //! signals     the same for a loop, and the signals that must not end it
 //! version     what `--version` says
 //! aside       threads that get no signal
@@ -23,6 +24,7 @@ mod aside;
 mod count;
 mod escape;
 mod exit;
+mod hangup;
 mod interrupt;
 mod line;
 mod output;
@@ -36,11 +38,12 @@ pub use aside::aside;
 pub use count::counted;
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::{Exit, end_at_once};
+pub use hangup::{Hangup, Hung};
 pub use interrupt::Interrupt;
 pub use line::{complain, deliver, delivered, remark, say};
 pub use output::Output;
 pub use patient::PatientWriter;
-pub use signals::{Asked, Signals, survive_file_limit};
+pub use signals::{Asked, Signals, Waker, survive_file_limit};
 pub use style::Style;
 pub use version::Version;
 pub use width::columns;

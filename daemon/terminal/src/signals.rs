@@ -3,13 +3,13 @@
 //! | signal | what happens |
 //! |---|---|
 //! | SIGINT, SIGTERM | the program ends in order; another one, 0.3 s later at least, ends it at once |
-//! | SIGHUP | the program ends in order, unless it was started with SIGHUP ignored (`nohup(1)`) |
+//! | SIGHUP | the owner of the loop is told, and asks [`Hangup`](crate::Hangup) what is meant |
 //! | SIGUSR1, SIGUSR2 | nothing; the first of each is worth a line |
 //! | SIGXFSZ | the write that exceeds the limit fails with `EFBIG` |
 //! | SIGPIPE | the write to a reader that has gone fails with `EPIPE`; so the Rust runtime has it from the start |
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -28,7 +28,9 @@ const MEANINGLESS: [(i32, &str); 2] = [(SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2"
 #[derive(Debug)]
 pub struct Signals {
     stream: UnixStream,
+    writer: Option<UnixStream>,
     end: Interrupt,
+    attend: Arc<AtomicBool>,
     meaningless: [Arc<AtomicBool>; MEANINGLESS.len()],
     told: [bool; MEANINGLESS.len()],
 }
@@ -38,6 +40,8 @@ pub struct Signals {
 pub struct Asked {
     /// The end of the program, with all it knows.
     pub end: bool,
+    /// Its owner is to look: SIGHUP has come, or a [`Waker`] was used.
+    pub attend: bool,
     /// The name of a signal that means nothing and came for the first time.
     pub meaningless: Option<&'static str>,
 }
@@ -51,18 +55,16 @@ impl Signals {
         let (stream, writer) = UnixStream::pair()?;
         // Flags are set before the byte is written that has them looked at, because handlers run in this order.
         let end = Interrupt::register()?;
-        if !is_ignored(SIGHUP) {
-            // A terminal that closes sends one, and the shell in it may send another: no second one ends the program at once.
-            flag::register(SIGHUP, end.flag())?;
-            low_level::pipe::register(SIGHUP, writer.try_clone()?)?;
-        }
+        let attend: Arc<AtomicBool> = Arc::default();
+        flag::register(SIGHUP, Arc::clone(&attend))?;
+        low_level::pipe::register(SIGHUP, writer.try_clone()?)?;
         let meaningless: [Arc<AtomicBool>; MEANINGLESS.len()] = Default::default();
         for ((signal, _), flag) in MEANINGLESS.iter().zip(&meaningless) {
             flag::register(*signal, Arc::clone(flag))?;
             low_level::pipe::register(*signal, writer.try_clone()?)?;
         }
         end.wake(&writer)?;
-        Self::made(stream, end, meaningless)
+        Ok(Self { writer: Some(writer), attend, ..Self::made(stream, end, meaningless)? })
     }
 
     /// No signals but a byte on `stream`, which asks for the end: for tests.
@@ -81,7 +83,16 @@ impl Signals {
         meaningless: [Arc<AtomicBool>; MEANINGLESS.len()],
     ) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, end, meaningless, told: Default::default() })
+        Ok(Self { stream, writer: None, end, attend: Arc::default(), meaningless, told: Default::default() })
+    }
+
+    /// Wakes the loop from another thread.
+    ///
+    /// # Errors
+    /// Those of `dup(2)`; these are signals [of a stream](Self::from_stream).
+    pub fn waker(&self) -> io::Result<Waker> {
+        let writer = self.writer.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+        Ok(Waker { attend: Arc::clone(&self.attend), writer: writer.try_clone()? })
     }
 
     /// The signals that ask for the end.
@@ -94,7 +105,8 @@ impl Signals {
     pub fn take(&mut self) -> Asked {
         let mut bytes = [0; 64];
         while self.stream.read(&mut bytes).is_ok_and(|n| n > 0) {}
-        let mut asked = Asked { end: self.end.is_set(), meaningless: None };
+        let attend = self.attend.swap(false, Ordering::Relaxed);
+        let mut asked = Asked { end: self.end.is_set(), attend, meaningless: None };
         for (((_, name), flag), told) in MEANINGLESS.iter().zip(&self.meaningless).zip(&mut self.told) {
             if flag.load(Ordering::Relaxed) && !*told && asked.meaningless.is_none() {
                 *told = true;
@@ -102,6 +114,22 @@ impl Signals {
             }
         }
         asked
+    }
+}
+
+/// Wakes a loop that waits for [`Signals`].
+#[derive(Debug)]
+pub struct Waker {
+    attend: Arc<AtomicBool>,
+    writer: UnixStream,
+}
+
+impl Waker {
+    /// Has the loop's owner look.
+    pub fn wake(&mut self) {
+        self.attend.store(true, Ordering::Relaxed);
+        // A stream that is full is readable already, and one without a reader has no loop.
+        self.writer.write(&[0]).map(drop).unwrap_or(());
     }
 }
 
@@ -121,7 +149,7 @@ impl AsFd for Signals {
 }
 
 /// Whether the program was started with a signal ignored. Only Linux tells without `sigaction(2)` (`SigIgn` of proc(5)).
-fn is_ignored(signal: i32) -> bool {
+pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
@@ -151,11 +179,18 @@ mod tests {
         for (signal, name) in MEANINGLESS {
             low_level::raise(signal).unwrap();
             wait(&signals);
-            assert_eq!(signals.take(), Asked { end: false, meaningless: Some(name) });
+            assert_eq!(signals.take(), Asked { meaningless: Some(name), ..Asked::default() });
             low_level::raise(signal).unwrap();
             wait(&signals);
             assert_eq!(signals.take(), Asked::default(), "told once");
         }
+        low_level::raise(SIGHUP).unwrap();
+        wait(&signals);
+        assert_eq!(signals.take(), Asked { attend: true, ..Asked::default() });
+        let mut waker = signals.waker().unwrap();
+        std::thread::spawn(move || waker.wake()).join().unwrap();
+        wait(&signals);
+        assert_eq!(signals.take(), Asked { attend: true, ..Asked::default() });
         survive_file_limit().unwrap();
         low_level::raise(SIGXFSZ).unwrap();
         low_level::raise(SIGTERM).unwrap();

@@ -128,7 +128,7 @@ mod tests {
             for datagram in batch.datagrams() {
                 let queued = match datagram.payload().first() {
                     Some(b'o') => datagram.forward(LOCAL),
-                    Some(b'l') => datagram.reply(&[0; 65_508]),
+                    Some(b'l') => datagram.reply(&vec![0; 65_508]),
                     Some(b's') => batch.send_to_from(AWAY, AWAY, b"x"),
                     Some(b'd') => batch.send_to(SocketAddr::new(LOCAL.ip(), 0), b"x"),
                     _ => datagram.echo(),
@@ -137,7 +137,10 @@ mod tests {
                     (queued.is_queued(), queued.ok().err()),
                     (queued == Queued::Yes, queued.refusal())
                 );
-                batch.log(Level::Info, queued.refusal().map_or("queued".to_owned(), |why| why.to_string()));
+                batch.log(
+                    Level::Info,
+                    queued.refusal().map_or_else(|| "queued".to_owned(), |why| why.to_string()),
+                );
             }
         }
     }

@@ -141,12 +141,12 @@ fn files_are_out_of_reach_but_for_those_that_somebody_named() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let Some(deeds) = deeds(dir.path(), &[]) else { return };
     let at = |name: &str| dir.path().join(name);
-    for name in ["write", "read", "file", "data", "outside"] {
+    for name in ["write", "read", "file", "data", "plugins", "outside"] {
         fs::create_dir(at(name)).unwrap();
         fs::write(at(name).join("old"), "theirs").unwrap();
     }
+    let Some(deeds) = deeds(&at("plugins"), &[]) else { return };
     let [write, read, file, data] =
         [at("write"), at("read"), at("file").join("mine"), at("data")].map(|path| path.display().to_string());
     let daemon = polyport()
@@ -163,6 +163,8 @@ fn files_are_out_of_reach_but_for_those_that_somebody_named() {
         ("file", "ok", "ok"),
         ("read", "ok", EACCES),
         ("data", "ok", EACCES),
+        // For reloads.
+        ("plugins", "ok", EACCES),
         ("outside", EACCES, EACCES),
     ] {
         expect(&client, &deed("read", &format!("{name}/old")), reads);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error, pp_host,
-    pp_session_info,
+    ERROR, FATAL, OK, WHY_RELOAD, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error,
+    pp_host, pp_session_info,
 };
 use polyport_terminal::Escaped;
 
@@ -20,6 +20,7 @@ use super::prefetch::{CACHE_LINE, prefetch};
 use super::record::{Cells, Gate, GroupRequest, InCall, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
 use super::session::{session_event, session_info};
+use super::state::{Rescued, State, written};
 use super::wake::WakeList;
 use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo};
 use crate::plugin::load::{Plugin, Values};
@@ -31,6 +32,8 @@ pub enum Why {
     Start,
     /// The previous instance broke.
     Restart,
+    /// The previous instance goes: its library or its options have changed.
+    Reload,
 }
 
 /// What a plugin is told when it makes an instance.
@@ -46,7 +49,7 @@ pub struct InstanceSpec<'a> {
     pub seed: u64,
     /// The time, monotonic ns.
     pub now_ns: u64,
-    /// Start or restart.
+    /// Start, restart or reload.
     pub why: Why,
     /// Bytes for the secrets of the handler, from the operating system.
     pub secret: [u8; 32],
@@ -78,26 +81,11 @@ impl InstancePlace {
     }
 }
 
-/// What an instance hands to its successor. Only the plugin knows what it means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// The version of its form.
-    pub version: u32,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// What is left of the state of an instance that broke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rescued {
-    /// This.
-    State(State),
-    /// Nothing: the plugin does not offer it, or has nothing to say.
-    Nothing,
-    /// Nothing, though there was something: it needs so many bytes, and may not have them.
-    TooLarge(u64),
-    /// Nothing: the plugin failed with this code, or broke its word.
-    Failed(i64),
+/// Whether it is the same place.
+impl PartialEq for InstancePlace {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self.0, other.0)
+    }
 }
 
 impl fmt::Debug for InstanceSpec<'_> {
@@ -163,9 +151,9 @@ impl Plugin {
 /// A handler: an instance of a plugin, as one address holds it. It is destroyed when the last one that holds it is dropped.
 #[derive(Debug)]
 pub struct Instance {
-    plugin: Arc<Plugin>,
-    this: NonNull<c_void>,
-    record: &'static Record,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) this: NonNull<c_void>,
+    pub(super) record: &'static Record,
     /// None if it serves one address only. In a box, because few have it, and a slot has few bytes for what every visit needs.
     share: Option<Box<Share>>,
 }
@@ -206,7 +194,11 @@ impl Instance {
         let addresses: Vec<_> = spec.addresses.iter().copied().map(pp_addr::from).collect();
         let create = pp_create {
             size: size_u32::<pp_create>(),
-            why: if spec.why == Why::Start { WHY_START } else { WHY_RESTART },
+            why: match spec.why {
+                Why::Start => WHY_START,
+                Why::Restart => WHY_RESTART,
+                Why::Reload => WHY_RELOAD,
+            },
             ctx: handle(record),
             host: host(),
             values: spec.values.raw().as_ptr(),
@@ -377,29 +369,14 @@ impl Instance {
     pub fn rescue(&mut self, most: u64) -> Rescued {
         let Some(rescue) = self.plugin.functions().rescue else { return Rescued::Nothing };
         let mut version = 0;
-        let mut ask = |buf: *mut u8, cap: u64| {
+        let ask = |buf: *mut u8, cap: u64| {
             running(self.record, Function::Rescue, || {
                 // SAFETY: a function of a checked table, on the instance it made; `buf` has `cap` bytes until it returns.
                 unsafe { rescue(self.this.as_ptr(), buf, cap, &raw mut version) }
             })
         };
-        let said = ask(ptr::null_mut(), 0);
-        let needed = match u64::try_from(said) {
-            Ok(0) => return Rescued::Nothing,
-            Ok(needed) if needed > most => return Rescued::TooLarge(needed),
-            Ok(needed) => needed,
-            Err(_) => return Rescued::Failed(said),
-        };
-        let mut bytes = vec![0; usize::try_from(needed).unwrap_or(0)];
-        let written = ask(bytes.as_mut_ptr(), needed);
-        match usize::try_from(written) {
-            Ok(0) => Rescued::Nothing,
-            Ok(len) if len <= bytes.len() => {
-                bytes.truncate(len);
-                Rescued::State(State { version, bytes })
-            }
-            _ => Rescued::Failed(written),
-        }
+        let written = written(most, ask);
+        Rescued::of(written, version)
     }
 }
 
@@ -467,12 +444,12 @@ fn host() -> *const pp_host {
     &raw const HOST.0
 }
 
-fn blank_error() -> pp_error {
+pub(super) fn blank_error() -> pp_error {
     pp_error { size: size_u32::<pp_error>(), opt: 0, msg: [0; 504] }
 }
 
 /// The refusal in `error`, with its text made safe to print.
-fn refused(error: &pp_error) -> CreateError {
+pub(super) fn refused(error: &pp_error) -> CreateError {
     let end = error.msg.iter().position(|&b| b == 0).unwrap_or(error.msg.len());
     let said = Escaped(error.msg.get(..end).unwrap_or_default()).to_string();
     let message = if said.is_empty() { "the plugin refused without a word".to_owned() } else { said };

@@ -32,12 +32,16 @@ pub enum Function {
     OnWake,
     /// `rescue`.
     Rescue,
+    /// `save`.
+    Save,
+    /// `reconfigure`.
+    Reconfigure,
     /// `destroy`.
     Destroy,
 }
 
 impl Function {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Check,
         Self::Create,
         Self::OnBatch,
@@ -45,6 +49,8 @@ impl Function {
         Self::OnSession,
         Self::OnWake,
         Self::Rescue,
+        Self::Save,
+        Self::Reconfigure,
         Self::Destroy,
     ];
 
@@ -63,6 +69,8 @@ impl Function {
             Self::OnSession => "on_session",
             Self::OnWake => "on_wake",
             Self::Rescue => "rescue",
+            Self::Save => "save",
+            Self::Reconfigure => "reconfigure",
             Self::Destroy => "destroy",
         }
     }

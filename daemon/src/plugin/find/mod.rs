@@ -20,7 +20,7 @@ mod search;
 mod stage;
 mod trust;
 
-pub(super) use beside::find as find_beside;
+pub(super) use beside::{Beside, find as find_beside};
 pub use elevated::is_elevated;
 pub use identity::{Identity, Said, host_abi, host_layout, plugin_abi};
 pub(super) use refusal::MAX_LIBRARY_BYTES;

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,8 @@ use super::trust::{self, Owners};
 
 /// First part of the name of a stage, which is `polyport-PID.NUMBER`.
 const PREFIX: &str = "polyport-";
+/// Number of the next stage of this process.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 /// Name of the file in a stage that its process keeps locked (`flock(2)`) while it lives.
 const LOCK: &str = "lock";
 /// Characters of a plugin's name and version in the name of its copy: within what all file systems take, and
@@ -190,8 +193,9 @@ impl Stage {
             return Err(io::Error::other("mounted noexec"));
         }
         remove_dead(&parent);
-        // The number is for test processes, which have several loaders.
-        for attempt in 0..u32::MAX {
+        // A process may have several stages, one after the other: the linker would take a copy for an older one of the same path.
+        for _ in 0..u32::MAX {
+            let attempt = NEXT.fetch_add(1, Relaxed);
             let dir = parent.join(format!("{PREFIX}{pid}.{attempt}"));
             match DirBuilder::new().mode(0o700).create(&dir) {
                 Ok(()) => {

@@ -13,13 +13,15 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
-    on_batch_fn, on_session_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin, rescue_fn,
+    on_batch_fn, on_session_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin, reconfigure_fn, rescue_fn,
+    save_fn,
 };
 use polyport_terminal::counted;
 
-use super::option::{FileUse, OptionSpec, OptionType};
+use super::generations::Generations;
+use super::option::{FileUse, OptionSpec, OptionType, Values};
 use crate::plugin::find::{
-    Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside,
+    Beside, Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside,
     stage_candidates, trusted_file,
 };
 
@@ -36,6 +38,8 @@ pub struct Plugin {
     name: Arc<str>,
     options: Vec<OptionSpec>,
     functions: Functions,
+    /// Builds of this file that were loaded before it, and it.
+    generation: usize,
     _library: Option<ManuallyDrop<Library>>,
 }
 
@@ -49,6 +53,8 @@ pub(in crate::plugin) struct Functions {
     pub(in crate::plugin) check: Option<check_fn>,
     pub(in crate::plugin) on_session: Option<on_session_fn>,
     pub(in crate::plugin) rescue: Option<rescue_fn>,
+    pub(in crate::plugin) save: Option<save_fn>,
+    pub(in crate::plugin) reconfigure: Option<reconfigure_fn>,
     pub(in crate::plugin) on_wake: Option<on_wake_fn>,
 }
 
@@ -77,6 +83,18 @@ impl Plugin {
         &self.options
     }
 
+    /// Which build of its file this is, of those that this process has loaded, from 1. None of them is ever unloaded.
+    #[must_use]
+    pub fn generation(&self) -> usize {
+        self.generation
+    }
+
+    /// Whether its handlers may be able to take other options without being made anew.
+    #[must_use]
+    pub fn can_reconfigure(&self) -> bool {
+        self.functions.reconfigure.is_some()
+    }
+
     /// Whether its handlers may open sessions: they can be told what becomes of them.
     #[must_use]
     pub fn has_sessions(&self) -> bool {
@@ -100,6 +118,10 @@ impl Plugin {
     }
 }
 
+// A reload checks options on a thread of its own.
+// SAFETY: their pointers lead to their own memory alone, which nothing changes.
+unsafe impl Send for Values {}
+
 /// Loads plugins, each file once.
 #[derive(Debug)]
 pub struct Loader {
@@ -109,6 +131,10 @@ pub struct Loader {
     stages: Stages,
     /// Plugins by the path of the user's file without symbolic links.
     loaded: BTreeMap<PathBuf, Arc<Plugin>>,
+    /// All builds of all files, also those that no file has any more.
+    generations: Generations<Plugin>,
+    /// Plugins that are linked into the program, by name.
+    linked: BTreeMap<String, Arc<Plugin>>,
     /// Plugins by what they were called: for a thousand listeners a file is walked to once.
     named: BTreeMap<String, Arc<Plugin>>,
     /// Addresses of the tables of all plugins.
@@ -129,6 +155,8 @@ impl Loader {
             owners: Owners::of_this_process(elevated),
             stages: Stages::new(candidates, std::process::id()),
             loaded: BTreeMap::new(),
+            generations: Generations::default(),
+            linked: BTreeMap::new(),
             named: BTreeMap::new(),
             tables: Vec::new(),
         }
@@ -165,6 +193,31 @@ impl Loader {
         Ok(plugin)
     }
 
+    /// Moves all that it knows into another loader, and leaves one that finds nothing.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let nothing = Self {
+            search: SearchPath::default(),
+            built_in: self.built_in,
+            owners: self.owners,
+            stages: Stages::new(Vec::new(), std::process::id()),
+            loaded: BTreeMap::new(),
+            generations: Generations::default(),
+            linked: BTreeMap::new(),
+            named: BTreeMap::new(),
+            tables: Vec::new(),
+        };
+        std::mem::replace(self, nothing)
+    }
+
+    /// Looks plugins up in `search` from now on, and each file again: one whose bytes were never loaded is loaded as a new
+    /// generation. Whose bytes were, is the plugin that it was then.
+    pub fn look_again(&mut self, search: SearchPath) {
+        self.search = search.with_built_in(self.built_in_names().collect());
+        self.loaded.clear();
+        self.named.clear();
+    }
+
     /// Where plugins are looked up.
     pub(in crate::plugin) fn search(&self) -> &SearchPath {
         &self.search
@@ -184,6 +237,11 @@ impl Loader {
     pub(in crate::plugin) fn table(&self, name: &str) -> Option<&'static pp_plugin> {
         let accepted = |table: &pp_plugin| Identity::of(&table.ident).is_ok_and(|found| found.name == name);
         self.built_in.iter().copied().find(|table| accepted(table))
+    }
+
+    /// Every directory in which plugins are looked for.
+    pub fn dirs(&self) -> impl Iterator<Item = &Path> {
+        self.search.all().map(PathBuf::as_path)
     }
 
     /// The directories that were given to look for plugins in, and cannot be used, each with the reason.
@@ -217,17 +275,33 @@ impl Loader {
         if bytes.len() as u64 > MAX_LIBRARY_BYTES {
             return Err(Cause::TooLarge);
         }
-        let plugin = Arc::new(self.open(path, &bytes)?);
+        let identity = Identity::read(&bytes)?;
+        let beside = find_beside(path, &bytes, self.owners)?;
+        let content = self.generations.content(&bytes, &beside);
+        let plugin = match self.generations.find(&trusted.real, content) {
+            Some(known) => known,
+            None => {
+                let generation = self.generations.next(&trusted.real);
+                let plugin = Arc::new(self.open(path, &bytes, identity, &beside, generation)?);
+                self.generations.add(&trusted.real, content, &plugin);
+                plugin
+            }
+        };
         self.loaded.insert(trusted.real, Arc::clone(&plugin));
         Ok(plugin)
     }
 
-    /// Checks, copies and loads the bytes of the file at `path`.
-    fn open(&mut self, path: &Path, bytes: &[u8]) -> Result<Plugin, Cause> {
-        let identity = Identity::read(bytes)?;
+    /// Copies and loads the bytes of the file at `path`, whose identity was accepted.
+    fn open(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        identity: Identity,
+        beside: &Beside,
+        generation: usize,
+    ) -> Result<Plugin, Cause> {
         let name = format!("{}-{}", identity.name, identity.version);
-        let beside = find_beside(path, bytes, self.owners)?;
-        let staged = self.stages.put(&name, bytes, &beside).map_err(|tried| Cause::NoStage { tried })?;
+        let staged = self.stages.put(&name, bytes, beside).map_err(|tried| Cause::NoStage { tried })?;
         for copy in &staged.before {
             let _kept = open(copy)?;
         }
@@ -242,17 +316,23 @@ impl Loader {
             return Err(Cause::NotFresh);
         }
         self.tables.push(table.addr());
-        let origin = Origin { path: Some(path.to_path_buf()), library: Some(library) };
+        let origin = Origin { path: Some(path.to_path_buf()), library: Some(library), generation };
         plugin(identity, &copy_table(table)?, origin)
     }
 
     /// The plugin of this name that is linked into the program, by the same checks as one of a library.
-    fn built_in(&self, name: &str) -> Option<Result<Arc<Plugin>, Refusal>> {
+    fn built_in(&mut self, name: &str) -> Option<Result<Arc<Plugin>, Refusal>> {
+        if let Some(plugin) = self.linked.get(name) {
+            return Some(Ok(Arc::clone(plugin)));
+        }
         let accepted = |table: &pp_plugin| Identity::of(&table.ident).ok().filter(|found| found.name == name);
         let (table, identity) = self.built_in.iter().find_map(|table| Some((*table, accepted(table)?)))?;
-        let origin = Origin { path: None, library: None };
-        let plugin = copy_table(table).and_then(|table| plugin(identity, &table, origin));
-        Some(plugin.map(Arc::new).map_err(|cause| Refusal { path: PathBuf::from(name), cause }))
+        let origin = Origin { path: None, library: None, generation: 1 };
+        let plugin = copy_table(table).and_then(|table| plugin(identity, &table, origin)).map(Arc::new);
+        if let Ok(plugin) = &plugin {
+            self.linked.insert(name.to_owned(), Arc::clone(plugin));
+        }
+        Some(plugin.map_err(|cause| Refusal { path: PathBuf::from(name), cause }))
     }
 }
 
@@ -268,6 +348,7 @@ fn open(copy: &Path) -> Result<ManuallyDrop<Library>, Cause> {
 struct Origin {
     path: Option<PathBuf>,
     library: Option<ManuallyDrop<Library>>,
+    generation: usize,
 }
 
 /// The plugin that a table describes, if all that the host calls is there.
@@ -278,6 +359,7 @@ fn plugin(identity: Identity, table: &pp_plugin, origin: Origin) -> Result<Plugi
         identity,
         options: options(table)?,
         functions: functions(table)?,
+        generation: origin.generation,
         _library: origin.library,
     })
 }
@@ -326,6 +408,8 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
         check: table.check,
         on_session: table.on_session,
         rescue: table.rescue,
+        save: table.save,
+        reconfigure: table.reconfigure,
         on_wake: table.on_wake,
     })
 }

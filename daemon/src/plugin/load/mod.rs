@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! library   dlopen of the copy -> Plugin: options and functions     [unsafe]
+//! generations  the builds of a library so far
 //! option    declared options + what the configuration says -> Values
 //! ```
 
+mod generations;
 mod library;
 mod option;
 

@@ -17,6 +17,8 @@ pub(crate) struct Faults {
     last_wait_ns: u64,
     /// What the host remembers the last handlers by, oldest first.
     places: VecDeque<InstancePlace>,
+    /// The place of a handler that never served.
+    spare: Option<InstancePlace>,
     /// What waits for the next handler.
     pub(crate) kept: Kept,
     /// What the listener had served when its handler was made with a state, datagrams.
@@ -56,10 +58,24 @@ impl Faults {
 impl Faults {
     /// The place of the next handler: a `new` one, until there are [`PLACES`]; then that of the one that is gone for longest.
     pub(crate) fn place(&mut self, new: impl FnOnce() -> InstancePlace) -> InstancePlace {
-        let oldest = if self.places.len() < PLACES { None } else { self.places.pop_front() };
+        let oldest =
+            self.spare.take().or_else(|| (self.places.len() >= PLACES).then(|| self.places.pop_front())?);
         let place = oldest.unwrap_or_else(new);
         self.places.push_back(place);
         place
+    }
+
+    /// The handler that had this place never served: it is the next one's, if handlers of this listener have it in turn.
+    pub(crate) fn spare_place(&mut self, place: InstancePlace) {
+        if let Some(at) = self.places.iter().position(|other| *other == place) {
+            self.spare = self.places.remove(at);
+        }
+    }
+
+    /// The next handlers have another name, or are of another plugin: they need places of their own.
+    pub(crate) fn forget_places(&mut self) {
+        self.places.clear();
+        self.spare = None;
     }
 }
 
@@ -117,6 +133,25 @@ mod tests {
             });
         }
         assert_eq!((made, faults.places.len()), (PLACES, PLACES));
+    }
+
+    /// Reloads that fail, however many, make no places either, and never use that of the handler that serves.
+    #[test]
+    fn who_never_served_leaves_its_place_to_the_next() {
+        let (mut faults, mut made) = (Faults::default(), 0);
+        let mut place = |faults: &mut Faults| {
+            faults.place(|| {
+                made += 1;
+                InstancePlace::new(&"l".into(), &"p".into(), ([127, 0, 0, 1], 1).into())
+            })
+        };
+        let serves = place(&mut faults);
+        for _ in 0..100 {
+            let fails = place(&mut faults);
+            assert_ne!(fails, serves);
+            faults.spare_place(fails);
+        }
+        assert_eq!(made, 2);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::polling::Polling;
 use super::repeats::Repeats;
 use super::report::{ListenerReport, Removed};
 use super::watch::Watch;
-use crate::exchange::TicketCounts;
+use crate::exchange::{Facts, TicketCounts};
 use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
@@ -123,6 +123,8 @@ pub(crate) struct Listener<S> {
     /// What it may answer, and to whom. Looked at only for the few destinations that a policy speaks of.
     pub(crate) reply: Rc<ReplyPolicy>,
     pub(crate) cells: Cells,
+    /// What the handler wants to know of datagrams.
+    pub(crate) wanted: Facts,
     /// The breaks of the handler. Most handlers never break, so this is made at the first break.
     pub(crate) faults: Option<Box<Faults>>,
     /// What was said about failed sends. Most listeners never have one.
@@ -160,6 +162,7 @@ impl<S> Listener<S> {
             tag: spec.tag,
             family: None,
             seat: None,
+            wanted: Facts::NONE,
             no_segments_until: if segments { 0 } else { u64::MAX },
             watch: Watch::default(),
             polling: Polling::default(),

@@ -133,6 +133,9 @@ impl Io for MioIo {
                 if asked.end {
                     events.push(Event::Stop);
                 }
+                if asked.attend {
+                    events.push(Event::Attend);
+                }
                 continue;
             }
             if event.token() == ALARM {

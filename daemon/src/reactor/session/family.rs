@@ -92,6 +92,16 @@ impl Family {
         }
     }
 
+    /// Most that there may be.
+    pub(in crate::reactor) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Changes how many there may be. If there are more, none is opened until enough have ended.
+    pub(in crate::reactor) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// How many more there may be.
     pub(super) fn room(&self) -> usize {
         let own = usize::try_from(self.book.open).unwrap_or(usize::MAX);

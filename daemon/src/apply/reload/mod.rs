@@ -1,0 +1,14 @@
+//! Reloading: SIGHUP has the configuration and the libraries read again, and the listeners follow, all of them or none.
+//!
+//! ```text
+//! work         what reads disks and runs `check`, on a thread of its own
+//! differences  what can only be had by a restart, in words
+//! turns        from a wish to its end: asked, read, changed, told
+//! ```
+
+mod differences;
+mod turns;
+mod work;
+
+pub(super) use turns::Reloading;
+pub use work::Again;
