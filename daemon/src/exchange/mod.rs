@@ -13,13 +13,19 @@
 //! rest        what a handler that broke has not seen
 //! call        all of it together, lent to one call after the other
 //! memory      bytes that both sides reach through pointers                              [unsafe]
+//! array       the same of descriptors and entries                                       [unsafe]
+//! fence       memory for the tests of plugins, which tells who touches what he must not [unsafe]
+//! fenced      an exchange of such memory, for one call
 //! ```
 //!
 //! One [`Exchange`] belongs to a reactor and serves all its listeners, one call after the other.
 
+mod array;
 mod arrival;
 mod call;
 mod facts;
+mod fence;
+mod fenced;
 mod limits;
 mod memory;
 mod output;
@@ -30,9 +36,13 @@ mod rest;
 mod send_queue;
 mod sessions;
 
+pub(crate) use array::Array;
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::Exchange;
 pub use facts::Facts;
+pub(crate) use fence::{Holds, page};
+pub use fence::{Trespass, trespass};
+pub use fenced::Claims;
 pub use limits::ExchangeLimits;
 pub use output::{Answers, Output, OutputError, Outputs, longest_to};
 pub use owned::OwnedOutput;

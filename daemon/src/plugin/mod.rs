@@ -16,8 +16,8 @@ mod load;
 
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
-    Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace, InstanceSpec,
-    Outcome, Rescued, RunningCall, State, TimerRequest, Why, tell_of_crashes,
+    Breach, Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace, InstanceSpec,
+    Outcome, Rescued, RunningCall, State, TimerRequest, Why, breaches, tell_of_crashes,
 };
 pub use find::{
     Cause, Distrust, Identity, Refusal, Said, SearchPath, host_abi, host_layout, is_elevated, plugin_abi,

@@ -15,6 +15,7 @@ use polyport_abi::{
 };
 use polyport_terminal::{Escaped, counted};
 
+use super::breaches::{Breach, note_breach};
 use super::record::{Record, TimerRequest};
 use crate::exchange::{Exchange, Facts, SessionRequest};
 
@@ -107,7 +108,10 @@ unsafe extern "C" fn metric(
     guarded(NOWHERE.as_ptr(), || {
         let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
         // SAFETY: set only while `create` runs, by the frame below, which owns it exclusively.
-        let Some(lent) = (unsafe { lent.as_mut() }) else { return NOWHERE.as_ptr() };
+        let Some(lent) = (unsafe { lent.as_mut() }) else {
+            note_breach(Breach::Metric);
+            return NOWHERE.as_ptr();
+        };
         if name.is_null() {
             return NOWHERE.as_ptr();
         }
@@ -143,7 +147,10 @@ unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
     guarded(ERROR, || {
         let exchange = record(ctx).map_or(ptr::null_mut(), |record| record.exchange.get());
         // SAFETY: set only while a handler call runs; the frame below has lent it out and does not touch it.
-        let Some(exchange) = (unsafe { exchange.as_mut() }) else { return UNSUPPORTED };
+        let Some(exchange) = (unsafe { exchange.as_mut() }) else {
+            note_breach(Breach::Flush);
+            return UNSUPPORTED;
+        };
         // SAFETY: the batch of the running call, or NULL.
         let Some(batch) = (unsafe { batch.as_mut() }) else { return ERROR };
         if exchange.park(batch) { OK } else { ERROR }
@@ -195,7 +202,10 @@ unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
     guarded(0, || {
         let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
         // SAFETY: as in `metric`.
-        let Some(lent) = (unsafe { lent.as_mut() }) else { return 0 };
+        let Some(lent) = (unsafe { lent.as_mut() }) else {
+            note_breach(Breach::Want);
+            return 0;
+        };
         (lent.want)(Facts::from_bits(facts)).bits()
     })
 }
@@ -257,7 +267,10 @@ fn with_exchange<R>(ctx: *mut pp_ctx, fallback: R, work: impl FnOnce(&mut Exchan
     // SAFETY: as in `flush`.
     match unsafe { exchange.as_mut() } {
         Some(exchange) => work(exchange),
-        None => fallback,
+        None => {
+            note_breach(Breach::Session);
+            fallback
+        }
     }
 }
 
@@ -269,7 +282,11 @@ fn status(done: bool) -> i32 {
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
     // SAFETY: a handle is the address of a record, and records are never freed.
     let record = unsafe { ctx.cast::<Record>().as_ref() }?;
-    record.alive.load(Relaxed).then_some(record)
+    let is_alive = record.alive.load(Relaxed);
+    if !is_alive {
+        note_breach(Breach::Late);
+    }
+    is_alive.then_some(record)
 }
 
 /// Runs `body`. If it panics, the result is `fallback`, because a panic must not unwind into a plugin.

@@ -3,6 +3,7 @@
 //! ```text
 //! instance   one handler serving one listener                       [unsafe]
 //! host       the functions a plugin may call                        [unsafe]
+//! breaches   calls of the host that came at the wrong time, counted
 //! budget     how much memory the instances may keep, and how much they do
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
 //! running    which function of which instance a thread is in           [unsafe]
@@ -10,6 +11,7 @@
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
+mod breaches;
 mod budget;
 mod crash;
 mod host;
@@ -18,6 +20,7 @@ mod prefetch;
 mod record;
 mod running;
 
+pub use breaches::{Breach, breaches};
 pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
 pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Rescued, State, Why};

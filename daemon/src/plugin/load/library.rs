@@ -82,6 +82,12 @@ impl Plugin {
         self.functions.on_session.is_some()
     }
 
+    /// Whether it says beforehand if it would take options.
+    #[must_use]
+    pub fn has_check(&self) -> bool {
+        self.functions.check.is_some()
+    }
+
     pub(in crate::plugin) fn functions(&self) -> &Functions {
         &self.functions
     }

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! library   dlopen of the copy -> Plugin: options and functions     [unsafe]
+//! fenced_values  values in memory that is taken away       [unsafe]
 //! option    declared options + what the configuration says -> Values
 //! ```
 
+mod fenced_values;
 mod library;
 mod option;
 

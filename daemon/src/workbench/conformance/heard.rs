@@ -1,0 +1,44 @@
+//! What a plugin logs, of which the last lines are kept: a case that finds something shows them.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+/// Lines that are kept.
+const MOST: usize = 3;
+
+struct Heard(Mutex<VecDeque<String>>);
+
+static HEARD: Heard = Heard(Mutex::new(VecDeque::new()));
+
+impl Log for Heard {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = record.args().to_string();
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == MOST {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Listens from now on, to every level: what is written for a level is a part of the plugin too.
+pub(super) fn listen() {
+    // Only a second logger in one process is refused.
+    if log::set_logger(&HEARD).is_ok() {
+        log::set_max_level(LevelFilter::Trace);
+    }
+}
+
+/// The last line, in brackets; nothing if there is none.
+pub(super) fn last() -> String {
+    let lines = HEARD.0.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.back().map(|line| format!(" ({line})")).unwrap_or_default()
+}

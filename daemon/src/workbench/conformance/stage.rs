@@ -1,0 +1,454 @@
+//! A plugin on the stage: instances, and calls in memory that tells who touches what he must not. After each call it is judged by
+//! what it left behind.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use polyport_terminal::{counted, escape_payload};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::datagrams::{Datagram, LONGEST};
+use super::end::{End, broken};
+use super::heard;
+use super::subject::Subject;
+use super::values::tried;
+use crate::exchange::{
+    ArrivalFlags, Arrived, Exchange, ExchangeLimits, Facts, Output, OutputError, SessionEvent, SessionRequest,
+};
+use crate::plugin::{
+    Breach, Call, Cells, Given, GivenValue, HandlerBudget, Instance, InstancePlace, InstanceSpec, Outcome, Part,
+    Plugin, Values, Why, breaches,
+};
+
+/// The address of the listener, in a network for documentation.
+const LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 7000);
+/// Calls and instances whose memory is kept out of reach. Older memory may be given to somebody else.
+const PAST: usize = 64;
+/// Bytes that instances may ask for. What is granted is not allocated.
+const BUDGET: u64 = 1 << 30;
+
+/// The room of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Entries between two flushes.
+    pub(super) ring: usize,
+    /// Entries of the whole call.
+    pub(super) entries: usize,
+    /// Bytes of a chunk of the arena, a multiple of 16.
+    pub(super) arena: usize,
+    /// Chunks of the call.
+    pub(super) chunks: usize,
+    /// Sessions that it may open.
+    pub(super) sessions: usize,
+    /// Datagrams that may leave later.
+    pub(super) delays: u32,
+}
+
+impl Room {
+    /// What the daemon gives.
+    pub(super) const PLAIN: Self =
+        Self { ring: 2048, entries: 16_384, arena: 256 << 10, chunks: 16, sessions: 256, delays: 65_536 };
+
+    /// Any, mostly little.
+    pub(super) fn any(rng: &mut StdRng) -> Self {
+        let one_of = |rng: &mut StdRng, of: &[usize]| of.get(rng.random_range(0..of.len())).copied().unwrap_or(1);
+        Self {
+            ring: one_of(rng, &[1, 1, 2, 3, 64, 2048]),
+            entries: one_of(rng, &[1, 2, 5, 64, 16_384, 16_384]),
+            arena: one_of(rng, &[16, 64, 1024, 65_536, 256 << 10]),
+            chunks: one_of(rng, &[1, 2, 16]),
+            sessions: one_of(rng, &[0, 1, 256]),
+            delays: if rng.random_ratio(1, 4) { 0 } else { 65_536 },
+        }
+    }
+}
+
+/// What a plugin is called for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause<'a> {
+    /// Datagrams, of the listener or of a session with its word.
+    Batch(&'a [Datagram], Option<(u64, u64)>),
+    /// A timer.
+    Timer(u64),
+    /// Something about a session.
+    Session(&'a SessionEvent),
+}
+
+/// What leaves, as far as two runs can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    to: SocketAddr,
+    session: u64,
+    /// ns from the time of the call.
+    later_ns: u64,
+    bytes: Vec<u8>,
+}
+
+/// What is left of a call for whoever made it.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// What leaves.
+    pub(super) sent: Vec<Sent>,
+    /// What the plugin has asked for about sessions.
+    pub(super) requests: Vec<SessionRequest>,
+}
+
+/// The stage of one case.
+#[derive(Debug)]
+pub(super) struct Stage {
+    plugin: Arc<Plugin>,
+    options: Vec<(String, String)>,
+    seed: u64,
+    /// Chance of the case.
+    pub(super) rng: StdRng,
+    budget: Arc<HandlerBudget>,
+    place: InstancePlace,
+    past: VecDeque<Exchange>,
+    past_values: VecDeque<Values>,
+    /// Calls so far.
+    pub(super) calls: u64,
+    /// What is odd and breaks no rule.
+    pub(super) remarks: BTreeSet<String>,
+    noted: [u64; Breach::ALL.len()],
+}
+
+impl Stage {
+    /// A stage for this plugin and these options.
+    pub(super) fn new(plugin: &Arc<Plugin>, options: &[(String, String)], seed: u64) -> Self {
+        let listener = Arc::from("tested");
+        Self {
+            plugin: Arc::clone(plugin),
+            options: options.to_vec(),
+            seed,
+            rng: StdRng::seed_from_u64(seed),
+            budget: Arc::new(HandlerBudget::new(BUDGET)),
+            place: InstancePlace::new(&listener, plugin.name(), LISTENER),
+            past: VecDeque::new(),
+            past_values: VecDeque::new(),
+            calls: 0,
+            remarks: BTreeSet::new(),
+            noted: breaches(),
+        }
+    }
+
+    /// The plugin.
+    pub(super) fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// The options that every instance has which says nothing else.
+    pub(super) fn options(&self) -> &[(String, String)] {
+        &self.options
+    }
+
+    /// Each option that was not given, with each value that it is tried with.
+    pub(super) fn variations(&self) -> Vec<(String, String)> {
+        let mut all = tried(self.plugin.options());
+        all.retain(|(name, _)| !self.options.iter().any(|(given, _)| given == name));
+        all
+    }
+
+    /// The seed of the case.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The values of these options; the plugin is shown a copy that can be taken away.
+    ///
+    /// # Errors
+    /// The host refuses them.
+    pub(super) fn values(&self, options: &[(String, String)]) -> Result<Values, End> {
+        let given: Vec<Given<'_>> =
+            options.iter().map(|(name, value)| Given { name, value: GivenValue::Text(value) }).collect();
+        let mut values = Values::check(self.plugin.options(), &given).map_err(|problems| {
+            let own = problems.iter().find(|problem| problem.part == Part::Declaration);
+            match own {
+                Some(problem) => End::Broken { rule: "9.4", what: problem.message.clone() },
+                None => {
+                    let words: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+                    End::Trouble(format!("the options are refused (--option): {}", words.join("; ")))
+                }
+            }
+        })?;
+        values.fence()?;
+        Ok(values)
+    }
+
+    /// An instance with the options of the stage.
+    pub(super) fn instance(&mut self) -> Result<Subject, End> {
+        self.instance_with(self.seed)
+    }
+
+    /// The same with another seed.
+    pub(super) fn instance_with(&mut self, seed: u64) -> Result<Subject, End> {
+        let values = self.values(&self.options)?;
+        let made = self.create(values, seed)?;
+        made.map_err(|refused| {
+            End::Trouble(format!("the plugin refuses its options (--option): {refused}"))
+        })
+    }
+
+    /// An instance with these values, or the words in which the plugin refuses them. The values are taken away afterwards.
+    pub(super) fn create(&mut self, values: Values, seed: u64) -> Result<Result<Subject, Refused>, End> {
+        let mut cells = Cells::default();
+        let listener = Arc::from("tested");
+        let now_ns = Subject::START_NS;
+        let mut wanted = Facts::NONE;
+        let made = {
+            let spec = InstanceSpec {
+                listener: &listener,
+                local: LISTENER,
+                values: &values,
+                seed,
+                now_ns,
+                why: Why::Start,
+                secret: [7; 32],
+                budget: &self.budget,
+                sessions: &[],
+                place: Some(self.place),
+                state: None,
+            };
+            let mut want = |facts: Facts| {
+                wanted = wanted.or(facts);
+                facts
+            };
+            Instance::create(&self.plugin, &spec, &mut cells, &mut want, &mut Vec::new())
+        };
+        self.calls += 1;
+        values.close()?;
+        if self.past_values.len() == PAST {
+            self.past_values.pop_front();
+        }
+        self.past_values.push_back(values);
+        // What the instance before may have left behind has the same place.
+        self.place = InstancePlace::new(&listener, self.plugin.name(), LISTENER);
+        self.judge_breaches("create")?;
+        let Err(error) = made.as_ref() else {
+            return Ok(made.map(|instance| Subject::new(instance, cells)).map_err(|_| Refused::default()));
+        };
+        if error.message == "the plugin refused without a word" {
+            return broken("2.2", "create returned NULL and did not fill in the error");
+        }
+        let options = self.plugin.options().len();
+        if error.option.is_some_and(|at| at >= options) {
+            return broken(
+                "9.5",
+                format!("create blames an option that is none: {:?} of {options}", error.option),
+            );
+        }
+        Ok(Err(Refused { message: error.message.clone(), option: error.option }))
+    }
+
+    /// Lets an instance go, and sees whether it keeps calling.
+    pub(super) fn destroy(&mut self, subject: Subject) -> Result<(), End> {
+        drop(subject);
+        self.judge_breaches("destroy")
+    }
+
+    /// One call, judged. What the plugin asks for is carried out by [`Stage::serve`](super::serving).
+    pub(super) fn call(
+        &mut self,
+        subject: &mut Subject,
+        room: &Room,
+        cause: &Cause<'_>,
+    ) -> Result<Left, End> {
+        self.calls += 1;
+        let datagrams = if let Cause::Batch(datagrams, _) = cause { datagrams } else { &[][..] };
+        let rx: usize = datagrams.iter().map(pieces).sum();
+        let mut exchange = Exchange::fenced(ExchangeLimits {
+            slots: datagrams.len(),
+            slot_len: datagrams.iter().map(|datagram| datagram.payload.len()).max().unwrap_or(0),
+            rx,
+            present: rx,
+            tx: room.ring,
+            tx_total: room.entries,
+            arena: room.arena,
+            arena_chunks: room.chunks,
+            ..ExchangeLimits::default()
+        })?;
+        exchange.clear(subject.now_ns, LISTENER);
+        for datagram in datagrams {
+            exchange.place(&datagram.payload, arrived(datagram))?;
+        }
+        if let Cause::Batch(_, Some((session, _))) = cause {
+            exchange.came_by(*session);
+        }
+        exchange.present();
+        if let Cause::Batch(_, Some((_, user))) = cause {
+            exchange.tell_session(*user);
+        }
+        if self.plugin.has_sessions() {
+            exchange.open_desk(room.sessions);
+            (0..room.sessions).for_each(|_| exchange.stock_id(subject.fresh_id()));
+        }
+        let told = Call {
+            now_ns: subject.now_ns,
+            wall_offset_ns: 1_700_000_000_000_000_000,
+            max_payload: 1472,
+            delay_datagrams: room.delays,
+            delay_bytes: u64::from(room.delays) * 1500,
+        };
+        let (name, outcome) = match cause {
+            Cause::Batch(..) => ("on_batch", subject.instance.on_batch(&mut exchange, told)),
+            Cause::Timer(token) => ("on_timer", subject.instance.on_timer(&mut exchange, told, *token)),
+            Cause::Session(event) => ("on_session", subject.instance.on_session(&mut exchange, told, event)),
+        };
+        subject.note_timers();
+        self.judge_breaches(name)?;
+        judge_claims(name, &exchange)?;
+        match outcome {
+            Outcome::Served => {}
+            Outcome::Failed => {
+                self.remarks.insert(format!("{name} returned PP_ERROR{}", heard::last()));
+            }
+            Outcome::Broken => return broken("4.15", fault(name, &exchange, datagrams)),
+        }
+        let mut requests = Vec::new();
+        exchange.take_requests(&mut requests);
+        let sent = sent(name, &exchange, subject)?;
+        exchange.close()?;
+        if self.past.len() == PAST {
+            self.past.pop_front();
+        }
+        self.past.push_back(exchange);
+        Ok(Left { sent, requests })
+    }
+
+    /// Finds calls of host functions at the wrong time.
+    pub(super) fn judge_breaches(&mut self, during: &str) -> Result<(), End> {
+        let now = breaches();
+        let before = std::mem::replace(&mut self.noted, now);
+        for ((breach, now), before) in Breach::ALL.into_iter().zip(now).zip(before) {
+            if now == before {
+                continue;
+            }
+            let (rule, what) = match breach {
+                Breach::Metric => ("5", "called `metric` outside of create"),
+                Breach::Want => ("5", "called `want` outside of create"),
+                Breach::Flush => ("5", "called `flush` outside of a call with a batch"),
+                Breach::Session => ("5", "called a function about sessions outside of a call with a batch"),
+                Breach::Late => ("6.4", "called the host for an instance that is gone"),
+            };
+            return broken(rule, format!("{what}; this was seen after {during}"));
+        }
+        Ok(())
+    }
+}
+
+/// Why a plugin makes no instance.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refused {
+    message: String,
+    /// Index of the option it blames.
+    pub(super) option: Option<usize>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// How many datagrams a message is for the plugin.
+fn pieces(datagram: &Datagram) -> usize {
+    let train = datagram.segment > 0 && datagram.segment < datagram.payload.len();
+    if train { datagram.payload.len().div_ceil(datagram.segment) } else { 1 }
+}
+
+fn arrived(datagram: &Datagram) -> Arrived {
+    Arrived {
+        offset: 0,
+        len: 0,
+        cap: 0,
+        segment: datagram.segment,
+        peer: datagram.peer,
+        destination: None,
+        reply_from: None,
+        ifindex: 0,
+        tos: 0,
+        hop_limit: 64,
+        flags: ArrivalFlags { multicast: datagram.to_group, broadcast: false, truncated: false },
+    }
+}
+
+fn judge_claims(name: &str, exchange: &Exchange) -> Result<(), End> {
+    let claims = exchange.claims();
+    if claims.entries_over > 0 {
+        return broken("4.2", format!("{name} queued {} than `tx_cap` allows", more(claims.entries_over, "entry", "entries")));
+    }
+    if claims.arena_over > 0 {
+        return broken("4.6", format!("{name} took {} of the arena than there are", more(claims.arena_over, "byte", "bytes")));
+    }
+    Ok(())
+}
+
+fn more(n: u32, one: &str, many: &str) -> String {
+    format!("{n} more {}", if n == 1 { one } else { many })
+}
+
+/// How a call broke its instance, and by what.
+fn fault(name: &str, exchange: &Exchange, datagrams: &[Datagram]) -> String {
+    const SHOWN: usize = 32;
+    let by = match exchange.handled_last() {
+        Some(index) => {
+            let payload = exchange.payload(index);
+            let shown = payload.get(..SHOWN).unwrap_or(payload);
+            let dots = if shown.len() < payload.len() { "..." } else { "" };
+            let bytes = counted(payload.len(), "byte", "bytes");
+            format!("at datagram {index}, '{}{dots}' ({bytes})", escape_payload(shown))
+        }
+        None => format!("with {}", counted(datagrams.len(), "datagram", "datagrams")),
+    };
+    format!("{name} broke the instance {by}: a panic, PP_FATAL, or no code that there is{}", heard::last())
+}
+
+/// What leaves, each entry judged.
+fn sent(name: &str, exchange: &Exchange, subject: &Subject) -> Result<Vec<Sent>, End> {
+    let mut all = Vec::new();
+    let mut sums = Vec::new();
+    for (number, output) in exchange.outputs().enumerate() {
+        let output = output.or_else(|error| {
+            let (rule, what) = match error {
+                OutputError::Bad => {
+                    ("4.12", "names a datagram, bytes, a flag or a session that there is not".to_owned())
+                }
+                OutputError::TooLong => ("4.12", format!("is longer than a datagram may be, {LONGEST} bytes")),
+                OutputError::NoDestination => ("4.3", "goes nowhere".to_owned()),
+            };
+            broken(rule, format!("entry {number} of {name} {what}"))
+        })?;
+        subject.judge_session(name, output.session)?;
+        sums.push(sum(&output));
+        all.push(Sent {
+            to: output.to,
+            session: output.session,
+            later_ns: output.at_ns.saturating_sub(subject.now_ns),
+            bytes: output.payload.to_vec(),
+        });
+    }
+    overwrite_the_stack();
+    let changed = exchange.outputs().flatten().zip(sums).position(|(output, before)| sum(&output) != before);
+    match changed {
+        Some(number) => broken(
+            "3.7",
+            format!("the bytes of entry {number} of {name} changed when it had returned: they lie on its stack, or a thread writes to them"),
+        ),
+        None => Ok(all),
+    }
+}
+
+/// A number that tells payloads apart.
+fn sum(output: &Output<'_>) -> u64 {
+    output.payload.iter().fold(output.payload.len() as u64, |sum, byte| {
+        sum.rotate_left(5).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(*byte)
+    })
+}
+
+/// Writes over what calls have left on the stack.
+#[inline(never)]
+fn overwrite_the_stack() {
+    let bytes = [0xDE_u8; 12 << 10];
+    std::hint::black_box(&bytes);
+}
