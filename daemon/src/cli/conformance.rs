@@ -63,15 +63,15 @@ pub(super) fn test(args: &Test, bench: &Bench) -> Exit {
     if let (true, [case]) = (args.within, &cases[..]) {
         return workbench::within_case(bench, plugin, case.name, &terms);
     }
-    match workbench::inspect(bench, plugin) {
+    let secrets = match workbench::inspect(bench, plugin) {
         Ok(inspected) if !inspected.is_loadable() => return printed(inspected.text(), Exit::Config),
-        Ok(_) => {}
+        Ok(inspected) => inspected.secrets(),
         Err(refusal) => {
             complain(refusal);
             return Exit::Config;
         }
-    }
-    let mut report = Report { plugin: plugin.clone(), terms, ran: Vec::new() };
+    };
+    let mut report = Report { plugin: plugin.clone(), terms, secrets, ran: Vec::new() };
     for case in cases {
         match workbench::run_case(bench, plugin, case, &report.terms) {
             Ok(ran) => {

@@ -31,7 +31,7 @@ impl Holds {
         [Self::Datagrams, Self::Descriptors, Self::Entries, Self::Arena, Self::Values];
 }
 
-/// Pages that are reserved, and closed where they were not opened. The last page of each slot is never opened.
+/// Pages that are reserved, and closed where they were not opened. The first page, and the last of each slot, are never opened.
 #[derive(Debug)]
 pub(crate) struct Region {
     start: NonNull<u8>,
@@ -81,7 +81,7 @@ impl Region {
     /// Those of `mmap(2)`.
     pub(crate) fn new(holds: Holds, slots: usize, bytes: usize) -> io::Result<Self> {
         let stride = bytes.next_multiple_of(page()).max(page()) + page();
-        let len = stride * slots.max(1);
+        let len = page() + stride * slots.max(1);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at a place of the system's choice.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
@@ -109,7 +109,8 @@ impl Region {
     /// Those of `mprotect(2)`, or there is no such room.
     pub(crate) fn open(&self, slot: usize, bytes: usize) -> io::Result<(NonNull<u8>, usize)> {
         let stride = self.stride();
-        let end = (slot + 1).checked_mul(stride).filter(|end| *end <= self.len);
+        let end = (slot + 1).checked_mul(stride).and_then(|end| end.checked_add(page()));
+        let end = end.filter(|end| *end <= self.len);
         let end = end.ok_or(io::ErrorKind::InvalidInput)? - page();
         let pages = bytes.next_multiple_of(page());
         if pages > stride - page() {
@@ -147,7 +148,7 @@ impl Region {
 
     fn stride(&self) -> usize {
         let known = self.known.and_then(|at| KNOWN.get(at));
-        known.map_or(self.len, |place| place.stride.load(Relaxed))
+        known.map_or(self.len - page(), |place| place.stride.load(Relaxed))
     }
 
     fn protect(&self, at: usize, len: usize, how: libc::c_int) -> io::Result<()> {
@@ -199,6 +200,7 @@ pub fn trespass(address: usize) -> Option<Trespass> {
             return None;
         }
         let stride = place.stride.load(Relaxed).max(1);
+        let offset = offset.saturating_sub(page());
         let (slot, within) = (offset / stride, offset % stride);
         let behind = within.checked_sub(stride.saturating_sub(page()));
         let how = match behind {
@@ -230,10 +232,11 @@ impl fmt::Display for Trespass {
                 self.slot(f, slot)?;
                 write!(f, " [rule {rule}]")
             }
+            // An allocator looks there, when it is to free what is not its own.
             How::Before(slot) => {
                 write!(f, "a byte before {what}")?;
                 self.slot(f, slot)?;
-                write!(f, " [rule {rule}]")
+                write!(f, " [rule {}]", if self.holds == Holds::Datagrams { rule } else { "3.1" })
             }
         }
     }

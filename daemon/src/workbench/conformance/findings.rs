@@ -1,28 +1,29 @@
 //! What the end of a process says about rules.
 
+use super::rules;
 use crate::workbench::signals::signal_name;
 
 /// Words of the C library and of the runtimes of languages, and the rule that was broken when they are printed.
 const SAID: &[(&str, &str)] = &[
-    ("free()", "3.1"),
-    ("munmap_chunk()", "3.1"),
-    ("double free", "3.1"),
-    ("realloc()", "3.1"),
-    ("has overflowed its stack", "7.4"),
-    ("panic in a function that cannot unwind", "7.1"),
-    ("cannot catch foreign exceptions", "7.1"),
-    ("terminate called", "7.1"),
-    ("panicked at", "7.4"),
-    ("stack smashing", "7.4"),
-    ("malloc", "3.2"),
-    ("corrupted", "3.2"),
+    ("free()", rules::FREE),
+    ("munmap_chunk()", rules::FREE),
+    ("double free", rules::FREE),
+    ("realloc()", rules::FREE),
+    ("has overflowed its stack", rules::CRASH),
+    ("panic in a function that cannot unwind", rules::UNWIND),
+    ("cannot catch foreign exceptions", rules::UNWIND),
+    ("terminate called", rules::UNWIND),
+    ("panicked at", rules::CRASH),
+    ("stack smashing", rules::CRASH),
+    ("malloc", rules::BEHIND),
+    ("corrupted", rules::BEHIND),
 ];
 
 /// The rule that was broken by a process which died by this signal and said this, and how.
 pub(super) fn crash(signal: i32, errors: &[String]) -> (String, String) {
     let line = errors.iter().rev().find_map(|line| line.strip_prefix("error: SIG"));
     let line = line.map(|line| format!("SIG{}", line.trim_end_matches(": the process ends")));
-    let what = line.unwrap_or_else(|| format!("died by {}", signal_name(signal)));
+    let what = line.map_or_else(|| format!("died by {}", signal_name(signal)), |line| short(&line));
     if let Some((what, rule)) = what.split_once(" [rule ") {
         return (rule.trim_end_matches(']').to_owned(), what.to_owned());
     }
@@ -34,10 +35,17 @@ pub(super) fn crash(signal: i32, errors: &[String]) -> (String, String) {
         Some((rule, line)) => (rule.to_owned(), format!("{what} ({line})")),
         // It was the host that read it.
         None if what.contains("while no plugin was called") => {
-            ("3.7".to_owned(), format!("{what}: the bytes of an entry cannot be read, or memory of the host was overwritten"))
+            (rules::SENT.to_owned(), format!("{what}: the bytes of an entry cannot be read, or memory of the host was overwritten"))
         }
-        None => ("7.4".to_owned(), what),
+        None => (rules::CRASH.to_owned(), what),
     }
+}
+
+/// Without the name of the instance, which every case has.
+fn short(line: &str) -> String {
+    let named = line.split_once(" of listener ");
+    let rest = named.and_then(|(before, rest)| Some((before, rest.split_once(')')?.1)));
+    rest.map_or_else(|| line.to_owned(), |(before, after)| format!("{before}{after}"))
 }
 
 #[cfg(test)]
@@ -55,7 +63,7 @@ mod tests {
              bytes of datagram 3 [rule 3.2]: the process ends",
         ]);
         assert_eq!(rule, "3.2");
-        assert!(what.starts_with("SIGSEGV in on_batch") && what.ends_with("behind the bytes of datagram 3"), "{what}");
+        assert!(what == "SIGSEGV in on_batch: it wrote to byte 1 behind the bytes of datagram 3", "{what}");
         assert_eq!(found(&["free(): invalid pointer", "error: SIGABRT in destroy of x: the process ends"]).0, "3.1");
         assert_eq!(found(&["error: SIGSEGV in on_batch of x: the process ends"]).0, "7.4");
         assert_eq!(found(&["error: SIGSEGV while no plugin was called: the process ends"]).0, "3.7");

@@ -1,9 +1,9 @@
-//! What a plugin logs, of which the last lines are kept: a case that finds something shows them.
+//! What a plugin logs as a warning or an error, of which the last lines are kept: a case that finds something shows them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// Lines that are kept.
 const MOST: usize = 3;
@@ -18,7 +18,11 @@ impl Log for Heard {
     }
 
     fn log(&self, record: &Record<'_>) {
+        // It is written out in any case: that is what the plugin does for it.
         let line = record.args().to_string();
+        if record.level() > Level::Warn {
+            return;
+        }
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == MOST {
             lines.pop_front();

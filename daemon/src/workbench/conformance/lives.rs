@@ -1,5 +1,6 @@
 //! Cases about instances: how they are made, what their options may be, what they leave behind.
 
+use super::rules;
 use super::datagrams::short;
 use super::end::{Verdict, broken};
 use super::own;
@@ -23,7 +24,7 @@ pub(super) fn made(stage: &mut Stage) -> Verdict {
     let refused = stage.plugin().check(&values).err();
     let mut subject = stage.instance()?;
     if let Some(error) = refused {
-        return broken("2.4", format!("check refuses what create takes: {}", error.message));
+        return broken(rules::CHECK, format!("check refuses what create takes: {}", error.message));
     }
     let datagrams = short(&mut stage.rng, 16);
     stage.serve(&mut subject, &Room::PLAIN, Fate::Open, &datagrams)?;
@@ -44,11 +45,11 @@ pub(super) fn options(stage: &mut Stage) -> Verdict {
         match (made, checked) {
             (Ok(_), Err(error)) if is_checked => {
                 let what = format!("check refuses {name} = {value}, and create takes it: {}", error.message);
-                return broken("2.4", what);
+                return broken(rules::CHECK, what);
             }
             (Err(refused), Ok(())) if is_checked && refused.option.is_some() => {
                 let what = format!("check takes {name} = {value}, and create refuses the option: {refused}");
-                return broken("9.5", what);
+                return broken(rules::OPTION, what);
             }
             (Ok(mut subject), _) => {
                 for _ in 0..3 {
@@ -78,10 +79,10 @@ pub(super) fn checks(stage: &mut Stage) -> Verdict {
     }
     let has = |what: &str, before: usize, now: usize| format!("after {CHECKS} checks there are {now} {what}, {before} before");
     if own::descriptors() > before.0 + SLACK {
-        return broken("2.4", has("descriptors", before.0, own::descriptors()));
+        return broken(rules::CHECK, has("descriptors", before.0, own::descriptors()));
     }
     if !own::settles(|| own::threads() <= before.1 + SLACK) {
-        return broken("2.4", has("threads", before.1, own::threads()));
+        return broken(rules::CHECK, has("threads", before.1, own::threads()));
     }
     Ok(())
 }
@@ -95,10 +96,10 @@ pub(super) fn thousand(stage: &mut Stage) -> Verdict {
         format!("after {LIVES} instances were made and destroyed there are {now} {what}; after {FIRST_LIVES} there were {before}")
     };
     if own::descriptors() > before.0 + SLACK {
-        return broken("2.10", has("descriptors", before.0, own::descriptors()));
+        return broken(rules::LEFT_BEHIND, has("descriptors", before.0, own::descriptors()));
     }
     if !own::settles(|| own::threads() <= before.1 + SLACK) {
-        return broken("2.10", has("threads", before.1, own::threads()));
+        return broken(rules::LEFT_BEHIND, has("threads", before.1, own::threads()));
     }
     let grown = own::resident().saturating_sub(before.2);
     if grown > MEMORY_SLACK {

@@ -7,6 +7,7 @@
 //! values     what options are tried with
 //! dialogue   sessions
 //! random     all of it by chance
+//! rules      numbers of the rules
 //! serving    what happens to an instance
 //! stage      one call, and how it is judged
 //! subject    an instance with its time, its timers, its sessions
@@ -33,6 +34,7 @@ mod lives;
 mod own;
 mod random;
 mod report;
+mod rules;
 mod serving;
 mod stage;
 mod subject;
@@ -43,5 +45,6 @@ mod within;
 
 pub use cases::{CASES, Case, EVERYWHERE};
 pub use report::Report;
+pub use rules::RULES;
 pub use trial::{Found, Ran, Trouble, run};
 pub use within::{Terms, within};

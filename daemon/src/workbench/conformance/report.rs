@@ -16,6 +16,8 @@ pub struct Report {
     pub plugin: String,
     /// What they were run with.
     pub terms: Terms,
+    /// Options whose values are not shown; none if it is not known which.
+    pub secrets: Option<Vec<String>>,
     /// The cases.
     pub ran: Vec<Ran>,
 }
@@ -31,9 +33,9 @@ impl Report {
     fn again(&self, ran: &Ran) -> String {
         let mut text = format!("polyport plugin test {}", shell_word(Path::new(&self.plugin)));
         for (name, value) in &self.terms.options {
-            // A value may be a key.
-            let _ = value;
-            write!(text, " --option {name}=...").unwrap_or(());
+            let is_shown = self.secrets.as_ref().is_some_and(|secrets| !secrets.contains(name));
+            let given = format!("{name}={}", if is_shown { value } else { "..." });
+            write!(text, " --option {}", shell_word(Path::new(&given))).unwrap_or(());
         }
         write!(text, " --case {} --seed {}", ran.case.name, self.terms.seed).unwrap_or(());
         text

@@ -9,6 +9,7 @@ use polyport_terminal::{counted, escape_payload};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::rules;
 use super::datagrams::{Datagram, LONGEST};
 use super::end::{End, broken};
 use super::heard;
@@ -105,6 +106,8 @@ pub(super) struct Stage {
     pub(super) rng: StdRng,
     budget: Arc<HandlerBudget>,
     place: InstancePlace,
+    /// Of one listener, whose instances come one after the other.
+    cells: Cells,
     past: VecDeque<Exchange>,
     past_values: VecDeque<Values>,
     /// Calls so far.
@@ -125,6 +128,7 @@ impl Stage {
             rng: StdRng::seed_from_u64(seed),
             budget: Arc::new(HandlerBudget::new(BUDGET)),
             place: InstancePlace::new(&listener, plugin.name(), LISTENER),
+            cells: Cells::default(),
             past: VecDeque::new(),
             past_values: VecDeque::new(),
             calls: 0,
@@ -165,7 +169,7 @@ impl Stage {
         let mut values = Values::check(self.plugin.options(), &given).map_err(|problems| {
             let own = problems.iter().find(|problem| problem.part == Part::Declaration);
             match own {
-                Some(problem) => End::Broken { rule: "9.4", what: problem.message.clone() },
+                Some(problem) => End::Broken { rule: rules::DEFAULT, what: problem.message.clone() },
                 None => {
                     let words: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
                     End::Trouble(format!("the options are refused (--option): {}", words.join("; ")))
@@ -192,7 +196,6 @@ impl Stage {
 
     /// An instance with these values, or the words in which the plugin refuses them. The values are taken away afterwards.
     pub(super) fn create(&mut self, values: Values, seed: u64) -> Result<Result<Subject, Refused>, End> {
-        let mut cells = Cells::default();
         let listener = Arc::from("tested");
         let now_ns = Subject::START_NS;
         let mut wanted = Facts::NONE;
@@ -214,7 +217,7 @@ impl Stage {
                 wanted = wanted.or(facts);
                 facts
             };
-            Instance::create(&self.plugin, &spec, &mut cells, &mut want, &mut Vec::new())
+            Instance::create(&self.plugin, &spec, &mut self.cells, &mut want, &mut Vec::new())
         };
         self.calls += 1;
         values.close()?;
@@ -226,15 +229,15 @@ impl Stage {
         self.place = InstancePlace::new(&listener, self.plugin.name(), LISTENER);
         self.judge_breaches("create")?;
         let Err(error) = made.as_ref() else {
-            return Ok(made.map(|instance| Subject::new(instance, cells)).map_err(|_| Refused::default()));
+            return Ok(made.map(Subject::new).map_err(|_| Refused::default()));
         };
         if error.message == "the plugin refused without a word" {
-            return broken("2.2", "create returned NULL and did not fill in the error");
+            return broken(rules::REFUSAL, "create returned NULL and did not fill in the error");
         }
         let options = self.plugin.options().len();
         if error.option.is_some_and(|at| at >= options) {
             return broken(
-                "9.5",
+                rules::OPTION,
                 format!("create blames an option that is none: {:?} of {options}", error.option),
             );
         }
@@ -303,7 +306,7 @@ impl Stage {
             Outcome::Failed => {
                 self.remarks.insert(format!("{name} returned PP_ERROR{}", heard::last()));
             }
-            Outcome::Broken => return broken("4.15", fault(name, &exchange, datagrams)),
+            Outcome::Broken => return broken(rules::ANY_BYTES, fault(name, &exchange, datagrams)),
         }
         let mut requests = Vec::new();
         exchange.take_requests(&mut requests);
@@ -325,11 +328,11 @@ impl Stage {
                 continue;
             }
             let (rule, what) = match breach {
-                Breach::Metric => ("5", "called `metric` outside of create"),
-                Breach::Want => ("5", "called `want` outside of create"),
-                Breach::Flush => ("5", "called `flush` outside of a call with a batch"),
-                Breach::Session => ("5", "called a function about sessions outside of a call with a batch"),
-                Breach::Late => ("6.4", "called the host for an instance that is gone"),
+                Breach::Metric => (rules::WHEN, "called `metric` outside of create"),
+                Breach::Want => (rules::WHEN, "called `want` outside of create"),
+                Breach::Flush => (rules::WHEN, "called `flush` outside of a call with a batch"),
+                Breach::Session => (rules::WHEN, "called a function about sessions outside of a call with a batch"),
+                Breach::Late => (rules::THREADS, "called the host for an instance that is gone"),
             };
             return broken(rule, format!("{what}; this was seen after {during}"));
         }
@@ -376,10 +379,10 @@ fn arrived(datagram: &Datagram) -> Arrived {
 fn judge_claims(name: &str, exchange: &Exchange) -> Result<(), End> {
     let claims = exchange.claims();
     if claims.entries_over > 0 {
-        return broken("4.2", format!("{name} queued {} than `tx_cap` allows", more(claims.entries_over, "entry", "entries")));
+        return broken(rules::ENTRIES, format!("{name} queued {} than `tx_cap` allows", more(claims.entries_over, "entry", "entries")));
     }
     if claims.arena_over > 0 {
-        return broken("4.6", format!("{name} took {} of the arena than there are", more(claims.arena_over, "byte", "bytes")));
+        return broken(rules::ARENA, format!("{name} took {} of the arena than there are", more(claims.arena_over, "byte", "bytes")));
     }
     Ok(())
 }
@@ -412,10 +415,10 @@ fn sent(name: &str, exchange: &Exchange, subject: &Subject) -> Result<Vec<Sent>,
         let output = output.or_else(|error| {
             let (rule, what) = match error {
                 OutputError::Bad => {
-                    ("4.12", "names a datagram, bytes, a flag or a session that there is not".to_owned())
+                    (rules::ENTRY, "names a datagram, bytes, a flag or a session that there is not".to_owned())
                 }
-                OutputError::TooLong => ("4.12", format!("is longer than a datagram may be, {LONGEST} bytes")),
-                OutputError::NoDestination => ("4.3", "goes nowhere".to_owned()),
+                OutputError::TooLong => (rules::ENTRY, format!("is longer than a datagram may be, {LONGEST} bytes")),
+                OutputError::NoDestination => (rules::DESTINATION, "goes nowhere".to_owned()),
             };
             broken(rule, format!("entry {number} of {name} {what}"))
         })?;
@@ -432,7 +435,7 @@ fn sent(name: &str, exchange: &Exchange, subject: &Subject) -> Result<Vec<Sent>,
     let changed = exchange.outputs().flatten().zip(sums).position(|(output, before)| sum(&output) != before);
     match changed {
         Some(number) => broken(
-            "3.7",
+            rules::SENT,
             format!("the bytes of entry {number} of {name} changed when it had returned: they lie on its stack, or a thread writes to them"),
         ),
         None => Ok(all),

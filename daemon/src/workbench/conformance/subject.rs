@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rules;
 use super::end::{End, broken};
 use crate::exchange::SessionSpec;
-use crate::plugin::{Cells, Instance, TimerRequest};
+use crate::plugin::{Instance, TimerRequest};
 
 /// An instance on the stage.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) instance: Instance,
-    _cells: Cells,
     /// The time, ns.
     pub(super) now_ns: u64,
     /// Timers: when they fire, and their periods, ns.
@@ -26,10 +26,9 @@ impl Subject {
     /// The time at which instances are made, ns: 0 is no time.
     pub(super) const START_NS: u64 = 1_000_000_000;
 
-    pub(super) fn new(instance: Instance, cells: Cells) -> Self {
+    pub(super) fn new(instance: Instance) -> Self {
         let mut subject = Self {
             instance,
-            _cells: cells,
             now_ns: Self::START_NS,
             timers: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -78,12 +77,12 @@ impl Subject {
     pub(super) fn judge_session(&self, name: &str, session: u64) -> Result<(), End> {
         if self.ended.contains(&session) {
             return broken(
-                "12.4",
+                rules::SESSION,
                 format!("{name} sends by session {session}, of whose end the plugin was told before"),
             );
         }
         if session > self.last_id {
-            return broken("12.4", format!("{name} sends by session {session}, which nobody was given"));
+            return broken(rules::SESSION, format!("{name} sends by session {session}, which nobody was given"));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::thread;
 
 use rand::RngExt;
 
+use super::rules;
 use super::datagrams::{Datagram, LENGTHS, LONGEST, content, short};
 use super::end::{End, Verdict, broken};
 use super::own;
@@ -152,7 +153,7 @@ pub(super) fn waits(stage: &mut Stage) -> Verdict {
         waited += u32::from(own::waits() != before);
     }
     if waited > CALLS / 2 {
-        return broken("6.3", format!("on_batch waited for something in {waited} of {CALLS} calls"));
+        return broken(rules::BLOCK, format!("on_batch waited for something in {waited} of {CALLS} calls"));
     }
     if waited > 0 {
         stage.remarks.insert(format!("on_batch waited for something in {waited} of {CALLS} calls"));
@@ -170,7 +171,7 @@ pub(super) fn repeats(stage: &mut Stage) -> Verdict {
     match differ(&first, &second) {
         None => Ok(()),
         Some(at) => broken(
-            "8",
+            rules::CLOCK,
             format!(
                 "two instances with the same seed, options and datagrams answer differently in call {at}: by a clock, \
                  an address, or what another instance has left"
@@ -196,7 +197,7 @@ pub(super) fn neighbours(stage: &mut Stage) -> Verdict {
     match differ(&alone, &beside) {
         None => Ok(()),
         Some(at) => broken(
-            "2.11",
+            rules::STATE,
             format!("an instance answers differently in call {at} when another one is beside it: they share a `static`"),
         ),
     }

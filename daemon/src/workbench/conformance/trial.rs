@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::rules;
 use super::cases::Case;
 use super::findings::crash;
 use super::within::{MARK, Terms};
@@ -145,7 +146,7 @@ fn note(ran: &mut Ran, told: &Value) -> Result<bool, Trouble> {
 /// What it means that a process has ended without a verdict.
 fn unexpected(ended: Option<ExitStatus>, errors: &[String]) -> Found {
     let Some(status) = ended else {
-        return Found::Broken("6.3".into(), "the case does not come to its end".into());
+        return Found::Broken(rules::BLOCK.into(), "the case does not come to its end".into());
     };
     match (status.signal(), status.code()) {
         (Some(signal), _) => {
@@ -154,7 +155,7 @@ fn unexpected(ended: Option<ExitStatus>, errors: &[String]) -> Found {
         }
         (None, code) => {
             let code = code.map_or_else(String::new, |code| format!(", with exit code {code}"));
-            Found::Broken("7.4".into(), format!("the plugin ended the process{code}"))
+            Found::Broken(rules::CRASH.into(), format!("the plugin ended the process{code}"))
         }
     }
 }

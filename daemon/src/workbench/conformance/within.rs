@@ -9,6 +9,7 @@ use std::time::Duration;
 use polyport_terminal::{Exit, end_at_once, say};
 use serde_json::{Value, json};
 
+use super::rules;
 use super::cases::{Case, Run, find};
 use super::end::End;
 use super::heard;
@@ -108,7 +109,7 @@ fn watched(doing: &'static Doing, longest: Duration, wait: &dyn Fn() -> Result<(
             && lasts >= longest
         {
             let what = format!("{} has not returned for {longest:?}", call.function.name());
-            tell(&json!({ "broken": { "rule": "6.3", "what": what } }));
+            tell(&json!({ "broken": { "rule": rules::BLOCK, "what": what } }));
             end_at_once(Exit::Software);
         }
     }
