@@ -80,7 +80,7 @@ fn length(rng: &mut StdRng) -> usize {
 /// Bytes by chance, texts, one byte again and again, and numbers.
 pub(super) fn content(rng: &mut StdRng, len: usize) -> Vec<u8> {
     const WORDS: &[&[u8]] =
-        &[b"GET / HTTP/1.1\r\n", b"hello", b"boom", b"%s%n", b"\0\0\0\0", b"\xff\xff\xff\xff", b"0", b"\n"];
+        &[b"GET / HTTP/1.1\r\n", b"hello", b"SIP/2.0", b"%s%n", b"\0\0\0\0", b"\xff\xff\xff\xff", b"0", b"\n"];
     let mut bytes = vec![0; len];
     match rng.random_range(0..4) {
         0 => bytes.fill(rng.random()),

@@ -44,5 +44,7 @@ pub(super) fn listen() {
 /// The last line, in brackets; nothing if there is none.
 pub(super) fn last() -> String {
     let lines = HEARD.0.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.back().map(|line| format!(" ({line})")).unwrap_or_default()
+    // Whose line it is is known.
+    let said = |line: &String| line.split_once("): ").map_or(line.as_str(), |(_, said)| said).to_owned();
+    lines.back().map(|line| format!(" ({})", said(line))).unwrap_or_default()
 }
