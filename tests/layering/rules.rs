@@ -16,7 +16,8 @@ fn page() -> String {
 
 /// The text of a rule: of a section, or of its item with this number.
 fn rule(page: &str, number: &str) -> Option<String> {
-    let (section, item) = number.split_once('.').map_or((number, None), |(section, item)| (section, Some(item)));
+    let (section, item) =
+        number.split_once('.').map_or((number, None), |(section, item)| (section, Some(item)));
     let text = page.split("\n## ").find(|text| text.starts_with(&format!("{section}. ")))?;
     let Some(item) = item else { return Some(text.to_owned()) };
     let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("{item}. ")));

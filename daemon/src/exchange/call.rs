@@ -5,9 +5,9 @@ use std::ptr;
 
 use polyport_abi::{pp_batch, pp_session};
 
+use super::fenced::Claims;
 use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
-use super::fenced::Claims;
 use super::sessions::Desk;
 use super::{Arrived, Client, ExchangeLimits, OpenRefused, Outputs, Queued, SessionRequest};
 
@@ -38,7 +38,15 @@ impl Exchange {
 
     /// An exchange with this memory, which has these sizes.
     pub(super) fn within(limits: ExchangeLimits, received: Received, queue: SendQueue) -> Self {
-        Self { limits, received, queue, timers_asked: false, desk: Desk::default(), handling: 0, claims: None }
+        Self {
+            limits,
+            received,
+            queue,
+            timers_asked: false,
+            desk: Desk::default(),
+            handling: 0,
+            claims: None,
+        }
     }
 
     /// The sizes of its memory.

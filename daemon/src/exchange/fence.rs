@@ -27,8 +27,7 @@ pub(crate) enum Holds {
 }
 
 impl Holds {
-    const ALL: [Self; 5] =
-        [Self::Datagrams, Self::Descriptors, Self::Entries, Self::Arena, Self::Values];
+    const ALL: [Self; 5] = [Self::Datagrams, Self::Descriptors, Self::Entries, Self::Arena, Self::Values];
 }
 
 /// Pages that are reserved, and closed where they were not opened. The first page, and the last of each slot, are never opened.
@@ -89,8 +88,7 @@ impl Region {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let free =
-            |known: &Known| known.holds.compare_exchange(0, TAKEN, Acquire, Relaxed).is_ok();
+        let free = |known: &Known| known.holds.compare_exchange(0, TAKEN, Acquire, Relaxed).is_ok();
         let known = KNOWN.iter().position(free);
         if let Some(place) = known.and_then(|at| KNOWN.get(at)) {
             place.start.store(start.addr().get(), Relaxed);

@@ -14,11 +14,11 @@ mod find;
 mod inspect;
 mod load;
 
-pub(crate) use call::{CACHE_LINE, prefetch};
 pub use call::{
-    Breach, Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace, InstanceSpec,
-    Outcome, Rescued, RunningCall, State, TimerRequest, Why, breaches, tell_of_crashes,
+    Breach, Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace,
+    InstanceSpec, Outcome, Rescued, RunningCall, State, TimerRequest, Why, breaches, tell_of_crashes,
 };
+pub(crate) use call::{CACHE_LINE, prefetch};
 pub use find::{
     Cause, Distrust, Identity, Refusal, Said, SearchPath, host_abi, host_layout, is_elevated, plugin_abi,
 };

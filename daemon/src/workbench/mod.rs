@@ -31,7 +31,8 @@ mod trial;
 mod world;
 
 pub use conformance::{
-    CASES, Case, EVERYWHERE, Found, RULES, Ran, Report, Terms, Trouble, run as run_case, within as within_case,
+    CASES, Case, EVERYWHERE, Found, RULES, Ran, Report, Terms, Trouble, run as run_case,
+    within as within_case,
 };
 pub use inspect::{Inspected, inspect};
 pub use list::{Listed, list};

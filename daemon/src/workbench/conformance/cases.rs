@@ -29,23 +29,64 @@ pub struct Case {
 }
 
 /// Rules that every call of every case is judged by.
-pub const EVERYWHERE: &[&str] =
-    &[rules::FREE, rules::BEHIND, rules::AFTER, rules::SENT, rules::BATCH, rules::ENTRIES, rules::DESTINATION, rules::ARENA, rules::ENTRY, rules::ANY_BYTES, rules::WHEN, rules::BLOCK, rules::THREADS, rules::UNWIND, rules::CRASH, rules::DEFAULT];
+pub const EVERYWHERE: &[&str] = &[
+    rules::FREE,
+    rules::BEHIND,
+    rules::AFTER,
+    rules::SENT,
+    rules::BATCH,
+    rules::ENTRIES,
+    rules::DESTINATION,
+    rules::ARENA,
+    rules::ENTRY,
+    rules::ANY_BYTES,
+    rules::WHEN,
+    rules::BLOCK,
+    rules::THREADS,
+    rules::UNWIND,
+    rules::CRASH,
+    rules::DEFAULT,
+];
 
 /// All cases.
 pub const CASES: &[Case] = &[
     case("made", &[rules::REFUSAL, rules::CHECK], "it is made, serves a batch and is destroyed", lives::made),
     case("batches", &[rules::BATCH], "batches of 0 to 2048 datagrams", traffic::batches),
-    case("sizes", &[rules::EMPTY], "datagrams of 0 to 65,507 bytes, to one host and to groups", traffic::sizes),
+    case(
+        "sizes",
+        &[rules::EMPTY],
+        "datagrams of 0 to 65,507 bytes, to one host and to groups",
+        traffic::sizes,
+    ),
     case("contents", &[rules::ANY_BYTES], "every first byte, at the lengths of headers", traffic::contents),
     case("trains", &[rules::BEHIND], "datagrams that share a buffer", traffic::trains),
-    case("small-ring", &[rules::ENTRIES, rules::FLUSH], "a ring of one entry, and a call that may queue few", traffic::small_ring),
-    case("small-arena", &[rules::ARENA, rules::FLUSH], "an arena of 16 bytes, and few of them", traffic::small_arena),
+    case(
+        "small-ring",
+        &[rules::ENTRIES, rules::FLUSH],
+        "a ring of one entry, and a call that may queue few",
+        traffic::small_ring,
+    ),
+    case(
+        "small-arena",
+        &[rules::ARENA, rules::FLUSH],
+        "an arena of 16 bytes, and few of them",
+        traffic::small_arena,
+    ),
     case("timers", &[rules::WHEN], "a minute passes, and timers fire", traffic::timers),
     case("delays", &[rules::LATER], "no room for what leaves later", traffic::delays),
-    case("options", &[rules::CHECK, rules::OPTION], "each option at its bounds, each word, lists", lives::options),
+    case(
+        "options",
+        &[rules::CHECK, rules::OPTION],
+        "each option at its bounds, each word, lists",
+        lives::options,
+    ),
     case("checks", &[rules::CHECK], "a hundred checks of the options leave nothing behind", lives::checks),
-    case("sessions", &[rules::SESSION], "sessions that are refused, fail, hear something and end", dialogue::sessions),
+    case(
+        "sessions",
+        &[rules::SESSION],
+        "sessions that are refused, fail, hear something and end",
+        dialogue::sessions,
+    ),
     case("repeats", &[rules::CLOCK], "the same calls give the same answers", traffic::repeats),
     case("neighbours", &[rules::STATE], "another instance changes nothing", traffic::neighbours),
     case("at-once", &[rules::AT_ONCE], "instances on four threads at once", traffic::at_once),

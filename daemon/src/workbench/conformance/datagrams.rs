@@ -9,9 +9,9 @@ use rand::{Rng, RngExt};
 pub(super) const LONGEST: usize = 65_507;
 /// Lengths at which mistakes are made: nothing, words, header sizes, powers of two and their neighbours, path MTUs, the most.
 pub(super) const LENGTHS: &[usize] = &[
-    0, 1, 2, 3, 4, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 23, 24, 31, 32, 33, 43, 44, 47, 48, 63, 64, 65, 100,
-    127, 128, 129, 255, 256, 257, 511, 512, 513, 1023, 1024, 1025, 1232, 1280, 1452, 1472, 1473, 1500, 2048,
-    4095, 4096, 4097, 8192, 9000, 16_384, 32_767, 32_768, 65_506, LONGEST,
+    0, 1, 2, 3, 4, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 23, 24, 31, 32, 33, 43, 44, 47, 48, 63, 64, 65,
+    100, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1023, 1024, 1025, 1232, 1280, 1452, 1472, 1473, 1500,
+    2048, 4095, 4096, 4097, 8192, 9000, 16_384, 32_767, 32_768, 65_506, LONGEST,
 ];
 /// How many peers send.
 const PEERS: u16 = 40;
@@ -79,13 +79,22 @@ fn length(rng: &mut StdRng) -> usize {
 
 /// Bytes by chance, texts, one byte again and again, and numbers.
 pub(super) fn content(rng: &mut StdRng, len: usize) -> Vec<u8> {
-    const WORDS: &[&[u8]] =
-        &[b"GET / HTTP/1.1\r\n", b"hello", b"SIP/2.0", b"%s%n", b"\0\0\0\0", b"\xff\xff\xff\xff", b"0", b"\n"];
+    const WORDS: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n",
+        b"hello",
+        b"SIP/2.0",
+        b"%s%n",
+        b"\0\0\0\0",
+        b"\xff\xff\xff\xff",
+        b"0",
+        b"\n",
+    ];
     let mut bytes = vec![0; len];
     match rng.random_range(0..4) {
         0 => bytes.fill(rng.random()),
         1 => {
-            let words = WORDS.iter().cycle().skip(rng.random_range(0..WORDS.len())).flat_map(|word| word.iter());
+            let words =
+                WORDS.iter().cycle().skip(rng.random_range(0..WORDS.len())).flat_map(|word| word.iter());
             bytes.iter_mut().zip(words).for_each(|(byte, of_word)| *byte = *of_word);
         }
         _ => rng.fill_bytes(&mut bytes),

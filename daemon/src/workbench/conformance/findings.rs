@@ -34,9 +34,10 @@ pub(super) fn crash(signal: i32, errors: &[String]) -> (String, String) {
     match said {
         Some((rule, line)) => (rule.to_owned(), format!("{what} ({line})")),
         // It was the host that read it.
-        None if what.contains("while no plugin was called") => {
-            (rules::SENT.to_owned(), format!("{what}: the bytes of an entry cannot be read, or memory of the host was overwritten"))
-        }
+        None if what.contains("while no plugin was called") => (
+            rules::SENT.to_owned(),
+            format!("{what}: the bytes of an entry cannot be read, or memory of the host was overwritten"),
+        ),
         None => (rules::CRASH.to_owned(), what),
     }
 }
@@ -64,7 +65,10 @@ mod tests {
         ]);
         assert_eq!(rule, "3.2");
         assert!(what == "SIGSEGV in on_batch: it wrote to byte 1 behind the bytes of datagram 3", "{what}");
-        assert_eq!(found(&["free(): invalid pointer", "error: SIGABRT in destroy of x: the process ends"]).0, "3.1");
+        assert_eq!(
+            found(&["free(): invalid pointer", "error: SIGABRT in destroy of x: the process ends"]).0,
+            "3.1"
+        );
         assert_eq!(found(&["error: SIGSEGV in on_batch of x: the process ends"]).0, "7.4");
         assert_eq!(found(&["error: SIGSEGV while no plugin was called: the process ends"]).0, "3.7");
         assert_eq!(found(&[]), ("7.4".into(), "died by SIGSEGV".into()));

@@ -1,9 +1,9 @@
 //! Cases about instances: how they are made, what their options may be, what they leave behind.
 
-use super::rules;
 use super::datagrams::short;
 use super::end::{Verdict, broken};
 use super::own;
+use super::rules;
 use super::serving::Fate;
 use super::stage::{Room, Stage};
 
@@ -44,11 +44,13 @@ pub(super) fn options(stage: &mut Stage) -> Verdict {
         let made = stage.create(values, stage.seed())?;
         match (made, checked) {
             (Ok(_), Err(error)) if is_checked => {
-                let what = format!("check refuses {name} = {value}, and create takes it: {}", error.message);
+                let what =
+                    format!("check refuses {name} = {value:?}, and create takes it: {}", error.message);
                 return broken(rules::CHECK, what);
             }
             (Err(refused), Ok(())) if is_checked && refused.option.is_some() => {
-                let what = format!("check takes {name} = {value}, and create refuses the option: {refused}");
+                let what =
+                    format!("check takes {name} = {value:?}, and create refuses the option: {refused}");
                 return broken(rules::OPTION, what);
             }
             (Ok(mut subject), _) => {
@@ -77,7 +79,9 @@ pub(super) fn checks(stage: &mut Stage) -> Verdict {
         stage.plugin().check(&values).unwrap_or(());
         stage.judge_breaches("check")?;
     }
-    let has = |what: &str, before: usize, now: usize| format!("after {CHECKS} checks there are {now} {what}, {before} before");
+    let has = |what: &str, before: usize, now: usize| {
+        format!("after {CHECKS} checks there are {now} {what}, {before} before")
+    };
     if own::descriptors() > before.0 + SLACK {
         return broken(rules::CHECK, has("descriptors", before.0, own::descriptors()));
     }
@@ -93,7 +97,9 @@ pub(super) fn thousand(stage: &mut Stage) -> Verdict {
     let before = (own::descriptors(), own::threads(), own::resident());
     lives(stage, LIVES - FIRST_LIVES)?;
     let has = |what: &str, before: usize, now: usize| {
-        format!("after {LIVES} instances were made and destroyed there are {now} {what}; after {FIRST_LIVES} there were {before}")
+        format!(
+            "after {LIVES} instances were made and destroyed there are {now} {what}; after {FIRST_LIVES} there were {before}"
+        )
     };
     if own::descriptors() > before.0 + SLACK {
         return broken(rules::LEFT_BEHIND, has("descriptors", before.0, own::descriptors()));
@@ -104,7 +110,9 @@ pub(super) fn thousand(stage: &mut Stage) -> Verdict {
     let grown = own::resident().saturating_sub(before.2);
     if grown > MEMORY_SLACK {
         let each = grown / (LIVES - FIRST_LIVES);
-        stage.remarks.insert(format!("memory grows by about {each} bytes with each instance that was destroyed"));
+        stage
+            .remarks
+            .insert(format!("memory grows by about {each} bytes with each instance that was destroyed"));
     }
     Ok(())
 }
@@ -134,7 +142,9 @@ pub(super) fn threads(stage: &mut Stage) -> Verdict {
     stage.judge_breaches("destroy, by a thread")?;
     if !have_ended {
         let left = own::threads().saturating_sub(before);
-        stage.remarks.insert(format!("{left} of {} threads run on when it is destroyed", most.saturating_sub(before)));
+        stage
+            .remarks
+            .insert(format!("{left} of {} threads run on when it is destroyed", most.saturating_sub(before)));
     }
     Ok(())
 }

@@ -49,7 +49,11 @@ impl Report {
             Found::Kept => format!("{name:12} kept     {}", ran.case.about),
             Found::Skipped(why) => format!("{name:12} skipped  {why}"),
             Found::Broken(rule, what) => {
-                format!("{name:12} broken   rule {rule} of plugins/ABI.md: {what}\n{:22}again: {}", "", self.again(ran))
+                format!(
+                    "{name:12} broken   rule {rule} of plugins/ABI.md: {what}\n{:22}again: {}",
+                    "",
+                    self.again(ran)
+                )
             }
         };
         for remark in &ran.remarks {

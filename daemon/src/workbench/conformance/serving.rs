@@ -127,7 +127,9 @@ impl Stage {
         what: SessionNews,
     ) -> Result<Left, End> {
         let (is_end, was_open) = match what {
-            SessionNews::Closed(end) => (true, matches!(end, SessionEnd::Asked | SessionEnd::Idle | SessionEnd::Broken)),
+            SessionNews::Closed(end) => {
+                (true, matches!(end, SessionEnd::Asked | SessionEnd::Idle | SessionEnd::Broken))
+            }
             SessionNews::Error { .. } => (false, true),
         };
         let event = SessionEvent {

@@ -9,18 +9,18 @@ use polyport_terminal::{counted, escape_payload};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::rules;
 use super::datagrams::{Datagram, LONGEST};
 use super::end::{End, broken};
 use super::heard;
+use super::rules;
 use super::subject::Subject;
 use super::values::tried;
 use crate::exchange::{
     ArrivalFlags, Arrived, Exchange, ExchangeLimits, Facts, Output, OutputError, SessionEvent, SessionRequest,
 };
 use crate::plugin::{
-    Breach, Call, Cells, Given, GivenValue, HandlerBudget, Instance, InstancePlace, InstanceSpec, Outcome, Part,
-    Plugin, Values, Why, breaches,
+    Breach, Call, Cells, Given, GivenValue, HandlerBudget, Instance, InstancePlace, InstanceSpec, Outcome,
+    Part, Plugin, Values, Why, breaches,
 };
 
 /// The address of the listener, in a network for documentation.
@@ -54,7 +54,8 @@ impl Room {
 
     /// Any, mostly little.
     pub(super) fn any(rng: &mut StdRng) -> Self {
-        let one_of = |rng: &mut StdRng, of: &[usize]| of.get(rng.random_range(0..of.len())).copied().unwrap_or(1);
+        let one_of =
+            |rng: &mut StdRng, of: &[usize]| of.get(rng.random_range(0..of.len())).copied().unwrap_or(1);
         Self {
             ring: one_of(rng, &[1, 1, 2, 3, 64, 2048]),
             entries: one_of(rng, &[1, 2, 5, 64, 16_384, 16_384]),
@@ -189,9 +190,7 @@ impl Stage {
     pub(super) fn instance_with(&mut self, seed: u64) -> Result<Subject, End> {
         let values = self.values(&self.options)?;
         let made = self.create(values, seed)?;
-        made.map_err(|refused| {
-            End::Trouble(format!("the plugin refuses its options (--option): {refused}"))
-        })
+        made.map_err(|refused| End::Trouble(format!("the plugin refuses its options (--option): {refused}")))
     }
 
     /// An instance with these values, or the words in which the plugin refuses them. The values are taken away afterwards.
@@ -331,7 +330,9 @@ impl Stage {
                 Breach::Metric => (rules::WHEN, "called `metric` outside of create"),
                 Breach::Want => (rules::WHEN, "called `want` outside of create"),
                 Breach::Flush => (rules::WHEN, "called `flush` outside of a call with a batch"),
-                Breach::Session => (rules::WHEN, "called a function about sessions outside of a call with a batch"),
+                Breach::Session => {
+                    (rules::WHEN, "called a function about sessions outside of a call with a batch")
+                }
                 Breach::Late => (rules::THREADS, "called the host for an instance that is gone"),
             };
             return broken(rule, format!("{what}; this was seen after {during}"));
@@ -379,10 +380,16 @@ fn arrived(datagram: &Datagram) -> Arrived {
 fn judge_claims(name: &str, exchange: &Exchange) -> Result<(), End> {
     let claims = exchange.claims();
     if claims.entries_over > 0 {
-        return broken(rules::ENTRIES, format!("{name} queued {} than `tx_cap` allows", more(claims.entries_over, "entry", "entries")));
+        return broken(
+            rules::ENTRIES,
+            format!("{name} queued {} than `tx_cap` allows", more(claims.entries_over, "entry", "entries")),
+        );
     }
     if claims.arena_over > 0 {
-        return broken(rules::ARENA, format!("{name} took {} of the arena than there are", more(claims.arena_over, "byte", "bytes")));
+        return broken(
+            rules::ARENA,
+            format!("{name} took {} of the arena than there are", more(claims.arena_over, "byte", "bytes")),
+        );
     }
     Ok(())
 }
@@ -414,10 +421,13 @@ fn sent(name: &str, exchange: &Exchange, subject: &Subject) -> Result<Vec<Sent>,
     for (number, output) in exchange.outputs().enumerate() {
         let output = output.or_else(|error| {
             let (rule, what) = match error {
-                OutputError::Bad => {
-                    (rules::ENTRY, "names a datagram, bytes, a flag or a session that there is not".to_owned())
+                OutputError::Bad => (
+                    rules::ENTRY,
+                    "names a datagram, bytes, a flag or a session that there is not".to_owned(),
+                ),
+                OutputError::TooLong => {
+                    (rules::ENTRY, format!("is longer than a datagram may be, {LONGEST} bytes"))
                 }
-                OutputError::TooLong => (rules::ENTRY, format!("is longer than a datagram may be, {LONGEST} bytes")),
                 OutputError::NoDestination => (rules::DESTINATION, "goes nowhere".to_owned()),
             };
             broken(rule, format!("entry {number} of {name} {what}"))
@@ -436,7 +446,9 @@ fn sent(name: &str, exchange: &Exchange, subject: &Subject) -> Result<Vec<Sent>,
     match changed {
         Some(number) => broken(
             rules::SENT,
-            format!("the bytes of entry {number} of {name} changed when it had returned: they lie on its stack, or a thread writes to them"),
+            format!(
+                "the bytes of entry {number} of {name} changed when it had returned: they lie on its stack, or a thread writes to them"
+            ),
         ),
         None => Ok(all),
     }

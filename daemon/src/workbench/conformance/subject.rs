@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rules;
 use super::end::{End, broken};
+use super::rules;
 use crate::exchange::SessionSpec;
 use crate::plugin::{Instance, TimerRequest};
 
@@ -82,7 +82,10 @@ impl Subject {
             );
         }
         if session > self.last_id {
-            return broken(rules::SESSION, format!("{name} sends by session {session}, which nobody was given"));
+            return broken(
+                rules::SESSION,
+                format!("{name} sends by session {session}, which nobody was given"),
+            );
         }
         Ok(())
     }

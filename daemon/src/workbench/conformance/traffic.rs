@@ -4,10 +4,10 @@ use std::thread;
 
 use rand::RngExt;
 
-use super::rules;
 use super::datagrams::{Datagram, LENGTHS, LONGEST, content, short};
 use super::end::{End, Verdict, broken};
 use super::own;
+use super::rules;
 use super::serving::Fate;
 use super::stage::{Room, Sent, Stage};
 
@@ -67,7 +67,9 @@ pub(super) fn contents(stage: &mut Stage) -> Verdict {
 /// Trains: datagrams that share a buffer.
 pub(super) fn trains(stage: &mut Stage) -> Verdict {
     let mut subject = stage.instance()?;
-    for (len, segment) in [(2, 1), (3, 2), (64, 1), (1472 * 40, 1472), (60_000, 1000), (1001, 1000), (640, 10)] {
+    for (len, segment) in
+        [(2, 1), (3, 2), (64, 1), (1472 * 40, 1472), (60_000, 1000), (1001, 1000), (640, 10)]
+    {
         let payload = content(&mut stage.rng, len);
         let mut train = Datagram::new(&mut stage.rng, payload);
         train.segment = segment;
@@ -116,9 +118,12 @@ pub(super) fn small_arena(stage: &mut Stage) -> Verdict {
 pub(super) fn timers(stage: &mut Stage) -> Verdict {
     let mut subject = stage.instance()?;
     let little = Room { ring: 1, entries: 4, arena: 64, chunks: 2, ..Room::PLAIN };
-    for (room, span_ns) in
-        [(Room::PLAIN, 1_000_000), (little, 1_000_000_000), (Room::PLAIN, 10_000_000_000), (little, 50_000_000_000)]
-    {
+    for (room, span_ns) in [
+        (Room::PLAIN, 1_000_000),
+        (little, 1_000_000_000),
+        (Room::PLAIN, 10_000_000_000),
+        (little, 50_000_000_000),
+    ] {
         let datagrams = short(&mut stage.rng, 32);
         stage.serve(&mut subject, &room, Fate::Open, &datagrams)?;
         stage.pass(&mut subject, &room, Fate::Open, span_ns)?;
@@ -198,7 +203,9 @@ pub(super) fn neighbours(stage: &mut Stage) -> Verdict {
         None => Ok(()),
         Some(at) => broken(
             rules::STATE,
-            format!("an instance answers differently in call {at} when another one is beside it: they share a `static`"),
+            format!(
+                "an instance answers differently in call {at} when another one is beside it: they share a `static`"
+            ),
         ),
     }
 }
@@ -245,7 +252,8 @@ fn script(stage: &mut Stage) -> Vec<Vec<Datagram>> {
 /// What an instance of its own sends.
 fn alone(stage: &mut Stage, script: &[Vec<Datagram>]) -> Result<Vec<Vec<Sent>>, End> {
     let mut subject = stage.instance()?;
-    let sent = script.iter().map(|datagrams| step(stage, &mut subject, datagrams)).collect::<Result<_, _>>()?;
+    let sent =
+        script.iter().map(|datagrams| step(stage, &mut subject, datagrams)).collect::<Result<_, _>>()?;
     stage.destroy(subject)?;
     Ok(sent)
 }

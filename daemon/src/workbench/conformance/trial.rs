@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::rules;
 use super::cases::Case;
 use super::findings::crash;
+use super::rules;
 use super::within::{MARK, Terms};
 use crate::workbench::sources::Bench;
 
@@ -108,7 +108,8 @@ pub fn run(bench: &Bench, reference: &str, case: &'static Case, terms: &Terms) -
     let mut ran = Ran { case, found: Found::Kept, remarks: Vec::new(), calls: 0 };
     let mut is_done = false;
     for line in lines.taken() {
-        let Some(told) = line.strip_prefix(MARK).and_then(|line| serde_json::from_str::<Value>(line).ok()) else {
+        let Some(told) = line.strip_prefix(MARK).and_then(|line| serde_json::from_str::<Value>(line).ok())
+        else {
             continue;
         };
         is_done |= note(&mut ran, &told)?;

@@ -19,7 +19,8 @@ pub(super) fn tried(specs: &[OptionSpec]) -> Vec<(String, String)> {
 
 /// Lists of no element, of each alone, of all, and of many.
 fn lists(elements: &[String]) -> Vec<String> {
-    let plain: Vec<&str> = elements.iter().map(String::as_str).filter(|element| !element.contains(',')).collect();
+    let plain: Vec<&str> =
+        elements.iter().map(String::as_str).filter(|element| !element.contains(',')).collect();
     let many = plain.iter().copied().cycle().take(if plain.is_empty() { 0 } else { 100 }).collect::<Vec<_>>();
     let alone = plain.iter().map(|element| (*element).to_owned());
     [String::new(), plain.join(","), many.join(",")].into_iter().chain(alone).collect()
@@ -44,7 +45,9 @@ fn of_kind(kind: &OptionType, bounds: Option<(f64, f64)>) -> Vec<String> {
             Some((min, max)) => [min, max, f64::midpoint(min, max)].map(|bound| bound.to_string()).to_vec(),
             None => words(&["0", "-1.5", "1e300", "1e-300"]),
         },
-        OptionType::String => vec![String::new(), "x".into(), "x".repeat(LONG), "\u{e4}\u{20ac}\u{1f600}".into()],
+        OptionType::String => {
+            vec![String::new(), "x".into(), "x".repeat(LONG), "\u{e4}\u{20ac}\u{1f600}".into()]
+        }
         OptionType::Enum(choices) => choices.clone(),
         OptionType::Addr => words(&["192.0.2.1:53", "[2001:db8::1]:53", "0.0.0.0:0", "[::]:65535"]),
         OptionType::Json => words(&["{}", "[]", "null", "[1, {\"a\": \"b\"}]", "\"text\""]),
@@ -80,7 +83,8 @@ mod tests {
     fn lists_are_tried_empty_with_one_and_with_many() {
         let list = OptionType::List(Box::new(OptionType::Bool));
         let values = tried(&[spec(list, None)]);
-        let lengths: Vec<usize> = values.iter().map(|(_, value)| value.split_terminator(',').count()).collect();
+        let lengths: Vec<usize> =
+            values.iter().map(|(_, value)| value.split_terminator(',').count()).collect();
         assert_eq!(lengths, [0, 2, 100, 1, 1]);
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use polyport_terminal::{Exit, end_at_once, say};
 use serde_json::{Value, json};
 
-use super::rules;
 use super::cases::{Case, Run, find};
 use super::end::End;
 use super::heard;
+use super::rules;
 use super::stage::Stage;
 use crate::plugin::{Doing, tell_of_crashes};
 use crate::workbench::sources::Bench;
