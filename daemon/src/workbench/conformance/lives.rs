@@ -1,6 +1,6 @@
 //! Cases about instances: how they are made, what their options may be, what they leave behind.
 
-use super::datagrams::short;
+use super::datagrams::{Datagram, LONGEST, content, short};
 use super::end::{Verdict, broken};
 use super::own;
 use super::rules;
@@ -58,6 +58,12 @@ pub(super) fn options(stage: &mut Stage) -> Verdict {
                     let datagrams = short(&mut stage.rng, 16);
                     stage.serve(&mut subject, &Room::PLAIN, Fate::Open, &datagrams)?;
                     stage.pass(&mut subject, &Room::PLAIN, Fate::Open, 1_000_000_000)?;
+                }
+                // What an option bounds may be the length of an answer.
+                for len in [1472, LONGEST] {
+                    let payload = content(&mut stage.rng, len);
+                    let long = Datagram::new(&mut stage.rng, payload);
+                    stage.serve(&mut subject, &Room::PLAIN, Fate::Open, &[long])?;
                 }
                 stage.destroy(subject)?;
             }
