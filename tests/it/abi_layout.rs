@@ -184,7 +184,11 @@ fn boundary_structs(facts: &mut Facts) {
             want,
             session_open,
             session_close,
-            session_set
+            session_set,
+            wake,
+            ticket,
+            answer,
+            group
         }
     );
     fields!(facts, pp_opt { name, help, def, choices, min, max, kind as "type", flags, reserved });
@@ -244,20 +248,22 @@ fn boundary_structs(facts: &mut Facts) {
             save,
             extension,
             on_session,
-            rescue
+            rescue,
+            on_wake
         }
     );
 }
 
 fn constants(facts: &mut Facts) {
     constants!(facts, ABI_MAJOR, ABI_MINOR, LAYOUT, F_PANIC_ABORT, F_DEBUG, OK, ERROR, FATAL, UNSUPPORTED);
-    constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME);
+    constants!(facts, RX_TRUNCATED, RX_MULTICAST, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_HAS_TOS);
     constants!(facts, VERDICT_NONE, VERDICT_DISCARD, TX_TO, TX_FROM, TX_PROVED, TX_DF, NO_RX);
     constants!(facts, TX_SESSION, TX_CLIENT, SESSION_IDLE_RX, SESSION_DF, SESSION_TOS, EV_CLOSED, EV_ERROR);
     constants!(facts, END_ASKED, END_IDLE, END_NO_PORT, END_NO_FILE, END_LIMIT, END_REFUSED_ADDR, END_BROKEN);
     constants!(facts, END_RESTART, NET_REFUSED, NET_UNREACHABLE, NET_TOO_BIG, NET_FORBIDDEN, NET_OTHER);
     constants!(facts, SET_USER, SET_IDLE, SET_CLIENT);
-    constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME, WANT_LONE_TIME);
+    constants!(facts, WANT_TOS, WANT_HOPS, WANT_LOCAL, WANT_TIME, WANT_LONE_TIME, GROUP_LEAVE, GROUP_JOIN);
+    facts.add("CONST", &format!("const PP_TICKET_AGE_NS {}", abi::TICKET_AGE_NS), "PP_TICKET_AGE_NS");
     constants!(facts, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, COUNTER, GAUGE);
     constants!(facts, OPT_BOOL, OPT_INT, OPT_FLOAT, OPT_RATIO, OPT_DURATION, OPT_SIZE, OPT_STRING, OPT_ENUM);
     constants!(
@@ -294,7 +300,8 @@ fn the_header_compiles_without_a_warning_as_c11_cpp17_and_cpp20() {
     let include = "#include \"polyport_plugin.h\"\n";
     let (c, cpp) = (dir.path().join("header.c"), dir.path().join("header.cpp"));
     let body = "int use(pp_batch *b) { pp_prove(b); pp_close(b, pp_open(b, NULL)); return pp_echo(b, 0) + PP_HAS(b, refused)\n\
-         + pp_delay(b, 1) + pp_to_session_run(b, 0, 2, 1) + pp_to_client_run(b, 0, 2); }\n";
+         + pp_delay(b, 1) + pp_to_session_run(b, 0, 2, 1) + pp_to_client_run(b, 0, 2)\n\
+         + pp_answer(b, pp_ticket(b, 0, 1), \"\", 0) + pp_wake(b->host, b->ctx); }\n";
     fs::write(&c, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     fs::write(&cpp, [include, "int use(pp_batch *b);\n", body].concat()).unwrap();
     let strict = |compiler: &str, standard: &str, source: &Path| {

@@ -54,6 +54,8 @@ fn a_handler_that_reports_errors_stays_and_they_are_counted() {
     let report = &served.finished.stdout;
     assert!(report.contains(&format!("  handler errors {CALLS}\n")), "{report}");
     assert_eq!(report.matches("handler errors").count(), 1, "{report}");
+    let said = "the handler returned PP_ERROR (-1) from on_batch; it goes on";
+    assert_eq!(served.finished.stderr.matches(said).count(), 1, "{}", served.finished.stderr);
     assert_eq!((served.counted("unwell", "errors"), served.counted("unwell", "faults")), (CALLS as u64, 0));
     assert_eq!(served.sent("unwell", "sent"), CALLS as u64);
 }

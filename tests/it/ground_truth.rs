@@ -125,7 +125,9 @@ fn only_what_the_handler_held_back_is_reordered() {
     // What is held back at the end, or before a pause of this machine, is overtaken by nothing.
     let (held, reordered) = (story.moved("held_total"), story.count("reordered"));
     assert!(reordered <= held && reordered > held / 2, "{reordered} of {held}");
-    assert_eq!(story.moved("reordered_total"), reordered, "the handler knows which were overtaken");
+    // Of one that was overtaken by what the tester never got, the tester does not know.
+    let overtaken = story.moved("reordered_total");
+    assert!((reordered..=reordered + story.vanished()).contains(&overtaken), "{reordered} of {overtaken}");
     assert!(story.count("three_reordered") <= reordered);
 }
 

@@ -92,6 +92,9 @@ mod loops;
 mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod marks;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -159,6 +162,9 @@ mod trust;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tutorial;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod wakes;
 
 /// The program, about to be started.
 #[cfg(test)]

@@ -169,3 +169,13 @@ fn what_cannot_be_tried_is_refused_in_words() {
     }
     try_out("no-such", &["--datagram", "x"]).run().expect_code(78).expect_stderr(&["no such plugin"]);
 }
+
+/// While no time passes, threads have some of the real one.
+#[test]
+fn a_thread_of_the_plugin_answers_by_a_ticket() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = compile_c(&fixture("wakes"), &["-pthread"], dir.path(), "wakes") else { return };
+    let text = printed(library, &["--datagram", "storm"]);
+    assert!(text.contains(" 0.000000 ms  192.0.2.1:5000 <- ") && text.contains("(8 bytes)"), "{text}");
+    assert!(text.contains("received 1 = replied 0 + consumed 1 + dropped 0; replies 1 = sent 1"), "{text}");
+}

@@ -9,7 +9,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
-use polyport::reactor::{Flow, ListenerSpec, OnFault, Reactor, Token};
+use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault, Reactor, Token};
 use polyport::reply::{ReplyPolicy, ReplyTtl};
 
 use crate::faults::{Faults, Profile};
@@ -148,11 +148,24 @@ impl Bench {
 
     /// Adds a listener; its token is that of slot `.0`.
     pub(crate) fn listen(&mut self, bind: &Bind<'_>) -> (SocketId, Token) {
-        self.listen_with(bind.kind.plugin(), bind)
+        self.try_listen(bind).unwrap()
+    }
+
+    /// Adds a listener, or says why not.
+    pub(crate) fn try_listen(&mut self, bind: &Bind<'_>) -> Result<(SocketId, Token), AddError> {
+        self.try_listen_with(bind.kind.plugin(), bind)
     }
 
     /// Adds a listener that `plugin` serves, of which as much is expected as of the kind.
     pub(crate) fn listen_with(&mut self, plugin: Arc<Plugin>, bind: &Bind<'_>) -> (SocketId, Token) {
+        self.try_listen_with(plugin, bind).unwrap()
+    }
+
+    fn try_listen_with(
+        &mut self,
+        plugin: Arc<Plugin>,
+        bind: &Bind<'_>,
+    ) -> Result<(SocketId, Token), AddError> {
         let given: Vec<_> =
             bind.options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
         let values = Rc::new(Values::check(plugin.options(), &given).unwrap());
@@ -174,7 +187,7 @@ impl Bench {
             sessions: None,
             tag: 0,
         };
-        let token = self.reactor.add(spec).unwrap();
+        let token = self.reactor.add(spec)?;
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
         let policy = bind.reply.clone().unwrap_or_default();
@@ -187,7 +200,7 @@ impl Bench {
             Kind::Lossy | Kind::Relay => 2,
             Kind::Moody => 300,
         };
-        (socket, token)
+        Ok((socket, token))
     }
 
     pub(crate) fn world(&mut self) -> &mut World {

@@ -12,7 +12,7 @@ use polyport::reactor::Message;
 use polyport::reply::{PeerPorts, ReplyPolicy};
 
 use crate::faults::{SEGMENT_ERRORS, SEND_ERRORS};
-use crate::peers::{NUMBER, is_proved, is_unsolicited, number};
+use crate::peers::{NUMBER, is_later, is_proved, is_unsolicited, number};
 use crate::rare::Rare;
 use crate::spent::Spent;
 use crate::world::Datagram;
@@ -32,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) forbidden: Option<DropReason>,
     /// How many lists of addresses the reactor had read by then.
     known: usize,
+    /// It was sent to more than this host.
+    to_group: bool,
     /// Answers that left, and answers that an errno killed.
     pub(crate) answers: usize,
 }
@@ -247,8 +249,18 @@ impl Journal {
         let asked_with = self.ledgers[at].decays.then_some(d.hop_limit);
         let expired = asked_with.filter(|ttl| *ttl < 2).map(|_| DropReason::TtlExpired);
         let forbidden = forbidden.or(expired);
-        let request =
-            Request { socket: at, peer, asked, payload, refused, forbidden, known, asked_with, answers: 0 };
+        let request = Request {
+            socket: at,
+            peer,
+            asked,
+            payload,
+            refused,
+            forbidden,
+            known,
+            to_group,
+            asked_with,
+            answers: 0,
+        };
         if self.requests.insert(d.id, request).is_some() {
             self.fail(format!("datagram {} was delivered twice", d.id));
         }
@@ -306,11 +318,13 @@ impl Journal {
     /// host, and is decided when the timer fires; it is wrong if it is so by every list of addresses since.
     fn is_forbidden(&self, at: usize, id: u64, message: &Message<'_>) -> bool {
         let Some(request) = self.requests.get(&id) else { return false };
-        if !is_unsolicited(&request.payload) {
+        if !is_later(&request.payload) {
             return request.forbidden.is_some();
         }
+        // Who answers by a ticket answers what was sent to a group, too.
+        let to_group = request.to_group && !is_unsolicited(&request.payload);
         (request.known..=self.known.len())
-            .all(|known| self.forbidden(at, *message.to, message.from.copied(), false, known).is_some())
+            .all(|known| self.forbidden(at, *message.to, message.from.copied(), to_group, known).is_some())
     }
 
     /// A receive call took `n`. Whoever waits must not wait for more than one visit of this one (I3).

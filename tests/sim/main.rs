@@ -23,6 +23,7 @@
 //! spent      what came from each source prefix, and what left to it
 //! budget     handlers that would send more than the budget of their listener
 //! sessions   handlers with sockets of their own, and the servers at the other end
+//! wakes      handlers that threads wake, and answers that tickets allow
 //! churn      listeners that come and go while others serve
 //! ```
 //!
@@ -70,5 +71,7 @@ mod spent;
 mod trains;
 #[cfg(test)]
 mod visits;
+#[cfg(test)]
+mod wakes;
 #[cfg(test)]
 mod world;

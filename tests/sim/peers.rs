@@ -17,6 +17,12 @@ pub(crate) const LATER: u8 = 6;
 pub(crate) const PROVED: u8 = 20;
 /// The command that has `moody` answer when a timer fires, and say that the peer has proved its address.
 pub(crate) const PROVED_LATER: u8 = 21;
+/// The command that has `moody` take a ticket, and answer when a thread wakes it.
+pub(crate) const BY_WAKE: u8 = 22;
+/// The command that has `moody` take a ticket, and answer when a timer fires.
+pub(crate) const BY_TICKET: u8 = 23;
+/// The command that has `moody` break when a thread wakes it.
+pub(crate) const BREAKS_WOKEN: u8 = 24;
 /// Largest UDP payload over IPv4, bytes.
 const LARGEST: usize = 65_507;
 
@@ -39,6 +45,11 @@ pub(crate) fn number(payload: &[u8]) -> Option<u64> {
 /// Whether `moody` answers a payload by a timer, and so by a datagram that answers none in the books of the host.
 pub(crate) fn is_unsolicited(payload: &[u8]) -> bool {
     matches!(payload.get(COMMAND_AT), Some(&(LATER | PROVED_LATER)))
+}
+
+/// Whether `moody` answers a payload in a later call, so that the guard decides then.
+pub(crate) fn is_later(payload: &[u8]) -> bool {
+    is_unsolicited(payload) || matches!(payload.get(COMMAND_AT), Some(&(BY_WAKE | BY_TICKET)))
 }
 
 /// Whether `moody` says of the answers to a payload that their receiver has proved its address.
@@ -133,6 +144,9 @@ impl Load {
             n @ 2..=7 if self.moody => n,
             8 if self.moody => PROVED,
             9 if self.moody => PROVED_LATER,
+            10..=12 if self.moody => BY_WAKE,
+            13 | 14 if self.moody => BY_TICKET,
+            15 if self.moody => BREAKS_WOKEN,
             _ => 0,
         };
         let to_group = self.group.filter(|_| self.stream.is_none() && rng.random_range(0..20) == 0);

@@ -31,11 +31,13 @@ pub(crate) enum Rare {
     BrokenPiece,
     /// A message of a backlog met a descriptor that is none.
     BrokenBacklog,
+    /// A thread woke a handler.
+    Wake,
 }
 
 impl Rare {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Poll,
         Self::Rest,
         Self::PartialSend,
@@ -50,5 +52,6 @@ impl Rare {
         Self::BrokenTrain,
         Self::BrokenPiece,
         Self::BrokenBacklog,
+        Self::Wake,
     ];
 }

@@ -158,6 +158,7 @@ pub(crate) fn setup(seed: u64, rng: &mut StdRng) -> Setup {
         tx_total: one_of(&[16, 1024]),
         arena: 70_000,
         arena_chunks: one_of(&[1, 3]),
+        tickets: one_of(&[4, 65_536]),
     };
     let limits = Limits {
         visit_datagrams: one_of(&[1, 3, 8, 64]),

@@ -7,6 +7,8 @@ mod upstreams;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polyport::guard::LocalAddress;
 use polyport::reactor::{Event, Token};
@@ -45,6 +47,8 @@ enum Step {
     Room(usize, usize),
     /// The host has these addresses from now on.
     Addresses(Vec<LocalAddress>),
+    /// A thread of a handler has woken it.
+    Wake,
 }
 
 /// A socket as the kernel sees it.
@@ -103,6 +107,10 @@ pub(crate) struct Orders {
     pub(crate) addresses: Option<i32>,
     /// Addresses that one call reads; 0 leaves it to chance.
     pub(crate) part: usize,
+    /// How long threads that wake handlers take for what they do, ns; none leaves it to chance.
+    pub(crate) thread_ns: Option<u64>,
+    /// There is no descriptor to wake handlers by.
+    pub(crate) no_eventfd: bool,
     /// Whether a reading is said to be torn if a change came while it went on: always, or never; none leaves it to chance.
     pub(crate) tears: Option<bool>,
 }
@@ -132,6 +140,10 @@ pub(crate) struct World {
     pub(crate) upstreams: Upstreams,
     schedule: BTreeMap<(u64, u64), Step>,
     sequence: u64,
+    /// How often the reactor was told, since it was last looked at, that a handler was woken.
+    notified: Arc<AtomicUsize>,
+    /// Told by the next poll.
+    wake: bool,
 }
 
 impl World {
@@ -151,6 +163,8 @@ impl World {
             upstreams: Upstreams::default(),
             schedule: BTreeMap::new(),
             sequence: 0,
+            notified: Arc::default(),
+            wake: false,
         }
     }
 
@@ -288,6 +302,7 @@ impl World {
                     let tears = self.orders.tears.unwrap_or_else(|| self.faults.rng.random());
                     self.host.set(list, tears);
                 }
+                Step::Wake => self.wake = true,
                 Step::Room(at, n) => {
                     self.sockets[at].room += n;
                     if self.sockets[at].writable {
@@ -320,9 +335,25 @@ impl World {
         readable || writable
     }
 
+    /// Handlers that were woken in the last turn: their threads have begun, and take their time.
+    fn start_threads(&mut self) {
+        for _ in 0..self.notified.swap(0, Ordering::Relaxed) {
+            let takes = self.orders.thread_ns.unwrap_or_else(|| {
+                let most = [1, 2_000, 300_000, 50_000_000][self.faults.rng.random_range(0..4)];
+                self.faults.rng.random_range(0..most)
+            });
+            self.plan(self.mono_ns + takes, Step::Wake);
+        }
+    }
+
+    /// Whether somebody beside the sockets has news.
+    fn has_other_news(&self) -> bool {
+        self.host.has_news || self.wake
+    }
+
     /// Lets time pass until something is ready or the deadline is there.
     fn wait(&mut self, deadline: Option<u64>) {
-        while !self.host.has_news && !self.list.iter().any(|at| self.is_ready(*at)) {
+        while !self.has_other_news() && !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
             match (next, deadline) {
                 (Some(next), deadline) if deadline.is_none_or(|d| next <= d) => {

@@ -19,7 +19,7 @@ pub(crate) type SendControl = cmsg::Buffer<SEND_CAPACITY>;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) local: Option<Local>,
-    pub(crate) tos: u8,
+    pub(crate) tos: Option<u8>,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) segment: Option<u16>,
     pub(crate) fragment: Option<u16>,
@@ -35,7 +35,7 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => received.local = local_v4(data),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => received.local = local_v6(data),
             (libc::IPPROTO_IP, RECEIVED_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                received.tos = byte(data).unwrap_or(0);
+                received.tos = byte(data);
             }
             (libc::IPPROTO_IP, RECEIVED_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                 received.hop_limit = byte(data);
@@ -78,9 +78,10 @@ pub(crate) fn write(message: &SendMessage<'_>, buffer: &mut SendControl) -> io::
     }
     if message.tos != 0 {
         let class = c_int::from(message.tos).to_ne_bytes();
-        fits &= match message.to {
-            SocketAddr::V4(_) => writer.push(libc::IPPROTO_IP, libc::IP_TOS, &class),
-            SocketAddr::V6(_) => writer.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &class),
+        // A mapped destination leaves as IPv4, whatever the socket is.
+        fits &= match message.to.ip().to_canonical() {
+            IpAddr::V4(_) => writer.push(libc::IPPROTO_IP, libc::IP_TOS, &class),
+            IpAddr::V6(_) => writer.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &class),
         };
     }
     if let Some(hops) = message.hops() {
@@ -88,7 +89,6 @@ pub(crate) fn write(message: &SendMessage<'_>, buffer: &mut SendControl) -> io::
             return Err(io::ErrorKind::Unsupported.into());
         }
         let hops = c_int::from(hops.get()).to_ne_bytes();
-        // A mapped destination leaves as IPv4, whatever the socket is.
         fits &= match message.to.ip().to_canonical() {
             IpAddr::V4(_) => writer.push(libc::IPPROTO_IP, libc::IP_TTL, &hops),
             IpAddr::V6(_) => writer.push(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &hops),
@@ -202,8 +202,14 @@ mod tests {
         let parts = [IoSlice::new(payload)];
         let segment = NonZeroU16::new(segment);
         let hop_limit = CAN_SET_HOP_LIMIT.then_some(HOPS);
-        let message =
-            SendMessage { to: to.parse().unwrap(), from, parts: &parts, segment, tos: 0b10, hop_limit };
+        let message = SendMessage {
+            to: to.parse().unwrap(),
+            from,
+            parts: &parts,
+            segment,
+            tos: 0xB8 | 0b10,
+            hop_limit,
+        };
         let mut buffer = SendControl::new();
         let used = write(&message, &mut buffer)?;
         Ok(read(&buffer.bytes[..used]))
@@ -214,7 +220,7 @@ mod tests {
         for (to, ip) in [("192.0.2.1:9", "192.0.2.7"), ("[2001:db8::1]:9", "2001:db8::7")] {
             let ip: IpAddr = ip.parse().unwrap();
             let read = written(to, Some(Source { ip, ifindex: 3 }), b"x", 0).unwrap();
-            assert_eq!(read.tos, 0b10);
+            assert_eq!(read.tos, Some(0xB8 | 0b10));
             assert_eq!(read.hop_limit, CAN_SET_HOP_LIMIT.then_some(63));
             let local = read.local.unwrap();
             assert_eq!((local.source, local.ifindex), (Some(ip), 3));

@@ -18,8 +18,8 @@ pub struct RecvMeta {
     pub truncated: bool,
     /// The control data were longer than their buffer, so `local` and the rest are unknown.
     pub control_truncated: bool,
-    /// The byte of DSCP (RFC 2474) and congestion bits (RFC 3168) as it came; 0 unless [`Facts::tos`] was asked for.
-    pub tos: u8,
+    /// The byte of DSCP (RFC 2474) and congestion bits (RFC 3168) as it came, if [`Facts::tos`] was asked for.
+    pub tos: Option<u8>,
     /// TTL or hop limit on arrival, if [`Facts::hop_limit`] was asked for.
     pub hop_limit: Option<u8>,
     /// The slot holds a train: datagrams of this many bytes each, back to back, the last may be shorter.

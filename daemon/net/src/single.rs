@@ -32,7 +32,7 @@ impl UdpSocket {
             local: None,
             truncated,
             control_truncated: false,
-            tos: 0,
+            tos: None,
             hop_limit: None,
             segment: None,
             fragment: None,

@@ -173,6 +173,21 @@ pub fn final_report(running: &Running) -> String {
         if sum.counters.handler_errors > 0 {
             writeln!(out, "  {:width$}  handler errors {}", "", sum.counters.handler_errors).unwrap_or(());
         }
+        if sum.counters.unknown_codes > 0 {
+            writeln!(out, "  {:width$}  unknown codes {}", "", sum.counters.unknown_codes).unwrap_or(());
+        }
+        if sum.counters.groups_refused > 0 {
+            writeln!(out, "  {:width$}  groups refused {}", "", sum.counters.groups_refused).unwrap_or(());
+        }
+        if sum.counters.tickets_taken + sum.counters.tickets_refused > 0 {
+            let Counters { tickets_taken, tickets_used, tickets_refused, .. } = sum.counters;
+            writeln!(
+                out,
+                "  {:width$}  tickets {tickets_taken}, answered {tickets_used}, refused {tickets_refused}",
+                ""
+            )
+            .unwrap_or(());
+        }
         if sum.counters.kernel_drops > 0 {
             writeln!(out, "  {:width$}  kernel drops {}", "", sum.counters.kernel_drops).unwrap_or(());
         }

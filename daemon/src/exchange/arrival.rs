@@ -21,7 +21,7 @@ pub struct Arrived {
     pub reply_from: Option<ReplySource>,
     /// Index of the interface it arrived on; 0 is unknown.
     pub ifindex: u32,
-    /// TOS or traffic class; 0 if the socket does not tell.
+    /// TOS or traffic class; 0 unless [`ArrivalFlags::has_tos`].
     pub tos: u8,
     /// TTL or hop limit; 0 is unknown.
     pub hop_limit: u8,
@@ -64,6 +64,8 @@ pub struct ArrivalFlags {
     pub broadcast: bool,
     /// It was longer than its slot, so its end is lost.
     pub truncated: bool,
+    /// The socket has told its TOS or traffic class.
+    pub has_tos: bool,
 }
 
 /// A local address to send from, so that a reply comes from where the request went (R23).

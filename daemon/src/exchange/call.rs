@@ -9,7 +9,9 @@ use super::fenced::Claims;
 use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
 use super::sessions::Desk;
-use super::{Arrived, Client, ExchangeLimits, OpenRefused, Outputs, Queued, SessionRequest};
+use super::{
+    Arrived, Client, ExchangeLimits, OpenRefused, Outputs, Queued, SessionRequest, Taken, TicketCounts, Used,
+};
 
 /// The memory that host and handler share during a call: receive buffers, descriptors, send entries and scratch memory.
 /// A reactor has one, and lends it to one handler after the other.
@@ -18,13 +20,36 @@ pub struct Exchange {
     pub(super) limits: ExchangeLimits,
     pub(super) received: Received,
     pub(super) queue: SendQueue,
-    /// The handler has called `timer`. The calls are in the instance's record, but that is rarely in the cache.
-    timers_asked: bool,
+    /// What the handler has asked for. The calls are in the instance's record, but that is rarely in the cache.
+    asked: Asked,
     desk: Desk,
     /// What the last call that broke its handler said that it worked on (`pp_batch::handling`).
     handling: u32,
     /// What handlers said of what they had written, if it is fenced: the tests of plugins judge it.
     pub(super) claims: Option<Claims>,
+}
+
+/// What a handler has asked the host for besides sending and sessions. Nearly no call asks for anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Timers.
+    pub timers: bool,
+    /// Tickets, to have them or to use them.
+    pub tickets: bool,
+    /// To join or leave groups.
+    pub groups: bool,
+}
+
+impl Asked {
+    /// Nothing.
+    pub const NOTHING: Self = Self { timers: false, tickets: false, groups: false };
+
+    /// Whether it is something.
+    #[inline]
+    #[must_use]
+    pub fn is_something(self) -> bool {
+        self.timers | self.tickets | self.groups
+    }
 }
 
 impl Exchange {
@@ -42,7 +67,7 @@ impl Exchange {
             limits,
             received,
             queue,
-            timers_asked: false,
+            asked: Asked::NOTHING,
             desk: Desk::default(),
             handling: 0,
             claims: None,
@@ -167,14 +192,66 @@ impl Exchange {
         self.queue.refused()
     }
 
-    /// Whether a handler has called `timer` since the last call of this function.
-    pub fn take_timers_asked(&mut self) -> bool {
-        std::mem::take(&mut self.timers_asked)
+    /// What a handler has asked for since the last call of this function.
+    #[inline]
+    pub fn take_asked(&mut self) -> Asked {
+        std::mem::take(&mut self.asked)
     }
 
     /// Notes that the handler has called `timer`.
     pub(crate) fn note_timer(&mut self) {
-        self.timers_asked = true;
+        self.asked.timers = true;
+    }
+
+    /// Notes that the handler has called `group`.
+    pub(crate) fn note_group(&mut self) {
+        self.asked.groups = true;
+    }
+
+    /// Does `ticket` for the host: a ticket for a presented datagram, good for `age_ns`; none if there is none to be had.
+    pub(crate) fn take_ticket(&mut self, owner: usize, rx: u32, age_ns: u64) -> Option<u64> {
+        self.asked.tickets = true;
+        self.received.take_ticket(owner, rx as usize, age_ns)
+    }
+
+    /// Does `answer` for the host: what stands for the datagram of a ticket in `pp_tx::rx`; none if it is no longer good.
+    pub(crate) fn answer(&mut self, owner: usize, ticket: u64) -> Option<u32> {
+        self.asked.tickets = true;
+        let now_ns = self.received.now_ns();
+        self.received.tickets.answer(owner, ticket, now_ns)
+    }
+
+    /// The tickets that the call has taken.
+    #[must_use]
+    pub fn tickets_taken(&self) -> &[Taken] {
+        self.received.tickets.taken()
+    }
+
+    /// The tickets that the call uses.
+    #[must_use]
+    pub fn tickets_used(&self) -> &[Used] {
+        self.received.tickets.used()
+    }
+
+    /// Says what a ticket that the call has taken pays for, thousandths of a byte.
+    pub fn endow_ticket(&mut self, taken: Taken, milli: u64) {
+        self.received.tickets.endow(taken, milli);
+    }
+
+    /// Ends the tickets that the call has used. Returns what it did with tickets.
+    pub fn end_tickets(&mut self) -> TicketCounts {
+        self.received.tickets.end_call()
+    }
+
+    /// Ends all tickets of an instance, by the number that names it.
+    pub fn forget_tickets(&mut self, owner: usize) {
+        self.received.tickets.forget(owner);
+    }
+
+    /// How many tickets there are, of which some may be too old.
+    #[must_use]
+    pub fn tickets(&self) -> usize {
+        self.received.tickets.len()
     }
 
     /// Opens the desk for sessions: the handler that is called next may open so many. What it queues may name sessions.
@@ -233,9 +310,10 @@ impl Exchange {
         self.desk.paused(source, self.received.now_ns())
     }
 
-    /// The messages that were pushed came by the socket of session `id`; until [`Self::clear`].
-    pub fn came_by(&mut self, id: u64) {
-        self.received.came = id;
+    /// The messages that were pushed came by the socket of session `id` of the listener on `listener_port`; until
+    /// [`Self::clear`].
+    pub fn came_by(&mut self, id: u64, listener_port: u16) {
+        (self.received.came, self.received.listener_port) = (id, listener_port);
     }
 
     /// The session by whose socket the messages came; 0 is the listener's.

@@ -63,6 +63,11 @@ impl Exchange {
         self.claims.unwrap_or_default()
     }
 
+    /// Goes on with the tickets of the exchange of the call before.
+    pub fn inherit_tickets(&mut self, before: &mut Self) {
+        std::mem::swap(&mut self.received.tickets, &mut before.received.tickets);
+    }
+
     /// Takes the memory away from the handler: from now on nobody may touch it, and this exchange must not be used.
     ///
     /// # Errors

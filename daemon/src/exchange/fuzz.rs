@@ -20,7 +20,11 @@ const LIMITS: ExchangeLimits = ExchangeLimits {
     tx_total: 24,
     arena: 128,
     arena_chunks: 2,
+    tickets: 8,
 };
+
+/// The port of the listener.
+const PORT: u16 = 7;
 
 /// Memory of the handler's own, longer than any datagram may be.
 const OWN: usize = 70_000;
@@ -47,7 +51,7 @@ enum Piece<'a> {
 pub fn outputs(data: &[u8]) {
     let mut input = Input(data);
     let mut exchange = Exchange::new(LIMITS);
-    exchange.clear(u64::from(input.u8()), SocketAddr::from(([192, 0, 2, 9], 7)));
+    exchange.clear(u64::from(input.u8()), SocketAddr::from(([192, 0, 2, 9], PORT)));
     exchange.ring_mut().iter_mut().zip(0_u32..).for_each(|(byte, at)| *byte = at.to_le_bytes()[0]);
     for _ in 0..1 + input.u8() % 5 {
         let arrived = arrived(&mut input);
@@ -109,12 +113,16 @@ fn entry(input: &mut Input<'_>, own: &[u8]) -> pp_tx {
         _ => 65_500 + u32::from(input.u8() % 64),
     };
     let foreign = form & 4 != 0 && len as usize <= own.len();
-    let address = |input: &mut Input<'_>| pp_addr {
-        ip: [192, 0, 2, input.u8(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-        port: 9,
+    let address = |input: &mut Input<'_>, last: u8| pp_addr {
+        ip: [192, 0, 2, last, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        port: [PORT, 9, PORT, 0][usize::from(last & 3)],
         family: [0, 4, 6, 4][usize::from(input.u8() & 3)],
         reserved: 0,
         scope: 1,
+    };
+    let address = |input: &mut Input<'_>| {
+        let last = input.u8();
+        address(input, last)
     };
     pp_tx {
         data: if foreign { own.as_ptr() } else { std::ptr::null() },
@@ -202,6 +210,9 @@ fn single<'a>(exchange: &'a Exchange, tx: &pp_tx, own: &'a [u8]) -> Vec<Piece<'a
     }
     let to = if tx.flags & TX_TO != 0 { tx.to.socket_addr() } else { answered.map(|rx| rx.message.peer) };
     let Some(to) = to else { return refused(OutputError::NoDestination) };
+    if tx.flags & TX_FROM != 0 && ![0, PORT].contains(&tx.from.port) {
+        return refused(OutputError::Bad);
+    }
     if len > most(to) {
         return refused(OutputError::TooLong);
     }

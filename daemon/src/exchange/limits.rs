@@ -23,6 +23,9 @@ pub struct ExchangeLimits {
     pub arena: usize,
     /// Most arena chunks that one call may use.
     pub arena_chunks: usize,
+    /// Most tickets at once, some 300 bytes each, of which no instance has more than a quarter. None are reserved. 65,536:
+    /// a second of lookups at that rate, or 60 s of a thousand.
+    pub tickets: usize,
 }
 
 impl Default for ExchangeLimits {
@@ -37,6 +40,7 @@ impl Default for ExchangeLimits {
             tx_total: 16_384,
             arena: 256 * 1024,
             arena_chunks: 16,
+            tickets: 65_536,
         }
     }
 }

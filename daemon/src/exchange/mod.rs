@@ -5,6 +5,7 @@
 //! arrival     a received message, in the host's own types
 //! facts       what a handler wants to know of each
 //! received    ring and rx: receive buffers, and one descriptor a datagram that points into them
+//! tickets     the right to answer a datagram in a later call
 //! send_queue  tx and arena: the handler's answers, and scratch memory for them in chunks
 //! output      the answers, checked entry by entry                                       [unsafe]
 //! sessions    what it asks for about sessions, and is told of them
@@ -35,10 +36,11 @@ mod received;
 mod rest;
 mod send_queue;
 mod sessions;
+mod tickets;
 
 pub(crate) use array::Array;
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
-pub use call::Exchange;
+pub use call::{Asked, Exchange};
 pub use facts::Facts;
 pub(crate) use fence::{Holds, page};
 pub use fence::{Trespass, trespass};
@@ -52,6 +54,7 @@ pub use sessions::{
     Client, CompactAddr, NetTrouble, OpenRefused, SessionEnd, SessionEvent, SessionFlags, SessionInfo,
     SessionNews, SessionRequest, SessionSpec,
 };
+pub use tickets::{Taken, TicketCounts, Used};
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -42,6 +42,8 @@ pub struct Output<'a> {
     pub hop_limit: u8,
     /// Whether the datagrams it answers were sent to a multicast group or to a broadcast address.
     pub answers_group: bool,
+    /// It answers the datagram of a ticket: 1 + the place of that among [`super::Exchange::tickets_used`]; else 0.
+    pub ticket: u16,
 }
 
 impl<'a> Output<'a> {
@@ -73,6 +75,7 @@ impl<'a> Output<'a> {
             asked_with: answered.map_or(0, |message| message.hop_limit),
             hop_limit: 0,
             answers_group: answered.is_some_and(Arrived::is_to_group),
+            ticket: 0,
         }
     }
 
@@ -294,7 +297,10 @@ impl Received {
         let len = tx.len as usize;
         let answered = match tx.rx {
             NO_RX => None,
-            index => Some(self.datagram(index as usize).ok_or(OutputError::Bad)?),
+            index => match self.datagram(index as usize) {
+                Some(rx) => Some(rx),
+                None => return self.check_ticket(queue, tx),
+            },
         };
         let way = self.route(tx, answered.map(|rx| rx.message))?;
         if len > most(&way) {
@@ -341,19 +347,34 @@ impl Received {
         if tx.flags & SESSION_FLAGS != 0 {
             return self.route_of_session(tx, answered);
         }
+        self.route_of_datagram(tx, answered, self.came)
+    }
+
+    /// Destination and source of an entry that has nothing to do with a session, but that what it answers `came` by one.
+    #[inline]
+    fn route_of_datagram(
+        &self,
+        tx: &pp_tx,
+        answered: Option<&Arrived>,
+        came: u64,
+    ) -> Result<Way, OutputError> {
         let named = tx.flags & TX_TO != 0;
         let to = if named {
             tx.to.socket_addr().ok_or(OutputError::NoDestination)?
         } else {
             answered.ok_or(OutputError::NoDestination)?.peer
         };
-        // What came by a session says nothing about the addresses of the listener.
         let from = if tx.flags & TX_FROM != 0 {
+            // A socket sends from its own port. Another one is not honoured, so it is refused.
+            if tx.from.port != 0 && tx.from.port != self.listener_port {
+                return Err(OutputError::Bad);
+            }
             tx.from.socket_addr().map(|a| ReplySource { ip: a.ip(), ifindex: tx.from.scope })
         } else {
-            answered.filter(|_| self.came == 0).and_then(|a| a.reply_from)
+            // What came by a session says nothing about the addresses of the listener.
+            answered.filter(|_| came == 0).and_then(|a| a.reply_from)
         };
-        let session = if named { 0 } else { self.came };
+        let session = if named { 0 } else { came };
         if session != 0 && tx.flags & TX_FROM != 0 {
             return Err(OutputError::Bad);
         }
@@ -371,6 +392,33 @@ impl Received {
         }
         let to = if named { tx.to.socket_addr().ok_or(OutputError::NoDestination)? } else { Output::UNNAMED };
         Ok(Way { to, from: None, session, to_client })
+    }
+
+    /// Checks an entry that answers the datagram of a ticket. That was consumed, and its bytes are gone.
+    #[cold]
+    fn check_ticket(&self, queue: &SendQueue, tx: &pp_tx) -> Result<Output<'_>, OutputError> {
+        let (arrived, place) = self.tickets.datagram(tx.rx).ok_or(OutputError::Bad)?;
+        if tx.flags & SESSION_FLAGS != 0 {
+            return Err(OutputError::Bad);
+        }
+        let way = self.route_of_datagram(tx, Some(arrived), 0)?;
+        let len = tx.len as usize;
+        if len > most(&way) {
+            return Err(OutputError::TooLong);
+        }
+        let payload: &[u8] = match (tx.data.is_null(), len) {
+            (true, 0) => &[],
+            (true, _) => return Err(OutputError::Bad),
+            (false, _) if !queue.may_send(tx.data, len) || !self.may_send(tx.data, len) => {
+                return Err(OutputError::Bad);
+            }
+            // SAFETY: as in `check`.
+            (false, _) => unsafe { slice::from_raw_parts(tx.data, len) },
+        };
+        let segment = if (tx.segment as usize) < len { tx.segment as usize } else { 0 };
+        let ticket = u16::try_from(place + 1).map_err(|_| OutputError::Bad)?;
+        let none = Answers::default();
+        Ok(Output { ticket, ..Output::asked(tx, Some(arrived), none, payload, way, segment) })
     }
 }
 

@@ -51,6 +51,7 @@ impl OwnedOutput {
             asked_with: 0,
             hop_limit: self.hop_limit,
             answers_group: false,
+            ticket: 0,
         }
     }
 }

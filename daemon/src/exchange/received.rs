@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::ptr;
 
 use polyport_abi::{
-    RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE, pp_addr,
-    pp_dgram,
+    RX_BROADCAST, RX_HAS_LOCAL, RX_HAS_TOS, RX_KERNEL_TIME, RX_MULTICAST, VERDICT_DISCARD, VERDICT_NONE,
+    pp_addr, pp_dgram,
 };
 
 use super::array::Array;
 use super::memory::Memory;
+use super::tickets::Tickets;
 use super::{Arrived, ExchangeLimits};
 
 /// The receiving half of an exchange.
@@ -41,6 +42,10 @@ pub(super) struct Received {
     pub(super) came: u64,
     /// The handler of the call has sessions.
     pub(super) has_sessions: bool,
+    /// The port of the listener, also where the messages came by a session.
+    pub(super) listener_port: u16,
+    /// Datagrams of earlier calls that may still be answered.
+    pub(super) tickets: Tickets,
 }
 
 /// A received datagram as the host knows it, whatever the handler wrote to its descriptor.
@@ -81,6 +86,8 @@ impl Received {
             bound: NO_ADDR,
             came: 0,
             has_sessions: false,
+            listener_port: 0,
+            tickets: Tickets::new(limits.tickets),
         }
     }
 
@@ -89,6 +96,7 @@ impl Received {
     pub(super) fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
         self.now_ns = now_ns;
         self.bound = pp_addr::from(bound);
+        self.listener_port = bound.port();
         self.shown = 0;
         self.to = 0;
         self.came = 0;
@@ -211,6 +219,17 @@ impl Received {
         Some(Rx { offset, len, message, number, place })
     }
 
+    /// Gives the instance `owner` a ticket for a datagram that is shown in this call; none if there is no such datagram, or
+    /// there are too many tickets.
+    pub(super) fn take_ticket(&mut self, owner: usize, index: usize, age_ns: u64) -> Option<u64> {
+        // An answer leaves by the listener's socket. What a session heard came by another.
+        let rx = self.datagram(index).filter(|_| self.came == 0)?;
+        let arrived = Arrived { len: rx.len, ..*rx.message };
+        let message = rx.number - self.from;
+        let until = (self.now_ns, self.now_ns.saturating_add(age_ns));
+        self.tickets.take(owner, arrived, message, until)
+    }
+
     /// The messages that are shown in this call.
     pub(super) fn shown_messages(&self) -> &[Arrived] {
         self.messages.get(self.from..self.to).unwrap_or_default()
@@ -274,6 +293,7 @@ fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound
     let multicast = if a.flags.multicast { RX_MULTICAST } else { 0 };
     let broadcast = if a.flags.broadcast { RX_BROADCAST } else { 0 };
     let has_local = if a.destination.is_some() { RX_HAS_LOCAL } else { 0 };
+    let has_tos = if a.flags.has_tos { RX_HAS_TOS } else { 0 };
     dgram.data = data;
     dgram.len = narrow(a.len);
     dgram.cap = narrow(a.cap);
@@ -282,7 +302,7 @@ fn describe(dgram: &mut pp_dgram, a: &Arrived, data: *mut u8, now_ns: u64, bound
     dgram.rx_ns = now_ns;
     dgram.ifindex = a.ifindex;
     dgram.tos = a.tos;
-    dgram.flags = multicast | broadcast | has_local;
+    dgram.flags = multicast | broadcast | has_local | has_tos;
     dgram.hop_limit = a.hop_limit;
     dgram.verdict = VERDICT_NONE;
     dgram.session = 0;

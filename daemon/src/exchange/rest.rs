@@ -82,6 +82,7 @@ mod tests {
         tx_total: 8,
         arena: 64,
         arena_chunks: 1,
+        tickets: 8,
     };
 
     /// A train of "ab", "cd", "e", then "f", then "gh", of which so many datagrams are presented in one call.

@@ -62,10 +62,10 @@ fn a_run_says_the_same_as_single_entries() {
 fn a_run_takes_its_moment_its_destination_and_its_mark_along() {
     let mut e = exchange();
     let to = pp_addr::from("198.51.100.1:9".parse::<SocketAddr>().unwrap());
-    let entry = pp_tx { run: 1, at_ns: 7, tos: 1, flags: TX_TO, to, ..echo(0, 4) };
+    let entry = pp_tx { run: 1, at_ns: 7, tos: 0xB9, flags: TX_TO, to, ..echo(0, 4) };
     set(&mut e, &[entry]);
     let seen: Vec<_> = e.outputs().map(Result::unwrap).map(|o| (o.to.to_string(), o.at_ns, o.tos)).collect();
-    assert_eq!(seen, vec![("198.51.100.1:9".to_owned(), 7, 1); 2]);
+    assert_eq!(seen, vec![("198.51.100.1:9".to_owned(), 7, 0xB9); 2]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
 use polyport_abi::{
-    NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx,
+    NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_addr, pp_batch,
+    pp_tx,
 };
 
 use super::send_queue::EMPTY_TX;
@@ -21,6 +22,7 @@ pub(super) const SMALL: ExchangeLimits = ExchangeLimits {
     tx_total: 5,
     arena: 128,
     arena_chunks: 3,
+    tickets: 8,
 };
 
 pub(super) const BOUND: &str = "0.0.0.0:1062";
@@ -157,6 +159,35 @@ fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
     let out: Vec<_> = e.outputs().map(|o| o.unwrap().from.unwrap()).collect();
     assert_eq!(out[0], asked);
     assert_eq!(out[1].ip, "203.0.113.9".parse::<IpAddr>().unwrap());
+}
+
+/// What a session has heard came by another socket than that by which an answer by a ticket leaves.
+#[test]
+fn a_ticket_has_nothing_to_do_with_sessions() {
+    let mut e = exchange(&[b"one"]);
+    e.open_desk(1);
+    let ticket = e.take_ticket(1, 0, 100).unwrap();
+    e.came_by(5, 9);
+    assert_eq!(e.take_ticket(1, 0, 100), None);
+    let rx = e.answer(1, ticket).unwrap();
+    set(&mut e, &[pp_tx { rx, ..EMPTY_TX }, pp_tx { rx, flags: TX_SESSION, session: 5, ..EMPTY_TX }]);
+    let out: Vec<_> = e.outputs().map(|out| out.map(|out| (out.to, out.session, out.ticket))).collect();
+    assert_eq!(out[0].as_ref().unwrap(), &(arrived(0, 0).peer, 0, 1));
+    assert_eq!(out[1].as_ref().unwrap_err(), &OutputError::Bad);
+}
+
+/// Also in a call about what a session has heard, whose port is another.
+#[test]
+fn a_socket_sends_from_its_own_port() {
+    let mut e = exchange(&[b"one"]);
+    e.open_desk(1);
+    e.came_by(5, 9);
+    let to = pp_addr::from("203.0.113.1:7".parse::<SocketAddr>().unwrap());
+    for (port, leaves) in [(0, true), (9, true), (10, false)] {
+        let from = pp_addr::from(SocketAddr::from(([203, 0, 113, 9], port)));
+        set(&mut e, &[pp_tx { rx: 0, flags: TX_TO | TX_FROM, to, from, ..EMPTY_TX }]);
+        assert_eq!(e.outputs().next().unwrap().is_ok(), leaves, "port {port}");
+    }
 }
 
 #[test]

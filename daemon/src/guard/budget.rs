@@ -88,6 +88,19 @@ impl Budgets {
         self.call.extend(requests.map(|request| unspent(budget, &request)));
     }
 
+    /// Takes out of what request number `request` pays for the share of a datagram of so many payload `bytes`, for an answer
+    /// to it in a later call. Returns it in thousandths of a byte; it is 0 if there is no such request.
+    pub fn set_aside(&mut self, budget: &Budget, request: usize, bytes: usize) -> u64 {
+        let Some(unspent) = self.call.get_mut(request) else { return 0 };
+        let share = wire_bytes(unspent.ip, bytes, 1) * u64::from(budget.amplification_milli);
+        take(&mut unspent.milli, share)
+    }
+
+    /// Adds what was set aside in an earlier call, behind all requests, as if it had come with this one.
+    pub fn add(&mut self, ip: IpAddr, milli: u64) {
+        self.call.push(Unspent { ip: ip.to_canonical(), milli });
+    }
+
     /// Asks whether a reply may leave, and charges it if so. It counts now, whenever it leaves.
     ///
     /// # Errors

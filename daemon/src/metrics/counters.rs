@@ -49,6 +49,16 @@ pub struct Counters {
     /// Source prefixes whose unspent bytes and replies were forgotten for those of others, because the table of them was
     /// full. In the closing report.
     pub prefixes_evicted: u64,
+    /// Handler calls that returned a code which the ABI does not know, and so broke the handler. In the closing report.
+    pub unknown_codes: u64,
+    /// Groups that a handler could not join or leave. In the closing report.
+    pub groups_refused: u64,
+    /// Tickets for a later answer that the handler has taken. In the closing report.
+    pub tickets_taken: u64,
+    /// Tickets that it has used; the others are too old, or ended with the handler.
+    pub tickets_used: u64,
+    /// Tickets that it was refused, because there were too many.
+    pub tickets_refused: u64,
     drops: [u64; DropReason::COUNT],
 }
 
@@ -103,6 +113,11 @@ impl AddAssign<&Self> for Counters {
         self.restarts += other.restarts;
         self.kept += other.kept;
         self.prefixes_evicted += other.prefixes_evicted;
+        self.unknown_codes += other.unknown_codes;
+        self.groups_refused += other.groups_refused;
+        self.tickets_taken += other.tickets_taken;
+        self.tickets_used += other.tickets_used;
+        self.tickets_refused += other.tickets_refused;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
         }

@@ -15,8 +15,9 @@ mod inspect;
 mod load;
 
 pub use call::{
-    Breach, Call, Cell, Cells, CreateError, Doing, Function, HandlerBudget, Instance, InstancePlace,
-    InstanceSpec, Outcome, Rescued, RunningCall, State, TimerRequest, Why, breaches, tell_of_crashes,
+    Breach, Call, Cell, Cells, CreateError, Doing, Function, GroupRequest, HandlerBudget, Instance,
+    InstancePlace, InstanceSpec, Notify, Outcome, Rescued, RunningCall, State, TimerRequest, WakeList, Why,
+    breaches, tell_of_crashes,
 };
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use find::{

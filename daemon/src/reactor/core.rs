@@ -16,7 +16,7 @@ use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::{Budgets, OwnAddresses};
 use crate::limits::{HANDLER_BYTES, Limits};
-use crate::plugin::{HandlerBudget, TimerRequest};
+use crate::plugin::{HandlerBudget, TimerRequest, WakeList};
 
 /// Owns every listener and runs the loop.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(super) struct Core<I: Io> {
     pub(super) rng: StdRng,
     /// Memory for the timer calls of one handler call, used again by the next.
     pub(super) timer_requests: Vec<TimerRequest>,
+    /// The handlers that other threads have woken. Most loops have none that can be.
+    pub(super) wakes: Option<Arc<WakeList>>,
     /// A handler broke, and its listener has `on_fault = "exit"`.
     pub(super) fatal: bool,
     pub(super) slow: SlowWatch,
@@ -117,6 +119,7 @@ impl<I: Io> Reactor<I> {
             seed,
             rng: StdRng::seed_from_u64(seed),
             timer_requests: Vec::new(),
+            wakes: None,
             fatal: false,
             slow: SlowWatch::new(nanos(limits.slow_batch)),
             waiting,

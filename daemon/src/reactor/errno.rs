@@ -52,6 +52,11 @@ pub(super) fn on_open(error: &io::Error, has_port: bool) -> OnOpen {
     }
 }
 
+/// Whether a socket could not join a group because it is in it.
+pub(super) fn is_joined(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EADDRINUSE)
+}
+
 /// Whether an error of a call on a connected socket may be that of an earlier datagram, which an ICMP message told
 /// (`icmp_err_convert` of Linux). Then the call has done nothing, and the next one meets it no more.
 pub(super) fn is_about_earlier(error: &io::Error) -> bool {

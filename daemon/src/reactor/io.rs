@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::exchange::{Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
+use crate::plugin::{GroupRequest, Notify};
 
 /// The I/O a reactor runs on. Calls do not block, [`Io::poll`] excepted.
 pub trait Io {
@@ -26,6 +27,13 @@ pub trait Io {
     /// # Errors
     /// The errno of `getrandom(2)`, which a system that has started does not give.
     fn secret(&mut self) -> io::Result<[u8; 32]>;
+
+    /// A function that raises [`Event::Wake`] from any thread, also while [`Self::poll`] or [`Self::rest`] waits. Asked for
+    /// once, when the first handler that can be woken is made.
+    ///
+    /// # Errors
+    /// The errno of `eventfd(2)`, or of `kevent(2)`.
+    fn notify(&mut self) -> io::Result<Notify>;
 
     /// Processor time that this thread has used, ns. The loop asks rarely, because it is a system call.
     fn cpu_ns(&mut self) -> u64;
@@ -95,6 +103,12 @@ pub trait Io {
     /// # Errors
     /// Those of `MCAST_JOIN_GROUP` of `ip(7)`; `EADDRINUSE` if it is joined there already.
     fn move_group(&mut self, socket: &mut Self::Socket, group: &Group, ifindex: u32) -> io::Result<()>;
+
+    /// Has a socket join or leave a group.
+    ///
+    /// # Errors
+    /// Those of `MCAST_JOIN_GROUP` and `MCAST_LEAVE_GROUP` of `ip(7)`.
+    fn change_group(&mut self, socket: &mut Self::Socket, request: &GroupRequest) -> io::Result<()>;
 
     /// Receives at most `max` messages into the ring of `exchange` and describes them there.
     ///
@@ -234,6 +248,19 @@ impl Token {
     }
 }
 
+impl Token {
+    /// The token as one number.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The token with this number.
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the number")]
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self { index: number as u32, generation: (number >> 32) as u32 }
+    }
+}
+
 /// What [`Io::poll`] waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -250,6 +277,8 @@ pub enum Event {
     Stop,
     /// The addresses of the host may have changed.
     Addresses,
+    /// Some thread has called the function of [`Io::notify`].
+    Wake,
 }
 
 /// How far [`Io::read_addresses`] is.

@@ -6,17 +6,20 @@
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
 use super::core::{Core, Reactor, current};
 use super::due::Timer;
+use super::errno;
 use super::io::{Io, Token, nanos};
 use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, instance_seed};
 use super::probe;
 use super::session::Family;
 use crate::exchange::{Facts, SessionEnd};
 use crate::metrics::DropReason;
-use crate::plugin::{CreateError, Instance, InstanceSpec, Why};
+use crate::plugin::{CreateError, GroupRequest, Instance, InstanceSpec, WakeList, Why};
 
 impl<I: Io> Reactor<I> {
     /// Makes the handler of a listener and starts to watch its socket. The listener serves from the next turn on.
@@ -59,6 +62,9 @@ impl<I: Io> Reactor<I> {
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
         core.end_sessions(&mut listener, SessionEnd::ListenerGone);
         core.drop_kept(&mut listener);
+        if let Service::Running(instance) = &listener.service {
+            core.exchange.forget_tickets(instance.owner());
+        }
         if let Err(error) = core.io.unregister(&mut listener.socket) {
             log::debug!("{listener}: cannot be taken out of the watch: {error}");
         }
@@ -83,6 +89,15 @@ impl<I: Io> Reactor<I> {
     }
 }
 
+/// Nobody could wake the handler: `eventfd(2)`.
+fn no_eventfd(error: &std::io::Error) -> CreateError {
+    let message = format!(
+        "the system gives no descriptor to wake the handler by: {error}; the limit of open files may be too low \
+         (`ulimit -n`)"
+    );
+    CreateError { option: None, message }
+}
+
 /// The system gave no random bytes: `getrandom(2)`.
 fn no_secret(error: &std::io::Error) -> CreateError {
     CreateError { option: None, message: format!("the system gives no random bytes: {error}") }
@@ -94,6 +109,11 @@ impl<I: Io> Core<I> {
         let sessions = self.sessions_of(listener);
         let mut kept = Vec::new();
         let (place, state) = self.legacy(listener);
+        let wakes = if listener.plugin.can_be_woken() {
+            Some(self.wakes().map_err(|error| no_eventfd(&error))?)
+        } else {
+            None
+        };
         let spec = InstanceSpec {
             listener: &listener.name,
             local: listener.local,
@@ -106,6 +126,7 @@ impl<I: Io> Core<I> {
             sessions: &sessions,
             place,
             state: state.as_ref(),
+            wakes: wakes.as_ref().map(|list| (list, listener.token.number())),
         };
         let (io, socket, mut wanted) = (&mut self.io, &mut listener.socket, Facts::NONE);
         let mut want = |facts: Facts| {
@@ -118,14 +139,38 @@ impl<I: Io> Core<I> {
             self.io.want(&mut listener.socket, Facts::NONE);
         }
         let refused = self.apply_timers(listener.token, &instance);
+        let groups = instance.take_groups();
         listener.note_refused_timers(refused, self.limits.handler_timers);
         listener.service = Service::Running(instance);
+        self.apply_groups(listener, &groups);
         if !sessions.is_empty() {
             self.keep_sessions(listener, &kept);
             self.exchange.clear(self.now.mono_ns, listener.local);
             self.tell(listener);
         }
         Ok(())
+    }
+
+    /// The list of the handlers that were woken; made for the first of them.
+    fn wakes(&mut self) -> std::io::Result<Arc<WakeList>> {
+        if let Some(list) = &self.wakes {
+            return Ok(Arc::clone(list));
+        }
+        let list = WakeList::new(self.io.notify()?);
+        Ok(Arc::clone(self.wakes.insert(list)))
+    }
+
+    /// Has the socket of a listener join and leave the groups that its handler asked for. What fails is counted and logged.
+    pub(super) fn apply_groups(&mut self, listener: &mut Listener<I::Socket>, requests: &[GroupRequest]) {
+        for request in requests {
+            match self.io.change_group(&mut listener.socket, request) {
+                Err(error) if !(request.joins && errno::is_joined(&error)) => {
+                    listener.note_group(request, &error);
+                }
+                // A handler that was made again asks for what its socket has since the first.
+                _ => {}
+            }
+        }
     }
 
     /// Applies the timer calls that a handler made. Returns how many were refused, because it has too many timers
@@ -192,6 +237,14 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Destroys the handler of a listener, if there is one, and ends its tickets.
+    fn end_service(&mut self, listener: &mut Listener<I::Socket>, then: Service) {
+        if let Service::Running(instance) = &listener.service {
+            self.exchange.forget_tickets(instance.owner());
+        }
+        listener.service = then;
+    }
+
     /// Ends the service of a listener whose socket is unusable. The caller settles the answers of its handler before
     /// that, because they may lie in the handler's memory.
     #[inline]
@@ -203,7 +256,7 @@ impl<I: Io> Core<I> {
 
     #[cold]
     fn close(&mut self, listener: &mut Listener<I::Socket>) {
-        listener.service = Service::Failed;
+        self.end_service(listener, Service::Failed);
         self.end_sessions(listener, SessionEnd::Broken);
         self.timers.cancel_all(listener.token);
         listener.forget(&mut self.io);

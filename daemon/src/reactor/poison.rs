@@ -54,6 +54,7 @@ impl<I: Io> Core<I> {
         let Service::Running(mut instance) = std::mem::replace(&mut listener.service, Service::Down) else {
             return;
         };
+        self.exchange.forget_tickets(instance.owner());
         let served = served(&listener.counters);
         let faults = listener.faults.get_or_insert_default();
         if listener.on_fault == OnFault::Restart {

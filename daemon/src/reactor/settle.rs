@@ -24,16 +24,34 @@ impl<I: Io> Core<I> {
     /// Sends, delays or drops the datagrams the handler queued, and counts an outcome for each it was shown.
     #[inline]
     pub(super) fn settle(&mut self, listener: &mut Listener<I::Socket>) {
+        self.settle_call(listener, false);
+    }
+
+    /// Settles a call that has taken tickets or used them.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle_tickets(&mut self, listener: &mut Listener<I::Socket>) {
+        self.settle_call(listener, true);
+        listener.note_tickets(self.exchange.end_tickets(), self.exchange.limits().tickets);
+    }
+
+    #[inline(always)]
+    fn settle_call(&mut self, listener: &mut Listener<I::Socket>, tickets: bool) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
         let Self { io, exchange, delayed, limits, shortcuts, backlog_bytes, own, budgets, .. } = self;
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+        let opened = tickets.then(|| Till::open_tickets(listener, budgets, exchange));
+        let exchange = &*exchange;
         let queued = match exchange.queued() {
             Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
             Queued::One(_) => Queued::Mixed(exchange.outputs()),
             mixed @ Queued::Mixed(_) => mixed,
         };
-        let mut till = Till::open(listener, budgets, exchange, now_ns);
+        let mut till = match opened {
+            Some(is_open) => Till::opened(budgets, exchange, now_ns, is_open),
+            None => Till::open(listener, budgets, exchange, now_ns),
+        };
         match queued {
             Queued::One(mut output) => settle_one(listener, own, &mut till, transmitter, &mut output),
             Queued::Mixed(outputs) => {
@@ -81,7 +99,11 @@ pub(super) fn may_leave<S>(
 /// TTL or hop limit that an output leaves with; 0 leaves it to the system.
 #[inline]
 fn decayed(decays: bool, output: &Output<'_>) -> Result<u8, DropReason> {
-    if decays && output.answers.count > 0 { guard::decay(output.asked_with) } else { Ok(0) }
+    if decays && (output.answers.count > 0 || output.ticket > 0) {
+        guard::decay(output.asked_with)
+    } else {
+        Ok(0)
+    }
 }
 
 /// Counts datagrams that the guard refused, and logs the first of each kind, if a policy was the reason.

@@ -4,7 +4,7 @@
 //! do not count, loopback for one, nothing is done but to look at their addresses.
 
 use super::listener::Listener;
-use crate::exchange::{Arrived, Exchange, Output};
+use crate::exchange::{Arrived, Exchange, Output, Used};
 use crate::guard::{Budgets, OwnAddresses, Reply, Request};
 use crate::metrics::DropReason;
 
@@ -26,16 +26,45 @@ impl<'a> Till<'a> {
         exchange: &'a Exchange,
         now_ns: u64,
     ) -> Self {
-        let is_open = exchange.presented().iter().any(|arrived| listener.counted.includes(arrived.peer.ip()));
+        let askers = askers(exchange);
+        let is_open = askers.iter().any(|arrived| listener.counted.includes(arrived.peer.ip()));
         if is_open && let Some(budget) = &listener.reply.budget {
-            budgets.open(budget, exchange.presented().iter().map(request));
+            budgets.open(budget, askers.iter().map(request));
         }
         Self { budgets, exchange, now_ns, is_open }
     }
 
-    /// The settling of a call to which nobody has asked for anything.
-    pub(super) fn shut(budgets: &'a mut Budgets, exchange: &'a Exchange, now_ns: u64) -> Self {
-        Self { budgets, exchange, now_ns, is_open: false }
+    /// Begins the settling of a call that has taken or used tickets. What a datagram pays for is set aside for its ticket,
+    /// and what a ticket has is there for this call. Returns whether somebody counts, for [`Self::opened`].
+    pub(super) fn open_tickets<S>(
+        listener: &Listener<S>,
+        budgets: &mut Budgets,
+        exchange: &mut Exchange,
+    ) -> bool {
+        let counts = |arrived: &Arrived| listener.counted.includes(arrived.peer.ip());
+        let is_open = askers(exchange).iter().any(counts)
+            || exchange.tickets_used().iter().any(|used| counts(&used.arrived));
+        if is_open && let Some(budget) = &listener.reply.budget {
+            budgets.open(budget, askers(exchange).iter().map(request));
+            for taken in exchange.tickets_taken().to_vec() {
+                let milli = budgets.set_aside(budget, taken.message, taken.bytes);
+                exchange.endow_ticket(taken, milli);
+            }
+            for used in exchange.tickets_used() {
+                budgets.add(used.arrived.peer.ip(), used.milli);
+            }
+        }
+        is_open
+    }
+
+    /// Goes on with the settling that [`Self::open_tickets`] has begun.
+    pub(super) fn opened(
+        budgets: &'a mut Budgets,
+        exchange: &'a Exchange,
+        now_ns: u64,
+        is_open: bool,
+    ) -> Self {
+        Self { budgets, exchange, now_ns, is_open }
     }
 
     /// Asks whether the budget lets an output leave, and charges it if so.
@@ -54,7 +83,7 @@ impl<'a> Till<'a> {
         }
         // Nothing ever comes from a group, and `groups` allows to announce something there. What answers a datagram may
         // have been asked for by a forger.
-        if output.answers.count == 0 && own.is_group(output.to.ip().to_canonical()) {
+        if output.answers.count == 0 && output.ticket == 0 && own.is_group(output.to.ip().to_canonical()) {
             return Ok(());
         }
         self.charge(listener, output)
@@ -81,20 +110,33 @@ impl<'a> Till<'a> {
     fn charge<S>(&mut self, listener: &Listener<S>, output: &Output<'_>) -> Result<(), DropReason> {
         let Some(budget) = &listener.reply.budget else { return Ok(()) };
         let answers = output.answers;
+        let payers = askers(self.exchange).len();
         let reply = Reply {
             to: output.to,
             bytes: output.payload.len(),
             datagrams: output.datagrams(),
-            answers: (answers.count > 0).then(|| self.exchange.message_of(answers.first)).flatten(),
+            answers: match output.ticket {
+                0 if answers.count > 0 => {
+                    self.exchange.message_of(answers.first).filter(|number| *number < payers)
+                }
+                0 => None,
+                // They come behind what was received.
+                ticket => Some(payers + usize::from(ticket) - 1),
+            },
             short: self.is_short(output),
         };
         self.budgets.pay(budget, &reply, self.now_ns)
     }
 
+    /// The ticket whose datagram an output answers, if it answers that of one.
+    fn used(&self, output: &Output<'_>) -> Option<&Used> {
+        self.exchange.tickets_used().get(usize::from(output.ticket).checked_sub(1)?)
+    }
+
     /// Whether no datagram of an output is longer than the one it answers.
     fn is_short(&self, output: &Output<'_>) -> bool {
         match output.answers.count {
-            0 => false,
+            0 => self.used(output).is_some_and(|used| output.payload.len() <= used.arrived.len),
             1 => {
                 self.exchange.length(output.answers.first).is_some_and(|asked| output.payload.len() <= asked)
             }
@@ -102,6 +144,12 @@ impl<'a> Till<'a> {
             _ => true,
         }
     }
+}
+
+/// The messages whose senders have asked for something. Whoever sent to a session has not.
+#[inline]
+fn askers(exchange: &Exchange) -> &[Arrived] {
+    if exchange.came() == 0 { exchange.presented() } else { &[] }
 }
 
 fn request(arrived: &Arrived) -> Request {

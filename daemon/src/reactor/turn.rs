@@ -49,7 +49,7 @@ impl<I: Io> Reactor<I> {
         self.core.now = self.core.io.now();
         let began_ns = self.core.now.mono_ns;
         // 2. Put the listeners of the events on the ready list.
-        let mut stop = false;
+        let (mut stop, mut wakes) = (false, false);
         let events_were_none = events.is_empty();
         let slots = self.core.shortcuts.prefetch.then(|| Slots::of(&self.listeners));
         for (number, event) in events.iter().enumerate() {
@@ -61,6 +61,7 @@ impl<I: Io> Reactor<I> {
             match *event {
                 Event::Stop => stop = true,
                 Event::Addresses => self.core.host.changed(self.core.now.mono_ns),
+                Event::Wake => wakes = true,
                 Event::Ready { token, readable, writable } => self.note(token, readable, writable),
             }
         }
@@ -73,7 +74,10 @@ impl<I: Io> Reactor<I> {
         }
         // 3. Send what is due, for which the wait may have ended, and visit listeners, round robin, while the budget lasts.
         let left = self.send_due(self.core.limits.turn_timers);
-        if left < self.core.limits.turn_timers {
+        if wakes {
+            self.call_woken();
+        }
+        if wakes || left < self.core.limits.turn_timers {
             // What was sent took its time, of which no handler is slow.
             self.core.now = self.core.io.now();
         }
@@ -233,6 +237,19 @@ impl<I: Io> Reactor<I> {
             self.ready.push(token, &mut listener.ready);
         }
         visit
+    }
+
+    /// Calls the handlers that other threads have woken, a bounded number; the next turn calls the others.
+    #[cold]
+    fn call_woken(&mut self) {
+        let Some(list) = &self.core.wakes else { return };
+        let mut woken = Vec::new();
+        list.take(self.core.limits.turn_timers, &mut woken);
+        for number in woken {
+            if let Some(listener) = current(&mut self.listeners, Token::numbered(number)) {
+                self.core.handler_wake(listener);
+            }
+        }
     }
 
     /// Fires timers that are due, a bounded number.

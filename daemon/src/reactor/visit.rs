@@ -6,7 +6,7 @@ use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::{CallTiming, Slow};
 use super::send::Transmitter;
-use crate::exchange::Arrived;
+use crate::exchange::{Arrived, Asked};
 use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
 use crate::metrics::DropReason;
@@ -104,6 +104,19 @@ impl<I: Io> Core<I> {
         let outcome = instance.on_timer(&mut self.exchange, call, token);
         self.end_timing(listener, "timer", timing);
         self.after_call(listener, outcome, "on_timer");
+    }
+
+    /// Calls the handler because another thread has woken it, and settles the call.
+    pub(super) fn handler_wake(&mut self, listener: &mut Listener<I::Socket>) {
+        let call = self.call(listener);
+        self.open_desk(listener);
+        let Service::Running(instance) = &mut listener.service else { return };
+        self.exchange.clear(self.now.mono_ns, listener.local);
+        // As a timer's.
+        let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
+        let outcome = instance.on_wake(&mut self.exchange, call);
+        self.end_timing(listener, "wake", timing);
+        self.after_call(listener, outcome, "on_wake");
     }
 
     /// Serves the messages in the exchange.
@@ -240,7 +253,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Settles a handler call by its outcome, and applies the timers it asked for.
+    /// Settles a handler call by its outcome, and does what else it asked for.
     #[inline]
     pub(super) fn after_call(
         &mut self,
@@ -248,35 +261,54 @@ impl<I: Io> Core<I> {
         outcome: Outcome,
         function: &'static str,
     ) {
-        self.take_timers(listener);
+        let tickets = self.take_asked(listener).tickets;
         match outcome {
-            Outcome::Served => self.settle_any(listener),
+            Outcome::Served => self.settle_any(listener, tickets),
             Outcome::Failed => {
-                listener.counters.handler_errors += 1;
-                self.settle_any(listener);
+                listener.note_error(function);
+                self.settle_any(listener, tickets);
             }
-            Outcome::Broken => self.broke_in(listener, function),
+            Outcome::Broken | Outcome::Unknown(_) => self.broke_in(listener, outcome, function),
         }
         self.close_if_broken(listener);
     }
 
-    /// Applies the timers that the handler asked for in its call.
+    /// Applies the timers and the changes of groups that the handler asked for in its call. Returns what it asked for.
     #[inline]
-    pub(super) fn take_timers(&mut self, listener: &mut Listener<I::Socket>) {
-        if self.exchange.take_timers_asked()
-            && let Service::Running(instance) = &listener.service
-        {
+    pub(super) fn take_asked(&mut self, listener: &mut Listener<I::Socket>) -> Asked {
+        let asked = self.exchange.take_asked();
+        if asked.is_something() {
+            self.apply_asked(listener, asked);
+        }
+        asked
+    }
+
+    /// Applies the timers and the changes of groups that a handler call has asked for.
+    #[cold]
+    fn apply_asked(&mut self, listener: &mut Listener<I::Socket>, asked: Asked) {
+        let Service::Running(instance) = &listener.service else { return };
+        let groups = if asked.groups { instance.take_groups() } else { Vec::new() };
+        if asked.timers {
             let refused = self.apply_timers(listener.token, instance);
             listener.note_refused_timers(refused, self.limits.handler_timers);
         }
+        self.apply_groups(listener, &groups);
     }
 
-    /// Settles a call of a handler that has sessions, or of one that has none.
+    /// Ends the tickets that a call has used, and counts what it did with tickets.
+    #[cold]
+    pub(super) fn end_tickets(&mut self, listener: &mut Listener<I::Socket>) {
+        listener.note_tickets(self.exchange.end_tickets(), self.exchange.limits().tickets);
+    }
+
+    /// Settles a call of a handler that has sessions, or of one that has none. It has taken tickets, used them, or neither.
     #[inline]
-    fn settle_any(&mut self, listener: &mut Listener<I::Socket>) {
+    fn settle_any(&mut self, listener: &mut Listener<I::Socket>, tickets: bool) {
         if self.exchange.has_sessions() {
-            self.settle_sessions(listener, false);
+            self.settle_sessions(listener, false, tickets);
             self.tell(listener);
+        } else if tickets {
+            self.settle_tickets(listener);
         } else {
             self.settle(listener);
         }
@@ -284,7 +316,20 @@ impl<I: Io> Core<I> {
 
     /// Drops what a handler queued that broke, and the handler.
     #[cold]
-    pub(super) fn broke_in(&mut self, listener: &mut Listener<I::Socket>, function: &'static str) {
+    pub(super) fn broke_in(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        outcome: Outcome,
+        function: &'static str,
+    ) {
+        if let Outcome::Unknown(code) = outcome {
+            listener.counters.unknown_codes += 1;
+            log::error!(
+                "{listener}: the handler returned {code} from {function}, which the ABI does not know; it is taken \
+                 for PP_FATAL"
+            );
+        }
+        self.end_tickets(listener);
         // The answers may point into the memory of the handler, which is about to be freed.
         self.exchange.discard_outputs();
         self.blame(listener, function);

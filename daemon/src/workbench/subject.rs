@@ -66,6 +66,7 @@ fn create(plugin: &Arc<Plugin>, values: &Values) -> Result<(Instance, String), S
         sessions: &[],
         place: None,
         state: None,
+        wakes: None,
     };
     let mut want = |facts: Facts| {
         wanted = wanted.or(facts);

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -11,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
+use crate::plugin::{GroupRequest, Notify};
 use crate::reactor::{
     AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait,
 };
@@ -21,6 +23,11 @@ const HOP_LIMIT: u8 = 64;
 const FIRST_PORT: u16 = 49_152;
 /// A look that finds nothing takes so long, ns: a loop that only looks would never come to an end otherwise.
 const LOOK_NS: u64 = 1000;
+
+/// Real time that threads of a plugin have in all to wake their instance while no other time passes: a name is looked up in less.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// What a wake is charged, so that an instance that is woken without end comes to one.
+const WAKE: Duration = Duration::from_millis(1);
 
 /// A datagram that will arrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +74,33 @@ impl Side {
     }
 }
 
+/// A span in ns, or as long as there is.
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Whether a thread of the plugin has woken its instance.
+#[derive(Debug, Default)]
+struct Wakes {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wakes {
+    fn wake(&self) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether somebody was woken since this was asked last, or is within so much real time.
+    fn take(&self, at_most: Duration) -> bool {
+        let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(woken, at_most, |woken| !*woken);
+        let (mut woken, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *woken)
+    }
+}
+
 /// The network.
 pub(super) struct World<'a> {
     now_ns: u64,
@@ -74,6 +108,9 @@ pub(super) struct World<'a> {
     /// Nothing happens from this moment on.
     end_ns: u64,
     rng: StdRng,
+    /// None for a plugin that no thread can wake.
+    wakes: Option<Arc<Wakes>>,
+    patience: Duration,
     told: &'a mut dyn FnMut(Seen),
 }
 
@@ -98,7 +135,7 @@ impl<'a> World<'a> {
     ) -> Self {
         arrivals.sort_by_key(|arrival| arrival.at_ns);
         let last = arrivals.last().map_or(0, |arrival| arrival.at_ns);
-        let lasting = u64::try_from(lasting.as_nanos()).unwrap_or(u64::MAX);
+        let lasting = nanos(lasting);
         let sides = locals.iter().map(|local| {
             let of_family = arrivals.iter().filter(|arrival| arrival.peer.is_ipv4() == local.is_ipv4());
             Side { local: *local, arrivals: of_family.cloned().collect(), watched: None, facts: Facts::NONE }
@@ -108,6 +145,8 @@ impl<'a> World<'a> {
             sides: sides.filter(|side| !side.arrivals.is_empty()).collect(),
             end_ns: last.saturating_add(lasting),
             rng: StdRng::seed_from_u64(seed),
+            wakes: None,
+            patience: PATIENCE,
             told,
         }
     }
@@ -115,6 +154,25 @@ impl<'a> World<'a> {
     /// The addresses that are bound, each with its socket.
     pub(super) fn bound(&self) -> Vec<(usize, SocketAddr)> {
         self.sides.iter().map(|side| side.local).enumerate().collect()
+    }
+
+    /// Lets time pass until `at_ns`. Threads have as much real time before that to wake an instance, while there is patience;
+    /// if one does, no time passes, and the answer is true.
+    fn pass(&mut self, at_ns: u64) -> bool {
+        if let Some(wakes) = &self.wakes {
+            let at_most = self.patience.min(Duration::from_nanos(at_ns.saturating_sub(self.now_ns)));
+            let woken = wakes.take(at_most);
+            if woken && self.patience.is_zero() {
+                let charged = self.now_ns.saturating_add(nanos(WAKE));
+                self.now_ns = self.now_ns.max(at_ns.min(charged));
+            }
+            self.patience = self.patience.saturating_sub(if woken { WAKE } else { at_most });
+            if woken {
+                return true;
+            }
+        }
+        self.now_ns = self.now_ns.max(at_ns);
+        false
     }
 
     fn side(&mut self, socket: usize) -> io::Result<&mut Side> {
@@ -138,12 +196,21 @@ impl Io for World<'_> {
         Ok(self.rng.random())
     }
 
+    fn notify(&mut self) -> io::Result<Notify> {
+        let wakes = Arc::clone(self.wakes.get_or_insert_default());
+        Ok(Box::new(move || {
+            wakes.wake();
+            true
+        }))
+    }
+
     fn cpu_ns(&mut self) -> u64 {
         self.now_ns
     }
 
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool> {
         let now_ns = self.now_ns;
+        let mut woken = false;
         if !self.sides.iter().any(|side| side.is_due(now_ns)) {
             let next = self.sides.iter().filter_map(|side| Some(side.arrivals.front()?.at_ns)).min();
             let until = match wait {
@@ -151,10 +218,11 @@ impl Io for World<'_> {
                 Wait::Until(at_ns) => at_ns,
                 Wait::Forever => u64::MAX,
             };
-            self.now_ns = now_ns.max(until.min(next.unwrap_or(u64::MAX)).min(self.end_ns));
+            woken = self.pass(until.min(next.unwrap_or(u64::MAX)).min(self.end_ns));
         }
         let due = self.sides.iter().filter(|side| side.is_due(self.now_ns)).filter_map(|side| side.watched);
         let before = events.len();
+        events.extend(woken.then_some(Event::Wake));
         events.extend(due.map(|token| Event::Ready { token, readable: true, writable: false }));
         if self.now_ns >= self.end_ns && events.len() == before {
             events.push(Event::Stop);
@@ -220,6 +288,10 @@ impl Io for World<'_> {
         Ok(())
     }
 
+    fn change_group(&mut self, _: &mut usize, _: &GroupRequest) -> io::Result<()> {
+        Ok(())
+    }
+
     fn receive(&mut self, socket: &mut usize, exchange: &mut Exchange, max: usize) -> io::Result<Received> {
         let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
         let now_ns = self.now_ns;
@@ -242,7 +314,12 @@ impl Io for World<'_> {
                 ifindex: 0,
                 tos: 0,
                 hop_limit: if side.facts.hop_limit { HOP_LIMIT } else { 0 },
-                flags: ArrivalFlags { multicast: false, broadcast: false, truncated: false },
+                flags: ArrivalFlags {
+                    multicast: false,
+                    broadcast: false,
+                    truncated: false,
+                    has_tos: side.facts.tos,
+                },
             });
             (self.told)(Seen::In(arrival));
             messages += 1;

@@ -61,6 +61,7 @@ typedef struct pp_addr {      /* 24 bytes, frozen */
 #define PP_RX_BROADCAST  0x04u /* sent to a broadcast address                               */
 #define PP_RX_HAS_LOCAL  0x08u /* local is the address this datagram was sent to            */
 #define PP_RX_KERNEL_TIME 0x10u /* rx_ns came from the kernel, not from the event loop      */
+#define PP_RX_HAS_TOS 0x20u    /* since 1.3: tos is what it came with; without it 0 is unknown */
 #define PP_VERDICT_NONE    0u  /* replied if a pp_tx names it, else consumed                 */
 #define PP_VERDICT_DISCARD 1u  /* you dropped it on purpose; the host counts it so           */
 typedef struct pp_dgram {     /* 96 bytes, frozen */
@@ -71,8 +72,8 @@ typedef struct pp_dgram {     /* 96 bytes, frozen */
     pp_addr local;            /* where it was sent to (see PP_RX_HAS_LOCAL)                */
     uint64_t rx_ns;            /* arrival (see PP_RX_KERNEL_TIME)                            */
     uint32_t ifindex;          /* 0 = unknown                                                */
-    uint8_t  tos;              /* traffic class as it came, DSCP << 2 | ECN; 0 unless
-                                  PP_WANT_TOS                                                */
+    uint8_t  tos;              /* traffic class as it came, DSCP << 2 | ECN, with
+                                  PP_RX_HAS_TOS; 0 unless PP_WANT_TOS                        */
     uint8_t  flags;            /* PP_RX_*                                                   */
     uint8_t  hop_limit;        /* 0 = unknown                                                */
     uint8_t  verdict;          /* PP_VERDICT_*: 0 when you get it                            */
@@ -103,7 +104,7 @@ typedef struct pp_tx {        /* 96 bytes, frozen; a reply writes only the first
                                   Else: rx buffer, arena, or instance memory that stays
                                   unchanged until the next call into this instance           */
     uint32_t len;
-    uint32_t rx;               /* index into batch->rx, or PP_NO_RX                          */
+    uint32_t rx;               /* index into batch->rx, what `answer` gave, or PP_NO_RX      */
     uint64_t at_ns;            /* 0 = now; else not before this moment (host copies and owns)*/
     uint32_t segment;          /* 0 = one datagram; else split every `segment` bytes (GSO)   */
     uint8_t  tos;              /* 0: the socket's own; else TOS or traffic class to send with:
@@ -182,6 +183,9 @@ typedef struct pp_batch pp_batch;
 #define PP_WANT_LOCAL 4u      /* pp_dgram.local with PP_RX_HAS_LOCAL, and .ifindex         */
 #define PP_WANT_TIME  8u      /* pp_dgram.rx_ns with PP_RX_KERNEL_TIME                     */
 #define PP_WANT_LONE_TIME 16u /* the same, but only of what came alone: trains stay trains */
+#define PP_TICKET_AGE_NS 60000000000 /* longest age of a ticket                              */
+#define PP_GROUP_LEAVE 0u
+#define PP_GROUP_JOIN  1u
 #define PP_COUNTER 1u
 #define PP_GAUGE   2u
 typedef struct pp_host {
@@ -225,6 +229,21 @@ typedef struct pp_host {
     int32_t   (*session_close)(pp_ctx *, uint64_t session);
     /* [in a call with a batch; PP_SET_USER in create, too] PP_SET_*. */
     int32_t   (*session_set)(pp_ctx *, uint64_t session, uint32_t what, uint64_t value);
+    /* Since 1.3. [any thread, at any time] on_wake is called soon, once however often this was called
+     * before it. PP_ERROR when the instance is gone, for ever after, unless a later one of the same
+     * listener has its place and is woken: a late thread harms nobody. PP_UNSUPPORTED without on_wake. */
+    int32_t   (*wake)(pp_ctx *);
+    /* Since 1.3. [in on_batch] A ticket for rx[rx]: the right to answer it in a later call, for
+     * age_ns, at most PP_TICKET_AGE_NS; 0 is that long. 0: there is none to be had. */
+    uint64_t  (*ticket)(pp_ctx *, uint32_t rx, uint64_t age_ns);
+    /* Since 1.3. [in a call with a batch] Uses a ticket: *rx is what stands for its datagram in pp_tx.rx
+     * until the call returns. PP_ERROR: too old, used in an earlier call, or none of this instance's.
+     * Use pp_ticket and pp_answer, which ask PP_HAS. */
+    int32_t   (*answer)(pp_ctx *, uint64_t ticket, uint32_t *rx);
+    /* Since 1.3. [instance thread] The listener's socket joins or leaves (PP_GROUP_*) a multicast group,
+     * when the call has returned; a failure is logged and counted. source NULL or family 0: any;
+     * ifindex 0: the interface that the system chooses. */
+    int32_t   (*group)(pp_ctx *, uint32_t op, const pp_addr *group, const pp_addr *source, uint32_t ifindex);
 } pp_host;
 
 /* ---- one call's worth of work --------------------------------------------------------- */
@@ -352,6 +371,7 @@ typedef struct pp_plugin {
     /* Since 1.3. As save, of an instance that broke: called before destroy, and nothing else is.
      * What it writes goes to create of the next one. May be the same function as save. */
     int64_t (*rescue)(void *self, uint8_t *buf, uint64_t cap, uint32_t *version);
+    int32_t (*on_wake)(void *self, pp_batch *);   /* since 1.3: somebody called wake; no rx */
 } pp_plugin;
 
 #define PP_PLUGIN_HEAD(NAME, VERSION, ABOUT) \
@@ -475,6 +495,20 @@ static inline int pp_delay(pp_batch *b, uint64_t at_ns)
     if (b->delay_datagrams < 1 || b->delay_bytes < t->len) return 0;
     b->delay_datagrams -= 1; b->delay_bytes -= t->len;
     return 1;
+}
+/* Wakes the instance from any thread; a host older than 1.3 cannot. `h` and `c` as create got them. */
+static inline int pp_wake(const pp_host *h, pp_ctx *c) { return PP_HAS(h, wake) && h->wake(c) == PP_OK; }
+/* A ticket to answer rx[i] in a later call, or 0; a host older than 1.3 has none. */
+static inline uint64_t pp_ticket(pp_batch *b, uint32_t i, uint64_t age_ns)
+{
+    return PP_HAS(b->host, ticket) ? b->host->ticket(b->ctx, i, age_ns) : 0;
+}
+/* Answers the datagram of a ticket with `len` bytes at `data`, which live as those of pp_reply; false if the ticket is
+ * no longer good. */
+static inline int pp_answer(pp_batch *b, uint64_t ticket, const void *data, uint32_t len)
+{
+    uint32_t rx;
+    return PP_HAS(b->host, answer) && b->host->answer(b->ctx, ticket, &rx) == PP_OK && pp_reply(b, rx, data, len);
 }
 /* Says of the entry that was just queued that its receiver has proved the address. */
 static inline void pp_prove(pp_batch *b)

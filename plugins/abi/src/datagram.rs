@@ -12,6 +12,8 @@ pub const RX_BROADCAST: u8 = 0x04;
 pub const RX_HAS_LOCAL: u8 = 0x08;
 /// `pp_dgram::flags`: `rx_ns` is the kernel's time stamp, not the event loop's.
 pub const RX_KERNEL_TIME: u8 = 0x10;
+/// `pp_dgram::flags`, since ABI 1.3: `tos` is what the datagram came with; without it 0 is not known.
+pub const RX_HAS_TOS: u8 = 0x20;
 
 /// `pp_dgram::verdict`: replied if a `pp_tx` names the datagram, else consumed by the handler.
 pub const VERDICT_NONE: u8 = 0;
@@ -36,7 +38,7 @@ pub struct pp_dgram {
     pub rx_ns: u64,
     /// Interface it arrived on; 0 is unknown.
     pub ifindex: u32,
-    /// TOS or traffic class as it came, DSCP << 2 | ECN; 0 unless [`crate::WANT_TOS`].
+    /// TOS or traffic class as it came, DSCP << 2 | ECN, with [`RX_HAS_TOS`]; else 0.
     pub tos: u8,
     /// `RX_*` bits.
     pub flags: u8,

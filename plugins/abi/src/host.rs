@@ -4,7 +4,7 @@
 use core::ffi::{c_char, c_void};
 use core::marker::PhantomData;
 
-use crate::{pp_dgram, pp_session, pp_tx};
+use crate::{pp_addr, pp_dgram, pp_session, pp_tx};
 
 /// The host's handle of one instance; opaque to the plugin.
 #[repr(C)]
@@ -76,6 +76,36 @@ pub type session_close_fn = unsafe extern "C" fn(*mut pp_ctx, session: u64) -> i
 /// `[in a call with a batch; SET_USER in create, too]` Changes a session, `SET_*`.
 pub type session_set_fn = unsafe extern "C" fn(*mut pp_ctx, session: u64, what: u32, value: u64) -> i32;
 
+/// `[any thread, at any time]` Has `on_wake` called soon, once however often this was called before it. `ERROR` when the
+/// instance is gone, for ever after, unless a later one of the same listener has its place and is woken; `UNSUPPORTED` if the
+/// plugin has no `on_wake`.
+pub type wake_fn = unsafe extern "C" fn(*mut pp_ctx) -> i32;
+/// `[in on_batch]` A ticket for `rx[.rx]`: the right to answer it in a later call, for `age_ns`, at most [`TICKET_AGE_NS`];
+/// 0 is that long. Returns 0 if there is none to be had.
+pub type ticket_fn = unsafe extern "C" fn(*mut pp_ctx, rx: u32, age_ns: u64) -> u64;
+/// `[in a call with a batch]` Uses a ticket: `OK`, and the number that stands for its datagram in `pp_tx::rx` until the
+/// call returns. `ERROR`: it is too old, was used in an earlier call, or is none of this instance.
+pub type answer_fn = unsafe extern "C" fn(*mut pp_ctx, ticket: u64, rx: *mut u32) -> i32;
+
+/// Longest age of a ticket, ns: twice as long as a resolver looks for an answer by default (`resolv.conf(5)`: three
+/// servers, twice, 5 s each).
+pub const TICKET_AGE_NS: u64 = 60_000_000_000;
+
+/// [`group_fn`]: leaves the group.
+pub const GROUP_LEAVE: u32 = 0;
+/// [`group_fn`]: joins the group.
+pub const GROUP_JOIN: u32 = 1;
+/// `[instance thread]` Has the socket of the listener join or leave (`GROUP_*`) a multicast group; the call is made when
+/// `create`, or the handler call, has returned. `source` of family 0 or NULL is any, `ifindex` 0 the interface that the
+/// system chooses.
+pub type group_fn = unsafe extern "C" fn(
+    *mut pp_ctx,
+    op: u32,
+    group: *const pp_addr,
+    source: *const pp_addr,
+    ifindex: u32,
+) -> i32;
+
 /// The host's function table. Grows only at its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +140,14 @@ pub struct pp_host {
     pub session_close: session_close_fn,
     /// Since 1.3, see [`session_set_fn`].
     pub session_set: session_set_fn,
+    /// Since 1.3, see [`wake_fn`].
+    pub wake: wake_fn,
+    /// Since 1.3, see [`ticket_fn`].
+    pub ticket: ticket_fn,
+    /// Since 1.3, see [`answer_fn`].
+    pub answer: answer_fn,
+    /// Since 1.3, see [`group_fn`].
+    pub group: group_fn,
 }
 
 /// What `on_batch` and `on_timer` get. Grows only at its end; valid until the call returns.
@@ -160,4 +198,4 @@ pub struct pp_batch {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<pp_host>() == 112 && size_of::<pp_batch>() == 112);
+const _: () = assert!(size_of::<pp_host>() == 144 && size_of::<pp_batch>() == 112);

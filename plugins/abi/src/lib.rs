@@ -27,13 +27,14 @@ mod session;
 
 pub use addr::pp_addr;
 pub use datagram::{
-    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_CLIENT, TX_DF, TX_FROM,
-    TX_PROVED, TX_SESSION, TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
+    NO_RX, RX_BROADCAST, RX_HAS_LOCAL, RX_HAS_TOS, RX_KERNEL_TIME, RX_MULTICAST, RX_TRUNCATED, TX_CLIENT,
+    TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, VERDICT_DISCARD, VERDICT_NONE, pp_dgram, pp_tx,
 };
 pub use host::{
-    COUNTER, GAUGE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, WANT_HOPS, WANT_LOCAL,
-    WANT_LONE_TIME, WANT_TIME, WANT_TOS, extension_fn, flush_fn, log_fn, metric_fn, pp_batch, pp_ctx,
-    pp_host, release_fn, reserve_fn, session_close_fn, session_open_fn, session_set_fn, timer_fn, want_fn,
+    COUNTER, GAUGE, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN,
+    TICKET_AGE_NS, WANT_HOPS, WANT_LOCAL, WANT_LONE_TIME, WANT_TIME, WANT_TOS, answer_fn, extension_fn,
+    flush_fn, group_fn, log_fn, metric_fn, pp_batch, pp_ctx, pp_host, release_fn, reserve_fn,
+    session_close_fn, session_open_fn, session_set_fn, ticket_fn, timer_fn, wake_fn, want_fn,
 };
 pub use ident::{ABI_MAJOR, ABI_MINOR, F_DEBUG, F_PANIC_ABORT, IDENT_SIZE, LAYOUT, MAGIC, pp_ident};
 pub use option::{
@@ -42,7 +43,7 @@ pub use option::{
 };
 pub use plugin::{
     WHY_RELOAD, WHY_RESTART, WHY_START, check_fn, create_fn, destroy_fn, on_batch_fn, on_session_fn,
-    on_timer_fn, plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, rescue_fn, save_fn,
+    on_timer_fn, on_wake_fn, plugin_extension_fn, pp_create, pp_plugin, reconfigure_fn, rescue_fn, save_fn,
 };
 pub use session::{
     END_ASKED, END_BROKEN, END_IDLE, END_LIMIT, END_NO_FILE, END_NO_PORT, END_REFUSED_ADDR, END_RESTART,

@@ -72,6 +72,8 @@ pub type reconfigure_fn = unsafe extern "C" fn(*mut c_void, *const pp_value, n: 
 pub type save_fn = unsafe extern "C" fn(*mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64;
 /// As [`save_fn`], of an instance that broke: the host calls it before `destroy`, and nothing else.
 pub type rescue_fn = unsafe extern "C" fn(*mut c_void, buf: *mut u8, cap: u64, version: *mut u32) -> i64;
+/// Since 1.3: some thread has called `pp_host::wake`; `rx` is empty, sending works as in `on_batch`.
+pub type on_wake_fn = unsafe extern "C" fn(*mut c_void, *mut pp_batch) -> i32;
 /// Plugin-side optional interfaces.
 pub type plugin_extension_fn = unsafe extern "C" fn(*const c_char) -> *const c_void;
 
@@ -110,6 +112,8 @@ pub struct pp_plugin {
     pub on_session: Option<on_session_fn>,
     /// Optional, since 1.3, see [`rescue_fn`].
     pub rescue: Option<rescue_fn>,
+    /// Optional since 1.3, see [`on_wake_fn`].
+    pub on_wake: Option<on_wake_fn>,
 }
 
 #[expect(unsafe_code, reason = "the exported table is a static")]
@@ -118,6 +122,6 @@ unsafe impl Sync for pp_plugin {}
 
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<pp_create>() == 152 && size_of::<pp_plugin>() == 352);
+    assert!(size_of::<pp_create>() == 152 && size_of::<pp_plugin>() == 360);
     assert!(offset_of!(pp_plugin, size) == 256 && offset_of!(pp_plugin, create) == 272);
 };

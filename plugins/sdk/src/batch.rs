@@ -1,15 +1,17 @@
 //! The datagrams of one turn, and the place for the answers.
 
 use core::fmt::Display;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use polyport_abi as abi;
 
-use crate::context::{Level, log, set_timer};
+use crate::context::{change_group, log, set_timer};
 use crate::convert::{RawBatch, Slots};
 use crate::datagram::{Datagram, copy};
-use crate::route::{Route, Via};
+use crate::level::Level;
+use crate::remote::Ticket;
+use crate::route::{MAX_PAYLOAD, Route, Via};
 use crate::session::Session;
 use crate::session_id::SessionId;
 use crate::time::nanos;
@@ -50,11 +52,14 @@ use crate::time::nanos;
 pub struct Batch<'a> {
     raw: RawBatch<'a>,
     slots: Slots<'a>,
+    /// Traffic class of what is sent without a datagram to answer; 0 is the socket's own.
+    tos: u8,
+    failed: bool,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) const fn new(raw: RawBatch<'a>, slots: Slots<'a>) -> Self {
-        Self { raw, slots }
+        Self { raw, slots, tos: 0, failed: false }
     }
 
     /// Datagrams received in this turn, whether taken yet or not.
@@ -128,7 +133,55 @@ impl<'a> Batch<'a> {
 
     #[expect(clippy::needless_pass_by_ref_mut, reason = "queueing changes the batch")]
     fn send(&mut self, route: Route, data: &[u8]) -> bool {
-        copy(self.raw, route, data)
+        copy(self.raw, Route { tos: self.tos, ..route }, data)
+    }
+
+    /// Has all that the functions of this batch send from now on leave with this TOS (RFC 791) or traffic class (RFC
+    /// 8200): DSCP and ECN; 0 is the socket's own. A host before ABI 1.3 takes the two bits of ECN alone.
+    pub fn set_tos(&mut self, tos: u8) {
+        self.tos = self.raw.tos(tos);
+    }
+
+    /// Answers the datagram of a ticket with a copy of `data`, from the address it was sent to. In the call in which a
+    /// ticket is used it may be used again; after that it is gone.
+    ///
+    /// # Errors
+    /// Why nothing was queued.
+    pub fn answer(&mut self, ticket: Ticket, data: &[u8]) -> Result<(), Unanswered> {
+        self.answer_by(ticket, data, false)
+    }
+
+    fn answer_by(&mut self, ticket: Ticket, data: &[u8], proved: bool) -> Result<(), Unanswered> {
+        if data.len() > MAX_PAYLOAD {
+            return Err(Unanswered::TooLong);
+        }
+        let rx = self.raw.host().answer(ticket.0.get()).ok_or(Unanswered::TooLate)?;
+        let route = Route { proved, ..Route::answer(rx, 0) };
+        if self.send(route, data) { Ok(()) } else { Err(Unanswered::NoRoom) }
+    }
+
+    /// Says that this call failed, and why: the host counts it and the reason is logged. What is queued leaves all the same,
+    /// and the instance goes on. After a panic nothing leaves, and the instance is made again.
+    pub fn fail(&mut self, reason: impl Display) {
+        self.failed = true;
+        log(self.raw.host(), Level::Error, reason);
+    }
+
+    /// What the call returns to the host.
+    pub(crate) const fn code(&self) -> i32 {
+        if self.failed { abi::ERROR } else { abi::OK }
+    }
+
+    /// Has the listener's socket join a multicast group when this call has returned, see [`Setup::join`](crate::Setup::join).
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes the listener")]
+    pub fn join(&mut self, group: IpAddr, source: Option<IpAddr>, ifindex: u32) -> bool {
+        change_group(self.raw.host(), abi::GROUP_JOIN, group, source, ifindex)
+    }
+
+    /// Has the listener's socket leave a multicast group when this call has returned; all as it was joined.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes the listener")]
+    pub fn leave(&mut self, group: IpAddr, source: Option<IpAddr>, ifindex: u32) -> bool {
+        change_group(self.raw.host(), abi::GROUP_LEAVE, group, source, ifindex)
     }
 
     /// Opens a session; for handlers with [`SESSIONS`](crate::Handler::SESSIONS). It can be sent to at once. None if it cannot be now: more than
@@ -226,11 +279,44 @@ impl Proved<'_, '_> {
         self.send(Route { from: Some(from), ..Route::fresh(to) }, data)
     }
 
+    /// Answers the datagram of a ticket, as [`Batch::answer`] does.
+    ///
+    /// # Errors
+    /// Why nothing was queued.
+    pub fn answer(&mut self, ticket: Ticket, data: &[u8]) -> Result<(), Unanswered> {
+        let proved = self.0.raw.host().has_minor(1);
+        self.0.answer_by(ticket, data, proved)
+    }
+
     fn send(&mut self, route: Route, data: &[u8]) -> bool {
         let proved = self.0.raw.host().has_minor(1);
         self.0.send(Route { proved, ..route }, data)
     }
 }
+
+/// Why a ticket was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// The ticket is too old, was used in an earlier call, or is none of this instance.
+    TooLate,
+    /// There is no room for more in this call; the host counts it.
+    NoRoom,
+    /// Longer than a datagram can be: 65,507 bytes.
+    TooLong,
+}
+
+impl Display for Unanswered {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::TooLate => "too late: the ticket is no longer good",
+            Self::NoRoom => "no room for more in this call",
+            Self::TooLong => "longer than a datagram can be",
+        })
+    }
+}
+
+impl core::error::Error for Unanswered {}
 
 impl<'a> IntoIterator for &mut Batch<'a> {
     type Item = Datagram<'a>;

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 use core::fmt::Display;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::hash::{BuildHasher, RandomState};
 
@@ -11,27 +11,13 @@ use polyport_abi as abi;
 use crate::convert::Created;
 use crate::facts::Facts;
 use crate::host::{BudgetRef, HostRef};
+use crate::level::Level;
 use crate::line::line;
 use crate::metric::{Counter, Gauge};
+use crate::remote::{Logger, Waker};
 use crate::reservation::Reservation;
 use crate::session::OldSession;
 use crate::time::nanos;
-
-/// Severity of a log line, most severe first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(i32)]
-pub enum Level {
-    /// Something is broken and somebody has to act.
-    Error = abi::LOG_ERROR,
-    /// Something is wrong, service goes on.
-    Warn = abi::LOG_WARN,
-    /// A change of state worth a line.
-    Info = abi::LOG_INFO,
-    /// For the person who debugs the plugin.
-    Debug = abi::LOG_DEBUG,
-    /// A line a datagram.
-    Trace = abi::LOG_TRACE,
-}
 
 /// Why an instance is being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +99,26 @@ impl<'a> Setup<'a> {
         created.sessions.iter().map(move |info| OldSession::new(created, *info))
     }
 
+    /// What wakes the instance from other threads; its handler says [`WAKES`](crate::Handler::WAKES).
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker::new(self.created.link.get(self.created.host))
+    }
+
+    /// What writes to the host's log from other threads.
+    #[must_use]
+    pub fn logger(&self) -> Logger {
+        Logger::new(self.created.link.get(self.created.host))
+    }
+
+    /// Has the listener's socket join a multicast group when the instance is made, on the interface with that index, 0 for
+    /// the one that the system chooses; with a `source` it hears only that sender. False: it is no group, or the host is
+    /// before ABI 1.3. What the system refuses is in the host's log.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes the listener")]
+    pub fn join(&mut self, group: IpAddr, source: Option<IpAddr>, ifindex: u32) -> bool {
+        change_group(self.created.host, abi::GROUP_JOIN, group, source, ifindex)
+    }
+
     /// What [`save`](crate::Handler::save) of the predecessor returned and wrote.
     #[must_use]
     pub const fn state(&self) -> Option<(u32, &'a [u8])> {
@@ -179,6 +185,17 @@ fn system_secret() -> [u8; 32] {
 
 pub(crate) fn log(host: HostRef, level: Level, message: impl Display) {
     host.log(level as i32, line(message).as_bytes());
+}
+
+pub(crate) fn change_group(
+    host: HostRef,
+    op: u32,
+    group: IpAddr,
+    source: Option<IpAddr>,
+    ifindex: u32,
+) -> bool {
+    let address = |ip| SocketAddr::new(ip, 0).into();
+    host.group(op, address(group), source.map(address).unwrap_or_default(), ifindex)
 }
 
 pub(crate) fn set_timer(host: HostRef, now_ns: u64, token: u64, after: Duration, every: Duration) -> bool {

@@ -11,7 +11,7 @@ use core::ptr::{self, NonNull};
 
 use polyport_abi::{pp_batch, pp_create, pp_dgram, pp_event, pp_session_info};
 
-use crate::host::HostRef;
+use crate::host::{HostRef, OwnLink};
 use crate::route::{MAX_PAYLOAD, Route, Via, fill, is_plain};
 use crate::text::{slice, text};
 use crate::value::{Value, values};
@@ -31,6 +31,8 @@ pub(crate) struct Created<'a> {
     pub(crate) secret: Option<[u8; 32]>,
     /// None from a host older than 1.3.
     pub(crate) sessions: Vec<pp_session_info>,
+    /// The way to the instance from other threads.
+    pub(crate) link: OwnLink,
 }
 
 impl Created<'_> {
@@ -69,6 +71,7 @@ impl Created<'_> {
             secret,
             // SAFETY: the host passes `n_sessions` records, each so long; none if it is older.
             sessions: unsafe { sessions(c.sessions, c.n_sessions, c.session_stride) },
+            link: OwnLink::default(),
         }
     }
 }
@@ -135,6 +138,11 @@ impl<'a> RawBatch<'a> {
         let (ctx, host) = self.with(|b| (b.ctx, b.host));
         // SAFETY: both come from this batch, and `self` cannot outlive the call.
         unsafe { HostRef::new(ctx, host) }
+    }
+
+    /// The traffic class that the host can send with: a host before 1.3 takes the two bits of ECN alone.
+    pub(crate) fn tos(self, tos: u8) -> u8 {
+        if self.host().has_minor(3) { tos } else { tos & 0b11 }
     }
 
     fn flush(self) -> bool {
@@ -330,12 +338,14 @@ pub(crate) struct Slot<'a> {
     proved: Cell<bool>,
     /// What is sent of it leaves whole or not at all.
     df: Cell<bool>,
+    /// What is sent of it leaves with this traffic class; 0 is the socket's own.
+    tos: Cell<u8>,
 }
 
 impl<'a> Slot<'a> {
     #[inline]
     const fn new(raw: RawBatch<'a>, index: u32) -> Self {
-        Self { raw, index, proved: Cell::new(false), df: Cell::new(false) }
+        Self { raw, index, proved: Cell::new(false), df: Cell::new(false), tos: Cell::new(0) }
     }
 
     /// Notes that the sender has proved its address, unless the host is too old to be told.
@@ -348,11 +358,17 @@ impl<'a> Slot<'a> {
         self.df.set(self.raw.host().has_minor(2));
     }
 
+    /// Notes with which traffic class leaves what is sent of it.
+    pub(crate) fn set_tos(&self, tos: u8) {
+        self.tos.set(self.raw.tos(tos));
+    }
+
     /// The way to another address than the sender's. What the sender has proved says nothing about it.
     #[inline]
     pub(crate) fn onward(&self, at_ns: u64, to: SocketAddr, proved: bool) -> Route {
         let proved = proved && self.raw.host().has_minor(1);
-        Route { to: Some(to), proved, df: self.df.get(), ..Route::answer(self.index, at_ns) }
+        let (df, tos) = (self.df.get(), self.tos.get());
+        Route { to: Some(to), proved, df, tos, ..Route::answer(self.index, at_ns) }
     }
 
     /// The way by a session, or to the client of one.
@@ -364,7 +380,8 @@ impl<'a> Slot<'a> {
     /// The way back to the sender.
     #[inline]
     pub(crate) fn answer(&self, at_ns: u64) -> Route {
-        Route { proved: self.proved.get(), df: self.df.get(), ..Route::answer(self.index, at_ns) }
+        let (proved, df, tos) = (self.proved.get(), self.df.get(), self.tos.get());
+        Route { proved, df, tos, ..Route::answer(self.index, at_ns) }
     }
 
     /// Lends the record to `f`, which must not keep it.

@@ -6,8 +6,10 @@ use core::time::Duration;
 use polyport_abi as abi;
 
 use crate::convert::{RawBatch, Slot};
+use crate::remote::Ticket;
 use crate::route::{Route, Via};
 use crate::session_id::SessionId;
+use crate::time::nanos;
 
 /// One received datagram.
 ///
@@ -151,6 +153,24 @@ impl<'a> Datagram<'a> {
         self.0.dont_fragment();
     }
 
+    /// Has all that is sent of this datagram from now on leave with this TOS (RFC 791) or traffic class (RFC 8200): DSCP
+    /// and ECN; 0 is the socket's own. A host before ABI 1.3 takes the two bits of ECN alone.
+    pub fn set_tos(&self, tos: u8) {
+        self.0.set_tos(tos);
+    }
+
+    /// Takes a ticket: the right to answer this datagram in a later call, from the address it was sent to, by
+    /// [`Batch::answer`](crate::Batch::answer). It is good for `age`, a minute at most, and for one call. The datagram counts
+    /// as consumed when this call returns, unless it is answered at once as well; what it pays for (`[listen.reply]`) is kept
+    /// for the ticket. None if there are too many tickets, and from a host before ABI 1.3: answer at once that it cannot be
+    /// done now, or say nothing.
+    #[must_use]
+    pub fn ticket(&self, age: Duration) -> Option<Ticket> {
+        // 0 would be as long as the host allows.
+        let number = self.0.raw.host().ticket(self.0.index, nanos(age).max(1));
+        core::num::NonZeroU64::new(number).map(Ticket)
+    }
+
     /// Who sent it.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
@@ -218,6 +238,12 @@ impl<'a> Datagram<'a> {
     #[must_use]
     pub fn tos(&self) -> u8 {
         self.0.with(|d| d.tos)
+    }
+
+    /// Whether [`tos`](Self::tos) is what the datagram came with. A host before ABI 1.3 does not say so.
+    #[must_use]
+    pub fn has_tos(&self) -> bool {
+        self.flag(abi::RX_HAS_TOS)
     }
 
     /// The two ECN bits of RFC 3168, of [`tos`](Self::tos).

@@ -12,12 +12,13 @@ use polyport_abi::{pp_batch, pp_create, pp_error, pp_event, pp_ident, pp_plugin,
 
 use crate::batch::Batch;
 use crate::config::Config as _;
-use crate::context::{Level, Log, Setup};
+use crate::context::{Log, Setup};
 use crate::convert::{Created, RawBatch, event};
 use crate::error::Error;
 use crate::guard::caught;
 use crate::handler::Handler;
-use crate::host::HostRef;
+use crate::host::{HostRef, OwnLink};
+use crate::level::Level;
 use crate::session::Event;
 use crate::value::{Value, values};
 
@@ -28,6 +29,8 @@ struct Instance<H> {
     /// What a panic has left, until `destroy`; `None` if it happened while state was written.
     broken: Option<H>,
     host: HostRef,
+    /// Ends with the instance, behind the handler and its threads.
+    link: OwnLink,
 }
 
 /// Calls the handler of `this`. After a panic, and from then on, the answer is `fallback`.
@@ -68,7 +71,8 @@ unsafe extern "C" fn create<H: Handler>(create: *const pp_create, error: *mut pp
         // SAFETY: the host passes a valid `pp_create`, and the view ends with this closure.
         let created = unsafe { Created::new(create) };
         let handler = H::new(configure::<H>(&created.values)?, &mut Setup::new(&created))?;
-        Ok(Instance { handler: Some(handler), broken: None, host: created.host })
+        let Created { host, link, .. } = created;
+        Ok(Instance { handler: Some(handler), broken: None, host, link })
     });
     match made.unwrap_or_else(|message| Err(Error::from(message))) {
         Ok(instance) => Box::into_raw(Box::new(instance)).cast(),
@@ -90,7 +94,7 @@ fn configure<H: Handler>(values: &[Value<'_>]) -> Result<H::Config, Error> {
 unsafe extern "C" fn destroy<H: Handler>(this: *mut c_void) {
     // SAFETY: `create` made it with `Box::into_raw`; the host calls this once, and nothing after it.
     let instance = unsafe { Box::from_raw(this.cast::<Instance<H>>()) };
-    let Instance { mut handler, broken, host } = *instance;
+    let Instance { mut handler, broken, host, link } = *instance;
     if let Some(handler) = handler.as_mut()
         && let Err(message) = caught("stop", || handler.stop(&Log::new(&host)))
     {
@@ -98,6 +102,7 @@ unsafe extern "C" fn destroy<H: Handler>(this: *mut c_void) {
     }
     bury(host, handler);
     bury(host, broken);
+    drop(link);
 }
 
 /// [`abi::on_batch_fn`].
@@ -108,8 +113,9 @@ unsafe extern "C" fn on_batch<H: Handler>(this: *mut c_void, batch: *mut pp_batc
         // SAFETY: the host's argument, opened once, and the view ends with this closure.
         let opened = unsafe { RawBatch::open(batch) };
         let Some((raw, slots)) = opened else { return abi::ERROR };
-        handler.on_batch(&mut Batch::new(raw, slots));
-        abi::OK
+        let mut batch = Batch::new(raw, slots);
+        handler.on_batch(&mut batch);
+        batch.code()
     })
 }
 
@@ -121,8 +127,23 @@ unsafe extern "C" fn on_timer<H: Handler>(this: *mut c_void, batch: *mut pp_batc
         // SAFETY: the host's argument, opened once, and the view ends with this closure.
         let opened = unsafe { RawBatch::open(batch) };
         let Some((raw, slots)) = opened else { return abi::ERROR };
-        handler.on_timer(token, &mut Batch::new(raw, slots));
-        abi::OK
+        let mut batch = Batch::new(raw, slots);
+        handler.on_timer(token, &mut batch);
+        batch.code()
+    })
+}
+
+/// [`abi::on_wake_fn`].
+unsafe extern "C" fn on_wake<H: Handler>(this: *mut c_void, batch: *mut pp_batch) -> i32 {
+    // SAFETY: the host passes a live instance, one call at a time.
+    let this = unsafe { instance::<H>(this) };
+    guarded(this, "on_wake", abi::FATAL, |handler| {
+        // SAFETY: the host's argument, opened once, and the view ends with this closure.
+        let opened = unsafe { RawBatch::open(batch) };
+        let Some((raw, slots)) = opened else { return abi::ERROR };
+        let mut batch = Batch::new(raw, slots);
+        handler.on_wake(&mut batch);
+        batch.code()
     })
 }
 
@@ -140,11 +161,12 @@ unsafe extern "C" fn on_session<H: Handler>(
         // SAFETY: the host's argument.
         let event = unsafe { event(told) };
         let Some((raw, slots)) = opened else { return abi::ERROR };
+        let mut batch = Batch::new(raw, slots);
         // A kind that this crate does not know is none that the handler could have meant.
         if let Some(event) = event.and_then(Event::new) {
-            handler.on_session(&event, &mut Batch::new(raw, slots));
+            handler.on_session(&event, &mut batch);
         }
-        abi::OK
+        batch.code()
     })
 }
 
@@ -298,6 +320,7 @@ pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_
         extension: None,
         on_session: if H::SESSIONS { Some(on_session::<H>) } else { None },
         rescue: Some(rescue::<H>),
+        on_wake: if H::WAKES { Some(on_wake::<H>) } else { None },
     }
 }
 

@@ -23,6 +23,9 @@ pub trait Handler: Sized + Send + 'static {
     /// Whether it opens sessions ([`Batch::open`]), and so is told by [`on_session`](Self::on_session) what becomes of them.
     const SESSIONS: bool = false;
 
+    /// Whether the instance can be woken: exports [`on_wake`](Self::on_wake), which Rust cannot see otherwise.
+    const WAKES: bool = false;
+
     /// Makes the instance. The only place to ask for counters and for the state of the predecessor.
     ///
     /// # Errors
@@ -42,6 +45,12 @@ pub trait Handler: Sized + Send + 'static {
     /// [`on_batch`](Self::on_batch), and what is opened here is made in the next turn of the loop.
     fn on_session(&mut self, event: &Event, batch: &mut Batch<'_>) {
         let _ = (event, batch);
+    }
+
+    /// Some thread has woken the instance ([`Waker`](crate::Waker)), once or more often. The batch holds no datagrams;
+    /// sending works as in [`on_batch`](Self::on_batch). Called only if [`WAKES`](Self::WAKES).
+    fn on_wake(&mut self, batch: &mut Batch<'_>) {
+        let _ = batch;
     }
 
     /// Checks what a single option cannot tell: one option against another. Called before

@@ -5,9 +5,11 @@ use core::ffi::CStr;
 use core::mem::offset_of;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
+use std::cell::OnceCell;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use polyport_abi as abi;
-use polyport_abi::{pp_batch, pp_ctx, pp_host, pp_session};
+use polyport_abi::{pp_addr, pp_batch, pp_ctx, pp_host, pp_session};
 
 /// The host's functions together with the handle of one instance.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +117,56 @@ impl HostRef {
         self.size() >= offset_of!(pp_host, session_set) + size_of::<abi::session_set_fn>()
     }
 
+    /// Wakes the instance. An older host cannot.
+    pub(crate) fn wake(&self) -> bool {
+        if !self.has_wake() {
+            return false;
+        }
+        // SAFETY: the table is long enough for this field.
+        let wake = unsafe { (*self.host).wake };
+        // SAFETY: `ctx` belongs to this table; any thread may call this function.
+        unsafe { wake(self.ctx) == abi::OK }
+    }
+
+    /// A ticket for datagram `rx` of the running call, or 0. An older host has none.
+    pub(crate) fn ticket(&self, rx: u32, age_ns: u64) -> u64 {
+        if !self.has_wake() {
+            return 0;
+        }
+        // SAFETY: as in `wake`.
+        let ticket = unsafe { (*self.host).ticket };
+        // SAFETY: `ctx` belongs to this table; callers hold a datagram, so this is inside `on_batch`.
+        unsafe { ticket(self.ctx, rx, age_ns) }
+    }
+
+    /// What stands for the datagram of a ticket in the running call; none if the ticket is no longer good.
+    pub(crate) fn answer(&self, ticket: u64) -> Option<u32> {
+        if !self.has_wake() {
+            return None;
+        }
+        // SAFETY: as in `wake`.
+        let answer = unsafe { (*self.host).answer };
+        let mut rx = 0;
+        // SAFETY: `ctx` belongs to this table, and `rx` lives during the call.
+        (unsafe { answer(self.ctx, ticket, &raw mut rx) } == abi::OK).then_some(rx)
+    }
+
+    /// Has the listener's socket join or leave a group. An older host cannot.
+    pub(crate) fn group(&self, op: u32, group: pp_addr, source: pp_addr, ifindex: u32) -> bool {
+        if !self.has_wake() {
+            return false;
+        }
+        // SAFETY: as in `wake`.
+        let change = unsafe { (*self.host).group };
+        // SAFETY: `ctx` belongs to this table, and both addresses live during the call.
+        unsafe { change(self.ctx, op, &raw const group, &raw const source, ifindex) == abi::OK }
+    }
+
+    /// Whether the table is long enough to have `wake`, `ticket`, `answer` and `group`: hosts since 1.3.
+    fn has_wake(&self) -> bool {
+        self.size() >= offset_of!(pp_host, group) + size_of::<abi::group_fn>()
+    }
+
     /// Whether the table is long enough to have `reserve` and `release`: hosts since 1.1.
     fn has_budget(&self) -> bool {
         self.size() >= offset_of!(pp_host, release) + size_of::<abi::release_fn>()
@@ -163,6 +215,50 @@ impl BudgetRef {
 
     pub(crate) fn release(&self, bytes: u64) {
         self.0.release(bytes);
+    }
+}
+
+/// The way from other threads to an instance, for as long as there is one.
+#[derive(Debug)]
+pub(crate) struct Link {
+    host: HostRef,
+    /// The instance has not been destroyed. Held while the host is called, so that `destroy` waits for that.
+    alive: RwLock<bool>,
+}
+
+// SAFETY: the host serves `log` and `wake` on any thread until `destroy` returns, and nothing else is called through a link;
+// `destroy` ends it before it returns.
+unsafe impl Send for Link {}
+// SAFETY: as above.
+unsafe impl Sync for Link {}
+
+impl Link {
+    /// Lends the host to `call`, which may call `log` and `wake`; none if the instance is gone.
+    pub(crate) fn with<R>(&self, call: impl FnOnce(&HostRef) -> R) -> Option<R> {
+        let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
+        alive.then(|| call(&self.host))
+    }
+
+    fn end(&self) {
+        *self.alive.write().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
+/// The link of an instance, if somebody has asked for it. It ends when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct OwnLink(OnceCell<Arc<Link>>);
+
+impl OwnLink {
+    pub(crate) fn get(&self, host: HostRef) -> Arc<Link> {
+        Arc::clone(self.0.get_or_init(|| Arc::new(Link { host, alive: RwLock::new(true) })))
+    }
+}
+
+impl Drop for OwnLink {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.get() {
+            link.end();
+        }
     }
 }
 
@@ -229,6 +325,22 @@ mod tests {
         abi::OK
     }
 
+    unsafe extern "C" fn wake(_: *mut pp_ctx) -> i32 {
+        abi::OK
+    }
+
+    unsafe extern "C" fn ticket(_: *mut pp_ctx, rx: u32, _: u64) -> u64 {
+        rx.into()
+    }
+
+    unsafe extern "C" fn answer(_: *mut pp_ctx, _: u64, _: *mut u32) -> i32 {
+        abi::OK
+    }
+
+    unsafe extern "C" fn group(_: *mut pp_ctx, _: u32, _: *const pp_addr, _: *const pp_addr, _: u32) -> i32 {
+        abi::OK
+    }
+
     /// Bytes of `pp_host` in ABI 1.0.
     const FIRST_SIZE: u32 = 64;
 
@@ -252,6 +364,10 @@ mod tests {
                 session_open,
                 session_close,
                 session_set,
+                wake,
+                ticket,
+                answer,
+                group,
             };
             // SAFETY: the table outlives the value, and its functions take any handle.
             let host = unsafe { HostRef::new(ptr::null_mut(), &raw const table) };
@@ -261,6 +377,10 @@ mod tests {
             let session = crate::Session::unconnected();
             assert_eq!(host.session_open(&session.raw), if granted { 0 } else { 7 });
             assert_eq!((host.session_close(7), host.session_set(7, 1, 1)), (!granted, !granted));
+            let none = pp_addr::default();
+            assert_eq!(host.wake(), !granted);
+            assert_eq!((host.ticket(7, 1), host.answer(7)), if granted { (0, None) } else { (7, Some(0)) });
+            assert_eq!(host.group(abi::GROUP_JOIN, none, none, 0), !granted);
         }
     }
 }

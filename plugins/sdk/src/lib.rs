@@ -42,11 +42,12 @@
 //! metric, random   counters and gauges; numbers that repeat
 //! session          sockets beside the listener's, and what becomes of them
 //! reservation      what the handler keeps, in the host's books
+//! remote           what its threads may do; tickets for later answers
 //! convert          raw pointers of the host become borrowed views                      [unsafe]
 //! host             the host's functions, called safely                                 [unsafe]
 //! config, macros   the options of a plugin as a struct
 //! opt, error       one option as it is declared; why a plugin refuses                  [unsafe: opt]
-//! leaves           session_id, facts, value, text, line, route, time, guard                               [unsafe: text]
+//! leaves           session_id, facts, value, text, level, line, route, time, guard                       [unsafe: text]
 //! ```
 //!
 //! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
@@ -66,11 +67,13 @@ mod facts;
 mod guard;
 mod handler;
 mod host;
+mod level;
 mod line;
 mod macros;
 mod metric;
 mod opt;
 mod random;
+mod remote;
 mod reservation;
 mod route;
 mod session;
@@ -81,15 +84,17 @@ mod text;
 mod time;
 mod value;
 
-pub use batch::{Batch, Datagrams, Proved};
+pub use batch::{Batch, Datagrams, Proved, Unanswered};
 pub use config::{Config, Json, OptionType, Ratio, Size};
-pub use context::{Level, Log, Setup, Why};
+pub use context::{Log, Setup, Why};
 pub use datagram::{Datagram, Frozen};
 pub use error::Error;
 pub use facts::Facts;
 pub use handler::Handler;
+pub use level::Level;
 pub use metric::{Counter, Gauge};
 pub use random::{Rng, mix, up_to};
+pub use remote::{Logger, Ticket, Waker};
 pub use reservation::{Places, Reservation};
 pub use session::{Closed, End, Event, NetError, NetErrorKind, OldSession, Report, Session, Traffic};
 pub use session_id::SessionId;
@@ -107,7 +112,8 @@ pub use polyport_abi as abi;
 /// What nearly every plugin uses: `use polyport_plugin::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        Batch, Config, Counter, Datagram, Error, Gauge, Handler, Level, Setup, describe_plugin, export_plugin,
+        Batch, Config, Counter, Datagram, Error, Gauge, Handler, Level, Setup, Ticket, Waker,
+        describe_plugin, export_plugin,
     };
 
     /// `Result` of [`Handler::new`].

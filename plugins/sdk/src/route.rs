@@ -19,6 +19,8 @@ pub(crate) struct Route {
     pub(crate) proved: bool,
     /// It leaves whole or not at all.
     pub(crate) df: bool,
+    /// Traffic class to send with; 0 is the socket's own.
+    pub(crate) tos: u8,
     /// By which socket.
     pub(crate) via: Via,
 }
@@ -51,7 +53,7 @@ impl Via {
 impl Route {
     /// Answers datagram `rx` of the batch.
     pub(crate) const fn answer(rx: u32, at_ns: u64) -> Self {
-        Self { rx, at_ns, to: None, from: None, proved: false, df: false, via: Via::Same }
+        Self { rx, at_ns, to: None, from: None, proved: false, df: false, tos: 0, via: Via::Same }
     }
 
     /// Answers no datagram; needs `to`.
@@ -61,12 +63,12 @@ impl Route {
 
     /// Answers no datagram.
     pub(crate) const fn by(via: Via) -> Self {
-        Self { rx: abi::NO_RX, at_ns: 0, to: None, from: None, proved: false, df: false, via }
+        Self { rx: abi::NO_RX, at_ns: 0, to: None, from: None, proved: false, df: false, tos: 0, via }
     }
 
     /// Whether it sends at once, and says nothing but the socket.
     pub(crate) const fn is_plain(&self) -> bool {
-        self.at_ns == 0 && self.to.is_none() && !self.proved && !self.df
+        self.at_ns == 0 && self.to.is_none() && !self.proved && !self.df && self.tos == 0
     }
 }
 
@@ -88,7 +90,7 @@ pub(crate) fn is_plain(tx: &pp_tx, via: Via) -> bool {
 #[inline]
 pub(crate) fn fill(tx: &mut pp_tx, data: *const u8, len: u32, route: Route) {
     (tx.data, tx.len, tx.rx, tx.at_ns) = (data, len, route.rx, route.at_ns);
-    (tx.segment, tx.tos, tx.flags, tx.run) = (0, 0, 0, 0);
+    (tx.segment, tx.tos, tx.flags, tx.run) = (0, route.tos, 0, 0);
     if let Some(to) = route.to {
         tx.flags |= abi::TX_TO;
         tx.to = pp_addr::from(to);

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use polyport::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use polyport::guard::LocalAddress;
+use polyport::plugin::{GroupRequest, Notify};
 use polyport::reactor::{
     AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait,
 };
@@ -33,6 +36,17 @@ impl Io for World {
         Ok(self.faults.rng.random())
     }
 
+    fn notify(&mut self) -> io::Result<Notify> {
+        if self.orders.no_eventfd {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        let notified = Arc::clone(&self.notified);
+        Ok(Box::new(move || {
+            notified.fetch_add(1, Ordering::Relaxed);
+            true
+        }))
+    }
+
     fn cpu_ns(&mut self) -> u64 {
         // Drawn, so that every way of waiting wins now and then.
         self.cpu_ns += self.faults.rng.random_range(0..1_000_000);
@@ -40,6 +54,7 @@ impl Io for World {
     }
 
     fn poll(&mut self, wait: Wait, events: &mut Vec<Event>) -> io::Result<bool> {
+        self.start_threads();
         self.tick();
         if self.faults.hit(self.faults.profile.interrupted) {
             return Ok(false);
@@ -54,6 +69,11 @@ impl Io for World {
         if std::mem::take(&mut self.host.has_news) && !self.orders.untold {
             self.journal.progress += 1;
             events.push(Event::Addresses);
+        }
+        if std::mem::take(&mut self.wake) {
+            self.journal.progress += 1;
+            self.journal.reach(Rare::Wake);
+            events.push(Event::Wake);
         }
         let more = self.collect(events);
         for event in events.iter() {
@@ -70,9 +90,10 @@ impl Io for World {
     }
 
     fn rest(&mut self, span: Duration) {
+        self.start_threads();
         self.journal.reach(Rare::Rest);
         let end = self.mono_ns + u64::try_from(span.as_nanos()).unwrap();
-        while !self.host.has_news && !self.list.iter().any(|at| self.is_ready(*at)) {
+        while !self.has_other_news() && !self.list.iter().any(|at| self.is_ready(*at)) {
             let next = self.schedule.first_key_value().map(|((at, _), _)| *at);
             self.mono_ns = self.mono_ns.max(next.unwrap_or(end).min(end));
             if next.is_none_or(|next| next > end) {
@@ -141,6 +162,10 @@ impl Io for World {
 
     fn move_group(&mut self, _: &mut SocketId, _: &Group, _: u32) -> io::Result<()> {
         Ok(())
+    }
+
+    fn change_group(&mut self, _: &mut SocketId, _: &GroupRequest) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(libc::ENODEV))
     }
 
     fn read_addresses(&mut self, again: bool, into: &mut Vec<LocalAddress>) -> io::Result<AddressReading> {
@@ -389,7 +414,7 @@ impl World {
             ifindex: 1,
             tos: 0,
             hop_limit: if tells_hop_limit { first.hop_limit } else { 0 },
-            flags: ArrivalFlags { multicast, broadcast, truncated },
+            flags: ArrivalFlags { multicast, broadcast, truncated, has_tos: false },
         });
         assert!(pushed, "the exchange has descriptors for every slot");
         true

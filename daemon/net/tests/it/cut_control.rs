@@ -39,7 +39,7 @@ fn what_did_not_fit_makes_the_rest_unknown_and_costs_no_datagram() {
         });
         let cut = attempts.find(|(meta, _)| meta.control_truncated);
         let (meta, payload) = cut.expect("control data that do not fit");
-        assert_eq!((meta.local, meta.hop_limit, meta.tos, meta.segment), (None, None, 0, None));
+        assert_eq!((meta.local, meta.hop_limit, meta.tos, meta.segment), (None, None, None, None));
         assert_eq!((meta.peer, &payload[..]), (address(&client), &b"x"[..]));
     }
 }

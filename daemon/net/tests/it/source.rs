@@ -73,7 +73,7 @@ fn the_kernel_is_asked_only_where_the_options_say() {
             client.send(b"x").unwrap();
             let (meta, _) = Receiver::default().one(&server);
             assert_eq!(meta.local.is_some(), known, "{bound} {pktinfo:?}");
-            assert_eq!((meta.tos, meta.hop_limit, meta.unix_ns), (0, None, None));
+            assert_eq!((meta.tos, meta.hop_limit, meta.unix_ns), (None, None, None));
         }
     }
 }
@@ -90,11 +90,11 @@ fn congestion_bits_and_hop_limit_arrive() {
         let (server, client) = (bind_with(addr, &options), bind(addr));
         client.set_ttl(7).unwrap();
         let parts = [IoSlice::new(b"x")];
-        for ecn in [1, 2, 3, 0] {
-            let message = SendMessage { tos: ecn, ..plain(address(&server), &parts) };
+        for tos in [1, 2, 3, 0xB8, 0xFF, 0] {
+            let message = SendMessage { tos, ..plain(address(&server), &parts) };
             SendBatch::new(1).send(&client, &[message]).unwrap();
             let (meta, _) = Receiver::default().one(&server);
-            assert_eq!((meta.tos, meta.hop_limit, meta.control_truncated), (ecn, Some(7), false));
+            assert_eq!((meta.tos, meta.hop_limit, meta.control_truncated), (Some(tos), Some(7), false));
             assert!(meta.local.is_some());
         }
     }
@@ -146,7 +146,7 @@ fn a_joined_train_tells_the_hop_limit_of_all_its_datagrams() {
         let train = SendMessage { hop_limit, segment, tos: 2, ..plain(address(&server), &parts) };
         assert_eq!(SendBatch::new(1).send(&client, &[train]).unwrap(), 1);
         let (meta, _) = Receiver::default().one(&server);
-        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.tos), (3500, Some(1000), Some(9), 2));
+        assert_eq!((meta.len, meta.segment, meta.hop_limit, meta.tos), (3500, Some(1000), Some(9), Some(2)));
     }
 }
 
@@ -208,14 +208,14 @@ fn facts_are_told_while_they_are_wanted() {
             assert_eq!((server.want(ALL), server.facts(), server.has_control()), (ALL, ALL, true));
             let (meta, between) = receive(&server);
             assert!(between.contains(&meta.unix_ns.unwrap()), "{addr}: {meta:?}");
-            assert_eq!((meta.tos, meta.hop_limit), (2, Some(64)), "{addr}");
+            assert_eq!((meta.tos, meta.hop_limit), (Some(2), Some(64)), "{addr}");
             assert_eq!(meta.local.unwrap().destination, address(&server).ip());
         }
         // Somebody else has the socket now and wants nothing; what the first wants is set again when he gives it back.
         let mut other = server.duplicate(&SocketOptions::default()).unwrap();
         assert_eq!((other.facts(), other.want(Facts::NONE), other.has_control()), (ALL, Facts::NONE, false));
         let (meta, _) = receive(&server);
-        assert_eq!((meta.unix_ns, meta.local, meta.hop_limit, meta.tos), (None, None, None, 0), "{addr}");
+        assert_eq!((meta.unix_ns, meta.local, meta.hop_limit, meta.tos), (None, None, None, None), "{addr}");
         drop(server.duplicate(&SocketOptions::default()).unwrap());
         assert!(receive(&server).0.unix_ns.is_some_and(|ns| ns > 0));
         // Options of the socket stay.

@@ -14,13 +14,18 @@ pub enum Breach {
     Flush,
     /// `session_open` and the like outside of a call with a batch.
     Session,
-    /// Any of them for an instance that is gone.
+    /// `ticket` or `answer` outside of a call with a batch.
+    Ticket,
+    /// `group` outside of `create` and of a call with a batch.
+    Group,
+    /// Any of them but `wake` for an instance that is gone.
     Late,
 }
 
 impl Breach {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::Metric, Self::Want, Self::Flush, Self::Session, Self::Late];
+    pub const ALL: [Self; 7] =
+        [Self::Metric, Self::Want, Self::Flush, Self::Session, Self::Ticket, Self::Group, Self::Late];
 }
 
 static COUNTS: [AtomicU64; Breach::ALL.len()] = [const { AtomicU64::new(0) }; Breach::ALL.len()];

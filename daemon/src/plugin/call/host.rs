@@ -10,13 +10,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, slice};
 
 use polyport_abi::{
-    ABI_MINOR, ERROR, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK, SET_CLIENT, SET_IDLE,
-    SET_USER, UNSUPPORTED, pp_batch, pp_ctx, pp_host, pp_session,
+    ABI_MINOR, ERROR, GROUP_JOIN, GROUP_LEAVE, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, OK,
+    SET_CLIENT, SET_IDLE, SET_USER, TICKET_AGE_NS, UNSUPPORTED, pp_addr, pp_batch, pp_ctx, pp_host,
+    pp_session,
 };
 use polyport_terminal::{Escaped, counted};
 
 use super::breaches::{Breach, note_breach};
-use super::record::{Record, TimerRequest};
+use super::record::{GroupRequest, Record, TimerRequest};
 use crate::exchange::{Exchange, Facts, SessionRequest};
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
@@ -39,6 +40,10 @@ pub(super) static HOST: Host = Host(pp_host {
     session_open,
     session_close,
     session_set,
+    wake,
+    ticket,
+    answer,
+    group,
 });
 
 /// A table of function and string pointers, shared by all instances.
@@ -168,9 +173,9 @@ unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
         // SAFETY: as in `metric`.
         if let Some(lent) = unsafe { record.lent.get().as_mut() } {
-            record.account.get_or_init(|| Box::new(lent.open_account())).reopen();
+            record.open_account(|| lent.open_account());
         }
-        let Some(account) = record.account.get().filter(|account| account.is_open()) else {
+        let Some(account) = record.account().filter(|account| account.is_open()) else {
             return UNSUPPORTED;
         };
         match account.reserve(bytes) {
@@ -191,7 +196,7 @@ unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
 /// Does `pp_host::release`: takes bytes back.
 unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
     guarded((), || {
-        if let Some(account) = record(ctx).and_then(|record| record.account.get()) {
+        if let Some(account) = record(ctx).and_then(Record::account) {
             account.release(bytes);
         }
     });
@@ -278,15 +283,100 @@ fn status(done: bool) -> i32 {
     if done { OK } else { ERROR }
 }
 
+/// Does `pp_host::wake`: has the instance called by the loop. Any thread may call it, at any time.
+unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
+    guarded(ERROR, || {
+        // A thread may do it that does not know yet that its instance is gone.
+        let Some(record) = place(ctx).filter(|record| record.alive.load(Relaxed)) else { return ERROR };
+        match record.wake() {
+            Some(true) => OK,
+            Some(false) => ERROR,
+            None => UNSUPPORTED,
+        }
+    })
+}
+
+/// Does `pp_host::ticket`: the right to answer a datagram of the running call in a later one.
+unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
+    guarded(0, || {
+        let Some(record) = record(ctx) else { return 0 };
+        // SAFETY: as in `flush`.
+        let Some(exchange) = (unsafe { record.exchange.get().as_mut() }) else {
+            note_breach(Breach::Ticket);
+            return 0;
+        };
+        let age_ns = if age_ns == 0 { TICKET_AGE_NS } else { age_ns.min(TICKET_AGE_NS) };
+        exchange.take_ticket(record.owner(), rx, age_ns).unwrap_or(0)
+    })
+}
+
+/// Does `pp_host::answer`: says what stands for the datagram of a ticket in the running call.
+unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        // SAFETY: as in `flush`.
+        let Some(exchange) = (unsafe { record.exchange.get().as_mut() }) else {
+            note_breach(Breach::Ticket);
+            return UNSUPPORTED;
+        };
+        // SAFETY: the caller's variable, or NULL.
+        let Some(rx) = (unsafe { rx.as_mut() }) else { return ERROR };
+        let Some(number) = exchange.answer(record.owner(), ticket) else { return ERROR };
+        *rx = number;
+        OK
+    })
+}
+
+/// Does `pp_host::group`: notes the call, which the reactor applies after `create` or the handler has returned.
+unsafe extern "C" fn group(
+    ctx: *mut pp_ctx,
+    op: u32,
+    group: *const pp_addr,
+    source: *const pp_addr,
+    ifindex: u32,
+) -> i32 {
+    guarded(ERROR, || {
+        let Some(record) = record(ctx) else { return UNSUPPORTED };
+        // SAFETY: as in `flush`.
+        let exchange = unsafe { record.exchange.get().as_mut() };
+        if exchange.is_none() && record.lent.get().is_null() {
+            note_breach(Breach::Group);
+            return UNSUPPORTED;
+        }
+        // SAFETY: the caller's address, or NULL.
+        let group = unsafe { group.as_ref() };
+        // SAFETY: as above.
+        let source = unsafe { source.as_ref() };
+        let ip = |address: &pp_addr| address.socket_addr().map(|address| address.ip());
+        let (Some(group), true) = (group.and_then(ip), [GROUP_JOIN, GROUP_LEAVE].contains(&op)) else {
+            return ERROR;
+        };
+        let source = source.and_then(ip);
+        let fits = group.is_multicast() && source.is_none_or(|source| source.is_ipv4() == group.is_ipv4());
+        if !fits || !record.push_group(GroupRequest { joins: op == GROUP_JOIN, group, source, ifindex }) {
+            return ERROR;
+        }
+        if let Some(exchange) = exchange {
+            exchange.note_group();
+        }
+        OK
+    })
+}
+
 /// The record behind a handle; none for NULL, and none if the instance has been destroyed.
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
-    // SAFETY: a handle is the address of a record, and records are never freed.
-    let record = unsafe { ctx.cast::<Record>().as_ref() }?;
+    let record = place(ctx)?;
     let is_alive = record.alive.load(Relaxed);
     if !is_alive {
         note_breach(Breach::Late);
     }
     is_alive.then_some(record)
+}
+
+/// The record behind a handle, whether its instance lives or not; none for NULL.
+fn place<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
+    // SAFETY: a handle is the address of a record, and records are never freed.
+    unsafe { ctx.cast::<Record>().as_ref() }
 }
 
 /// Runs `body`. If it panics, the result is `fallback`, because a panic must not unwind into a plugin.
@@ -316,6 +406,7 @@ mod tests {
     use super::*;
     use crate::plugin::call::budget::HandlerBudget;
     use crate::plugin::call::record::{Cells, Lent};
+    use crate::plugin::call::wake::WakeList;
 
     #[test]
     fn the_table_says_how_long_it_is() {
@@ -409,6 +500,57 @@ mod tests {
     }
 
     #[test]
+    fn wakes_before_the_call_are_one_and_a_dead_record_cannot_be_woken() {
+        let new = || Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let list = WakeList::new(Box::new(|| true));
+        let (record, deaf) = (new(), new());
+        record.can_be_woken(&list, 7);
+        let [ctx, deaf] = [&record, &deaf].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
+        // SAFETY: `deaf` is a record that lives on.
+        assert_eq!(unsafe { wake(deaf) }, UNSUPPORTED);
+        let woken = || {
+            let mut woken = Vec::new();
+            list.take(9, &mut woken);
+            woken
+        };
+        for _ in 0..2 {
+            // SAFETY: as above.
+            assert_eq!([unsafe { wake(ctx) }, unsafe { wake(ctx) }], [OK, OK]);
+            assert_eq!((woken(), record.take_woken(), record.take_woken()), (vec![7], true, false));
+        }
+        record.gone();
+        // SAFETY: as above; a thread of the plugin may come as late as it likes.
+        assert_eq!((unsafe { wake(ctx) }, woken()), (ERROR, vec![]));
+    }
+
+    #[test]
+    fn groups_are_noted_in_create_and_in_a_call_and_what_is_none_is_refused() {
+        let record = Record::new("l".into(), "p".into(), ([127, 0, 0, 1], 1).into());
+        let ctx = ptr::from_ref(&record).cast_mut().cast::<pp_ctx>();
+        let address =
+            |text: &str| pp_addr::from(format!("{text}:0").parse::<std::net::SocketAddr>().unwrap());
+        let (any, none) = (pp_addr::default(), address("192.0.2.1"));
+        let (all, source, v6) = (address("239.1.2.3"), address("192.0.2.9"), address("[::1]"));
+        let call = |op: u32, of: &pp_addr, source: &pp_addr| {
+            // SAFETY: `ctx` is a record that lives on, and so do the addresses.
+            unsafe { group(ctx, op, &raw const *of, &raw const *source, 3) }
+        };
+        assert_eq!(call(GROUP_JOIN, &all, &any), UNSUPPORTED, "nothing runs");
+        let (mut cells, budget) = (Cells::default(), Arc::new(HandlerBudget::new(100)));
+        let (mut kept, want) = (Vec::new(), &mut |_| Facts::NONE);
+        let mut lent = Lent { cells: &mut cells, budget: &budget, want, kept: &mut kept };
+        record.lent.set((&raw mut lent).cast());
+        assert_eq!([call(GROUP_JOIN, &all, &any), call(GROUP_LEAVE, &all, &source)], [OK, OK]);
+        assert_eq!([call(2, &all, &any), call(GROUP_JOIN, &none, &any)], [ERROR, ERROR]);
+        assert_eq!([call(GROUP_JOIN, &any, &any), call(GROUP_JOIN, &all, &v6)], [ERROR, ERROR]);
+        record.lent.set(ptr::null_mut());
+        let ip = |address: &pp_addr| address.socket_addr().unwrap().ip();
+        let noted = |joins, source| GroupRequest { joins, group: ip(&all), source, ifindex: 3 };
+        assert_eq!(record.take_groups(), [noted(true, None), noted(false, Some(ip(&source)))]);
+        assert_eq!(record.take_groups(), []);
+    }
+
+    #[test]
     fn every_function_survives_nonsense() {
         let null = ptr::null_mut();
         // SAFETY: as above.
@@ -425,6 +567,14 @@ mod tests {
         assert_eq!(unsafe { flush(null, ptr::null_mut()) }, UNSUPPORTED);
         // SAFETY: as above.
         assert_eq!(unsafe { want(null, u32::MAX) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { wake(null) }, ERROR);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ticket(null, u32::MAX, u64::MAX) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { answer(null, u64::MAX, ptr::null_mut()) }, UNSUPPORTED);
+        // SAFETY: as above.
+        assert_eq!(unsafe { group(null, 9, ptr::null(), ptr::null(), 0) }, UNSUPPORTED);
         // SAFETY: as above.
         assert!(unsafe { extension(null, ptr::null()) }.is_null());
     }

@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use polyport_abi::{
-    ERROR, EV_CLOSED, EV_ERROR, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx, pp_error,
-    pp_event, pp_host, pp_session_info,
+    ERROR, EV_CLOSED, EV_ERROR, FATAL, OK, WHY_RESTART, WHY_START, pp_addr, pp_batch, pp_create, pp_ctx,
+    pp_error, pp_event, pp_host, pp_session_info,
 };
 use polyport_terminal::Escaped;
 
 use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, Lent, Record, TimerRequest};
+use super::record::{Cells, GroupRequest, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
+use super::wake::WakeList;
 use crate::exchange::{Exchange, Facts, SessionEvent, SessionInfo, SessionNews};
 use crate::plugin::load::{Plugin, Values};
 
@@ -56,6 +57,8 @@ pub struct InstanceSpec<'a> {
     pub place: Option<InstancePlace>,
     /// What could be rescued of its state.
     pub state: Option<&'a State>,
+    /// Where it gets on the list of those that were woken, and the number by which it is there; none if nobody can wake it.
+    pub wakes: Option<(&'a Arc<WakeList>, u64)>,
 }
 
 /// What the host remembers an instance by, also when it is gone. It is never freed, and may serve another instance of the same
@@ -125,6 +128,17 @@ pub enum Outcome {
     Failed,
     /// The instance is broken. Its answers do not count, and it must not be called again.
     Broken,
+    /// The call returned a code that the ABI does not know. The instance counts as broken.
+    Unknown(i32),
+}
+
+impl Outcome {
+    /// Whether the answers do not count, and the instance must not be called again.
+    #[inline]
+    #[must_use]
+    pub fn is_broken(self) -> bool {
+        matches!(self, Self::Broken | Self::Unknown(_))
+    }
 }
 
 impl Plugin {
@@ -170,6 +184,9 @@ impl Instance {
         let new = || InstancePlace::new(spec.listener, plugin.name(), spec.local);
         let InstancePlace(record) = spec.place.unwrap_or_else(new);
         record.begin();
+        if let Some((list, number)) = spec.wakes {
+            record.can_be_woken(list, number);
+        }
         record.now_ns.store(spec.now_ns, Relaxed);
         let listener = CString::new(spec.listener.as_bytes()).unwrap_or_default();
         let sessions: Vec<_> = spec.sessions.iter().map(session_info).collect();
@@ -255,6 +272,30 @@ impl Instance {
         })
     }
 
+    /// Tells the handler that it was woken. A handler that nobody has woken since the last call is not called.
+    pub fn on_wake(&mut self, exchange: &mut Exchange, call: Call) -> Outcome {
+        let Some(on_wake) = self.plugin.functions().on_wake.filter(|_| self.record.take_woken()) else {
+            return Outcome::Served;
+        };
+        let this = self.this;
+        self.call(exchange, call, Function::OnWake, |batch| {
+            // SAFETY: as in `on_batch`.
+            unsafe { on_wake(this.as_ptr(), batch) }
+        })
+    }
+
+    /// The number that names the instance to [`Exchange::forget_tickets`].
+    #[must_use]
+    pub fn owner(&self) -> usize {
+        self.record.owner()
+    }
+
+    /// The calls of `group` that the handler has made since the last time.
+    #[must_use]
+    pub fn take_groups(&self) -> Vec<GroupRequest> {
+        self.record.take_groups()
+    }
+
     /// Moves the timer calls that the handler has made since the last time into `into`.
     pub fn take_timers(&self, into: &mut Vec<TimerRequest>) {
         self.record.take_timers(into);
@@ -288,9 +329,9 @@ impl Instance {
         match status {
             OK => Outcome::Served,
             ERROR => Outcome::Failed,
-            _ => {
+            code => {
                 exchange.note_handling(handling);
-                Outcome::Broken
+                if code == FATAL { Outcome::Broken } else { Outcome::Unknown(code) }
             }
         }
     }

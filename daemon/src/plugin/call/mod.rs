@@ -8,6 +8,7 @@
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
 //! running    which function of which instance a thread is in           [unsafe]
 //! crash      the line that a process leaves that dies by a signal      [unsafe]
+//! wake       which instances other threads have woken
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
@@ -19,11 +20,13 @@ mod instance;
 mod prefetch;
 mod record;
 mod running;
+mod wake;
 
 pub use breaches::{Breach, breaches};
 pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
 pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Rescued, State, Why};
 pub(crate) use prefetch::{CACHE_LINE, prefetch};
-pub use record::{Cell, Cells, TimerRequest};
+pub use record::{Cell, Cells, GroupRequest, TimerRequest};
 pub use running::{Doing, Function, RunningCall};
+pub use wake::{Notify, WakeList};

@@ -4,17 +4,18 @@
 //! that is marked as gone. A listener whose handlers break has a few records, which they have in turn: one that breaks for months takes
 //! no memory for it.
 
-use std::cell::Cell as StdCell;
+use std::cell::{Cell as StdCell, RefCell};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use polyport_abi::{COUNTER, GAUGE, pp_addr};
 use polyport_terminal::counted;
 
 use super::budget::{Account, HandlerBudget};
+use super::wake::{WakeList, Waker};
 use crate::exchange::{Exchange, Facts};
 
 /// Most timer calls that a handler may make in one call; further ones get an error.
@@ -32,6 +33,19 @@ pub struct TimerRequest {
     pub at_ns: u64,
     /// Period of the timer, ns; 0 fires once.
     pub every_ns: u64,
+}
+
+/// A call of `pp_host::group`. The reactor applies it after the handler has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupRequest {
+    /// It joins the group, or leaves it.
+    pub joins: bool,
+    /// The group.
+    pub group: IpAddr,
+    /// The only sender that is heard; none is any.
+    pub source: Option<IpAddr>,
+    /// Index of the interface; 0 is the system's choice.
+    pub ifindex: u32,
 }
 
 /// A metric of a handler: one number that the plugin writes and the host reads.
@@ -139,16 +153,29 @@ pub(super) struct Record {
     pub(super) limiter: LogLimiter,
     /// False after `destroy`. Late calls from a plugin's own threads are then ignored.
     pub(super) alive: AtomicBool,
+    /// Somebody has woken the instance, and it was not called since.
+    woken: AtomicBool,
     /// What is lent to `create` while it runs; NULL otherwise.
     pub(super) lent: StdCell<*mut Lent<'static>>,
-    /// What the instance keeps, if it said in `create` that it keeps something.
-    pub(super) account: OnceLock<Box<Account>>,
+    /// What only few instances have.
+    more: OnceLock<Box<More>>,
     /// Name of the listener in the configuration.
     pub(super) listener: Arc<str>,
     /// Name of the plugin.
     pub(super) plugin: Arc<str>,
     /// The address the listener is bound to.
     pub(super) local: pp_addr,
+}
+
+/// What only few instances have.
+#[derive(Debug, Default)]
+struct More {
+    /// What the instance keeps, if it said in `create` that it keeps something.
+    account: OnceLock<Account>,
+    /// How it is woken, if it can be.
+    waker: OnceLock<Waker>,
+    /// Calls of `group` that are not applied yet.
+    groups: RefCell<Vec<GroupRequest>>,
 }
 
 impl Record {
@@ -161,7 +188,8 @@ impl Record {
             alive: AtomicBool::new(true),
             timers: TimerCalls::default(),
             lent: StdCell::new(ptr::null_mut()),
-            account: OnceLock::new(),
+            woken: AtomicBool::new(false),
+            more: OnceLock::new(),
             exchange: StdCell::new(ptr::null_mut()),
             limiter: LogLimiter::default(),
         }
@@ -171,6 +199,9 @@ impl Record {
     /// speaks for the new one then.
     pub(super) fn begin(&self) {
         self.timers.clear();
+        drop(self.take_groups());
+        // Nobody has woken this one.
+        self.take_woken();
         self.alive.store(true, Relaxed);
     }
 
@@ -182,9 +213,64 @@ impl Record {
         if suppressed > 0 {
             log::warn!("{self}: {} left out", counted(suppressed, "line", "lines"));
         }
-        if let Some(account) = self.account.get() {
+        if let Some(account) = self.account() {
             account.close();
         }
+    }
+
+    /// The number that names the instance: that of no other one that lives. One of the same listener may have it later.
+    pub(super) fn owner(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    fn more(&self) -> &More {
+        self.more.get_or_init(Box::default)
+    }
+
+    /// What the instance keeps, if it has an account or had one.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.more.get()?.account.get()
+    }
+
+    /// Opens the account of the instance, or opens it again.
+    pub(super) fn open_account(&self, open: impl FnOnce() -> Account) {
+        self.more().account.get_or_init(open).reopen();
+    }
+
+    /// Lets other threads wake the instances that have this record, which are all of one listener: `list` gets its `number`.
+    pub(super) fn can_be_woken(&self, list: &Arc<WakeList>, number: u64) {
+        self.more().waker.get_or_init(|| Waker::new(list, number));
+    }
+
+    /// Wakes the instance. None if it cannot be woken, false if the loop cannot be told.
+    pub(super) fn wake(&self) -> Option<bool> {
+        let waker = self.more.get()?.waker.get()?;
+        // Whoever comes second is seen by the call that the first has asked for, with all that it did before.
+        if self.woken.swap(true, AcqRel) || waker.wake() {
+            return Some(true);
+        }
+        self.woken.store(false, Relaxed);
+        Some(false)
+    }
+
+    /// Whether somebody has woken the instance since the last call of this function.
+    pub(super) fn take_woken(&self) -> bool {
+        self.woken.swap(false, AcqRel)
+    }
+
+    /// Notes a call of `group`. Returns false when there are [`MAX_TIMER_REQUESTS`] already.
+    pub(super) fn push_group(&self, request: GroupRequest) -> bool {
+        let mut groups = self.more().groups.borrow_mut();
+        let fits = groups.len() < MAX_TIMER_REQUESTS;
+        if fits {
+            groups.push(request);
+        }
+        fits
+    }
+
+    /// The noted calls of `group`.
+    pub(super) fn take_groups(&self) -> Vec<GroupRequest> {
+        self.more.get().map(|more| more.groups.take()).unwrap_or_default()
     }
 
     /// Notes a timer call. Returns false when there are [`MAX_TIMER_REQUESTS`] already.

@@ -29,6 +29,8 @@ pub enum Function {
     OnTimer,
     /// `on_session`.
     OnSession,
+    /// `on_wake`.
+    OnWake,
     /// `rescue`.
     Rescue,
     /// `destroy`.
@@ -36,12 +38,13 @@ pub enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Check,
         Self::Create,
         Self::OnBatch,
         Self::OnTimer,
         Self::OnSession,
+        Self::OnWake,
         Self::Rescue,
         Self::Destroy,
     ];
@@ -59,6 +62,7 @@ impl Function {
             Self::OnBatch => "on_batch",
             Self::OnTimer => "on_timer",
             Self::OnSession => "on_session",
+            Self::OnWake => "on_wake",
             Self::Rescue => "rescue",
             Self::Destroy => "destroy",
         }

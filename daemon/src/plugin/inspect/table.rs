@@ -32,6 +32,7 @@ const FUNCTIONS: &[(&str, bool, usize)] = &[
     ("extension", false, offset_of!(pp_plugin, extension)),
     ("on_session", false, offset_of!(pp_plugin, on_session)),
     ("rescue", false, offset_of!(pp_plugin, rescue)),
+    ("on_wake", false, offset_of!(pp_plugin, on_wake)),
 ];
 
 /// Bytes of a pointer in a table.
@@ -84,6 +85,7 @@ pub(super) fn of(table: &pp_plugin) -> Result<Table, Cause> {
         table.extension.is_some(),
         table.on_session.is_some(),
         table.rescue.is_some(),
+        table.on_wake.is_some(),
     ];
     let functions = FUNCTIONS.iter().zip(there).filter(|(_, there)| *there).map(|((name, ..), _)| *name);
     Ok(Table { options: declared_options(table)?, functions: functions.collect() })

@@ -13,7 +13,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
     OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
-    on_batch_fn, on_session_fn, on_timer_fn, pp_opt, pp_plugin, rescue_fn,
+    on_batch_fn, on_session_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin, rescue_fn,
 };
 use polyport_terminal::counted;
 
@@ -49,6 +49,7 @@ pub(in crate::plugin) struct Functions {
     pub(in crate::plugin) check: Option<check_fn>,
     pub(in crate::plugin) on_session: Option<on_session_fn>,
     pub(in crate::plugin) rescue: Option<rescue_fn>,
+    pub(in crate::plugin) on_wake: Option<on_wake_fn>,
 }
 
 impl Plugin {
@@ -86,6 +87,12 @@ impl Plugin {
     #[must_use]
     pub fn has_check(&self) -> bool {
         self.functions.check.is_some()
+    }
+
+    /// Whether its instances can be woken by other threads.
+    #[must_use]
+    pub fn can_be_woken(&self) -> bool {
+        self.functions.on_wake.is_some()
     }
 
     pub(in crate::plugin) fn functions(&self) -> &Functions {
@@ -319,6 +326,7 @@ fn functions(table: &pp_plugin) -> Result<Functions, Cause> {
         check: table.check,
         on_session: table.on_session,
         rescue: table.rescue,
+        on_wake: table.on_wake,
     })
 }
 

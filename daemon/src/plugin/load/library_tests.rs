@@ -50,6 +50,7 @@ fn table() -> pp_plugin {
         extension: None,
         on_session: None,
         rescue: None,
+        on_wake: None,
     }
 }
 

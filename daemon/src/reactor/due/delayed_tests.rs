@@ -21,6 +21,7 @@ fn output(at_ns: u64, payload: &[u8]) -> Output<'_> {
         proved: false,
         df: false,
         answers_group: false,
+        ticket: 0,
         asked_with: 0,
         hop_limit: 0,
     }

@@ -12,9 +12,10 @@ use super::polling::Polling;
 use super::repeats::Repeats;
 use super::report::{ListenerReport, Removed};
 use super::watch::Watch;
+use crate::exchange::TicketCounts;
 use crate::guard::Counted;
 use crate::metrics::{Counters, DropReason};
-use crate::plugin::{CACHE_LINE, Cells, Instance, Plugin, Values};
+use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
 use crate::reactor::io::{Group, Token};
 use crate::reactor::session::Family;
 use crate::reply::{ReplyPolicy, ReplyTtl};
@@ -200,6 +201,45 @@ impl<S> Listener<S> {
     #[inline]
     pub(crate) fn has_sessions(&self) -> bool {
         matches!(&self.service, Service::Running(instance) if instance.has_sessions())
+    }
+
+    /// Counts a call of a function that returned an error, and logs the first.
+    #[cold]
+    pub(crate) fn note_error(&mut self, function: &str) {
+        if self.counters.handler_errors == 0 {
+            log::warn!(
+                "{self}: the handler returned PP_ERROR (-1) from {function}; it goes on, and what it queued \
+                 leaves; this is logged once"
+            );
+        }
+        self.counters.handler_errors += 1;
+    }
+
+    /// Counts what a call did with tickets, and logs the first that it was refused; there are `most` for all handlers.
+    #[cold]
+    pub(crate) fn note_tickets(&mut self, counts: TicketCounts, most: usize) {
+        if counts.refused > 0 && self.counters.tickets_refused == 0 {
+            log::warn!(
+                "{self}: too many tickets for later answers: there are {most}, a quarter of them for each handler; \
+                 more are refused; this is logged once"
+            );
+        }
+        self.counters.tickets_taken += counts.taken;
+        self.counters.tickets_used += counts.used;
+        self.counters.tickets_refused += counts.refused;
+    }
+
+    /// Counts a change of a group that failed, and logs the first.
+    #[cold]
+    pub(crate) fn note_group(&mut self, request: &GroupRequest, error: &std::io::Error) {
+        let GroupRequest { joins, group, ifindex, .. } = request;
+        if self.counters.groups_refused == 0 {
+            let verb = if *joins { "join" } else { "leave" };
+            log::warn!(
+                "{self}: the handler cannot {verb} {group} on interface {ifindex}: {error}; this is logged once"
+            );
+        }
+        self.counters.groups_refused += 1;
     }
 
     /// Counts timers that were refused because the handler has `limit` armed already, and logs the first.

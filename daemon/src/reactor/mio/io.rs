@@ -21,6 +21,7 @@ use super::readiness;
 use super::rest::Rest;
 use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
+use crate::plugin::{GroupRequest, Notify};
 use crate::reactor::io::{
     AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
     Wait,
@@ -36,6 +37,8 @@ const SIGNALS: mio::Token = mio::Token(usize::MAX);
 const ALARM: mio::Token = mio::Token(usize::MAX - 1);
 /// Token of the socket that tells of addresses. A listener with this token would lie in slot 2^32 - 3.
 const ADDRESSES: mio::Token = mio::Token(usize::MAX - 2);
+/// Token of the threads that wake handlers. A listener with this token would lie in slot 2^32 - 4.
+const WAKES: mio::Token = mio::Token(usize::MAX - 3);
 
 /// The I/O of a daemon: real sockets and real time.
 #[derive(Debug)]
@@ -95,6 +98,11 @@ impl Io for MioIo {
         Ok(secret)
     }
 
+    fn notify(&mut self) -> io::Result<Notify> {
+        let waker = mio::Waker::new(self.poll.registry(), WAKES)?;
+        Ok(Box::new(move || waker.wake().is_ok()))
+    }
+
     fn cpu_ns(&mut self) -> u64 {
         polyport_net::thread_cpu_ns()
     }
@@ -108,6 +116,15 @@ impl Io for MioIo {
         let mut told = 0;
         for event in &self.events {
             told += 1;
+            // One look at the event of a socket, which nearly all are.
+            if event.token() < WAKES {
+                events.push(Event::Ready {
+                    token: from_mio(event.token()),
+                    readable: event.is_readable() || event.is_error() || event.is_read_closed(),
+                    writable: event.is_writable(),
+                });
+                continue;
+            }
             if event.token() == SIGNALS {
                 let asked = self.signals.take();
                 if let Some(name) = asked.meaningless {
@@ -128,11 +145,7 @@ impl Io for MioIo {
                 }
                 continue;
             }
-            events.push(Event::Ready {
-                token: from_mio(event.token()),
-                readable: event.is_readable() || event.is_error() || event.is_read_closed(),
-                writable: event.is_writable(),
-            });
+            events.push(Event::Wake);
         }
         Ok(told == EVENTS)
     }
@@ -196,6 +209,12 @@ impl Io for MioIo {
             log::debug!("{} on interface {} was left already: {error}", group.group, group.ifindex);
         }
         socket.join_group(&membership(ifindex))
+    }
+
+    fn change_group(&mut self, socket: &mut UdpSocket, request: &GroupRequest) -> io::Result<()> {
+        let GroupRequest { joins, group, source, ifindex } = *request;
+        let membership = Membership { group, source, ifindex };
+        if joins { socket.join_group(&membership) } else { socket.leave_group(&membership) }
     }
 
     fn receive(
@@ -308,6 +327,7 @@ fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize) -> bool {
         multicast: meta.local.is_some_and(|l| l.kind() == Cast::Multicast),
         broadcast: meta.local.is_some_and(|l| l.kind() == Cast::Broadcast),
         truncated: meta.truncated,
+        has_tos: meta.tos.is_some(),
     };
     exchange.push(Arrived {
         offset,
@@ -322,7 +342,7 @@ fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize) -> bool {
             .and_then(|l| l.reply_source())
             .map(|source| ReplySource { ip: source.ip, ifindex: source.ifindex }),
         ifindex: meta.local.map_or(0, |l| l.ifindex),
-        tos: meta.tos,
+        tos: meta.tos.unwrap_or(0),
         hop_limit: meta.hop_limit.unwrap_or(0),
         flags,
     })

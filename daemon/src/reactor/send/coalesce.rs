@@ -111,6 +111,7 @@ mod tests {
             proved: false,
             df: false,
             answers_group: false,
+            ticket: 0,
             asked_with: 0,
             hop_limit: 0,
         }

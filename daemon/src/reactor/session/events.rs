@@ -20,14 +20,14 @@ impl<I: Io> Core<I> {
                 return;
             };
             let outcome = instance.on_session(&mut self.exchange, call, &event);
-            self.take_timers(listener);
+            let tickets = self.take_asked(listener).tickets;
             match outcome {
-                Outcome::Served => self.settle_sessions(listener, true),
+                Outcome::Served => self.settle_sessions(listener, true, tickets),
                 Outcome::Failed => {
-                    listener.counters.handler_errors += 1;
-                    self.settle_sessions(listener, true);
+                    listener.note_error("on_session");
+                    self.settle_sessions(listener, true, tickets);
                 }
-                Outcome::Broken => self.broke_in(listener, "on_session"),
+                Outcome::Broken | Outcome::Unknown(_) => self.broke_in(listener, outcome, "on_session"),
             }
         }
     }

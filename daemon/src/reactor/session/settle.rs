@@ -26,29 +26,44 @@ struct Pending<'a> {
 
 impl<I: Io> Core<I> {
     /// Carries out what the handler asked for, sends what it queued, and counts an outcome for each datagram that it was shown.
-    pub(in crate::reactor) fn settle_sessions(&mut self, listener: &mut Listener<I::Socket>, in_event: bool) {
+    /// The call has taken `tickets`, used them, or neither.
+    pub(in crate::reactor) fn settle_sessions(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        in_event: bool,
+        tickets: bool,
+    ) {
         self.with_family(listener, |core, listener, family| {
             core.carry_out(listener, family, in_event);
             // In an event nothing is shown, whatever waits to be.
             let came = if in_event { 0 } else { core.exchange.came() };
-            core.settle_outputs(listener, family, came);
+            core.settle_outputs(listener, family, came, tickets);
             core.end_asked(listener, family);
             core.end_broken(listener, family);
         });
+        if tickets {
+            self.end_tickets(listener);
+        }
         self.exchange.close_desk();
     }
 
     /// Sends what was queued. `came` is the session by which the datagrams came that the handler was shown; 0 is none.
-    fn settle_outputs(&mut self, listener: &mut Listener<I::Socket>, family: &mut Family, came: u64) {
+    fn settle_outputs(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        family: &mut Family,
+        came: u64,
+        tickets: bool,
+    ) {
         let traced = log::log_enabled!(target: "polyport::datagram", log::Level::Trace);
         let now_ns = self.now.mono_ns;
         let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = self;
         let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
-        let mut till = if came == 0 {
-            Till::open(listener, budgets, exchange, now_ns)
-        } else {
-            // Whoever sent to a session has asked for nothing.
-            Till::shut(budgets, exchange, now_ns)
+        let opened = tickets.then(|| Till::open_tickets(listener, budgets, exchange));
+        let exchange = &*exchange;
+        let mut till = match opened {
+            Some(is_open) => Till::opened(budgets, exchange, now_ns, is_open),
+            None => Till::open(listener, budgets, exchange, now_ns),
         };
         let mut replied = Marks::default();
         let mut since_ns = None;

@@ -224,7 +224,7 @@ impl<I: Io> Core<I> {
                 drop_presented(listener, DropReason::OnPurpose, n);
                 continue;
             };
-            self.exchange.came_by(id);
+            self.exchange.came_by(id, listener.local.port());
             self.exchange.tell_session(user);
             if stamped {
                 self.exchange.stamp(self.now.wall_offset_ns, self.now.mono_ns);

@@ -87,6 +87,12 @@ pub const CASES: &[Case] = &[
         "sessions that are refused, fail, hear something and end",
         dialogue::sessions,
     ),
+    case(
+        "wakes",
+        &[rules::TICKET],
+        "answers that wait for a thread: in time, too late, for nobody",
+        dialogue::wakes,
+    ),
     case("repeats", &[rules::CLOCK], "the same calls give the same answers", traffic::repeats),
     case("neighbours", &[rules::STATE], "another instance changes nothing", traffic::neighbours),
     case("at-once", &[rules::AT_ONCE], "instances on four threads at once", traffic::at_once),

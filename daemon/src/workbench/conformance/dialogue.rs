@@ -1,14 +1,17 @@
-//! Cases about sessions.
+//! Cases about sessions, and about answers that come later.
 
 use rand::RngExt;
 
 use super::datagrams::short;
 use super::end::{End, Verdict};
+use super::own;
 use super::serving::Fate;
 use super::stage::{Room, Stage};
 use super::subject::Subject;
 use crate::exchange::{SessionEnd, SessionNews};
 
+/// No ticket is good for so long, ns.
+const TOO_LATE_NS: u64 = 120_000_000_000;
 /// Rounds of each kind.
 const ROUNDS: u32 = 24;
 
@@ -38,6 +41,41 @@ pub(super) fn sessions(stage: &mut Stage) -> Verdict {
         stage.destroy(subject)?;
     }
     Ok(())
+}
+
+/// Answers that wait for a thread: they come in time, too late, in little room, without tickets, and for an instance that is gone.
+pub(super) fn wakes(stage: &mut Stage) -> Verdict {
+    if !stage.plugin().can_be_woken() {
+        return Err(End::Skipped("it has no on_wake".to_owned()));
+    }
+    let little = Room { ring: 1, entries: 4, arena: 64, chunks: 2, ..Room::PLAIN };
+    answers(
+        stage,
+        &[(Room::PLAIN, 1_000_000), (Room::PLAIN, TOO_LATE_NS), (little, 1_000_000), (Room::PLAIN, 0)],
+    )?;
+    // A wake that comes when nobody is left to be called.
+    let mut subject = stage.instance()?;
+    let datagrams = short(&mut stage.rng, 32);
+    stage.serve(&mut subject, &Room::PLAIN, Fate::Open, &datagrams)?;
+    stage.destroy(subject)?;
+    own::settles(|| false);
+    stage.judge_breaches("destroy")?;
+    let mut none = Stage::new(stage.plugin(), stage.options(), stage.seed()).without_tickets();
+    answers(&mut none, &[(Room::PLAIN, 1_000_000)])
+}
+
+/// Datagrams, each time with this room, and so long a time until it is called for those that woke it.
+fn answers(stage: &mut Stage, rounds: &[(Room, u64)]) -> Verdict {
+    let mut subject = stage.instance()?;
+    for (room, wait_ns) in rounds {
+        let datagrams = short(&mut stage.rng, 32);
+        stage.serve(&mut subject, &Room::PLAIN, Fate::Open, &datagrams)?;
+        // Its threads get a moment, and all that they have done until then is old in the second round.
+        own::settles(|| false);
+        stage.pass(&mut subject, room, Fate::Open, *wait_ns)?;
+        stage.wake(&mut subject, room, Fate::Open)?;
+    }
+    stage.destroy(subject)
 }
 
 /// One of the sessions that live.

@@ -48,7 +48,10 @@ fn lived(stage: &mut Stage, is_time: &AtomicBool) -> Verdict {
                 let span_ns = stage.rng.random_range(0..longest);
                 stage.pass(&mut subject, &room, fate, span_ns)?;
             }
-            1 | 2 => {
+            1 => {
+                stage.wake(&mut subject, &room, fate)?;
+            }
+            2 => {
                 if let Some(id) = any(stage, &subject) {
                     something(stage, &mut subject, &room, fate, id)?;
                 }

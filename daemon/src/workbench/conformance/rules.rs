@@ -31,9 +31,9 @@ pub(super) const ARENA: &str = "4.6";
 /// A flush may be refused.
 pub(super) const FLUSH: &str = "4.7";
 /// An entry is valid.
-pub(super) const ENTRY: &str = "4.12";
+pub(super) const ENTRY: &str = "4.13";
 /// Datagrams are any bytes.
-pub(super) const ANY_BYTES: &str = "4.15";
+pub(super) const ANY_BYTES: &str = "4.16";
 /// What may be called when.
 pub(super) const WHEN: &str = "5";
 /// Statics are safe for threads.
@@ -54,6 +54,9 @@ pub(super) const DEFAULT: &str = "9.4";
 pub(super) const OPTION: &str = "9.5";
 /// Ids of sessions.
 pub(super) const SESSION: &str = "12.4";
+
+/// What a ticket is good for.
+pub(super) const TICKET: &str = "13.2";
 
 /// Each number, with words of its rule.
 pub const RULES: &[(&str, &str)] = &[
@@ -84,4 +87,5 @@ pub const RULES: &[(&str, &str)] = &[
     (DEFAULT, "must itself be within the bounds"),
     (OPTION, "is refused by `check` and `create`"),
     (SESSION, "ends with one `PP_EV_CLOSED`"),
+    (TICKET, "the ticket is too old"),
 ];

@@ -94,6 +94,16 @@ impl Stage {
         Ok(sent)
     }
 
+    /// The instance is called if a thread of its own has woken it. Returns whether it was.
+    pub(super) fn wake(&mut self, subject: &mut Subject, room: &Room, fate: Fate) -> Result<bool, End> {
+        if !self.was_woken(subject) {
+            return Ok(false);
+        }
+        let left = self.call(subject, room, &Cause::Wake)?;
+        self.follow(subject, room, fate, left)?;
+        Ok(true)
+    }
+
     /// A session ends for this reason, or the network says something about it.
     pub(super) fn tell(
         &mut self,

@@ -20,7 +20,7 @@ use crate::exchange::{
 };
 use crate::plugin::{
     Breach, Call, Cells, Given, GivenValue, HandlerBudget, Instance, InstancePlace, InstanceSpec, Outcome,
-    Part, Plugin, Values, Why, breaches,
+    Part, Plugin, Values, WakeList, Why, breaches,
 };
 
 /// The address of the listener, in a network for documentation.
@@ -74,6 +74,8 @@ pub(super) enum Cause<'a> {
     Batch(&'a [Datagram], Option<(u64, u64)>),
     /// A timer.
     Timer(u64),
+    /// A thread of its own has woken it.
+    Wake,
     /// Something about a session.
     Session(&'a SessionEvent),
 }
@@ -110,6 +112,13 @@ pub(super) struct Stage {
     /// Of one listener, whose instances come one after the other.
     cells: Cells,
     past: VecDeque<Exchange>,
+    /// Most tickets at once.
+    tickets: usize,
+    wakes: Arc<WakeList>,
+    /// Instances that were woken and not called yet.
+    woken: BTreeSet<u64>,
+    /// Instances so far.
+    instances: u64,
     past_values: VecDeque<Values>,
     /// Calls so far.
     pub(super) calls: u64,
@@ -131,6 +140,10 @@ impl Stage {
             place: InstancePlace::new(&listener, plugin.name(), LISTENER),
             cells: Cells::default(),
             past: VecDeque::new(),
+            tickets: ExchangeLimits::default().tickets,
+            wakes: WakeList::new(Box::new(|| true)),
+            woken: BTreeSet::new(),
+            instances: 0,
             past_values: VecDeque::new(),
             calls: 0,
             remarks: BTreeSet::new(),
@@ -198,6 +211,7 @@ impl Stage {
         let listener = Arc::from("tested");
         let now_ns = Subject::START_NS;
         let mut wanted = Facts::NONE;
+        self.instances += 1;
         let made = {
             let spec = InstanceSpec {
                 listener: &listener,
@@ -211,6 +225,7 @@ impl Stage {
                 sessions: &[],
                 place: Some(self.place),
                 state: None,
+                wakes: self.plugin.can_be_woken().then_some((&self.wakes, self.instances)),
             };
             let mut want = |facts: Facts| {
                 wanted = wanted.or(facts);
@@ -228,7 +243,9 @@ impl Stage {
         self.place = InstancePlace::new(&listener, self.plugin.name(), LISTENER);
         self.judge_breaches("create")?;
         let Err(error) = made.as_ref() else {
-            return Ok(made.map(Subject::new).map_err(|_| Refused::default()));
+            return Ok(made
+                .map(|instance| Subject::new(instance, self.instances))
+                .map_err(|_| Refused::default()));
         };
         if error.message == "the plugin refused without a word" {
             return broken(rules::REFUSAL, "create returned NULL and did not fill in the error");
@@ -245,6 +262,9 @@ impl Stage {
 
     /// Lets an instance go, and sees whether it keeps calling.
     pub(super) fn destroy(&mut self, subject: Subject) -> Result<(), End> {
+        if let Some(last) = self.past.back_mut() {
+            last.forget_tickets(subject.instance.owner());
+        }
         drop(subject);
         self.judge_breaches("destroy")
     }
@@ -268,14 +288,18 @@ impl Stage {
             tx_total: room.entries,
             arena: room.arena,
             arena_chunks: room.chunks,
+            tickets: self.tickets,
             ..ExchangeLimits::default()
         })?;
+        if let Some(before) = self.past.back_mut() {
+            exchange.inherit_tickets(before);
+        }
         exchange.clear(subject.now_ns, LISTENER);
         for datagram in datagrams {
             exchange.place(&datagram.payload, arrived(datagram))?;
         }
         if let Cause::Batch(_, Some((session, _))) = cause {
-            exchange.came_by(*session);
+            exchange.came_by(*session, LISTENER.port());
         }
         exchange.present();
         if let Cause::Batch(_, Some((_, user))) = cause {
@@ -295,6 +319,7 @@ impl Stage {
         let (name, outcome) = match cause {
             Cause::Batch(..) => ("on_batch", subject.instance.on_batch(&mut exchange, told)),
             Cause::Timer(token) => ("on_timer", subject.instance.on_timer(&mut exchange, told, *token)),
+            Cause::Wake => ("on_wake", subject.instance.on_wake(&mut exchange, told)),
             Cause::Session(event) => ("on_session", subject.instance.on_session(&mut exchange, told, event)),
         };
         subject.note_timers();
@@ -305,17 +330,35 @@ impl Stage {
             Outcome::Failed => {
                 self.remarks.insert(format!("{name} returned PP_ERROR{}", heard::last()));
             }
+            Outcome::Unknown(code) => {
+                return broken(rules::ANY_BYTES, format!("{name} returned {code}, a code that there is not"));
+            }
             Outcome::Broken => return broken(rules::ANY_BYTES, fault(name, &exchange, datagrams)),
         }
         let mut requests = Vec::new();
         exchange.take_requests(&mut requests);
         let sent = sent(name, &exchange, subject)?;
+        exchange.end_tickets();
         exchange.close()?;
         if self.past.len() == PAST {
             self.past.pop_front();
         }
         self.past.push_back(exchange);
         Ok(Left { sent, requests })
+    }
+
+    /// No tickets are to be had from now on.
+    pub(super) fn without_tickets(mut self) -> Self {
+        self.tickets = 0;
+        self
+    }
+
+    /// Whether an instance was woken since it was asked last.
+    pub(super) fn was_woken(&mut self, subject: &Subject) -> bool {
+        let mut woken = Vec::new();
+        self.wakes.take(usize::MAX, &mut woken);
+        self.woken.extend(woken);
+        self.woken.remove(&subject.number)
     }
 
     /// Finds calls of host functions at the wrong time.
@@ -333,6 +376,8 @@ impl Stage {
                 Breach::Session => {
                     (rules::WHEN, "called a function about sessions outside of a call with a batch")
                 }
+                Breach::Ticket => (rules::WHEN, "called `ticket` or `answer` outside of a call with a batch"),
+                Breach::Group => (rules::WHEN, "called `group` outside of create and of a call with a batch"),
                 Breach::Late => (rules::THREADS, "called the host for an instance that is gone"),
             };
             return broken(rule, format!("{what}; this was seen after {during}"));
@@ -373,7 +418,12 @@ fn arrived(datagram: &Datagram) -> Arrived {
         ifindex: 0,
         tos: 0,
         hop_limit: 64,
-        flags: ArrivalFlags { multicast: datagram.to_group, broadcast: false, truncated: false },
+        flags: ArrivalFlags {
+            multicast: datagram.to_group,
+            broadcast: false,
+            truncated: false,
+            has_tos: false,
+        },
     }
 }
 
@@ -411,7 +461,7 @@ fn fault(name: &str, exchange: &Exchange, datagrams: &[Datagram]) -> String {
         }
         None => format!("with {}", counted(datagrams.len(), "datagram", "datagrams")),
     };
-    format!("{name} broke the instance {by}: a panic, PP_FATAL, or no code that there is{}", heard::last())
+    format!("{name} broke the instance {by}: a panic or PP_FATAL{}", heard::last())
 }
 
 /// What leaves, each entry judged.

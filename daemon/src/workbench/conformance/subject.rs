@@ -11,6 +11,8 @@ use crate::plugin::{Instance, TimerRequest};
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) instance: Instance,
+    /// Which instance of the case it is.
+    pub(super) number: u64,
     /// The time, ns.
     pub(super) now_ns: u64,
     /// Timers: when they fire, and their periods, ns.
@@ -26,9 +28,10 @@ impl Subject {
     /// The time at which instances are made, ns: 0 is no time.
     pub(super) const START_NS: u64 = 1_000_000_000;
 
-    pub(super) fn new(instance: Instance) -> Self {
+    pub(super) fn new(instance: Instance, number: u64) -> Self {
         let mut subject = Self {
             instance,
+            number,
             now_ns: Self::START_NS,
             timers: BTreeMap::new(),
             sessions: BTreeMap::new(),

@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::prelude::*;
 
 const PEER: &str = "192.0.2.1:5000";
-const OTHER: &str = "[2001:db8::1]:6000";
+const OTHER: &str = "[2001:db8::1]:7";
 
 /// Uses nothing but what the trait gives.
 struct Plain;
@@ -97,7 +97,8 @@ impl Handler for Curious {
         for d in batch.datagrams() {
             let (time, wall) = (d.has_kernel_time(), d.rx_wall_ns());
             let (age, hops) = (d.age().as_nanos(), d.hop_limit());
-            d.reply(format!("{} {} {hops:?} {time} {age} {wall}", d.tos(), d.ecn()).as_bytes());
+            let known = d.has_tos();
+            d.reply(format!("{} {} {known} {hops:?} {time} {age} {wall}", d.tos(), d.ecn()).as_bytes());
         }
     }
 }
@@ -112,11 +113,11 @@ fn a_handler_is_told_what_it_asked_for_and_the_host_can_tell() {
         h.deliver(std::slice::from_ref(&d));
         String::from_utf8(h.sent().remove(0).payload).unwrap()
     };
-    assert_eq!(ask(&mut h), format!("185 1 Some(7) true 50 {}", START_WALL_NS - 50));
+    assert_eq!(ask(&mut h), format!("185 1 true Some(7) true 50 {}", START_WALL_NS - 50));
     h.reload(&[("hops", "false")]).unwrap();
-    assert_eq!(ask(&mut h), format!("185 1 None true 50 {}", START_WALL_NS - 50));
+    assert_eq!(ask(&mut h), format!("185 1 true None true 50 {}", START_WALL_NS - 50));
     h.offer(Facts::HOPS);
     h.reload(&[]).unwrap();
     assert_eq!(h.lines()[2..], ["false", "true"]);
-    assert_eq!(ask(&mut h), format!("0 0 Some(7) false 0 {START_WALL_NS}"));
+    assert_eq!(ask(&mut h), format!("0 0 false Some(7) false 0 {START_WALL_NS}"));
 }

@@ -76,7 +76,7 @@ impl Incoming {
             rx_ns: kernel_ns,
             ifindex: self.ifindex,
             tos: if tells(abi::WANT_TOS) { self.tos } else { 0 },
-            flags: self.flags | kernel_time,
+            flags: self.flags | kernel_time | if tells(abi::WANT_TOS) { abi::RX_HAS_TOS } else { 0 },
             hop_limit: if tells(abi::WANT_HOPS) { self.hop_limit } else { 0 },
             verdict: abi::VERDICT_NONE,
             session: 0,
@@ -104,6 +104,10 @@ pub struct Sent {
     pub df: bool,
     /// The session by whose socket it left; none is the listener's.
     pub via: Option<SessionId>,
+    /// TOS or traffic class; 0 is the socket's own.
+    pub tos: u8,
+    /// It answers the datagram of a ticket.
+    pub by_ticket: bool,
 }
 
 /// How a call ended, as the daemon sees it.

@@ -11,32 +11,39 @@ mod facts_tests;
 mod host;
 mod kinds;
 mod options;
+mod remote;
 #[cfg(test)]
 mod runs_tests;
 mod sessions;
 #[cfg(test)]
 mod sessions_tests;
+mod settle;
 #[cfg(test)]
 mod survival_tests;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tickets;
 #[cfg(test)]
 mod uncut_tests;
 mod upstream;
+#[cfg(test)]
+mod wake_tests;
 
 use core::marker::PhantomData;
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use polyport_abi as abi;
-use polyport_abi::{pp_dgram, pp_tx};
+use polyport_abi::pp_dgram;
 
 use crate::facts::Facts;
-use crate::route::MAX_PAYLOAD;
-use crate::{Config as _, Handler, Level};
+use crate::level::Level;
+use crate::{Config as _, Handler};
 use options::{Parsed, parse_all};
-use sessions::{NoWay, Way};
+use sessions::NoWay;
+use settle::settle;
 use table::{About, BatchParameters, Making, Refusal, Session};
 
 pub use host::Memory;
@@ -269,6 +276,7 @@ impl<H: Handler> Harness<H> {
             abi::ERROR => Outcome::Failed,
             _ => {
                 self.broken = true;
+                self.session.fake.borrow_mut().tickets.forget();
                 return Outcome::Fatal;
             }
         };
@@ -287,7 +295,7 @@ impl<H: Handler> Harness<H> {
                 Some(Ok(way)) => Some(way),
                 None => None,
             };
-            match settle(tx, rx, way, self.now_ns) {
+            match settle(tx, rx, way, &fake.tickets, self.now_ns) {
                 Some(sent) => {
                     self.waiting.insert((sent.at_ns, self.queued), sent);
                     self.queued += 1;
@@ -296,6 +304,7 @@ impl<H: Handler> Harness<H> {
             }
         }
         fake.sessions.end_asked();
+        fake.tickets.end();
         drop(fake);
         self.let_leave();
         outcome
@@ -304,6 +313,42 @@ impl<H: Handler> Harness<H> {
     fn let_leave(&mut self) {
         let stay = self.waiting.split_off(&(self.now_ns + 1, 0));
         self.left.extend(std::mem::replace(&mut self.waiting, stay).into_values());
+    }
+
+    /// Whether a thread, or the plugin itself, has woken the instance and it was not called since.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        self.session.can_be_woken() && self.session.remote().is_woken()
+    }
+
+    /// Calls [`on_wake`](Handler::on_wake) if the instance was woken, as the daemon does soon after. None if it was not.
+    pub fn deliver_wake(&mut self) -> Option<Outcome> {
+        self.await_wake(Duration::ZERO)
+    }
+
+    /// Waits until a thread of the plugin wakes the instance, and calls [`on_wake`](Handler::on_wake). None if nobody does
+    /// within `at_most` of real time.
+    pub fn await_wake(&mut self, at_most: Duration) -> Option<Outcome> {
+        let woken = self.session.can_be_woken() && self.session.remote().take_woken(at_most);
+        woken.then(|| self.call(&mut [], About::Wake))
+    }
+
+    /// Tickets that may still be used.
+    #[must_use]
+    pub fn tickets(&self) -> usize {
+        self.session.fake.borrow().tickets.len(self.now_ns)
+    }
+
+    /// Most tickets there may be from now on.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the plugin gets")]
+    pub fn set_most_tickets(&mut self, most: usize) {
+        self.session.fake.borrow_mut().tickets.most = Some(most);
+    }
+
+    /// The groups that the plugin has joined and not left: group, source and interface.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(IpAddr, Option<IpAddr>, u32)> {
+        self.session.fake.borrow().groups.clone()
     }
 
     /// What has left since the last time this was asked, in the order it left.
@@ -358,8 +403,9 @@ impl<H: Handler> Harness<H> {
     /// The log lines since the last time this was asked; a panic is one of them.
     #[expect(clippy::needless_pass_by_ref_mut, reason = "takes the lines out")]
     pub fn lines(&mut self) -> Vec<String> {
-        let lines = std::mem::take(&mut self.session.fake.borrow_mut().lines);
-        lines.into_iter().map(|(_, line)| line).collect()
+        let own = std::mem::take(&mut self.session.fake.borrow_mut().lines);
+        let lines = own.into_iter().map(|(_, line)| line);
+        lines.chain(self.session.remote().take_lines()).collect()
     }
 
     /// The time, nanoseconds of the harness's clock.
@@ -433,36 +479,6 @@ impl<H: Handler> Harness<H> {
     pub fn set_delay_room(&mut self, datagrams: u32) {
         self.session.fake.borrow_mut().delay_room = Some(datagrams);
     }
-}
-
-/// Checks a queued datagram as the daemon does, and takes its bytes. `None` if it cannot be sent.
-fn settle(mut tx: pp_tx, rx: &[pp_dgram], way: Option<Way>, now_ns: u64) -> Option<Sent> {
-    let (has_to, has_from) = (tx.flags & abi::TX_TO != 0, tx.flags & abi::TX_FROM != 0);
-    let answered = if tx.rx == abi::NO_RX { None } else { Some(rx.get(tx.rx as usize)?) };
-    let known = abi::TX_TO | abi::TX_FROM | abi::TX_SESSION | abi::TX_CLIENT | abi::TX_PROVED | abi::TX_DF;
-    if tx.flags & !known != 0 || tx.run != 0 || tx.len as usize > MAX_PAYLOAD {
-        return None;
-    }
-    if tx.data.is_null() {
-        let datagram = answered.filter(|d| tx.len <= d.cap)?;
-        tx.data = datagram.data;
-    }
-    let to = if has_to { Some(tx.to) } else { answered.map(|d| d.peer) };
-    let from = if has_from { Some(tx.from) } else { answered.map(|d| d.local) };
-    let (to, from, via) = match way {
-        Some(Way { to, from, via }) => (to, from, via),
-        None => (to?.socket_addr()?, from.and_then(|from| from.socket_addr()), None),
-    };
-    Some(Sent {
-        to,
-        from: from.unwrap_or(LOCAL),
-        via,
-        at_ns: tx.at_ns.max(now_ns),
-        payload: table::payload(&tx),
-        rx: answered.map(|_| tx.rx as usize),
-        proved: tx.flags & abi::TX_PROVED != 0,
-        df: tx.flags & abi::TX_DF != 0,
-    })
 }
 
 fn parse<H: Handler>(options: &[(&str, &str)]) -> Result<Vec<Parsed>, Refused> {

@@ -16,6 +16,7 @@ use polyport_abi::{
 
 use super::host::Fake;
 use super::options::{Parsed, Value};
+use super::remote::Remote;
 
 /// A loaded plugin and its instance.
 #[derive(Debug)]
@@ -23,7 +24,15 @@ pub(super) struct Session {
     table: pp_plugin,
     host: Rc<pp_host>,
     pub(super) fake: Rc<RefCell<Fake>>,
+    handle: Box<Handle>,
     instance: *mut c_void,
+}
+
+/// What `pp_ctx` points to. Threads of the plugin reach nothing but `remote`.
+#[derive(Debug)]
+struct Handle {
+    fake: Rc<RefCell<Fake>>,
+    remote: Remote,
 }
 
 /// What an instance is made of.
@@ -56,6 +65,8 @@ pub(super) enum About {
     Timer(u64),
     /// What has happened to a session.
     Session(Box<pp_event>),
+    /// That somebody has woken the instance.
+    Wake,
 }
 
 /// A refusal as the host reads it: 1 + index of the option, or 0, and the text.
@@ -79,9 +90,14 @@ impl Session {
             session_open,
             session_close,
             session_set,
+            wake,
+            ticket,
+            answer,
+            group,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
-        Self { table: *table, host: Rc::new(host), fake, instance: core::ptr::null_mut() }
+        let handle = Box::new(Handle { fake: Rc::clone(&fake), remote: Remote::default() });
+        Self { table: *table, host: Rc::new(host), fake, handle, instance: core::ptr::null_mut() }
     }
 
     /// Changes which minor of the ABI the host has: what it claims, and how long its structs are.
@@ -99,7 +115,15 @@ impl Session {
     }
 
     fn ctx(&self) -> *mut pp_ctx {
-        Rc::as_ptr(&self.fake).cast_mut().cast()
+        (&raw const *self.handle).cast_mut().cast()
+    }
+
+    pub(super) fn remote(&self) -> &Remote {
+        &self.handle.remote
+    }
+
+    pub(super) fn can_be_woken(&self) -> bool {
+        self.table.on_wake.is_some()
     }
 
     /// Makes an instance; the one before is destroyed only if that worked.
@@ -139,6 +163,7 @@ impl Session {
             return Err(refusal(&error));
         }
         self.destroy();
+        self.fake.borrow_mut().tickets.forget();
         self.instance = made;
         Ok(())
     }
@@ -165,6 +190,7 @@ impl Session {
         let (fresh, memory, delay_room) = {
             let mut fake = self.fake.borrow_mut();
             fake.sessions.begin(rx);
+            fake.tickets.begin(rx, parameters.now_ns);
             (fake.begin(), fake.memory, fake.delay_room)
         };
         let size = match self.host.abi_minor {
@@ -195,7 +221,7 @@ impl Session {
             reserved: 0,
         };
         let at = &raw mut batch;
-        let pp_plugin { on_batch, on_timer, on_session, .. } = self.table;
+        let pp_plugin { on_batch, on_timer, on_session, on_wake, .. } = self.table;
         let code = match about {
             // SAFETY: a live instance, and a batch whose memory lives until the next call.
             About::Batch => on_batch.map(|on_batch| unsafe { on_batch(self.instance, at) }),
@@ -205,6 +231,8 @@ impl Session {
                 // SAFETY: as above; the event lives until the call returns.
                 on_session.map(|on_session| unsafe { on_session(self.instance, at, &raw const *event) })
             }
+            // SAFETY: as above.
+            About::Wake => on_wake.map(|on_wake| unsafe { on_wake(self.instance, at) }),
         };
         let code = code.unwrap_or(abi::UNSUPPORTED);
         self.fake.borrow_mut().sessions.end(!matches!(code, abi::OK | abi::ERROR));
@@ -336,11 +364,18 @@ fn refusal(error: &pp_error) -> Refusal {
 /// # Safety
 /// `ctx` is the handle of a live [`Session`].
 unsafe fn fake<'a>(ctx: *mut pp_ctx) -> &'a RefCell<Fake> {
-    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Rc`.
-    unsafe { &*ctx.cast::<RefCell<Fake>>() }
+    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Box`.
+    unsafe { &(*ctx.cast::<Handle>()).fake }
 }
 
-unsafe extern "C" fn log(ctx: *mut pp_ctx, level: i32, msg: *const u8, len: usize) {
+/// # Safety
+/// `ctx` is the handle of a live [`Session`].
+unsafe fn remote<'a>(ctx: *mut pp_ctx) -> &'a Remote {
+    // SAFETY: as in `fake`.
+    unsafe { &(*ctx.cast::<Handle>()).remote }
+}
+
+unsafe extern "C" fn log(ctx: *mut pp_ctx, _: i32, msg: *const u8, len: usize) {
     let mut line = String::new();
     if len > 0 {
         // SAFETY: the plugin passes `len` bytes.
@@ -348,7 +383,7 @@ unsafe extern "C" fn log(ctx: *mut pp_ctx, level: i32, msg: *const u8, len: usiz
         line = String::from_utf8_lossy(text).into_owned();
     }
     // SAFETY: the plugin passes the handle it got.
-    unsafe { fake(ctx) }.borrow_mut().lines.push((level, line));
+    unsafe { remote(ctx) }.log(line);
 }
 
 unsafe extern "C" fn metric(ctx: *mut pp_ctx, kind: u32, name: *const c_char, _: *const c_char) -> *mut u64 {
@@ -419,4 +454,46 @@ unsafe extern "C" fn session_close(ctx: *mut pp_ctx, session: u64) -> i32 {
 unsafe extern "C" fn session_set(ctx: *mut pp_ctx, session: u64, what: u32, value: u64) -> i32 {
     // SAFETY: the plugin passes the handle it got.
     unsafe { fake(ctx) }.borrow_mut().sessions.set(session, what, value)
+}
+
+unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
+    // SAFETY: the plugin passes the handle it got, of an instance that lives.
+    unsafe { remote(ctx) }.wake();
+    abi::OK
+}
+
+unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
+    // SAFETY: the plugin passes the handle it got.
+    unsafe { fake(ctx) }.borrow_mut().tickets.take(rx, age_ns)
+}
+
+unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 {
+    // SAFETY: the plugin passes the handle it got.
+    let Some(number) = unsafe { fake(ctx) }.borrow_mut().tickets.answer(ticket) else { return abi::ERROR };
+    // SAFETY: the plugin passes a variable of its own.
+    unsafe { rx.write(number) };
+    abi::OK
+}
+
+unsafe extern "C" fn group(
+    ctx: *mut pp_ctx,
+    op: u32,
+    group: *const pp_addr,
+    source: *const pp_addr,
+    ifindex: u32,
+) -> i32 {
+    // SAFETY: the plugin passes addresses of its own, or NULL.
+    let group = unsafe { group.as_ref() };
+    // SAFETY: as above.
+    let source = unsafe { source.as_ref() };
+    let ip = |address: &pp_addr| address.socket_addr().map(|address| address.ip());
+    let Some(group) = group.and_then(ip).filter(core::net::IpAddr::is_multicast) else { return abi::ERROR };
+    let member = (group, source.and_then(ip), ifindex);
+    // SAFETY: the plugin passes the handle it got.
+    let groups = &mut unsafe { fake(ctx) }.borrow_mut().groups;
+    groups.retain(|other| *other != member);
+    if op == abi::GROUP_JOIN {
+        groups.push(member);
+    }
+    abi::OK
 }
