@@ -177,7 +177,9 @@ fn the_example_plugins_keep_every_rule() {
             keeps(&library, &[]);
         }
     }
-    keeps(&built_by_cargo("polyport-example-whoami"), &[]);
+    for name in ["whoami", "lookup"] {
+        keeps(&built_by_cargo(&format!("polyport-example-{name}")), &[]);
+    }
     keeps(&built("example-relay"), &["--option", "to=192.0.2.9:53"]);
 }
 

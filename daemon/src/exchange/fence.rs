@@ -146,15 +146,16 @@ impl Region {
 
     fn stride(&self) -> usize {
         let known = self.known.and_then(|at| KNOWN.get(at));
-        known.map_or(self.len - page(), |place| place.stride.load(Relaxed))
+        known.map_or_else(|| self.len - page(), |place| place.stride.load(Relaxed))
     }
 
     fn protect(&self, at: usize, len: usize, how: libc::c_int) -> io::Result<()> {
         if len == 0 {
             return Ok(());
         }
+        let from = self.start.as_ptr().wrapping_add(at);
         // SAFETY: whole pages inside the mapping.
-        let result = unsafe { libc::mprotect(self.start.as_ptr().add(at).cast(), len, how) };
+        let result = unsafe { libc::mprotect(from.cast(), len, how) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }

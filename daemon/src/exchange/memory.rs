@@ -47,6 +47,7 @@ impl Memory {
     ///
     /// # Errors
     /// There is no such slot, or no such room.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "no slice may be lent out meanwhile")]
     pub(super) fn put(&mut self, slot: usize, bytes: &[u8]) -> io::Result<usize> {
         let region = self.region.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let (to, offset) = region.open(slot, bytes.len())?;

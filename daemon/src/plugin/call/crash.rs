@@ -119,8 +119,10 @@ unsafe fn touched(signal: c_int, info: *mut siginfo_t, context: *mut c_void) -> 
     if signal != SIGSEGV && signal != SIGBUS {
         return None;
     }
-    // SAFETY: the caller's word; these signals have an address.
-    let address = unsafe { (*info).si_addr() };
+    // SAFETY: the caller's word.
+    let info = unsafe { *info };
+    // SAFETY: these signals have an address.
+    let address = unsafe { info.si_addr() };
     // SAFETY: the caller's word.
     Some((trespass(address.addr())?, unsafe { is_write(context) }))
 }

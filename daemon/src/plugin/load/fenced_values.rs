@@ -27,8 +27,10 @@ impl FencedValues {
         let mut raw = values.to_vec();
         for value in &mut raw {
             if value.kind & OPT_LIST != 0 {
-                // SAFETY: the type says that it is a list, which has `len` values.
-                let items = unsafe { slice::from_raw_parts(value.v.list, value.len as usize) };
+                // SAFETY: the type says that it is a list.
+                let list = unsafe { value.v.list };
+                // SAFETY: it has `len` values.
+                let items = unsafe { slice::from_raw_parts(list, value.len as usize) };
                 let mut items = items.to_vec();
                 items.iter_mut().try_for_each(|item| text(item, &mut texts))?;
                 let list = Array::fenced(&items, Holds::Values)?;
@@ -54,8 +56,10 @@ fn text(value: &mut pp_value, texts: &mut Vec<Array<u8>>) -> io::Result<()> {
     if value.kind != OPT_STRING && value.kind != OPT_JSON {
         return Ok(());
     }
-    // SAFETY: the type says that it is a text, which has `len` bytes and a NUL behind them.
-    let bytes = unsafe { slice::from_raw_parts(value.v.str.cast::<u8>(), value.len as usize + 1) };
+    // SAFETY: the type says that it is a text.
+    let text = unsafe { value.v.str };
+    // SAFETY: it has `len` bytes, and a NUL behind them.
+    let bytes = unsafe { slice::from_raw_parts(text.cast::<u8>(), value.len as usize + 1) };
     let copy = Array::fenced(bytes, Holds::Values)?;
     value.v = pp_val { str: copy.as_ptr().cast() };
     texts.push(copy);

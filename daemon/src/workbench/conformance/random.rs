@@ -26,7 +26,7 @@ pub(super) fn random(stage: &mut Stage, is_time: &Arc<AtomicBool>) -> Verdict {
         stage.rng = StdRng::seed_from_u64(stage.seed() ^ u64::wrapping_mul(life, 0x9E37_79B9_7F4A_7C15));
         lived(stage, is_time).map_err(|end| match end {
             End::Broken { rule, what } => End::Broken { rule, what: format!("{what}; in life {life}") },
-            other => other,
+            other @ (End::Skipped(_) | End::Trouble(_)) => other,
         })?;
     }
     Ok(())

@@ -230,7 +230,7 @@ pub(super) fn at_once(stage: &mut Stage) -> Verdict {
         })
     };
     let threads: Vec<_> = (0..THREADS).map(begin).collect();
-    let ends = threads.into_iter().map(|thread| thread.join());
+    let ends = threads.into_iter().map(thread::JoinHandle::join);
     // All are waited for, also when one has found something.
     let ends: Vec<_> = ends.collect();
     for end in ends {

@@ -84,7 +84,7 @@ pub fn run(bench: &Bench, reference: &str, case: &'static Case, terms: &Terms) -
     command.arg(format!("--seconds={}", terms.lasting.as_secs()));
     command.arg(format!("--timeout={}ns", terms.call.as_nanos()));
     let is_path = reference.contains('/');
-    let reference = if is_path { std::path::absolute(reference)?.into() } else { PathBuf::from(reference) };
+    let reference = if is_path { std::path::absolute(reference)? } else { PathBuf::from(reference) };
     command.arg("--").arg(reference).current_dir(&place.0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
@@ -120,7 +120,7 @@ pub fn run(bench: &Bench, reference: &str, case: &'static Case, terms: &Terms) -
             Found::Broken(rule, what) if rule == rules::CRASH && case.rules.contains(&rules::AT_ONCE) => {
                 Found::Broken(rules::AT_ONCE.to_owned(), what)
             }
-            found => found,
+            found @ (Found::Kept | Found::Broken(..) | Found::Skipped(_)) => found,
         };
     }
     Ok(ran)
@@ -220,14 +220,14 @@ impl Place {
             match DirBuilder::new().mode(0o700).create(&dir) {
                 Ok(()) => return Ok(Self(dir)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(named(error, &within)),
+                Err(error) => return Err(named(&error, &within)),
             }
         }
-        Err(named(io::ErrorKind::AlreadyExists.into(), &within))
+        Err(named(&io::ErrorKind::AlreadyExists.into(), &within))
     }
 }
 
-fn named(error: io::Error, dir: &Path) -> io::Error {
+fn named(error: &io::Error, dir: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("no directory can be made in {}: {error}", dir.display()))
 }
 

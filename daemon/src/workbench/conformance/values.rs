@@ -8,10 +8,9 @@ const LONG: usize = 300;
 /// Each option with each of its values: bounds, words, texts. Options that name files are left as they are.
 pub(super) fn tried(specs: &[OptionSpec]) -> Vec<(String, String)> {
     let of = |spec: &OptionSpec| {
-        let values = match &spec.kind {
-            OptionType::List(element) => lists(&of_kind(element, spec.bounds)),
-            plain => of_kind(plain, spec.bounds),
-        };
+        let elements = of_kind(spec.kind.element(), spec.bounds);
+        let is_list = matches!(spec.kind, OptionType::List(_));
+        let values = if is_list { lists(&elements) } else { elements };
         values.into_iter().map(|value| (spec.name.clone(), value)).collect::<Vec<_>>()
     };
     specs.iter().filter(|spec| spec.file.is_none()).flat_map(of).collect()
