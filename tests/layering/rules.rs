@@ -20,7 +20,7 @@ fn rule(page: &str, number: &str) -> Option<String> {
         number.split_once('.').map_or((number, None), |(section, item)| (section, Some(item)));
     let text = page.split("\n## ").find(|text| text.starts_with(&format!("{section}. ")))?;
     let Some(item) = item else { return Some(text.to_owned()) };
-    let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("{item}. ")));
+    let mut lines = text.lines().skip(1).skip_while(|line| !line.starts_with(&format!("{item}. ")));
     let first = lines.next()?;
     let more = lines.take_while(|line| line.starts_with(' '));
     Some([first].into_iter().chain(more).collect::<Vec<_>>().join(" "))

@@ -5,7 +5,7 @@ use std::ptr;
 
 use polyport_abi::{pp_batch, pp_session};
 
-use super::fenced::Claims;
+use super::claims::Claims;
 use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
 use super::sessions::Desk;

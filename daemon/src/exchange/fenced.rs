@@ -2,30 +2,13 @@
 
 use std::io;
 
-use polyport_abi::pp_batch;
-
 use super::array::Array;
+use super::claims::Claims;
 use super::fence::Holds;
 use super::memory::Memory;
 use super::received::{EMPTY_RX, Received};
 use super::send_queue::{EMPTY_TX, SendQueue};
 use super::{Arrived, Exchange, ExchangeLimits};
-
-/// What a handler said of what it had written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// `tx_len` was more than `tx_cap`, so much at most.
-    pub entries_over: u32,
-    /// `arena_len` was more than `arena_cap`, so much at most.
-    pub arena_over: u32,
-}
-
-impl Claims {
-    pub(super) fn note(&mut self, batch: &pp_batch) {
-        self.entries_over = self.entries_over.max(batch.tx_len.saturating_sub(batch.tx_cap));
-        self.arena_over = self.arena_over.max(batch.arena_len.saturating_sub(batch.arena_cap));
-    }
-}
 
 impl Exchange {
     /// An exchange for a single call. Each datagram is [placed](Self::place) so that nothing may be touched behind it; the

@@ -16,6 +16,7 @@
 //! memory      bytes that both sides reach through pointers                              [unsafe]
 //! array       the same of descriptors and entries                                       [unsafe]
 //! fence       memory for the tests of plugins, which tells who touches what he must not [unsafe]
+//! claims      what handlers say that they have written there
 //! fenced      an exchange of such memory, for one call
 //! ```
 //!
@@ -24,6 +25,7 @@
 mod array;
 mod arrival;
 mod call;
+mod claims;
 mod facts;
 mod fence;
 mod fenced;
@@ -41,10 +43,10 @@ mod tickets;
 pub(crate) use array::Array;
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::{Asked, Exchange};
+pub use claims::Claims;
 pub use facts::Facts;
 pub(crate) use fence::{Holds, page};
 pub use fence::{Trespass, trespass};
-pub use fenced::Claims;
 pub use limits::ExchangeLimits;
 pub use output::{Answers, Output, OutputError, Outputs, longest_to};
 pub use owned::OwnedOutput;

@@ -68,7 +68,7 @@ impl Received {
         Self::within(limits, Memory::new(limits.slots * limits.stride), Array::new(vec![EMPTY_RX; limits.rx]))
     }
 
-    /// The same with this ring, and as many of these descriptors as the limits say.
+    /// A receiving half with this ring, and as many of these descriptors as the limits say.
     pub(super) fn within(limits: &ExchangeLimits, ring: Memory, rx: Array<pp_dgram>) -> Self {
         Self {
             ring,

@@ -36,7 +36,7 @@ impl SendQueue {
         Self::within(limits, Array::new(vec![EMPTY_TX; limits.tx]), make_chunk)
     }
 
-    /// The same with this ring, and chunks that are made like this.
+    /// A sending half with this ring, and chunks that are made like this.
     pub(super) fn within(
         limits: &ExchangeLimits,
         tx: Array<pp_tx>,

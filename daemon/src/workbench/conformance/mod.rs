@@ -10,6 +10,7 @@
 //! rules      numbers of the rules
 //! serving    what happens to an instance
 //! stage      one call, and how it is judged
+//! judged     what a call has left behind
 //! subject    an instance with its time, its timers, its sessions
 //! datagrams  what strangers send
 //! heard      the last lines that the plugin logged
@@ -30,6 +31,7 @@ mod dialogue;
 mod end;
 mod findings;
 mod heard;
+mod judged;
 mod lives;
 mod own;
 mod random;

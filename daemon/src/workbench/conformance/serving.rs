@@ -6,7 +6,8 @@ use rand::RngExt;
 
 use super::datagrams::{Datagram, content};
 use super::end::End;
-use super::stage::{Cause, Left, Room, Sent, Stage};
+use super::judged::Sent;
+use super::stage::{Cause, Left, Room, Stage};
 use super::subject::Subject;
 use crate::exchange::{
     NetTrouble, SessionEnd, SessionEvent, SessionInfo, SessionNews, SessionRequest, SessionSpec,

@@ -6,10 +6,11 @@ use rand::RngExt;
 
 use super::datagrams::{Datagram, LENGTHS, LONGEST, content, short};
 use super::end::{End, Verdict, broken};
+use super::judged::Sent;
 use super::own;
 use super::rules;
 use super::serving::Fate;
-use super::stage::{Room, Sent, Stage};
+use super::stage::{Room, Stage};
 
 /// Most datagrams of a batch.
 const LARGEST_BATCH: usize = 2048;
@@ -166,7 +167,7 @@ pub(super) fn waits(stage: &mut Stage) -> Verdict {
     stage.destroy(subject)
 }
 
-/// The same calls give the same answers, with a moment of real time between.
+/// Two runs of equal calls give equal answers, with a moment of real time between.
 pub(super) fn repeats(stage: &mut Stage) -> Verdict {
     let script = script(stage);
     let first = alone(stage, &script)?;
