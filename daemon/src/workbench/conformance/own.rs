@@ -4,8 +4,10 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// How often is asked again for threads that are about to end, and how long is waited between.
+/// How often is asked again for threads that are about to end, and how long is waited between: for a moment, and for those that do
+/// something that lasts, such as looking up a name.
 const LOOKS: u32 = 50;
+const MANY_LOOKS: u32 = 750;
 const BETWEEN: Duration = Duration::from_millis(20);
 
 /// Threads of this process.
@@ -38,7 +40,16 @@ pub(super) fn waits() -> Option<u64> {
 
 /// Waits until `is_so`, for a second at most. Returns whether it is.
 pub(super) fn settles(is_so: impl Fn() -> bool) -> bool {
-    for _ in 0..LOOKS {
+    within(LOOKS, is_so)
+}
+
+/// Waits until `is_so`, for fifteen seconds at most. Returns whether it is.
+pub(super) fn settles_at_last(is_so: impl Fn() -> bool) -> bool {
+    within(MANY_LOOKS, is_so)
+}
+
+fn within(looks: u32, is_so: impl Fn() -> bool) -> bool {
+    for _ in 0..looks {
         if is_so() {
             return true;
         }
