@@ -15,7 +15,9 @@ use polyport_terminal::{
 use crate::apply::{self, BuiltIn, Sources};
 use crate::config::{self, Plan, Problems, Reading};
 
+mod conformance;
 mod plugin;
+mod plugin_args;
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
@@ -39,6 +41,7 @@ Examples:
   polyport plugin list                                    what there is to serve with
   polyport plugin new hello                               begin a plugin of your own
   polyport plugin try ./libhello.so --datagram you        see what it answers, without a socket
+  polyport plugin test ./libhello.so                      see whether it keeps the rules
 
 Signals:
   SIGINT, SIGTERM   end it in order; another one, 0.3 s later at least, ends it at once
@@ -53,7 +56,7 @@ enum Command {
     Run(Run),
     /// Check a configuration without serving it: plugins are loaded, nothing is bound
     Check(Check),
-    /// List, inspect, try and begin plugins
+    /// List, inspect, try, test and begin plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
 }

@@ -26,6 +26,9 @@ mod changes;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod conformance;
+#[cfg(test)]
 mod cpp;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -41,6 +41,13 @@ fn greets(library: &Path) {
     assert_eq!(served.counted(name, "dropped_total"), 1);
 }
 
+/// It keeps every rule, also where its options are at their bounds.
+#[track_caller]
+fn keeps_the_rules(library: &Path) {
+    let tested = polyport().args(&["plugin", "test", "--seconds", "2"]).arg(library).run();
+    assert!(tested.expect_code(0).stdout.contains(" 0 broken"), "{}", tested.stdout);
+}
+
 #[test]
 fn a_new_plugin_in_rust_builds_passes_its_test_and_serves() {
     let outside = tempfile::tempdir().unwrap();
@@ -67,6 +74,7 @@ fn a_new_plugin_in_rust_builds_passes_its_test_and_serves() {
         Command::new("chmod").arg("go-w").arg(&library).arg(library.parent().unwrap()).arg("target").arg("."),
     );
     greets(&library);
+    keeps_the_rules(&library);
     let inspected = polyport().args(&["plugin", "inspect"]).arg(&library).run();
     assert!(
         inspected.expect_code(0).stdout.starts_with("hello-you 0.1.0: Greets whoever"),
@@ -92,6 +100,7 @@ fn a_new_plugin_in_c_builds_passes_its_test_and_serves() {
     let library = dir.join(format!("libhello_c{}", std::env::consts::DLL_SUFFIX));
     run(&dir, Command::new("chmod").arg("go-w").arg(&library).arg("."));
     greets(&library);
+    keeps_the_rules(&library);
     // Its own test finds what is wrong with it.
     let source = dir.join("hello_c.c");
     let wrong = fs::read_to_string(&source).unwrap().replace("= ' ';", "= '-';");

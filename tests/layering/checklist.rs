@@ -57,7 +57,7 @@ fn cells(line: &str) -> Option<Vec<&str>> {
 }
 
 /// Whether `FILE::FUNCTION` is a function under `#[test]`.
-fn is_test(name: &str, sources: &BTreeMap<String, String>) -> bool {
+pub(super) fn is_test(name: &str, sources: &BTreeMap<String, String>) -> bool {
     let Some((text, function)) =
         name.split_once("::").and_then(|(file, function)| Some((sources.get(file)?, function)))
     else {

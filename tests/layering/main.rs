@@ -8,6 +8,7 @@
 //! locks      the lock file of the fuzzer is that of the project
 //! map        what the map names is there
 //! checklist  every requirement has its line, and every test that the line names is there
+//! rules      the law of plugins has the rules that are named, and a finder for each pitfall
 //! imports    one order of imports in every file
 //! comments   comments are sentences
 //! tidy       file size, the fence around unsafe, words that must not be there
@@ -31,6 +32,8 @@ mod locks;
 mod map;
 #[cfg(test)]
 mod modules;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use data_encoding::HEXLOWER_PERMISSIVE;
-use polyport_terminal::{Exit, complain, counted, deliver, escape_payload, remark, say};
+use polyport_terminal::{Exit, complain, counted, escape_payload, remark, say};
 
+use super::conformance::{Test, test};
+use super::plugin_args::{Search, key_value, printed};
 use crate::workbench::{self, Arrival, Bench, Language, Play, Seen};
 
 /// What is done with plugins.
@@ -20,15 +22,10 @@ pub(super) enum PluginCommand {
     Inspect(Inspect),
     /// Let a plugin serve datagrams in a virtual network with virtual time, and print each that it sends
     Try(Try),
+    /// Test whether a plugin keeps the rules of the ABI, each case in a process of its own. It runs with your rights
+    Test(Test),
     /// Begin a plugin: a project that builds, passes its own test and serves
     New(New),
-}
-
-#[derive(Debug, Args)]
-struct Search {
-    /// Where to look for plugins first; repeatable
-    #[arg(long, value_name = "DIR")]
-    plugin_dir: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -141,12 +138,6 @@ enum Lang {
     C,
 }
 
-/// An argument `key=value`.
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("there is no `=`")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
 /// Does it.
 pub(super) fn run(command: &PluginCommand, built_in: crate::apply::BuiltIn) -> Exit {
     let bench = |search: &Search| Bench { dirs: search.plugin_dir.clone(), built_in };
@@ -154,6 +145,7 @@ pub(super) fn run(command: &PluginCommand, built_in: crate::apply::BuiltIn) -> E
         PluginCommand::List(args) => list(args, &bench(&args.search)),
         PluginCommand::Inspect(args) => inspect(args, &bench(&args.search)),
         PluginCommand::Try(args) => play(args, &bench(&args.search)),
+        PluginCommand::Test(args) => test(args, &bench(&args.search)),
         PluginCommand::New(args) => new(args, &Bench { dirs: Vec::new(), built_in }),
     }
 }
@@ -326,17 +318,6 @@ fn new(args: &New, bench: &Bench) -> Exit {
             };
             complain(error);
             exit
-        }
-    }
-}
-
-/// `exit`, if the answer could be written.
-fn printed(text: String, exit: Exit) -> Exit {
-    match deliver(text) {
-        Ok(()) => exit,
-        Err(error) => {
-            complain(error);
-            Exit::Io
         }
     }
 }

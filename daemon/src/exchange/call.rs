@@ -5,6 +5,7 @@ use std::ptr;
 
 use polyport_abi::{pp_batch, pp_session};
 
+use super::claims::Claims;
 use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
 use super::sessions::Desk;
@@ -24,6 +25,8 @@ pub struct Exchange {
     desk: Desk,
     /// What the last call that broke its handler said that it worked on (`pp_batch::handling`).
     handling: u32,
+    /// What handlers said of what they had written, if it is fenced: the tests of plugins judge it.
+    pub(super) claims: Option<Claims>,
 }
 
 /// What a handler has asked the host for besides sending and sessions. Nearly no call asks for anything.
@@ -55,7 +58,20 @@ impl Exchange {
     pub fn new(limits: ExchangeLimits) -> Self {
         let received = Received::new(&limits);
         let queue = SendQueue::new(&limits);
-        Self { limits, received, queue, asked: Asked::NOTHING, desk: Desk::default(), handling: 0 }
+        Self::within(limits, received, queue)
+    }
+
+    /// An exchange with this memory, which has these sizes.
+    pub(super) fn within(limits: ExchangeLimits, received: Received, queue: SendQueue) -> Self {
+        Self {
+            limits,
+            received,
+            queue,
+            asked: Asked::NOTHING,
+            desk: Desk::default(),
+            handling: 0,
+            claims: None,
+        }
     }
 
     /// The sizes of its memory.
@@ -396,12 +412,18 @@ impl Exchange {
         self.queue.lend(&mut batch);
         let result = call(&raw mut batch, ptr::from_mut(self));
         self.queue.take_back(&batch);
+        if let Some(claims) = &mut self.claims {
+            claims.note(&batch);
+        }
         result
     }
 
     /// Does `flush` for the host: parks the queued entries and hands out the next arena chunk. Returns false when the
     /// call has used up its share.
     pub(crate) fn park(&mut self, batch: &mut pp_batch) -> bool {
+        if let Some(claims) = &mut self.claims {
+            claims.note(batch);
+        }
         self.queue.park(batch)
     }
 }

@@ -15,13 +15,21 @@
 //! rest        what a handler that broke has not seen
 //! call        all of it together, lent to one call after the other
 //! memory      bytes that both sides reach through pointers                              [unsafe]
+//! array       the same of descriptors and entries                                       [unsafe]
+//! fence       memory for the tests of plugins, which tells who touches what he must not [unsafe]
+//! claims      what handlers say that they have written there
+//! fenced      an exchange of such memory, for one call
 //! ```
 //!
 //! One [`Exchange`] belongs to a reactor and serves all its listeners, one call after the other.
 
+mod array;
 mod arrival;
 mod call;
+mod claims;
 mod facts;
+mod fence;
+mod fenced;
 mod limits;
 mod longest;
 mod memory;
@@ -34,9 +42,13 @@ mod send_queue;
 mod sessions;
 mod tickets;
 
+pub(crate) use array::Array;
 pub use arrival::{ArrivalFlags, Arrived, ReplySource};
 pub use call::{Asked, Exchange};
+pub use claims::Claims;
 pub use facts::Facts;
+pub(crate) use fence::{Holds, page};
+pub use fence::{Trespass, trespass};
 pub use limits::ExchangeLimits;
 pub use longest::longest_to;
 pub use output::{Answers, Output, OutputError, Outputs};

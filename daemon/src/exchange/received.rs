@@ -8,6 +8,7 @@ use polyport_abi::{
     pp_addr, pp_dgram,
 };
 
+use super::array::Array;
 use super::memory::Memory;
 use super::tickets::Tickets;
 use super::{Arrived, ExchangeLimits};
@@ -17,7 +18,7 @@ use super::{Arrived, ExchangeLimits};
 pub(super) struct Received {
     pub(super) ring: Memory,
     /// Descriptors, the first `shown` of them in use.
-    pub(super) rx: Vec<pp_dgram>,
+    pub(super) rx: Array<pp_dgram>,
     pub(super) shown: usize,
     /// The message each datagram came in. The host keeps this to itself, because a handler may overwrite its
     /// descriptors.
@@ -66,9 +67,14 @@ pub(super) struct Rx<'a> {
 
 impl Received {
     pub(super) fn new(limits: &ExchangeLimits) -> Self {
+        Self::within(limits, Memory::new(limits.slots * limits.stride), Array::new(vec![EMPTY_RX; limits.rx]))
+    }
+
+    /// A receiving half with this ring, and as many of these descriptors as the limits say.
+    pub(super) fn within(limits: &ExchangeLimits, ring: Memory, rx: Array<pp_dgram>) -> Self {
         Self {
-            ring: Memory::new(limits.slots * limits.stride),
-            rx: vec![EMPTY_RX; limits.rx],
+            ring,
+            rx,
             shown: 0,
             index: vec![0; limits.rx],
             messages: Vec::with_capacity(limits.slots),
@@ -314,7 +320,8 @@ pub(super) fn narrow(n: usize) -> u32 {
 /// No address: family 0.
 pub(super) const NO_ADDR: pp_addr = pp_addr { ip: [0; 16], port: 0, family: 0, reserved: 0, scope: 0 };
 
-const EMPTY_RX: pp_dgram = pp_dgram {
+/// A descriptor of nothing.
+pub(super) const EMPTY_RX: pp_dgram = pp_dgram {
     data: ptr::null_mut(),
     len: 0,
     cap: 0,

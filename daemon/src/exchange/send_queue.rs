@@ -5,6 +5,7 @@ use std::ptr;
 use polyport_abi::{NO_RX, pp_batch, pp_tx};
 
 use super::ExchangeLimits;
+use super::array::Array;
 use super::memory::Memory;
 use super::received::{NO_ADDR, narrow};
 
@@ -12,12 +13,14 @@ use super::received::{NO_ADDR, narrow};
 #[derive(Debug)]
 pub(super) struct SendQueue {
     /// The send ring, its first `tx_len` entries in use.
-    pub(super) tx: Vec<pp_tx>,
+    pub(super) tx: Array<pp_tx>,
     pub(super) tx_len: usize,
     /// Entries that flushes of this call moved out of the ring, in order.
     parked: Vec<pp_tx>,
     /// The chunks made so far; one more is made when a call needs it. What no call has taken of them is zero.
-    arena: Vec<Memory>,
+    pub(super) arena: Vec<Memory>,
+    /// How a chunk is made; none if the system has no memory for it.
+    make_chunk: fn(usize) -> Option<Memory>,
     /// Bytes of each chunk that the last call took.
     taken: Vec<usize>,
     /// Number of the chunk that is lent to the handler.
@@ -29,11 +32,22 @@ pub(super) struct SendQueue {
 
 impl SendQueue {
     pub(super) fn new(limits: &ExchangeLimits) -> Self {
+        let make_chunk = |len| Some(Memory::new(len));
+        Self::within(limits, Array::new(vec![EMPTY_TX; limits.tx]), make_chunk)
+    }
+
+    /// A sending half with this ring, and chunks that are made like this.
+    pub(super) fn within(
+        limits: &ExchangeLimits,
+        tx: Array<pp_tx>,
+        make_chunk: fn(usize) -> Option<Memory>,
+    ) -> Self {
         Self {
-            tx: vec![EMPTY_TX; limits.tx],
+            tx,
             tx_len: 0,
             parked: Vec::new(),
-            arena: vec![Memory::new(limits.arena)],
+            arena: make_chunk(limits.arena).into_iter().collect(),
+            make_chunk,
             taken: vec![0],
             arena_at: 0,
             refused: 0,
@@ -124,16 +138,17 @@ impl SendQueue {
         if self.parked.len() + queued >= self.limits.tx_total || last_chunk {
             return false;
         }
+        if batch.arena_len > 0 && self.arena_at + 1 == self.arena.len() {
+            let Some(chunk) = (self.make_chunk)(self.limits.arena) else { return false };
+            self.arena.push(chunk);
+            self.taken.push(0);
+        }
         self.parked.extend_from_slice(self.tx.get(..queued).unwrap_or_default());
         batch.tx_len = 0;
         batch.tx_cap = narrow(self.room());
         if batch.arena_len > 0 {
             self.note_taken(batch);
             self.arena_at += 1;
-            if self.arena_at == self.arena.len() {
-                self.arena.push(Memory::new(self.limits.arena));
-                self.taken.push(0);
-            }
             batch.arena = self.arena.get(self.arena_at).map_or(ptr::null_mut(), |m| m.at(0));
             batch.arena_len = 0;
         }

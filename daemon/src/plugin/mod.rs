@@ -15,9 +15,9 @@ mod inspect;
 mod load;
 
 pub use call::{
-    AddressRefusal, Call, Cell, Cells, CreateError, Doing, Function, Gate, GroupRequest, HandlerBudget,
-    Instance, InstancePlace, InstanceSpec, Notify, Outcome, Reconfigured, Rescued, RunningCall, State,
-    TimerRequest, WakeList, Why, tell_of_crashes,
+    AddressRefusal, Breach, Call, Cell, Cells, CreateError, Doing, Function, Gate, GroupRequest,
+    HandlerBudget, Instance, InstancePlace, InstanceSpec, Notify, Outcome, Reconfigured, Rescued,
+    RunningCall, State, TimerRequest, WakeList, Why, breaches, tell_of_crashes,
 };
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use find::{

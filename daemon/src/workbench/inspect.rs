@@ -81,6 +81,13 @@ impl Inspected {
         }
     }
 
+    /// The options whose values are never shown; none if the file does not tell which there are.
+    #[must_use]
+    pub fn secrets(&self) -> Option<Vec<String>> {
+        let options = &self.plugin.table.as_ref()?.options;
+        Some(options.iter().filter(|option| option.secret).map(|option| option.name.clone()).collect())
+    }
+
     /// For a program: one object.
     #[must_use]
     pub fn json(&self) -> String {

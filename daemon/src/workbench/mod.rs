@@ -7,6 +7,8 @@
 //! amount     types, bounds and defaults of options in words
 //! trial      the same plugin made in a process of its own, so that a crash is only an answer
 //! subject    that process
+//! signals    names of those that end it
+//! conformance  whether a plugin keeps the rules of the ABI, each case in a process of its own
 //! new        a project to begin with
 //! world      a virtual network with virtual time
 //! recording  datagrams of a pcap file
@@ -16,16 +18,22 @@
 //! Everything here ends before it comes back; nothing is served to anybody.
 
 mod amount;
+mod conformance;
 mod inspect;
 mod list;
 mod new;
 mod play;
 mod recording;
+mod signals;
 mod sources;
 mod subject;
 mod trial;
 mod world;
 
+pub use conformance::{
+    CASES, Case, EVERYWHERE, Found, RULES, Ran, Report, Terms, Trouble, run as run_case,
+    within as within_case,
+};
 pub use inspect::{Inspected, inspect};
 pub use list::{Listed, list};
 pub use new::{Language, NewError, Project, create};

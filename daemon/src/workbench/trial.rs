@@ -11,6 +11,7 @@ use std::time::Duration;
 use polyport_terminal::Escaped;
 use serde_json::{Value, json};
 
+use super::signals::signal_name;
 use super::sources::Bench;
 use super::subject::MARK;
 
@@ -168,22 +169,6 @@ impl Trial {
             "wants": of("wants"),
         })
     }
-}
-
-/// The name of a signal that ends a process which did something wrong.
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGILL => "SIGILL",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGSYS => "SIGSYS",
-        libc::SIGTERM => "SIGTERM",
-        _ => return format!("signal {signal}"),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::{io, ptr};
 use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, c_int, c_void, sigaction, siginfo_t};
 
 use super::running::Doing;
+use crate::exchange::{Trespass, trespass};
 
 /// Signals that kill, with their names.
 const FATAL: [(c_int, &str); 5] =
@@ -71,11 +72,13 @@ fn blank() -> sigaction {
 }
 
 /// Writes the line, and lets the signal do what it did before. No lock, no memory, no buffer of the standard library.
-extern "C" fn handle(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
+extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if !TOLD.swap(true, Relaxed) {
         let mut line = Line { bytes: [0; 512], len: 0 };
         // What does not fit is cut off.
-        write!(line, "{}", Crash { signal, during: Doing::watched() }).unwrap_or(());
+        // SAFETY: the system describes these signals with an address, and hands over what the processor was about to do.
+        let touched = unsafe { touched(signal, info, context) };
+        write!(line, "{}", Crash { signal, during: Doing::watched(), touched }).unwrap_or(());
         line.end();
         line.print();
     }
@@ -105,11 +108,51 @@ struct NoHandler(sigaction);
 // SAFETY: it is never changed, and its pointer is NULL.
 unsafe impl Sync for NoHandler {}
 
+/// Memory of a test of plugins that was touched and must not be, and whether it was written to, where the processor tells.
+type Touched = (Trespass, Option<bool>);
+
+/// What was touched, if it is known.
+///
+/// # Safety
+/// `info` and `context` are those of a handler of this signal.
+unsafe fn touched(signal: c_int, info: *mut siginfo_t, context: *mut c_void) -> Option<Touched> {
+    if signal != SIGSEGV && signal != SIGBUS {
+        return None;
+    }
+    // SAFETY: the caller's word.
+    let info = unsafe { *info };
+    // SAFETY: these signals have an address.
+    let address = unsafe { info.si_addr() };
+    // SAFETY: the caller's word.
+    Some((trespass(address.addr())?, unsafe { is_write(context) }))
+}
+
+/// Whether the access that failed was to write.
+///
+/// # Safety
+/// `context` is that of a handler of a signal.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+unsafe fn is_write(context: *mut c_void) -> Option<bool> {
+    /// The bit of a page fault's error code that says so.
+    const WRITE: i64 = 2;
+    let context: *const libc::ucontext_t = context.cast();
+    let at = usize::try_from(libc::REG_ERR).ok()?;
+    // SAFETY: the caller's word.
+    let registers = unsafe { (*context).uc_mcontext.gregs };
+    registers.get(at).map(|code| code & WRITE != 0)
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+unsafe fn is_write(_: *mut c_void) -> Option<bool> {
+    None
+}
+
 /// What is known of a crash.
 struct Crash {
     signal: c_int,
     /// What the thread does that it happens in; none of a thread that nobody watches.
     during: Option<&'static Doing>,
+    touched: Option<Touched>,
 }
 
 impl fmt::Display for Crash {
@@ -118,16 +161,20 @@ impl fmt::Display for Crash {
             FATAL.iter().find(|(number, _)| *number == self.signal).map_or("a signal", |(_, name)| *name);
         match self.during.map(Doing::call) {
             Some(Some(call)) => {
-                write!(f, "error: {name} in {} of {call}: the process ends", call.function.name())
+                write!(f, "error: {name} in {} of {call}", call.function.name())?;
             }
-            Some(None) => write!(f, "error: {name} while no plugin was called: the process ends"),
-            None => {
-                write!(
-                    f,
-                    "error: {name} in a thread that a plugin or the daemon has started: the process ends"
-                )
-            }
+            Some(None) => write!(f, "error: {name} while no plugin was called")?,
+            None => write!(f, "error: {name} in a thread that a plugin or the daemon has started")?,
         }
+        if let Some((trespass, is_write)) = &self.touched {
+            let verb = match is_write {
+                Some(true) => "wrote to",
+                Some(false) => "read",
+                None => "touched",
+            };
+            write!(f, ": it {verb} {trespass}")?;
+        }
+        f.write_str(": the process ends")
     }
 }
 
@@ -176,7 +223,7 @@ mod tests {
     #[test]
     fn the_line_says_who_was_called_or_that_nobody_was() {
         let own = Doing::of_this_thread();
-        let said = |signal, during| Crash { signal, during }.to_string();
+        let said = |signal, during| Crash { signal, during, touched: None }.to_string();
         let local = Some("[::1]:9".parse().unwrap());
         let record = Box::leak(Box::new(Record::new("far".into(), "lossy".into(), local)));
         let during = running(record, Function::OnBatch, || said(SIGSEGV, Some(own)));

@@ -17,6 +17,7 @@ use polyport_abi::{
 };
 use polyport_terminal::{Escaped, counted};
 
+use super::breaches::{Breach, note_breach};
 use super::record::{AddressRefusal, GroupRequest, Record, TimerRequest};
 use crate::exchange::{Exchange, Facts, SessionRequest};
 
@@ -114,7 +115,10 @@ unsafe extern "C" fn metric(
     guarded(NOWHERE.as_ptr(), || {
         let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
         // SAFETY: set only while `create` runs, by the frame below, which owns it exclusively.
-        let Some(lent) = (unsafe { lent.as_mut() }) else { return NOWHERE.as_ptr() };
+        let Some(lent) = (unsafe { lent.as_mut() }) else {
+            note_breach(Breach::Metric);
+            return NOWHERE.as_ptr();
+        };
         if name.is_null() {
             return NOWHERE.as_ptr();
         }
@@ -147,7 +151,10 @@ unsafe extern "C" fn timer(ctx: *mut pp_ctx, token: u64, at_ns: u64, every_ns: u
 /// Does `pp_host::flush`: parks what the running call has queued, and empties its send ring and arena.
 unsafe extern "C" fn flush(ctx: *mut pp_ctx, batch: *mut pp_batch) -> i32 {
     guarded(ERROR, || {
-        let Some(exchange) = record(ctx).and_then(exchange) else { return UNSUPPORTED };
+        let Some(exchange) = record(ctx).and_then(exchange) else {
+            note_breach(Breach::Flush);
+            return UNSUPPORTED;
+        };
         // SAFETY: the batch of the running call, or NULL.
         let Some(batch) = (unsafe { batch.as_mut() }) else { return ERROR };
         if exchange.park(batch) { OK } else { ERROR }
@@ -199,7 +206,10 @@ unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
     guarded(0, || {
         let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
         // SAFETY: as in `metric`.
-        let Some(lent) = (unsafe { lent.as_mut() }) else { return 0 };
+        let Some(lent) = (unsafe { lent.as_mut() }) else {
+            note_breach(Breach::Want);
+            return 0;
+        };
         (lent.want)(Facts::from_bits(facts)).bits()
     })
 }
@@ -259,7 +269,10 @@ unsafe extern "C" fn session_set(ctx: *mut pp_ctx, session: u64, what: u32, valu
 fn with_exchange<R>(ctx: *mut pp_ctx, fallback: R, work: impl FnOnce(&mut Exchange) -> R) -> R {
     match record(ctx).and_then(exchange) {
         Some(exchange) => work(exchange),
-        None => fallback,
+        None => {
+            note_breach(Breach::Session);
+            fallback
+        }
     }
 }
 
@@ -278,7 +291,8 @@ fn status(done: bool) -> i32 {
 /// Does `pp_host::wake`: has the instance called by the loop. Any thread may call it, at any time.
 unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
     guarded(ERROR, || {
-        let Some(record) = record(ctx) else { return ERROR };
+        // A thread may do it that does not know yet that its instance is gone.
+        let Some(record) = place(ctx).filter(|record| record.alive.load(Relaxed)) else { return ERROR };
         match record.wake() {
             Some(true) => OK,
             Some(false) => ERROR,
@@ -291,7 +305,10 @@ unsafe extern "C" fn wake(ctx: *mut pp_ctx) -> i32 {
 unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
     guarded(0, || {
         let Some(record) = record(ctx) else { return 0 };
-        let Some(exchange) = exchange(record) else { return 0 };
+        let Some(exchange) = exchange(record) else {
+            note_breach(Breach::Ticket);
+            return 0;
+        };
         let age_ns = if age_ns == 0 { TICKET_AGE_NS } else { age_ns.min(TICKET_AGE_NS) };
         exchange.take_ticket(record.owner(), rx, age_ns).unwrap_or(0)
     })
@@ -301,7 +318,10 @@ unsafe extern "C" fn ticket(ctx: *mut pp_ctx, rx: u32, age_ns: u64) -> u64 {
 unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
-        let Some(exchange) = exchange(record) else { return UNSUPPORTED };
+        let Some(exchange) = exchange(record) else {
+            note_breach(Breach::Ticket);
+            return UNSUPPORTED;
+        };
         // SAFETY: the caller's variable, or NULL.
         let Some(rx) = (unsafe { rx.as_mut() }) else { return ERROR };
         let Some(number) = exchange.answer(record.owner(), ticket) else { return ERROR };
@@ -348,6 +368,7 @@ unsafe extern "C" fn group(
         let Some(record) = record(ctx) else { return UNSUPPORTED };
         let exchange = exchange(record);
         if exchange.is_none() && record.lent.get().is_null() {
+            note_breach(Breach::Group);
             return UNSUPPORTED;
         }
         // SAFETY: the caller's address, or NULL.
@@ -372,9 +393,18 @@ unsafe extern "C" fn group(
 
 /// The record behind a handle; none for NULL, and none if the instance has been destroyed.
 fn record<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
+    let record = place(ctx)?;
+    let is_alive = record.alive.load(Relaxed);
+    if !is_alive {
+        note_breach(Breach::Late);
+    }
+    is_alive.then_some(record)
+}
+
+/// The record behind a handle, whether its instance lives or not; none for NULL.
+fn place<'a>(ctx: *mut pp_ctx) -> Option<&'a Record> {
     // SAFETY: a handle is the address of a record, and records are never freed.
-    let record = unsafe { ctx.cast::<Record>().as_ref() }?;
-    record.alive.load(Relaxed).then_some(record)
+    unsafe { ctx.cast::<Record>().as_ref() }
 }
 
 /// Runs `body`. If it panics, the result is `fallback`, because a panic must not unwind into a plugin.

@@ -4,6 +4,7 @@
 //! instance   one handler serving one listener                       [unsafe]
 //! host       the functions a plugin may call                        [unsafe]
 //! session    sessions as plugins are told of them
+//! breaches   calls of the host that came at the wrong time, counted
 //! budget     how much memory the instances may keep, and how much they do
 //! record     what the host knows of an instance: log limit, metric cells, timer requests
 //! running    which function of which instance a thread is in           [unsafe]
@@ -14,6 +15,7 @@
 //! prefetch   a hint to the CPU about memory needed soon             [unsafe]
 //! ```
 
+mod breaches;
 mod budget;
 mod crash;
 mod host;
@@ -26,6 +28,7 @@ mod state;
 mod succession;
 mod wake;
 
+pub use breaches::{Breach, breaches};
 pub use budget::HandlerBudget;
 pub use crash::tell_of_crashes;
 pub use instance::{Call, CreateError, Instance, InstancePlace, InstanceSpec, Outcome, Why};

@@ -107,6 +107,12 @@ impl Plugin {
         self.identity.is_per_listener()
     }
 
+    /// Whether it says beforehand if it would take options.
+    #[must_use]
+    pub fn has_check(&self) -> bool {
+        self.functions.check.is_some()
+    }
+
     /// Whether its instances can be woken by other threads.
     #[must_use]
     pub fn can_be_woken(&self) -> bool {

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! library   dlopen of the copy -> Plugin: options and functions     [unsafe]
+//! fenced_values  values in memory that is taken away       [unsafe]
 //! generations  the builds of a library so far
 //! option    declared options + what the configuration says -> Values
 //! ```
 
+mod fenced_values;
 mod generations;
 mod library;
 mod option;

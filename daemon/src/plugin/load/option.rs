@@ -1,6 +1,7 @@
 //! Options: checks the values of the configuration against the options that a plugin declares.
 
 use std::ffi::CString;
+use std::io;
 use std::net::SocketAddr;
 
 use polyport_abi::{
@@ -8,6 +9,8 @@ use polyport_abi::{
     OPT_STRING, pp_addr, pp_val, pp_value,
 };
 use polyport_value as value;
+
+use super::fenced_values::FencedValues;
 
 /// The type of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +142,8 @@ pub struct Values {
     text: Vec<CString>,
     /// The memory of all lists.
     lists: Vec<Box<[pp_value]>>,
+    /// What the plugin is shown instead, when it is tested.
+    fenced: Option<FencedValues>,
 }
 
 impl Values {
@@ -186,7 +191,24 @@ impl Values {
     /// The values in the layout of the plugin ABI.
     #[must_use]
     pub fn raw(&self) -> &[pp_value] {
-        &self.raw
+        self.fenced.as_ref().map_or(&self.raw, |fenced| &fenced.raw)
+    }
+
+    /// Shows plugins a copy from now on, which can be [taken away](Self::close).
+    ///
+    /// # Errors
+    /// The system has no such memory.
+    pub fn fence(&mut self) -> io::Result<()> {
+        self.fenced = Some(FencedValues::copy(&self.raw)?);
+        Ok(())
+    }
+
+    /// Takes away the copy, if there is one. No plugin may be shown the values then.
+    ///
+    /// # Errors
+    /// Those of `mprotect(2)`.
+    pub fn close(&self) -> io::Result<()> {
+        self.fenced.as_ref().map_or(Ok(()), FencedValues::close)
     }
 
     /// Reads a value as the type of its option says.

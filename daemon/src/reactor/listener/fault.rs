@@ -142,7 +142,7 @@ mod tests {
         let mut place = |faults: &mut Faults| {
             faults.place(|| {
                 made += 1;
-                InstancePlace::new(&"l".into(), &"p".into(), ([127, 0, 0, 1], 1).into())
+                InstancePlace::new(&"l".into(), &"p".into(), Some(([127, 0, 0, 1], 1).into()))
             })
         };
         let serves = place(&mut faults);

@@ -43,16 +43,20 @@ impl Handler for Whoami {
     type Config = Options;
 
     fn new(options: Options, setup: &mut Setup<'_>) -> Result<Self> {
-        if options.comment.len() > LONGEST_COMMENT {
-            return Err(Error::option("comment", format_args!("has more than {LONGEST_COMMENT} bytes")));
-        }
         Ok(Self {
-            name: wire(&options.name).ok_or_else(|| Error::option("name", "is no name of DNS"))?,
+            name: named(&options)?,
             comment: options.comment.into_bytes(),
             answered: setup.counter(c"answered_total", c"Queries for the name"),
             refused: setup.counter(c"refused_total", c"Queries for something else"),
             malformed: setup.counter(c"malformed_total", c"Datagrams that are no query"),
         })
+    }
+
+    fn check(options: &Options) -> Result<()> {
+        if options.comment.len() > LONGEST_COMMENT {
+            return Err(Error::option("comment", format_args!("has more than {LONGEST_COMMENT} bytes")));
+        }
+        named(options).map(drop)
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
@@ -70,6 +74,11 @@ impl Handler for Whoami {
             datagram.reply(&respond(&query, verdict, &records));
         }
     }
+}
+
+/// The name that is answered, as it is on the wire.
+fn named(options: &Options) -> Result<Vec<u8>> {
+    wire(&options.name).ok_or_else(|| Error::option("name", "is no name of DNS"))
 }
 
 impl Whoami {
