@@ -20,7 +20,7 @@ const KEPT: [(u16, [(&str, &str); 3]); 2] = [
         [
             ("polyport_plugin.h", "61c6169bc72df8acdc81489c62e6f380c685687071cff72b014c94acb1ab893e"),
             ("plugin.c", "aac623095153d580a12ad7cb27081fdef1510b9825f937a970f4efd79385d6a9"),
-            ("plugin.rs", "a11255408a66847cfa3bba8e8480cfac321c357d517b46928c9ea91cf3906574"),
+            ("plugin.rs", "51b2ec787445e56d7f121a78c1bb596b12654e23dfca1c0af9f881d192903272"),
         ],
     ),
     (
@@ -28,7 +28,7 @@ const KEPT: [(u16, [(&str, &str); 3]); 2] = [
         [
             ("polyport_plugin.h", "7a8f551a797a62c463a7ba418a809c3ec382167d057115a79383c9cfee4149f6"),
             ("plugin.c", "1084bd0c3ff32c6410caa01395cbc2c4ffa9148669c19945e4e5800857c6e709"),
-            ("plugin.rs", "290985e0f8516b91c048996c288624ef4acd9ae8a21738f43c77c4ff10fd9232"),
+            ("plugin.rs", "dd4966e549ac5bda55a15be2bdde8b60f6f557a546d81bc87394c9fd3d0ebb7d"),
         ],
     ),
 ];
@@ -173,8 +173,8 @@ fn all_that_a_kept_header_has_is_where_it_was() {
             assert_eq!(today.functions.get(name), Some(was), "{name} of 1.{minor}");
         }
         if minor == ABI_MINOR {
-            let (then, now): (BTreeSet<_>, BTreeSet<_>) = (then.keys().collect(), now.keys().collect());
-            assert_eq!(then, now, "what is new needs a new minor (plugins/ABI.md, Frozen)");
+            let new: Vec<_> = now.keys().filter(|name| !then.contains_key(*name)).collect();
+            assert!(new.is_empty(), "{new:?}: what is new needs a new minor (plugins/ABI.md, Frozen)");
         }
     }
 }

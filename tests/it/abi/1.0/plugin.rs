@@ -1,7 +1,8 @@
 //! A plugin of ABI 1.0 in Rust, kept as it is for ever: it needs no crate of ours, its structs are those of 1.0 written
 //! down once more, and the polyport of the day loads it. "options" answers with its options, "later" comes back when
 //! `wait` has passed, "timer" is answered by a timer, "drop" is dropped; anything else goes back as it came.
-#![allow(dead_code)]
+#![expect(unsafe_code, reason = "stands on the other side of the C boundary")]
+#![expect(dead_code, reason = "has all fields and constants of the structs")]
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -287,7 +288,6 @@ static OPTIONS: [Opt; 2] = [
 ];
 
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals)]
 static polyport_plugin_v1: Plugin = Plugin {
     ident: Ident {
         magic: *b"POLYPORT-PLUGIN1",

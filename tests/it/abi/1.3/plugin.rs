@@ -2,7 +2,8 @@
 //! down once more, and the polyport of the day loads it. It works with hosts of 1.3 and later only, so it asks for nothing
 //! before it uses it. "ask" is answered by a ticket when a thread has woken the instance, "state" answers with the state of
 //! the instance before, "break" breaks it, "relay..." goes to `to` by a session; anything else goes back as it came.
-#![allow(dead_code)]
+#![expect(unsafe_code, reason = "stands on the other side of the C boundary")]
+#![expect(dead_code, reason = "has all fields and constants of the structs")]
 
 use std::ffi::{c_char, c_void};
 use std::thread::{self, JoinHandle};
@@ -425,7 +426,6 @@ static OPTIONS: [Opt; 1] = [Opt {
 }];
 
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals)]
 static polyport_plugin_v1: Plugin = Plugin {
     ident: Ident {
         magic: *b"POLYPORT-PLUGIN1",
