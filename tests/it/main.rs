@@ -60,6 +60,8 @@ mod fair_ports;
 #[cfg(target_os = "linux")]
 mod forged_requests;
 #[cfg(test)]
+mod frozen;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod full_queues;
 #[cfg(test)]

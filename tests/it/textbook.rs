@@ -238,11 +238,11 @@ fn compare(place: &str, shown: &str, printed: &str) {
 /// and what a busy machine does to a server. Answers of several come in any order.
 fn normal(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    // Lines that only a busy machine adds.
+    let is_of_load =
+        |line: &&str| line.trim_start().starts_with("slow calls ") || line.contains(": the handler took ");
+    let text = text.lines().filter(|line| !is_of_load(line)).collect::<Vec<_>>().join("\n");
     for line in text.trim().lines() {
-        // A line that only a busy machine adds.
-        if line.trim_start().starts_with("slow calls ") {
-            continue;
-        }
         let mut line = line.to_owned();
         for (varies, instead) in VARIES.iter() {
             line = varies.replace_all(&line, *instead).into_owned();

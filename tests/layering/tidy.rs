@@ -125,7 +125,7 @@ fn may_be_unsafe(path: &str, text: &str) -> bool {
         || path.starts_with("plugins/abi/src/")
         || boundary.is_some_and(|file| BOUNDARY.contains(&file))
         || ["plugins/sdk/src/export.rs", "plugins/sdk/src/convert.rs"].contains(&path)
-        || (["plugins/sdk/src/", "daemon/net/tests/", "tests/counting-alloc/src/"]
+        || (["plugins/sdk/src/", "daemon/net/tests/", "tests/counting-alloc/src/", "tests/it/abi/"]
             .iter()
             .any(|folder| path.starts_with(folder))
             && expects)
@@ -217,6 +217,7 @@ fn untidy_samples_are_found() {
         ("daemon/net/tests/x.rs", "unsafe impl Sync for X {}"),
         ("tests/allocations/x.rs", "unsafe impl Sync for X {}"),
         ("tests/counting-alloc/src/x.rs", "unsafe impl Sync for X {}"),
+        ("tests/it/abi/1.0/plugin.rs", "unsafe impl Sync for X {}"),
         ("daemon/net/src/recv.rs", "fn f() {\n    unsafe { g() }\n}"),
         ("daemon/net/src/recv.rs", "// SAFETY: of another one\nlet x = 1;\nunsafe { g() }"),
         ("daemon/net/src/recv.rs", "// not a reason\nlet x = unsafe { g() };"),

@@ -13,7 +13,8 @@ use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, quoted_key, spec_settings,
 };
 use crate::plugin::{
-    Cause, CreateError, Given, GivenValue, Loader, OptionProblem, Part, Plugin, Refusal, SearchPath, Values,
+    Cause, CreateError, Given, GivenValue, Identity, Loader, OptionProblem, Part, Plugin, Refusal,
+    SearchPath, Values, plugin_abi,
 };
 use crate::sandbox::Policy;
 
@@ -90,14 +91,9 @@ pub(super) fn check(reading: Reading, loader: &mut Loader) -> Result<Checked, Pr
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
-    let aborting: BTreeMap<&str, _> = handlers
-        .iter()
-        .map(|(plugin, _)| (&**plugin.name(), plugin.identity()))
-        .filter(|(_, identity)| identity.aborts_on_panic())
-        .collect();
-    for identity in aborting.values() {
-        log::warn!("plugin {identity} was built with panic=abort: a panic in it stops polyport");
-    }
+    let identities: BTreeMap<&str, _> =
+        handlers.iter().map(|(plugin, _)| (&**plugin.name(), plugin.identity())).collect();
+    identities.values().for_each(|identity| tell(identity));
     refused.into_values().for_each(|missing: Missing| problems.push(missing.problem()));
     plan.reveal(&harmless, &mut problems);
     if problems.is_empty() {
@@ -127,6 +123,20 @@ fn again(plan: &Plan, handlers: &[(Arc<Plugin>, Values)], loader: &Loader) -> Ve
         file.into_iter().chain(handlers.iter().filter_map(|(plugin, _)| Some(plugin.path()?.to_path_buf())));
     let files = files.collect::<BTreeSet<_>>();
     policy::read_again(files.iter().map(PathBuf::as_path).chain(loader.dirs()))
+}
+
+/// Says of a plugin what its author may not have expected of this host, once however many listeners it serves.
+fn tell(identity: &Identity) {
+    if identity.aborts_on_panic() {
+        log::warn!("plugin {identity} was built with panic=abort: a panic in it stops polyport");
+    }
+    if identity.is_newer_than_host() {
+        log::info!(
+            "plugin {identity} was built for plugin ABI {}, this polyport offers {}: what is newer is missing",
+            identity.abi(),
+            plugin_abi()
+        );
+    }
 }
 
 /// Warns of what is served all the same, and lets other users of this host in.

@@ -44,6 +44,18 @@ impl Identity {
         Raw::find(&bytes_of(ident))?.accept()
     }
 
+    /// The ABI that the plugin was built for, as `1.0`.
+    #[must_use]
+    pub fn abi(&self) -> String {
+        format!("{ABI_MAJOR}.{}", self.abi_minor)
+    }
+
+    /// Whether the plugin knows more of the ABI than this polyport has, and says that it works all the same.
+    #[must_use]
+    pub fn is_newer_than_host(&self) -> bool {
+        self.abi_minor > ABI_MINOR
+    }
+
     /// Whether a panic in the plugin would abort the daemon.
     #[must_use]
     pub fn aborts_on_panic(&self) -> bool {
