@@ -184,19 +184,19 @@ pub(super) struct Refusal {
 
 /// Settles anything a handler can queue. Returns which datagrams it answers, and notes in `refusals` what is not sent.
 #[inline(never)]
-fn settle_mixed<I: Io>(
+fn settle_mixed<'outputs, I: Io>(
     listener: &mut Listener<I::Socket>,
     own: &OwnAddresses,
     till: &mut Till<'_>,
     mut transmitter: Transmitter<'_, I>,
     mut aside: Aside<'_>,
-    outputs: Outputs<'_>,
+    outputs: Outputs<'outputs>,
     mut refusals: Option<&mut Vec<Refusal>>,
 ) -> Marks {
     let by_one = Till::asks_for_each(listener);
     let mut replied = Marks::default();
     let mut since_ns = None;
-    let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
+    let mut batch = ArrayVec::<Output<'outputs>, MAX_OUTPUTS>::new();
     for (number, output) in outputs.enumerate() {
         let mut note = |part, reason| {
             if let Some(refusals) = &mut refusals {
@@ -222,14 +222,10 @@ fn settle_mixed<I: Io>(
                 }
             }
         }
-        // Where replies are counted, a train leaves as far as the rate allows.
-        let parts = output.split().take(if by_one { usize::MAX } else { 0 });
-        let whole = (!by_one).then_some(output);
-        for (part, mut output) in parts.chain(whole).enumerate() {
-            let part = by_one.then_some(part);
+        let mut leave = |part: Option<usize>, mut output: Output<'outputs>| {
             if let Err(reason) = may_leave(listener, own, till, &mut output) {
                 note(part, reason);
-                continue;
+                return;
             }
             if output.at_ns > transmitter.now_ns {
                 let since_ns = *since_ns.get_or_insert_with(|| since_turn(listener, &mut transmitter));
@@ -238,13 +234,19 @@ fn settle_mixed<I: Io>(
                 }
                 let missing = |at| note(part.or(Some(at)), DropReason::DelayFull);
                 delay(listener, aside.delayed, &output, transmitter.now_ns, missing);
-                continue;
+                return;
             }
             if batch.is_full() {
                 transmitter.transmit(listener, &batch);
                 batch.clear();
             }
             batch.push(output);
+        };
+        // Where replies are counted, a train leaves as far as the rate allows.
+        if by_one {
+            output.split().enumerate().for_each(|(part, output)| leave(Some(part), output));
+        } else {
+            leave(None, output);
         }
     }
     transmitter.transmit(listener, &batch);
