@@ -51,6 +51,7 @@ pub use self::mio::{
     broadcast_addresses, interface_name,
 };
 pub use change::{ChangeDone, ChangeRefused, Wish};
+pub(crate) use io::nanos;
 pub use io::{
     AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
     Wait,

@@ -54,16 +54,12 @@ impl<I: Io> Core<I> {
             ..
         } = self;
         let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
-        let opened = tickets.then(|| Till::open_tickets(listener, budgets, exchange));
-        let exchange = &*exchange;
+        let mut till = Till::open(listener, budgets, exchange, now_ns, tickets);
+        let exchange = till.exchange();
         let queued = match exchange.queued() {
             Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
             Queued::One(_) => Queued::Mixed(exchange.outputs()),
             mixed @ Queued::Mixed(_) => mixed,
-        };
-        let mut till = match opened {
-            Some(is_open) => Till::opened(budgets, exchange, now_ns, is_open),
-            None => Till::open(listener, budgets, exchange, now_ns),
         };
         match queued {
             Queued::One(mut output) => settle_one(listener, own, &mut till, transmitter, &mut output),

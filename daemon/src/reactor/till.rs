@@ -18,33 +18,52 @@ pub(super) struct Till<'a> {
 }
 
 impl<'a> Till<'a> {
-    /// Begins the settling of the call that `exchange` was lent for.
+    /// Begins the settling of the call that `exchange` was lent for, which has taken `tickets`, used them, or neither.
     #[inline]
     pub(super) fn open<S>(
         listener: &Listener<S>,
         budgets: &'a mut Budgets,
-        exchange: &'a Exchange,
+        exchange: &'a mut Exchange,
         now_ns: u64,
+        tickets: bool,
     ) -> Self {
-        let askers = askers(exchange);
-        let is_open = askers.iter().any(|arrived| listener.counted.includes(arrived.peer.ip()));
-        if is_open && let Some(budget) = &listener.reply.budget {
-            budgets.open(budget, askers.iter().map(request));
-        }
+        let is_open = if tickets {
+            Self::ask_with_tickets(listener, budgets, exchange)
+        } else {
+            Self::ask(listener, budgets, exchange)
+        };
         Self { budgets, exchange, now_ns, is_open }
     }
 
-    /// Begins the settling of a call that has taken or used tickets. What a datagram pays for is set aside for its ticket,
-    /// and what a ticket has is there for this call. Returns whether somebody counts, for [`Self::opened`].
-    pub(super) fn open_tickets<S>(
-        listener: &Listener<S>,
-        budgets: &mut Budgets,
-        exchange: &mut Exchange,
-    ) -> bool {
+    /// The settling of what nobody who asks in this call has to do with.
+    pub(super) fn shut(budgets: &'a mut Budgets, exchange: &'a Exchange, now_ns: u64) -> Self {
+        Self { budgets, exchange, now_ns, is_open: false }
+    }
+
+    /// The exchange that is settled.
+    #[inline]
+    pub(super) fn exchange(&self) -> &'a Exchange {
+        self.exchange
+    }
+
+    /// Has all who ask in the call pay, if somebody counts who asks. Returns whether somebody does.
+    #[inline]
+    fn ask<S>(listener: &Listener<S>, budgets: &mut Budgets, exchange: &Exchange) -> bool {
+        let askers = askers(exchange);
+        let counts = askers.iter().any(|arrived| listener.counted.includes(arrived.peer.ip()));
+        if counts && let Some(budget) = &listener.reply.budget {
+            budgets.open(budget, askers.iter().map(request));
+        }
+        counts
+    }
+
+    /// As [`Self::ask`], for a call that has taken or used tickets. What a datagram pays for is set aside for its ticket, and
+    /// what a ticket has is there for this call.
+    fn ask_with_tickets<S>(listener: &Listener<S>, budgets: &mut Budgets, exchange: &mut Exchange) -> bool {
         let counts = |arrived: &Arrived| listener.counted.includes(arrived.peer.ip());
-        let is_open = askers(exchange).iter().any(counts)
+        let counts = askers(exchange).iter().any(counts)
             || exchange.tickets_used().iter().any(|used| counts(&used.arrived));
-        if is_open && let Some(budget) = &listener.reply.budget {
+        if counts && let Some(budget) = &listener.reply.budget {
             budgets.open(budget, askers(exchange).iter().map(request));
             for taken in exchange.tickets_taken().to_vec() {
                 let milli = budgets.set_aside(budget, taken.message, taken.bytes);
@@ -54,17 +73,7 @@ impl<'a> Till<'a> {
                 budgets.add(used.arrived.peer.ip(), used.milli);
             }
         }
-        is_open
-    }
-
-    /// Goes on with the settling that [`Self::open_tickets`] has begun.
-    pub(super) fn opened(
-        budgets: &'a mut Budgets,
-        exchange: &'a Exchange,
-        now_ns: u64,
-        is_open: bool,
-    ) -> Self {
-        Self { budgets, exchange, now_ns, is_open }
+        counts
     }
 
     /// Asks whether the budget lets an output leave, and charges it if so.

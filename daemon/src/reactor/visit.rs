@@ -7,11 +7,11 @@ use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::{CallTiming, Slow};
 use super::send::Transmitter;
-use crate::exchange::{Arrived, Asked};
+use crate::exchange::{Arrived, Asked, Exchange};
 use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
 use crate::metrics::DropReason;
-use crate::plugin::{Call, Outcome};
+use crate::plugin::{Call, Gate, Instance, Outcome};
 
 /// What a visit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,24 @@ impl<I: Io> Core<I> {
 
     /// Calls the handler because its timer `token` fired, and settles the call.
     pub(super) fn handler_timer(&mut self, listener: &mut Listener<I::Socket>, token: u64) {
+        self.call_alone(listener, ("timer", "on_timer"), |instance, exchange, call, gate| {
+            instance.on_timer(exchange, call, gate, token)
+        });
+    }
+
+    /// Calls the handler because another thread has woken it, and settles the call.
+    pub(super) fn handler_wake(&mut self, listener: &mut Listener<I::Socket>) {
+        self.call_alone(listener, ("wake", "on_wake"), Instance::on_wake);
+    }
+
+    /// Calls the handler for something that comes without datagrams, and settles the call. It has a name in the log, and one in
+    /// the ABI.
+    fn call_alone(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        (what, function): (&'static str, &'static str),
+        make: impl FnOnce(&mut Instance, &mut Exchange, Call, &dyn Gate) -> Outcome,
+    ) {
         let call = self.call(listener);
         self.open_desk(listener);
         let (exit, service) = way_out(&self.own, listener);
@@ -103,23 +121,9 @@ impl<I: Io> Core<I> {
         self.exchange.clear(self.now.mono_ns, exit.local);
         // Rare beside datagrams, and no turn is timed for them: each is timed.
         let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
-        let outcome = instance.on_timer(&mut self.exchange, call, &exit, token);
-        self.end_timing(listener, "timer", timing);
-        self.after_call(listener, outcome, "on_timer");
-    }
-
-    /// Calls the handler because another thread has woken it, and settles the call.
-    pub(super) fn handler_wake(&mut self, listener: &mut Listener<I::Socket>) {
-        let call = self.call(listener);
-        self.open_desk(listener);
-        let (exit, service) = way_out(&self.own, listener);
-        let Service::Running(instance) = service else { return };
-        self.exchange.clear(self.now.mono_ns, exit.local);
-        // As a timer's.
-        let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
-        let outcome = instance.on_wake(&mut self.exchange, call, &exit);
-        self.end_timing(listener, "wake", timing);
-        self.after_call(listener, outcome, "on_wake");
+        let outcome = make(instance, &mut self.exchange, call, &exit);
+        self.end_timing(listener, what, timing);
+        self.after_call(listener, outcome, function);
     }
 
     /// Serves the messages in the exchange.
@@ -265,21 +269,34 @@ impl<I: Io> Core<I> {
         outcome: Outcome,
         function: &'static str,
     ) {
+        self.conclude(listener, outcome, function, Self::settle_any);
+        self.close_if_broken(listener);
+    }
+
+    /// Does what a handler asked for in a call, and by its outcome settles it or takes the handler away. `settle` is told whether
+    /// the call has taken or used tickets.
+    #[inline]
+    pub(super) fn conclude(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        outcome: Outcome,
+        function: &'static str,
+        settle: impl FnOnce(&mut Self, &mut Listener<I::Socket>, bool),
+    ) {
         let tickets = self.take_asked(listener).tickets;
         match outcome {
-            Outcome::Served => self.settle_any(listener, tickets),
+            Outcome::Served => settle(self, listener, tickets),
             Outcome::Failed => {
                 listener.note_error(function);
-                self.settle_any(listener, tickets);
+                settle(self, listener, tickets);
             }
             Outcome::Broken | Outcome::Unknown(_) => self.broke_in(listener, outcome, function),
         }
-        self.close_if_broken(listener);
     }
 
     /// Applies the timers and the changes of groups that the handler asked for in its call. Returns what it asked for.
     #[inline]
-    pub(super) fn take_asked(&mut self, listener: &mut Listener<I::Socket>) -> Asked {
+    fn take_asked(&mut self, listener: &mut Listener<I::Socket>) -> Asked {
         let asked = self.exchange.take_asked();
         if asked.is_something() {
             self.apply_asked(listener, asked);
@@ -320,12 +337,7 @@ impl<I: Io> Core<I> {
 
     /// Drops what a handler queued that broke, and the handler.
     #[cold]
-    pub(super) fn broke_in(
-        &mut self,
-        listener: &mut Listener<I::Socket>,
-        outcome: Outcome,
-        function: &'static str,
-    ) {
+    fn broke_in(&mut self, listener: &mut Listener<I::Socket>, outcome: Outcome, function: &'static str) {
         if let Outcome::Unknown(code) = outcome {
             listener.counters.unknown_codes += 1;
             log::error!(

@@ -14,7 +14,7 @@ use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
 use crate::plugin::{GroupRequest, Notify};
 use crate::reactor::{
-    AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait,
+    AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait, nanos,
 };
 
 /// The hop limit that arrivals have, where it is asked for.
@@ -79,11 +79,6 @@ impl Side {
     fn is_due(&self, now_ns: u64) -> bool {
         self.watched.is_some() && self.arrivals.front().is_some_and(|arrival| arrival.at_ns <= now_ns)
     }
-}
-
-/// A span in ns, or as long as there is.
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether a thread of the plugin has woken its instance.

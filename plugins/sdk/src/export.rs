@@ -105,46 +105,46 @@ unsafe extern "C" fn destroy<H: Handler>(this: *mut c_void) {
     drop(link);
 }
 
-/// [`abi::on_batch_fn`].
-unsafe extern "C" fn on_batch<H: Handler>(this: *mut c_void, batch: *mut pp_batch) -> i32 {
-    // SAFETY: the host passes a live instance, one call at a time.
+/// Calls a function of a handler that gets a batch.
+///
+/// # Safety
+/// `this` is as for [`instance`], and `batch` the argument of the call that runs, which nobody has opened.
+#[inline]
+unsafe fn with_batch<H: Handler>(
+    this: *mut c_void,
+    batch: *mut pp_batch,
+    what: &str,
+    body: impl FnOnce(&mut H, &mut Batch<'_>),
+) -> i32 {
+    // SAFETY: the caller promises it.
     let this = unsafe { instance::<H>(this) };
-    guarded(this, "on_batch", abi::FATAL, |handler| {
-        // SAFETY: the host's argument, opened once, and the view ends with this closure.
+    guarded(this, what, abi::FATAL, |handler| {
+        // SAFETY: the caller promises it, and the view ends with this closure.
         let opened = unsafe { RawBatch::open(batch) };
         let Some((raw, slots)) = opened else { return abi::ERROR };
         let mut batch = Batch::new(raw, slots);
-        handler.on_batch(&mut batch);
+        body(handler, &mut batch);
         batch.code()
     })
+}
+
+/// [`abi::on_batch_fn`].
+unsafe extern "C" fn on_batch<H: Handler>(this: *mut c_void, batch: *mut pp_batch) -> i32 {
+    // SAFETY: the host passes a live instance, one call at a time, and its batch.
+    unsafe { with_batch(this, batch, "on_batch", H::on_batch) }
 }
 
 /// [`abi::on_timer_fn`].
 unsafe extern "C" fn on_timer<H: Handler>(this: *mut c_void, batch: *mut pp_batch, token: u64) -> i32 {
-    // SAFETY: the host passes a live instance, one call at a time.
-    let this = unsafe { instance::<H>(this) };
-    guarded(this, "on_timer", abi::FATAL, |handler| {
-        // SAFETY: the host's argument, opened once, and the view ends with this closure.
-        let opened = unsafe { RawBatch::open(batch) };
-        let Some((raw, slots)) = opened else { return abi::ERROR };
-        let mut batch = Batch::new(raw, slots);
-        handler.on_timer(token, &mut batch);
-        batch.code()
-    })
+    let fire = |handler: &mut H, batch: &mut Batch<'_>| handler.on_timer(token, batch);
+    // SAFETY: as in `on_batch`.
+    unsafe { with_batch(this, batch, "on_timer", fire) }
 }
 
 /// [`abi::on_wake_fn`].
 unsafe extern "C" fn on_wake<H: Handler>(this: *mut c_void, batch: *mut pp_batch) -> i32 {
-    // SAFETY: the host passes a live instance, one call at a time.
-    let this = unsafe { instance::<H>(this) };
-    guarded(this, "on_wake", abi::FATAL, |handler| {
-        // SAFETY: the host's argument, opened once, and the view ends with this closure.
-        let opened = unsafe { RawBatch::open(batch) };
-        let Some((raw, slots)) = opened else { return abi::ERROR };
-        let mut batch = Batch::new(raw, slots);
-        handler.on_wake(&mut batch);
-        batch.code()
-    })
+    // SAFETY: as in `on_batch`.
+    unsafe { with_batch(this, batch, "on_wake", H::on_wake) }
 }
 
 /// [`abi::on_session_fn`].
@@ -153,21 +153,16 @@ unsafe extern "C" fn on_session<H: Handler>(
     batch: *mut pp_batch,
     told: *const pp_event,
 ) -> i32 {
-    // SAFETY: the host passes a live instance, one call at a time.
-    let this = unsafe { instance::<H>(this) };
-    guarded(this, "on_session", abi::FATAL, |handler| {
-        // SAFETY: the host's argument, opened once, and the view ends with this closure.
-        let opened = unsafe { RawBatch::open(batch) };
+    let tell = |handler: &mut H, batch: &mut Batch<'_>| {
         // SAFETY: the host's argument.
         let event = unsafe { event(told) };
-        let Some((raw, slots)) = opened else { return abi::ERROR };
-        let mut batch = Batch::new(raw, slots);
         // A kind that this crate does not know is none that the handler could have meant.
         if let Some(event) = event.and_then(Event::new) {
-            handler.on_session(&event, &mut batch);
+            handler.on_session(&event, batch);
         }
-        batch.code()
-    })
+    };
+    // SAFETY: as in `on_batch`.
+    unsafe { with_batch(this, batch, "on_session", tell) }
 }
 
 /// [`abi::check_fn`].

@@ -7,7 +7,7 @@ use crate::apply::steps::{Address, Place, Steps, hears, shown};
 use crate::config::{Plan, Problem};
 
 /// What to do about all of it.
-pub(super) const RESTART: &str = "this needs a restart; until then, or until it is taken back, nothing of the configuration is \
+const RESTART: &str = "this needs a restart; until then, or until it is taken back, nothing of the configuration is \
                                   reloaded";
 
 /// The differences, each in words.
@@ -53,7 +53,8 @@ pub(super) fn differences(before: &Plan, next: &Plan, served: &[Address], steps:
     problems
 }
 
-fn problem(title: String) -> Problem {
+/// Something that can only be had by a restart.
+pub(super) fn problem(title: String) -> Problem {
     Problem::new("needs-restart", title).help(RESTART)
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::differences::differences;
+use super::differences::{differences, problem};
 use crate::apply::prepare::{Checked, check, search};
 use crate::apply::sources::Sources;
 use crate::apply::steps::{Address, Place, Steps, has_same_options};
-use crate::config::{Plan, Problem, Problems, Reading};
+use crate::config::{Plan, Problems, Reading};
 use crate::plugin::{Loader, Plugin, Values};
 
 /// Reads the configuration again, from where it was read before.
@@ -91,7 +91,7 @@ fn next(
     let Checked { plan, handlers, .. } = checked;
     let steps = Steps::between(served, before, &plan);
     let mut problems = plan.problems();
-    differences(before, &plan, served, &steps).into_iter().for_each(|problem| problems.push(problem));
+    differences(before, &plan, served, &steps).into_iter().for_each(|difference| problems.push(difference));
     let changed = steps.change.iter().map(|(number, address)| (*number, address.place));
     let places: Vec<(usize, Place)> = steps.keep.iter().copied().chain(changed).collect();
     let mut entries_before = HashMap::new();
@@ -129,8 +129,7 @@ fn next(
                 listen.name,
                 plugin.identity()
             );
-            let problem = Problem::new("needs-restart", title).at(&listen.plugin.span, "this plugin");
-            problems.push(problem.help(super::differences::RESTART));
+            problems.push(problem(title).at(&listen.plugin.span, "this plugin"));
         }
     }
     problems.into_result(Next { plan: Arc::new(plan), handlers, places, libraries })
@@ -151,11 +150,7 @@ fn refuse_sessions(next: &Next, plugins: &[Arc<Plugin>]) -> Problems {
                 listen.name,
                 plugin.identity()
             );
-            problems.push(
-                Problem::new("needs-restart", title)
-                    .at(&listen.plugin.span, "this plugin")
-                    .help(super::differences::RESTART),
-            );
+            problems.push(problem(title).at(&listen.plugin.span, "this plugin"));
         }
     }
     problems

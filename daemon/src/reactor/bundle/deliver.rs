@@ -35,9 +35,7 @@ impl<I: Io> Reactor<I> {
 
     fn deliver(&mut self, parcel: Parcel) {
         let Self { listeners, core, .. } = self;
-        let is_mate =
-            |l: &&mut Listener<I::Socket>| l.seat().is_some_and(|seat| seat.bundle == parcel.bundle);
-        match current(listeners, parcel.by).filter(is_mate) {
+        match current(listeners, parcel.by).filter(|listener| listener.is_of(parcel.bundle)) {
             Some(listener) if parcel.session() != 0 => core.deliver_to_session(listener, &parcel),
             Some(listener) => core.deliver_to_address(listener, parcel),
             // A session of another handler, or forged.
@@ -53,9 +51,8 @@ impl<I: Io> Reactor<I> {
 
     fn ask(&mut self, asking: &Asking) {
         let Self { listeners, core, .. } = self;
-        let is_mate =
-            |l: &&mut Listener<I::Socket>| l.seat().is_some_and(|seat| seat.bundle == asking.bundle);
-        if let Some(listener) = current(listeners, asking.owner).filter(is_mate) {
+        let owner = current(listeners, asking.owner);
+        if let Some(listener) = owner.filter(|listener| listener.is_of(asking.bundle)) {
             core.ask_of_session(listener, &asking.request);
         } else if let Some(family) = current(listeners, asking.asker).and_then(|l| l.family.as_mut()) {
             family.book.bad_requests += 1;
@@ -76,7 +73,7 @@ impl<I: Io> Core<I> {
         let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, .. } = self;
         let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         // What was asked for at the other address is in the books of the peers by now.
-        let mut till = Till::opened(budgets, exchange, now_ns, false);
+        let mut till = Till::shut(budgets, exchange, now_ns);
         let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
         for parcel in &parcels {
             let mut output = parcel.output();

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rand::RngExt;
+use slab::Slab;
 
 use super::errands::Errand;
 use super::members::{Bundle, Left, Seat};
@@ -20,6 +21,11 @@ use crate::reactor::poison::{keep_state, served, take_legacy};
 
 /// Stands for an address that was removed while others of its bundle stayed.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// How many datagrams these addresses have served together.
+fn served_by<S>(listeners: &mut Slab<Listener<S>>, all: &[(u32, Token)]) -> u64 {
+    all.iter().filter_map(|(_, token)| Some(served(&current(listeners, *token)?.counters))).sum()
+}
 
 /// The addresses of a bundle in a line of the log: the first of them, and how many more.
 struct Shown<'a, S> {
@@ -105,13 +111,12 @@ impl<I: Io> Reactor<I> {
         let Some(bundle) = core.bundles.get_mut(name) else { return Ok(()) };
         let (all, serving) = (bundle.there(), bundle.served());
         let Some((cashier, speaker)) = bundle.cashier().zip(bundle.speaker()) else { return Ok(()) };
-        let mut total_served = 0;
+        let total_served = served_by(listeners, &all);
         // One that is there no more keeps its number.
         let mut addresses = vec![NOWHERE; bundle.len()];
         for (number, token) in &all {
             if let Some(listener) = current(listeners, *token) {
                 addresses.get_mut(*number as usize).map(|address| *address = listener.local).unwrap_or(());
-                total_served += served(&listener.counters);
             }
         }
         let Some(first) = current(listeners, cashier) else { return Ok(()) };
@@ -206,12 +211,7 @@ impl<I: Io> Reactor<I> {
         let Self { listeners, core, .. } = self;
         let Some(bundle) = core.bundles.get_mut(name) else { return };
         let (all, serving) = (bundle.there(), bundle.served());
-        let mut total_served = 0;
-        for (_, token) in &all {
-            if let Some(listener) = current(listeners, *token) {
-                total_served += served(&listener.counters);
-            }
-        }
+        let total_served = served_by(listeners, &all);
         let Some(first) = bundle.speaker().and_then(|token| current(listeners, token)) else { return };
         let (on_fault, shown) = (first.on_fault, Shown { first, more: serving.len() - 1 }.to_string());
         if let Some(instance) = &broken {

@@ -177,6 +177,11 @@ impl<S> Listener<S> {
         self.seat.as_deref().copied()
     }
 
+    /// Whether it has its handler together with the addresses of this bundle.
+    pub(crate) fn is_of(&self, bundle: Token) -> bool {
+        self.seat().is_some_and(|seat| seat.bundle == bundle)
+    }
+
     /// Under which name the timers of its handler are armed.
     pub(crate) fn timers(&self) -> Token {
         self.seat().map_or(self.token, |seat| seat.bundle)

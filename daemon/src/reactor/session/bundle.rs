@@ -20,7 +20,7 @@ impl<I: Io> Reactor<I> {
         let Self { listeners, core, .. } = self;
         let is_mate = |owner: Token| {
             let listener = listeners.get(owner.index as usize).filter(|listener| listener.token == owner);
-            listener.and_then(Listener::seat).is_some_and(|seat| seat.bundle == bundle)
+            listener.is_some_and(|listener| listener.is_of(bundle))
         };
         core.sessions.of_owners(is_mate)
     }
@@ -69,14 +69,8 @@ impl<I: Io> Core<I> {
         self.exchange.clear(self.now.mono_ns, listener.local);
         self.with_family(listener, |core, listener, family| {
             let known = match *request {
-                SessionRequest::User(id, user) => {
-                    core.sessions.of(listener.token, id).map(|session| session.user = user).is_some()
-                }
-                SessionRequest::Idle(id, idle_ns) => {
-                    let set = core.sessions.of(listener.token, id).map(|session| session.idle_ns = idle_ns);
-                    core.sessions.schedule(id, core.now.mono_ns);
-                    set.is_some()
-                }
+                SessionRequest::User(id, user) => core.set_user(listener.token, id, user),
+                SessionRequest::Idle(id, idle_ns) => core.set_idle(listener.token, id, idle_ns),
                 SessionRequest::Close(id) if core.sessions.of(listener.token, id).is_some() => {
                     core.end_session(family, id, SessionEnd::Asked, 0);
                     true
@@ -99,7 +93,7 @@ impl<I: Io> Core<I> {
             let now_ns = core.now.mono_ns;
             let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = core;
             let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
-            let mut till = Till::opened(budgets, exchange, now_ns, false);
+            let mut till = Till::shut(budgets, exchange, now_ns);
             let output = parcel.output();
             let by_listener = output.to_client;
             let mut output = match resolve(listener.token, 0, sessions, family, output) {

@@ -3,7 +3,6 @@
 use super::family::Family;
 use crate::exchange::SessionEnd;
 use crate::limits::{IDLE_ENDS, IDLE_LOOKS};
-use crate::plugin::Outcome;
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::exit::way_out;
 use crate::reactor::io::Io;
@@ -22,15 +21,9 @@ impl<I: Io> Core<I> {
                 return;
             };
             let outcome = instance.on_session(&mut self.exchange, call, &exit, &event);
-            let tickets = self.take_asked(listener).tickets;
-            match outcome {
-                Outcome::Served => self.settle_sessions(listener, true, tickets),
-                Outcome::Failed => {
-                    listener.note_error("on_session");
-                    self.settle_sessions(listener, true, tickets);
-                }
-                Outcome::Broken | Outcome::Unknown(_) => self.broke_in(listener, outcome, "on_session"),
-            }
+            self.conclude(listener, outcome, "on_session", |core, listener, tickets| {
+                core.settle_sessions(listener, true, tickets);
+            });
         }
     }
 

@@ -12,7 +12,7 @@ use crate::limits::{OPEN_PAUSE_NS, OPEN_WARNING_NS};
 use crate::metrics::DropReason;
 use crate::reactor::core::Core;
 use crate::reactor::errno::{OnOpen, on_open};
-use crate::reactor::io::{Dial, Interest, Io, NetError};
+use crate::reactor::io::{Dial, Interest, Io, NetError, Token};
 use crate::reactor::listener::Listener;
 
 /// Why a session was not made, and the errno behind it.
@@ -81,16 +81,8 @@ impl<I: Io> Core<I> {
                     true
                 }
                 SessionRequest::Close(_) => true,
-                SessionRequest::User(id, user) => {
-                    self.sessions.of(listener.token, id).map(|session| session.user = user).is_some()
-                }
-                SessionRequest::Idle(id, idle_ns) => {
-                    let set = self.sessions.of(listener.token, id).map(|session| session.idle_ns = idle_ns);
-                    if set.is_some() {
-                        self.sessions.schedule(id, self.now.mono_ns);
-                    }
-                    set.is_some()
-                }
+                SessionRequest::User(id, user) => self.set_user(listener.token, id, user),
+                SessionRequest::Idle(id, idle_ns) => self.set_idle(listener.token, id, idle_ns),
                 SessionRequest::Client(id, client) => {
                     self.sessions.of(listener.token, id).map(|s| s.set_client(Some(client))).is_some()
                 }
@@ -101,6 +93,20 @@ impl<I: Io> Core<I> {
             }
         }
         self.sessions.requests = requests;
+    }
+
+    /// Gives a session of `owner` another word. False if it has no such session.
+    pub(super) fn set_user(&mut self, owner: Token, id: u64, user: u64) -> bool {
+        self.sessions.of(owner, id).map(|session| session.user = user).is_some()
+    }
+
+    /// Gives a session of `owner` another idle time. False if it has no such session.
+    pub(super) fn set_idle(&mut self, owner: Token, id: u64, idle_ns: u64) -> bool {
+        let is_set = self.sessions.of(owner, id).map(|session| session.idle_ns = idle_ns).is_some();
+        if is_set {
+            self.sessions.schedule(id, self.now.mono_ns);
+        }
+        is_set
     }
 
     /// Ends the sessions that a handler has asked to end in the call whose requests were carried out.

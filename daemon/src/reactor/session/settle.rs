@@ -73,12 +73,8 @@ impl<I: Io> Core<I> {
         } = self;
         let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
         let mut aside = Aside { delayed, bundles, errands };
-        let opened = tickets.then(|| Till::open_tickets(listener, budgets, exchange));
-        let exchange = &*exchange;
-        let mut till = match opened {
-            Some(is_open) => Till::opened(budgets, exchange, now_ns, is_open),
-            None => Till::open(listener, budgets, exchange, now_ns),
-        };
+        let mut till = Till::open(listener, budgets, exchange, now_ns, tickets);
+        let exchange = till.exchange();
         let mut replied = Marks::default();
         let mut since_ns = None;
         let mut pending = Pending { by: 0, outputs: ArrayVec::new() };
