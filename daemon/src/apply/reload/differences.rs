@@ -8,7 +8,7 @@ use crate::config::{Plan, Problem};
 
 /// What to do about all of it.
 const RESTART: &str = "this needs a restart; until then, or until it is taken back, nothing of the configuration is \
-                                  reloaded";
+                       reloaded";
 
 /// The differences, each in words.
 pub(super) fn differences(before: &Plan, next: &Plan, served: &[Address], steps: &Steps) -> Vec<Problem> {
