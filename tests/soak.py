@@ -218,7 +218,7 @@ class Soak:
                 print("soak: SKIPPED the small disk: a tmpfs cannot be mounted here", flush=True)
         listeners = [
             ("echo", f"{HERE}:{ECHO}", "echo", ""),
-            ("many", f"{HERE}:{MANY.start}-{MANY.stop - 1}", "lossy", 'options = { drop = "5%", delay = "5ms", jitter = "2ms" }'),
+            ("many", f"{HERE}:{MANY.start}-{MANY.stop - 1}", "lossy", 'options = { loss = "5%", delay = "5ms", jitter = "2ms" }'),
             ("responders", f"{HERE}:{RESPONDERS.start}-{RESPONDERS.stop - 1}", "responder", ""),
             (
                 "recorder",
@@ -373,10 +373,11 @@ class Daemon:
 
 
 class Steady:
-    """Asks the echo a hundred times a second and waits a second for each answer, from an address that is not loopback."""
+    """Asks an echo a hundred times a second and waits a second for each answer, from an address that is not loopback."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, port=ECHO):
         self.going = True
+        self.port = port
         self.asked = self.answered = 0
         self.result = None
         self.random = random.Random(seed)
@@ -386,7 +387,7 @@ class Steady:
     def run(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.bind((STEADY, 0))
-            client.connect((HERE, ECHO))
+            client.connect((HERE, self.port))
             client.settimeout(1.0)
             while self.going:
                 number = struct.pack("!Q", self.asked) + self.random.randbytes(self.random.randrange(200))

@@ -1,23 +1,41 @@
 //! The command line: what was typed, and what is done about it.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::error::ContextKind;
-use clap::{Args, Parser, Subcommand};
-use env_logger::{Target, WriteStyle};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use polyport_terminal::{
-    Exit, Hangup, Output, Style, Version, complain, deliver, delivered, remark, survive_file_limit,
+    Exit, Hangup, Inquiry, Version, complain, deliver, delivered, remark, survive_file_limit,
 };
 
-use crate::apply::{self, BuiltIn, Sources};
-use crate::config::{self, Plan, Problems, Reading};
+use crate::apply::{self, BuiltIn};
+use crate::config::{self, Plan, Reading};
+use ended::{ended, rendered, with_output};
+use environment::Counts;
+use logging::LogArgs;
+use plan_args::PlanArgs;
 
+mod capture_file;
+mod config_args;
 mod conformance;
+mod ctl;
+mod ended;
+mod environment;
+mod log_level;
+mod logging;
+mod peers;
+mod plan;
+mod plan_args;
 mod plugin;
 mod plugin_args;
+mod replay;
+mod tap;
+mod top;
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
@@ -34,21 +52,42 @@ Examples:
   polyport                                                serve the built-in default configuration
   polyport run -c polyport.toml                           serve a configuration file
   polyport run --listen 127.0.0.1:7000=echo               serve one address
-  polyport run --listen '127.0.0.1:7000-7099=lossy,drop=10%,delay=20ms,seed=7'
+  polyport run --listen '127.0.0.1:7000-7099=lossy,loss=10%,delay=20ms,seed=7'
   polyport run --listen 127.0.0.1:7000=echo,on_fault=exit stop if the handler breaks, instead of making it again
   polyport run -c polyport.toml --sandbox user=nobody     bind as root, serve as nobody
   polyport check -c polyport.toml                         say everything that is wrong with a file
+  polyport plan -c polyport.toml                          what it needs, what is in its way, what it would change
+  polyport status                                         what a daemon serves, and what it has counted
+  polyport top                                            follow it: rates, drops, sessions, handler times
+  polyport tap echo                                       what enters and leaves, and what became of it
+  polyport tap --all -w f.pcapng                          the same as a capture, for Wireshark and for replay
+  polyport replay f.pcapng --to 127.0.0.1:7000            send it again, at the pace of then
+  polyport config template > polyport.toml                begin a file, with every key
+  polyport config explain recv_buffer                     what a key is for, and what it may be
   polyport plugin list                                    what there is to serve with
   polyport plugin new hello                               begin a plugin of your own
   polyport plugin try ./libhello.so --datagram you        see what it answers, without a socket
   polyport plugin test ./libhello.so                      see whether it keeps the rules
 
 Signals:
-  SIGINT, SIGTERM   end it in order; another one, 0.3 s later at least, ends it at once
+  SIGINT, SIGTERM   end it in order: take nothing new, send what is due within --grace, print the books;
+                    another one, 0.3 s later at least, ends it at once
   SIGHUP            read the configuration and the libraries again: all listeners follow, or none
                     (if the terminal is gone: end in order)
+  SIGUSR1           tell the log how it goes: what was counted, what waits, the busiest addresses
 
-Without a command, `run` is meant. POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).";
+Configuration, the first that is there:
+  --listen, -c FILE, POLYPORT_CONFIG, ./polyport.toml, $XDG_CONFIG_HOME/polyport/polyport.toml (~/.config),
+  /etc/polyport/polyport.toml, the built-in default
+
+Variables:
+  A flag goes before its variable, a variable before the file; an empty one is none. Several values of POLYPORT_LISTEN or
+  POLYPORT_SANDBOX have `;` or a line end between them (outside of double quotes), those of POLYPORT_PLUGIN_DIR `:`.
+  POLYPORT_LOG sets log filters (for example `polyport::datagram=trace`).
+  Those of a service manager are heeded as systemd sets them: LISTEN_FDS (sockets that are bound already), NOTIFY_SOCKET and
+  WATCHDOG_USEC.
+
+Without a command, `run` is meant.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,55 +95,84 @@ enum Command {
     Run(Run),
     /// Check a configuration without serving it: plugins are loaded, nothing is bound
     Check(Check),
+    /// Say what a configuration needs, what is in its way, and what it would change of a daemon that serves
+    Plan(plan::Plan),
+    #[command(flatten)]
+    Control(ctl::ControlCommand),
+    /// Follow what a daemon does: rates, drops, sessions and handler times of each listener
+    Top(top::TopArgs),
+    /// Show who sends most to a listener
+    Peers(peers::PeersArgs),
+    /// Show what enters and leaves a daemon while it serves, with what became of each datagram
+    Tap(tap::TapArgs),
+    /// Send the datagrams of a recording again, at the pace of then or at another one
+    Replay(replay::ReplayArgs),
+    /// What a configuration file may say: a template, the keys one by one, a schema
+    #[command(subcommand)]
+    Config(config_args::ConfigCommand),
     /// List, inspect, try, test and begin plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Make sockets for the daemon that has started this, by standard input
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    SocketBroker {
+        /// Of the ports below 1024, those that may be bound
+        ports: Vec<u16>,
+    },
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Run {
     #[command(flatten)]
     plan: PlanArgs,
+    /// Where the control socket is made, for `polyport status` and its like, or `off`; without it, the key `control` of the file
+    /// says it, or it is where clients look for it
+    #[arg(long, value_name = "PATH|off", env = "POLYPORT_CONTROL", hide_env_values = true)]
+    control: Option<PathBuf>,
+    /// Where /metrics, /healthz and /readyz are answered by HTTP, for example `127.0.0.1:9100` or
+    /// `[::1]:9100`, or `off`; without it, the key `metrics` of the file says it, or it is nowhere
+    #[arg(
+        long,
+        value_name = "ADDR|off",
+        value_parser = metrics,
+        env = "POLYPORT_METRICS",
+        hide_env_values = true
+    )]
+    metrics: Option<Endpoint>,
+    /// How long the end waits for what is still to be sent, instead of `grace` of the file [default: 5s]; 0s ends at once
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = config::grace,
+        env = "POLYPORT_GRACE",
+        hide_env_values = true
+    )]
+    grace: Option<Duration>,
     #[command(flatten)]
     log: LogArgs,
+}
+
+/// The value of `--metrics`: an address, or none for `off`. A type of its own, since clap gives `Option` a meaning.
+#[derive(Clone, Copy, Debug)]
+struct Endpoint(Option<SocketAddr>);
+
+fn metrics(text: &str) -> Result<Endpoint, String> {
+    config::metrics(text).map(Endpoint)
 }
 
 #[derive(Debug, Args)]
 struct Check {
     #[command(flatten)]
     plan: PlanArgs,
-    /// Print problems as JSON, one object a line
-    #[arg(long)]
+    /// Print one object: {"ok": true, ...} with the listeners, or {"ok": false, ...} with the problems
+    #[arg(long, env = "POLYPORT_CHECK_JSON", hide_env_values = true, value_parser = BoolishValueParser::new())]
     json: bool,
+    /// Bind every address as well, join its groups, and let go of all of them
+    #[arg(long, env = "POLYPORT_CHECK_BIND", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    bind: bool,
     #[command(flatten)]
     log: LogArgs,
-}
-
-#[derive(Clone, Debug, Args)]
-struct PlanArgs {
-    /// Configuration file [env: `POLYPORT_CONFIG`]; without it and --listen, the built-in default
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Listen without a file; repeatable. BIND is 127.0.0.1:7000, 0.0.0.0:7000-7099, 127.0.0.1:domain, :7000
-    /// (every interface), localhost:7000 or eth0:7000 (all addresses of an interface)
-    #[arg(long, value_name = "BIND=PLUGIN[,KEY=VALUE]...", conflicts_with = "config")]
-    listen: Vec<String>,
-    /// Where to look for plugins first; repeatable
-    #[arg(long, value_name = "DIR")]
-    plugin_dir: Vec<PathBuf>,
-    /// What is given up before serving: `off`, or for example `user=nobody,landlock=off`; repeatable
-    #[arg(long, value_name = "off|KEY=VALUE[,KEY=VALUE]...")]
-    sandbox: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct LogArgs {
-    /// More log lines: -v debug, -vv one line a datagram
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// Only errors: no table at the start, no books at the end
-    #[arg(short, long, conflicts_with = "verbose")]
-    quiet: bool,
 }
 
 /// What `--version` says: which build this is, and which plugins it takes.
@@ -122,14 +190,46 @@ pub fn run(args: impl IntoIterator<Item = OsString>, built_in: BuiltIn) -> Exit 
     // The system refuses that for no signal that can be caught.
     survive_file_limit().unwrap_or(());
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match Cli::parsed(&args) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &args),
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(run) => serve(&run, built_in),
+        Command::Control(command) => ctl::run(&command),
+        Command::Top(args) => top::run(&args),
+        Command::Peers(args) => peers::run(&args),
+        Command::Tap(args) => tap::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Check(check) => check_plan(&check, built_in),
+        Command::Plan(plan) => plan::plan(&plan, built_in),
+        Command::Config(command) => config_args::run(&command, built_in),
         Command::Plugin(command) => plugin::run(&command, built_in),
+        #[cfg(target_os = "linux")]
+        Command::SocketBroker { ports } => apply::serve_sockets(&ports),
+    }
+}
+
+impl Cli {
+    /// What was typed, and what variables of the environment say of the rest.
+    fn parsed(args: &[OsString]) -> Result<Self, clap::Error> {
+        let mut command = environment::without_empty(Self::command());
+        let matches = command.try_get_matches_from_mut(args)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        let Some((name, matches)) = matches.subcommand() else {
+            cli.run.resolve(&mut command, &matches)?;
+            return Ok(cli);
+        };
+        match (&mut cli.command, command.find_subcommand_mut(name)) {
+            (Some(Command::Run(run)), Some(command)) => run.resolve(command, matches)?,
+            (Some(Command::Check(check)), Some(command)) => check.resolve(command, matches)?,
+            (Some(Command::Plan(plan)), Some(command)) => {
+                plan.plan.resolve(command, matches)?;
+                plan.log.resolve(command, matches)?;
+            }
+            _ => {}
+        }
+        Ok(cli)
     }
 }
 
@@ -143,17 +243,6 @@ fn refuse(error: &clap::Error, args: &[OsString]) -> Exit {
     let printed = error.print();
     // A closed standard error leaves nobody to tell.
     if error.use_stderr() { Exit::Usage } else { ended(delivered(printed), Exit::Ok) }
-}
-
-/// `exit`, unless what was asked for could not be written.
-fn ended(written: io::Result<()>, exit: Exit) -> Exit {
-    match written {
-        Ok(()) => exit,
-        Err(error) => {
-            complain(error);
-            Exit::Io
-        }
-    }
 }
 
 /// What clap says, without what stands behind the `=` of an argument, and without words that it does not know: one that is
@@ -180,6 +269,14 @@ fn is_flag(arg: &str) -> bool {
 }
 
 fn serve(args: &Run, built_in: BuiltIn) -> Exit {
+    // Before this process opens anything of its own, and before there are threads.
+    let manager = match apply::Manager::meet() {
+        Ok(manager) => manager,
+        Err(error) => {
+            complain(format_args!("the sockets that the service manager has given cannot be had: {error}"));
+            return Exit::Config;
+        }
+    };
     // From the first moment on: a start takes its time, and SIGHUP must not end it.
     let hangup = match Hangup::listen() {
         Ok(hangup) => hangup,
@@ -188,137 +285,90 @@ fn serve(args: &Run, built_in: BuiltIn) -> Exit {
             return Exit::Os;
         }
     };
-    with_output(&args.log, |output| {
-        let plan = args.plan.clone();
-        let again = Arc::new(move |before: &Plan| plan.read_again(before));
-        match apply::serve(args.plan.read("run"), &args.plan.sources(built_in), output, hangup, again) {
+    let inquiry = match Inquiry::listen() {
+        Ok(inquiry) => inquiry,
+        Err(error) => {
+            complain(format_args!("cannot listen to SIGUSR1: {error}"));
+            return Exit::Os;
+        }
+    };
+    with_output(&args.log, |output, log_level| {
+        let sources = args.plan.sources(built_in);
+        let found = args.plan.asked().find();
+        let reading = args.on_top_of(found.read());
+        let run = args.clone();
+        let again = Arc::new(move |before: &Plan| run.on_top_of(found.read_again(before)));
+        manager.say();
+        match apply::serve(reading, &sources, output, (hangup, &inquiry), again, log_level, manager) {
             Ok(exit) => exit,
             Err(refused) => {
-                output.remark(rendered(&refused.problems));
+                output.remark(rendered(&refused.problems, output));
                 refused.exit
             }
         }
     })
 }
 
+/// Checks a configuration, and says what came out.
 fn check_plan(args: &Check, built_in: BuiltIn) -> Exit {
-    with_output(&args.log, |output| {
-        match apply::prepare(args.plan.read("check"), &args.plan.sources(built_in)) {
-            Ok(prepared) => {
-                apply::foresee(&prepared);
-                if args.json || args.log.quiet {
-                    return Exit::Ok;
-                }
-                ended(deliver(apply::checked(&prepared)), Exit::Ok)
+    with_output(&args.log, |output, _| {
+        let reading = args.plan.asked().find().read();
+        let origin = reading.plan.origin.clone();
+        let checked = apply::prepare(reading, &args.plan.sources(built_in)).map_err(apply::Refused::from);
+        let checked = checked.and_then(|prepared| {
+            apply::foresee(&prepared);
+            if args.bind {
+                apply::try_binding(&prepared)?;
             }
-            Err(problems) if args.json => {
-                ended(deliver(problems.to_json().trim_end_matches('\n')), Exit::Config)
-            }
-            Err(problems) => {
-                output.remark(rendered(&problems));
-                Exit::Config
+            Ok(prepared)
+        });
+        match checked {
+            Ok(prepared) if args.json => ended(deliver(apply::accepted_json(&prepared, args.bind)), Exit::Ok),
+            Ok(_) if args.log.quiet => Exit::Ok,
+            Ok(prepared) => ended(deliver(apply::accepted(&prepared, args.bind)), Exit::Ok),
+            Err(refused) if args.json => ended(deliver(apply::refused_json(&refused, &origin)), refused.exit),
+            Err(refused) => {
+                output.remark(rendered(&refused.problems, output));
+                refused.exit
             }
         }
     })
 }
 
-/// Runs a command whose log and remarks are written by threads, and waits for what they still have to write.
-fn with_output(log: &LogArgs, command: impl FnOnce(&Output) -> Exit) -> Exit {
-    let output = match Output::new() {
-        Ok(output) => output,
-        Err(error) => {
-            complain(format_args!("cannot duplicate the descriptors of the output: {error}"));
-            return Exit::Os;
+impl Run {
+    /// What was read, with what these arguments say instead.
+    fn on_top_of(&self, reading: Reading) -> Reading {
+        let reading = config::with_control_arg(reading, self.control.as_deref());
+        let reading = config::with_metrics_arg(reading, self.metrics.map(|Endpoint(address)| address));
+        config::with_grace_arg(reading, self.grace)
+    }
+
+    fn resolve(&mut self, command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.plan.resolve(command, matches)?;
+        self.log.resolve(command, matches)
+    }
+}
+
+impl Check {
+    fn resolve(&mut self, command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.plan.resolve(command, matches)?;
+        self.log.resolve(command, matches)
+    }
+}
+
+impl LogArgs {
+    fn resolve(&mut self, command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+        // A variable may also say that something is not wanted.
+        if !self.quiet || self.verbose == 0 {
+            return Ok(());
         }
-    };
-    let output = if log.quiet { output.hushed() } else { output };
-    output.print_panics();
-    if let Err(error) = apply::tell_of_crashes() {
-        output.remark(format_args!("warn: a crash will not say which plugin did it: {error}"));
-    }
-    init_log(log, &output);
-    let exit = command(&output);
-    output.finish();
-    exit
-}
-
-/// A configuration that many programs would take by itself.
-const BESIDE: &str = "polyport.toml";
-
-impl PlanArgs {
-    /// Where plugins come from, besides what the plan says.
-    fn sources(&self, built_in: BuiltIn) -> Sources {
-        Sources { dirs: self.plugin_dir.clone(), built_in }
-    }
-
-    /// What was asked for. `command` is what is about to be done with it.
-    fn read(&self, command: &str) -> Reading {
-        let reading = if !self.listen.is_empty() {
-            config::from_listen_args(&self.listen)
-        } else if let Some(path) = self.file() {
-            config::load(&path)
-        } else {
-            if Path::new(BESIDE).exists() {
-                log::warn!(
-                    "there is a ./{BESIDE}, and it is not used: a file must be named, as in `polyport {command} -c {BESIDE}`"
-                );
-            }
-            config::built_in()
-        };
-        config::with_sandbox_args(reading, &self.sandbox)
-    }
-
-    /// What is asked for now, after `before` was read; what can be read only once is what it was.
-    fn read_again(&self, before: &Plan) -> Reading {
-        let reading = if !self.listen.is_empty() {
-            config::from_listen_args(&self.listen)
-        } else if let Some(path) = self.file() {
-            config::load_again(&path, before)
-        } else {
-            config::built_in()
-        };
-        config::with_sandbox_args(reading, &self.sandbox)
-    }
-
-    /// The configuration file. Not read by clap, for which a variable of the environment would contradict `--listen`.
-    fn file(&self) -> Option<PathBuf> {
-        let from_environment = || {
-            let path = std::env::var_os("POLYPORT_CONFIG").filter(|path| !path.is_empty())?;
-            Some(PathBuf::from(path))
-        };
-        self.config.clone().or_else(from_environment)
-    }
-}
-
-fn init_log(args: &LogArgs, output: &Output) {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => log::LevelFilter::Error,
-        (false, 0) => log::LevelFilter::Info,
-        (false, 1) => log::LevelFilter::Debug,
-        (false, _) => log::LevelFilter::Trace,
-    };
-    let terminal = io::stderr().is_terminal();
-    let mut builder = env_logger::Builder::new();
-    // The libraries below have nothing to say to a user at the level of their traces.
-    builder.filter_level(level.min(log::LevelFilter::Warn)).filter_module("polyport", level);
-    builder.parse_env("POLYPORT_LOG").format(move |out, record| {
-        let level = record.level().as_str().to_lowercase();
-        if terminal {
-            let style = out.default_level_style(record.level());
-            writeln!(out, "{style}{level}{style:#}: {}", record.args())
-        } else {
-            writeln!(out, "{} {level}: {}", out.timestamp_millis(), record.args())
+        match environment::either(command, matches, ("quiet", "--quiet"), ("verbose", "--verbose..."))? {
+            Counts::Both => {}
+            Counts::First => self.verbose = 0,
+            Counts::Second => self.quiet = false,
         }
-    });
-    // Of a pipe the logger does not know whether colours are welcome.
-    let colours = if Style::stderr().is_coloured() { WriteStyle::Always } else { WriteStyle::Never };
-    builder.write_style(colours).target(Target::Pipe(Box::new(output.log())));
-    // Only a second logger in one process is refused, and the first one serves as well.
-    builder.try_init().unwrap_or(());
-}
-
-fn rendered(problems: &Problems) -> String {
-    problems.render(Style::stderr().is_coloured()).trim_end_matches('\n').to_owned()
+        Ok(())
+    }
 }
 
 #[cfg(test)]

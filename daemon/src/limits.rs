@@ -6,6 +6,11 @@ use std::time::Duration;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// How long the end waits for what is still to be sent, unless `grace` says something else. Default 5 s: longer than most delays, and
+/// than an answer takes that another thread or host has to give; far less than the 10 s of `docker stop` and the 90 s of
+/// `systemd.service(5)`.
+pub const GRACE: Duration = Duration::from_secs(5);
+
 /// Bounds of the reactor's work and memory. What a full bound drops is counted.
 ///
 /// The configuration has a key for most of them, in its section `[limits]`. Those with the remark "No key" keep their
@@ -156,6 +161,8 @@ pub(crate) const POISON_SHOWN: usize = 256;
 pub(crate) const CHANGE_INSTANCES: usize = 8;
 /// Listeners that are looked at in one turn for what a reload changes about them.
 pub(crate) const CHANGE_LOOKS: usize = 512;
+/// New listeners of a reload that are watched for datagrams from one turn on: one or two system calls each.
+pub(crate) const CHANGE_OPENS: usize = 32;
 /// How long a new handler is on trial after a reload: if it breaks in this time, the one before serves again. A library that
 /// cannot serve mostly shows it at its first datagrams.
 pub(crate) const PROBATION: Duration = Duration::from_secs(1);

@@ -36,16 +36,46 @@ pub fn read(path: &Path, limit: usize) -> io::Result<(Vec<u8>, Option<u32>)> {
 /// The errno of `read(2)`, that the line is longer, or that it is no text.
 pub fn line(from: &mut impl BufRead, limit: usize) -> io::Result<Option<String>> {
     let mut octets = Vec::new();
-    from.take(limit as u64 + 1).read_until(b'\n', &mut octets)?;
+    if next_line(from, limit, &mut octets)?.is_none() {
+        return Ok(None);
+    }
+    String::from_utf8(octets).map(Some).map_err(|_| not_text())
+}
+
+/// How a line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// With its own octet: it is whole.
+    Newline,
+    /// With the file: whoever writes it may not be done.
+    File,
+}
+
+/// Puts the octets of the next line of `from`, at most `limit` without its end, in the place of what `octets` held; none after
+/// the last.
+///
+/// # Errors
+/// The errno of `read(2)`, or that the line is longer.
+pub fn next_line(from: &mut impl BufRead, limit: usize, octets: &mut Vec<u8>) -> io::Result<Option<LineEnd>> {
+    octets.clear();
+    from.take(limit as u64 + 1).read_until(b'\n', octets)?;
     if octets.is_empty() {
         return Ok(None);
     }
     if octets.last() == Some(&b'\n') {
         octets.pop();
-    } else if octets.len() > limit {
+        return Ok(Some(LineEnd::Newline));
+    }
+    if octets.len() > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} octets")));
     }
-    String::from_utf8(octets).map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+    Ok(Some(LineEnd::File))
+}
+
+/// What is said of octets that are no text.
+#[must_use]
+pub fn not_text() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")
 }
 
 #[cfg(test)]
@@ -67,6 +97,17 @@ mod tests {
         ] {
             assert_eq!(line(&mut &*text, 4).unwrap_err().kind(), kind);
         }
+    }
+
+    #[test]
+    fn a_line_that_ends_with_the_file_is_told_from_a_whole_one() {
+        let (mut from, mut octets) = (&b"one\n\ntwo"[..], vec![7]);
+        let mut seen = Vec::new();
+        while let Some(end) = next_line(&mut from, 3, &mut octets).unwrap() {
+            seen.push((String::from_utf8(octets.clone()).unwrap(), end));
+        }
+        let (newline, file) = (LineEnd::Newline, LineEnd::File);
+        assert_eq!(seen, [("one".to_owned(), newline), (String::new(), newline), ("two".to_owned(), file)]);
     }
 
     #[test]

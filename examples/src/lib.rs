@@ -1,4 +1,4 @@
-//! The tools of polyport: six clients for UDP services, and what they share.
+//! The tools of polyport: six clients for UDP services, a picture of a run, and what they share.
 //!
 //! ```text
 //!   command line --> target (addresses), source (own address), key (secrets), seed (randomness)
@@ -10,9 +10,9 @@
 //!                     clock                         outcome --> polyport-terminal
 //! ```
 //!
-//! Each binary is one machine of `polyport-protocol` and one `run` function. The only place that reads the time is
-//! [`clock`]; exit codes, colours and Ctrl-C come from `polyport-terminal`, [`outcome`] says which failure ends with which
-//! code.
+//! Each client is one machine of `polyport-protocol` and one `run` function; [`plot`] has no network. The only place that
+//! reads the time is [`clock`]; exit codes, colours and Ctrl-C come from `polyport-terminal`, [`outcome`] says which failure
+//! ends with which code.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod load;
 pub mod mtu;
 pub mod outcome;
 pub mod own_frames;
+pub mod plot;
 pub mod request;
 pub mod source;
 pub mod spoof;

@@ -15,7 +15,7 @@ mod tests {
     use polyport::limits::Limits;
     use polyport::metrics::{Counters, DropReason};
     use polyport::plugin::{Loader, SearchPath, Values};
-    use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, OnFault, Reactor, Socket};
+    use polyport::reactor::{Clock, Flow, ListenerSpec, MioIo, Needs, OnFault, Reactor, Socket};
     use polyport::reply::{ReplyPolicy, ReplyTtl};
     use polyport_counting_alloc::CountingAlloc;
     use polyport_net::SocketOptions;
@@ -65,9 +65,11 @@ mod tests {
                         values,
                         on_fault,
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
-                        groups: Vec::new(),
+                        needs: Needs::default(),
+                        ttl: None,
                         kernel_drops_seen: 0,
                         sessions: None,
+                        chain: false,
                         tag: 0,
                     })
                     .unwrap();

@@ -13,10 +13,10 @@ system of the machine is an archive made here, and the machine is gone when it i
 """
 import argparse
 import pathlib
-import shutil
 import statistics
-import subprocess
 import tempfile
+
+import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -31,7 +31,7 @@ now() {{ cut -d' ' -f1 /proc/uptime; }}
 spent() {{ cut -d' ' -f1 /proc/$P/schedstat; }}
 begin() {{
     > /tmp/out; before=$(now)
-    taskset 1 /bin/polyport run -q -c /$1.toml > /tmp/out 2>&1 & P=$!
+    taskset 1 /bin/polyport run -c /$1.toml > /tmp/out 2>&1 & P=$!
     until grep -q serving /tmp/out; do kill -0 $P || {{ cat /tmp/out; poweroff -f; }}; usleep 2000; done
     echo "start $1 $before $(now)"
     echo "memory $1 $(grep RssAnon /proc/$P/status | tr -dc 0-9)"
@@ -53,10 +53,16 @@ poweroff -f
 
 
 def main():
-    options = arguments()
+    options = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        archive = pack(folder, options)
+        configurations = {
+            f"{name}.toml": f'[[listen]]\nbind = "127.0.0.1:10000-{last}"\nplugin = "echo"\n'
+            'recv_buffer = "4MiB"\nsend_buffer = "4MiB"\n'
+            for name, last in [("one", 10_000), ("many", 10_000 + PORTS - 1)]
+        }
+        init = INIT.format(rounds=options.rounds, seconds=options.seconds)
+        archive = pack(folder, options, ["generate"], {**configurations, "init": init})
         lines = boot(archive, options).splitlines()
     facts = [line.split(maxsplit=4) for line in lines if line.split(" ")[0] in ("start", "memory", "idle", "cost")]
     if not facts:
@@ -64,52 +70,37 @@ def main():
     report(facts)
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments(description):
+    """What every script takes that boots this machine."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--kernel", required=True, help="a Linux kernel image: vmlinuz of any distribution")
     parser.add_argument("--kvm", action="store_true", help="run on the CPU itself; else it is emulated, many times slower")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--release", default=str(ROOT / "target/release"), help="where polyport was built")
-    return parser.parse_args()
+    return parser
 
 
-def pack(folder, options):
-    """The machine's file system: an archive that the kernel unpacks into memory."""
-    root = folder / "root"
-    for name in ["bin", "dev", "proc", "sys", "tmp", "run", "plugins"]:
-        (root / name).mkdir(parents=True)
-    release = pathlib.Path(options.release)
-    subprocess.run(["cc", "-O2", "-static", "-o", root / "bin/generate", HERE / "generate.c"], check=True)
-    shutil.copy(shutil.which("busybox"), root / "bin/busybox")
-    shutil.copy(release / "polyport", root / "bin/polyport")
-    shutil.copy(release / "deps/libpolyport_echo.so", root / "bin/libpolyport_echo.so")
-    listed = subprocess.run(["ldd", release / "polyport"], capture_output=True, text=True, check=True).stdout
-    for library in {word for word in listed.split() if word.startswith("/")}:
-        place = root / library.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, place)
-    for name, last in [("one", 10_000), ("many", 10_000 + PORTS - 1)]:
-        (root / f"{name}.toml").write_text(
-            f'[[listen]]\nbind = "127.0.0.1:10000-{last}"\nplugin = "echo"\n'
-            'recv_buffer = "4MiB"\nsend_buffer = "4MiB"\n'
-        )
-    init = root / "init"
-    init.write_text(INIT.format(rounds=options.rounds, seconds=options.seconds))
-    init.chmod(0o755)
-    names = "\n".join(str(path.relative_to(root)) for path in root.rglob("*"))
-    archive = folder / "root.cpio"
-    with archive.open("wb") as file:
-        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=names.encode(), stdout=file, cwd=root, check=True)
-    return archive
+def pack(folder, options, programs, files):
+    """The machine's file system: polyport, the C programs of those names beside this file, and files with their text, of
+    which `init` is run."""
+    made = machine.Machine(folder)
+    (made.root / "plugins").mkdir()
+    for program in programs:
+        made.compiled(HERE / f"{program}.c")
+    made.program(pathlib.Path(options.release) / "polyport")
+    init = files.pop("init")
+    for name, text in files.items():
+        (made.root / name).write_text(text)
+    return made.archive(init)
 
 
 def boot(archive, options):
-    command = ["qemu-system-x86_64", "-kernel", options.kernel, "-initrd", str(archive), "-m", "4G", "-smp", "2"]
+    """What the machine has said when it is gone."""
+    # An emulated timer may be too late for the kernel, where others want the machine as well: it is not to be tried.
     # As many hash chains as a machine with 24 GiB makes; the kernel would make fewer for this one's memory.
-    command += ["-append", "console=ttyS0 quiet panic=-1 uhash_entries=16384", "-nographic", "-no-reboot", "-nic", "none"]
-    command += ["-enable-kvm", "-cpu", "host"] if options.kvm else ["-accel", "tcg,thread=multi", "-cpu", "max"]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=900).stdout
+    cpu = ["-enable-kvm", "-cpu", "host"] if options.kvm else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    return machine.boot(options.kernel, archive, "no_timer_check uhash_entries=16384", ["-m", "4G", "-smp", "2", *cpu], timeout=1800)
 
 
 def report(facts):

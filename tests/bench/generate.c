@@ -2,14 +2,18 @@
  *
  *   generate SHAPE ADDRESS PORT SECONDS
  *
+ * Where SECONDS is -, each line of standard input says how long another round shall be; the clients stay the same, and a
+ * round ends when nothing is in flight or nothing has come for 200 ms.
+ *
  * train     one GSO client, trains of 64 x 64 bytes, 8 trains in flight
  * window    4 clients, 64 datagrams of 64 bytes in flight each
  * peers     256 clients, one datagram in flight each, one port
  * ports     1000 ports, one datagram in flight on each
  * pingpong  one client, one datagram in flight
+ * stream    32 clients, 192 numbered datagrams of 64 bytes in flight each: what has been overtaken is lost
  *
- * Prints one JSON object; sent = replies + lost + in_flight. Lost is what was in flight when nothing came for
- * 200 ms; in_flight is what was under way when the time was over.
+ * Prints one JSON object for each round; sent = replies + lost + in_flight. Lost is what was in flight when nothing came
+ * for 200 ms; in_flight is what was under way when the time was over.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,15 +36,16 @@
 #define UDP_GRO 104
 #endif
 
-enum { SIZE = 64, TRAIN = 64, BATCH = 64, MAX_CLIENTS = 256, PORTS = 1000 };
+enum { SIZE = 64, TRAIN = 64, BATCH = 64, MAX_CLIENTS = 256, PORTS = 1000, STREAM_CLIENTS = 32, STREAM = 192 };
 
-static struct client { int fd; int flight; size_t partial; } clients[MAX_CLIENTS];
+static struct client { int fd; int flight; size_t partial; uint32_t next, seen; } clients[MAX_CLIENTS];
 static unsigned char payload[TRAIN * SIZE], room[BATCH][65536];
 static struct mmsghdr in[BATCH], out[BATCH];
 static struct iovec iov_in[BATCH], iov_out[BATCH];
 static struct sockaddr_in to[PORTS], from[BATCH];
 static int queue[PORTS], queued;
 static uint64_t sent, replies, lost, in_flight;
+static int rounds; /* more may follow on the same sockets */
 
 static double now(void)
 {
@@ -140,6 +145,76 @@ static void run_windows(int n, int window, size_t bytes, double end)
     for (int i = 0; i < n; i++) in_flight += under_way(&clients[i], bytes);
 }
 
+/* Ends a round of several: what comes now has taken long, and what does not is lost. */
+static void rest(int n)
+{
+    for (double progress = now(); replies < sent && now() - progress < 0.2;) {
+        wait_any(n, progress + 0.2);
+        for (int i = 0, datagrams; i < n; i++) {
+            size_t b = receive_some(&clients[i], &datagrams);
+            if (!b) continue;
+            replies += b / SIZE;
+            progress = now();
+        }
+    }
+    for (int i = 0; i < n; i++) clients[i].flight = 0, clients[i].partial = 0, clients[i].seen = clients[i].next;
+    in_flight = 0;
+    lost = sent - replies;
+}
+
+static void send_numbered(struct client *c, uint32_t n)
+{
+    static uint32_t numbered[BATCH][SIZE / 4];
+    while (n > 0) {
+        unsigned k = n < BATCH ? n : BATCH;
+        for (unsigned i = 0; i < k; i++) {
+            numbered[i][0] = c->next + i;
+            iov_out[i] = (struct iovec){ numbered[i], SIZE };
+            out[i].msg_hdr = (struct msghdr){ .msg_iov = &iov_out[i], .msg_iovlen = 1 };
+        }
+        int m = sendmmsg(c->fd, out, k, 0);
+        if (m <= 0) { perror("send"); exit(1); }
+        n -= (uint32_t)m;
+        c->next += (uint32_t)m;
+        sent += (uint64_t)m;
+    }
+}
+
+/* `seen` is one more than the number of the newest answer. */
+static uint32_t receive_numbered(struct client *c)
+{
+    int datagrams;
+    receive_some(c, &datagrams);
+    for (int i = 0; i < datagrams; i++) {
+        uint32_t number;
+        memcpy(&number, room[i], sizeof number);
+        if ((int32_t)(number + 1 - c->seen) > 0) c->seen = number + 1;
+    }
+    replies += (uint64_t)datagrams;
+    return (uint32_t)datagrams;
+}
+
+static void run_stream(int n, double end)
+{
+    double progress = now();
+    while (now() < end) {
+        uint32_t got = 0;
+        for (int i = 0; i < n; i++) {
+            got += receive_numbered(&clients[i]);
+            uint32_t flight = clients[i].next - clients[i].seen;
+            if (flight <= STREAM - BATCH) send_numbered(&clients[i], STREAM - flight);
+        }
+        if (got) { progress = now(); continue; }
+        if (now() - progress > 0.2) {
+            for (int i = 0; i < n; i++) clients[i].seen = clients[i].next;
+            progress = now();
+        }
+        wait_any(n, end);
+    }
+    for (int i = 0; i < n; i++) in_flight += clients[i].next - clients[i].seen;
+    lost = sent - replies - in_flight;
+}
+
 static void flush_queue(struct client *c)
 {
     for (int done = 0; done < queued;) {
@@ -179,22 +254,35 @@ static void run_ports(int first, double end)
     in_flight = sent - replies - lost;
 }
 
+static void run_round(const char *shape, int n, int port, double seconds)
+{
+    int train = !strcmp(shape, "train"), window = train ? 8 : n == 4 ? 64 : 1;
+    double start = now(), end = start + seconds;
+    for (int i = 0, late; rounds && i < n; i++) while (receive_some(&clients[i], &late)) continue;
+    sent = replies = lost = in_flight = 0;
+    if (!strcmp(shape, "ports")) run_ports(port, end);
+    else if (!strcmp(shape, "stream")) run_stream(n, end);
+    else run_windows(n, window, train ? TRAIN * SIZE : SIZE, end);
+    if (rounds) rest(n);
+    printf("{\"sent\": %llu, \"replies\": %llu, \"lost\": %llu, \"in_flight\": %llu, \"seconds\": %.3f}\n",
+           (unsigned long long)sent, (unsigned long long)replies, (unsigned long long)lost,
+           (unsigned long long)in_flight, now() - start);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5) return fprintf(stderr, "usage: generate SHAPE ADDRESS PORT SECONDS\n"), 64;
+    const char *shape = argv[1];
     int port = atoi(argv[3]);
     for (int i = 0; i < PORTS; i++) {
         to[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)(port + i)) };
         inet_pton(AF_INET, argv[2], &to[i].sin_addr);
     }
-    int train = !strcmp(argv[1], "train"), ports = !strcmp(argv[1], "ports");
-    int n = !strcmp(argv[1], "window") ? 4 : !strcmp(argv[1], "peers") ? MAX_CLIENTS : 1;
-    int window = train ? 8 : n == 4 ? 64 : 1;
-    for (int i = 0; i < n; i++) open_client(&clients[i], train, !ports);
-    double start = now(), end = start + atof(argv[4]);
-    if (ports) run_ports(port, end);
-    else run_windows(n, window, train ? TRAIN * SIZE : SIZE, end);
-    printf("{\"sent\": %llu, \"replies\": %llu, \"lost\": %llu, \"in_flight\": %llu, \"seconds\": %.3f}\n",
-           (unsigned long long)sent, (unsigned long long)replies, (unsigned long long)lost,
-           (unsigned long long)in_flight, now() - start);
+    int n = !strcmp(shape, "window") ? 4 : !strcmp(shape, "stream") ? STREAM_CLIENTS : !strcmp(shape, "peers") ? MAX_CLIENTS : 1;
+    for (int i = 0; i < n; i++) open_client(&clients[i], !strcmp(shape, "train"), strcmp(shape, "ports"));
+    rounds = !strcmp(argv[4], "-");
+    char line[64];
+    if (!rounds) run_round(shape, n, port, atof(argv[4]));
+    else while (fgets(line, sizeof line, stdin)) run_round(shape, n, port, atof(line));
 }

@@ -3,7 +3,7 @@
 
     cargo build --release
     python3 tests/bench/run.py [--sessions 4] [--rounds 10] [--seconds 0.25] [--shapes train,window,...] [--markdown FILE]
-                               [--variant NAME=PROGRAM]...
+                               [--variant NAME=PROGRAM]... [--scraped]
 
 Builds the C programs beside this file. In a session all servers of a shape run at once, each on ports of its own and
 pinned to CPU 0; in a round each of them, in an order drawn anew, gets the load for a moment, from CPU 1. So a change
@@ -15,7 +15,9 @@ the lowest median; its quartiles stand behind it. A second copy of one loop runs
 these figures make of two equal programs. For spin the rates are compared. Only the standard library.
 
 A variant is another build of polyport, or polyport-ablation with something left out; it takes its turn in every
-round, and what it costs is compared with polyport (or, if there is one, with the variant called `all`).
+round, and what it costs is compared with polyport (or, if there is one, with the variant called `all`). `--scraped` adds
+one: the same polyport with `--metrics`, which somebody reads every second, also while the others have their turn; rounds of
+two seconds have two scrapes each. The time of its metrics thread counts, as that of every thread does.
 """
 import argparse
 import json
@@ -26,10 +28,14 @@ import random
 import statistics
 import subprocess
 import tempfile
+import threading
+import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FIRST_PORT, PORTS_EACH = 20000, 1100
+SCRAPED, METRICS_PORT = "scraped", 19999
 LOOPS = ["plain", "mmsg", "gro", "coalesce"]
 # title, load, ports, the loop that runs twice, target
 SHAPES = {
@@ -67,8 +73,12 @@ def arguments():
     parser.add_argument("--also", type=lambda text: text.split(","), default=[], help="more loops of echo_loops.c")
     parser.add_argument("--variant", action="append", type=variant, default=[], metavar="NAME=PROGRAM")
     parser.add_argument("--variants-only", action="store_true", help="without the C loops, for more rounds in less time")
+    parser.add_argument("--scraped", action="store_true", help="a variant with metrics that are read every second")
     parser.add_argument("--markdown")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.scraped:
+        options.variant.append((SCRAPED, [options.polyport]))
+    return options
 
 
 def variant(text):
@@ -109,14 +119,39 @@ def start(name, shape, index, folder, options):
     if name in programs:
         path = configuration("window" if name == "one port" else shape, port, ports, folder)
         command = [*programs[name], "run", "-c", str(path)]
+        if name == SCRAPED:
+            command += ["--metrics", f"127.0.0.1:{METRICS_PORT}"]
     else:
         mode = twin if name == "twin" else name
         command = [str(folder / "echo_loops"), mode, "127.0.0.1", str(port), str(ports)]
     process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True, env={**os.environ, "POLYPORT_LOG": "polyport=error"})
     for line in process.stdout:
         if "ready" in line or "serving" in line:
+            if name == SCRAPED:
+                threading.Thread(target=scrape, args=[process], daemon=True).start()
             return process, port
     raise SystemExit(f"{name} did not start")
+
+
+def scrape(process):
+    """Reads the metrics of a server every second, until it has ended. A scrape that fails before ends the benchmark."""
+    os.sched_setaffinity(0, {1})
+    while process.poll() is None:
+        began = time.monotonic()
+        try:
+            request = urllib.request.Request(f"http://127.0.0.1:{METRICS_PORT}/metrics")
+            request.add_header("Accept", "application/openmetrics-text; version=1.0.0")
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                page = answer.read()
+            assert page.endswith(b"# EOF\n"), page[-100:]
+        except Exception as error:
+            if process.poll() is None and process.returncode is None:
+                time.sleep(1)
+                if process.poll() is None:
+                    print(f"a scrape has failed: {error}", flush=True)
+                    os._exit(1)
+            return
+        time.sleep(max(0, began + 1 - time.monotonic()))
 
 
 def configuration(shape, port, ports, folder):
@@ -141,7 +176,9 @@ def once(process, port, folder, load, seconds):
 
 
 def cpu_ns(pid):
-    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    """Of all threads: some servers have more than one."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
 def row(shape, results):

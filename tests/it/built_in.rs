@@ -57,7 +57,7 @@ fn a_copy_of_the_executable_alone_serves_the_default_configuration() {
 fn check_says_where_each_plugin_comes_from() {
     let (_dir, program) = copy();
     let finished = Launch::new(&program).arg("check").run();
-    let alone = "ok: 6 listeners on 7 addresses\n  echo 0.1.0: built in\n  listener 0.1.0: built in\n  lossy 0.1.0: \
+    let alone = "ok: 6 listeners on 7 addresses\n  configuration: built-in default\n  echo 0.1.0: built in\n  listener 0.1.0: built in\n  lossy 0.1.0: \
                  built in\n  responder 0.1.0: built in\n";
     assert_eq!(finished.expect_code(0).stdout, alone);
     let finished = polyport().arg("check").listen("127.0.0.1:0=echo").run();
@@ -72,7 +72,7 @@ fn a_library_that_is_found_goes_before_what_is_built_in() {
     let file = plugins.path().join("libpolyport_echo.so");
     Bytes::of("echo").identity_with(72, b"9.9.9\0").write(&file);
     let launch = || Launch::new(&program).arg("--plugin-dir").arg(plugins.path()).listen("127.0.0.1:0=echo");
-    let daemon = launch().listen("127.0.0.1:0=lossy,drop=0%").serve();
+    let daemon = launch().listen("127.0.0.1:0=lossy,loss=0%").serve();
     daemon.client(0).expect_echo(b"from a library");
     daemon.client(1).expect_echo(b"built in");
     let table = daemon.process.stdout();
@@ -99,7 +99,7 @@ fn what_is_missing_is_told_once_however_many_name_it() {
     assert_eq!(text.matches("error: ").count(), 2, "{text}");
     finished.expect_stderr(&[
         "error: listener `n0` and 999 more: the plugin cannot be found",
-        "built in are discard, echo, listener, lossy, responder, stamp; there is a plugin `echo`",
+        "built in are discard, echo, listener, lossy, relay, responder, stamp; there is a plugin `echo`",
         "error: listener `n1` and 999 more: the plugin ",
         "/none.so cannot be loaded",
     ]);
@@ -108,7 +108,7 @@ fn what_is_missing_is_told_once_however_many_name_it() {
 /// The tables that libraries export and those that are linked in are the same, so the host treats them alike.
 #[test]
 fn what_is_built_in_is_what_the_libraries_have() {
-    let libraries = ["discard", "echo", "listener", "lossy", "responder", "stamp"];
+    let libraries = ["discard", "echo", "listener", "lossy", "relay", "responder", "stamp"];
     assert_eq!(polyport_shipped::PLUGINS.len(), libraries.len());
     for (table, name) in polyport_shipped::PLUGINS.iter().zip(libraries) {
         let file = std::fs::read(built(name)).unwrap();

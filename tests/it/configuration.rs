@@ -1,9 +1,13 @@
 //! A configuration that is wrong: every mistake at its place, in words, before anything is served.
 
+use std::net::{Ipv4Addr, UdpSocket};
+
 use polyport_abi::{ABI_MAJOR, ABI_MINOR};
 use polyport_tests::Launch;
 use polyport_tests::plugins::{built, spec};
+use polyport_tests::ports::free_range;
 use polyport_tests::process::Finished;
+use serde_json::{Value, json};
 
 use crate::polyport;
 
@@ -27,20 +31,20 @@ fn three_mistakes_in_a_file_are_shown_with_three_carets() {
 #[test]
 fn an_unknown_plugin_option_is_pointed_at_with_the_nearest_name() {
     let launch = polyport()
-        .config("[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"lossy\"\noptions = { drip = \"10%\" }\n");
+        .config("[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"lossy\"\noptions = { lost = \"10%\" }\n");
     let path = path(&launch);
-    launch.refused(CONFIG).expect_stderr(&[&format!("{path}:4:13"), "unknown", "drip", "drop"]);
+    launch.refused(CONFIG).expect_stderr(&[&format!("{path}:4:13"), "unknown", "lost", "loss"]);
 }
 
 #[test]
 fn a_bad_value_of_an_option_is_pointed_at_with_what_is_expected() {
     for (value, expected) in [("\"150%\"", "150%"), ("\"much\"", "much"), ("true", "a share such as")] {
         let launch = polyport().config(&format!(
-            "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"lossy\"\noptions = {{ drop = {value} }}\n"
+            "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"lossy\"\noptions = {{ loss = {value} }}\n"
         ));
         let path = path(&launch);
         let refused = launch.refused(CONFIG);
-        refused.expect_stderr(&[&format!("{path}:4:20"), "option `drop`", expected, "help: drop = \"2.5%\""]);
+        refused.expect_stderr(&[&format!("{path}:4:20"), "option `loss`", expected, "help: loss = \"2.5%\""]);
     }
 }
 
@@ -97,13 +101,11 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn check_says_ok_or_everything_that_is_wrong_and_binds_nothing() {
-    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let held = UdpSocket::bind("127.0.0.1:0").unwrap();
     let taken = held.local_addr().unwrap();
     let good = format!("[[listen]]\nbind = [\"{taken}\", \"127.0.0.1:0\"]\nplugin = \"echo\"\n");
     let finished = polyport().arg("check").config(&good).run();
     assert_eq!(finished.expect_code(0).stdout.lines().next(), Some("ok: 1 listener on 2 addresses"));
-    let finished = polyport().arg("check").arg("--json").config(&good).run();
-    assert_eq!(finished.expect_code(0).stdout, "");
 
     let finished = polyport().arg("check").arg("--listen").arg("7000=echo").run();
     finished.expect_code(CONFIG).expect_stderr(&["invalid bind address", "write 127.0.0.1:7000"]);
@@ -129,23 +131,111 @@ fn check_says_what_a_bind_address_of_several_stands_for() {
     }
 }
 
+/// The object that `check --json` prints, which is all that it prints.
+fn object(finished: &Finished) -> Value {
+    assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.stdout);
+    serde_json::from_str(&finished.stdout).unwrap()
+}
+
 #[test]
-fn check_with_json_prints_one_object_a_problem_with_its_place() {
+fn check_with_json_says_what_is_wrong_and_where() {
     let launch = polyport().arg("check").arg("--json").config(
         "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"lossy\"\n\
-         options = { drip = \"1%\", drop = \"200%\" }\n",
+         options = { lost = \"1%\", loss = \"200%\" }\n",
     );
     let path = path(&launch);
     let finished = launch.run();
     finished.expect_code(CONFIG);
     assert_eq!(finished.stderr, "");
-    let problems: Vec<serde_json::Value> =
-        finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let places: Vec<_> = problems.iter().map(|p| (p["line"].as_u64(), p["col"].as_u64())).collect();
-    assert_eq!(places, [(Some(4), Some(13)), (Some(4), Some(33))], "{}", finished.stdout);
+    let told = object(&finished);
+    assert_eq!((&told["ok"], &told["problems_total"]), (&json!(false), &json!(2)));
+    assert_eq!(told["configuration"], json!({ "source": "file", "file": path, "named_by": "-c" }));
+    let problems = told["problems"].as_array().unwrap();
+    let places: Vec<_> = problems.iter().map(|p| (p["line"].as_u64(), p["column"].as_u64())).collect();
+    assert_eq!(places, [(Some(4), Some(13)), (Some(4), Some(33))], "{told}");
     assert!(problems.iter().all(|p| p["file"] == path.as_str()));
-    let codes: Vec<_> = problems.iter().map(|p| p["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["unknown-option", "bad-option"]);
+    assert_eq!(
+        (&problems[0]["code"], &problems[1]["code"]),
+        (&json!("unknown-option"), &json!("bad-option"))
+    );
+    assert_eq!(problems[0]["help"], "did you mean `loss`?");
+    // As many as can be looked at, and how many there are.
+    let many: String = (0..1100).map(|number| format!("key{number} = 1\n")).collect();
+    let told = object(polyport().arg("check").arg("--json").config(&many).run().expect_code(CONFIG));
+    assert_eq!((told["problems"].as_array().unwrap().len(), &told["problems_total"]), (1000, &json!(1100)));
+}
+
+#[test]
+fn check_with_json_says_what_would_be_served() {
+    let launch = polyport().arg("check").arg("--json").config(
+        "include = \"more.toml\"\n[[listen]]\nname = \"a\"\nbind = [\"127.0.0.1:7000-7003\", \"[::1]:7\"]\nplugin = \"echo\"\n",
+    );
+    let (main, more) = (path(&launch), launch.dir().join("more.toml"));
+    std::fs::write(&more, "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"lossy\"\n").unwrap();
+    let finished = launch.run();
+    let mut told = object(finished.expect_code(0));
+    let plugins = told.as_object_mut().unwrap().remove("plugins").unwrap();
+    assert_eq!(
+        told,
+        json!({
+            "ok": true,
+            "configuration": { "source": "file", "file": main, "named_by": "-c" },
+            "included": [more],
+            "listeners": [
+                { "name": "a", "plugin": "echo", "bind": ["127.0.0.1:7000-7003", "[::1]:7"], "sockets": 5 },
+                { "name": "lossy", "plugin": "lossy", "bind": ["127.0.0.1:0"], "sockets": 1 },
+            ],
+            "sockets": 6,
+            "bound": false,
+            "problems": [],
+            "problems_total": 0,
+        })
+    );
+    let names: Vec<_> = plugins.as_array().unwrap().iter().map(|plugin| &plugin["name"]).collect();
+    assert_eq!(names, ["echo", "lossy"]);
+    assert!(plugins[0]["path"].as_str().unwrap().ends_with("libpolyport_echo.so"), "{plugins}");
+    let told = object(polyport().args(&["check", "--json", "-q"]).run().expect_code(0));
+    assert_eq!(told["configuration"], json!({ "source": "built-in" }));
+    let told =
+        object(polyport().args(&["check", "--json", "--listen", "127.0.0.1:0=echo"]).run().expect_code(0));
+    assert_eq!(told["configuration"], json!({ "source": "listen" }));
+}
+
+const BUSY: i32 = 75;
+
+#[test]
+fn check_binds_all_addresses_if_asked_and_lets_go_of_them() {
+    let first = free_range(&[Ipv4Addr::LOCALHOST.into()], 8, 8_300);
+    let held = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let text = format!(
+        "[[listen]]\nname = \"many\"\nbind = \"127.0.0.1:{first}-{}\"\nplugin = \"echo\"\n",
+        first + 7
+    );
+    let check = |args: &[&str]| polyport().args(&["check", "--bind"]).args(args).config(&text).run();
+    // A second time: nothing of the first is left.
+    for _ in 0..2 {
+        let finished = check(&[]);
+        let told = &finished.expect_code(0).stdout;
+        assert!(told.contains("\n  bound: 8 addresses, and let go of\n"), "{told}");
+    }
+    assert_eq!(object(check(&["--json"]).expect_code(0))["bound"], true);
+    // Of a range each address that is taken is named.
+    let (one, other) = (held(first + 2), held(first + 5));
+    let refused = check(&[]);
+    refused.expect_code(BUSY);
+    for taken in [&one, &other] {
+        let address = taken.local_addr().unwrap();
+        refused.expect_stderr(&[
+            &format!("listener `many`: cannot open UDP {address}: "),
+            "Address already in use",
+        ]);
+    }
+    assert_eq!(refused.stderr.matches("error: ").count(), 2, "{}", refused.stderr);
+    let told = object(check(&["--json"]).expect_code(BUSY));
+    assert_eq!((&told["ok"], &told["problems_total"]), (&json!(false), &json!(2)));
+    assert_eq!((&told["problems"][1]["line"], &told["problems"][1]["code"]), (&json!(3), &json!("bind")));
+    // Without being asked it binds nothing.
+    polyport().arg("check").config(&text).run().expect_code(0);
 }
 
 #[test]
@@ -170,10 +260,14 @@ fn help_names_every_option_and_goes_to_standard_output() {
         "--plugin-dir",
         "--verbose",
         "--quiet",
+        "--log-format",
+        "--grace",
         "--help",
         "--version",
         "POLYPORT_CONFIG",
         "POLYPORT_LOG",
+        "POLYPORT_LOG_FORMAT",
+        "SIGUSR1",
         "BIND=PLUGIN[,KEY=VALUE]...",
     ] {
         assert!(finished.stdout.contains(word), "{word} is missing in:\n{}", finished.stdout);
@@ -206,34 +300,4 @@ fn a_configuration_without_a_listener_is_refused() {
         let finished = polyport().arg(command).config("seed = 1\n").run();
         finished.expect_code(CONFIG).expect_stderr(&["the configuration has no listener", "[[listen]]"]);
     }
-}
-
-/// C21: a file that other programs would take by themselves is not passed over in silence.
-#[test]
-fn a_polyport_toml_beside_that_nobody_names_is_told_of() {
-    let beside = |args: &[&str]| {
-        let mut launch = polyport().args(args);
-        let dir = launch.dir().to_path_buf();
-        std::fs::write(dir.join("polyport.toml"), "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n")
-            .unwrap();
-        launch.command().current_dir(dir);
-        launch.run()
-    };
-    let told = |finished: &Finished| {
-        finished.stderr.contains("warn: there is a ./polyport.toml, and it is not used")
-    };
-    let unnamed = beside(&["check"]);
-    assert!(
-        told(&unnamed) && unnamed.stderr.contains("`polyport check -c polyport.toml`"),
-        "{}",
-        unnamed.stderr
-    );
-    assert!(unnamed.expect_code(0).stdout.starts_with("ok: "), "{}", unnamed.stdout);
-    for args in
-        [&["check", "-c", "polyport.toml"][..], &["check", "--listen", "127.0.0.1:0=echo"], &["check", "-q"]]
-    {
-        let finished = beside(args);
-        assert!(!told(finished.expect_code(0)), "{args:?}: {}", finished.stderr);
-    }
-    assert!(!told(&polyport().arg("check").run()), "there is none");
 }

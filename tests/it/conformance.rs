@@ -135,7 +135,9 @@ fn who_breaks_nothing_is_said_to_keep_every_rule() {
     let Some((library, _dir)) = breaches() else { return };
     let finished = test(&library, &["--option", "breach=none", "--seconds", "2"]).run();
     let text = &finished.expect_code(0).stdout;
-    let lines: Vec<&str> = text.lines().collect();
+    // A machine with other things to do makes a call wait now and then, which is remarked.
+    let is_of_machine = |line: &&str| line.trim_start().starts_with("remark: on_batch waited for something");
+    let lines: Vec<&str> = text.lines().filter(|line| !is_of_machine(line)).collect();
     assert_eq!(lines.len(), CASES.len() + 1, "{text}");
     for (line, case) in lines.iter().zip(CASES) {
         assert!(line.starts_with(&format!("{:12} kept     {}", case.name, case.about)), "{line}");
@@ -167,6 +169,7 @@ fn the_larger_shipped_plugins_keep_every_rule() {
     keeps(&built("listener"), &["--option", "ack=true"]);
     keeps(&built("responder"), &[]);
     keeps(&built("stamp"), &["--option", "mode=stateful"]);
+    keeps(&built("relay"), &["--option", "to=127.0.0.1:9"]);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn with_a_seed_a_textbook_client_loses_the_same_datagrams_every_time() {
 #[test]
 fn a_textbook_client_of_a_silent_port_gives_up_and_says_so() {
     let Some(python) = tool("python3") else { return };
-    let daemon = polyport().listen("127.0.0.1:0=lossy,drop=100%").serve();
+    let daemon = polyport().listen("127.0.0.1:0=lossy,loss=100%").serve();
     let finished = textbook_client(&python, daemon.addresses()[0], "hello", 0);
     finished.expect_code(1).expect_stderr(&["is silent after 5 attempts"]);
     assert_eq!(daemon.stop().received("lossy", "on_purpose"), 5);
@@ -191,7 +191,7 @@ fn serve_defaults(ports: &DefaultPorts) -> Daemon {
 }
 
 fn lossy(seed: u64, port: u16) -> Daemon {
-    polyport().listen(format!("127.0.0.1:{port}=lossy,drop=50%,reply=length,seed={seed}")).serve()
+    polyport().listen(format!("127.0.0.1:{port}=lossy,loss=50%,reply=length,seed={seed}")).serve()
 }
 
 /// Which of the first five datagrams from `port` a daemon with this seed answers on the next port.

@@ -105,7 +105,7 @@ fn ports_with_one_seed_do_not_lose_the_same_numbers() {
     let from = (Ipv4Addr::LOCALHOST, first + 3).into();
     let answered = |number: usize| -> Vec<u64> {
         let ports = first..first + 3;
-        let listen = |port: u16| format!("127.0.0.1:{port}=lossy,drop=50%,seed=7");
+        let listen = |port: u16| format!("127.0.0.1:{port}=lossy,loss=50%,seed=7");
         let daemon = ports.fold(polyport(), |launch, port| launch.listen(listen(port))).serve();
         let client = Client::from(from, daemon.addresses()[number]);
         (0..64_u64).for_each(|n| client.send(&n.to_be_bytes()));

@@ -1,10 +1,12 @@
 //! What the documents list is what the program has: options and metrics of the shipped plugins, keys of a listener.
 //!
-//! `POLYPORT_WRITE_DOCS=1 cargo test -p polyport-tests --test it documented` writes `plugins/OPTIONS.md` anew.
+//! `POLYPORT_WRITE_DOCS=1 cargo test -p polyport-tests --test it documented` writes `plugins/OPTIONS.md` anew, and the tables in
+//! `daemon/docs/configuration.md` and `daemon/docs/metrics.md`.
 
 use std::fmt::Write;
 use std::fs;
 
+use polyport::config::keys::{self, Place};
 use polyport_tests::plugins::{built, repository};
 use serde_json::Value;
 
@@ -15,7 +17,8 @@ const HEAD: &str = "\
 
 Written by a test from what `polyport plugin inspect NAME --run` says (`tests/it/documented.rs`, whose head says how to write it
 anew). The forms of values are in [ABI.md](ABI.md), section 5; what a listener may say besides, whatever its plugin, is in
-[configuration.md](../daemon/docs/configuration.md).
+[configuration.md](../daemon/docs/configuration.md). Metrics that begin with `log_` are there with `decisions`, those of `lossy` that begin with
+`up_` or `down_` where something may happen that way.
 ";
 
 /// The page, from the libraries that were built.
@@ -24,7 +27,8 @@ fn page() -> String {
     for table in polyport_shipped::PLUGINS {
         let name: String =
             table.ident.name.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
-        let inspected = polyport().args(&["plugin", "inspect", "--json", "--run"]).arg(built(&name)).run();
+        let inspect = polyport().args(&["plugin", "inspect", "--json", "--run"]).args(required(&name));
+        let inspected = inspect.arg(built(&name)).run();
         let seen: Value = serde_json::from_str(&inspected.expect_code(0).stdout).unwrap();
         let whole = seen["instance"] == "listener";
         let made = if whole {
@@ -51,6 +55,15 @@ fn page() -> String {
         }
     }
     page
+}
+
+/// The options without which a plugin is not made, or has not all of its metrics.
+fn required(name: &str) -> &'static [&'static str] {
+    match name {
+        "lossy" => &["--option", "up.loss=1%", "--option", "down.loss=1%", "--option", "decisions=/dev/null"],
+        "relay" => &["--option", "to=192.0.2.1:9", "--option", "decisions=/dev/null"],
+        _ => &[],
+    }
 }
 
 /// Name, type, default and help, as cells of a table.
@@ -91,20 +104,72 @@ fn the_page_of_options_is_what_the_plugins_declare() {
     assert!(committed == page, "the head of this file says how to write {} anew:\n{page}", path.display());
 }
 
+/// The table of series stands between two remarks, as those of keys do.
+#[test]
+fn the_page_of_metrics_is_the_table_of_the_program() {
+    let path = repository().join("daemon/docs/metrics.md");
+    let mut page = fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- series -->\n", "<!-- end -->\n");
+    let start = page.find(begin).expect("its begin") + begin.len();
+    let length = page[start..].find(end).expect("its end");
+    let table = polyport::control::http::table::page();
+    if std::env::var_os("POLYPORT_WRITE_DOCS").is_some() {
+        page.replace_range(start..start + length, &table);
+        fs::write(&path, &page).unwrap();
+    }
+    let written = page.get(start..start + length.max(table.len())).unwrap_or_default();
+    assert!(written == table, "the head of this file says how to write {} anew:\n{table}", path.display());
+}
+
+/// The tables of keys stand between two remarks each; what is around them is written by hand.
+#[test]
+fn the_page_of_keys_is_the_table_of_the_program() {
+    let path = repository().join("daemon/docs/configuration.md");
+    let mut page = fs::read_to_string(&path).unwrap();
+    for place in Place::ALL {
+        let name = if place == Place::Top { "top" } else { place.path() };
+        let (begin, end) = (format!("<!-- keys: {name} -->\n"), "<!-- end -->\n");
+        let start =
+            page.find(&begin).unwrap_or_else(|| panic!("no {begin:?} in {}", path.display())) + begin.len();
+        let length = page[start..].find(end).expect("its end");
+        let table = keys::page(place);
+        if std::env::var_os("POLYPORT_WRITE_DOCS").is_some() {
+            page.replace_range(start..start + length, &table);
+            fs::write(&path, &page).unwrap();
+        } else {
+            assert_eq!(
+                &page[start..start + length],
+                table,
+                "the head of this file says how to write it anew"
+            );
+        }
+    }
+}
+
 /// The program tells its keys when it meets one that it does not know.
 #[test]
-fn every_key_of_a_listener_is_in_a_document() {
+fn the_keys_that_the_program_tells_are_those_of_the_table() {
     let config = "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\nzzz = 1\n";
     let refused = polyport().arg("check").config(config).run();
     let text = refused.expect_code(78).stderr.clone();
-    let (_, keys) = text.split_once("keys of [[listen]]: ").unwrap();
-    let keys: Vec<&str> = keys.lines().next().unwrap().split(", ").collect();
-    assert!(keys.len() > 10 && keys.contains(&"on_fault"), "{keys:?}");
-    let page = fs::read_to_string(repository().join("daemon/docs/configuration.md")).unwrap();
-    let documented: Vec<&str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(key, _)| key)
-        .collect();
-    assert_eq!(documented, keys, "the table in daemon/docs/configuration.md, in the same order");
+    let (_, told) = text.split_once("keys of [[listen]]: ").unwrap();
+    let names: Vec<&str> = keys::all(Place::Listen).iter().map(|key| key.name).collect();
+    assert_eq!(told.lines().next().unwrap(), names.join(", "));
+}
+
+/// The examples of the README for tables that are all defaults say what the table says.
+#[test]
+fn the_defaults_in_the_readme_are_those_of_the_table() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for place in [Place::Limits, Place::Reply] {
+        let (_, rest) = readme.split_once(&format!("\n{}\n", place.header())).unwrap();
+        let block = rest.split("\n```").next().unwrap();
+        let said: Vec<(&str, &str)> = block
+            .lines()
+            .filter_map(|line| line.split('#').next()?.split_once(" = "))
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .collect();
+        let table: Vec<(&str, &str)> = keys::all(place).iter().map(|key| (key.name, key.value())).collect();
+        assert_eq!(said, table, "{place:?}");
+    }
 }

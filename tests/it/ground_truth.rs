@@ -78,7 +78,7 @@ impl Story {
 
 #[test]
 fn what_the_handler_dropped_is_what_the_tester_lost() {
-    let story = story("lossy,drop=10%,seed=7", "--raw-echo --timeout 3s");
+    let story = story("lossy,loss=10%,seed=7", "--raw-echo --timeout 3s");
     assert_eq!(story.count("lost"), story.moved("dropped_total") + story.vanished());
     assert_eq!(story.class("ok"), story.handler("answered_total"));
     assert_eq!(story.count("received"), story.class("ok"), "and nothing else came");
@@ -111,7 +111,7 @@ fn what_the_handler_corrupted_is_malformed_and_lost() {
 fn what_the_handler_delayed_beyond_the_timeout_is_late() {
     // A timeout that no pause of a busy machine reaches, or a datagram could leave too late to be sent at all; and the
     // end of the delays is as far behind it.
-    let story = story("lossy,drop=10%,delay=4s,seed=7", "--raw-echo --timeout 2s --drain 7s");
+    let story = story("lossy,loss=10%,delay=4s,seed=7", "--raw-echo --timeout 2s --drain 7s");
     assert_eq!(story.class("late"), story.moved("delayed_total"));
     assert_eq!(story.count("lost"), story.moved("dropped_total") + story.vanished());
     assert_eq!((story.class("ok"), story.count("pending_at_abort")), (0, 0));
@@ -120,7 +120,8 @@ fn what_the_handler_delayed_beyond_the_timeout_is_late() {
 
 #[test]
 fn only_what_the_handler_held_back_is_reordered() {
-    let story = story("lossy,reorder=5%,seed=7", "--raw-echo");
+    // Longer than the pauses of a busy machine: what waits behind one overtakes nothing.
+    let story = story("lossy,late=5%,late_by=300ms,seed=7", "--raw-echo");
     assert_eq!((story.class("ok"), story.count("lost")), (story.arrived(), story.vanished()));
     // What is held back at the end, or before a pause of this machine, is overtaken by nothing.
     let (held, reordered) = (story.moved("held_total"), story.count("reordered"));
@@ -133,17 +134,17 @@ fn only_what_the_handler_held_back_is_reordered() {
 
 #[test]
 fn all_at_once_every_number_agrees() {
-    let story = story("lossy,drop=10%,duplicate=5%,corrupt=3%,seed=7", "--raw-echo --timeout 3s");
+    let story = story("lossy,loss=10%,duplicate=5%,corrupt=3%,seed=7", "--raw-echo --timeout 3s");
     let [dropped, duplicated, corrupted] =
         ["dropped_total", "duplicated_total", "corrupted_total"].map(|counter| story.moved(counter));
     let answered = story.handler("answered_total");
     assert_eq!(answered + dropped, story.arrived());
     assert_eq!(story.count("received"), answered + duplicated);
-    assert_eq!(story.class("ok"), answered - corrupted);
-    assert_eq!(story.count("lost"), dropped + corrupted + story.vanished());
-    // A corrupted answer that is duplicated comes twice as malformed, and never as a duplicate.
-    assert_eq!(story.count("malformed") + story.class("dup_down"), corrupted + duplicated);
-    assert!((corrupted..=corrupted + duplicated).contains(&story.count("malformed")));
+    // An answer and its copy are corrupted each by itself: where one is, the other may be the answer.
+    assert_eq!(story.count("malformed"), corrupted);
+    assert_eq!(story.class("ok") + story.class("dup_down") + corrupted, answered + duplicated);
+    assert!((answered - corrupted..=answered).contains(&story.class("ok")));
+    assert_eq!(story.count("lost"), dropped + answered - story.class("ok") + story.vanished());
     for class in ["late", "error", "dup_up", "unknown_id", "stale_stream", "wrong_source", "wrong_kind"] {
         assert_eq!(story.class(class), 0, "{class}");
     }

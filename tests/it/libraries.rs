@@ -85,8 +85,8 @@ fn a_library_may_be_overwritten_or_removed_while_the_daemon_runs() {
 #[test]
 fn two_listeners_with_one_library_share_nothing_but_its_code() {
     let daemon = polyport()
-        .listen("127.0.0.1:0=lossy,drop=100%,name=all")
-        .listen("127.0.0.1:0=lossy,drop=0%,name=none")
+        .listen("127.0.0.1:0=lossy,loss=100%,name=all")
+        .listen("127.0.0.1:0=lossy,loss=0%,name=none")
         .serve();
     daemon.client(0).send(b"lost");
     daemon.client(1).expect_echo(b"kept");
@@ -119,7 +119,8 @@ fn staged(options: &str, mounted_at: &Path, last: &Path) -> Option<Launch> {
     let launch =
         mounted(options, &[mounted_at, Path::new("/run")], env!("CARGO_BIN_EXE_polyport-under-test"))?;
     let launch = launch.env("RUNTIME_DIRECTORY", mounted_at).env("XDG_RUNTIME_DIR", mounted_at);
-    Some(launch.env("TMPDIR", last).listen("127.0.0.1:0=echo"))
+    // The places of the control socket are the same, and not looked at here.
+    Some(launch.env("TMPDIR", last).env("POLYPORT_CONTROL", "off").listen("127.0.0.1:0=echo"))
 }
 
 /// Where nothing may be mapped to be run, nothing may be written, or nothing fits, no private copy is made: the next
@@ -152,7 +153,7 @@ fn without_any_place_the_private_copies_lie_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     for options in ["noexec,mode=0755", "ro,mode=0755", "size=64k,mode=0755"] {
         let Some(launch) = staged(options, dir.path(), dir.path()) else { return };
-        let daemon = launch.listen("127.0.0.1:0=lossy,drop=0%").serve();
+        let daemon = launch.listen("127.0.0.1:0=lossy,loss=0%").serve();
         daemon.client(0).expect_echo(b"from memory");
         daemon.client(1).expect_echo(b"and so does another");
         let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
@@ -168,7 +169,7 @@ fn private_copies_are_gone_after_a_clean_stop() {
     let mut launch = polyport().listen("127.0.0.1:0=echo");
     // Kept beyond the daemon's own directory, to be looked at afterwards.
     let kept = tempfile::tempdir().unwrap();
-    launch.command().env("RUNTIME_DIRECTORY", kept.path());
+    launch.command().env("RUNTIME_DIRECTORY", kept.path()).env("POLYPORT_CONTROL", "off");
     let daemon = launch.serve();
     let stages = entries(kept.path());
     let prefix = format!("polyport-{}.", daemon.process.pid().as_raw_nonzero());
@@ -183,7 +184,8 @@ fn private_copies_are_gone_after_a_clean_stop() {
 #[test]
 fn private_copies_of_a_killed_daemon_are_removed_by_the_next_start_and_those_of_a_living_one_are_kept() {
     let shared = tempfile::tempdir().unwrap();
-    let serve = || polyport().env("RUNTIME_DIRECTORY", shared.path()).listen("127.0.0.1:0=echo").serve();
+    let place = || polyport().env("RUNTIME_DIRECTORY", shared.path()).env("POLYPORT_CONTROL", "off");
+    let serve = || place().listen("127.0.0.1:0=echo").serve();
     let living = serve();
     let killed = serve();
     let mut before = entries(shared.path());
@@ -204,8 +206,8 @@ fn private_copies_of_a_killed_daemon_are_removed_by_the_next_start_and_those_of_
 fn a_refused_start_leaves_no_private_copies_behind() {
     let shared = tempfile::tempdir().unwrap();
     let launch = polyport().env("RUNTIME_DIRECTORY", shared.path());
-    let refused = launch.listen("127.0.0.1:0=echo").listen("127.0.0.1:0=lossy,drop=2").refused(78);
-    refused.expect_stderr(&["option `drop`"]);
+    let refused = launch.listen("127.0.0.1:0=echo").listen("127.0.0.1:0=lossy,loss=2").refused(78);
+    refused.expect_stderr(&["option `loss`"]);
     assert_eq!(entries(shared.path()), Vec::<String>::new());
 }
 

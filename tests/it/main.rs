@@ -7,6 +7,9 @@ mod abi_layout;
 mod accounting;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod activation;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod arrivals;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -22,12 +25,17 @@ mod budget;
 #[cfg(target_os = "linux")]
 mod built_in;
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod conformance;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod control;
 #[cfg(test)]
 mod cpp;
 #[cfg(test)]
@@ -50,12 +58,19 @@ mod documented;
 mod echo;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod ending;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod example_plugins;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod fair_ports;
+#[cfg(test)]
+mod finding;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod forged_requests;
@@ -72,7 +87,12 @@ mod ground_truth;
 #[cfg(target_os = "linux")]
 mod hardships;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod headers;
+#[cfg(test)]
 mod hostile_handlers;
+#[cfg(test)]
+mod included;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod injected;
@@ -80,6 +100,9 @@ mod injected;
 mod inspection;
 #[cfg(test)]
 mod instances;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod interfaces;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod kernel_drops;
@@ -93,6 +116,11 @@ mod logs;
 #[cfg(test)]
 mod loops;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod lossy;
+#[cfg(test)]
+mod many_mistakes;
+#[cfg(test)]
 mod many_ports;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -100,6 +128,9 @@ mod marks;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod metrics;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod network_changes;
@@ -110,11 +141,16 @@ mod new_plugins;
 mod not_sent;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod notified;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod odd_datagrams;
 #[cfg(test)]
 mod option_grammar;
 #[cfg(test)]
 mod option_lists;
+#[cfg(test)]
+mod option_tables;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod output;
@@ -122,12 +158,32 @@ mod output;
 #[cfg(target_os = "linux")]
 mod path_mtu;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod planned;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod readme;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod recordings;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod relay;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod relay_clients;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod reload_addresses;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod reload_sockets;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod reply_policy;
@@ -163,7 +219,13 @@ mod system_calls;
 mod system_limits;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod tap;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod textbook;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod top;
 #[cfg(test)]
 mod tried;
 #[cfg(test)]
@@ -171,6 +233,8 @@ mod trust;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tutorial;
+#[cfg(test)]
+mod variables;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod wakes;

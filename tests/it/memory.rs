@@ -42,18 +42,21 @@ fn a_flood_of_delayed_answers_leaves_the_others_theirs() {
     for name in ["quick", "acks"] {
         assert_eq!(served.sent(name, "delay_full"), 0, "{}", served.line(name));
     }
-    let said = served.finished.stderr.matches("more datagrams wait for a later send").count();
-    assert_eq!(said, 1, "one line for the listener: {}", served.finished.stderr);
+    // One line a minute.
+    let said = served.finished.stderr.matches(" dropped (delay_full): ").count();
+    assert!((1..=5).contains(&said), "{}", served.finished.stderr);
 }
 
-/// A5: forged requests to twenty responders in 256 MiB of address space, and a client that goes on asking all of them.
+/// A5: forged requests to twenty responders in 288 MiB of address space, and a client that goes on asking all of them. The
+/// executable of a debug build, with all handlers built in, takes a fifth of that.
 #[test]
 fn responders_in_little_memory_go_on_serving_under_a_forged_flood() {
     const RESPONDERS: u16 = 20;
+    const SPACE_MIB: u32 = 288;
     let rounds = 80 * scale();
     let first = ports::free_range(&[LOCALHOST], RESPONDERS, 7000);
     let listen = format!("127.0.0.1:{first}-{}=responder,name=all", first + RESPONDERS - 1);
-    let daemon = in_address_space(polyport().listen(listen), 256 << 10).serve();
+    let daemon = in_address_space(polyport().listen(listen), SPACE_MIB << 10).serve();
     let all: Vec<SocketAddr> = (first..first + RESPONDERS).map(|port| (LOCALHOST, port).into()).collect();
     let honest: Vec<Client> = all.iter().map(|to| Client::of(*to)).collect();
     let mut strangers = Strangers::new(1 << 20);
@@ -79,7 +82,8 @@ fn responders_in_little_memory_go_on_serving_under_a_forged_flood() {
     let served = daemon.stop();
     let (held, refused) =
         (served.counted("all", "memory_held_bytes"), served.counted("all", "memory_refused_total"));
-    assert!(held > 32 << 20 && held <= 64 << 20, "{held} bytes of a quarter of the address space");
+    let quarter = u64::from(SPACE_MIB) << 18;
+    assert!(held > quarter / 2 && held <= quarter, "{held} bytes of a quarter of the address space");
     assert!(refused > 0, "the flood was too small to show anything: {held} bytes");
     assert_eq!(served.counted("all", "executed_total"), u64::from(id));
     let said = served.finished.stderr.matches("no more memory for what the handler keeps").count();
@@ -137,7 +141,8 @@ fn two_daemons_with_one_seed_have_different_cookies() {
 /// A configured budget holds, and one that the system cannot give is refused by nobody but the handlers.
 #[test]
 fn the_budget_of_the_configuration_holds() {
-    let config = "[limits]\nhandler_bytes = '1MiB'\n[[listen]]\nname = 'lossy'\nbind = '127.0.0.1:0'\nplugin = 'lossy'\n";
+    let config = "[limits]\nhandler_bytes = '1MiB'\n[[listen]]\nname = 'lossy'\nbind = '127.0.0.1:0'\nplugin = 'lossy'\n\
+                  options = { mtu = 1400 }\n";
     let daemon = polyport().config(config).serve();
     let (honest, mut strangers) = (daemon.client(0), Strangers::new(1 << 20));
     for n in 0..20_000 {

@@ -224,3 +224,85 @@ fn rotation_delays_nobody() {
         "{kept} of {recorded}"
     );
 }
+
+/// Packets that are in a recording so far, which is being written.
+fn packets_so_far(bytes: &[u8]) -> u64 {
+    let (mut rest, mut found) = (bytes, 0);
+    let word = |bytes: &[u8], at: usize| {
+        bytes.get(at..at + 4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()))
+    };
+    while let (Some(kind), Some(len)) = (word(rest, 0), word(rest, 4)) {
+        let Some(behind) = rest.get(len as usize..) else { break };
+        found += u64::from(kind == 6);
+        rest = behind;
+    }
+    found
+}
+
+/// As logrotate(8) does it, and whoever tidies up: nobody has to tell the daemon, and it does not write into what is gone.
+#[test]
+fn a_recording_that_somebody_moves_away_removes_or_cuts_is_begun_again() {
+    const COUNT: u64 = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let (file, moved) = (dir.path().join("heard.pcapng"), dir.path().join("moved"));
+    let mut daemon = polyport().listen(spec(&file, "")).serve();
+    let client = daemon.client(0);
+    let ways: [&dyn Fn(); 3] =
+        [&|| fs::rename(&file, &moved).unwrap(), &|| fs::remove_file(&file).unwrap(), &|| {
+            File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+        }];
+    let so_far = || fs::read(&file).map_or(0, |bytes| packets_so_far(&bytes));
+    for (times, way) in ways.into_iter().enumerate() {
+        hear(&client, COUNT, 100);
+        wait::until("all of it in the file", || so_far() == 2 * COUNT);
+        way();
+        hear(&client, 1, 100);
+        wait::until("the next one in a new file", || so_far() == 2);
+        daemon.process.wait_for_stderr_times("by somebody: it is begun again", times + 1);
+        hear(&client, COUNT, 100);
+        wait::until("all of it in the new file", || so_far() == 2 * COUNT + 2);
+        fs::remove_file(&file).unwrap();
+        hear(&client, COUNT, 100);
+        wait::until("as many as before", || so_far() == 2 * COUNT);
+        fs::rename(&file, dir.path().join("aside")).unwrap();
+    }
+    hear(&client, COUNT, 100);
+    let served = daemon.stop();
+    let (recorded, failed) = recorded(&served);
+    assert_eq!((recorded, failed), (2 * (3 * (3 * COUNT + 1) + COUNT), 0));
+    assert_eq!((packets(&file), packets(&moved), packets(&dir.path().join("aside"))), (100, 100, 100));
+}
+
+/// Who reads slowly gets everything all the same.
+#[test]
+fn a_pipe_that_is_read_slowly_gets_everything() {
+    const COUNT: u64 = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    if !make_pipe(&pipe) {
+        return;
+    }
+    let reader = File::options().read(true).write(true).open(&pipe).unwrap();
+    let daemon = polyport().listen("127.0.0.1:0=echo").listen(spec(&pipe, "")).serve();
+    let (echo, heard) = (daemon.client(0), daemon.client(1));
+    let found = std::sync::Mutex::new(Vec::new());
+    let enough = || packets_so_far(&found.lock().unwrap()) == 2 * COUNT;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut piece = vec![0; 4096];
+            while !enough() {
+                let read = std::io::Read::read(&mut &reader, &mut piece).unwrap();
+                found.lock().unwrap().extend(&piece[..read]);
+                std::thread::park_timeout(std::time::Duration::from_millis(1));
+            }
+        });
+        for _ in 0..COUNT {
+            hear(&heard, 1, 20_000);
+            echo.expect_echo(b"and I?");
+        }
+        wait::until("all of it read", enough);
+    });
+    let served = daemon.stop();
+    assert_eq!(recorded(&served), (2 * COUNT, 0), "{}", served.finished.stdout);
+    assert_eq!(served.counted("heard", "record_dropped_total"), 0);
+}

@@ -67,7 +67,7 @@ fn the_client_notices_a_difference() {
     finished.expect_code(1).expect_stderr(&["payload b'1 2 3', expected b'6'"]);
 }
 
-fn peer(python: &Path, responder: SocketAddr, options: &[&str]) -> Finished {
+pub(crate) fn peer(python: &Path, responder: SocketAddr, options: &[&str]) -> Finished {
     let script = plugins::repository().join("tests/it/ppt_peer.py");
     let (ip, port) = (responder.ip().to_string(), responder.port().to_string());
     let mut command = Command::new(python);
@@ -77,7 +77,7 @@ fn peer(python: &Path, responder: SocketAddr, options: &[&str]) -> Finished {
 }
 
 #[track_caller]
-fn agrees(finished: &Finished) {
+pub(crate) fn agrees(finished: &Finished) {
     assert_eq!(finished.code(), Some(0), "{}{}", finished.stdout, finished.stderr);
     let checked = finished.stdout.lines().filter(|line| line.starts_with("ok ")).count();
     assert_eq!(checked, CHECKS, "{}", finished.stdout);

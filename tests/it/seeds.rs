@@ -33,7 +33,7 @@ fn answered(port: u16, client: u16, settings: &str) -> Vec<u64> {
     const STEP: Duration = Duration::from_millis(50);
     const ATTEMPTS: u64 = 400;
     let listener =
-        format!("[[listen]]\nbind = \"{IP}:{port}\"\nplugin = \"lossy\"\noptions = {{ drop = \"50%\" }}\n");
+        format!("[[listen]]\nbind = \"{IP}:{port}\"\nplugin = \"lossy\"\noptions = {{ loss = \"50%\" }}\n");
     let daemon = polyport().config(&format!("{settings}{listener}")).serve();
     let client = Client::from((IP, client).into(), daemon.addresses()[0]);
     (0..LOOKED_AT).for_each(|number| client.send(&number.to_be_bytes()));

@@ -1,50 +1,14 @@
 //! Handlers that open sockets of their own: the example relay between real clients and a real upstream.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::thread::{self, JoinHandle};
 
 use polyport_tests::client::Client;
 use polyport_tests::plugins::{built, compile_c, fixture, spec};
 use polyport_tests::served::Served;
-use polyport_tests::{DEADLINE, Daemon, wait};
+use polyport_tests::upstream::Upstream;
+use polyport_tests::{DEADLINE, Daemon};
 
 use crate::polyport;
-
-/// A server that sends every datagram back, until it is dropped.
-struct Upstream {
-    address: SocketAddr,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Upstream {
-    fn at(address: &str) -> Self {
-        let mut bound = None;
-        wait::until("an address that is free", || {
-            bound = UdpSocket::bind(address).ok();
-            bound.is_some()
-        });
-        let socket = bound.unwrap();
-        let address = socket.local_addr().unwrap();
-        let thread = thread::spawn(move || {
-            let mut buffer = vec![0; 65_536];
-            while let Ok((len, peer)) = socket.recv_from(&mut buffer) {
-                if &buffer[..len] == b"END OF THE SERVER" {
-                    return;
-                }
-                socket.send_to(&buffer[..len], peer).unwrap();
-            }
-        });
-        Self { address, thread: Some(thread) }
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.send_to(b"END OF THE SERVER", self.address).unwrap();
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
 
 fn relay(to: SocketAddr, more: &str) -> Daemon {
     let relay = spec("127.0.0.1:0", &built("example-relay"));
@@ -98,10 +62,11 @@ fn a_server_that_comes_back_gets_the_first_datagram() {
     let client = daemon.client(0);
     client.expect_echo(b"before");
     drop(upstream);
-    for _ in 0..3 {
+    // One after the other: none may be on its way when the server is there again.
+    for nth in 1..=3 {
         client.send(b"nobody is there");
+        daemon.process.wait_for_stderr_times(": refused", nth);
     }
-    daemon.process.wait_for_stderr(": refused");
     let _upstream = Upstream::at(&address.to_string());
     client.expect_echo(b"after");
     let served = daemon.stop();

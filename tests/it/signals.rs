@@ -117,21 +117,85 @@ fn who_starts_it_with_sighup_ignored_can_reload_it() {
 }
 
 #[test]
-fn signals_that_mean_nothing_are_told_once_and_ignored() {
+fn a_signal_that_means_nothing_is_told_once_and_ignored() {
     let mut daemon = polyport().listen("127.0.0.1:0=echo").serve();
-    for (signal, name) in [(Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2"), (Signal::USR1, "SIGUSR1")] {
+    for signal in [Signal::USR2, Signal::PIPE, Signal::XFSZ, Signal::USR2] {
         daemon.process.signal(signal);
-        daemon.process.wait_for_stderr(&format!("warn: {name} means nothing yet and is ignored\n"));
+        daemon.client(0).expect_echo(b"still here");
     }
-    daemon.process.signal(Signal::PIPE);
-    daemon.process.signal(Signal::XFSZ);
-    daemon.client(0).expect_echo(b"still here");
+    daemon.process.wait_for_stderr("warn: SIGUSR2 means nothing yet and is ignored\n");
     let finished = daemon.stop().finished;
-    assert_eq!(finished.stderr.matches("means nothing yet").count(), 2, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("means nothing yet").count(), 1, "{}", finished.stderr);
+}
+
+/// The lines of the log that tell how it goes.
+fn status(stderr: &str) -> Vec<&str> {
+    stderr.lines().filter_map(|line| line.split_once(" info: status: ")).map(|(_, line)| line).collect()
+}
+
+#[test]
+fn sigusr1_tells_the_log_how_it_goes() {
+    let first = free_range(&[std::net::Ipv4Addr::LOCALHOST.into()], 100, 7_910);
+    let mut daemon = polyport()
+        .args(&["--grace", "0s"])
+        .listen(format!("127.0.0.1:{first}-{}=echo,name=many", first + 99))
+        .listen("127.0.0.1:0=lossy,delay=60s,name=far")
+        .serve();
+    let (many, far) = (Client::of(([127, 0, 0, 1], first + 42).into()), daemon.client(1));
+    (0..5).for_each(|_| many.expect_echo(b"hello"));
+    (0..3).for_each(|_| far.send(b"in a minute"));
+    daemon.wait_until_drained(1);
+    wait::until("all of it counted", || {
+        daemon.process.signal(Signal::USR1);
+        daemon.process.try_wait_for_stderr("status: busiest: listener far ")
+    });
+    let stderr = daemon.process.stderr().to_owned();
+    let lines = status(&stderr);
+    let last = lines.iter().rposition(|line| line.starts_with("polyport ")).unwrap();
+    let lines = lines[last..].to_vec();
+    let far_address = daemon.addresses()[1];
+    let expected = [
+        "received 8 = replied 8 + consumed 0 + dropped 0; replies 8 = sent 5 + dropped 0 + waiting 3; kernel drops 0".to_owned(),
+        "bytes received 58, sent 25; handler faults 0, restarts 0".to_owned(),
+        "waiting: delayed 3 (33 bytes), backlogs 0 bytes, tickets 0".to_owned(),
+        format!(
+            "busiest: listener many 127.0.0.1:{} (plugin echo): received 5, replied 5, sent 5, waiting 0, dropped 0",
+            first + 42
+        ),
+        format!(
+            "busiest: listener far {far_address} (plugin lossy): received 3, replied 3, sent 0, waiting 3, dropped 0"
+        ),
+    ];
+    assert_eq!(lines[1..], expected, "{stderr}");
+    assert!(
+        lines[0].contains(", 2 listeners with 101 addresses, ") && lines[0].ends_with(" MiB of memory"),
+        "{stderr}"
+    );
+    drop(daemon.stop());
+}
+
+/// A start takes its time, and whoever asks meanwhile is told when it is over.
+#[test]
+fn sigusr1_before_the_start_is_over_does_not_end_it() {
+    let mut launch = polyport().listen("127.0.0.1:0=echo").listen("127.0.0.1:0=echo,name=other");
+    let mut process = polyport_tests::process::Process::spawn(launch.command());
+    let caught = || {
+        let path = format!("/proc/{}/status", process.pid().as_raw_nonzero());
+        let text = fs::read_to_string(path).unwrap();
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() >> (libc::SIGUSR1 - 1) & 1 == 1
+    };
+    wait::until("the handler of the signal", caught);
+    process.signal(Signal::USR1);
+    process.signal(Signal::USR2);
+    process.wait_for_stderr("info: status: polyport ");
+    process.signal(Signal::TERM);
+    process.finish().expect_code(0);
 }
 
 /// R43: each signal interrupts what it finds, and costs no datagram.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "so many lines a second are allowed")]
 fn a_storm_of_signals_costs_nothing() {
     const SIGNALS: u32 = 10_000;
     let Some(python) = tool("python3") else { return };
@@ -140,7 +204,7 @@ fn a_storm_of_signals_costs_nothing() {
     let mut storm = std::process::Command::new(python);
     let mut storm = storm.arg(script).args([daemon.pid(), SIGNALS.to_string()]).spawn().unwrap();
     let client = daemon.client(0);
-    let mut asked = 0;
+    let (mut asked, began) = (0, std::time::Instant::now());
     wait::until("the end of the storm", || {
         for _ in 0..100 {
             client.expect_echo(b"in the storm");
@@ -151,5 +215,10 @@ fn a_storm_of_signals_costs_nothing() {
     assert!(storm.wait().unwrap().success());
     let served = daemon.stop();
     assert_eq!(served.received("echo", "replied"), asked);
-    assert_eq!(served.finished.logged().len(), 3, "{}", served.finished.stderr);
+    let stderr = &served.finished.stderr;
+    assert_eq!(stderr.matches("SIGUSR2 means nothing yet").count(), 1, "{stderr}");
+    // One status a second at most, of a few lines each.
+    let (lines, seconds) = (status(stderr), usize::try_from(began.elapsed().as_secs()).unwrap());
+    let times = lines.iter().filter(|line| line.starts_with("polyport ")).count();
+    assert!((1..=seconds + 2).contains(&times) && lines.len() <= 10 * times, "{seconds} s: {stderr}");
 }

@@ -23,7 +23,9 @@ fn answers_that_do_not_leave_are_kept_up_to_a_limit_and_then_counted() {
         return;
     }
     let launch = network.here.launch(env!("CARGO_BIN_EXE_polyport-under-test"));
+    // What waits at the end would have its time otherwise.
     let daemon = launch
+        .args(&["--grace", "0s"])
         .config(&format!(
             "[limits]\nbacklog_datagrams = 16\n[[listen]]\nbind = '{SERVER}'\nplugin = 'echo'\n\
              recv_buffer = '1MiB'\nsend_buffer = '8KiB'\n"

@@ -1,11 +1,13 @@
 //! How many system calls a datagram costs, counted by `strace`: a limit that holds on the slowest machine.
 
 use std::io::IoSlice;
+use std::net::UdpSocket;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use polyport_tests::strace::{Strace, Trace};
 use polyport_tests::wait;
-use polyport_tests::{Client, Daemon};
+use polyport_tests::{Client, DEADLINE, Daemon};
 
 use crate::polyport;
 
@@ -72,6 +74,49 @@ fn trains_are_received_and_answered_as_trains() {
     assert_eq!(daemon.stop().received("echo", "replied"), (CARS * (TRAINS + 1)) as u64);
 }
 
+/// Answers of an upstream come by a socket for each client, and leave to all clients by one. The other way, what was delayed and is
+/// due leaves together.
+#[test]
+fn what_sessions_have_heard_and_what_is_due_by_one_leave_in_few_calls() {
+    const PEERS: usize = 32;
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(DEADLINE)).unwrap();
+    let to = server.local_addr().unwrap();
+    let delay = Duration::from_secs(2);
+    let daemon = polyport()
+        .listen(format!("127.0.0.1:0=relay,to={to}"))
+        .listen(format!("127.0.0.1:0=relay,to={to},up.delay={}s", delay.as_secs()))
+        .serve();
+    let mut buffer = [0; 64];
+    let clients: Vec<Client> = (0..PEERS).map(|_| daemon.client(0)).collect();
+    let sessions: Vec<_> = clients
+        .iter()
+        .map(|client| {
+            client.send(b"where am I?");
+            server.recv_from(&mut buffer).unwrap().1
+        })
+        .collect();
+    let trace = traced(&daemon, BOTH, || {
+        sessions.iter().for_each(|session| _ = server.send_to(b"there", session).unwrap());
+        daemon.process.thaw();
+        clients.iter().for_each(|client| assert_eq!(client.receive(), b"there"));
+    });
+    let Some(trace) = trace else { return };
+    expect_calls(&trace, &SEND, PEERS.div_ceil(16));
+
+    let client = daemon.client(1);
+    (0..PEERS).for_each(|_| client.send(b"much later"));
+    wait::until("a daemon that has received them", || daemon.is_asleep());
+    let trace = traced(&daemon, BOTH, || {
+        assert_eq!(client.receive_within(delay), None);
+        daemon.process.thaw();
+        (0..PEERS).for_each(|_| assert_eq!(server.recv_from(&mut buffer).unwrap().0, 10));
+    });
+    let Some(trace) = trace else { return };
+    expect_calls(&trace, &SEND, PEERS.div_ceil(16));
+    drop(daemon.stop());
+}
+
 /// A single datagram costs one wait, one receive and one send, whatever kind of socket it comes to. Who asks the kernel
 /// for nothing about it has the cheapest calls there are: what answers that decay need, nobody else pays for.
 #[test]
@@ -130,7 +175,7 @@ fn chores(trace: &Trace, alarms: usize, turns: usize, lines: usize) -> usize {
     const OUTPUT_THREADS: usize = 2;
     /// Of the thread that watches the handlers, in a second.
     const LOOKS: usize = 2;
-    let kinds: [(&[&str], usize); 6] = [
+    let kinds: [(&[&str], usize); 7] = [
         (&["timerfd_settime"], alarms),
         // A look at the drops of the kernel: at a listener that was visited, and at all, which is the same one.
         (&["getsockopt"], 2 * alarms),
@@ -143,6 +188,8 @@ fn chores(trace: &Trace, alarms: usize, turns: usize, lines: usize) -> usize {
         (&["restart_syscall"], 1),
         // The thread that waits for signals goes on waiting after the stop.
         (&["read"], 1),
+        // So does that of the control socket.
+        (&["poll", "ppoll"], 1),
     ];
     let counted = kinds.map(|(names, most)| {
         let calls = trace.calls(names);
@@ -184,7 +231,7 @@ fn expect_train_answers(socket: &polyport_net::UdpSocket, datagrams: usize, leng
     let mut memory = vec![0; layout.memory(64)];
     let mut left = datagrams;
     while left > 0 {
-        let ready = polyport_net::wait_readable(socket, polyport_tests::DEADLINE).unwrap();
+        let ready = polyport_net::wait_readable(socket, DEADLINE).unwrap();
         assert!(ready, "{left} of {datagrams} answers are missing");
         left -= recv.recv(socket, &mut memory, layout, 64).unwrap();
         assert!(recv.metas().all(|meta| meta.len == length));

@@ -49,7 +49,8 @@ delayed_total 3
 fn the_same_seed_gives_the_same_run_and_another_another() {
     let run = |seed: &str| {
         let many: Vec<&str> = (0..40).flat_map(|_| ["--datagram", "x"]).collect();
-        let options = ["--option", "drop=50%", "--option", "jitter=1ms", "--seed", seed];
+        let options =
+            ["--option", "loss=50%", "--option", "delay=1ms", "--option", "jitter=1ms", "--seed", seed];
         printed(built("lossy"), &[&many[..], &options].concat())
     };
     let first = run("7");

@@ -264,6 +264,57 @@ mod as_root {
         copy.by_nobody(&["check", "--listen", "127.0.0.1:0=echo"]).expect_code(0);
     }
 
+    /// Root starts the program where another user has left a configuration; so does a third user.
+    #[test]
+    fn a_configuration_that_another_user_has_left_is_not_used_unless_it_is_named() {
+        let Some(place) = Place::new().filter(|_| root("gives files to another user")) else { return };
+        let Some(copy) = Copy::new(&place) else { return };
+        let dir = place.make_dir("way/shared", 0o1777);
+        let file = dir.join("polyport.toml");
+        fs::write(&file, "[[listen]]\nbind = \"127.0.0.1:0\"\nplugin = \"echo\"\n").unwrap();
+        chmod(&file, 0o644);
+        let check = |user: u32, args: &[&str]| {
+            let mut launch = Launch::new(&copy.program).arg("check").args(args);
+            launch.command().current_dir(&dir);
+            copy.run_by(user, launch)
+        };
+        for (owner, user, is_used) in [
+            (0, 0, true),
+            (0, NOBODY, true),
+            (NOBODY, NOBODY, true),
+            (NOBODY, 0, false),
+            (NOBODY, NOBODY - 1, false),
+        ] {
+            chown(&file, Some(owner), None).unwrap();
+            let found = check(user, &[]);
+            if is_used {
+                assert!(found.expect_code(0).stdout.contains("(working directory)"), "{}", found.stdout);
+            } else {
+                let told = format!("polyport.toml belongs to user {NOBODY}");
+                found.expect_code(CONFIG).expect_stderr(&["is not used, since nobody has named it", &told]);
+            }
+            check(user, &["-c", "polyport.toml"]).expect_code(0);
+        }
+        // A link of another user leads wherever it likes.
+        let other = place.at("bin/other.toml");
+        fs::rename(&file, &other).unwrap();
+        symlink(&other, &file).unwrap();
+        lchown(&file, Some(NOBODY), None).unwrap();
+        chown(&other, Some(0), None).unwrap();
+        let told = format!("polyport.toml is a symbolic link of user {NOBODY}");
+        check(0, &[]).expect_code(CONFIG).expect_stderr(&["is not used", &told]);
+        // A place that this user may not look at may hold what is meant.
+        let closed = place.make_dir("way/closed", 0o700);
+        let mut launch = Launch::new(&copy.program).arg("check").env("XDG_CONFIG_HOME", &closed);
+        launch.command().current_dir("/");
+        let refused = copy.run_by(NOBODY, launch);
+        refused.expect_code(CONFIG).expect_stderr(&[
+            "cannot look for `",
+            "Permission denied",
+            "name a file: -c FILE",
+        ]);
+    }
+
     #[test]
     fn a_set_user_id_program_runs_nothing_of_its_caller() {
         let Some(place) = Place::new().filter(|_| root("makes a set-user-ID program")) else { return };

@@ -8,6 +8,7 @@
 //! locks      the lock file of the fuzzer is that of the project
 //! map        what the map names is there
 //! checklist  every requirement has its line, and every test that the line names is there
+//! netem      every option of a bad network has its row against netem's, and the tests that the row names are there
 //! rules      the law of plugins has the rules that are named, and a finder for each pitfall
 //! imports    one order of imports in every file
 //! comments   comments are sentences
@@ -32,6 +33,8 @@ mod locks;
 mod map;
 #[cfg(test)]
 mod modules;
+#[cfg(test)]
+mod netem;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]

@@ -8,6 +8,7 @@ const STARTS: &[&str] = &["", "daemon/src", "daemon/docs"];
 const TOPS: &[&str] = &[
     "apply/",
     "config/",
+    "control/",
     "daemon/",
     "examples",
     "exchange/",

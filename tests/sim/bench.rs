@@ -9,7 +9,7 @@ use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::Counters;
 use polyport::plugin::{Given, GivenValue, Loader, Plugin, SearchPath, Values};
-use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault, Reactor, Token};
+use polyport::reactor::{AddError, Flow, ListenerSpec, Needs, OnFault, Reactor, Token};
 use polyport::reply::{ReplyPolicy, ReplyTtl};
 
 use crate::faults::{Faults, Profile};
@@ -93,6 +93,8 @@ pub(crate) struct Bind<'a> {
     pub(crate) on_fault: OnFault,
     /// The default policy if there is none.
     pub(crate) reply: Option<ReplyPolicy>,
+    /// Others may have sessions to it although it has sessions itself.
+    pub(crate) chain: bool,
 }
 
 impl Default for Bind<'_> {
@@ -105,6 +107,7 @@ impl Default for Bind<'_> {
             capacity: 100_000,
             on_fault: OnFault::Restart,
             reply: None,
+            chain: false,
         }
     }
 }
@@ -184,7 +187,7 @@ impl Bench {
         (sockets, tokens)
     }
 
-    fn spec(&mut self, plugin: Arc<Plugin>, bind: &Bind<'_>) -> ListenerSpec<SocketId> {
+    pub(crate) fn spec(&mut self, plugin: Arc<Plugin>, bind: &Bind<'_>) -> ListenerSpec<SocketId> {
         let given: Vec<_> =
             bind.options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
         let values = Rc::new(Values::check(plugin.options(), &given).unwrap());
@@ -201,15 +204,19 @@ impl Bench {
             values,
             on_fault: bind.on_fault,
             reply: Rc::new(bind.reply.clone().unwrap_or_default()),
-            groups: Vec::new(),
+            needs: Needs::default(),
+            ttl: None,
             kernel_drops_seen: 0,
             sessions: None,
+            chain: bind.chain,
             tag: 0,
         }
     }
 
     /// Tells the journal what is to be expected of a listener.
-    fn expect_of(&mut self, socket: SocketId, bind: &Bind<'_>) {
+    pub(crate) fn expect_of(&mut self, socket: SocketId, bind: &Bind<'_>) {
+        // Sockets of sessions are numbered with the others.
+        self.kinds.resize(self.kinds.len().max(socket.0), bind.kind);
         self.kinds.push(bind.kind);
         self.world().journal.own.push(bind.local);
         let policy = bind.reply.clone().unwrap_or_default();
@@ -340,6 +347,19 @@ impl Bench {
             if std::mem::take(&mut self.world().idle) {
                 break;
             }
+        }
+        assert_eq!(self.waiting(of), datagrams, "datagrams wait");
+    }
+
+    /// Turns until so many datagrams of a listener wait to be sent, whatever else is to happen.
+    #[track_caller]
+    pub(crate) fn settle_until(&mut self, of: SocketId, datagrams: u64) {
+        for _ in 0..MANY_TURNS {
+            if self.waiting(of) == datagrams {
+                return;
+            }
+            let result = self.turn().map(drop);
+            self.expect(result);
         }
         assert_eq!(self.waiting(of), datagrams, "datagrams wait");
     }

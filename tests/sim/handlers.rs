@@ -7,7 +7,7 @@ use std::sync::Arc;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
-use polyport::reactor::{AddError, Flow, ListenerSpec, OnFault};
+use polyport::reactor::{AddError, Flow, ListenerSpec, Needs, OnFault};
 
 use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
 use crate::world::SocketId;
@@ -25,6 +25,7 @@ const MOODY: Bind<'_> = Bind {
     capacity: 100_000,
     on_fault: OnFault::Restart,
     reply: None,
+    chain: false,
 };
 
 #[test]
@@ -282,9 +283,11 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         values,
         on_fault: OnFault::Restart,
         reply: Rc::default(),
-        groups: Vec::new(),
+        needs: Needs::default(),
+        ttl: None,
         kernel_drops_seen: 0,
         sessions: None,
+        chain: false,
         tag: 0,
     };
     assert!(matches!(bench.reactor.add(spec), Err(AddError::Register(_))));

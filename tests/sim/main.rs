@@ -10,6 +10,7 @@
 //! oracle     the invariants after every turn and at the end
 //! bench      a reactor on a world, with listeners
 //! seeded     a thousand random runs
+//! tapped     some of them, seen by a tap
 //! visits     how much one takes, and when it ends
 //! errnos     every line of the errno table, and partial sends, by hand
 //! fairness   budget, rounds, batches, deadlines
@@ -23,9 +24,12 @@
 //! spent      what came from each source prefix, and what left to it
 //! budget     handlers that would send more than the budget of their listener
 //! sessions   handlers with sockets of their own, and the servers at the other end
+//! crowds     random runs of handlers whose sessions end in every way
 //! bundles    addresses that have one handler together
 //! wakes      handlers that threads wake, and answers that tickets allow
+//! ending     nothing new is taken, and what is due in time leaves
 //! churn      listeners that come and go while others serve
+//! chain      listeners in front of others of the same daemon
 //! ```
 //!
 //! `POLYPORT_SEEDS=100000 cargo test -p polyport-tests --test sim` runs longer, `POLYPORT_SEED=n` replays one.
@@ -41,9 +45,15 @@ mod budget;
 #[cfg(test)]
 mod bundles;
 #[cfg(test)]
+mod chain;
+#[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod decay;
+#[cfg(test)]
+mod ending;
 #[cfg(test)]
 mod errnos;
 #[cfg(test)]
@@ -67,11 +77,15 @@ mod rare;
 #[cfg(test)]
 mod reloads;
 #[cfg(test)]
+mod renewals;
+#[cfg(test)]
 mod seeded;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod spent;
+#[cfg(test)]
+mod tapped;
 #[cfg(test)]
 mod trains;
 #[cfg(test)]

@@ -21,7 +21,7 @@ const PANIC_IN_A_SECOND: u8 = 10;
 const ANSWER_LATER: u8 = 5;
 
 /// What the listener shall be: served by this plugin with these options.
-fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &[(&str, &str)]) -> Wish {
+pub(crate) fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &[(&str, &str)]) -> Wish {
     let given: Vec<_> =
         options.iter().map(|(name, text)| Given { name, value: GivenValue::Text(text) }).collect();
     let report = bench.reactor.reports().find(|report| report.token == token).unwrap();
@@ -32,13 +32,15 @@ fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &[(&str, &st
         values: Rc::new(Values::check(plugin.options(), &given).unwrap()),
         on_fault: OnFault::Restart,
         reply: Rc::new(without_budget().unwrap()),
+        ttl: None,
         sessions: None,
+        chain: false,
         tag: report.tag,
     }
 }
 
 /// Turns until the change is made or refused.
-fn change(bench: &mut Bench, wishes: Vec<Wish>) -> Result<ChangeDone, Vec<ChangeRefused>> {
+pub(crate) fn change(bench: &mut Bench, wishes: Vec<Wish>) -> Result<ChangeDone, Vec<ChangeRefused>> {
     bench.reactor.change(wishes);
     loop {
         let flow = bench.turn().unwrap();
@@ -50,12 +52,12 @@ fn change(bench: &mut Bench, wishes: Vec<Wish>) -> Result<ChangeDone, Vec<Change
 }
 
 /// The plugin `heir`, built with these flags.
-fn heir(dir: &Path, loader: &mut Loader, name: &str, flag: &str) -> Option<Arc<Plugin>> {
+pub(crate) fn heir(dir: &Path, loader: &mut Loader, name: &str, flag: &str) -> Option<Arc<Plugin>> {
     let library = compile_c(&fixture("heir"), &[&format!("-DNAME=\"{name}\""), flag], dir, name)?;
     Some(loader.load(library.to_str().unwrap()).unwrap())
 }
 
-fn loader() -> Loader {
+pub(crate) fn loader() -> Loader {
     Loader::new(SearchPath::default(), |name| std::env::var_os(name))
 }
 

@@ -120,16 +120,22 @@ struct Run {
     reached: BTreeMap<Rare, u64>,
 }
 
-/// Runs a seed, with or without the ways that only save time.
-fn run(seed: u64, shortcuts: Shortcuts) -> Result<Run, String> {
+/// All that a seed says, before it runs.
+pub(crate) fn prepared(seed: u64) -> (Bench, Setup) {
     let mut rng = StdRng::seed_from_u64(seed);
     let setup = setup(seed, &mut rng);
     let mut bench = Bench::new(&setup);
-    bench.reactor.set_shortcuts(shortcuts);
     for _ in 0..rng.random_range(1..=5) {
         listener(&mut bench, &setup, &mut rng);
     }
     readdress(&mut bench, &mut rng);
+    (bench, setup)
+}
+
+/// Runs a seed, with or without the ways that only save time.
+fn run(seed: u64, shortcuts: Shortcuts) -> Result<Run, String> {
+    let (mut bench, setup) = prepared(seed);
+    bench.reactor.set_shortcuts(shortcuts);
     let result = bench.run();
     let kinds = bench.kinds.clone();
     let mut total = Counters::default();
@@ -197,7 +203,7 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let reply = policy(rng);
     let decays = reply.ttl == ReplyTtl::Decay;
     let on_fault = OnFault::Restart;
-    let bind = Bind { kind, options: &options, local, capacity, on_fault, reply: Some(reply) };
+    let bind = Bind { kind, options: &options, local, capacity, on_fault, reply: Some(reply), chain: false };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
@@ -295,14 +301,18 @@ fn options(kind: Kind, rng: &mut StdRng) -> (Vec<(&'static str, String)>, bool) 
     match kind {
         Kind::Echo => (Vec::new(), true),
         Kind::Lossy => {
-            let (jitter, reorder) = (one_of(&["0ms", "0ms", "3ms"]), one_of(&["0%", "0%", "20%"]));
-            let ordered = jitter == "0ms" && reorder == "0%";
+            let (jitter, late) = (one_of(&["0ms", "0ms", "3ms"]), one_of(&["0%", "0%", "20%"]));
+            let ordered = jitter == "0ms" && late == "0%";
+            let (loss, duplicate) = (one_of(&["0%", "30%"]), one_of(&["0%", "30%"]));
+            let delay = one_of(&["0ms", "1ms", "40ms"]);
+            // A jitter above the delay is refused.
+            let delay = if jitter == "0ms" || delay == "40ms" { delay } else { jitter.clone() };
             let options = vec![
-                ("drop", one_of(&["0%", "30%"])),
-                ("duplicate", one_of(&["0%", "30%"])),
-                ("delay", one_of(&["0ms", "1ms", "40ms"])),
+                ("loss", loss),
+                ("duplicate", duplicate),
+                ("delay", delay),
                 ("jitter", jitter),
-                ("reorder", reorder),
+                ("late", late),
             ];
             (options, ordered)
         }

@@ -56,6 +56,39 @@ fn answers_of_the_server_go_to_who_asked_from_where_it_asked() {
     }
 }
 
+/// What several sessions have heard is shown in one call, as far as the ring holds it, and what the call sends to their clients
+/// leaves by one call of the kernel. The ring has four slots here.
+#[test]
+fn what_came_by_several_sessions_is_shown_and_sent_together() {
+    for level in [false, true] {
+        let (mut bench, relay) = relay(&Setup { level, ..Setup::default() }, ECHO, "1h");
+        (0..100).for_each(|client| bench.burst(relay, 0, client, 1));
+        bench.settle();
+        let before = bench.world().journal.ledgers[relay.0].send_calls;
+        // All answer in the same moment.
+        (0..100).for_each(|client| bench.burst(relay, MS, client, 1));
+        bench.settle();
+        let calls = bench.world().journal.ledgers[relay.0].send_calls - before;
+        assert_eq!(bench.answered(relay).len(), 200, "level {level}");
+        assert!((25..=50).contains(&calls), "level {level}: {calls}");
+    }
+}
+
+/// The other sessions have been received from already when the error is met: what they heard is shown all the same.
+#[test]
+fn an_error_of_one_session_holds_back_nothing_that_others_have_heard() {
+    let (mut bench, relay) = relay(&Setup { level: true, ..Setup::default() }, ECHO, "1h");
+    (0..50).for_each(|client| bench.burst(relay, 0, client, 1));
+    bench.settle();
+    (0..50).for_each(|client| bench.burst(relay, MS, client, 1));
+    bench.world().flood_with_errors(3);
+    bench.settle();
+    assert_eq!(bench.answered(relay).len(), 100);
+    let book = book(&bench, relay);
+    assert!(book.errors_taken >= 50, "{}", book.errors_taken);
+    assert_eq!((book.open, book.counters.dropped_in(Stage::Receive)), (50, 0));
+}
+
 #[test]
 fn the_budget_of_the_listener_holds_for_what_a_server_sends() {
     for (times, most) in [(1, 100), (100, 1000)] {
@@ -203,19 +236,20 @@ fn a_call_opens_no_more_than_it_may() {
 }
 
 #[test]
-fn nothing_goes_to_our_own_listeners() {
+fn nothing_goes_to_our_own_listeners_that_have_sessions() {
     let mut bench = Bench::new(&Setup::default());
     let own = Bind::default().local;
     let options = [("to", own.to_string()), ("idle", "1h".to_owned())];
     let local = SocketAddr::new(own.ip(), 4000);
-    let (relay, _) = bench.listen(&Bind { kind: Kind::Relay, options: &options, local, ..Bind::default() });
-    let (echo, _) = bench.listen(&Bind::default());
+    let bind = Bind { kind: Kind::Relay, options: &options, local, ..Bind::default() };
+    let (relay, _) = bench.listen(&bind);
+    let (other, _) = bench.listen(&Bind { local: own, ..bind });
     bench.burst(relay, 0, 1, 1);
     bench.settle();
     let book = book(&bench, relay);
     assert_eq!((book.open, closed(&book, SessionEnd::RefusedAddress)), (0, 1));
     assert_eq!(book.counters.dropped(DropReason::SessionFailed), 1);
-    assert_eq!((bench.answered(echo).len(), bench.world().upstreams.opens), (0, 0));
+    assert_eq!((bench.counters(other).received, bench.world().upstreams.opens), (0, 0));
 }
 
 #[test]

@@ -111,6 +111,8 @@ pub(crate) struct Orders {
     pub(crate) thread_ns: Option<u64>,
     /// There is no descriptor to wake handlers by.
     pub(crate) no_eventfd: bool,
+    /// The service ends: a socket that is not watched for arrivals is not visited any more.
+    pub(crate) ending: bool,
     /// Whether a reading is said to be torn if a change came while it went on: always, or never; none leaves it to chance.
     pub(crate) tears: Option<bool>,
 }

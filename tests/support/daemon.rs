@@ -66,6 +66,15 @@ impl Daemon {
         kib.expect("a number of kB") * 1024
     }
 
+    /// Sends SIGHUP, and waits until it has said what has become of it, for the `nth` time. Returns what it said.
+    #[track_caller]
+    pub fn reload(&mut self, nth: usize) -> String {
+        self.process.signal(Signal::HUP);
+        self.process.wait_for_stderr_times("loaded: ", nth);
+        let stderr = self.process.stderr();
+        stderr.lines().rfind(|line| line.contains("loaded: ")).unwrap_or_default().to_owned()
+    }
+
     /// Interrupts it as Ctrl-C does, and fails unless it ends well and everything adds up.
     #[must_use]
     #[track_caller]
@@ -78,6 +87,13 @@ impl Daemon {
     #[track_caller]
     pub fn stop_by(self, signal: Signal) -> Served {
         self.process.signal(signal);
+        self.ended()
+    }
+
+    /// Waits for its end, for which it was asked, and fails unless it ends well and everything adds up.
+    #[must_use]
+    #[track_caller]
+    pub fn ended(self) -> Served {
         let finished = self.process.finish();
         finished.expect_code(0);
         Served::read(finished)

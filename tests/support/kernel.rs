@@ -29,6 +29,23 @@ pub fn udp_queue(process: &str, port: u16) -> UdpQueue {
     UdpQueue { waiting, drops: row[12].parse().expect("a number of drops") }
 }
 
+/// Bytes of memory that all datagrams take which wait in IPv4 sockets of the network of a process.
+#[must_use]
+#[track_caller]
+pub fn udp_waiting(process: &str) -> u64 {
+    let path = format!("/proc/{process}/net/udp");
+    let table = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let queues = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(4)?.split_once(':'));
+    queues.map(|(_, waiting)| u64::from_str_radix(waiting, 16).expect("a hexadecimal number")).sum()
+}
+
+/// Whether a process waits for something, as `/proc/PID/stat` says.
+#[must_use]
+#[track_caller]
+pub fn is_asleep(process: &str) -> bool {
+    sleeps(&fs::read_to_string(format!("/proc/{process}/stat")).expect("it lives"))
+}
+
 /// A number of `/proc/PID/net/snmp`, as `Udp` and `InCsumErrors`.
 #[must_use]
 #[track_caller]
@@ -84,8 +101,7 @@ impl Daemon {
     #[must_use]
     #[track_caller]
     pub fn is_asleep(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it lives");
-        sleeps(&stat)
+        is_asleep(&self.pid())
     }
 
     /// Whether each of its threads waits for something: then each has begun.

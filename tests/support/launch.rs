@@ -25,10 +25,19 @@ impl Launch {
         let run = dir.path().join("run");
         fs::create_dir(&run).expect("a directory for staged plugins");
         let mut command = Command::new(program);
-        for variable in ["POLYPORT_CONFIG", "POLYPORT_LOG", "POLYPORT_PLUGIN_PATH", "RUST_LOG"] {
+        let own = std::env::vars_os().map(|(name, _)| name);
+        let is_ours = |name: &std::ffi::OsString| {
+            name == "RUST_LOG"
+                || name == "JOURNAL_STREAM"
+                || name == "NOTIFY_SOCKET"
+                || name.as_encoded_bytes().starts_with(b"LISTEN_")
+                || name.as_encoded_bytes().starts_with(b"WATCHDOG_")
+                || name.as_encoded_bytes().starts_with(b"POLYPORT_")
+        };
+        for variable in own.filter(is_ours) {
             command.env_remove(variable);
         }
-        command.env("RUNTIME_DIRECTORY", run);
+        command.env("RUNTIME_DIRECTORY", run).env("XDG_CONFIG_HOME", dir.path().join("config"));
         Self { command, dir }
     }
 

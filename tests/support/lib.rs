@@ -7,6 +7,7 @@
 //! process   a child whose output is read with a deadline on every wait
 //! served    the equation it prints when it stops, as numbers
 //! bare      a process whose output the test reads itself, or not at all
+//! upstream  a server to be relayed to
 //! client    a socket that asks and waits no longer than a deadline
 //! mounts    directories from which nothing can be run
 //! forger    a host that sends with forged sources, and sees what comes back to them
@@ -49,6 +50,7 @@ pub mod strace;
 #[cfg(target_os = "linux")]
 pub mod strangers;
 pub mod tool;
+pub mod upstream;
 pub mod wait;
 
 use std::time::Duration;

@@ -121,6 +121,14 @@ impl Host {
         assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Runs `ip ARGS` on this host; false if that is refused.
+    #[must_use]
+    #[track_caller]
+    pub fn try_ip(&self, args: &[&str]) -> bool {
+        let output = Command::new(&self.ip).args(["-n", &self.name]).args(args).output();
+        output.expect("ip(8) can be started").status.success()
+    }
+
     /// Runs `tc ARGS` on this host; false without that tool.
     #[must_use]
     #[track_caller]

@@ -31,6 +31,12 @@ pub fn skip(reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").ok();
 }
 
+/// Says that a test is skipped for want of something in the kernel, which no package brings: in CI as well.
+pub fn skip_by_kernel(reason: &str) {
+    let thread = std::thread::current();
+    writeln!(std::io::stderr(), "SKIPPED {}: {reason}", thread.name().unwrap_or("a test")).ok();
+}
+
 /// Whether this process is root; a skip with `why` if not.
 #[must_use]
 pub fn root(why: &str) -> bool {

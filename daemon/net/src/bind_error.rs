@@ -25,6 +25,8 @@ pub enum BindStep {
     Option(&'static str),
     /// `bind(2)`.
     Bind,
+    /// Taking over a socket that another process has bound.
+    TakeOver,
 }
 
 impl BindError {
@@ -41,6 +43,12 @@ impl BindError {
             ),
             (libc::EADDRNOTAVAIL, _) => {
                 format!("no interface of this host has the address {}; see `ip addr`", self.addr.ip())
+            }
+            (libc::ENODEV, BindStep::Option("SO_BINDTODEVICE")) => {
+                "this host has no such interface; see `ip link`".to_owned()
+            }
+            (libc::EPERM, BindStep::Option("SO_BINDTODEVICE")) => {
+                "before Linux 5.7 this needs CAP_NET_RAW".to_owned()
             }
             (libc::EMFILE, _) => "this process has too many files open; raise its limit (`ulimit -n`, \
                                   LimitNOFILE= of its systemd unit)"
@@ -79,6 +87,7 @@ impl fmt::Display for BindStep {
             Self::Create => f.write_str("socket"),
             Self::Option(name) => write!(f, "option {name}"),
             Self::Bind => f.write_str("bind"),
+            Self::TakeOver => f.write_str("take over"),
         }
     }
 }
@@ -104,6 +113,9 @@ mod tests {
         assert!(text("[::1]:53", BindStep::Create, libc::EAFNOSUPPORT).contains("no IPv6"));
         assert!(text("[fe80::1]:53", BindStep::Bind, libc::EINVAL).contains("interface"));
         assert!(!text("127.0.0.1:53", BindStep::Bind, libc::EINVAL).contains("interface"));
+        let device = BindStep::Option("SO_BINDTODEVICE");
+        assert!(text("127.0.0.1:53", device, libc::ENODEV).contains("ip link"));
+        assert!(text("127.0.0.1:53", device, libc::EPERM).contains("CAP_NET_RAW"));
         let unknown = text("127.0.0.1:9", BindStep::Option("SO_BROADCAST"), libc::EIO);
         assert!(unknown.starts_with("cannot open UDP 127.0.0.1:9: option SO_BROADCAST: "), "{unknown}");
         assert!(text("127.0.0.1:9", BindStep::Create, libc::EIO).contains(": socket: "));

@@ -57,6 +57,7 @@ mod cmsg;
 mod connect;
 mod control;
 mod description;
+mod device;
 mod dial;
 #[cfg(target_os = "linux")]
 pub mod epoll;
@@ -67,6 +68,8 @@ mod fragments;
 #[doc(hidden)]
 pub mod fuzz;
 mod group;
+mod header;
+mod inherited;
 mod interface;
 mod layout;
 mod meta;
@@ -83,7 +86,7 @@ mod sys;
 mod time;
 mod wait;
 
-pub use addresses::{LocalAddresses, LocalPrefix, Reading};
+pub use addresses::{Link, LocalAddresses, LocalPrefix, Reading};
 pub use bind_error::{BindError, BindStep};
 pub use buffers::{BufferSize, Buffers};
 pub use description::Description;
@@ -91,6 +94,7 @@ pub use dial::Dial;
 pub use error_queue::{ErrorOrigin, QueuedError};
 pub use fragments::CAN_SEND_UNFRAGMENTED;
 pub use group::Membership;
+pub use inherited::{Inherited, InheritedSocket, take_inherited};
 pub use interface::{interface_index, interface_name};
 pub use layout::{MAX_DATAGRAM, SlotLayout};
 pub use meta::{Cast, Facts, Local, RecvMeta, SendMessage, Source};

@@ -1,6 +1,7 @@
 //! What a socket is made with.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 
 use crate::{Facts, PathMtuDiscovery};
 
@@ -23,6 +24,15 @@ pub struct SocketOptions {
     pub broadcast: bool,
     /// `IP_FREEBIND`: binding to an address that this host does not have yet is allowed. Linux only.
     pub freebind: bool,
+    /// `SO_BINDTODEVICE`: the name of the one interface, or VRF, by which it hears and sends. Linux only.
+    pub device: Option<String>,
+    /// [`Self::device`] need not be there yet: until [`crate::UdpSocket::set_device`] succeeds the socket hears and sends nothing.
+    pub device_later: bool,
+    /// `IP_TOS` or `IPV6_TCLASS` of what says nothing else: DSCP and ECN. `None` is 0.
+    pub tos: Option<u8>,
+    /// `IP_TTL` or `IPV6_UNICAST_HOPS` of what says nothing else, and how far what goes to groups may travel. `None` leaves the
+    /// system's, which is 1 for groups.
+    pub ttl: Option<NonZeroU8>,
     /// When to ask for [`crate::RecvMeta::local`].
     pub pktinfo: Pktinfo,
     /// Fill [`crate::RecvMeta::tos`].

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::buffers::{self, BufferSize, Buffers, Direction};
 use crate::{BindError, BindStep, Facts, PathMtuDiscovery, Pktinfo, SocketOptions};
-use crate::{connect, facts, path_mtu, sockopt};
+use crate::{connect, device, facts, header, path_mtu, sockopt};
 
 /// A bound UDP socket of one address family, never blocking, closed on exec and on drop.
 ///
@@ -64,11 +64,19 @@ impl UdpSocket {
             inner.set_only_v6(true).map_err(at(BindStep::Option("IPV6_V6ONLY")))?;
         }
         apply(&inner, &addr, options).map_err(|(name, source)| at(BindStep::Option(name))(source))?;
+        header::set(&inner, addr.is_ipv6(), options)
+            .map_err(|(name, source)| at(BindStep::Option(name))(source))?;
+        let tied = device::tie(&inner, options).map_err(at(BindStep::Option("SO_BINDTODEVICE")))?;
         let facts = options.facts(&addr);
         facts::change(&inner, addr.is_ipv6(), Facts::NONE, facts)
             .map_err(|(name, source)| at(BindStep::Option(name))(source))?;
-        inner.bind(&SockAddr::from(addr)).map_err(at(BindStep::Bind))?;
-        Ok(Self::with(inner, &addr, options, Facts::NONE, false))
+        let bound = if tied { addr } else { device::anywhere(addr) };
+        inner.bind(&SockAddr::from(bound)).map_err(at(BindStep::Bind))?;
+        let socket = Self::with(inner, &addr, options, Facts::NONE, false);
+        if !tied {
+            device::tie_to_nobody(&socket.inner).map_err(at(BindStep::Option("SO_BINDTOIFINDEX")))?;
+        }
+        Ok(socket)
     }
 
     /// Takes over a bound socket that another process made: the daemon's predecessor, or systemd. The options are set as
@@ -108,10 +116,13 @@ impl UdpSocket {
         if !options.freebind {
             freebind(&inner, addr.is_ipv6(), false).map_err(named("IP_FREEBIND"))?;
         }
+        header::reset(&inner, addr.is_ipv6(), options).map_err(|(name, error)| named(name)(error))?;
         facts::set(&inner, addr.is_ipv6(), options.facts(&addr).or(wanted))
             .map_err(|(name, error)| named(name)(error))?;
         // Whoever made it may have asked for control data, trains included.
-        Ok(Self::with(inner, &addr, options, wanted, true))
+        let socket = Self::with(inner, &addr, options, wanted, true);
+        device::tie_as(&socket.inner, options).map_err(named("SO_BINDTODEVICE"))?;
+        Ok(socket)
     }
 
     pub(crate) fn with(
@@ -140,6 +151,32 @@ impl UdpSocket {
         again.update_control();
         again.apart = self.apart;
         Ok(again)
+    }
+
+    /// Takes over a socket that [`Self::bind`] has made with these options in another process of the same program:
+    /// nothing is set again.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no bound UDP socket; otherwise those of `getsockname(2)`.
+    pub fn made_elsewhere(fd: OwnedFd, options: &SocketOptions) -> io::Result<Self> {
+        let inner = Socket::from(fd);
+        let addr = inner.local_addr()?.as_socket().filter(|addr| addr.port() != 0);
+        match addr.filter(|_| inner.r#type().is_ok_and(|kind| kind == Type::DGRAM)) {
+            Some(addr) => Ok(Self::with(inner, &addr, options, Facts::NONE, false)),
+            None => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a bound UDP socket")),
+        }
+    }
+
+    /// Gives the socket other options as far as they still can be set, while it is read. What [`Self::want`] asked
+    /// for stays, and so do the larger buffers of before where none are asked for now.
+    ///
+    /// # Errors
+    /// Those of [`Self::adopt`]; part of the options may be set then.
+    pub fn set_options(&mut self, options: &SocketOptions) -> io::Result<()> {
+        let Self { asked, facts, .. } = self.duplicate(options)?;
+        (self.asked, self.facts) = (asked, facts);
+        self.update_control();
+        Ok(())
     }
 
     /// Asks the socket to tell these facts of each datagram, besides those that its options ask for, and no longer those of
@@ -291,6 +328,28 @@ impl UdpSocket {
     /// Those of `getsockopt(2)`.
     pub fn drops(&self) -> io::Result<Option<u32>> {
         drops(self)
+    }
+
+    /// Ties the socket to the interface that has this name now, so that it hears and sends by no other; a VRF is one as well.
+    /// `None` unties it. An interface that goes away and comes again under its name is another one, and the socket hears nothing
+    /// until it is tied again.
+    ///
+    /// No right is needed, and nothing comes in by another interface meanwhile.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such interface; then the socket hears nothing until a call succeeds, or goes on as it was.
+    /// `Unsupported` off Linux.
+    pub fn set_device(&self, device: Option<&str>) -> io::Result<()> {
+        device::tie_again(&self.inner, device)
+    }
+
+    /// Index of the interface the socket is tied to, by its options or as its address is link-local; `None` is no one. The
+    /// interface may be gone.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`, none of which a live socket meets. `Unsupported` off Linux.
+    pub fn device(&self) -> io::Result<Option<u32>> {
+        device::tied_to(&self.inner)
     }
 
     pub(crate) fn inner(&self) -> &Socket {

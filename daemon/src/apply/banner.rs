@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use polyport_terminal::{Escaped, columns, counted, shell_word};
+use polyport_terminal::{columns, counted};
 
 use super::books::Sum;
 use super::prepare::{Entry, Prepared};
@@ -53,7 +53,8 @@ pub(super) fn table(running: &Running) -> String {
         let handler = if first { handler(listen, secrets) } else { String::new() };
         lines.push([name, row.address.clone(), handler, suggestions.command(listen, row.first)]);
     }
-    let mut out = format!("polyport {}: {}\n\n", env!("CARGO_PKG_VERSION"), scope(plan));
+    let mut out = format!("polyport {}: {}\n", env!("CARGO_PKG_VERSION"), scope(plan));
+    out.push_str(&format!("configuration: {}\n\n", configuration(plan)));
     out.push_str(&laid_out(&lines, columns()));
     out.push('\n');
     for (name, plugin) in plugins(entries) {
@@ -114,36 +115,18 @@ fn aligned<'a, const N: usize>(lines: impl Iterator<Item = [&'a str; N]> + Clone
     out
 }
 
-/// How many listeners and addresses a plan has, in words.
-fn scope(plan: &Plan) -> String {
-    let listeners = counted(plan.listen.len(), "listener", "listeners");
-    format!("{listeners} on {}", counted(plan.sockets(), "address", "addresses"))
+/// Where a plan was read from, in words.
+pub(super) fn configuration(plan: &Plan) -> String {
+    match plan.files().count().saturating_sub(1) {
+        0 => plan.origin.to_string(),
+        more => format!("{} and {} that it includes", plan.origin, counted(more, "file", "files")),
+    }
 }
 
-/// What the bind addresses that were not written as such stand for; empty if all were.
-fn meanings(plan: &Plan) -> String {
-    let mut lines = vec![["LISTENER", "BIND", "ADDRESS"].map(str::to_owned)];
-    for listen in &plan.listen {
-        let (mut name, mut last) = (listen.name.as_str(), None);
-        for bind in &listen.bind {
-            let Some(first) = bind.addresses().next() else { continue };
-            let address = shown(bind, first);
-            if address == bind.text {
-                continue;
-            }
-            // The addresses of one text lie side by side.
-            let again = last.replace(&bind.span) == Some(&bind.span);
-            let text = if again { "" } else { &bind.text };
-            lines.push([std::mem::take(&mut name).to_owned(), Escaped(text.as_bytes()).to_string(), address]);
-        }
-    }
-    if lines.len() == 1 {
-        return String::new();
-    }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let (a, b) = (width(0), width(1));
-    let rows = lines.iter().map(|[name, text, address]| format!("  {name:a$}  {text:b$}  {address}"));
-    format!("\n\n{}", rows.collect::<Vec<_>>().join("\n"))
+/// How many listeners and addresses a plan has, in words.
+pub(super) fn scope(plan: &Plan) -> String {
+    let listeners = counted(plan.listen.len(), "listener", "listeners");
+    format!("{listeners} on {}", counted(plan.sockets(), "address", "addresses"))
 }
 
 /// What stands behind the name of a listener in the line of its sessions, which have a book of their own.
@@ -153,12 +136,7 @@ const SESSIONS: &str = " sessions";
 #[must_use]
 pub fn final_report(running: &Running) -> String {
     let mut books = running.gone.clone();
-    for report in running.reactor.reports() {
-        books.add(report.name, report.counters, report.waiting, report.cells);
-        if let Some(sessions) = report.sessions {
-            books.add_sessions(report.name, sessions.book, sessions.waiting);
-        }
-    }
+    running.reactor.reports().for_each(|report| books.add_report(&report));
     let longest = |(name, sum): (&str, &Sum)| {
         name.chars().count() + if sum.sessions.0.is_blank() { 0 } else { SESSIONS.len() }
     };
@@ -224,6 +202,8 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
             RawValue::Float(v) => v.to_string(),
             RawValue::Text(v) => v.clone(),
             RawValue::Other(v) => v.to_string(),
+            // There is none any more: `prepare` has brought them to the names of options.
+            RawValue::Table(_) => "{ ... }".to_owned(),
         };
         write!(text, " {}={value}", option.name).unwrap_or(());
     }
@@ -231,19 +211,8 @@ fn handler(listen: &Listen, declared: &[OptionSpec]) -> String {
 }
 
 /// Each plugin once, by its name.
-fn plugins(entries: &[Entry]) -> BTreeMap<&str, &Plugin> {
+pub(super) fn plugins(entries: &[Entry]) -> BTreeMap<&str, &Plugin> {
     entries.iter().map(|entry| (&**entry.plugin.name(), &*entry.plugin)).collect()
-}
-
-/// What `check` says of a plan in which nothing is wrong: how much it is, where its plugins come from, and what its bind
-/// addresses stand for.
-pub(crate) fn checked(prepared: &Prepared) -> String {
-    let mut out = format!("ok: {}", scope(&prepared.plan));
-    for plugin in plugins(&prepared.entries).values() {
-        let origin = plugin.path().map_or_else(|| "built in".to_owned(), shell_word);
-        write!(out, "\n  {}: {origin}", plugin.identity()).unwrap_or(());
-    }
-    out + &meanings(&prepared.plan)
 }
 
 #[cfg(test)]

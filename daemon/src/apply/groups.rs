@@ -8,7 +8,18 @@ use crate::reactor::{Group, Membership, Socket, interface_name};
 
 /// The groups of `listen` that a socket bound to `bind` hears.
 pub(super) fn heard(listen: &Listen, bind: &Bind) -> Vec<Membership> {
-    listen.join.iter().filter(|join| join.is_heard_at(bind)).map(membership).collect()
+    joined_once(listen, bind).map(membership).collect()
+}
+
+/// The groups of `listen` that a socket bound to `bind` is to be in on every interface.
+pub(super) fn everywhere(listen: &Listen, bind: &Bind) -> Vec<(IpAddr, Option<IpAddr>)> {
+    let heard = listen.join.iter().filter(|join| join.everywhere && join.is_heard_at(bind));
+    heard.map(|join| (join.group, join.source)).collect()
+}
+
+/// Those that are joined at the start, on one interface: the reactor joins those that are for every one.
+fn joined_once<'a>(listen: &'a Listen, bind: &'a Bind) -> impl Iterator<Item = &'a Join> {
+    listen.join.iter().filter(|join| !join.everywhere && join.is_heard_at(bind))
 }
 
 fn membership(join: &Join) -> Membership {
@@ -17,8 +28,7 @@ fn membership(join: &Join) -> Membership {
 
 /// Of the groups of `listen` that a socket bound to `bind` hears, those on an interface that is known by its name.
 pub(super) fn by_name(listen: &Listen, bind: &Bind) -> Vec<Group> {
-    let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
-    heard
+    joined_once(listen, bind)
         .filter_map(|join| {
             let interface = join.interface.clone()?;
             Some(Group { group: join.group, source: join.source, interface, ifindex: join.ifindex })
@@ -29,8 +39,9 @@ pub(super) fn by_name(listen: &Listen, bind: &Bind) -> Vec<Group> {
 /// Joins the groups of `listen` that a socket bound to `bind` hears, but for those it is in already; what fails comes
 /// back in words.
 pub(super) fn join(listen: &Listen, bind: &Bind, socket: &Socket, already: &[Membership]) -> Vec<Problem> {
-    let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
-    heard
+    joined_once(listen, bind)
+        // One whose interface is not there waits for it.
+        .filter(|join| join.ifindex > 0 || join.interface.is_none())
         .filter(|join| !already.contains(&membership(join)))
         .filter_map(|join| match socket.join_group(&membership(join)) {
             Ok(()) => {

@@ -65,6 +65,7 @@ pub(super) fn policy<'a>(
         write,
         allowed,
         copies: Vec::new(),
+        removable: Vec::new(),
         again: Vec::new(),
     })
 }
@@ -139,9 +140,6 @@ const SHARED: [&str; 12] = [
 /// What a reload has to be able to read to find these files and directories again. A file that was replaced is another one under
 /// its name, so its directory is read; but not one that holds the files of others: there the file that is there now is all.
 pub(super) fn read_again<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
-    let is_shared =
-        |dir: &Path| SHARED.iter().any(|shared| dir == Path::new(shared)) || home.as_deref() == Some(dir);
     let mut all: Vec<PathBuf> = paths
         .filter_map(|path| path.canonicalize().ok())
         .filter_map(|path| {
@@ -157,12 +155,29 @@ pub(super) fn read_again<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<PathB
     all
 }
 
+/// The directory of a file that is removed at the end, unless others have their files there as well: who may remove one there may
+/// remove them all.
+pub(super) fn own_directory(path: &Path) -> Option<PathBuf> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let dir = dir.canonicalize().ok()?;
+    (!is_shared(&dir)).then_some(dir)
+}
+
+fn is_shared(dir: &Path) -> bool {
+    let home = || std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
+    SHARED.iter().any(|shared| dir == Path::new(shared)) || home().as_deref() == Some(dir)
+}
+
 /// The text of an option, given or not.
 pub(super) fn value<'a>(listen: &'a Listen, spec: &'a OptionSpec) -> Option<&'a str> {
     match listen.options.iter().find(|option| option.name == spec.name) {
         Some(option) => match &option.value {
             RawValue::Text(text) => Some(text),
-            RawValue::Bool(_) | RawValue::Int(_) | RawValue::Float(_) | RawValue::Other(_) => None,
+            RawValue::Bool(_)
+            | RawValue::Int(_)
+            | RawValue::Float(_)
+            | RawValue::Table(_)
+            | RawValue::Other(_) => None,
         },
         None => spec.default.as_deref(),
     }

@@ -1,16 +1,20 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::mem;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use polyport_terminal::Escaped;
 
+use super::files::FilesRead;
+use super::options;
 use super::policy;
 use super::sources::Sources;
 use crate::config::{
-    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, quoted_key, spec_settings,
+    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, prefixed_setting,
+    quoted_key, spec_settings,
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Identity, Loader, OptionProblem, Part, Plugin, Refusal,
@@ -25,6 +29,8 @@ pub struct Entry {
     pub plugin: Arc<Plugin>,
     /// Its checked options.
     pub values: Rc<Values>,
+    /// The files that they name, as they were when they were checked.
+    pub(super) files: FilesRead,
 }
 
 /// A plan with its plugins, and the loader they came from: the staged copies of the libraries stay until it is
@@ -56,7 +62,7 @@ pub fn prepare(reading: Reading, sources: &Sources) -> Result<Prepared, Problems
     let search = search(&reading.plan, sources);
     let mut loader = Loader::new(search, |name| std::env::var_os(name)).with_built_in(sources.built_in);
     let Checked { plan, handlers, policy } = check(reading, &mut loader)?;
-    let entry = |(plugin, values)| Entry { plugin, values: Rc::new(values) };
+    let entry = |(plugin, values, files)| Entry { plugin, values: Rc::new(values), files };
     Ok(Prepared { plan: Arc::new(plan), entries: handlers.into_iter().map(entry).collect(), policy, loader })
 }
 
@@ -70,7 +76,7 @@ pub(super) fn search(plan: &Plan, sources: &Sources) -> SearchPath {
 pub(super) struct Checked {
     pub(super) plan: Plan,
     /// One for each `[[listen]]` table.
-    pub(super) handlers: Vec<(Arc<Plugin>, Values)>,
+    pub(super) handlers: Vec<(Arc<Plugin>, Values, FilesRead)>,
     pub(super) policy: Policy,
 }
 
@@ -83,18 +89,22 @@ pub(super) fn check(reading: Reading, loader: &mut Loader) -> Result<Checked, Pr
         problems.push(Problem::new("nothing-to-serve", "the configuration has no listener").help(help));
     }
     // A table without a plugin is a problem that is known already.
-    let mut refused = BTreeMap::new();
-    for listen in plan.listen.iter().filter(|listen| !listen.plugin.text.is_empty()) {
+    let mut refused = Refusals::default();
+    for listen in plan.listen.iter_mut().filter(|listen| !listen.plugin.text.is_empty()) {
         let Some(plugin) = load(loader, listen, &mut refused) else { continue };
+        let (options, twice) = options::named(mem::take(&mut listen.options), plugin.options());
+        listen.options = options;
+        twice.into_iter().for_each(|problem| problems.push(problem));
+        let files = FilesRead::of(listen, plugin.options());
         match values(&plugin, listen, &mut harmless) {
-            Ok(values) => handlers.push((plugin, values)),
+            Ok(values) => handlers.push((plugin, values, files)),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
     let identities: BTreeMap<&str, _> =
-        handlers.iter().map(|(plugin, _)| (&**plugin.name(), plugin.identity())).collect();
+        handlers.iter().map(|(plugin, ..)| (&**plugin.name(), plugin.identity())).collect();
     identities.values().for_each(|identity| tell(identity));
-    refused.into_values().for_each(|missing: Missing| problems.push(missing.problem()));
+    refused.problems().for_each(|problem| problems.push(problem));
     plan.reveal(&harmless, &mut problems);
     if problems.is_empty() {
         plan.overridden().iter().for_each(|text| log::warn!("{text}"));
@@ -104,10 +114,10 @@ pub(super) fn check(reading: Reading, loader: &mut Loader) -> Result<Checked, Pr
                 Escaped(dir.as_os_str().as_encoded_bytes())
             );
         }
-        handlers.iter().zip(&plan.listen).for_each(|((plugin, _), listen)| advise(&plan, listen, plugin));
+        handlers.iter().zip(&plan.listen).for_each(|((plugin, ..), listen)| advise(&plan, listen, plugin));
     }
-    let sessions = handlers.iter().any(|(plugin, _)| plugin.has_sessions());
-    let mut policy = policy::policy(&plan, handlers.iter().map(|(plugin, _)| plugin.options()), sessions)
+    let sessions = handlers.iter().any(|(plugin, ..)| plugin.has_sessions());
+    let mut policy = policy::policy(&plan, handlers.iter().map(|(plugin, ..)| plugin.options()), sessions)
         .unwrap_or_else(|found| {
             found.into_iter().for_each(|problem| problems.push(problem));
             Policy::default()
@@ -117,12 +127,13 @@ pub(super) fn check(reading: Reading, loader: &mut Loader) -> Result<Checked, Pr
 }
 
 /// What a reload reads once more.
-fn again(plan: &Plan, handlers: &[(Arc<Plugin>, Values)], loader: &Loader) -> Vec<PathBuf> {
-    let file = plan.file_mode().and_then(|_| Some(PathBuf::from(&plan.sources().first()?.origin)));
-    let files =
-        file.into_iter().chain(handlers.iter().filter_map(|(plugin, _)| Some(plugin.path()?.to_path_buf())));
-    let files = files.collect::<BTreeSet<_>>();
-    policy::read_again(files.iter().map(PathBuf::as_path).chain(loader.dirs()))
+fn again(plan: &Plan, handlers: &[(Arc<Plugin>, Values, FilesRead)], loader: &Loader) -> Vec<PathBuf> {
+    let configuration = plan.files().map(Path::to_path_buf);
+    let libraries = handlers.iter().filter_map(|(plugin, ..)| Some(plugin.path()?.to_path_buf()));
+    let named = handlers.iter().flat_map(|(.., files)| files.paths());
+    let files = configuration.chain(libraries).chain(named).collect::<BTreeSet<_>>();
+    let searched = plan.searched().iter().map(PathBuf::as_path);
+    policy::read_again(files.iter().map(PathBuf::as_path).chain(searched).chain(loader.dirs()))
 }
 
 /// Says of a plugin what its author may not have expected of this host, once however many listeners it serves.
@@ -149,13 +160,17 @@ fn advise(plan: &Plan, listen: &Listen, plugin: &Plugin) {
             listen.name
         );
     }
+    if listen.chain && !plugin.has_sessions() {
+        let of = plugin.identity();
+        log::warn!("listener {}: `chain`: without effect, since plugin {of} opens no sessions", listen.name);
+    }
     for setting in &listen.idle {
         log::warn!("listener {}: {setting}", listen.name);
     }
     let secret = |name: &str| plugin.options().iter().any(|spec| spec.secret && spec.name == name);
     let Some(option) = listen.options.iter().find(|option| secret(&option.name)) else { return };
     let file = plan.sources().get(option.value_span.source).map_or("", |source| source.origin.as_str());
-    match plan.file_mode() {
+    match plan.file_mode(option.value_span.source) {
         Some(mode) if mode & (OTHERS_READ | OTHERS_WRITE) != 0 => log::warn!(
             "{file} holds a secret, the option `{}` of listener {}, and others may read or write it (mode {:04o}): \
              chmod go= {file}",
@@ -182,7 +197,12 @@ pub(super) fn refusal(listen: &Listen, plugin: &Plugin, error: &CreateError) -> 
     let what = blamed.map_or_else(String::new, |spec| format!(" the option `{}`", spec.name));
     let title =
         format!("listener `{}`: plugin {} refuses{what}: {}", listen.name, plugin.identity(), error.message);
-    Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"))
+    let problem =
+        Problem::new("plugin-refuses", title).at(span, blamed.map_or("this plugin", |_| "this option"));
+    match blamed {
+        Some(spec) => problem.help(spec.described()),
+        None => problem,
+    }
 }
 
 /// A plugin that cannot be had, and who wants it. It is looked for once, and told of once: thousands of listeners may name
@@ -213,25 +233,50 @@ impl Missing {
     }
 }
 
+/// Plugins that cannot be had and are told of one by one. Each is looked for in every directory, and after so many what is wrong
+/// is known.
+const MOST_MISSING: usize = 200;
+
+/// All plugins that cannot be had.
+#[derive(Default)]
+struct Refusals {
+    /// By what each was called.
+    missing: BTreeMap<String, Missing>,
+    /// Where the first one stands that was not looked for any more, and how many listeners there are from there on.
+    unseen: Option<(Span, usize)>,
+}
+
+impl Refusals {
+    fn problems(self) -> impl Iterator<Item = Problem> {
+        let unseen = self.unseen.map(|(span, count)| {
+            let title = format!(
+                "{MOST_MISSING} plugins cannot be had: those of {count} more listeners are not looked for"
+            );
+            Problem::new("plugin", title).at(&span, "from here on")
+        });
+        self.missing.into_values().map(Missing::problem).chain(unseen)
+    }
+}
+
 /// The plugin of a listener. What cannot be had is kept in `refused` by what it was called.
-fn load(
-    loader: &mut Loader,
-    listen: &Listen,
-    refused: &mut BTreeMap<String, Missing>,
-) -> Option<Arc<Plugin>> {
+fn load(loader: &mut Loader, listen: &Listen, refused: &mut Refusals) -> Option<Arc<Plugin>> {
     let reference = match &listen.plugin.path {
         Some(path) => path.to_string_lossy(),
         None => listen.plugin.text.as_str().into(),
     };
-    if let Some(missing) = refused.get_mut(&*reference) {
+    if let Some(missing) = refused.missing.get_mut(&*reference) {
         missing.more += 1;
+        return None;
+    }
+    if refused.missing.len() >= MOST_MISSING {
+        refused.unseen.get_or_insert_with(|| (listen.plugin.span.clone(), 0)).1 += 1;
         return None;
     }
     match loader.load(&reference) {
         Ok(plugin) => Some(plugin),
         Err(refusal) => {
             let (span, first) = (listen.plugin.span.clone(), listen.name.clone());
-            refused.insert(reference.into_owned(), Missing { refusal, span, first, more: 0 });
+            refused.missing.insert(reference.into_owned(), Missing { refusal, span, first, more: 0 });
             None
         }
     }
@@ -255,20 +300,46 @@ fn given(option: &RawOption) -> Given<'_> {
         RawValue::Float(x) => GivenValue::Float(*x),
         RawValue::Text(text) => GivenValue::Text(text),
         RawValue::Other(value) => array_or_table(value),
+        RawValue::Table(entries) => GivenValue::Json(json(&options::table(entries))),
     };
     Given { name: &option.name, value }
 }
 
 fn array_or_table(value: &toml::Value) -> GivenValue<'_> {
-    let json = || serde_json::to_string(value).unwrap_or_default();
     match value {
         toml::Value::Boolean(b) => GivenValue::Bool(*b),
         toml::Value::Integer(i) => GivenValue::Int(*i),
         toml::Value::Float(x) => GivenValue::Float(*x),
         toml::Value::String(text) => GivenValue::Text(text),
-        toml::Value::Array(items) => GivenValue::List(items.iter().map(array_or_table).collect(), json()),
-        toml::Value::Datetime(_) | toml::Value::Table(_) => GivenValue::Json(json()),
+        toml::Value::Array(items) => {
+            GivenValue::List(items.iter().map(array_or_table).collect(), json(value))
+        }
+        toml::Value::Datetime(_) | toml::Value::Table(_) => GivenValue::Json(json(value)),
     }
+}
+
+/// A value as JSON text; a date is a string there.
+fn json(value: &toml::Value) -> String {
+    json_value(value).to_string()
+}
+
+fn json_value(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::Boolean(b) => (*b).into(),
+        toml::Value::Integer(i) => (*i).into(),
+        toml::Value::Float(x) => (*x).into(),
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(json_value).collect(),
+        toml::Value::Table(table) => {
+            table.iter().map(|(key, value)| (key.clone(), json_value(value))).collect()
+        }
+    }
+}
+
+/// The setting behind `--listen` that an unknown option may have meant.
+fn meant(name: &str) -> Option<&'static str> {
+    prefixed_setting(name).or_else(|| nearest(name, spec_settings()))
 }
 
 fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
@@ -301,8 +372,7 @@ fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
         None => Problem::new("missing-option", title).at(&listen.plugin.span, "this plugin needs it"),
     };
     // On the command line settings and options stand side by side, and either may have been mistyped.
-    let setting =
-        option.filter(|_| problem.part == Part::Name).and_then(|o| nearest(&o.name, spec_settings()));
+    let setting = option.filter(|_| problem.part == Part::Name).and_then(|o| meant(&o.name));
     match (setting, &problem.help) {
         (Some(setting), _) => shown.help(format!("did you mean the setting `{setting}`?")),
         (None, Some(help)) => shown.help(help.clone()),

@@ -1,26 +1,30 @@
 //! A plan on a reactor, and the way to the next plan.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use polyport_terminal::{Output, Signals, Waker};
+use polyport_terminal::{Interrupt, Output, Signals, Waker};
 
 use super::books::Books;
 use super::confine;
 use super::descriptors;
-use super::groups;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
 use super::sockets::{self, Bound, Surroundings};
 use super::steps::{Address, Place, Steps, addresses};
 use super::told::Told;
-use super::watchdog::Watchdog;
+use super::vitals::Vitals;
+use super::watchdog::{Stuck, Watchdog};
+use crate::broker::Maker;
 use crate::config::{self, Listen, Plan, Problem};
 use crate::exchange::ExchangeLimits;
 use crate::plugin::{CreateError, Loader, Plugin};
-use crate::reactor::{AddError, Clock, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token};
+use crate::reactor::{
+    AddError, Clock, ListenerReport, ListenerSpec, MioIo, OnFault, Reactor, Removed, Socket, Token,
+};
 use crate::reply::ReplyPolicy;
 use crate::sandbox::State;
 
@@ -36,10 +40,16 @@ pub struct Running {
     pub(super) gone: Books,
     /// What the process has given up; `None`: nothing was to be.
     pub(super) sandbox: Option<State>,
+    /// What is needed to tell how it goes.
+    pub(super) vitals: Vitals,
+    /// Makes the sockets that a reload adds.
+    pub(super) maker: Maker,
     /// Watches the calls of the handlers; the last to go.
-    _watchdog: Option<Watchdog>,
-    /// Has the loop return to its owner, from another thread; taken by whoever starts one.
-    pub(super) waker: Option<Waker>,
+    watchdog: Option<Watchdog>,
+    /// Has the loop return to its owner, from another thread, each of which gets another one.
+    pub(super) waker: Waker,
+    /// Asks for the end, from another thread as well, and knows whether it was asked for.
+    pub(super) interrupt: Interrupt,
 }
 
 /// What a change did, in addresses.
@@ -66,17 +76,22 @@ impl Running {
     /// # Errors
     /// Why nothing was started: every problem of one kind, not only the first.
     pub fn start(prepared: Prepared) -> Result<Self, Refused> {
-        Self::begin(prepared, None, |_| Ok(None))
+        Self::begin(prepared, None, (Maker::Here, Maker::Here), |_| Ok(None))
     }
 
     /// Starts as [`Running::start`] does, and gives up what the plan says before any handler is made. This concerns the
-    /// whole process, for good. Threads would keep what this one gives up, so those of the output start right after.
+    /// whole process, for good. Threads would keep what this one gives up, so those of the output start right after. Of the makers, the
+    /// first makes the sockets of this plan, the second those of later ones.
     ///
     /// # Errors
     /// Why nothing was started. Part of what was to be given up may be gone.
-    pub fn start_confined(prepared: Prepared, output: &Output) -> Result<Self, Refused> {
+    pub fn start_confined(
+        prepared: Prepared,
+        output: &Output,
+        makers: (Maker, Maker),
+    ) -> Result<Self, Refused> {
         confine::check(&prepared)?;
-        Self::begin(prepared, Some(output), |prepared| {
+        Self::begin(prepared, Some(output), makers, |prepared| {
             let state = confine::confine(prepared)?;
             let no_thread = |error| format!("the threads that write the output cannot be started: {error}");
             output.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
@@ -87,10 +102,14 @@ impl Running {
     fn begin(
         mut prepared: Prepared,
         watched: Option<&Output>,
+        (mut first, maker): (Maker, Maker),
         give_up: impl FnOnce(&mut Prepared) -> Result<Option<State>, Refused>,
     ) -> Result<Self, Refused> {
+        let vitals = Vitals::begin();
         let plan = &prepared.plan;
-        let bound = sockets::bind(plan, addresses(plan), plan.sockets(), &Surroundings::of(plan))?;
+        let bound =
+            sockets::bind(plan, addresses(plan), plan.sockets(), &Surroundings::of(plan), &mut first)?;
+        drop(first);
         let exchange = ExchangeLimits::default();
         let io = Signals::listen().and_then(|signals| {
             let (interrupt, waker) = (signals.interrupt(), signals.waker()?);
@@ -114,7 +133,7 @@ impl Running {
         interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
         let no_thread = |error| format!("the thread that watches the handlers cannot be started: {error}");
         let watchdog = watched
-            .map(|output| Watchdog::start(interrupt, output.clone()))
+            .map(|output| Watchdog::start(interrupt.clone(), output.clone()))
             .transpose()
             .map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
         add(&mut reactor, &prepared, bound, sandbox.as_ref())?;
@@ -124,8 +143,11 @@ impl Running {
             earlier: Vec::new(),
             gone: Books::default(),
             sandbox,
-            _watchdog: watchdog,
-            waker: Some(waker),
+            vitals,
+            maker,
+            watchdog,
+            waker,
+            interrupt,
         })
     }
 
@@ -187,20 +209,52 @@ impl Running {
             after_restart: after_restart(old, new),
         };
         self.earlier.push(std::mem::replace(&mut self.prepared, next).loader);
+        self.forget_call_times();
         Ok(changed)
+    }
+
+    /// Gives back the room that the call times of listeners have which are in the plan no more.
+    pub(super) fn forget_call_times(&mut self) {
+        let names: HashSet<&str> = self.prepared.plan.listen.iter().map(|listen| &*listen.name).collect();
+        self.reactor.retain_call_times(|name| names.contains(name));
+    }
+
+    /// Begins to end: nothing new is taken, and what waits has the `grace` of the plan. From now on the loop says when that is over
+    /// ([`Flow::Ended`](crate::reactor::Flow::Ended)). False: there is no grace, so it is over now.
+    pub fn end(&mut self) -> bool {
+        // A call that does not return holds up the end, whoever asked for it.
+        self.interrupt.ask();
+        let grace = self.prepared.plan.grace;
+        if !grace.is_zero() {
+            self.reactor.end_within(grace);
+        }
+        !grace.is_zero()
+    }
+
+    /// Which call does not return, for other threads.
+    pub(super) fn stuck(&self) -> Stuck {
+        self.watchdog.as_ref().map(Watchdog::stuck).unwrap_or_default()
     }
 
     /// Every listener with its address in the plan.
     pub(super) fn served(&self) -> impl Iterator<Item = (Token, Address)> {
-        self.reactor.reports().filter_map(|report| {
-            let place = Place::of_tag(report.tag);
-            let (_, bind) = place.of(&self.prepared.plan)?;
-            Some((report.token, Address { place, asked: bind.asked_for(report.local) }))
-        })
+        self.reactor.reports().filter_map(|report| self.address(&report))
+    }
+
+    /// The listeners in these slots, each with its address in the plan.
+    pub(super) fn served_in(&self, slots: Range<usize>) -> impl Iterator<Item = (Token, Address)> {
+        self.reactor.reports_in(slots).filter_map(|report| self.address(&report))
+    }
+
+    fn address(&self, report: &ListenerReport<'_>) -> Option<(Token, Address)> {
+        let place = Place::of_tag(report.tag);
+        let (_, bind) = place.of(&self.prepared.plan)?;
+        Some((report.token, Address { place, asked: bind.asked_for(report.local) }))
     }
 }
 
-fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
+/// Has the books of a listener that is gone counted with the others of its name.
+pub(super) fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
     gone.add(&removed.name, &removed.counters, 0, &removed.cells);
     if let Some(book) = &removed.sessions {
         gone.add_sessions(&removed.name, book, 0);
@@ -219,7 +273,7 @@ fn serve_also(
 ) -> Result<(), Refused> {
     let total = reactor.reports().count() + new.len() + changing.len();
     reactor.reserve(new.len() + changing.len());
-    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total, around)?;
+    let mut bound = sockets::bind(&next.plan, new.iter().copied(), total, around, &mut Maker::Here)?;
     for (token, was, to) in changing {
         if let Some(socket) = reactor.socket(*token) {
             bound.push(sockets::take_over(socket, (old, was.place), (&next.plan, *to), around)?);
@@ -250,11 +304,13 @@ fn add(
             bound.shrink_to_fit();
         }
         let entry = place.entry as usize;
-        let (Some(listen), Some(Entry { plugin, values }), Some(name), Some(reply)) =
+        let (Some(listen), Some(Entry { plugin, values, .. }), Some(name), Some(reply)) =
             (plan.listen.get(entry), entries.get(entry), names.get(entry), replies.get(entry))
         else {
             continue;
         };
+        let needs =
+            place.of(plan).map(|(listen, bind)| sockets::needs(listen, bind, &socket)).unwrap_or_default();
         let spec = ListenerSpec {
             name: Arc::clone(name),
             local,
@@ -264,7 +320,9 @@ fn add(
             on_fault: on_fault(listen),
             reply: Rc::clone(reply),
             sessions: listen.sessions,
-            groups: place.of(plan).map(|(listen, bind)| groups::by_name(listen, bind)).unwrap_or_default(),
+            chain: listen.chain,
+            needs,
+            ttl: listen.socket.ttl,
             kernel_drops_seen,
             tag: place.tag(),
         };
@@ -347,12 +405,17 @@ pub(super) fn is_denial(message: &str) -> bool {
     })
 }
 
-/// What a reactor is told once, when it is made.
+/// Keys of the top that a process is told once, when it starts.
+pub(super) const RESTART_KEYS: [&str; 5] = ["limits", "seed", "sandbox", "control", "metrics"];
+
+/// Those of them that differ.
 pub(super) fn after_restart(old: &Plan, new: &Plan) -> Vec<&'static str> {
-    let keys = [
-        ("limits", old.limits != new.limits),
-        ("seed", old.seed != new.seed),
-        ("sandbox", old.sandbox != new.sandbox),
+    let differ = [
+        old.limits != new.limits,
+        old.seed != new.seed,
+        old.sandbox != new.sandbox,
+        old.control != new.control,
+        old.metrics != new.metrics,
     ];
-    keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    RESTART_KEYS.into_iter().zip(differ).filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

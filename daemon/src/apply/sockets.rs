@@ -10,9 +10,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::groups;
 use super::refused::Refused;
 use super::steps::{Address, Place};
+use crate::broker::Maker;
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::limits::{RECV_BUFFER, RECV_BUFFERS};
-use crate::reactor::{BindError, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses};
+use crate::reactor::{
+    BindError, Device, Needs, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses,
+    interface_index,
+};
 use crate::reply::ReplyTtl;
 
 /// One bound socket.
@@ -41,6 +45,11 @@ impl Surroundings {
         Self { broadcasts: OnceCell::new(), recv_buffer: RECV_BUFFER.min(RECV_BUFFERS / sockets) }
     }
 
+    /// What a listener's receive buffer is asked for, bytes.
+    pub(super) fn receive_buffer_of(&self, listen: &Listen) -> usize {
+        listen.socket.recv_buffer.unwrap_or(self.recv_buffer)
+    }
+
     /// Whether a socket can be bound to `ip` and hears only what is broadcast there.
     fn is_broadcast(&self, ip: IpAddr) -> bool {
         // The others are known without a question.
@@ -63,34 +72,54 @@ impl Surroundings {
 /// while they are read, and some reserve.
 pub(super) const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Binds these addresses of a plan; all failures are reported together, and then no socket is left open. `total` is how
-/// many sockets there will be in all.
+/// Binds these addresses of a plan by `maker`; all failures are reported together, and then no socket is left open.
+/// `total` is how many sockets there will be in all.
 pub(super) fn bind(
     plan: &Plan,
     addresses: impl Iterator<Item = Address>,
     total: usize,
     around: &Surroundings,
+    maker: &mut Maker,
 ) -> Result<Vec<Bound>, Refused> {
     raise_descriptor_limit(plan, total)?;
     let mut bound = Vec::with_capacity(addresses.size_hint().1.unwrap_or(total).min(total));
     let mut problems = plan.problems();
     let (mut exit, mut clamped) = (None, None);
-    for Address { place, asked } in addresses {
-        let Some((listen, bind)) = place.of(plan) else { continue };
-        match open(listen, asked, around) {
-            Ok((socket, local)) => {
-                for problem in groups::join(listen, bind, &socket, &[]) {
-                    exit = exit.or(Some(Exit::Os));
-                    problems.push(problem);
+    let mut addresses = addresses.filter(|address| address.place.of(plan).is_some()).peekable();
+    while addresses.peek().is_some() {
+        let some: Vec<Address> = addresses.by_ref().take(Maker::MOST).collect();
+        let orders = some.iter().filter_map(|Address { place, asked }| {
+            let (listen, bind) = place.of(plan)?;
+            Some((*asked, options(listen, bind, *asked, around)))
+        });
+        let made = maker.make(&orders.collect::<Vec<_>>()).map_err(|error| {
+            let at = some.first().and_then(|address| Some((address.place.of(plan)?.1, address.asked)));
+            let problem = Problem::new("bind", format!("no socket can be made: {error}"));
+            Refused::at(
+                plan,
+                [at.into_iter().fold(problem, |it, (bind, _)| it.at(&bind.span, "for this address"))],
+            )
+        })?;
+        for (Address { place, asked }, made) in some.into_iter().zip(made) {
+            let Some((listen, bind)) = place.of(plan) else { continue };
+            match made {
+                Ok(socket) => {
+                    let local = local(&socket, asked);
+                    for problem in groups::join(listen, bind, &socket, &[]) {
+                        exit = exit.or(Some(Exit::Os));
+                        problems.push(problem);
+                    }
+                    if clamped != Some(place.entry) && report_buffers(listen, &socket) {
+                        clamped = Some(place.entry);
+                    }
+                    let kernel_drops_seen =
+                        if maker.is_used() { socket.drops().ok().flatten().unwrap_or(0) } else { 0 };
+                    bound.push(Bound { place, local, socket, kernel_drops_seen });
                 }
-                if clamped != Some(place.entry) && report_buffers(listen, &socket) {
-                    clamped = Some(place.entry);
+                Err(error) => {
+                    exit = exit.or_else(|| Some(exit_code(&error.source)));
+                    problems.push(problem(listen, bind, &error, maker));
                 }
-                bound.push(Bound { place, local, socket, kernel_drops_seen: 0 });
-            }
-            Err(error) => {
-                exit = exit.or_else(|| Some(exit_code(&error.source)));
-                problems.push(problem(listen, bind, &error));
             }
         }
     }
@@ -112,7 +141,7 @@ pub(super) fn take_over(
     let (Some((before, bound)), Some((listen, bind))) = (was.of(old), place.of(new)) else {
         return Err(Refused::by_system(new, &format!("{} is in neither plan", to.asked)));
     };
-    let adopted = socket.duplicate(&options(listen, to.asked, around)).map_err(|error| {
+    let adopted = socket.duplicate(&options(listen, bind, to.asked, around)).map_err(|error| {
         let title = format!("listener `{}`: the socket cannot be taken over: {error}", listen.name);
         Refused::at(new, [Problem::new("bind", title).at(&bind.span, "this address")])
     })?;
@@ -134,8 +163,8 @@ pub(super) fn give_back(
     around: &Surroundings,
 ) {
     leave_groups(socket, (new, to.place), (old, was.place));
-    if let Some((listen, _)) = was.place.of(old)
-        && let Err(error) = socket.duplicate(&options(listen, was.asked, around))
+    if let Some((listen, bind)) = was.place.of(old)
+        && let Err(error) = socket.duplicate(&options(listen, bind, was.asked, around))
     {
         log::warn!("listener {}: its socket keeps settings of the refused plan: {error}", listen.name);
     }
@@ -153,17 +182,74 @@ pub(super) fn leave_groups(socket: &Socket, (old, was): (&Plan, Place), (new, pl
     }
 }
 
-fn open(
-    listen: &Listen,
-    address: SocketAddr,
-    around: &Surroundings,
-) -> Result<(Socket, SocketAddr), BindError> {
-    let socket = Socket::bind(address, &options(listen, address, around))?;
-    let local = socket.local_addr().unwrap_or(address);
-    Ok((socket, local))
+/// Other options and groups for the socket of an address that serves, and those it has.
+#[derive(Debug)]
+pub(super) struct Tuning {
+    was: Place,
+    pub(super) to: Place,
+    before: SocketOptions,
+    after: SocketOptions,
 }
 
-fn options(listen: &Listen, address: SocketAddr, around: &Surroundings) -> SocketOptions {
+impl Tuning {
+    /// From an address of the old plan to the same of the new one.
+    pub(super) fn new(
+        (old, was): (&Plan, Address),
+        (new, to): (&Plan, Address),
+        around: &Surroundings,
+    ) -> Option<Self> {
+        let ((before, bound), (after, bind)) = (was.place.of(old)?, to.place.of(new)?);
+        Some(Self {
+            was: was.place,
+            to: to.place,
+            before: options(before, bound, was.asked, around),
+            after: options(after, bind, to.asked, around),
+        })
+    }
+
+    /// Gives them to the socket. It stays in the groups of before, until they are [left](Self::leave).
+    ///
+    /// # Errors
+    /// What cannot be had; then the socket is to be given back what it had.
+    pub(super) fn tune(&self, socket: &mut Socket, old: &Plan, new: &Plan) -> Result<(), Vec<Problem>> {
+        let (Some((before, bound)), Some((listen, bind))) = (self.was.of(old), self.to.of(new)) else {
+            return Ok(());
+        };
+        if let Err(error) = socket.set_options(&self.after) {
+            let title = format!("listener `{}`: its socket cannot be set up: {error}", listen.name);
+            return Err(vec![Problem::new("bind", title).at(&bind.span, "of this address")]);
+        }
+        report_buffers(listen, socket);
+        let found = groups::join(listen, bind, socket, &groups::heard(before, bound));
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
+    /// Takes it back.
+    pub(super) fn give_back(&self, socket: &mut Socket, old: &Plan, new: &Plan) {
+        leave_groups(socket, (new, self.to), (old, self.was));
+        if let Err(error) = socket.set_options(&self.before) {
+            let name = self.was.of(old).map_or("", |(listen, _)| &listen.name);
+            log::warn!("listener {name}: its socket keeps settings of the refused plan: {error}");
+        }
+    }
+
+    /// Leaves the groups of before.
+    pub(super) fn leave(&self, socket: &Socket, old: &Plan, new: &Plan) {
+        leave_groups(socket, (old, self.was), (new, self.to));
+    }
+}
+
+/// Where a socket is that was bound to `asked`.
+fn local(socket: &Socket, asked: SocketAddr) -> SocketAddr {
+    let mut local = socket.local_addr().unwrap_or(asked);
+    // That of an interface which is not there means nothing.
+    if let (SocketAddr::V6(local), SocketAddr::V6(asked)) = (&mut local, asked) {
+        local.set_scope_id(asked.scope_id());
+    }
+    local
+}
+
+fn options(listen: &Listen, bind: &Bind, address: SocketAddr, around: &Surroundings) -> SocketOptions {
     // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
     // long. Over IPv6 they do not, and the path has to be learnt.
     let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));
@@ -173,7 +259,11 @@ fn options(listen: &Listen, address: SocketAddr, around: &Surroundings) -> Socke
         send_buffer: listen.socket.send_buffer,
         reuse_addr: listen.socket.share,
         broadcast: listen.socket.broadcast,
-        freebind: listen.socket.freebind,
+        freebind: listen.socket.freebind || listen.socket.wait,
+        device: device(listen, bind),
+        device_later: listen.socket.wait,
+        tos: listen.socket.tos,
+        ttl: listen.socket.ttl,
         recv_hop_limit: listen.reply.ttl == ReplyTtl::Decay,
         // A socket that is bound to a broadcast address has to learn that each datagram was sent to all, and from where
         // to answer, as one that is bound to a group does.
@@ -183,16 +273,43 @@ fn options(listen: &Listen, address: SocketAddr, around: &Surroundings) -> Socke
     }
 }
 
-fn problem(listen: &Listen, bind: &Bind, error: &BindError) -> Problem {
+/// The name of the interface that a socket is tied to: by `device`, or as its address is link-local.
+fn device(listen: &Listen, bind: &Bind) -> Option<String> {
+    listen.socket.device.clone().or_else(|| bind.zone.clone().filter(|_| cfg!(target_os = "linux")))
+}
+
+/// What a listener needs of the network beside its socket.
+pub(super) fn needs(listen: &Listen, bind: &Bind, socket: &Socket) -> Needs {
+    // The interface may have gone since.
+    let tied_to = |name: &str| {
+        let index = interface_index(name).ok()?;
+        (socket.device().ok().flatten() == Some(index)).then_some(index)
+    };
+    Needs {
+        groups: groups::by_name(listen, bind),
+        everywhere: groups::everywhere(listen, bind),
+        device: device(listen, bind).map(|name| Device { ifindex: tied_to(&name).unwrap_or(0), name }),
+        address: Some(bind.ip).filter(|ip| listen.socket.wait && !ip.is_unspecified() && !ip.is_multicast()),
+    }
+}
+
+fn problem(listen: &Listen, bind: &Bind, error: &BindError, maker: &Maker) -> Problem {
     let problem =
         Problem::new("bind", format!("listener `{}`: {error}", listen.name)).at(&bind.span, "this address");
+    if maker.is_limited() && error.source.kind() == io::ErrorKind::PermissionDenied {
+        return problem.help(
+            "a daemon in its sandbox gets new ports below 1024 by a restart only, but for those it was started with",
+        );
+    }
     if cfg!(target_os = "linux") && error.source.kind() == io::ErrorKind::AddrNotAvailable {
-        return problem.help("if the address comes later, set `freebind = true` for this listener");
+        return problem
+            .help("if the address comes later, set `wait = true` or `freebind = true` for this listener");
     }
     problem
 }
 
-fn exit_code(error: &io::Error) -> Exit {
+/// The exit code of a start that could not bind.
+pub(super) fn exit_code(error: &io::Error) -> Exit {
     if error.kind() == io::ErrorKind::AddrInUse {
         Exit::Busy
     } else if error.kind() == io::ErrorKind::PermissionDenied {

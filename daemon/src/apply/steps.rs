@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Bind, Listen, Plan, RawOption};
+use crate::config::{Bind, Join, Listen, Plan, RawOption};
 
 /// A bind address or range of a plan: `plan.listen[entry].bind[bind]`. Small, since every listener keeps one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,15 @@ pub(super) fn addresses(plan: &Plan) -> impl Iterator<Item = Address> {
     })
 }
 
+/// An address as a plan means it: an interface that was given by its name is the same when it has another index.
+type Spot<'a> = (IpAddr, u16, Result<&'a str, u32>);
+
+fn spot<'a>(address: &Address, plan: &'a Plan) -> Spot<'a> {
+    let zone = address.place.of(plan).and_then(|(_, bind)| bind.zone.as_deref());
+    let scope_id = if let SocketAddr::V6(six) = address.asked { six.scope_id() } else { 0 };
+    (address.asked.ip(), address.asked.port(), zone.ok_or(scope_id))
+}
+
 /// The address that was bound, or the range.
 pub(super) fn shown(bind: &Bind, first: SocketAddr) -> String {
     if bind.count() == 1 { first.to_string() } else { format!("{first}-{}", bind.last) }
@@ -70,9 +79,9 @@ impl Steps {
     /// From `served`, addresses of the plan `old`, to all addresses of the plan `new`.
     pub(super) fn between(served: &[Address], old: &Plan, new: &Plan) -> Self {
         let mut steps = Self::default();
-        let mut free: HashMap<SocketAddr, VecDeque<usize>> = HashMap::with_capacity(served.len());
+        let mut free: HashMap<Spot<'_>, VecDeque<usize>> = HashMap::with_capacity(served.len());
         for (number, address) in served.iter().enumerate() {
-            free.entry(address.asked).or_default().push_back(number);
+            free.entry(spot(address, old)).or_default().push_back(number);
         }
         // Several listeners can have one address: port 0, and addresses that are shared. Who stays comes first.
         let mut others = Vec::new();
@@ -84,14 +93,14 @@ impl Steps {
                 let pair = (was.place, address.place);
                 *compared.entry(pair).or_insert_with(|| is_same(pair.0, old, pair.1, new))
             };
-            let candidates = free.get_mut(&address.asked);
+            let candidates = free.get_mut(&spot(&address, new));
             match candidates.and_then(|all| all.remove(all.iter().position(is_alike)?)) {
                 Some(number) => steps.keep.push((number, address.place)),
                 None => others.push(address),
             }
         }
         for address in others {
-            match free.get_mut(&address.asked).and_then(VecDeque::pop_front) {
+            match free.get_mut(&spot(&address, new)).and_then(VecDeque::pop_front) {
                 Some(number) => steps.change.push((number, address)),
                 None => steps.add.push(address),
             }
@@ -141,6 +150,7 @@ fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
         && has_same_options(before, after)
         && before.on_fault == after.on_fault
         && before.sessions == after.sessions
+        && before.chain == after.chain
         && before.reply == after.reply
         && has_same_socket(was, old, place, new)
 }
@@ -165,10 +175,14 @@ fn has_same_socket(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
     before.socket == after.socket && hears(before, bound) == hears(after, bind)
 }
 
-/// The groups that a bind address hears.
-pub(super) fn hears(listen: &Listen, bind: &Bind) -> Vec<(IpAddr, Option<IpAddr>, u32)> {
+/// A group with its source, and where it is heard: everywhere, or on an interface that has a name or else an index.
+type Heard<'a> = (IpAddr, Option<IpAddr>, bool, Result<&'a str, u32>);
+
+/// The groups that a bind address hears. An interface that was given by its name is the same when it has another index.
+pub(super) fn hears<'a>(listen: &'a Listen, bind: &Bind) -> Vec<Heard<'a>> {
     let heard = listen.join.iter().filter(|join| join.is_heard_at(bind));
-    heard.map(|join| (join.group, join.source, join.ifindex)).collect()
+    let place = |join: &'a Join| join.interface.as_deref().ok_or(join.ifindex);
+    heard.map(|join| (join.group, join.source, join.everywhere, place(join))).collect()
 }
 
 #[cfg(test)]
@@ -192,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_start_adds_everything_and_the_same_plan_changes_nothing() {
-        let all = ["127.0.0.1:7000-7002=echo", "[::1]:7=lossy,drop=1%"];
+        let all = ["127.0.0.1:7000-7002=echo", "[::1]:7=lossy,loss=1%"];
         assert_eq!(steps(&[], &all), (vec![], vec![], vec![7000, 7001, 7002, 7], vec![]));
         assert_eq!(steps(&all, &all), (vec![0, 1, 2, 3], vec![], vec![], vec![]));
         assert_eq!(steps(&all, &[]), (vec![], vec![], vec![], vec![0, 1, 2, 3]));
@@ -244,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_order_of_options_makes_no_difference() {
-        let (old, new) = (["127.0.0.1:7=lossy,drop=1%,seed=3"], ["127.0.0.1:7=lossy,seed=3,drop=1%"]);
+        let (old, new) = (["127.0.0.1:7=lossy,loss=1%,seed=3"], ["127.0.0.1:7=lossy,seed=3,loss=1%"]);
         assert_eq!(steps(&old, &new).0, [0]);
     }
 
@@ -261,9 +275,28 @@ mod tests {
         );
     }
 
+    /// An interface that has gone and come again has another index, and is the same for who named it.
+    #[test]
+    fn an_interface_with_another_index_is_no_change() {
+        const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+        let listen = format!("[fe80::1%{LOOPBACK}]:7=echo");
+        let group = format!("[::]:8=listener,join=ff15::9 on {LOOPBACK}");
+        let (old, mut new) = (plan(&[&listen, &group]), plan(&[&listen, &group]));
+        new.listen[0].bind[0].scope_id += 1;
+        new.listen[1].join[0].ifindex += 1;
+        let served: Vec<_> = addresses(&old).collect();
+        assert_eq!(Steps::between(&served, &old, &new).keep.len(), 2);
+        new.listen[0].bind[0].zone = None;
+        new.listen[1].join[0].interface = None;
+        let steps = Steps::between(&served, &old, &new);
+        assert_eq!((steps.keep.len(), steps.change.len(), steps.add.len(), steps.remove), (0, 1, 1, vec![0]));
+    }
+
     #[test]
     fn another_way_to_set_up_a_socket_is_a_change() {
         const FREEBIND: &str = if cfg!(target_os = "linux") { "freebind=true" } else { "share=true" };
+        const DEVICE: &str = if cfg!(target_os = "linux") { "listen.device=lo" } else { "share=true" };
+        const WAIT: &str = if cfg!(target_os = "linux") { "listen.wait=true" } else { "share=true" };
         let old = ["0.0.0.0:7=listener,name=a"];
         for more in [
             "recv_buffer=1MiB",
@@ -271,7 +304,12 @@ mod tests {
             "share=true",
             "broadcast=true",
             "join=239.1.2.3",
+            "join=239.1.2.3 on *",
+            "listen.tos=ef",
+            "listen.ttl=9",
             FREEBIND,
+            DEVICE,
+            WAIT,
         ] {
             let new = format!("0.0.0.0:7=listener,name=a,{more}");
             assert_eq!(steps(&old, &[&new]), (vec![], vec![0], vec![], vec![]), "{more}");

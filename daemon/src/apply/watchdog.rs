@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use polyport_terminal::{Exit, Interrupt, Output, aside, end_at_once};
 use crate::plugin::{Doing, Function};
 use crate::reactor::Clock;
 
+/// A call that runs for so long is a reason for others to act, ns: `/healthz` says so, and a supervisor may begin the daemon again. A second may
+/// pass on a busy machine.
+const UNHEALTHY_NS: u64 = 3_000_000_000;
 /// How often the thread looks. Two looks a second cost nothing that can be measured, and name a call within half a second of
 /// [`STUCK_NS`].
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -31,6 +35,22 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub(super) struct Watchdog {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    stuck: Stuck,
+}
+
+/// What the watchdog has seen last, for other threads.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stuck(Arc<Mutex<Option<String>>>);
+
+impl Stuck {
+    /// A call that does not return, in words.
+    pub(super) fn words(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, words: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
 }
 
 impl Watchdog {
@@ -41,12 +61,21 @@ impl Watchdog {
     pub(super) fn start(interrupt: Interrupt, output: Output) -> io::Result<Self> {
         let (doing, clock) = (Doing::of_this_thread(), Clock::new());
         let (stop, stopped) = mpsc::channel();
+        let stuck = Stuck::default();
+        let seen_by_others = stuck.clone();
         let thread = aside("watchdog", move || {
             let mut watch = Watch::default();
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 let call = doing.call();
                 let seen = call.map(|call| (call.number, call.function));
                 let verdict = watch.look(clock.mono_ns(), seen, interrupt.is_set());
+                let unhealthy = call.filter(|_| watch.runs_ns >= UNHEALTHY_NS);
+                seen_by_others.set(unhealthy.map(|call| {
+                    let (function, seconds) = (call.function.name(), watch.runs_ns / 1_000_000_000);
+                    format!(
+                        "{call}: {function} has not returned for {seconds} s; no listener is served meanwhile"
+                    )
+                }));
                 let (Some(verdict), Some(call)) = (verdict, call) else { continue };
                 let function = call.function.name();
                 match verdict {
@@ -64,7 +93,12 @@ impl Watchdog {
                 }
             }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { stop: Some(stop), thread: Some(thread), stuck })
+    }
+
+    /// What it has seen last, for other threads.
+    pub(super) fn stuck(&self) -> Stuck {
+        self.stuck.clone()
     }
 }
 

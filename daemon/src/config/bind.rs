@@ -17,22 +17,30 @@ use super::refusal::Refusal;
 pub(super) struct Endpoint {
     pub(super) ip: IpAddr,
     pub(super) scope_id: u32,
+    /// The name of that interface, if it was written.
+    pub(super) zone: Option<String>,
     pub(super) first: u16,
     pub(super) last: u16,
 }
 
 /// Reads `127.0.0.1:7000`, `0.0.0.0:7000-7099`, `[::1]:domain`, `[fe80::1%eth0]:9`, which are one address; `:7000` and
-/// `*:7000`, `localhost:7000` and `eth0:7000`, which may be several. At least one, those of IPv4 first.
-pub(super) fn endpoints(text: &str, names: &Names) -> Result<Vec<Endpoint>, Refusal> {
+/// `*:7000`, `localhost:7000` and `eth0:7000`, which may be several. At least one, those of IPv4 first. With `later` the
+/// interface of a link-local address may be missing.
+pub(super) fn endpoints(text: &str, names: &Names, later: bool) -> Result<Vec<Endpoint>, Refusal> {
     let Some((host, port)) = host_and_port(text) else {
         return Err(no_port(text));
     };
-    let addresses = match host {
-        Host::V4(host) => unbracketed(host, names)?,
-        Host::V6 { address, zone } => vec![v6(address, zone, names)?],
+    let (addresses, zone) = match host {
+        Host::V4(host) => (unbracketed(host, names)?, Some(host)),
+        Host::V6 { address, zone } => (vec![v6(address, zone, names, later)?], zone),
     };
+    let zone = zone.filter(|zone| zone.parse::<u32>().is_err());
     let (first, last) = ports(port, names)?;
-    Ok(addresses.into_iter().map(|(ip, scope_id)| Endpoint { ip, scope_id, first, last }).collect())
+    let endpoint = |(ip, scope_id)| {
+        let zone = zone.filter(|_| needs_zone(ip)).map(str::to_owned);
+        Endpoint { ip, scope_id, zone, first, last }
+    };
+    Ok(addresses.into_iter().map(endpoint).collect())
 }
 
 fn no_port(text: &str) -> Refusal {
@@ -113,7 +121,7 @@ fn interface(name: &str, names: &Names) -> Result<Vec<(IpAddr, u32)>, Refusal> {
     Ok(addresses)
 }
 
-fn v6(address: &str, zone: Option<&str>, names: &Names) -> Result<(IpAddr, u32), Refusal> {
+fn v6(address: &str, zone: Option<&str>, names: &Names, later: bool) -> Result<(IpAddr, u32), Refusal> {
     let Ok(ip) = address.parse::<Ipv6Addr>() else {
         return Err(refusal(
             format!("{} is not an IPv6 address", quoted(address)),
@@ -136,6 +144,7 @@ fn v6(address: &str, zone: Option<&str>, names: &Names) -> Result<(IpAddr, u32),
         }
         Some(zone) => match zone.parse::<u32>().ok().or_else(|| (names.interface)(zone)) {
             Some(index) if index > 0 => index,
+            None if later => 0,
             _ => {
                 return Err(Refusal {
                     code: code::UNKNOWN_INTERFACE,
@@ -187,13 +196,15 @@ mod tests {
             if index == 7 { of_eth0.map(|ip| ip.parse().unwrap()).to_vec() } else { Vec::new() }
         },
         ipv6: || true,
+        files: |_, _| Ok(Vec::new()),
+        content: |_| Err(std::io::ErrorKind::NotFound.into()),
     };
 
     const WITHOUT_IPV6: Names = Names { interface_of: |_| None, ipv6: || false, ..NAMES };
 
     #[track_caller]
     fn read(text: &str) -> (String, u32, u16, u16) {
-        let endpoints = endpoints(text, &NAMES).unwrap();
+        let endpoints = endpoints(text, &NAMES, false).unwrap();
         let [endpoint] = &endpoints[..] else { panic!("{endpoints:?}") };
         (endpoint.ip.to_string(), endpoint.scope_id, endpoint.first, endpoint.last)
     }
@@ -201,7 +212,7 @@ mod tests {
     /// The addresses of a text, `IP%SCOPE`, all of which have the port 9.
     #[track_caller]
     fn addresses(text: &str, names: &Names) -> Vec<String> {
-        let endpoints = endpoints(text, names).unwrap();
+        let endpoints = endpoints(text, names, false).unwrap();
         assert!(endpoints.iter().all(|endpoint| (endpoint.first, endpoint.last) == (9, 9)));
         let scope = |id| if id == 0 { String::new() } else { format!("%{id}") };
         endpoints.iter().map(|endpoint| format!("{}{}", endpoint.ip, scope(endpoint.scope_id))).collect()
@@ -226,7 +237,7 @@ mod tests {
         assert_eq!(read("127.0.0.1:domain-60"), ("127.0.0.1".into(), 0, 53, 60));
         assert_eq!(read("127.0.0.1:60-http-alt"), ("127.0.0.1".into(), 0, 60, 8080));
         assert_eq!(read("127.0.0.1:domain-http-alt"), ("127.0.0.1".into(), 0, 53, 8080));
-        let ports = endpoints("*:domain-54", &NAMES).unwrap();
+        let ports = endpoints("*:domain-54", &NAMES, false).unwrap();
         assert_eq!(ports.iter().map(|it| (it.first, it.last)).collect::<Vec<_>>(), [(53, 54), (53, 54)]);
     }
 
@@ -283,7 +294,7 @@ mod tests {
             ("127.0.0.1:0-domain", "port 0 cannot be part of a range"),
         ];
         for (text, label) in cases {
-            assert_eq!(endpoints(text, &NAMES).unwrap_err().label, label, "{text:?}");
+            assert_eq!(endpoints(text, &NAMES, false).unwrap_err().label, label, "{text:?}");
         }
     }
 }

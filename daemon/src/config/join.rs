@@ -9,20 +9,19 @@ use super::read::Reader;
 use super::refusal::Refusal;
 use super::tree::{Entry, Value};
 
-const FORM: &str =
-    "GROUP [from SOURCE] [on INTERFACE], for example \"239.1.2.3\" or \"232.1.1.1 from 192.0.2.7 on eth0\"";
+const FORM: &str = "GROUP [from SOURCE] [on INTERFACE], for example \"239.1.2.3\", \"239.1.2.3 on *\" or \"232.1.1.1 from 192.0.2.7 on eth0\"";
 
 /// Reads a group or a list of groups. A text may hold several with commas between them, since an argument of
 /// `--listen` has no lists.
-pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Join> {
+pub(super) fn read(entry: &Entry, later: bool, reader: &mut Reader<'_>) -> Vec<Join> {
     const EXPECTED: &str = "a string or an array of strings";
     let mut joins = Vec::new();
     match &entry.value {
-        Value::Text(text) => some(text, &entry.value_span, &mut joins, reader),
+        Value::Text(text) => some(text, (&entry.value_span, later), &mut joins, reader),
         Value::List(list) => {
             for (value, span) in list {
                 if let Value::Text(text) = value {
-                    some(text, span, &mut joins, reader);
+                    some(text, (span, later), &mut joins, reader);
                 } else {
                     reader.wrong_type("join", EXPECTED, value, span);
                 }
@@ -62,18 +61,38 @@ pub(super) fn implied(listen: &Listen) -> Vec<Join> {
         let is_same = |join: &Join| join.group == group && (!join.implied || join.ifindex == ifindex);
         if !listen.join.iter().chain(&implied).any(is_same) {
             let (text, span) = (group.to_string(), bind.span.clone());
-            implied.push(Join { group, source: None, ifindex, interface: None, implied: true, text, span });
+            let interface = bind.zone.clone();
+            let everywhere = false;
+            implied.push(Join {
+                group,
+                source: None,
+                ifindex,
+                interface,
+                everywhere,
+                implied: true,
+                text,
+                span,
+            });
         }
     }
     implied
 }
 
-fn some(text: &str, span: &Span, joins: &mut Vec<Join>, reader: &mut Reader<'_>) {
+fn some(text: &str, (span, later): (&Span, bool), joins: &mut Vec<Join>, reader: &mut Reader<'_>) {
     for item in text.split(',') {
-        match one(item.trim(), reader) {
-            Ok(Read { group, source, ifindex, interface }) => {
+        match one(item.trim(), later, reader) {
+            Ok(Read { group, source, ifindex, interface, everywhere }) => {
                 let (text, span) = (item.trim().to_owned(), span.clone());
-                joins.push(Join { group, source, ifindex, interface, implied: false, text, span });
+                joins.push(Join {
+                    group,
+                    source,
+                    ifindex,
+                    interface,
+                    everywhere,
+                    implied: false,
+                    text,
+                    span,
+                });
             }
             Err(refusal) => {
                 let mut problem = Problem::new(refusal.code, "invalid group").at(span, refusal.label);
@@ -89,9 +108,10 @@ struct Read {
     source: Option<IpAddr>,
     ifindex: u32,
     interface: Option<String>,
+    everywhere: bool,
 }
 
-fn one(text: &str, reader: &Reader<'_>) -> Result<Read, Refusal> {
+fn one(text: &str, later: bool, reader: &Reader<'_>) -> Result<Read, Refusal> {
     let mut words = text.split_whitespace();
     let group = group(words.next().unwrap_or(""))?;
     let (mut from, mut on) = (None, None);
@@ -110,12 +130,15 @@ fn one(text: &str, reader: &Reader<'_>) -> Result<Read, Refusal> {
         *place = Some(value);
     }
     let source = from.map(|text| source(text, group)).transpose()?;
-    let (ifindex, interface) = on.map(|text| interface(text, reader)).transpose()?.unwrap_or((0, None));
-    if needs_zone(group) && ifindex == 0 {
+    let everywhere = on == Some("*");
+    let on = on.filter(|_| !everywhere);
+    let (ifindex, interface) =
+        on.map(|text| interface(text, later, reader)).transpose()?.unwrap_or((0, None));
+    if needs_zone(group) && ifindex == 0 && interface.is_none() && !everywhere {
         let help = format!("write \"{group} on INTERFACE\", for example \"{group} on eth0\"");
         return Err(refusal("a group of this scope needs its interface", help));
     }
-    Ok(Read { group, source, ifindex, interface })
+    Ok(Read { group, source, ifindex, interface, everywhere })
 }
 
 fn group(text: &str) -> Result<IpAddr, Refusal> {
@@ -149,11 +172,12 @@ fn source(text: &str, group: IpAddr) -> Result<IpAddr, Refusal> {
 }
 
 /// An interface by its index, one of its addresses, or its name, which is returned as well.
-fn interface(text: &str, reader: &Reader<'_>) -> Result<(u32, Option<String>), Refusal> {
+fn interface(text: &str, later: bool, reader: &Reader<'_>) -> Result<(u32, Option<String>), Refusal> {
     let by_number = || text.parse().ok().or_else(|| text.parse().ok().and_then(reader.names.interface_of));
     let by_name = || Some(((reader.names.interface)(text)?, Some(text.to_owned())));
     match by_number().map(|index| (index, None)).or_else(by_name) {
         Some((index, name)) if index > 0 => Ok((index, name)),
+        None if later && text.parse::<IpAddr>().is_err() => Ok((0, Some(text.to_owned()))),
         _ => Err(Refusal {
             code: code::UNKNOWN_INTERFACE,
             label: format!("this system has no interface {}", quoted(text)),
@@ -186,7 +210,9 @@ fn unheard(join: &Join, binds: &[Bind]) -> Option<Problem> {
 /// Joining both would fail: the same membership, or one with and one without sources.
 fn collide(one: &Join, other: &Join) -> bool {
     let sources = one.source.is_none() || other.source.is_none() || one.source == other.source;
-    one.group == other.group && one.ifindex == other.ifindex && sources
+    let place = |join: &Join| (join.ifindex, join.interface.clone().filter(|_| join.ifindex == 0));
+    let meet = one.everywhere || other.everywhere || place(one) == place(other);
+    one.group == other.group && meet && sources
 }
 
 fn family(ip: IpAddr) -> &'static str {

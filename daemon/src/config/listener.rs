@@ -1,10 +1,12 @@
 //! The settings of one listener, from a `[[listen]]` table or a `--listen` argument.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::bind::endpoints;
+use super::bounds::{SESSIONS, SOCKET_BUFFER};
 use super::join;
+use super::keys::{LISTEN, named};
+use super::outgoing;
 use super::plan::{Bind, Listen, OnFault, PluginRef, RawOption, RawValue, SocketSettings};
 use super::problem::{Problem, Span, code};
 use super::read::Reader;
@@ -13,39 +15,29 @@ use super::tree::{Entry, Value};
 use super::veil::is_key;
 use crate::reply::ReplyPolicy;
 
-/// Every key of `[[listen]]`. A new setting is a name here, an arm in [`read`] and a field of
+/// Every key of `[[listen]]`. A new setting is a line of the table of keys, an arm in [`read`] and a field of
 /// [`Listen`]; `--listen` takes those that are in [`SPEC_SETTINGS`] as well. The keys of `reply` are in `reply.rs`.
-pub(super) const KEYS: [&str; 14] = [
-    "name",
-    "bind",
-    "plugin",
-    "options",
-    "join",
-    "share",
-    "broadcast",
-    "freebind",
-    "recv_buffer",
-    "send_buffer",
-    "sessions",
-    "on_fault",
-    "try",
-    "reply",
-];
+pub(super) const KEYS: [&str; LISTEN.len()] = named(&LISTEN);
 
 /// The keys behind `--listen BIND=PLUGIN` that are settings of the listener, those of the reply policy apart; any other
-/// is an option of the plugin.
-pub(super) const SPEC_SETTINGS: [&str; 8] =
-    ["name", "join", "share", "broadcast", "freebind", "recv_buffer", "send_buffer", "on_fault"];
+/// is an option of the plugin. None comes to these: it would take its name from options of plugins that have it.
+pub(super) const SPEC_SETTINGS: [&str; 9] =
+    ["name", "join", "share", "broadcast", "freebind", "recv_buffer", "send_buffer", "chain", "on_fault"];
+/// Those that are settings only with [`LISTEN_PREFIX`] before them.
+pub(super) const PREFIXED_SETTINGS: [&str; 4] = ["listen.wait", "listen.device", "listen.tos", "listen.ttl"];
+/// What a key begins with that is a setting of the listener.
+pub(super) const LISTEN_PREFIX: &str = "listen.";
 
 /// Every key behind `--listen BIND=PLUGIN` that is a setting of the listener. Public for the stage that finds an unknown
 /// option: it may be a mistyped setting.
 pub fn spec_settings() -> impl Iterator<Item = &'static str> {
-    SPEC_SETTINGS.into_iter().chain(reply::SPEC_KEYS)
+    SPEC_SETTINGS.into_iter().chain(PREFIXED_SETTINGS).chain(reply::SPEC_KEYS)
 }
 
-/// Bytes of a socket buffer. Below a page there is hardly room for one datagram with the kernel's
-/// bookkeeping; Linux doubles the value into a signed 32-bit number (socket(7)), and 512 MiB is well within.
-const SOCKET_BUFFER: RangeInclusive<usize> = 4 << 10..=512 << 20;
+/// The setting that is called so with its prefix, for who has left it out.
+pub fn prefixed_setting(name: &str) -> Option<&'static str> {
+    PREFIXED_SETTINGS.into_iter().find(|setting| setting.strip_prefix(LISTEN_PREFIX) == Some(name))
+}
 
 /// Characters of a name: it becomes a metric label and a column of `status`, and stays within the 63
 /// of a DNS label.
@@ -71,31 +63,19 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         join: Vec::new(),
         socket: SocketSettings::default(),
         sessions: None,
+        chain: false,
         on_fault: OnFault::default(),
         reply: ReplyPolicy::default(),
         example: None,
         idle: Vec::new(),
         span: span.clone(),
     };
+    let later = entries.iter().any(|entry| entry.key == "wait" && matches!(entry.value, Value::Bool(true)));
     let mut seen: Vec<&str> = Vec::new();
     for entry in entries {
         seen.push(&entry.key);
         match entry.key.as_str() {
-            "name" => name = read_name(entry, reader),
-            "bind" => listen.bind = read_bind(entry, reader),
-            "plugin" => plugin = read_plugin(entry, reader),
-            "options" => listen.options = read_options(entry, reader),
-            "join" => listen.join = join::read(entry, reader),
-            "share" => listen.socket.share = reader.flag(entry),
-            "broadcast" => listen.socket.broadcast = reader.flag(entry),
-            "freebind" => listen.socket.freebind = read_freebind(entry, reader),
-            "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
-            "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
-            "sessions" => listen.sessions = reader.count(entry, &super::limits::SESSIONS),
-            "on_fault" => listen.on_fault = read_on_fault(entry, reader),
-            "reply" => listen.reply = reply::read(entry, reader),
-            "try" => listen.example = reader.text(entry).map(str::to_owned),
-            key => {
+            key if !KEYS.contains(&key) => {
                 let help = format!(
                     "plugin options belong in options = {{ {} = ... }}; keys of [[listen]]: {}",
                     if is_key(key) { key } else { "KEY" },
@@ -104,6 +84,27 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
                 // A mistyped key is not missing as well.
                 seen.extend(reader.unknown_key(entry, "in [[listen]]", &KEYS, help));
             }
+            "name" => name = read_name(entry, reader),
+            "bind" => listen.bind = read_bind(entry, later, reader),
+            "plugin" => plugin = read_plugin(entry, reader),
+            "options" => listen.options = read_options(entry, reader),
+            "join" => listen.join = join::read(entry, later, reader),
+            "share" => listen.socket.share = reader.flag(entry),
+            "broadcast" => listen.socket.broadcast = reader.flag(entry),
+            "freebind" => listen.socket.freebind = read_later(entry, reader),
+            "wait" => listen.socket.wait = read_later(entry, reader),
+            "device" => listen.socket.device = outgoing::device(entry, reader),
+            "tos" => listen.socket.tos = outgoing::tos(entry, reader),
+            "ttl" => listen.socket.ttl = outgoing::ttl(entry, reader),
+            "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
+            "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
+            "sessions" => listen.sessions = reader.count(entry, &SESSIONS),
+            "chain" => listen.chain = reader.flag(entry),
+            "on_fault" => listen.on_fault = read_on_fault(entry, reader),
+            "reply" => listen.reply = reply::read(entry, reader),
+            "try" => listen.example = reader.text(entry).map(str::to_owned),
+            // A test holds that each key of the table is read.
+            _ => {}
         }
     }
     for (key, example) in [("bind", "bind = \"127.0.0.1:7000\""), ("plugin", "plugin = \"echo\"")] {
@@ -116,6 +117,9 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
     if let Some(entry) = entries.iter().find(|entry| entry.key == "reply") {
         let ips: Vec<_> = listen.bind.iter().map(|bind| bind.ip).collect();
         listen.idle = reply::idle(entry, &listen.reply, &ips);
+    }
+    if let Some(entry) = entries.iter().find(|entry| entry.key == "device") {
+        outgoing::check_device(entry, &listen, reader);
     }
     join::check(&listen, reader);
     listen.join.extend(join::implied(&listen));
@@ -140,10 +144,10 @@ fn bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-fn read_bind(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Bind> {
+fn read_bind(entry: &Entry, later: bool, reader: &mut Reader<'_>) -> Vec<Bind> {
     const EXPECTED: &str = "a string or an array of strings";
     match &entry.value {
-        Value::Text(text) => one_bind(text, &entry.value_span, reader),
+        Value::Text(text) => one_bind(text, &entry.value_span, later, reader),
         Value::List(list) if list.is_empty() => {
             reader.bad_value("bind", &entry.value_span, "expected at least one address");
             Vec::new()
@@ -152,7 +156,7 @@ fn read_bind(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Bind> {
             .iter()
             .flat_map(|(value, span)| {
                 if let Value::Text(text) = value {
-                    return one_bind(text, span, reader);
+                    return one_bind(text, span, later, reader);
                 }
                 reader.wrong_type("bind", EXPECTED, value, span);
                 Vec::new()
@@ -166,13 +170,14 @@ fn read_bind(entry: &Entry, reader: &mut Reader<'_>) -> Vec<Bind> {
 }
 
 /// One text is one address, or the several that it stands for.
-fn one_bind(text: &str, span: &Span, reader: &mut Reader<'_>) -> Vec<Bind> {
-    match endpoints(text, reader.names) {
+fn one_bind(text: &str, span: &Span, later: bool, reader: &mut Reader<'_>) -> Vec<Bind> {
+    match endpoints(text, reader.names, later) {
         Ok(endpoints) => endpoints
             .into_iter()
             .map(|endpoint| Bind {
                 ip: endpoint.ip,
                 scope_id: endpoint.scope_id,
+                zone: endpoint.zone,
                 first: endpoint.first,
                 last: endpoint.last,
                 text: text.to_owned(),
@@ -233,11 +238,11 @@ fn read_on_fault(entry: &Entry, reader: &mut Reader<'_>) -> OnFault {
 }
 
 /// Only Linux binds an address before it is there.
-fn read_freebind(entry: &Entry, reader: &mut Reader<'_>) -> bool {
+fn read_later(entry: &Entry, reader: &mut Reader<'_>) -> bool {
     let wanted = reader.flag(entry);
     if wanted && !cfg!(target_os = "linux") {
         let label = "this system binds only addresses that it has; Linux binds others, too";
-        reader.bad_value("freebind", &entry.value_span, label);
+        reader.bad_value(&entry.key, &entry.value_span, label);
     }
     wanted
 }
@@ -249,19 +254,27 @@ fn read_options(entry: &Entry, reader: &mut Reader<'_>) -> Vec<RawOption> {
         reader.wrong_type("options", "a table", &entry.value, &entry.value_span);
         return Vec::new();
     };
-    entries
-        .iter()
-        .filter_map(|entry| {
-            let value = raw(&entry.value).map_err(|label| reader.bad_option(entry, label));
-            Some(RawOption {
-                name: entry.key.clone(),
-                name_span: entry.key_span.clone(),
-                value: value.ok()?,
-                value_span: entry.value_span.clone(),
-                element_spans: elements(&entry.value).iter().map(|(_, span)| span.clone()).collect(),
-            })
+    options_of(entries, "", reader)
+}
+
+/// The entries of a table whose name, with a dot behind it, is `under`.
+fn options_of(entries: &[Entry], under: &str, reader: &mut Reader<'_>) -> Vec<RawOption> {
+    let option = |entry: &Entry| {
+        let name = format!("{under}{}", entry.key);
+        let value = if let Value::Table(entries) = &entry.value {
+            RawValue::Table(options_of(entries, &format!("{name}."), reader))
+        } else {
+            raw(&entry.value).map_err(|label| reader.bad_option(&name, &entry.value_span, label)).ok()?
+        };
+        Some(RawOption {
+            name: entry.key.clone(),
+            name_span: entry.key_span.clone(),
+            value,
+            value_span: entry.value_span.clone(),
+            element_spans: elements(&entry.value).iter().map(|(_, span)| span.clone()).collect(),
         })
-        .collect()
+    };
+    entries.iter().filter_map(option).collect()
 }
 
 fn elements(value: &Value) -> &[(Value, Span)] {

@@ -1,7 +1,16 @@
 //! The questions that only the system can answer.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern, glob_with};
+
+/// Bytes of a configuration file, those that it includes among them: room for
+/// [`MAX_LISTENERS`](super::MAX_LISTENERS) tables of 256 bytes, and an end for a path that never ends, such as `/dev/zero`.
+pub const MAX_SOURCE_BYTES: usize = 16 << 20;
 
 /// The questions that only the system can answer, as arguments so that tests do not depend on the
 /// machine.
@@ -17,6 +26,39 @@ pub struct Names {
     pub addresses_of: fn(u32) -> Vec<IpAddr>,
     /// Whether there is IPv6 at all: a kernel can be without.
     pub ipv6: fn() -> bool,
+    /// The files that a pattern names, or the one file that is named without one; relative ones begin at the directory. In
+    /// ascending order of their names. Why there are none, in words, if it is not that nothing matches.
+    pub files: fn(&Path, &str) -> Result<Vec<PathBuf>, String>,
+    /// What is in a file.
+    pub content: fn(&Path) -> io::Result<Content>,
+}
+
+/// What is in a file.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// At most [`MAX_SOURCE_BYTES`].
+    pub bytes: Vec<u8>,
+    /// `st_mode` of `inode(7)`.
+    pub mode: u32,
+    /// Its device and inode: no other file has the same, whatever it is called.
+    pub id: (u64, u64),
+}
+
+impl Content {
+    /// Reads a file that is open.
+    ///
+    /// # Errors
+    /// It cannot be read, or is longer than [`MAX_SOURCE_BYTES`].
+    pub fn of(file: File) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let metadata = file.metadata()?;
+        // One byte more than allowed shows that there is more.
+        file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > MAX_SOURCE_BYTES {
+            return Err(io::Error::other(format!("longer than {MAX_SOURCE_BYTES} bytes")));
+        }
+        Ok(Self { bytes, mode: metadata.mode(), id: (metadata.dev(), metadata.ino()) })
+    }
 }
 
 impl Names {
@@ -29,6 +71,8 @@ impl Names {
             interface_of: system_interface_of,
             addresses_of: system_addresses_of,
             ipv6: system_ipv6,
+            files: system_files,
+            content: system_content,
         }
     }
 }
@@ -79,6 +123,46 @@ fn system_addresses_of(index: u32) -> Vec<IpAddr> {
 fn system_ipv6() -> bool {
     let proc = Path::new("/proc/net");
     cfg!(not(target_os = "linux")) || !proc.exists() || proc.join("if_inet6").exists()
+}
+
+/// What a pattern of files has and a name has not.
+pub(super) const WILDCARDS: [char; 3] = ['*', '?', '['];
+
+/// As a shell has it: names that begin with a dot are not meant, and no directory is.
+fn system_files(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    const AS_SHELLS: MatchOptions = MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    if !pattern.contains(WILDCARDS) {
+        return Ok(vec![base.join(pattern)]);
+    }
+    // The directory is a name, whatever letters it has.
+    let Some(dir) = base.to_str() else { return Err("the directory of the file is not UTF-8".to_owned()) };
+    let whole = if pattern.starts_with('/') || dir.is_empty() {
+        pattern.to_owned()
+    } else {
+        format!("{}/{pattern}", Pattern::escape(dir).trim_end_matches('/'))
+    };
+    let found = glob_with(&whole, AS_SHELLS).map_err(|error| format!("not a pattern: {}", error.msg))?;
+    let mut files = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| format!("{}: {}", error.path().display(), error.error()))?;
+        if !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What is no regular file, a pipe for example, might never end, and is not there a second time.
+fn system_content(path: &Path) -> io::Result<Content> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Content::of(File::open(path)?)
 }
 
 #[cfg(test)]

@@ -16,9 +16,12 @@ where
         return None;
     }
     let lowered = name.to_lowercase();
-    let allowed = (lowered.chars().count() / 3).max(1);
+    let length = lowered.chars().count();
+    let allowed = (length / 3).max(1);
     candidates
         .into_iter()
+        // So many letters more or fewer are as many mistakes at least, and counting them takes long.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::osa_distance(&lowered, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

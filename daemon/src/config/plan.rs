@@ -1,9 +1,12 @@
 //! The result: what the daemon was asked to do, checked.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::path::PathBuf;
+use std::num::NonZeroU8;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::origin::Origin;
 use super::problem::{Problems, Source, Span, hidden};
 use crate::limits::Limits;
 use crate::reply::ReplyPolicy;
@@ -23,19 +26,32 @@ pub struct Plan {
     pub plugin_dirs: Vec<PathBuf>,
     /// Makes the randomness of every handler repeatable.
     pub seed: Option<u64>,
+    /// Where it was read from.
+    pub origin: Origin,
+    /// How long the end waits for what is still to be sent; zero ends at once.
+    pub grace: Duration,
     /// Bounds of the reactor's work and memory.
     pub limits: Limits,
     /// What the process gives up before it serves.
     pub sandbox: Sandbox,
+    /// The control socket; none is where one of this user is by default.
+    pub control: Option<Control>,
+    /// Where metrics are told by HTTP; none is nowhere.
+    pub metrics: Option<Metrics>,
     /// The texts as they are shown.
     pub(super) sources: Arc<[Source]>,
     /// The texts as they are.
     pub(super) texts: Arc<[Source]>,
     /// Places that are black in `sources`.
     pub(super) veiled: Vec<Span>,
-    pub(super) file_mode: Option<u32>,
+    /// Of each text that is a file its mode, and none for any other and those behind.
+    pub(super) modes: Vec<Option<u32>>,
+    /// The directories that patterns of `include` look in.
+    pub(super) searched: Vec<PathBuf>,
     /// What arguments of the command line take back of those before them, each in words.
     pub(super) overridden: Vec<String>,
+    /// Keys of the top that the command line says, whatever a text has.
+    pub(super) fixed: Vec<&'static str>,
 }
 
 impl Plan {
@@ -69,11 +85,23 @@ impl Plan {
         problems.sources = Arc::clone(&self.sources);
     }
 
-    /// Whether other users than its owner may read, or write, the file that the plan was read from: its mode, `inode(7)`.
-    /// None without a file.
+    /// Whether other users than its owner may read, or write, the file that is the source with this number: its mode,
+    /// `inode(7)`. None if it is no file.
     #[must_use]
-    pub fn file_mode(&self) -> Option<u32> {
-        self.file_mode
+    pub fn file_mode(&self, source: usize) -> Option<u32> {
+        self.modes.get(source).copied().flatten()
+    }
+
+    /// The files that the plan was read from, as they were named: first the one that includes the others.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.sources.iter().zip(&self.modes).filter(|(_, mode)| mode.is_some());
+        files.map(|(source, _)| Path::new(&source.origin))
+    }
+
+    /// The directories in which more files may be found when it is read again.
+    #[must_use]
+    pub fn searched(&self) -> &[PathBuf] {
+        &self.searched
     }
 
     /// How many sockets the plan asks for.
@@ -102,6 +130,8 @@ pub struct Listen {
     pub on_fault: OnFault,
     /// Most sessions that the handler of one address may have; `None` is what the limits allow.
     pub sessions: Option<usize>,
+    /// Other listeners of this daemon may have sessions to it although its handler has sessions itself.
+    pub chain: bool,
     /// What it may answer, and to whom.
     pub reply: ReplyPolicy,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
@@ -121,6 +151,9 @@ pub struct Bind {
     pub ip: IpAddr,
     /// Interface of a link-local address (RFC 4007), else 0.
     pub scope_id: u32,
+    /// The name of that interface, if it was given by its name: another one may have it later. Such an interface need not be there
+    /// where the listener waits; then `scope_id` is 0.
+    pub zone: Option<String>,
     /// First port. 0: the system chooses one, and `last` is 0 as well.
     pub first: u16,
     /// Last port, included; never below `first`.
@@ -174,6 +207,8 @@ pub struct Join {
     pub ifindex: u32,
     /// The name of that interface, if it was given by its name: another one may have it later.
     pub interface: Option<String>,
+    /// On every interface, also those that appear later.
+    pub everywhere: bool,
     /// Nobody wrote it: a socket is bound to the group, and hears nothing unless it joins.
     pub implied: bool,
     /// The group and what belongs to it as it was written.
@@ -205,7 +240,7 @@ pub struct PluginRef {
     pub path: Option<PathBuf>,
 }
 
-/// One option for a plugin.
+/// One option for a plugin, or a table of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawOption {
     /// Its key.
@@ -229,12 +264,15 @@ pub enum RawValue {
     Int(i64),
     Float(f64),
     Text(String),
+    /// A table with its entries in the order of the text: options whose names begin with its name, or the value of one whose
+    /// type is JSON. Which of them only the plugin says.
+    Table(Vec<RawOption>),
     /// An array, a table or a date, for options whose type is JSON.
     Other(toml::Value),
 }
 
 /// Settings of a socket; `None` leaves it to the system, `false` is its default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SocketSettings {
     /// Bytes for `SO_RCVBUF` (socket(7)); the kernel doubles it for its bookkeeping.
     pub recv_buffer: Option<usize>,
@@ -247,6 +285,15 @@ pub struct SocketSettings {
     pub broadcast: bool,
     /// `IP_FREEBIND` (ip(7)): the address may be one that this host does not have yet, or not any more. Linux only.
     pub freebind: bool,
+    /// The address, its interface, `device` and the interfaces of `join` may come later: it is told when they are not there, and
+    /// when they are. Linux only.
+    pub wait: bool,
+    /// `SO_BINDTODEVICE` (socket(7)): the name of the one interface, or VRF, by which it hears and sends. Linux only.
+    pub device: Option<String>,
+    /// `IP_TOS` (ip(7)) or `IPV6_TCLASS` (ipv6(7)) of what the handler sends without saying another: DSCP and ECN.
+    pub tos: Option<u8>,
+    /// `IP_TTL` (ip(7)) or `IPV6_UNICAST_HOPS` (ipv6(7)), and those for groups: routers that what it sends may meet.
+    pub ttl: Option<NonZeroU8>,
 }
 
 /// What happens when the handler of a listener breaks.
@@ -262,8 +309,40 @@ pub enum OnFault {
     Exit,
 }
 
+/// Where the control socket is.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// The path; a relative one was joined to the directory of the configuration file. `None`: there is none.
+    pub path: Option<PathBuf>,
+    /// Where it was written; `None` on the command line.
+    pub span: Option<Span>,
+}
+
+/// What is meant; where it was written makes no difference.
+impl PartialEq for Control {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+/// Where metrics are told by HTTP.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// The address; port 0 is any. `None`: nowhere.
+    pub address: Option<SocketAddr>,
+    /// Where it was written; `None` on the command line.
+    pub span: Option<Span>,
+}
+
+/// What is meant; where it was written makes no difference.
+impl PartialEq for Metrics {
+    fn eq(&self, other: &Self) -> bool {
+        self.address == other.address
+    }
+}
+
 /// What the process gives up. Names and paths are not compared with the system yet.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Sandbox {
     /// Who serves; `None` is who started it.
     pub user: Option<Named>,
@@ -277,6 +356,8 @@ pub struct Sandbox {
     pub landlock: Switch,
     /// Plugins may open internet sockets of their own, TCP and UDP.
     pub network: bool,
+    /// A process beside this one keeps the right to make sockets, for reloads.
+    pub broker: bool,
     /// Files and directories that plugins may read.
     pub read: Vec<Granted>,
     /// Files and directories that plugins may write.
@@ -333,6 +414,30 @@ impl Plan {
     pub fn overridden(&self) -> &[String] {
         &self.overridden
     }
+
+    /// Keys of the top that the command line says: reading a text again does not change them.
+    #[must_use]
+    pub fn fixed(&self) -> &[&'static str] {
+        &self.fixed
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        let (capabilities, seccomp, landlock) = <(Switch, Switch, Switch)>::default();
+        let (read, write) = (Vec::new(), Vec::new());
+        Self {
+            user: None,
+            group: None,
+            capabilities,
+            seccomp,
+            landlock,
+            network: false,
+            broker: true,
+            read,
+            write,
+        }
+    }
 }
 
 impl Sandbox {
@@ -346,7 +451,7 @@ impl Sandbox {
 
 impl PartialEq for Sandbox {
     fn eq(&self, other: &Self) -> bool {
-        let switches = |it: &Self| (it.capabilities, it.seccomp, it.landlock, it.network);
+        let switches = |it: &Self| (it.capabilities, it.seccomp, it.landlock, it.network, it.broker);
         switches(self) == switches(other)
             && (&self.user, &self.group) == (&other.user, &other.group)
             && (&self.read, &self.write) == (&other.read, &other.write)

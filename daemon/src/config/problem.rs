@@ -197,6 +197,8 @@ pub fn quoted(text: &str) -> String {
 pub mod code {
     /// The file cannot be read.
     pub const UNREADABLE: &str = "unreadable";
+    /// The file was found and not named, and others than who starts the program may have written it.
+    pub const UNTRUSTED: &str = "untrusted";
     /// The file is not UTF-8, which TOML demands.
     pub const NOT_UTF8: &str = "not-utf8";
     /// The file is longer than [`MAX_SOURCE_BYTES`](super::super::MAX_SOURCE_BYTES).
@@ -205,6 +207,12 @@ pub mod code {
     pub const SYNTAX: &str = "syntax";
     /// A key that is not known at its place.
     pub const UNKNOWN_KEY: &str = "unknown-key";
+    /// A key that stands in a file where it may not, since another one includes it.
+    pub const MISPLACED_KEY: &str = "misplaced-key";
+    /// A file that includes itself, or one that leads back to it.
+    pub const INCLUDE_CIRCLE: &str = "include-circle";
+    /// A file that is included through too many others.
+    pub const INCLUDE_DEPTH: &str = "include-depth";
     /// A key that is needed and not there.
     pub const MISSING_KEY: &str = "missing-key";
     /// A key that is given twice in one `--listen` argument.

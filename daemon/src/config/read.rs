@@ -1,12 +1,12 @@
 //! Reading typed values out of the tree, with every problem noted and none of them the last.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use polyport_terminal::counted;
 use polyport_value as value;
 
+use super::bounds::show_size;
 use super::names::Names;
 use super::nearest::nearest;
 use super::problem::{Problem, Span, code, quoted};
@@ -18,11 +18,18 @@ pub(super) struct Reader<'a> {
     /// Answers of the system.
     pub(super) names: &'a Names,
     /// The directory that relative paths start from.
-    pub(super) base: &'a Path,
+    pub(super) base: PathBuf,
     /// Everything found so far.
     pub(super) problems: Vec<Problem>,
     /// Places that are not shown; see `veil`.
     pub(super) veiled: Vec<Span>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that has read nothing; relative paths start at the working directory.
+    pub(super) const fn new(names: &'a Names) -> Self {
+        Self { names, base: PathBuf::new(), problems: Vec::new(), veiled: Vec::new() }
+    }
 }
 
 impl Reader<'_> {
@@ -72,9 +79,9 @@ impl Reader<'_> {
     }
 
     /// A value of the right type that is not valid, of an option, whose name only its plugin knows.
-    pub(super) fn bad_option(&mut self, entry: &Entry, label: impl Into<String>) {
-        let title = format!("invalid value for {}", quoted_key(&entry.key));
-        self.problems.push(Problem::new(code::BAD_VALUE, title).at(&entry.value_span, label));
+    pub(super) fn bad_option(&mut self, name: &str, span: &Span, label: impl Into<String>) {
+        let title = format!("invalid value for {}", quoted_key(name));
+        self.problems.push(Problem::new(code::BAD_VALUE, title).at(span, label));
     }
 
     pub(super) fn text<'e>(&mut self, entry: &'e Entry) -> Option<&'e str> {
@@ -146,14 +153,5 @@ impl Reader<'_> {
             Err(format!("expected {:?} to {:?}", range.start(), range.end()))
         });
         checked.map_err(|label| self.bad_value(&entry.key, &entry.value_span, label)).ok()
-    }
-}
-
-/// Bytes in the largest binary unit that leaves no rest.
-fn show_size(bytes: usize) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{}{name}", bytes / unit),
-        None => counted(bytes, "byte", "bytes"),
     }
 }

@@ -1,6 +1,7 @@
 //! Problems for people (carets) and for programs (JSON lines).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use polyport_terminal::counted;
@@ -10,6 +11,9 @@ use super::problem::{Problem, Problems, Source, Span};
 /// At most this many problems are shown with carets: the first hundred are enough to work on, and
 /// a generated file with one mistake a listener would bury them under megabytes.
 const MAX_RENDERED: usize = 100;
+
+/// At most this many problems are JSON objects: some hundred kilobytes, which every program reads at once.
+const MAX_LISTED: usize = 1000;
 
 impl Problems {
     /// Text for a terminal: each problem with file, line, column, caret and help.
@@ -33,8 +37,15 @@ impl Problems {
         text
     }
 
-    /// One JSON object a line with the keys `file`, `line`, `col`, `code`, `message` and `help`; `null`
-    /// where there is nothing to say. Never shortened.
+    /// The first `most` of them, over the same texts.
+    #[must_use]
+    pub fn shortened(&self, most: usize) -> Self {
+        let list = self.list.iter().take(most).cloned().collect();
+        Self { sources: Arc::clone(&self.sources), list }
+    }
+
+    /// One JSON object a line with the keys `file`, `line`, `column`, `code`, `message` and `help`; `null`
+    /// where there is nothing to say. The first thousand of them.
     #[must_use]
     pub fn to_json(&self) -> String {
         let lines: Vec<Lines<'_>> = self.sources.iter().map(|source| Lines::new(&source.text)).collect();
@@ -44,7 +55,7 @@ impl Problems {
             Some((source.origin.as_str(), line, column))
         };
         let mut text = String::new();
-        for problem in &self.list {
+        for problem in self.list.iter().take(MAX_LISTED) {
             let mut message = problem.title.clone();
             if !problem.label.is_empty() {
                 message.push_str(&format!(": {}", problem.label));
@@ -59,7 +70,7 @@ impl Problems {
             let fields = [
                 ("file", place.map(|(file, ..)| file).into()),
                 ("line", place.map(|(_, line, _)| line).into()),
-                ("col", place.map(|(.., column)| column).into()),
+                ("column", place.map(|(.., column)| column).into()),
                 ("code", problem.code.into()),
                 ("message", message.into()),
                 ("help", serde_json::Value::from(problem.help.as_deref())),

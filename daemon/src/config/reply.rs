@@ -5,15 +5,16 @@ use std::ops::RangeInclusive;
 
 use polyport_value as value;
 
+use super::bounds::{AMPLIFICATION, RATE, SLIP};
+use super::keys::{REPLY, named};
 use super::ports::service;
 use super::problem::Span;
 use super::read::Reader;
 use super::tree::{Entry, Value};
 use crate::reply::{Budget, LOOP_PORTS, PeerPorts, ReplyPolicy, ReplyTtl};
 
-/// Every key of `[listen.reply]`. A new one is a name here and in [`SPEC_KEYS`], and an arm in [`set`].
-pub(super) const KEYS: [&str; 10] =
-    ["ports", "same_port", "groups", "budget", "amplification", "rate", "slip", "prefix", "loopback", "ttl"];
+/// Every key of `[listen.reply]`. A new one is a line of the table of keys, a name in [`SPEC_KEYS`], and an arm in [`set`].
+pub(super) const KEYS: [&str; REPLY.len()] = named(&REPLY);
 
 /// What the keys are behind `--listen BIND=PLUGIN`.
 pub(super) const SPEC_KEYS: [&str; KEYS.len()] = [
@@ -32,10 +33,6 @@ pub(super) const SPEC_KEYS: [&str; KEYS.len()] = [
 /// What the keys begin with behind `--listen BIND=PLUGIN`.
 pub(super) const SPEC_PREFIX: &str = "reply.";
 
-/// Below 1 a reply could not even be as long as its request; above 1000 the budget bounds nothing.
-const AMPLIFICATION: (f64, f64) = (1.0, 1000.0);
-const RATE: (u64, u64) = (1, 1_000_000_000);
-const SLIP: RangeInclusive<usize> = 0..=1000;
 const V4_PREFIX: RangeInclusive<u8> = 8..=32;
 const V6_PREFIX: RangeInclusive<u8> = 16..=128;
 
@@ -93,13 +90,16 @@ pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> ReplyPolicy {
 fn set(policy: &mut ReplyPolicy, budget: &mut Budget, entry: &Entry, reader: &mut Reader<'_>) {
     // A bad value is noted by the reader; what stands in the field no longer matters.
     match entry.key.as_str() {
+        key if !KEYS.contains(&key) => {
+            let help = format!("valid keys: {}", KEYS.join(", "));
+            reader.unknown_key(entry, "in [listen.reply]", &KEYS, help);
+        }
         "ports" => policy.ports = ports(entry, reader),
         "same_port" => policy.same_port = reader.flag(entry),
         "groups" => policy.groups = reader.flag(entry),
         "budget" => {
-            if choice(entry, ["on", "off"], reader) == Some(1) {
-                policy.budget = None;
-            }
+            let is_off = choice(entry, ["on", "off"], reader) == Some(1);
+            policy.budget = policy.budget.take().filter(|_| !is_off);
         }
         "amplification" => {
             budget.amplification_milli = amplification(entry, reader).unwrap_or(budget.amplification_milli);
@@ -116,10 +116,8 @@ fn set(policy: &mut ReplyPolicy, budget: &mut Budget, entry: &Entry, reader: &mu
         }
         "loopback" => budget.loopback = choice(entry, ["exempt", "counted"], reader) == Some(1),
         "ttl" => policy.ttl = ttl(entry, reader),
-        _ => {
-            let help = format!("valid keys: {}", KEYS.join(", "));
-            reader.unknown_key(entry, "in [listen.reply]", &KEYS, help);
-        }
+        // A test holds that each key of the table is read.
+        _ => {}
     }
 }
 
@@ -251,9 +249,12 @@ fn rate(entry: &Entry, reader: &mut Reader<'_>) -> Option<u32> {
     let unknown = "expected a rate such as 1000/s, 1.5k/s or 90k/min, or \"off\"";
     let read = value::rate(text).map_err(|_| unknown.to_owned()).and_then(|rate| {
         let per_second = rate.count / rate.period.as_secs().max(1);
-        let whole = rate.count == per_second * rate.period.as_secs() && per_second >= RATE.0;
-        let fits = u32::try_from(per_second).ok().filter(|_| whole && per_second <= RATE.1);
-        fits.ok_or_else(|| format!("expected {} to {} in a second, without a fraction", RATE.0, RATE.1))
+        let whole = rate.count == per_second * rate.period.as_secs();
+        let is_within = usize::try_from(per_second).is_ok_and(|rate| RATE.contains(&rate));
+        let fits = u32::try_from(per_second).ok().filter(|_| whole && is_within);
+        fits.ok_or_else(|| {
+            format!("expected {} to {} in a second, without a fraction", RATE.start(), RATE.end())
+        })
     });
     read.map_err(|label| reader.bad_value("rate", &entry.value_span, label)).ok()
 }

@@ -3,14 +3,14 @@
 //! The same keys are read from the table and from `--sandbox`, where they stand one behind the other; `sandbox = "off"`
 //! and `--sandbox off` give nothing up.
 
+use super::keys::{SANDBOX, named};
 use super::plan::{Granted, Named, Sandbox, Switch};
 use super::problem::{Problem, Span, code, quoted};
 use super::read::Reader;
 use super::spec;
 use super::tree::{Entry, Value};
 
-pub(super) const KEYS: [&str; 8] =
-    ["user", "group", "capabilities", "seccomp", "landlock", "network", "read", "write"];
+pub(super) const KEYS: [&str; SANDBOX.len()] = named(&SANDBOX);
 
 /// The word that turns everything off.
 const OFF: &str = "off";
@@ -71,18 +71,21 @@ pub(super) fn overridden(text: &str, before: &[String]) -> Vec<String> {
 
 fn set(entry: &Entry, place: &str, sandbox: &mut Sandbox, reader: &mut Reader<'_>) {
     match entry.key.as_str() {
+        key if !KEYS.contains(&key) => {
+            let help = format!("valid keys: {}", KEYS.join(", "));
+            reader.unknown_key(entry, place, &KEYS, help);
+        }
         "user" => sandbox.user = name(entry, reader),
         "group" => sandbox.group = name(entry, reader),
         "capabilities" => sandbox.capabilities = switch(entry, reader),
         "seccomp" => sandbox.seccomp = switch(entry, reader),
         "landlock" => sandbox.landlock = switch(entry, reader),
         "network" => sandbox.network = network(entry, reader),
+        "broker" => sandbox.broker = switch(entry, reader) != Switch::Off,
         "read" => sandbox.read.extend(paths(entry, reader)),
         "write" => sandbox.write.extend(paths(entry, reader)),
-        _ => {
-            let help = format!("valid keys: {}", KEYS.join(", "));
-            reader.unknown_key(entry, place, &KEYS, help);
-        }
+        // A test holds that each key of the table is read.
+        _ => {}
     }
 }
 

@@ -3,11 +3,14 @@
 use std::iter;
 use std::ops::Range;
 
-use super::listener::SPEC_SETTINGS;
+use super::listener::{LISTEN_PREFIX, PREFIXED_SETTINGS, SPEC_SETTINGS};
 use super::problem::{Problem, Span, code};
 use super::reply;
 use super::tree::{Entry, Value};
 use super::veil::{is_key, quoted_key};
+
+/// What a key begins with that is an option of the plugin even if it is called as a setting.
+const OPTIONS_PREFIX: &str = "options.";
 
 /// The places of an argument that are not shown; see `veil`: the values of options, and what has no key.
 pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
@@ -33,7 +36,8 @@ pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
         if !is_key(key) {
             veiled.push(range);
         }
-        if !(SPEC_SETTINGS.contains(&key) || key == "reply" || reply::SPEC_KEYS.contains(&key)) {
+        let is_setting = SPEC_SETTINGS.contains(&key) || PREFIXED_SETTINGS.contains(&key);
+        if !(is_setting || key == "reply" || reply::SPEC_KEYS.contains(&key)) {
             veiled.push(value);
         }
     }
@@ -43,6 +47,9 @@ pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
 /// Cuts an argument into the entries that a `[[listen]]` table of the same meaning would have.
 /// `None` when BIND or PLUGIN cannot be told apart; the reason is in `problems`.
 ///
+/// A key that is a setting of the listener is never an option, nor is one that begins with `reply.`; with `options.` before
+/// it any key is one. Settings that came later have `listen.` before them.
+///
 /// A value in double quotes may hold commas; in it `\"` is a quote and `\\` a backslash.
 pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) -> Option<Vec<Entry>> {
     let spec = Spec { text, source };
@@ -50,7 +57,7 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
         let problem =
             Problem::new(code::SYNTAX, "the argument of --listen is not BIND=PLUGIN[,key=value]...")
                 .at(&spec.span(0..text.len()), "there is no `=`")
-                .help("for example --listen 127.0.0.1:7000=echo or --listen '[::1]:7000=lossy,drop=10%'");
+                .help("for example --listen 127.0.0.1:7000=echo or --listen '[::1]:7000=lossy,loss=10%'");
         problems.push(problem);
         return None;
     };
@@ -69,9 +76,14 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
     ];
     let (mut options, mut policy) = (Vec::new(), Vec::new());
     for entry in spec.pairs(behind, problems) {
-        if let Some(name) = entry.key.strip_prefix(reply::SPEC_PREFIX) {
+        if let Some(name) = entry.key.strip_prefix(OPTIONS_PREFIX) {
+            spec.put(Entry { key: name.to_owned(), ..entry }, &mut options, problems);
+        } else if let Some(name) = entry.key.strip_prefix(reply::SPEC_PREFIX) {
             let value = reply::typed(name, entry.value, &entry.value_span);
             spec.put(Entry { key: name.to_owned(), value, ..entry }, &mut policy, problems);
+        } else if PREFIXED_SETTINGS.contains(&entry.key.as_str()) {
+            let name = entry.key.strip_prefix(LISTEN_PREFIX).unwrap_or(&entry.key).to_owned();
+            spec.put(Entry { key: name, ..entry }, &mut entries, problems);
         } else if SPEC_SETTINGS.contains(&entry.key.as_str()) {
             spec.put(entry, &mut entries, problems);
         } else {
@@ -100,8 +112,11 @@ pub(super) fn pairs(text: &str, source: usize, problems: &mut Vec<Problem>) -> V
 /// All that is typed is text; the settings that TOML writes as booleans become such.
 fn setting(name: &str, value: String) -> Value {
     match (name, value.as_str()) {
-        ("share" | "broadcast" | "freebind", "true") => Value::Bool(true),
-        ("share" | "broadcast" | "freebind", "false") => Value::Bool(false),
+        ("share" | "broadcast" | "freebind" | "chain" | "listen.wait", "true") => Value::Bool(true),
+        ("share" | "broadcast" | "freebind" | "chain" | "listen.wait", "false") => Value::Bool(false),
+        ("listen.ttl", number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            number.parse().map_or(Value::Text(value), Value::Int)
+        }
         _ => Value::Text(value),
     }
 }

@@ -52,10 +52,11 @@ pub(super) fn from_toml(text: &str, source: usize, problems: &mut Vec<Problem>) 
     if errors.is_empty() {
         return Walk { source, problems }.table(document.into_inner());
     }
+    let misplaced = listener_behind_its_tables(text);
     for error in errors {
         let span = Span { source, range: error.span().unwrap_or(0..0) };
         let problem = Problem::new(code::SYNTAX, "the text is not valid TOML").at(&span, error.message());
-        problems.push(if is_listener_behind_its_tables(text, span.range.start) {
+        problems.push(if misplaced.as_ref().is_some_and(|line| line.contains(&span.range.start)) {
             problem.help(
                 "a table of a listener, such as [listen.reply], comes behind the [[listen]] that it belongs to: move it down",
             )
@@ -66,15 +67,19 @@ pub(super) fn from_toml(text: &str, source: usize, problems: &mut Vec<Problem>) 
     Vec::new()
 }
 
-/// Whether a mistake is in a header `[[listen]]`, and one of the tables that belong behind it stands above: TOML calls the
-/// key a duplicate then.
-fn is_listener_behind_its_tables(text: &str, at: usize) -> bool {
-    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let (above, rest) = text.split_at(start);
-    let headers = || above.lines().map(str::trim_start);
-    rest.trim_start().starts_with("[[listen]]")
-        && headers().any(|line| line.starts_with("[listen."))
-        && !headers().any(|line| line.starts_with("[[listen]]"))
+/// The line of the first header `[[listen]]`, if one of the tables that belong behind it stands above: TOML calls the key a
+/// duplicate there.
+fn listener_behind_its_tables(text: &str) -> Option<Range<usize>> {
+    let (mut start, mut is_above) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let end = start + line.len();
+        if line.trim_start().starts_with("[[listen]]") {
+            return is_above.then_some(start..end);
+        }
+        is_above |= line.trim_start().starts_with("[listen.");
+        start = end;
+    }
+    None
 }
 
 struct Walk<'a> {

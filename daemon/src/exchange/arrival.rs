@@ -27,6 +27,8 @@ pub struct Arrived {
     pub hop_limit: u8,
     /// How it arrived.
     pub flags: ArrivalFlags,
+    /// The session that it came by, as [`Exchange::came_by`](super::Exchange::came_by) says; 0: it came to the listener.
+    pub session: u64,
 }
 
 impl Arrived {

@@ -10,7 +10,8 @@ use super::received::{Received, narrow};
 use super::send_queue::SendQueue;
 use super::sessions::Desk;
 use super::{
-    Arrived, Client, ExchangeLimits, OpenRefused, Outputs, Queued, SessionRequest, Taken, TicketCounts, Used,
+    Arrived, Client, CompactAddr, ExchangeLimits, OpenRefused, Outputs, Queued, SessionRequest, Taken,
+    TicketCounts, Used,
 };
 
 /// The memory that host and handler share during a call: receive buffers, descriptors, send entries and scratch memory.
@@ -111,9 +112,11 @@ impl Exchange {
         self.received.push(arrived)
     }
 
-    /// Says when the kernel received the message that was pushed last, ns since 1970; 0 if it does not tell. Once said of one
-    /// message, it must be said of all.
+    /// Says when the kernel received the message that was pushed last, ns since 1970; 0 if it does not tell.
     pub fn push_stamp(&mut self, unix_ns: u64) {
+        // Messages before it may have come by sockets that were not asked.
+        let before = self.received.messages.len().saturating_sub(1);
+        self.received.stamps.resize(before, 0);
         self.received.stamps.push(unix_ns);
     }
 
@@ -142,6 +145,12 @@ impl Exchange {
     #[must_use]
     pub fn messages(&self) -> &[Arrived] {
         &self.received.messages
+    }
+
+    /// The bytes of a message that was pushed, as they are now.
+    #[must_use]
+    pub fn bytes_of(&self, arrived: &Arrived) -> &[u8] {
+        self.received.ring.slice(arrived.offset, arrived.len)
     }
 
     /// The messages whose datagrams are presented to the handler, in order.
@@ -248,6 +257,12 @@ impl Exchange {
         self.received.tickets.forget(owner);
     }
 
+    /// When the last ticket ends that is good at `now_ns`, monotonic ns; none if there is no such ticket.
+    #[must_use]
+    pub fn tickets_end(&self, now_ns: u64) -> Option<u64> {
+        self.received.tickets.last_end(now_ns)
+    }
+
     /// How many tickets there are, of which some may be too old.
     #[must_use]
     pub fn tickets(&self) -> usize {
@@ -310,27 +325,44 @@ impl Exchange {
         self.desk.paused(source, self.received.now_ns())
     }
 
-    /// The messages that were pushed came by the socket of session `id` of the listener on `listener_port`; until
-    /// [`Self::clear`].
-    pub fn came_by(&mut self, id: u64, listener_port: u16) {
-        (self.received.came, self.received.listener_port) = (id, listener_port);
+    /// The messages that were pushed last, of which nothing else was said, came by the socket of session `id`. All messages
+    /// of an exchange come by sessions of one listener, or none does.
+    pub fn came_by(&mut self, id: u64) {
+        self.received.came_by(id);
+    }
+
+    /// The slot of the ring that the next message is to be put into.
+    #[inline]
+    #[must_use]
+    pub fn next_slot(&self) -> usize {
+        self.received.next_slot(self.limits.stride)
     }
 
     /// The port of the listener whose handler is called.
     #[must_use]
     pub fn listener_port(&self) -> u16 {
-        self.received.listener_port
+        self.received.listener_port()
     }
 
-    /// The session by whose socket the messages came; 0 is the listener's.
+    /// Whether the messages came by sessions.
+    #[inline]
     #[must_use]
-    pub fn came(&self) -> u64 {
-        self.received.came
+    pub fn is_by_session(&self) -> bool {
+        self.received.is_by_session()
     }
 
-    /// Tells the handler by which session the datagrams came that are presented, and its word.
-    pub fn tell_session(&mut self, user: u64) {
-        self.received.tell_session(user);
+    /// Forgets those messages that were not presented yet and whose session is gone. Returns how many datagrams they were.
+    pub fn forget_sessions(&mut self, is_there: impl FnMut(u64) -> bool) -> usize {
+        self.received.forget_sessions(is_there)
+    }
+
+    /// Tells the handler by which session each datagram came that is presented, with its word and the address of its socket,
+    /// as `know` says; a session of unknown address has that of the listener.
+    pub fn tell_sessions(&mut self, mut know: impl FnMut(u64) -> (u64, CompactAddr)) {
+        self.received.tell_sessions(|id| {
+            let (user, local) = know(id);
+            (user, local.into())
+        });
     }
 
     /// Shows none of the datagrams any more and forgets the answers, for a call about something else. What was not presented
@@ -390,6 +422,11 @@ impl Exchange {
         Outputs::new(&self.received, &self.queue, self.limits.tx_total)
     }
 
+    /// The sessions by which these are to leave, one for each of them that names any. They may be none of the handler's.
+    pub fn sessions_named(&self) -> impl Iterator<Item = u64> {
+        self.queue.lists().into_iter().flatten().map(|tx| tx.session).filter(|id| *id != 0)
+    }
+
     /// The answers that the handler queued in its last call, by kind. Most visits of a sparse listener end in the simple
     /// kind, which needs less code than [`Self::outputs`].
     #[inline(always)]
@@ -430,6 +467,6 @@ impl Exchange {
 
 /// Who sent a presented datagram, if it came to the listener.
 fn sender(received: &Received, rx: u32) -> Option<Client> {
-    let datagram = received.datagram(rx as usize).filter(|_| received.came == 0)?;
+    let datagram = received.datagram(rx as usize).filter(|rx| rx.message.session == 0)?;
     Some(Client { peer: datagram.message.peer, asked: datagram.message.reply_from })
 }

@@ -99,6 +99,7 @@ fn arrived(input: &mut Input<'_>) -> Arrived {
         ifindex: 3,
         tos: 0,
         hop_limit: 0,
+        session: 0,
         flags: ArrivalFlags::default(),
     }
 }

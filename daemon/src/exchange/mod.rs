@@ -52,7 +52,7 @@ pub use fence::{Trespass, trespass};
 pub use limits::ExchangeLimits;
 pub use longest::longest_to;
 pub use output::{Answers, Output, OutputError, Outputs};
-pub use owned::OwnedOutput;
+pub use owned::{Envelope, OwnedOutput};
 pub use queued::Queued;
 pub use rest::Unseen;
 pub use sessions::{
@@ -65,6 +65,8 @@ pub use tickets::{Taken, TicketCounts, Used};
 pub mod fuzz;
 #[cfg(test)]
 mod run_tests;
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

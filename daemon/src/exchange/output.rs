@@ -345,7 +345,7 @@ impl Received {
     /// The way back to the sender of a message.
     #[inline(always)]
     fn way_back(&self, message: &Arrived) -> Way {
-        Way { to: message.peer, from: message.reply_from, session: self.came, to_client: false }
+        Way { to: message.peer, from: message.reply_from, session: message.session, to_client: false }
     }
 
     /// Destination and source of an entry: its own, or those of the datagram it answers.
@@ -354,7 +354,7 @@ impl Received {
         if tx.flags & SESSION_FLAGS != 0 {
             return self.route_of_session(tx, answered);
         }
-        self.route_of_datagram(tx, answered, self.came)
+        self.route_of_datagram(tx, answered, answered.map_or(0, |message| message.session))
     }
 
     /// Destination and source of an entry that has nothing to do with a session, but that what it answers `came` by one.
@@ -374,7 +374,7 @@ impl Received {
         // What came by a session, or to another address, says nothing about the one it leaves from.
         let from = if tx.flags & TX_FROM != 0 {
             // A socket sends from its own port. Another one is not honoured, so it is refused.
-            let is_own = tx.from.port == self.listener_port && tx.flags & TX_ADDRESS == 0;
+            let is_own = tx.from.port == self.listener_port() && tx.flags & TX_ADDRESS == 0;
             if tx.from.port != 0 && !is_own {
                 return Err(OutputError::Bad);
             }
@@ -395,7 +395,7 @@ impl Received {
     fn route_of_session(&self, tx: &pp_tx, answered: Option<&Arrived>) -> Result<Way, OutputError> {
         let (to_client, names_session) = (tx.flags & TX_CLIENT != 0, tx.flags & TX_SESSION != 0);
         let named = tx.flags & TX_TO != 0;
-        let session = if names_session { tx.session } else { answered.map_or(0, |_| self.came) };
+        let session = if names_session { tx.session } else { answered.map_or(0, |message| message.session) };
         if session == 0 || tx.flags & (TX_FROM | TX_ADDRESS) != 0 || (to_client && named) {
             return Err(OutputError::Bad);
         }

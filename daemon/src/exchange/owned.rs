@@ -7,6 +7,15 @@ use super::{Answers, Output, ReplySource};
 /// A datagram in the host's own memory. It leaves later, even if the handler that queued it is gone by then.
 #[derive(Debug)]
 pub struct OwnedOutput {
+    /// How it leaves.
+    pub envelope: Envelope,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+}
+
+/// How a datagram leaves, without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope {
     /// Destination.
     pub to: SocketAddr,
     /// Source; none lets the kernel choose.
@@ -19,8 +28,6 @@ pub struct OwnedOutput {
     pub hop_limit: u8,
     /// It leaves whole or not at all.
     pub df: bool,
-    /// Its bytes.
-    pub payload: Vec<u8>,
 }
 
 impl OwnedOutput {
@@ -29,16 +36,30 @@ impl OwnedOutput {
     pub fn copy(output: &Output<'_>, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.extend_from_slice(output.payload);
-        let Output { to, from, tos, session, hop_limit, df, .. } = *output;
-        Self { to, from, tos, session, hop_limit, df, payload: buffer }
+        Self { envelope: Envelope::of(output), payload: buffer }
     }
 
     /// The datagram as an output that is sent now and answers no received datagram.
     #[must_use]
     pub fn as_output(&self) -> Output<'_> {
+        self.envelope.output(&self.payload)
+    }
+}
+
+impl Envelope {
+    /// That of an output.
+    #[must_use]
+    pub fn of(output: &Output<'_>) -> Self {
+        let Output { to, from, tos, session, hop_limit, df, .. } = *output;
+        Self { to, from, tos, session, hop_limit, df }
+    }
+
+    /// A datagram with these bytes, as an output that is sent now and answers no received datagram.
+    #[must_use]
+    pub fn output<'a>(&self, payload: &'a [u8]) -> Output<'a> {
         Output {
             answers: Answers::default(),
-            payload: &self.payload,
+            payload,
             to: self.to,
             from: self.from,
             at_ns: 0,

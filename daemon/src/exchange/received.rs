@@ -24,8 +24,10 @@ pub(super) struct Received {
     /// descriptors.
     index: Vec<u16>,
     pub(super) messages: Vec<Arrived>,
-    /// When the kernel received each message, ns since 1970, 0 if it does not tell; empty if the socket was not asked to.
+    /// When the kernel received each message, ns since 1970, 0 if it does not tell; those that are missing were not asked for.
     pub(super) stamps: Vec<u64>,
+    /// The socket of the datagram that was stamped last, and what was told of it.
+    latest: Latest,
     /// Index of the first datagram of each message that is shown in this call.
     firsts: Vec<usize>,
     /// Number of the first message that is shown in this call.
@@ -38,16 +40,23 @@ pub(super) struct Received {
     now_ns: u64,
     /// The address the listener is bound to.
     bound: pp_addr,
-    /// The session by whose socket the messages came; 0 is the listener's.
-    pub(super) came: u64,
     /// The handler of the call has sessions.
     pub(super) has_sessions: bool,
-    /// The port of the listener, also where the messages came by a session.
-    pub(super) listener_port: u16,
     /// Which of the addresses of its instance the call is about.
     pub(super) address: u32,
     /// Datagrams of earlier calls that may still be answered.
     pub(super) tickets: Tickets,
+}
+
+/// When the datagram arrived that was stamped last, as it was told.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    /// The session that it came by; 0 is the listener's own socket.
+    session: u64,
+    /// The address that the listener is bound to.
+    bound: pp_addr,
+    /// Monotonic ns.
+    rx_ns: u64,
 }
 
 /// A received datagram as the host knows it, whatever the handler wrote to its descriptor.
@@ -79,6 +88,7 @@ impl Received {
             index: vec![0; limits.rx],
             messages: Vec::with_capacity(limits.slots),
             stamps: Vec::new(),
+            latest: Latest { session: 0, bound: NO_ADDR, rx_ns: 0 },
             firsts: Vec::with_capacity(limits.slots),
             from: 0,
             to: 0,
@@ -86,9 +96,7 @@ impl Received {
             most: limits.present.min(limits.rx),
             now_ns: 0,
             bound: NO_ADDR,
-            came: 0,
             has_sessions: false,
-            listener_port: 0,
             address: 0,
             tickets: Tickets::new(limits.tickets),
         }
@@ -99,10 +107,8 @@ impl Received {
     pub(super) fn clear(&mut self, now_ns: u64, bound: SocketAddr) {
         self.now_ns = now_ns;
         self.bound = pp_addr::from(bound);
-        self.listener_port = bound.port();
         self.shown = 0;
         self.to = 0;
-        self.came = 0;
         self.messages.clear();
         self.stamps.clear();
     }
@@ -137,20 +143,88 @@ impl Received {
 
     /// Writes the time of the kernel into the descriptors that are shown in this call, `until_ns` at the latest, monotonic ns.
     /// `wall_offset_ns` is what the wall clock is ahead of the monotonic one.
+    ///
+    /// No datagram is told an earlier time than the one before it at the same socket: whoever counts a delay from the arrival
+    /// would have it overtake a train before it, which is told the time of the turn.
     pub(super) fn stamp(&mut self, wall_offset_ns: i64, until_ns: u64) {
+        let mut latest = self.latest;
         for (dgram, number) in self.rx.iter_mut().zip(&self.index).take(self.shown) {
-            if let Some(unix_ns) = self.stamps.get(usize::from(*number)).filter(|ns| **ns != 0) {
-                // 0 would be no time at all.
-                dgram.rx_ns = unix_ns.saturating_sub_signed(wall_offset_ns).min(until_ns).max(1);
-                dgram.flags |= RX_KERNEL_TIME;
+            let number = usize::from(*number);
+            let session = self.messages.get(number).map_or(0, |message| message.session);
+            if (latest.session, latest.bound) != (session, self.bound) {
+                latest = Latest { session, bound: self.bound, rx_ns: 0 };
             }
+            if let Some(unix_ns) = self.stamps.get(number).filter(|ns| **ns != 0) {
+                // 0 would be no time at all.
+                let told = unix_ns.saturating_sub_signed(wall_offset_ns).min(until_ns).max(1);
+                // What is no time of the kernel, or that of another datagram, is not told as such.
+                dgram.flags |= if told < latest.rx_ns { 0 } else { RX_KERNEL_TIME };
+                dgram.rx_ns = told;
+            }
+            latest.rx_ns = dgram.rx_ns.max(latest.rx_ns);
+            dgram.rx_ns = latest.rx_ns;
         }
+        self.latest = latest;
     }
 
-    /// Writes the session that they came by into the descriptors that are shown in this call, and its word.
-    pub(super) fn tell_session(&mut self, user: u64) {
-        for dgram in self.rx.iter_mut().take(self.shown) {
-            (dgram.session, dgram.user) = (self.came, user);
+    /// The port of the listener.
+    #[inline]
+    pub(super) fn listener_port(&self) -> u16 {
+        self.bound.port
+    }
+
+    /// Whether the messages came by sessions: a call shows such messages, or those of the listener.
+    #[inline]
+    pub(super) fn is_by_session(&self) -> bool {
+        self.messages.first().is_some_and(|message| message.session != 0)
+    }
+
+    /// Where in the ring the next message is to be put, in slots.
+    #[inline]
+    pub(super) fn next_slot(&self, stride: usize) -> usize {
+        self.messages.last().map_or(0, |last| last.offset / stride + 1)
+    }
+
+    /// The messages that were pushed last, of which nothing else was said, came by this session.
+    pub(super) fn came_by(&mut self, id: u64) {
+        let new = self.messages.iter_mut().rev().take_while(|message| message.session == 0);
+        new.for_each(|message| message.session = id);
+    }
+
+    /// Forgets those messages that are left for the next call whose session is gone. Returns how many datagrams they were.
+    pub(super) fn forget_sessions(&mut self, mut is_there: impl FnMut(u64) -> bool) -> usize {
+        let (mut at, mut forgotten) = (self.to, 0);
+        while let Some(message) = self.messages.get(at) {
+            if is_there(message.session) {
+                at += 1;
+                continue;
+            }
+            forgotten += message.datagrams();
+            self.messages.remove(at);
+            if at < self.stamps.len() {
+                self.stamps.remove(at);
+            }
+        }
+        forgotten
+    }
+
+    /// Writes the session that each came by into the descriptors that are shown in this call, with its word and its address, as
+    /// `know` tells them; an address of family 0 is not written.
+    pub(super) fn tell_sessions(&mut self, mut know: impl FnMut(u64) -> (u64, pp_addr)) {
+        let mut last = (0, 0, NO_ADDR);
+        for (dgram, number) in self.rx.iter_mut().zip(&self.index).take(self.shown) {
+            let Some(message) = self.messages.get(usize::from(*number)) else { return };
+            if message.session != last.0 {
+                let (user, local) = know(message.session);
+                last = (message.session, user, local);
+            }
+            let (session, user, local) = last;
+            (dgram.session, dgram.user) = (session, user);
+            if local.family != NO_ADDR.family {
+                // Where the socket tells which address was asked, only the port is missing.
+                let ip = if message.destination.is_some() { dgram.local } else { local };
+                dgram.local = pp_addr { port: local.port, ..ip };
+            }
         }
     }
 
@@ -226,7 +300,7 @@ impl Received {
     /// there are too many tickets.
     pub(super) fn take_ticket(&mut self, owner: usize, index: usize, age_ns: u64) -> Option<u64> {
         // An answer leaves by the listener's socket. What a session heard came by another.
-        let rx = self.datagram(index).filter(|_| self.came == 0)?;
+        let rx = self.datagram(index).filter(|rx| rx.message.session == 0)?;
         let arrived = Arrived { len: rx.len, ..*rx.message };
         let message = rx.number - self.from;
         let until = (self.now_ns, self.now_ns.saturating_add(age_ns));

@@ -124,7 +124,9 @@ pub enum OpenRefused {
 
 impl OpenRefused {
     /// Number of reasons.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = Self::NAMES.len();
+    /// Their names in reports, in their order.
+    pub const NAMES: [&'static str; 3] = ["limit", "port", "file"];
 }
 
 /// An attempt has failed, and none is made until this moment: it would cost milliseconds and fail as well.

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
 use polyport_abi::{
-    NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_DF, TX_FROM, TX_PROVED, TX_SESSION, TX_TO, pp_addr, pp_batch,
-    pp_tx,
+    NO_RX, RX_HAS_LOCAL, RX_KERNEL_TIME, TX_DF, TX_FROM, TX_PROVED, TX_TO, pp_addr, pp_batch, pp_tx,
 };
 
 use super::send_queue::EMPTY_TX;
@@ -39,7 +38,36 @@ pub(super) fn arrived(offset: usize, len: usize) -> Arrived {
         ifindex: 0,
         tos: 0,
         hop_limit: 0,
+        session: 0,
         flags: ArrivalFlags::default(),
+    }
+}
+
+/// Datagrams that came alone, with the time of the kernel, between trains, which have none: a constant delay from the arrival keeps
+/// them in their order, in whatever calls they are shown.
+#[test]
+fn nobody_is_told_an_earlier_time_than_the_one_before() {
+    for present in [1, 4, 1024] {
+        let mut e = Exchange::new(ExchangeLimits { present, ..SMALL });
+        let mut told = Vec::new();
+        // Two receive calls, the first of which did not empty the queue.
+        for (now_ns, batch) in [(100, [Some(40), None, Some(60)]), (110, [Some(90), Some(105), Some(104)])] {
+            e.clear(now_ns, BOUND.parse().unwrap());
+            for (slot, stamp) in batch.into_iter().enumerate() {
+                let train = Arrived { segment: 3, cap: 64, ..arrived(slot * 80, 7) };
+                assert!(e.push(if stamp.is_some() { arrived(slot * 80, 1) } else { train }));
+                e.push_stamp(stamp.unwrap_or(0));
+            }
+            while e.present() > 0 {
+                e.stamp(0, now_ns);
+                told.extend(
+                    e.received.rx[..e.datagrams()].iter().map(|d| (d.rx_ns, d.flags & RX_KERNEL_TIME)),
+                );
+            }
+        }
+        let first = [(40, 16), (100, 0), (100, 0), (100, 0), (100, 0)];
+        let second = [(100, 0), (105, 16), (105, 0)];
+        assert_eq!(told, [&first[..], &second].concat(), "{present} a call");
     }
 }
 
@@ -50,7 +78,7 @@ fn the_time_of_the_kernel_reaches_the_datagrams_of_its_message() {
     const AHEAD: i64 = 1_000_000;
     const LATEST: u64 = 100;
     let mut e = Exchange::new(SMALL);
-    e.clear(500, BOUND.parse().unwrap());
+    e.clear(LATEST, BOUND.parse().unwrap());
     let train = Arrived { segment: 3, cap: 64, ..arrived(80, 7) };
     for (number, message) in [arrived(0, 1), train, arrived(160, 1), arrived(240, 1)].into_iter().enumerate()
     {
@@ -64,8 +92,15 @@ fn the_time_of_the_kernel_reaches_the_datagrams_of_its_message() {
         e.stamp(AHEAD, LATEST);
         told.extend(e.received.rx[..e.datagrams()].iter().map(|d| (d.rx_ns, d.flags & RX_KERNEL_TIME)));
     }
-    // What is not known is the time of the turn, and no time is 0.
-    assert_eq!(told, [(99, 16), (99, 16), (99, 16), (500, 0), (1, 16)]);
+    // What is not known is the time of the turn, and nobody behind it came before it.
+    assert_eq!(told, [(99, 16), (99, 16), (99, 16), (100, 0), (100, 0)]);
+    // Another socket knows nothing of that, and no time is 0.
+    e.clear(LATEST, "192.0.2.1:8".parse().unwrap());
+    assert!(e.push(arrived(0, 1)));
+    e.push_stamp(5);
+    e.present();
+    e.stamp(AHEAD, LATEST);
+    assert_eq!((e.received.rx[0].rx_ns, e.received.rx[0].flags & RX_KERNEL_TIME), (1, 16));
     // The wall clock was set back after the arrival.
     e.clear(600, BOUND.parse().unwrap());
     assert!(e.push(arrived(0, 1)));
@@ -159,35 +194,6 @@ fn a_reply_leaves_from_the_address_that_was_asked_unless_told_otherwise() {
     let out: Vec<_> = e.outputs().map(|o| o.unwrap().from.unwrap()).collect();
     assert_eq!(out[0], asked);
     assert_eq!(out[1].ip, "203.0.113.9".parse::<IpAddr>().unwrap());
-}
-
-/// What a session has heard came by another socket than that by which an answer by a ticket leaves.
-#[test]
-fn a_ticket_has_nothing_to_do_with_sessions() {
-    let mut e = exchange(&[b"one"]);
-    e.open_desk(1);
-    let ticket = e.take_ticket(1, 0, 100).unwrap();
-    e.came_by(5, 9);
-    assert_eq!(e.take_ticket(1, 0, 100), None);
-    let rx = e.answer(1, ticket).unwrap();
-    set(&mut e, &[pp_tx { rx, ..EMPTY_TX }, pp_tx { rx, flags: TX_SESSION, session: 5, ..EMPTY_TX }]);
-    let out: Vec<_> = e.outputs().map(|out| out.map(|out| (out.to, out.session, out.ticket))).collect();
-    assert_eq!(out[0].as_ref().unwrap(), &(arrived(0, 0).peer, 0, 1));
-    assert_eq!(out[1].as_ref().unwrap_err(), &OutputError::Bad);
-}
-
-/// Also in a call about what a session has heard, whose port is another.
-#[test]
-fn a_socket_sends_from_its_own_port() {
-    let mut e = exchange(&[b"one"]);
-    e.open_desk(1);
-    e.came_by(5, 9);
-    let to = pp_addr::from("203.0.113.1:7".parse::<SocketAddr>().unwrap());
-    for (port, leaves) in [(0, true), (9, true), (10, false)] {
-        let from = pp_addr::from(SocketAddr::from(([203, 0, 113, 9], port)));
-        set(&mut e, &[pp_tx { rx: 0, flags: TX_TO | TX_FROM, to, from, ..EMPTY_TX }]);
-        assert_eq!(e.outputs().next().unwrap().is_ok(), leaves, "port {port}");
-    }
 }
 
 #[test]

@@ -191,6 +191,11 @@ impl Tickets {
         }
     }
 
+    /// When the last ticket ends that is good at `now_ns`, monotonic ns; none if there is no such ticket.
+    pub(super) fn last_end(&self, now_ns: u64) -> Option<u64> {
+        self.ends.last().map(|(ends_ns, _)| *ends_ns).filter(|ends_ns| *ends_ns > now_ns)
+    }
+
     /// How many tickets there are, of which some may be too old.
     pub(super) fn len(&self) -> usize {
         self.tickets.len()
@@ -240,6 +245,7 @@ mod tests {
             ifindex: 0,
             tos: 0,
             hop_limit: 0,
+            session: 0,
             flags: ArrivalFlags::default(),
         }
     }

@@ -44,31 +44,35 @@ pub fn depart(
 }
 
 /// Decides whether a session may be to `to`: its handler chooses where, not whoever sends to the listener, so only what is
-/// wrong for anybody is refused.
+/// wrong for anybody is refused. Returns the address that one of our own listeners is bound to, if that one would get it.
 ///
 /// # Errors
-/// The reason: it is one of our own listeners, a group that the policy does not allow, or no address to send to.
+/// The reason: it is one of our own listeners that takes no sessions, a group that the policy does not allow, or no address to
+/// send to.
 #[inline]
 pub fn dial(
     own: &OwnAddresses,
     policy: &impl Deref<Target = ReplyPolicy>,
     to: SocketAddr,
-) -> Result<(), DropReason> {
+) -> Result<Option<SocketAddr>, DropReason> {
     if to.port() == 0 || to.ip().is_unspecified() {
         return Err(DropReason::Invalid);
     }
-    if own.may_concern(to) { look_at_session(own, policy, to) } else { Ok(()) }
+    if own.may_concern(to) { look_at_session(own, policy, to) } else { Ok(None) }
 }
 
 #[cold]
-fn look_at_session(own: &OwnAddresses, policy: &ReplyPolicy, to: SocketAddr) -> Result<(), DropReason> {
+fn look_at_session(
+    own: &OwnAddresses,
+    policy: &ReplyPolicy,
+    to: SocketAddr,
+) -> Result<Option<SocketAddr>, DropReason> {
     let to = SocketAddr::new(to.ip().to_canonical(), to.port());
-    if own.serves(to, None) {
-        Err(DropReason::OwnListener)
-    } else if !policy.groups && own.is_group(to.ip()) {
-        Err(DropReason::Group)
-    } else {
-        Ok(())
+    match own.served_by(to) {
+        Some(served) if served.closed => Err(DropReason::OwnListener),
+        Some(served) => Ok(Some(served.bound)),
+        None if !policy.groups && own.is_group(to.ip()) => Err(DropReason::Group),
+        None => Ok(None),
     }
 }
 
@@ -104,7 +108,7 @@ mod tests {
     fn own() -> OwnAddresses {
         let mut own = OwnAddresses::default();
         for bound in [LOCAL, "127.0.0.1:7000", "0.0.0.0:7001", "[::]:7001"] {
-            own.add(bound.parse().unwrap());
+            own.add(bound.parse().unwrap(), true);
         }
         let single = |ip: &str, broadcast| LocalAddress {
             ip: ip.parse().unwrap(),
@@ -174,10 +178,41 @@ mod tests {
             ("198.51.100.1:0", Some(DropReason::Invalid)),
         ] {
             let verdict = dial(&own(), &&ReplyPolicy::default(), to.parse().unwrap());
-            assert_eq!(verdict, reason.map_or(Ok(()), Err), "{to}");
+            assert_eq!(verdict, reason.map_or(Ok(None), Err), "{to}");
         }
         let groups = ReplyPolicy { groups: true, ..ReplyPolicy::default() };
-        assert_eq!(dial(&own(), &&groups, "224.0.0.1:5000".parse().unwrap()), Ok(()));
+        assert_eq!(dial(&own(), &&groups, "224.0.0.1:5000".parse().unwrap()), Ok(None));
+    }
+
+    #[test]
+    fn a_session_may_be_to_a_listener_of_ours_that_takes_them() {
+        let mut own = own();
+        own.add("127.0.0.1:7001".parse().unwrap(), false);
+        own.set_closed("192.0.2.1:9000".parse().unwrap(), true, false);
+        for (to, bound) in [
+            ("127.0.0.1:7001", Ok(Some("127.0.0.1:7001"))),
+            ("[::ffff:127.0.0.1]:7001", Ok(Some("127.0.0.1:7001"))),
+            ("127.0.0.2:7001", Err(DropReason::OwnListener)),
+            ("192.0.2.1:9000", Ok(Some("192.0.2.1:9000"))),
+            ("[::1]:7001", Err(DropReason::OwnListener)),
+            ("[2001:db8::1]:7001", Ok(None)),
+        ] {
+            let bound = bound.map(|bound| bound.map(|bound| bound.parse().unwrap()));
+            assert_eq!(dial(&own, &&ReplyPolicy::default(), to.parse().unwrap()), bound, "{to}");
+        }
+        own.set_closed("[::]:7001".parse().unwrap(), true, false);
+        let wildcard = dial(&own, &&ReplyPolicy::default(), "[fe80::1%7]:7001".parse().unwrap());
+        assert_eq!(wildcard, Ok(Some("[::]:7001".parse().unwrap())));
+        // Two that share an address: either may get it.
+        own.add("127.0.0.1:7001".parse().unwrap(), true);
+        let shared =
+            |own: &OwnAddresses| dial(own, &&ReplyPolicy::default(), "127.0.0.1:7001".parse().unwrap());
+        assert_eq!(shared(&own), Err(DropReason::OwnListener));
+        own.remove("127.0.0.1:7001".parse().unwrap(), true);
+        shared(&own).unwrap();
+        // Who is behind it gets it when it is gone.
+        own.remove("127.0.0.1:7001".parse().unwrap(), false);
+        assert_eq!(shared(&own), Err(DropReason::OwnListener));
     }
 
     #[test]

@@ -14,6 +14,16 @@ pub struct LocalAddress {
     pub broadcast: bool,
 }
 
+impl LocalAddress {
+    /// Whether it is that address, or the range has it.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let (first, last) = range(self);
+        let asked = range(&Self { ip, bits: if ip.is_ipv4() { 32 } else { 128 }, broadcast: false });
+        first <= asked.0 && asked.1 <= last
+    }
+}
+
 /// The addresses of this host. Loopback addresses are always among them.
 #[derive(Debug, Default)]
 pub(super) struct LocalAddresses {

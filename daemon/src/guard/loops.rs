@@ -12,15 +12,50 @@ pub struct OwnAddresses {
     /// One bit for each port that a rule speaks of: those that are bound, and the [`LOOP_PORTS`]. Nearly every datagram
     /// goes to a port without its bit, and needs no other look.
     ports: Vec<u64>,
-    /// Port and address in order, each with the number of listeners that share them.
-    bound: Vec<(u16, IpAddr, u16)>,
+    /// In the order of port and address.
+    bound: Vec<Bound>,
     local: LocalAddresses,
+    /// What of this was changed since [`Self::take_changed`].
+    changed: Option<Changed>,
+}
+
+/// An address that listeners are bound to.
+#[derive(Debug)]
+struct Bound {
+    port: u16,
+    ip: IpAddr,
+    /// How many listeners share it.
+    listeners: u16,
+    /// How many of them take no sessions of others.
+    closed: u16,
+}
+
+/// The listeners that a datagram would come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The address they are bound to.
+    pub bound: SocketAddr,
+    /// One of them takes no sessions of others, because its handler has sessions of its own.
+    pub closed: bool,
+}
+
+/// What may have changed about where a datagram comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changed {
+    /// The addresses of the host. That happens often where interfaces come and go.
+    Host,
+    /// The listeners, and perhaps the addresses as well. That happens at a start and a reload.
+    Listeners,
 }
 
 impl Default for OwnAddresses {
     fn default() -> Self {
-        let mut own =
-            Self { ports: vec![0; 65_536 / 64], bound: Vec::new(), local: LocalAddresses::default() };
+        let mut own = Self {
+            ports: vec![0; 65_536 / 64],
+            bound: Vec::new(),
+            local: LocalAddresses::default(),
+            changed: None,
+        };
         LOOP_PORTS.iter().for_each(|(port, _)| own.mark(*port));
         own
     }
@@ -32,30 +67,46 @@ impl OwnAddresses {
         self.bound.reserve_exact(listeners);
     }
 
-    /// Notes that a listener is bound to `local`.
-    pub fn add(&mut self, local: SocketAddr) {
-        self.mark(local.port());
-        match self.find(local.port(), local.ip()) {
+    /// Notes that a listener is bound to `local`, and whether it is closed to sessions of others.
+    pub fn add(&mut self, local: SocketAddr, closed: bool) {
+        let (port, ip, closed) = (local.port(), local.ip(), u16::from(closed));
+        self.mark(port);
+        self.changed = Some(Changed::Listeners);
+        match self.find(port, ip) {
             Ok(at) => {
-                if let Some((.., shared)) = self.bound.get_mut(at) {
-                    *shared += 1;
+                if let Some(bound) = self.bound.get_mut(at) {
+                    bound.listeners += 1;
+                    bound.closed += closed;
                 }
             }
-            Err(at) => self.bound.insert(at, (local.port(), local.ip(), 1)),
+            Err(at) => self.bound.insert(at, Bound { port, ip, listeners: 1, closed }),
         }
     }
 
-    /// Notes that a listener is not bound to `local` any more.
-    pub fn remove(&mut self, local: SocketAddr) {
+    /// Notes that a listener that was bound to `local` is closed to sessions of others or not, and was before.
+    pub fn set_closed(&mut self, local: SocketAddr, before: bool, after: bool) {
+        if before != after
+            && let Ok(at) = self.find(local.port(), local.ip())
+            && let Some(bound) = self.bound.get_mut(at)
+        {
+            bound.closed = bound.closed + u16::from(after) - u16::from(before);
+            self.changed = Some(Changed::Listeners);
+        }
+    }
+
+    /// Notes that a listener is not bound to `local` any more, and whether it was closed to sessions of others.
+    pub fn remove(&mut self, local: SocketAddr, closed: bool) {
         let Ok(at) = self.find(local.port(), local.ip()) else { return };
-        let Some((.., shared)) = self.bound.get_mut(at) else { return };
-        *shared -= 1;
-        if *shared > 0 {
+        let Some(bound) = self.bound.get_mut(at) else { return };
+        self.changed = Some(Changed::Listeners);
+        bound.listeners -= 1;
+        bound.closed -= u16::from(closed);
+        if bound.listeners > 0 {
             return;
         }
         self.bound.remove(at);
-        let first = self.bound.partition_point(|(port, ..)| *port < local.port());
-        let port_is_left = self.bound.get(first).is_some_and(|(port, ..)| *port == local.port())
+        let first = self.bound.partition_point(|bound| bound.port < local.port());
+        let port_is_left = self.bound.get(first).is_some_and(|bound| bound.port == local.port())
             || LOOP_PORTS.iter().any(|(port, _)| *port == local.port());
         let (word, bit) = place(local.port());
         if let Some(word) = self.ports.get_mut(word).filter(|_| !port_is_left) {
@@ -66,6 +117,27 @@ impl OwnAddresses {
     /// Takes over the addresses of the host, in place of those that were known before.
     pub fn set_local(&mut self, list: &[LocalAddress]) {
         self.local = LocalAddresses::new(list);
+        self.changed = self.changed.max(Some(Changed::Host));
+    }
+
+    /// What may have changed about where a datagram comes to since the last call.
+    #[inline]
+    pub fn take_changed(&mut self) -> Option<Changed> {
+        self.changed.take()
+    }
+
+    /// Whether one of the listeners may get what is sent to an address; a no is final as long as listeners stay.
+    #[must_use]
+    pub fn may_serve(&self, to: SocketAddr) -> bool {
+        self.at(to.port()).next().is_some()
+    }
+
+    /// The listeners that get what is sent to an address, if it is an address to send to.
+    #[must_use]
+    pub fn receiver(&self, to: SocketAddr) -> Option<Served> {
+        // An IPv4 address in the form of IPv6 is the same address.
+        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+        if to.ip().is_unspecified() { None } else { self.served_by(to) }
     }
 
     /// Whether [`Self::serves`], [`Self::is_group`] or a rule about the port may say yes to a destination; a no is final.
@@ -98,6 +170,20 @@ impl OwnAddresses {
         is_bound(ip) || is_bound(unspecified) && (asked == Some(ip) || self.local.is_own(ip))
     }
 
+    /// The listeners that a datagram to `to` would come to, which is no unspecified address. Where some are bound to just this
+    /// address and others to all, the kernel gives it to the former.
+    pub(super) fn served_by(&self, to: SocketAddr) -> Option<Served> {
+        let any = match to.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let exact = self.find(to.port(), to.ip());
+        let at =
+            exact.or_else(|_| if self.local.is_own(to.ip()) { self.find(to.port(), any) } else { exact });
+        let bound = self.bound.get(at.ok()?)?;
+        Some(Served { bound: SocketAddr::new(bound.ip, bound.port), closed: bound.closed > 0 })
+    }
+
     /// Whether a datagram to `ip` goes to a multicast group or to a broadcast address.
     #[must_use]
     pub fn is_group(&self, ip: IpAddr) -> bool {
@@ -106,9 +192,9 @@ impl OwnAddresses {
 
     /// The addresses that are bound with a port.
     fn at(&self, port: u16) -> impl Iterator<Item = IpAddr> {
-        let first = self.bound.partition_point(|(bound, ..)| *bound < port);
+        let first = self.bound.partition_point(|bound| bound.port < port);
         let from = self.bound.get(first..).unwrap_or_default();
-        from.iter().take_while(move |(bound, ..)| *bound == port).map(|(_, ip, _)| *ip)
+        from.iter().take_while(move |bound| bound.port == port).map(|bound| bound.ip)
     }
 
     /// Notes that a rule speaks of a port.
@@ -121,7 +207,7 @@ impl OwnAddresses {
 
     /// Where an address is in the list; the error is the place where it belongs.
     fn find(&self, port: u16, ip: IpAddr) -> Result<usize, usize> {
-        self.bound.binary_search_by(|entry| (entry.0, entry.1).cmp(&(port, ip)))
+        self.bound.binary_search_by(|bound| (bound.port, bound.ip).cmp(&(port, ip)))
     }
 }
 
@@ -136,7 +222,7 @@ mod tests {
 
     fn own(bound: &[&str]) -> OwnAddresses {
         let mut own = OwnAddresses::default();
-        bound.iter().for_each(|local| own.add(local.parse().unwrap()));
+        bound.iter().for_each(|local| own.add(local.parse().unwrap(), false));
         own
     }
 
@@ -169,14 +255,14 @@ mod tests {
         let shared = "127.0.0.1:7";
         let mut own = own(&[shared, shared, "[::1]:7", "[::1]:8"]);
         let is_own = |own: &OwnAddresses, to: &str| contains(own, to, None);
-        own.remove(shared.parse().unwrap());
+        own.remove(shared.parse().unwrap(), false);
         assert!(is_own(&own, shared));
-        own.remove(shared.parse().unwrap());
+        own.remove(shared.parse().unwrap(), false);
         assert!(!is_own(&own, shared) && is_own(&own, "[::1]:7"), "the port is another listener's too");
-        own.remove("[::1]:7".parse().unwrap());
-        own.remove("[::1]:7".parse().unwrap());
+        own.remove("[::1]:7".parse().unwrap(), false);
+        own.remove("[::1]:7".parse().unwrap(), false);
         assert!(own.may_concern("[::2]:8".parse().unwrap()));
-        own.remove("[::1]:8".parse().unwrap());
+        own.remove("[::1]:8".parse().unwrap(), false);
         assert!(!is_own(&own, "[::1]:7") && own.ports == untouched.ports, "the ports of rules stay");
         assert!(own.may_concern("[::2]:7".parse().unwrap()) && !own.may_concern("[::2]:8".parse().unwrap()));
     }
@@ -187,7 +273,7 @@ mod tests {
         let there = ["127.0.0.1:5", "127.0.0.1:7", "[::1]:7", "127.0.0.1:9", "127.0.0.1:71"];
         for gone in there {
             let mut own = own(&there);
-            own.remove(gone.parse().unwrap());
+            own.remove(gone.parse().unwrap(), false);
             for to in there {
                 assert_eq!(contains(&own, to, None), to != gone, "{to} without {gone}");
             }
@@ -222,6 +308,40 @@ mod tests {
         assert!(contains(&own, "192.0.2.9:9", None), "bound, whatever the host's addresses are");
         own.set_local(&[single("fe80::1")]);
         assert!(!contains(&own, ours[0], None) && contains(&own, ours[1], None));
+    }
+
+    #[test]
+    fn a_change_of_the_host_is_told_from_one_of_the_listeners() {
+        let mut own = own(&["0.0.0.0:7"]);
+        assert_eq!((own.take_changed(), own.take_changed()), (Some(Changed::Listeners), None));
+        own.set_local(&[]);
+        assert_eq!(own.take_changed(), Some(Changed::Host));
+        let local = "192.0.2.1:7".parse().unwrap();
+        own.add(local, false);
+        own.set_local(&[]);
+        assert_eq!(own.take_changed(), Some(Changed::Listeners));
+        own.set_closed(local, false, true);
+        assert_eq!(own.take_changed(), Some(Changed::Listeners));
+        own.remove(local, true);
+        assert_eq!(own.take_changed(), Some(Changed::Listeners));
+    }
+
+    /// The ports of rules, and addresses that end as a broadcast address does, have nothing to do with it.
+    #[test]
+    fn only_who_sends_to_the_port_of_a_listener_may_come_to_one() {
+        let own = own(&["0.0.0.0:7", "127.0.0.1:8"]);
+        for (to, may, served) in [
+            ("192.0.2.1:7", true, None),
+            ("127.0.0.2:7", true, Some("0.0.0.0:7")),
+            ("[::ffff:127.0.0.1]:8", true, Some("127.0.0.1:8")),
+            ("0.0.0.0:8", true, None),
+            ("192.0.2.1:53", false, None),
+            ("255.255.255.255:9", false, None),
+        ] {
+            let to = to.parse().unwrap();
+            assert_eq!((own.may_serve(to), own.may_concern(to)), (may, true), "{to}");
+            assert_eq!(own.receiver(to).map(|served| served.bound.to_string()).as_deref(), served, "{to}");
+        }
     }
 
     #[test]

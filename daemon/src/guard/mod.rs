@@ -20,8 +20,8 @@ mod prefixes;
 mod source;
 
 pub use budget::{Budgets, Counted, Reply, Request};
-pub use decay::decay;
+pub use decay::{decay, farthest};
 pub use departure::{Departure, depart, dial};
 pub use local::LocalAddress;
-pub use loops::OwnAddresses;
+pub use loops::{Changed, OwnAddresses, Served};
 pub use source::admit;

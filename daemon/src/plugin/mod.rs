@@ -21,7 +21,8 @@ pub use call::{
 };
 pub(crate) use call::{CACHE_LINE, prefetch};
 pub use find::{
-    Cause, Distrust, Identity, Refusal, Said, SearchPath, host_abi, host_layout, is_elevated, plugin_abi,
+    Cause, Distrust, Identity, Refusal, Refused, Said, SearchPath, host_abi, host_layout, is_elevated,
+    own_file, plugin_abi,
 };
 pub use inspect::{File, Inspection, Offer, Offers, Parts, Shadowed, Table};
 pub use load::{

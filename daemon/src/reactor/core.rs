@@ -1,5 +1,6 @@
 //! The reactor, a value with one owner thread, and what a visit works with.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -9,11 +10,13 @@ use slab::Slab;
 use super::bundle::{Bundles, Errands};
 use super::change::{ChangeDone, ChangeRefused, Changing, Trial};
 use super::due::{Delayed, ReadyList, Timers};
-use super::io::{Event, Io, Now, Token, nanos};
-use super::listener::{Listener, ListenerReport};
-use super::probe::{Groups, HostAddresses, Sampler, SlowWatch};
+use super::grace::Ending;
+use super::io::{Event, Io, Needs, Now, Token, nanos};
+use super::listener::{Listener, ListenerReport, Removed, Standing};
+use super::probe::{CallSample, CallTimes, HostAddresses, Network, PeerWatch, PeersSeen, Sampler, SlowWatch};
 use super::send::Transmitter;
 use super::session::Sessions;
+use super::tap::Taps;
 use super::waiting::Waiting;
 use crate::exchange::{Exchange, ExchangeLimits};
 use crate::guard::{Budgets, OwnAddresses};
@@ -28,11 +31,19 @@ pub struct Reactor<I: Io> {
     pub(super) generation: u32,
     pub(super) ready: ReadyList,
     pub(super) sampler: Sampler,
-    pub(super) groups: Groups,
+    pub(super) network: Network,
     /// A change that is being made, or whose former handlers are not all destroyed yet.
-    pub(super) change: Option<Box<Changing>>,
+    pub(super) change: Option<Box<Changing<I::Socket>>>,
+    /// How many changes were begun; none has the number 0.
+    pub(super) changes: u32,
+    /// The number of the one that was made last.
+    pub(super) made: u32,
+    /// What is left of listeners that were removed by a change, until their owner takes it.
+    pub(super) removed: Vec<Removed<I::Socket>>,
     /// What has become of the last one.
     pub(super) changed: Option<Result<ChangeDone, Vec<ChangeRefused>>>,
+    /// How far the end is, once it was asked for.
+    pub(super) ending: Option<Box<Ending>>,
     pub(super) core: Core<I>,
 }
 
@@ -73,14 +84,38 @@ pub(super) struct Core<I: Io> {
     pub(super) wakes: Option<Arc<WakeList>>,
     /// A handler broke, and its listener has `on_fault = "exit"`.
     pub(super) fatal: bool,
+    /// Somebody asks who sends most to a listener: a look at it for each receive call.
+    pub(super) looks_at_peers: bool,
+    pub(super) peers: PeerWatch,
     /// What served before the last changes.
     pub(super) trial: Trial,
     /// When there is something to do for a change or a trial, monotonic ns; `u64::MAX` is never.
     pub(super) change_at_ns: u64,
+    /// When the owner wants to look, monotonic ns; `u64::MAX` is never. Part of the one above.
+    pub(super) attend_at_ns: u64,
     pub(super) slow: SlowWatch,
+    /// How long handlers take.
+    pub(super) sample: CallSample,
     pub(super) waiting: Waiting,
+    /// Who sees what enters and leaves.
+    pub(super) taps: Taps,
     /// Memory for the events of one turn, used again by the next.
     pub(super) events: Vec<Event>,
+}
+
+/// What waits in a reactor, and what it holds for handlers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Datagrams that leave later.
+    pub delayed_datagrams: usize,
+    /// Their payload bytes.
+    pub delayed_bytes: usize,
+    /// Payload bytes that wait for room in sockets.
+    pub backlog_bytes: usize,
+    /// Bytes that are kept for handlers that are to be made again.
+    pub kept_bytes: usize,
+    /// Tickets for later answers, of which some may be too old.
+    pub tickets: usize,
 }
 
 /// Shortcuts of the loop, which only save time: without them the loop does the same. Tests compare the two, and
@@ -137,10 +172,15 @@ impl<I: Io> Reactor<I> {
             timer_requests: Vec::new(),
             wakes: None,
             fatal: false,
+            looks_at_peers: false,
+            peers: PeerWatch::default(),
             trial: Trial::default(),
             change_at_ns: u64::MAX,
+            attend_at_ns: u64::MAX,
             slow: SlowWatch::new(nanos(limits.slow_batch)),
+            sample: CallSample::new(seed),
             waiting,
+            taps: Taps::default(),
             events: Vec::new(),
         };
         Self {
@@ -148,9 +188,13 @@ impl<I: Io> Reactor<I> {
             generation: 0,
             ready: ReadyList::default(),
             sampler: Sampler::default(),
-            groups: Groups::default(),
+            network: Network::default(),
             change: None,
+            changes: 0,
+            made: 0,
+            removed: Vec::new(),
             changed: None,
+            ending: None,
             core,
         }
     }
@@ -177,6 +221,20 @@ impl<I: Io> Reactor<I> {
         Some(&listener.socket)
     }
 
+    /// The socket of a listener, to give it other options; none if the listener was removed.
+    pub fn socket_mut(&mut self, token: Token) -> Option<&mut I::Socket> {
+        current(&mut self.listeners, token).map(|listener| &mut listener.socket)
+    }
+
+    /// A listener needs this of the network from now on, and nothing of before.
+    pub fn set_needs(&mut self, token: Token, needs: Needs) {
+        let Self { listeners, core, network, .. } = self;
+        let Some(listener) = current(listeners, token) else { return };
+        if network.replace(&mut core.io, listener, needs) {
+            core.host.changed(core.now.mono_ns);
+        }
+    }
+
     /// Gives a listener another tag; none if there is no such listener.
     pub fn set_tag(&mut self, token: Token, tag: u64) -> Option<()> {
         current(&mut self.listeners, token).map(|listener| listener.tag = tag)
@@ -189,7 +247,76 @@ impl<I: Io> Reactor<I> {
 
     /// A report of every listener: what it has counted so far.
     pub fn reports(&self) -> impl Iterator<Item = ListenerReport<'_>> {
-        self.listeners.iter().map(|(_, listener)| listener.report())
+        self.listeners
+            .iter()
+            .map(|(_, listener)| listener)
+            .filter(|it| self.is_known(it))
+            .map(Listener::report)
+    }
+
+    /// Whether a listener is one of those that its owner knows of.
+    fn is_known(&self, listener: &Listener<I::Socket>) -> bool {
+        match listener.standing {
+            Standing::Here | Standing::Paused | Standing::Draining => true,
+            Standing::Coming => false,
+            Standing::Leaving(change) => change != self.made,
+        }
+    }
+
+    /// How many slots there are, those without a listener included.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.listeners.capacity()
+    }
+
+    /// A report of every listener in these slots: a part of [`Self::reports`] for who may not look at all of them at once.
+    pub fn reports_in(&self, slots: Range<usize>) -> impl Iterator<Item = ListenerReport<'_>> {
+        let there = slots.filter_map(|slot| self.listeners.get(slot));
+        there.filter(|listener| self.is_known(listener)).map(Listener::report)
+    }
+
+    /// How long calls of the handlers of a listener took, by its name, if any was timed for it.
+    #[must_use]
+    pub fn call_times(&self, name: &str) -> Option<&CallTimes> {
+        self.core.sample.of(name)
+    }
+
+    /// Samples of call times that were not kept, since too many listeners have some.
+    #[must_use]
+    pub fn call_times_left_out(&self) -> u64 {
+        self.core.sample.left_out()
+    }
+
+    /// Forgets the call times of listeners whose names `stays` does not know.
+    pub fn retain_call_times(&mut self, stays: impl FnMut(&str) -> bool) {
+        self.core.sample.retain(stays);
+    }
+
+    /// Who sends most to the addresses of the listener `name`, as many as `most`. They are looked at from the first question on, until
+    /// ten seconds after the last.
+    pub fn top_peers(&mut self, name: &str, most: usize) -> PeersSeen {
+        self.core.looks_at_peers = true;
+        self.core.peers.ask(name, most, self.core.now.mono_ns)
+    }
+
+    /// What waits and what is held for handlers, of all listeners together.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let Core { delayed, backlog_bytes, kept_bytes, exchange, .. } = &self.core;
+        let (delayed_datagrams, delayed_bytes) = delayed.held_by_all();
+        Held {
+            delayed_datagrams,
+            delayed_bytes,
+            backlog_bytes: *backlog_bytes,
+            kept_bytes: *kept_bytes,
+            tickets: exchange.tickets(),
+        }
+    }
+
+    /// Whether a change goes on for so many listeners that a look at all of them in each turn would take a debug
+    /// build minutes.
+    pub(super) fn is_moving_many(&self) -> bool {
+        self.change.is_some() && self.listeners.len() > 1000
     }
 
     /// Whether the conservation equations (invariant I1) hold for every listener.
@@ -205,12 +332,27 @@ impl<I: Io> Core<I> {
     /// The part of the core that sending needs.
     #[inline]
     pub(super) fn transmitter(&mut self) -> Transmitter<'_, I> {
-        let Self { io, limits, backlog_bytes, now, .. } = self;
-        Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns }
+        let Self { io, limits, backlog_bytes, now, taps, .. } = self;
+        Transmitter { io, limits, backlog_bytes, taps, now_ns: now.mono_ns }
     }
 }
 
 /// The listener that a token names, unless its slot has a new owner.
 pub(super) fn current<S>(listeners: &mut Slab<Listener<S>>, token: Token) -> Option<&mut Listener<S>> {
     listeners.get_mut(token.index as usize).filter(|listener| listener.token == token)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+    use crate::plugin::CACHE_LINE;
+    use crate::reactor::mio::MioIo;
+
+    #[test]
+    fn what_a_receive_call_asks_about_peers_lies_beside_what_it_reads_anyway() {
+        let (flag, read) = (offset_of!(Core<MioIo>, looks_at_peers), offset_of!(Core<MioIo>, shortcuts));
+        assert!(flag.abs_diff(read) < CACHE_LINE / 4, "{flag} and {read} bytes");
+    }
 }

@@ -98,6 +98,21 @@ pub trait Io {
     /// The index of the network interface with this name, if there is one.
     fn interface_index(&mut self, name: &str) -> Option<u32>;
 
+    /// From now on [`Event::Addresses`] comes for interfaces as well, and readings have them: see [`Self::links`]. Reads them once.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    fn watch_links(&mut self) -> io::Result<()>;
+
+    /// The interfaces as the last reading found them; none before [`Self::watch_links`].
+    fn links(&self) -> Vec<Link>;
+
+    /// Ties a socket to the interface that has this name now, whatever it was tied to.
+    ///
+    /// # Errors
+    /// Those of `SO_BINDTODEVICE` of `socket(7)`; then the socket hears nothing.
+    fn tie(&mut self, socket: &mut Self::Socket, device: &str) -> io::Result<()>;
+
     /// Leaves a group on the interface it was joined on, which may be gone, and joins it on another.
     ///
     /// # Errors
@@ -110,7 +125,7 @@ pub trait Io {
     /// Those of `MCAST_JOIN_GROUP` and `MCAST_LEAVE_GROUP` of `ip(7)`.
     fn change_group(&mut self, socket: &mut Self::Socket, request: &GroupRequest) -> io::Result<()>;
 
-    /// Receives at most `max` messages into the ring of `exchange` and describes them there.
+    /// Receives at most `max` messages into the ring of `exchange`, behind those that are there, and describes them.
     ///
     /// # Errors
     /// The errno of `recvmmsg(2)` or `recvfrom(2)`; `WouldBlock` when no datagram waits. The implementation repeats
@@ -303,8 +318,52 @@ pub struct Group {
     pub source: Option<IpAddr>,
     /// Name of the interface.
     pub interface: String,
-    /// Index of the interface that had this name when the group was joined.
+    /// Index of the interface that had this name when the group was joined; 0: there was none.
     pub ifindex: u32,
+}
+
+/// An interface that a socket is tied to, known by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Index of the interface that had this name when the socket was tied; 0: there was none.
+    pub ifindex: u32,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether groups can be joined on it.
+    pub multicast: bool,
+}
+
+/// What a listener needs of the network beside its socket, which the kernel does not bring back when it has gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The groups its socket is in, on interfaces that are known by name.
+    pub groups: Vec<Group>,
+    /// The groups that it is to be in on every interface, with the only sender that is heard.
+    pub everywhere: Vec<(IpAddr, Option<IpAddr>)>,
+    /// The interface its socket is tied to.
+    pub device: Option<Device>,
+    /// Its address, if that may come later: then it is told when it is not there, and when it is.
+    pub address: Option<IpAddr>,
+}
+
+impl Needs {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+            && self.everywhere.is_empty()
+            && self.device.is_none()
+            && self.address.is_none()
+    }
 }
 
 /// What a socket is watched for.

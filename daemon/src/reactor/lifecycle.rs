@@ -14,7 +14,7 @@ use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::errno;
 use super::io::{Io, Token, nanos};
-use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, instance_seed};
+use super::listener::{AddError, Listener, ListenerSpec, OnFault, Removed, Service, Standing, instance_seed};
 use super::probe;
 use super::session::Family;
 use crate::exchange::{Facts, SessionEnd};
@@ -27,7 +27,7 @@ impl<I: Io> Reactor<I> {
     /// # Errors
     /// The plugin's refusal, or why the socket cannot be watched; then the listener and its socket are dropped.
     pub fn add(&mut self, mut spec: ListenerSpec<I::Socket>) -> Result<Token, AddError> {
-        let groups = std::mem::take(&mut spec.groups);
+        let needs = std::mem::take(&mut spec.needs);
         let token = self.next_token();
         let slot = self.listeners.vacant_entry();
         let mut listener = self.core.listener(token, spec);
@@ -36,10 +36,19 @@ impl<I: Io> Reactor<I> {
             self.core.timers.cancel_all(token);
             return Err(AddError::Register(error));
         }
-        self.core.own.add(listener.local);
-        slot.insert(listener);
-        self.groups.add(token, groups);
+        self.core.join_chain(&listener);
+        let listener = slot.insert(listener);
+        if self.network.add(&mut self.core.io, listener, needs) {
+            self.core.host.changed(self.core.now.mono_ns);
+        }
         Ok(token)
+    }
+
+    /// What a listener waits for: its address, or the interface it is tied to, in words, as of the last look
+    /// at the network. Mostly nothing.
+    #[must_use]
+    pub fn missing(&self, token: Token) -> Vec<String> {
+        self.network.missing(token)
     }
 
     /// The token of the listener that is added next.
@@ -55,7 +64,7 @@ impl<I: Io> Reactor<I> {
     pub fn remove(&mut self, token: Token) -> Option<Removed<I::Socket>> {
         current(&mut self.listeners, token)?;
         let mut listener = self.listeners.remove(token.index as usize);
-        self.groups.remove(token);
+        self.network.remove(token);
         let core = &mut self.core;
         probe::look(&mut core.io, &mut listener);
         match listener.seat() {
@@ -63,8 +72,12 @@ impl<I: Io> Reactor<I> {
             Some(seat) => self.leave(&mut listener, seat),
         }
         let core = &mut self.core;
-        core.own.remove(listener.local);
-        listener.counters.drop_many(DropReason::ListenerGone, core.delayed.remove(token));
+        if listener.standing != Standing::Coming {
+            core.part_chain(&listener);
+        }
+        let delayed = core.delayed.remove(token);
+        listener.counters.drop_many(DropReason::ListenerGone, delayed);
+        core.taps.missed(listener.tapped, delayed);
         core.drop_backlog(&mut listener, DropReason::ListenerGone);
         core.end_sessions(&mut listener, SessionEnd::ListenerGone);
         core.drop_kept(&mut listener);
@@ -83,13 +96,16 @@ impl<I: Io> Reactor<I> {
     /// handlers, which may still count what they finish.
     pub fn stop(&mut self) {
         // A change that goes on is none any more.
-        self.change = None;
+        self.finish_change();
         self.core.delayed.clear();
         self.let_go();
+        let now_ns = self.core.io.now().mono_ns;
         for (_, listener) in &mut self.listeners {
             self.core.end_sessions(listener, SessionEnd::Stopping);
-            probe::look(&mut self.core.io, listener);
-            listener.counters.drop_many(DropReason::Stopping, std::mem::take(&mut listener.delayed));
+            self.sampler.look_last(&mut self.core.io, listener, now_ns);
+            let delayed = std::mem::take(&mut listener.delayed);
+            listener.counters.drop_many(DropReason::Stopping, delayed);
+            self.core.taps.missed(listener.tapped, delayed);
             self.core.drop_backlog(listener, DropReason::Stopping);
             self.core.drop_kept(listener);
             // The books show how full the tables were, and also what the end has counted, of recordings above all.
@@ -97,6 +113,7 @@ impl<I: Io> Reactor<I> {
             listener.service = Service::Down;
             listener.cells.set_gauges(&gauges);
         }
+        self.core.taps.end();
     }
 }
 
@@ -115,6 +132,8 @@ impl<I: Io> Core<I> {
         let segments = self.io.can_segment(&spec.socket);
         let most = spec.sessions.unwrap_or(self.limits.sessions);
         let mut listener = Listener::new(token, spec, segments);
+        listener.tapped = self.taps.bits(&listener.name);
+        self.sample.prepare(&listener.name);
         listener.family = listener.plugin.has_sessions().then(|| Box::new(Family::new(most)));
         listener
     }
@@ -132,6 +151,27 @@ impl<I: Io> Core<I> {
 
     /// Makes the handler of a listener that has none.
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
+        let kept = self.make_handler(listener, why)?;
+        self.apply_timers_of(listener);
+        if let Service::Running(instance) = &listener.service {
+            let groups = instance.take_groups();
+            self.apply_groups(listener, &groups);
+        }
+        if let Some(kept) = kept {
+            self.keep_sessions(listener, &kept);
+            self.exchange.clear(self.now.mono_ns, listener.local);
+            self.tell(listener);
+        }
+        Ok(())
+    }
+
+    /// Makes the handler of a listener that has none, and does nothing yet that it asks for. Returns the sessions it
+    /// goes on with, each with its new word, if there are any.
+    pub(super) fn make_handler(
+        &mut self,
+        listener: &mut Listener<I::Socket>,
+        why: Why,
+    ) -> Result<Option<Vec<(u64, u64)>>, CreateError> {
         let sessions = self.sessions_of(listener);
         let mut kept = Vec::new();
         let (place, state) = self.legacy(listener);
@@ -161,17 +201,16 @@ impl<I: Io> Core<I> {
             // Who had the socket before may have wanted something.
             self.io.want(&mut listener.socket, Facts::NONE);
         }
-        let refused = self.apply_timers(listener.token, &instance);
-        let groups = instance.take_groups();
-        listener.note_refused_timers(refused, self.limits.handler_timers);
         listener.service = Service::Running(instance);
-        self.apply_groups(listener, &groups);
-        if !sessions.is_empty() {
-            self.keep_sessions(listener, &kept);
-            self.exchange.clear(self.now.mono_ns, listener.local);
-            self.tell(listener);
+        Ok((!sessions.is_empty()).then_some(kept))
+    }
+
+    /// Applies the timers that the handler of a listener has asked for outside of a batch.
+    pub(super) fn apply_timers_of(&mut self, listener: &mut Listener<I::Socket>) {
+        if let Service::Running(instance) = &listener.service {
+            let refused = self.apply_timers(listener.token, instance);
+            listener.note_refused_timers(refused, self.limits.handler_timers);
         }
-        Ok(())
     }
 
     /// The list of the handlers that were woken, if handlers of this plugin can be.
@@ -305,6 +344,7 @@ impl<I: Io> Core<I> {
     fn drop_backlog(&mut self, listener: &mut Listener<I::Socket>, reason: DropReason) {
         while listener.backlog.pop(&mut self.backlog_bytes).is_some() {
             listener.counters.drop_one(reason);
+            self.taps.missed(listener.tapped, 1);
         }
     }
 }

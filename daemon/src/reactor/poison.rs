@@ -10,6 +10,30 @@ use super::listener::{Faults, Kept, Listener, OnFault, Service};
 use crate::limits::{KEPT_BYTES, POISON_SHOWN};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{Instance, InstancePlace, Rescued, State};
+use crate::tap::Verdict;
+
+/// What became of each datagram of a call that broke its handler, for taps; empty if there is none.
+struct Fates(Vec<Verdict>, bool);
+
+impl Fates {
+    /// Those before the last datagram that was handled, and of that one.
+    fn new(is_tapped: bool, last: Option<usize>, shown: usize) -> Self {
+        if !is_tapped {
+            return Self(Vec::new(), false);
+        }
+        let mut fates = vec![Verdict::Dropped(DropReason::HandlerFault.name()); last.unwrap_or(shown)];
+        fates.extend(last.map(|_| Verdict::Dropped(DropReason::Poison.name())));
+        Self(fates, true)
+    }
+
+    fn add(&mut self, datagrams: usize, is_kept: bool) {
+        if self.1 {
+            let fate =
+                if is_kept { Verdict::Kept } else { Verdict::Dropped(DropReason::HandlerFault.name()) };
+            self.0.extend(std::iter::repeat_n(fate, datagrams));
+        }
+    }
+}
 
 impl<I: Io> Core<I> {
     /// Accounts for the datagrams of a call that broke its handler, and names the one that did it if it is known. What was
@@ -19,11 +43,14 @@ impl<I: Io> Core<I> {
     pub(super) fn blame(&mut self, listener: &mut Listener<I::Socket>, function: &'static str) {
         let (shown, last) = (self.exchange.datagrams(), self.exchange.handled_last());
         let given_again = listener.faults.as_ref().is_some_and(|faults| faults.gives);
-        let by_session = self.exchange.came() != 0;
+        let by_session = self.exchange.is_by_session();
         let keeps = listener.on_fault == OnFault::Restart && !given_again && !by_session;
         let (mut kept, mut lost) = (Vec::new(), 0);
+        let mut fates = Fates::new(self.taps.live() & listener.tapped != 0, last, shown);
         for unseen in self.exchange.behind(last.map_or(shown, |index| index + 1)) {
-            if keeps && self.kept_bytes + unseen.bytes() <= KEPT_BYTES {
+            let is_kept = keeps && self.kept_bytes + unseen.bytes() <= KEPT_BYTES;
+            fates.add(unseen.datagrams(), is_kept);
+            if is_kept {
                 self.kept_bytes += unseen.bytes();
                 kept.push(unseen);
             } else {
@@ -42,6 +69,7 @@ impl<I: Io> Core<I> {
         counters.drop_many(DropReason::HandlerFault, before + lost);
         counters.drop_many(DropReason::Poison, u64::from(last.is_some()));
         listener.counters.kept += kept.datagrams();
+        self.taps.settle(fates.0.len(), |rx| fates.0.get(rx).copied().unwrap_or(Verdict::Consumed));
         if !kept.unseen.is_empty() {
             listener.faults.get_or_insert_default().kept = kept;
         }

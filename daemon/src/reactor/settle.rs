@@ -14,12 +14,13 @@ use super::core::Core;
 use super::due::Delayed;
 use super::io::Io;
 use super::listener::Listener;
-use super::send::{MAX_OUTPUTS, Transmitter};
+use super::send::{MAX_OUTPUTS, Outlet, Transmitter};
 use super::till::Till;
 use crate::exchange::{Answers, Exchange, Output, OutputError, Outputs, Queued};
 use crate::guard::{self, OwnAddresses};
 use crate::metrics::{Counters, DropReason};
 use crate::reply::ReplyPolicy;
+use crate::tap::Verdict;
 
 impl<I: Io> Core<I> {
     /// Sends, delays or drops the datagrams the handler queued, and counts an outcome for each it was shown.
@@ -51,13 +52,14 @@ impl<I: Io> Core<I> {
             budgets,
             bundles,
             errands,
+            taps,
             ..
         } = self;
-        let transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+        let transmitter = Transmitter { io, limits, backlog_bytes, taps, now_ns };
         let mut till = Till::open(listener, budgets, exchange, now_ns, tickets);
         let exchange = till.exchange();
         let queued = match exchange.queued() {
-            Queued::One(output) if shortcuts.one && !traced => Queued::One(output),
+            Queued::One(output) if shortcuts.one && !traced && listener.tapped == 0 => Queued::One(output),
             Queued::One(_) => Queued::Mixed(exchange.outputs()),
             mixed @ Queued::Mixed(_) => mixed,
         };
@@ -69,6 +71,10 @@ impl<I: Io> Core<I> {
                 let replied =
                     settle_mixed(listener, own, &mut till, transmitter, aside, outputs, refusals.as_mut());
                 account(&mut listener.counters, exchange, &replied);
+                if listener.tapped != 0 {
+                    taps.missed(listener.tapped, u64::from(exchange.refused()));
+                    taps.settle(exchange.datagrams(), |rx| verdict(exchange, &replied, rx));
+                }
                 if let Some(refusals) = refusals {
                     trace(&listener.name, listener.local, exchange, &refusals);
                 }
@@ -98,7 +104,7 @@ pub(super) fn may_leave<S>(
         answers_group: output.answers_group,
     };
     guard::depart(own, &listener.reply, &departure)
-        .and_then(|()| decayed(listener.decays, output))
+        .and_then(|()| decayed(listener.farthest, output))
         .and_then(|hop_limit| {
             output.hop_limit = hop_limit;
             till.pay(listener, own, output)
@@ -108,9 +114,9 @@ pub(super) fn may_leave<S>(
 
 /// TTL or hop limit that an output leaves with; 0 leaves it to the system.
 #[inline]
-fn decayed(decays: bool, output: &Output<'_>) -> Result<u8, DropReason> {
-    if decays && (output.answers.count > 0 || output.ticket > 0) {
-        guard::decay(output.asked_with)
+fn decayed(farthest: u8, output: &Output<'_>) -> Result<u8, DropReason> {
+    if farthest > 0 && (output.answers.count > 0 || output.ticket > 0) {
+        guard::decay(output.asked_with, farthest)
     } else {
         Ok(0)
     }
@@ -203,6 +209,7 @@ fn settle_mixed<'outputs, I: Io>(
             Ok(output) => output,
             Err(error) => {
                 note(None, bad_output(listener, error));
+                transmitter.taps.missed(listener.tapped, 1);
                 continue;
             }
         };
@@ -214,6 +221,7 @@ fn settle_mixed<'outputs, I: Io>(
                 Ok(false) => {}
                 Err(error) => {
                     note(None, bad_output(listener, error));
+                    transmitter.taps.missed(listener.tapped, 1);
                     continue;
                 }
             }
@@ -221,6 +229,7 @@ fn settle_mixed<'outputs, I: Io>(
         let mut leave = |part: Option<usize>, mut output: Output<'outputs>| {
             if let Err(reason) = may_leave(listener, own, till, &mut output) {
                 note(part, reason);
+                transmitter.show_dropped(listener, std::slice::from_ref(&output), reason);
                 return;
             }
             if output.at_ns > transmitter.now_ns {
@@ -229,7 +238,11 @@ fn settle_mixed<'outputs, I: Io>(
                     output.at_ns = output.at_ns.saturating_add(since_ns);
                 }
                 let missing = |at| note(part.or(Some(at)), DropReason::DelayFull);
-                delay(listener, aside.delayed, &output, transmitter.now_ns, missing);
+                let now_ns = transmitter.now_ns;
+                let refused = delay(listener, aside.delayed, &output, now_ns, missing);
+                if listener.tapped != 0 {
+                    show_delayed(listener, &mut transmitter, &output, (part, refused));
+                }
                 return;
             }
             if batch.is_full() {
@@ -271,19 +284,53 @@ pub(super) fn later<'a>(output: &Output<'a>, now_ns: u64, since_ns: impl FnOnce(
 }
 
 /// Queues the datagrams of an output for later, or drops those that exceed the share of the listener, and says which.
+/// Returns how many those are.
 pub(super) fn delay<S>(
     listener: &mut Listener<S>,
     delayed: &mut Delayed,
     output: &Output<'_>,
     now_ns: u64,
     mut missing: impl FnMut(usize),
-) {
+) -> usize {
+    let mut refused = 0;
     for (at, datagram) in output.split().enumerate() {
         listener.delayed += 1;
         if !delayed.push(listener.token, &datagram, now_ns) {
             listener.drop_delayed(1);
             missing(at);
+            refused += 1;
         }
+    }
+    refused
+}
+
+/// Shows taps an output that leaves later, all but the last `refused` datagrams of it, which found no room. It may be a `part` of
+/// another.
+#[cold]
+pub(super) fn show_delayed<I: Io>(
+    outlet: &impl Outlet<I>,
+    transmitter: &mut Transmitter<'_, I>,
+    output: &Output<'_>,
+    (part, refused): (Option<usize>, usize),
+) {
+    let kept = output.datagrams().saturating_sub(refused);
+    for (piece, datagram) in output.split().enumerate() {
+        if piece < kept {
+            transmitter.taps.delayed(output, part.unwrap_or(piece), transmitter.now_ns);
+        } else {
+            transmitter.show_dropped(outlet, std::slice::from_ref(&datagram), DropReason::DelayFull);
+        }
+    }
+}
+
+/// What became of a datagram that the handler was shown.
+pub(super) fn verdict(exchange: &Exchange, replied: &Marks, rx: usize) -> Verdict {
+    if replied.is_set(rx) {
+        Verdict::Replied
+    } else if exchange.discarded(rx) {
+        Verdict::Dropped(DropReason::OnPurpose.name())
+    } else {
+        Verdict::Consumed
     }
 }
 

@@ -158,7 +158,7 @@ impl<'a> Till<'a> {
 /// The messages whose senders have asked for something. Whoever sent to a session has not.
 #[inline]
 fn askers(exchange: &Exchange) -> &[Arrived] {
-    if exchange.came() == 0 { exchange.presented() } else { &[] }
+    if exchange.is_by_session() { &[] } else { exchange.presented() }
 }
 
 fn request(arrived: &Arrived) -> Request {

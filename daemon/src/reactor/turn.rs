@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::core::{Core, Reactor, current};
 use super::due::Timer;
 use super::io::{Event, Io, Token, Wait};
-use super::listener::{Change, HOT_BYTES, Listener, Slots};
+use super::listener::{Change, HOT_BYTES, Listener, Slots, Standing};
 use super::probe::Slow;
-use super::send::Transmitter;
 use super::visit::Visit;
 use super::waiting::{Found, TurnTiming};
 
@@ -17,11 +16,13 @@ use super::waiting::{Found, TurnTiming};
 pub enum Flow {
     /// Call [`Reactor::turn`] again.
     Continue,
-    /// There is something for the owner of the reactor to look at: [`Event::Attend`], or a change was made or refused. Then as
-    /// [`Self::Continue`].
+    /// There is something for the owner of the reactor to look at: [`Event::Attend`], or a change was made or
+    /// refused, or is finished. Then as [`Self::Continue`].
     Attend,
-    /// The loop was asked to stop.
+    /// The loop was asked to stop: call [`Reactor::stop`], or [`Reactor::end_within`] first and go on.
     Stop,
+    /// After [`Reactor::end_within`]: nothing waits any more that could leave in time. Call [`Reactor::stop`].
+    Ended,
     /// A handler broke, and its listener has `on_fault = "exit"`.
     Fatal,
 }
@@ -36,6 +37,10 @@ impl<I: Io> Reactor<I> {
     /// # Errors
     /// The error of [`Io::poll`], when waiting itself fails.
     pub fn turn(&mut self) -> io::Result<Flow> {
+        if self.ending.is_some() {
+            return self.last_turn();
+        }
+        self.review_sessions();
         // 1. Wait, unless a listener is still ready.
         let waited = self.ready.is_empty();
         let rested_for = self.core.waiting.end_rest();
@@ -59,7 +64,11 @@ impl<I: Io> Reactor<I> {
             if let Some(slots) = &slots
                 && let Some(Event::Ready { token, .. }) = events.get(number + PREFETCH_DISTANCE)
             {
-                slots.prefetch(token.index, HOT_BYTES);
+                if token.is_beside() {
+                    self.core.sessions.prefetch_named(*token);
+                } else {
+                    slots.prefetch(token.index, HOT_BYTES);
+                }
             }
             match *event {
                 Event::Stop => stop = true,
@@ -113,10 +122,10 @@ impl<I: Io> Reactor<I> {
         self.tend_sessions();
         self.send_due(left);
         self.count_evicted();
-        let Self { sampler, groups, core, listeners, .. } = self;
+        let Self { sampler, network, core, listeners, .. } = self;
         sampler.run(&mut core.io, listeners, core.now.mono_ns);
         if core.host.run(&mut core.io, &mut core.own, core.now.mono_ns) {
-            groups.look(&mut core.io, listeners);
+            network.look(&mut core.io, listeners, core.host.known());
         }
         // 6. Change what is to be changed, between two batches.
         if self.core.change_at_ns <= self.core.now.mono_ns {
@@ -126,7 +135,7 @@ impl<I: Io> Reactor<I> {
         if let Some((token, span)) = rest {
             self.rest(token, span);
         }
-        debug_assert!(!events_were_none || self.conserves(), "I1 does not hold");
+        debug_assert!(!events_were_none || self.is_moving_many() || self.conserves(), "I1 does not hold");
         Ok(if stop {
             Flow::Stop
         } else if self.core.fatal {
@@ -188,7 +197,7 @@ impl<I: Io> Reactor<I> {
     }
 
     /// A wait until the next timer, delayed datagram, look at kernel drops, or part of the addresses.
-    fn next_deadline(&self) -> Wait {
+    pub(super) fn next_deadline(&self) -> Wait {
         let core = &self.core;
         let deadlines = [
             core.timers.next(),
@@ -202,7 +211,7 @@ impl<I: Io> Reactor<I> {
     }
 
     /// Handles the event of a socket: sends its backlog, and puts the listener on the ready list.
-    fn note(&mut self, token: Token, readable: bool, writable: bool) {
+    pub(super) fn note(&mut self, token: Token, readable: bool, writable: bool) {
         if token.is_beside() {
             return self.note_session(token, readable, writable);
         }
@@ -253,13 +262,16 @@ impl<I: Io> Reactor<I> {
 
     /// Calls the handlers that other threads have woken, a bounded number; the next turn calls the others.
     #[cold]
-    fn call_woken(&mut self) {
+    pub(super) fn call_woken(&mut self) {
         let Some(list) = &self.core.wakes else { return };
         let mut woken = Vec::new();
         list.take(self.core.limits.turn_timers, &mut woken);
         for number in woken {
             let token = self.core.bundles.speaker(Token::numbered(number));
-            if let Some(listener) = current(&mut self.listeners, token) {
+            // One that is not served yet is called when it is.
+            if let Some(listener) =
+                current(&mut self.listeners, token).filter(|it| it.standing != Standing::Coming)
+            {
                 self.core.handler_wake(listener);
                 self.run_errands();
             }
@@ -267,7 +279,7 @@ impl<I: Io> Reactor<I> {
     }
 
     /// Fires timers that are due, a bounded number.
-    fn timers(&mut self) {
+    pub(super) fn timers(&mut self) {
         let mut left = self.core.limits.turn_timers;
         while left > 0 {
             let Some((token, timer)) = self.core.timers.pop_due(self.core.now.mono_ns) else { break };
@@ -280,7 +292,9 @@ impl<I: Io> Reactor<I> {
                     // A listener that the kernel does not watch is visited too, so that it is served now and then.
                     let Core { io, timers, now, .. } = &mut self.core;
                     listener.resume(io, timers, now.mono_ns);
-                    self.ready.push(token, &mut listener.ready);
+                    if !listener.deaf {
+                        self.ready.push(token, &mut listener.ready);
+                    }
                 }
                 Timer::Restart if listener.seat().is_some() => self.restart_together(token),
                 Timer::Restart => self.core.restart(listener),
@@ -291,30 +305,34 @@ impl<I: Io> Reactor<I> {
 
     /// Sends delayed datagrams that are due, about `left` of them at most, and returns how many more may leave in this
     /// turn. They have a share of their own: timers that are always due must not hold them up.
-    fn send_due(&mut self, mut left: usize) -> usize {
+    pub(super) fn send_due(&mut self, mut left: usize) -> usize {
         while left > 0 {
-            let Some((token, first)) = self.core.delayed.pop_due(self.core.now.mono_ns, None) else { break };
-            if token.is_beside() {
-                self.send_due_by_session(token, first);
-                left = left.saturating_sub(1);
+            let Some(token) = self.core.delayed.due(self.core.now.mono_ns) else { break };
+            let Some(listener) = current(&mut self.listeners, token.owner()) else {
+                self.core.delayed.remove(token);
                 continue;
-            }
-            let Some(listener) = current(&mut self.listeners, token) else { continue };
-            let Core { io, limits, backlog_bytes, delayed, now, .. } = &mut self.core;
-            let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
-            left = left.saturating_sub(transmitter.transmit_due(listener, delayed, first));
-            self.core.close_if_broken(listener);
+            };
+            let sent = if token.is_beside() {
+                let sent = self.core.send_due_by_sessions(listener);
+                self.core.end_broken_sessions(listener);
+                sent
+            } else {
+                self.core.send_due_by_listener(listener)
+            };
+            left = left.saturating_sub(sent);
+            self.run_errands();
         }
         left
     }
 
     /// Counts the delayed datagrams that gave way to those of other listeners, at the listeners they belonged to.
-    fn count_evicted(&mut self) {
+    pub(super) fn count_evicted(&mut self) {
         while let Some((token, n)) = self.core.delayed.pop_evicted() {
             if token.is_beside() {
                 self.count_evicted_by_session(token, n);
             } else if let Some(listener) = current(&mut self.listeners, token) {
                 listener.drop_delayed(n);
+                self.core.taps.missed(listener.tapped, n);
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
 use crate::metrics::DropReason;
 use crate::plugin::{Call, Gate, Instance, Outcome};
+use crate::tap::Verdict;
 
 /// What a visit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,7 +121,9 @@ impl<I: Io> Core<I> {
         let Service::Running(instance) = service else { return };
         self.exchange.clear(self.now.mono_ns, exit.local);
         // Rare beside datagrams, and no turn is timed for them: each is timed.
-        let timing = CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()) };
+        let sampled = self.sample.takes_call();
+        let timing =
+            CallTiming { from_ns: Some(self.io.now().mono_ns), cpu_ns: Some(self.io.cpu_ns()), sampled };
         let outcome = make(instance, &mut self.exchange, call, &exit);
         self.end_timing(listener, what, timing);
         self.after_call(listener, outcome, function);
@@ -128,8 +131,33 @@ impl<I: Io> Core<I> {
 
     /// Serves the messages in the exchange.
     fn serve(&mut self, listener: &mut Listener<I::Socket>) {
+        if self.looks_at_peers {
+            self.look_at_peers(listener);
+        }
+        if listener.tapped != 0 {
+            return self.serve_tapped(listener);
+        }
         self.admit(listener);
         self.serve_admitted(listener);
+    }
+
+    /// Looks who sends, while somebody asks for it.
+    #[cold]
+    fn look_at_peers(&mut self, listener: &Listener<I::Socket>) {
+        let Self { peers, exchange, now, rng, .. } = self;
+        self.looks_at_peers = peers.look(&listener.name, exchange.messages(), now.mono_ns, rng);
+    }
+
+    /// Serves the messages in the exchange, and shows taps what became of them.
+    #[cold]
+    fn serve_tapped(&mut self, listener: &mut Listener<I::Socket>) {
+        listener.tapped &= self.taps.live();
+        let now = self.io.now();
+        let messages = self.exchange.messages().iter();
+        self.taps.stage(messages, &self.exchange, listener.local, now, |arrived| admission(arrived).err());
+        self.admit(listener);
+        self.serve_admitted(listener);
+        self.taps.hand_on(listener.place());
     }
 
     /// Serves the messages in the exchange, which may all be seen by the handler.
@@ -144,7 +172,13 @@ impl<I: Io> Core<I> {
             if stamped {
                 self.exchange.stamp(self.now.wall_offset_ns, self.now.mono_ns);
             }
-            self.serve_presented(listener, n);
+            if !self.serve_presented(listener) {
+                listener.counters.drop_many(DropReason::HandlerDown, n);
+                if listener.tapped != 0 {
+                    let down = Verdict::Dropped(DropReason::HandlerDown.name());
+                    self.taps.settle(self.exchange.datagrams(), |_| down);
+                }
+            }
         }
     }
 
@@ -169,41 +203,55 @@ impl<I: Io> Core<I> {
         self.exchange.set_now(self.now.mono_ns);
     }
 
-    /// Sends what a listener has delayed until now, so that no answer to what it has just received leaves before.
+    /// Sends what a listener has delayed until now, by its sessions too, so that nothing leaves before it that comes of what was
+    /// just received.
     fn send_due_of(&mut self, listener: &mut Listener<I::Socket>) {
         let mut left = self.limits.turn_timers;
         while left > 0 {
-            let Some(first) = self.delayed.pop_due_of(listener.token, self.now.mono_ns) else { return };
-            let Self { io, limits, backlog_bytes, delayed, now, .. } = self;
-            let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
-            left = left.saturating_sub(transmitter.transmit_due(listener, delayed, first));
-            self.close_if_broken(listener);
+            let sent = self.send_due_by_listener(listener) + self.send_due_by_sessions(listener);
+            if sent == 0 {
+                return;
+            }
+            left = left.saturating_sub(sent);
         }
     }
 
-    /// Hands the `n` datagrams that are presented to the handler, and settles the call.
-    fn serve_presented(&mut self, listener: &mut Listener<I::Socket>, n: u64) {
+    /// Sends datagrams of a listener that are due, as many as one call takes. Returns how many there were.
+    pub(super) fn send_due_by_listener(&mut self, listener: &mut Listener<I::Socket>) -> usize {
+        let Self { io, limits, backlog_bytes, delayed, now, taps, .. } = self;
+        let mut transmitter = Transmitter { io, limits, backlog_bytes, taps, now_ns: now.mono_ns };
+        let sent = transmitter.transmit_due(listener, delayed);
+        self.close_if_broken(listener);
+        sent
+    }
+
+    /// Hands the datagrams that are presented to the handler, and settles the call. False: there is none.
+    #[inline]
+    pub(super) fn serve_presented(&mut self, listener: &mut Listener<I::Socket>) -> bool {
         let call = self.call(listener);
         self.open_desk(listener);
         let timing = self.begin_timing();
         let (exit, service) = way_out(&self.own, listener);
         let Service::Running(instance) = service else {
-            listener.counters.drop_many(DropReason::HandlerDown, n);
-            return;
+            self.exchange.close_desk();
+            return false;
         };
         let outcome = instance.on_batch(&mut self.exchange, call, &exit);
         self.end_timing(listener, "batch", timing);
         self.after_call(listener, outcome, "on_batch");
+        true
     }
 
     /// Begins to time a call, if it is to be timed: how long it takes, and how much of that a processor works.
     #[inline]
     pub(super) fn begin_timing(&mut self) -> CallTiming {
         let cpu_ns = self.slow.weighs_call().then(|| self.io.cpu_ns());
-        CallTiming { from_ns: self.slow.times_call().then(|| self.io.now().mono_ns), cpu_ns }
+        let sampled = self.sample.takes_call();
+        let timed = self.slow.times_call() || sampled;
+        CallTiming { from_ns: timed.then(|| self.io.now().mono_ns), cpu_ns, sampled }
     }
 
-    /// Looks whether a call was slow that was timed.
+    /// Keeps how long a call took that was timed, and looks whether it was slow.
     #[inline]
     pub(super) fn end_timing(
         &mut self,
@@ -214,6 +262,7 @@ impl<I: Io> Core<I> {
         if let Some(before_ns) = timing.from_ns {
             let now_ns = self.io.now().mono_ns;
             let took_ns = now_ns.saturating_sub(before_ns);
+            self.sample.note(&listener.name, took_ns, timing.sampled);
             if self.slow.is_slow_call(took_ns) {
                 let cpu_now_ns = self.io.cpu_ns();
                 let since_mark_ns = self.slow.mark(now_ns, cpu_now_ns);

@@ -29,3 +29,21 @@ pub(super) fn left() -> Result<Vec<String>, CapsError> {
     left.dedup();
     Ok(left)
 }
+
+/// Whether this thread may bind ports that are for the system, `CAP_NET_BIND_SERVICE`.
+#[must_use]
+pub fn may_bind_low_ports() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_BIND_SERVICE).unwrap_or(false)
+}
+
+/// Whether this thread may have socket buffers that are larger than the system's bound, `CAP_NET_ADMIN`.
+#[must_use]
+pub fn may_exceed_buffers() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap_or(false)
+}
+
+/// Whether this thread may have more descriptors than its limit, `CAP_SYS_RESOURCE`.
+#[must_use]
+pub fn may_raise_limits() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_RESOURCE).unwrap_or(false)
+}

@@ -56,3 +56,21 @@ pub fn confine(policy: &Policy) -> Result<State, Refusal> {
 pub fn groups(_: &Policy) -> Groups {
     Groups { name: "the daemon".to_owned(), uid: 0, gids: Vec::new(), everything: true }
 }
+
+/// Whether ports may be bound that are for the system.
+#[must_use]
+pub fn may_bind_low_ports() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether socket buffers may be larger than the system's bound: nowhere else by a right.
+#[must_use]
+pub fn may_exceed_buffers() -> bool {
+    false
+}
+
+/// Whether there may be more descriptors than the limit says.
+#[must_use]
+pub fn may_raise_limits() -> bool {
+    rustix::process::geteuid().is_root()
+}

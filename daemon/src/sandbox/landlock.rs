@@ -98,6 +98,7 @@ fn build(policy: &Policy) -> Result<Result<RulesetCreated, Refusal>, RulesetErro
         }
     }
     rules = rules.add_rules(path_beneath_rules(&policy.again, READ))?;
+    rules = rules.add_rules(path_beneath_rules(&policy.removable, AccessFs::RemoveFile))?;
     for copies in &policy.copies {
         rules = of_copies(rules, copies)?;
     }

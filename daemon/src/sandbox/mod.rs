@@ -8,6 +8,7 @@
 //! landlock      files that nothing needs are out of reach           landlock(7)
 //! seccomp       system calls that nothing needs are refused         seccomp(2)
 //! calls         the system calls that stay
+//! broker        what the process keeps that makes sockets for this one
 //! state         what is in force, in words
 //! ```
 //!
@@ -18,6 +19,8 @@
 //!
 //! Only Linux has these layers. Elsewhere nothing is given up, and that is said.
 
+#[cfg(target_os = "linux")]
+mod broker;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
@@ -43,9 +46,15 @@ mod state;
 mod user;
 
 #[cfg(target_os = "linux")]
+pub use broker::confine_broker;
+#[cfg(target_os = "linux")]
+pub use capabilities::{may_bind_low_ports, may_exceed_buffers, may_raise_limits};
+#[cfg(target_os = "linux")]
 pub use confine::confine;
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{confine, groups, may_become, resolve};
+pub use elsewhere::{
+    confine, groups, may_become, may_bind_low_ports, may_exceed_buffers, may_raise_limits, resolve,
+};
 pub use policy::{Groups, Identity, Layer, Part, Policy, Refusal};
 pub use state::State;
 #[cfg(target_os = "linux")]

@@ -26,6 +26,8 @@ pub struct Policy {
     pub allowed: Vec<String>,
     /// What may be read, if it is there, to reload the configuration and plugins.
     pub again: Vec<PathBuf>,
+    /// Directories in which files of this process lie that are removed at the end; nothing is made there.
+    pub removable: Vec<PathBuf>,
     /// Where the private copies of libraries are, which are read for backtraces and removed at the end.
     pub copies: Vec<PathBuf>,
 }

@@ -66,6 +66,25 @@ pub(super) fn install(program: &Program) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Refuses all that a process does not need which makes sockets, as far as this kernel can.
+pub(super) fn install_for_broker() {
+    let program = rules_for_broker().and_then(|rules| {
+        let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+        let eperm = SeccompAction::Errno(EPERM.unsigned_abs());
+        BpfProgram::try_from(SeccompFilter::new(rules, eperm, SeccompAction::Allow, arch)?)
+    });
+    if let Ok(mut program) = program {
+        refuse_foreign_calls(&mut program);
+        apply_filter_all_threads(&program).unwrap_or(());
+    }
+}
+
+fn rules_for_broker() -> Result<Rules, BackendError> {
+    let mut rules: Rules = calls::BROKER.iter().map(|call| (*call, Vec::new())).collect();
+    rules.insert(SYS_socket, udp()?);
+    Ok(rules)
+}
+
 fn words(error: &Error) -> String {
     match error {
         Error::Seccomp(error) if is_unknown(error) => "this kernel has none".to_owned(),
@@ -117,12 +136,16 @@ fn sockets(network: bool, sessions: bool) -> Result<Vec<SeccompRule>, BackendErr
         rules.push(rule([family(AF_INET)])?);
         rules.push(rule([family(AF_INET6)])?);
     } else if sessions {
-        for internet in [AF_INET, AF_INET6] {
-            let kind = (1, Dword, MaskedEq(TYPE_MASK), number(SOCK_DGRAM));
-            rules.push(rule([family(internet), kind])?);
-        }
+        rules.extend(udp()?);
     }
     Ok(rules)
+}
+
+/// Sockets of UDP.
+fn udp() -> Result<Vec<SeccompRule>, BackendError> {
+    let number = |constant: i32| u64::from(constant.unsigned_abs());
+    let kind = || (1, Dword, MaskedEq(TYPE_MASK), number(SOCK_DGRAM));
+    [AF_INET, AF_INET6].into_iter().map(|family| rule([(0, Dword, Eq, number(family)), kind()])).collect()
 }
 
 /// All of these conditions: the number of an argument, its width, and what it is compared with.

@@ -88,6 +88,22 @@ impl Inspected {
         Some(options.iter().filter(|option| option.secret).map(|option| option.name.clone()).collect())
     }
 
+    /// What an option is, for a person.
+    ///
+    /// # Errors
+    /// None is called so; the names of those that there are.
+    pub fn option(&self, name: &str) -> Result<String, Vec<&str>> {
+        let options = self.plugin.table.as_ref().map(|table| table.options.as_slice()).unwrap_or_default();
+        let Some(spec) = options.iter().find(|option| option.name == name) else {
+            return Err(options.iter().map(|option| option.name.as_str()).collect());
+        };
+        let [name, kind, default, help] = option_cells(spec);
+        let plugin = &self.reference;
+        Ok(format!(
+            "{plugin}.{name}, in the options of plugin {plugin}: {help}\n\n  values    {kind}\n  default   {default}\n"
+        ))
+    }
+
     /// For a program: one object.
     #[must_use]
     pub fn json(&self) -> String {

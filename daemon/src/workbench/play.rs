@@ -11,7 +11,7 @@ use super::world::{Arrival, Seen, World};
 use crate::exchange::ExchangeLimits;
 use crate::limits::Limits;
 use crate::plugin::{Given, GivenValue, Values};
-use crate::reactor::{Flow, ListenerSpec, OnFault, Reactor};
+use crate::reactor::{Flow, ListenerSpec, Needs, OnFault, Reactor};
 use crate::reply::ReplyPolicy;
 
 /// Addresses of the listener where none are given, one of each family, in networks for documentation (RFC 5737, RFC 3849).
@@ -77,9 +77,11 @@ pub fn play(
         values: Rc::clone(&values),
         on_fault: OnFault::Restart,
         reply: Rc::clone(&reply),
-        groups: Vec::new(),
+        needs: Needs::default(),
+        ttl: None,
         kernel_drops_seen: 0,
         sessions: None,
+        chain: false,
         tag: 0,
     });
     let specs: Vec<_> = specs.collect();

@@ -14,7 +14,8 @@ use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
 use crate::plugin::{GroupRequest, Notify};
 use crate::reactor::{
-    AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait, nanos,
+    AddressReading, Dial, Event, Group, Interest, Io, Link, Message, NetError, Now, Received, Token, Wait,
+    nanos,
 };
 
 /// The hop limit that arrivals have, where it is asked for.
@@ -290,6 +291,18 @@ impl Io for World<'_> {
         None
     }
 
+    fn watch_links(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
+    fn tie(&mut self, _: &mut usize, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn move_group(&mut self, _: &mut usize, _: &Group, _: u32) -> io::Result<()> {
         Ok(())
     }
@@ -300,12 +313,12 @@ impl Io for World<'_> {
 
     fn receive(&mut self, socket: &mut usize, exchange: &mut Exchange, max: usize) -> io::Result<Received> {
         let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
-        let now_ns = self.now_ns;
+        let (now_ns, first) = (self.now_ns, exchange.next_slot());
         let Some(side) = self.sides.get_mut(*socket) else { return Err(io::ErrorKind::NotFound.into()) };
         let mut messages = 0;
         while messages < max && side.arrivals.front().is_some_and(|arrival| arrival.at_ns <= now_ns) {
             let Some(arrival) = side.arrivals.pop_front() else { break };
-            let (offset, len) = (messages * stride, arrival.payload.len().min(slot));
+            let (offset, len) = ((first + messages) * stride, arrival.payload.len().min(slot));
             let from = arrival.payload.get(..len).unwrap_or_default();
             let room = exchange.ring_mut().get_mut(offset..).and_then(|ring| ring.get_mut(..len));
             room.ok_or(io::ErrorKind::OutOfMemory)?.copy_from_slice(from);
@@ -320,6 +333,7 @@ impl Io for World<'_> {
                 ifindex: 0,
                 tos: 0,
                 hop_limit: if side.facts.hop_limit { HOP_LIMIT } else { 0 },
+                session: 0,
                 flags: ArrivalFlags {
                     multicast: false,
                     broadcast: false,

@@ -87,7 +87,7 @@ fn escape(f: &mut fmt::Formatter<'_>, text: &[u8], too: impl Fn(&str, usize, cha
 
 /// What a reader does not see, or sees somewhere else: controls, formats (of bidirectional text, UAX #9, among them), line
 /// and paragraph separators, all spaces but the plain one, what no font has, and what is ignored by default (UAX #44).
-fn is_unseen(c: char) -> bool {
+pub(crate) fn is_unseen(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }

@@ -4,12 +4,15 @@
 //! exit        the code a program ends with
 //! line        lines to standard output and standard error, by whoever may wait for their reader
 //! output      the same for a program that serves and may not
+//! shape       how lines of the log look
 //! style       colours, where they are welcome
 //! width       how much finds room on a line
 //! count       numbers with their nouns
 //! escape      bytes of strangers, so that none of them commands the terminal
 //! interrupt   Ctrl-C: the first asks, the second ends
 //! hangup      SIGHUP: a wish, or a terminal that is gone
+//! inquiry     SIGUSR1: a question
+//! job         the signals of a program that has the whole terminal
 //! signals     the same for a loop, and the signals that must not end it
 //! version     what `--version` says
 //! aside       threads that get no signal
@@ -25,10 +28,13 @@ mod count;
 mod escape;
 mod exit;
 mod hangup;
+mod inquiry;
 mod interrupt;
+mod job;
 mod line;
 mod output;
 mod patient;
+mod shape;
 mod signals;
 mod style;
 mod version;
@@ -39,11 +45,14 @@ pub use count::counted;
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::{Exit, end_at_once};
 pub use hangup::{Hangup, Hung};
+pub use inquiry::Inquiry;
 pub use interrupt::Interrupt;
+pub use job::{Job, end_as_asked, stop_as_asked, tell_of_jobs};
 pub use line::{complain, deliver, delivered, remark, say};
 pub use output::Output;
 pub use patient::PatientWriter;
-pub use signals::{Asked, Signals, Waker, survive_file_limit};
+pub use shape::{Severity, Shape, json, prioritized};
+pub use signals::{Asked, Signals, Waker, survive_file_limit, survive_signals};
 pub use style::Style;
 pub use version::Version;
 pub use width::columns;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::patient::PatientWriter;
+use crate::shape::{Severity, Shape};
 
 /// Bytes of log lines that wait for their reader: seconds of a slow one.
 const LOG_BYTES: usize = 1 << 20;
@@ -29,6 +30,7 @@ const AT_THE_END: Duration = Duration::from_secs(10);
 pub struct Output {
     results: PatientWriter,
     log: PatientWriter,
+    shape: Shape,
     /// Results are not wanted.
     hushed: bool,
 }
@@ -40,10 +42,18 @@ impl Output {
     /// # Errors
     /// Those of `dup(2)`.
     pub fn new() -> io::Result<Self> {
+        Self::shaped(Shape::Plain)
+    }
+
+    /// As [`Self::new`], and lines to standard error look so. A logger that writes to [`log`](Self::log) shapes its own.
+    ///
+    /// # Errors
+    /// Those of `dup(2)`.
+    pub fn shaped(shape: Shape) -> io::Result<Self> {
         let results = PatientWriter::new(copy(io::stdout())?, "", RESULT_BYTES);
-        let log = PatientWriter::new(copy(io::stderr())?, " of the log", LOG_BYTES);
+        let log = PatientWriter::shaped(copy(io::stderr())?, " of the log", LOG_BYTES, shape);
         log.set_patience(BEFORE_SERVING);
-        Ok(Self { results, log, hushed: false })
+        Ok(Self { results, log, shape, hushed: false })
     }
 
     /// Has [`say`](Self::say) print nothing from now on: for a user who wants to hear of errors alone.
@@ -77,9 +87,20 @@ impl Output {
         self.results.settle(ORDER);
     }
 
-    /// Prints a line, or several, to standard error.
+    /// Prints a line, or several, to standard error: what went wrong, and who says it, for readers that tell that.
     pub fn remark(&self, line: impl Display) {
-        print(self.log.clone(), &line);
+        self.remark_of(Severity::Error, line);
+    }
+
+    /// Prints a line, or several, to standard error, as [`remark`](Self::remark) does.
+    pub fn remark_of(&self, severity: Severity, line: impl Display) {
+        print(self.log.clone(), &self.shape.remark(severity, "polyport", &line.to_string()));
+    }
+
+    /// How lines to standard error look.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// From now on nobody waits: what finds no room is left out and counted.

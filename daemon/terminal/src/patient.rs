@@ -19,6 +19,8 @@ use std::time::Duration;
 use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::shape::{Severity, Shape};
+
 /// Lines are handed to the system in pieces of this size, bytes, which a pipe takes whole or not at all (`pipe(7)`).
 const PIECE: usize = libc::PIPE_BUF;
 
@@ -99,9 +101,17 @@ impl PatientWriter {
     where
         F: AsFd + Write + Send + 'static,
     {
+        Self::shaped(to, of, limit, Shape::Plain)
+    }
+
+    /// As [`Self::new`], and the lines about missing ones look so.
+    pub fn shaped<F>(to: F, of: &'static str, limit: usize, shape: Shape) -> Self
+    where
+        F: AsFd + Write + Send + 'static,
+    {
         let (work, written) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { queue: Mutex::default(), work, written, limit });
-        let scribe = Scribe { to, of, owed: 0, reason: None, torn: false };
+        let scribe = Scribe { to, of, shape, owed: 0, reason: None, torn: false };
         let pending = Mutex::new(Some(Pending(Box::new(|shared| scribe.run(shared)))));
         Self(Arc::new(Handle { shared, pending }))
     }
@@ -245,6 +255,7 @@ impl Queue {
 struct Scribe<F> {
     to: F,
     of: &'static str,
+    shape: Shape,
     /// Lines that are missing and not reported yet.
     owed: u64,
     /// Why, if the system said it.
@@ -302,7 +313,8 @@ impl<F: AsFd + Write> Scribe<F> {
             (owed, of) => format!("{owed} lines{of} were"),
         };
         let reason = self.reason.as_ref().map_or_else(|| UNREAD.to_owned(), ToString::to_string);
-        self.write(format!("{end}warn: {missing} left out: {reason}\n").as_bytes())?;
+        let note = self.shape.note(Severity::Warn, &format!("{missing} left out: {reason}"));
+        self.write(format!("{end}{note}\n").as_bytes())?;
         (self.owed, self.reason) = (0, None);
         Ok(())
     }

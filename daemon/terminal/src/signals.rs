@@ -4,7 +4,8 @@
 //! |---|---|
 //! | SIGINT, SIGTERM | the program ends in order; another one, 0.3 s later at least, ends it at once |
 //! | SIGHUP | the owner of the loop is told, and asks [`Hangup`](crate::Hangup) what is meant |
-//! | SIGUSR1, SIGUSR2 | nothing; the first of each is worth a line |
+//! | SIGUSR1 | the owner of the loop is told, and asks [`Inquiry`](crate::Inquiry) whether it was that |
+//! | SIGUSR2 | nothing; the first is worth a line |
 //! | SIGXFSZ | the write that exceeds the limit fails with `EFBIG` |
 //! | SIGPIPE | the write to a reader that has gone fails with `EPIPE`; so the Rust runtime has it from the start |
 
@@ -15,13 +16,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::{flag, low_level};
 
 use crate::interrupt::Interrupt;
 
 /// Signals that mean nothing, with their names.
-const MEANINGLESS: [(i32, &str); 2] = [(SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2")];
+const MEANINGLESS: [(i32, &str); 1] = [(SIGUSR2, "SIGUSR2")];
 
 /// Signals for a loop that waits on descriptors. Its descriptor is readable when a signal has come; then [`Self::take`] tells
 /// which.
@@ -40,7 +41,7 @@ pub struct Signals {
 pub struct Asked {
     /// The end of the program, with all it knows.
     pub end: bool,
-    /// Its owner is to look: SIGHUP has come, or a [`Waker`] was used.
+    /// Its owner is to look: SIGHUP or SIGUSR1 has come, or a [`Waker`] was used.
     pub attend: bool,
     /// The name of a signal that means nothing and came for the first time.
     pub meaningless: Option<&'static str>,
@@ -56,8 +57,10 @@ impl Signals {
         // Flags are set before the byte is written that has them looked at, because handlers run in this order.
         let end = Interrupt::register()?;
         let attend: Arc<AtomicBool> = Arc::default();
-        flag::register(SIGHUP, Arc::clone(&attend))?;
-        low_level::pipe::register(SIGHUP, writer.try_clone()?)?;
+        for signal in [SIGHUP, SIGUSR1] {
+            flag::register(signal, Arc::clone(&attend))?;
+            low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
         let meaningless: [Arc<AtomicBool>; MEANINGLESS.len()] = Default::default();
         for ((signal, _), flag) in MEANINGLESS.iter().zip(&meaningless) {
             flag::register(*signal, Arc::clone(flag))?;
@@ -125,6 +128,14 @@ pub struct Waker {
 }
 
 impl Waker {
+    /// Another one, for another thread.
+    ///
+    /// # Errors
+    /// Those of `dup(2)`.
+    pub fn another(&self) -> io::Result<Self> {
+        Ok(Self { attend: Arc::clone(&self.attend), writer: self.writer.try_clone()? })
+    }
+
     /// Has the loop's owner look.
     pub fn wake(&mut self) {
         self.attend.store(true, Ordering::Relaxed);
@@ -140,6 +151,16 @@ impl Waker {
 /// Those of `sigaction(2)`.
 pub fn survive_file_limit() -> io::Result<()> {
     flag::register(SIGXFSZ, Arc::default()).map(drop)
+}
+
+/// No signal that can be caught ends the program from now on, nor does it anything else: for a program that ends with
+/// whoever started it.
+///
+/// # Errors
+/// Those of `sigaction(2)`.
+pub fn survive_signals() -> io::Result<()> {
+    let all = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
+    all.into_iter().try_for_each(|signal| flag::register(signal, Arc::default()).map(drop))
 }
 
 impl AsFd for Signals {
@@ -184,9 +205,11 @@ mod tests {
             wait(&signals);
             assert_eq!(signals.take(), Asked::default(), "told once");
         }
-        low_level::raise(SIGHUP).unwrap();
-        wait(&signals);
-        assert_eq!(signals.take(), Asked { attend: true, ..Asked::default() });
+        for signal in [SIGHUP, SIGUSR1] {
+            low_level::raise(signal).unwrap();
+            wait(&signals);
+            assert_eq!(signals.take(), Asked { attend: true, ..Asked::default() });
+        }
         let mut waker = signals.waker().unwrap();
         std::thread::spawn(move || waker.wake()).join().unwrap();
         wait(&signals);

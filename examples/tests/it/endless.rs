@@ -65,6 +65,15 @@ fn a_datagram_without_an_end_is_refused() {
         .fails(65, "cannot read /dev/zero: it is too long for a datagram");
 }
 
+#[test]
+fn a_log_without_an_end_of_line_is_refused() {
+    let told = "line 1: longer than 1024 octets, and so no line of a decision log";
+    at_once("plot", "/dev/zero").fails(65, told);
+    at_once("plot", "/dev/null").fails(65, "/dev/null: it is empty");
+    let zero = Stdio::from(File::open("/dev/zero").unwrap());
+    finish(command("plot", &["-"]).stdin(zero).spawn().unwrap()).fails(65, told);
+}
+
 /// The longest datagram in the longest form is read.
 #[test]
 fn the_longest_line_is_judged() {

@@ -53,8 +53,22 @@ fn forgeries_played() {
 }
 
 #[test]
+fn a_picture() {
+    let log = std::env::temp_dir().join(format!("polyport-full-disk-{}", std::process::id()));
+    std::fs::write(&log, "ns,client,dir,n,bytes,what,wait_ns\n1,a,up,0,9,lost,0\n").unwrap();
+    let file = log.to_str().unwrap();
+    fails("plot", &[file]);
+    fails("plot", &["--json", file]);
+    fails("plot", &["-o", "/dev/null", file]);
+    let told = "error: cannot write /dev/full, which is not whole now: No space left on device";
+    let ended = finish(command("plot", &["-o", "/dev/full", file]).spawn().unwrap());
+    assert!(ended.code == 74 && ended.err.contains(told), "{ended:?}");
+    std::fs::remove_file(&log).unwrap();
+}
+
+#[test]
 fn help_and_version() {
-    for binary in ["request", "load", "cast", "mtu", "spoof", "frame"] {
+    for binary in ["request", "load", "cast", "mtu", "spoof", "frame", "plot"] {
         fails(binary, &["--help"]);
         fails(binary, &["--version"]);
     }

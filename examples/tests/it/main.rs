@@ -11,6 +11,7 @@ mod hostile;
 mod mtu;
 #[cfg(target_os = "linux")]
 mod obstacles;
+mod plot;
 mod request;
 mod schemas;
 mod spoof;
@@ -18,7 +19,7 @@ mod support;
 
 #[test]
 fn every_client_says_its_name_its_package_its_version_and_its_build() {
-    for name in ["cast", "frame", "load", "mtu", "request", "spoof"] {
+    for name in ["cast", "frame", "load", "mtu", "plot", "request", "spoof"] {
         let run = support::run(name, &["--version"]);
         assert_eq!(run.code, 0, "{run:?}");
         let start = format!("polyport-{name} (polyport-tools) {} (commit ", env!("CARGO_PKG_VERSION"));

@@ -44,6 +44,7 @@ pub(crate) fn command(binary: &str, arguments: &[&str]) -> Command {
         "mtu" => env!("CARGO_BIN_EXE_polyport-mtu"),
         "spoof" => env!("CARGO_BIN_EXE_polyport-spoof"),
         "frame" => env!("CARGO_BIN_EXE_polyport-frame"),
+        "plot" => env!("CARGO_BIN_EXE_polyport-plot"),
         other => panic!("no binary {other}"),
     };
     let mut command = Command::new(path);

@@ -4,12 +4,13 @@
 //! plugin = "echo"
 //! reply = "length"      # or "same", the default
 //! df = true             # answers leave whole or not at all; default false
+//! reflect_tos = true    # answers leave in the class (DSCP) that their requests came in; default false
 //! ```
 #![forbid(unsafe_code)]
 
 use polyport_echo_reply::{LENGTH_TEXT, tell_length};
-use polyport_plugin::config;
 use polyport_plugin::prelude::*;
+use polyport_plugin::{Facts, config};
 
 pub use polyport_echo_reply::Reply;
 
@@ -19,6 +20,7 @@ config! {
     pub struct EchoConfig {
         reply: Reply = "same", "What an answer says: the bytes that came in, or how many they were";
         df: bool = "false", "Whether an answer leaves whole or not at all, never in fragments";
+        reflect_tos: bool = "false", "Whether an answer leaves in the class (DSCP) of its request; ECN is not reflected, and class 0 is the listener's own";
     }
 }
 
@@ -31,13 +33,16 @@ pub struct Echo {
 impl Handler for Echo {
     type Config = EchoConfig;
 
-    fn new(config: EchoConfig, _: &mut Setup<'_>) -> Result<Self> {
+    fn new(config: EchoConfig, setup: &mut Setup<'_>) -> Result<Self> {
+        if config.reflect_tos && !setup.want(Facts::TOS).contains(Facts::TOS) {
+            return Err(Error::option("reflect_tos", "this system does not tell the class of datagrams"));
+        }
         Ok(Self { config })
     }
 
     fn on_batch(&mut self, batch: &mut Batch<'_>) {
-        if self.config.df {
-            return self.answer_uncut(batch);
+        if self.config.df || self.config.reflect_tos {
+            return self.answer_marked(batch);
         }
         match self.config.reply {
             Reply::Same => {
@@ -50,15 +55,26 @@ impl Handler for Echo {
     }
 
     fn reconfigure(&mut self, config: EchoConfig) -> Result<()> {
+        // What a handler wants to know of datagrams it says when it is made.
+        if config.reflect_tos != self.config.reflect_tos {
+            return Err(Error::unsupported());
+        }
         self.config = config;
         Ok(())
     }
 }
 
 impl Echo {
-    fn answer_uncut(&self, batch: &mut Batch<'_>) {
+    fn answer_marked(&self, batch: &mut Batch<'_>) {
+        /// The six bits of the DSCP (RFC 2474). The other two are between a sender and the routers on its way (RFC 3168).
+        const DSCP: u8 = 0xFC;
         for datagram in batch.datagrams() {
-            datagram.dont_fragment();
+            if self.config.df {
+                datagram.dont_fragment();
+            }
+            if self.config.reflect_tos {
+                datagram.set_tos(datagram.tos() & DSCP);
+            }
             match self.config.reply {
                 Reply::Same => datagram.echo(),
                 Reply::Length => {

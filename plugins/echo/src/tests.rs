@@ -1,6 +1,7 @@
 //! Through the exported table, as the daemon calls it.
 
-use polyport_plugin::testing::{Harness, Memory, Outcome};
+use polyport_plugin::Facts;
+use polyport_plugin::testing::{Harness, Incoming, Memory, Outcome};
 
 use super::Echo;
 
@@ -88,4 +89,32 @@ fn answers_are_cut_unless_told_otherwise() {
             assert_eq!((sent[2].payload.as_slice(), h.bad()), (last, 0));
         }
     }
+}
+
+#[test]
+fn a_class_is_reflected_without_ecn_if_that_is_asked_for() {
+    for (df, reply) in [("false", "same"), ("true", "length")] {
+        for (reflect, expected) in [("false", [0, 0, 0]), ("true", [0xB8, 0x88, 0])] {
+            let mut h = Harness::<Echo>::new(&[("df", df), ("reply", reply), ("reflect_tos", reflect)]);
+            let wanted = if reflect == "true" { Facts::TOS } else { Facts::default() };
+            assert_eq!(h.told(), wanted, "nothing that is not needed");
+            let request = |tos| Incoming { tos, ..Incoming::new(PEER.parse().unwrap(), b"x") };
+            let requests = [0xB9, 0x8B, 0x03].map(request);
+            assert_eq!(h.deliver(&requests), Outcome::Done);
+            let sent = h.sent();
+            assert_eq!(
+                sent.iter().map(|sent| sent.tos).collect::<Vec<_>>(),
+                expected,
+                "{df} {reply} {reflect}"
+            );
+            assert!(sent.iter().all(|sent| sent.df == (df == "true")));
+        }
+    }
+}
+
+#[test]
+fn who_begins_to_reflect_is_made_anew() {
+    let mut h = echo("same");
+    h.reconfigure(&[("reflect_tos", "true")]).unwrap_err();
+    h.reconfigure(&[("reflect_tos", "false"), ("df", "true")]).unwrap();
 }

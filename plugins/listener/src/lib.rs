@@ -14,7 +14,7 @@
 //!          -> line                          record = "log"
 //!          -> recorder                      record = "pcapng"
 //!
-//! recorder:   queued -> thread: packet -> capture -> files -> place
+//! recorder:   queued -> thread: writer: packet -> capture
 //!          -> answer                        ack = true
 //!               '-> outgoing -> recorder    when it leaves
 //! ```
@@ -22,24 +22,21 @@
 //! A file name is taken from the daemon's working directory. What is recorded is collected and written every second by a
 //! thread of its own: a disk that stalls costs datagrams of the recording, which are counted, and delays nobody. When writing
 //! fails, what comes meanwhile is counted, and each second is another attempt. The file is rotated by renaming: what is at
-//! the name is always the newest. Where a file may lie is decided in `place` and `files`.
+//! the name is always the newest. Where a file may lie is decided in
+//! `polyport-recording`.
 #![forbid(unsafe_code)]
 
 mod capture;
 mod cast;
 pub mod config;
-mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod interfaces;
 mod line;
 mod outgoing;
 mod packet;
-mod place;
 mod queued;
-mod recorder;
 pub mod senders;
-mod trouble;
 mod writer;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -47,15 +44,14 @@ use std::time::Duration;
 
 use polyport_plugin::prelude::*;
 use polyport_plugin::{Facts, Log, Rng, Why, later};
+use polyport_recording::{Recorder, Tally, Trouble};
 
 use cast::Cast;
 use interfaces::Interfaces;
 use line::Line;
 use outgoing::Outgoing;
 use packet::{About, Heard, Way};
-use recorder::Recorder;
-use trouble::Trouble;
-use writer::Tally;
+use queued::Batch as Waiting;
 
 pub use config::{ListenerConfig, Record};
 pub use senders::Senders;
@@ -77,7 +73,7 @@ pub struct Listener {
     config: ListenerConfig,
     senders: Senders,
     interfaces: Interfaces,
-    recorder: Option<Recorder>,
+    recorder: Option<Recorder<Waiting>>,
     outgoing: Outgoing,
     /// The timer for answers is set.
     awaits_answers: bool,
@@ -152,7 +148,7 @@ impl Handler for Listener {
                 Some(path) => {
                     // In a reload the predecessor still holds the file.
                     let successor = setup.why() == Why::Reload;
-                    let recorder = Recorder::open(path, config.rotate.0, config.keep, successor);
+                    let recorder = writer::record(path, config.rotate.0, config.keep, successor);
                     setup.timer(FLUSH, FLUSH_EVERY, FLUSH_EVERY);
                     Some(recorder.map_err(|error| {
                         Error::option("file", format_args!("{}: {error}", path.display()))
@@ -170,7 +166,7 @@ impl Handler for Listener {
             Record::Log => Facts::LOCAL,
             Record::Pcapng => Facts::LOCAL | Facts::TIME | Facts::TOS | Facts::HOPS,
         });
-        let (interfaces, trouble) = (Interfaces::default(), Trouble::default());
+        let (interfaces, trouble) = (Interfaces::default(), Trouble::new(["datagram", "datagrams"]));
         let (outgoing, now) = (Outgoing::default(), (setup.now_ns(), 0));
         let awaits_answers = false;
         Ok(Self {
@@ -254,7 +250,7 @@ impl Listener {
                 // What left before goes before.
                 self.record_answers(datagram.rx_ns());
                 let heard = Heard { about: self.about(datagram), payload: datagram.payload() };
-                let fits = self.recorder.as_mut().is_none_or(|recorder| recorder.record(&heard));
+                let fits = self.recorder.as_mut().is_none_or(|recorder| record(recorder, &heard));
                 self.note_dropped(!fits);
             }
             Record::Off | Record::Log => {}
@@ -283,7 +279,7 @@ impl Listener {
         while let Some((at_ns, about)) = self.outgoing.pop(now_ns) {
             let about = About { unix_ns: at_ns.saturating_add_signed(self.now.1), ..about };
             let heard = Heard { about, payload: self.config.ack_text.as_bytes() };
-            let fits = self.recorder.as_mut().is_none_or(|recorder| recorder.record(&heard));
+            let fits = self.recorder.as_mut().is_none_or(|recorder| record(recorder, &heard));
             self.note_dropped(!fits);
         }
     }
@@ -362,6 +358,11 @@ impl Listener {
         self.note_dropped(!fits);
         self.wait_for_answers(batch);
     }
+}
+
+/// Records what was heard. False: there is no room.
+fn record(recorder: &mut Recorder<Waiting>, heard: &Heard<'_>) -> bool {
+    recorder.record(Waiting::bytes_of(heard), |waiting| waiting.push(heard))
 }
 
 describe_plugin!(

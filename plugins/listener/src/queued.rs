@@ -1,5 +1,7 @@
 //! Datagrams that wait for the thread that writes them: payloads in one piece of memory, and what is known of each.
 
+use polyport_recording as recording;
+
 use crate::packet::{About, Heard};
 
 /// Memory that an empty batch keeps, bytes. What a burst took beyond it is given back.
@@ -32,26 +34,22 @@ impl Batch {
         })
     }
 
-    /// Number of datagrams.
-    pub(crate) fn len(&self) -> u64 {
-        self.heads.len() as u64
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
-    /// Memory in use.
-    pub(crate) fn bytes(&self) -> usize {
-        self.payloads.len() + self.heads.len() * size_of::<Head>()
-    }
-
     /// Memory that a datagram needs.
     pub(crate) fn bytes_of(heard: &Heard<'_>) -> usize {
         heard.payload.len() + size_of::<Head>()
     }
+}
 
-    pub(crate) fn clear(&mut self) {
+impl recording::Batch for Batch {
+    fn len(&self) -> u64 {
+        self.heads.len() as u64
+    }
+
+    fn bytes(&self) -> usize {
+        self.payloads.len() + self.heads.len() * size_of::<Head>()
+    }
+
+    fn clear(&mut self) {
         self.heads.clear();
         self.heads.shrink_to(KEPT / size_of::<Head>());
         self.payloads.clear();
@@ -61,6 +59,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use polyport_recording::Batch as _;
+
     use super::*;
 
     #[test]

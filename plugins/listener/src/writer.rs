@@ -1,19 +1,23 @@
 //! Datagrams into a pcapng file: what the thread of a recorder does.
 
 use std::io;
-use std::ops::AddAssign;
 use std::path::Path;
 
 use pcap_file::PcapError;
+use polyport_recording::{Batch as _, Bounds, Files, Recorder, Sink, Tally};
 
 use crate::capture::{Capture, PACKET_OVERHEAD};
-use crate::files::Files;
 use crate::interfaces::Interfaces;
 use crate::packet::{Heard, build};
 use crate::queued::Batch;
 
 /// Bytes collected before a write: a few of the largest datagrams, or hundreds of small ones.
 const BUFFER: u64 = 256 << 10;
+
+/// Bytes of a batch, its payloads and what is noted of them. Three batches exist, so 6 MiB may wait in all.
+const BATCH_BYTES: usize = 2 << 20;
+/// A batch of so many bytes is handed over at once. A smaller one waits for the next tick.
+const HAND_OVER_BYTES: usize = 64 << 10;
 
 /// Writes batches to a file. After an error the rest of the batch is left out, and the next one is an attempt: a disk that was
 /// full may have room again, and a pipe a new reader. Then a section begins, so that every reader understands what follows.
@@ -29,30 +33,17 @@ pub(crate) struct Writer {
     failed: bool,
 }
 
-/// What became of datagrams.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// They are in the file.
-    pub(crate) recorded: u64,
-    /// They could not be written.
-    pub(crate) failed: u64,
-    /// The last error.
-    pub(crate) error: Option<io::Error>,
-    /// The last batch was written, to its end.
-    pub(crate) works: bool,
+/// Begins a recording at `path`, see [`Writer::open`], and the thread that writes it.
+pub(crate) fn record(path: &Path, limit: u64, keep: u32, successor: bool) -> io::Result<Recorder<Batch>> {
+    let (writer, begun) = Writer::open(path, limit, keep, successor)?;
+    Recorder::start(writer, begun, Bounds { batch: BATCH_BYTES, hand_over: HAND_OVER_BYTES })
 }
 
-impl Tally {
-    /// Adds what became of later ones.
-    pub(crate) fn add(&mut self, later: Self) {
-        self.recorded.add_assign(later.recorded);
-        self.failed.add_assign(later.failed);
-        self.error = later.error.or_else(|| self.error.take());
-        self.works = later.works;
-    }
+impl Sink for Writer {
+    type Batch = Batch;
 
-    fn note(&mut self, recorded: u64, failed: u64, error: io::Error) {
-        self.add(Self { recorded, failed, error: Some(error), works: false });
+    fn write(&mut self, batch: &Batch, goes_on: &dyn Fn() -> bool) -> Tally {
+        self.write_all(batch, goes_on)
     }
 }
 
@@ -72,8 +63,7 @@ impl Writer {
         Ok((writer, tally))
     }
 
-    /// Writes a batch. The reader of a pipe is waited for while `goes_on` says so.
-    pub(crate) fn write(&mut self, batch: &Batch, goes_on: impl Fn() -> bool) -> Tally {
+    fn write_all(&mut self, batch: &Batch, goes_on: &dyn Fn() -> bool) -> Tally {
         let mut tally = Tally { works: true, ..Tally::default() };
         let total = batch.len();
         if std::mem::take(&mut self.failed)
@@ -83,8 +73,16 @@ impl Writer {
             tally.note(0, total, error);
             return tally;
         }
+        match self.follow() {
+            Ok(begun_again) => tally.begun_again = begun_again,
+            Err(error) => {
+                self.failed = true;
+                tally.note(0, total, error);
+                return tally;
+            }
+        }
         for heard in batch.iter() {
-            let result = self.add(&heard, &mut tally, &goes_on);
+            let result = self.add(&heard, &mut tally, goes_on);
             if let Err(error) = result {
                 self.failed = true;
                 tally.error = Some(error);
@@ -93,7 +91,7 @@ impl Writer {
             }
         }
         if !self.failed
-            && let Err(error) = self.flush(&mut tally, &goes_on)
+            && let Err(error) = self.flush(&mut tally, goes_on)
         {
             self.failed = true;
             tally.error = Some(error);
@@ -105,7 +103,7 @@ impl Writer {
     }
 
     /// Adds a packet to what will be written, and writes if it is much. A datagram that fits no packet is no reason to stop.
-    fn add(&mut self, heard: &Heard<'_>, tally: &mut Tally, goes_on: &impl Fn() -> bool) -> io::Result<()> {
+    fn add(&mut self, heard: &Heard<'_>, tally: &mut Tally, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
         if !build(heard, &mut self.packet) {
             tally.error = Some(io::Error::other("a datagram does not fit into an IP packet"));
             return Ok(());
@@ -128,7 +126,7 @@ impl Writer {
     }
 
     /// Writes what was collected. What is counted is in the file, and nothing else is.
-    fn flush(&mut self, tally: &mut Tally, goes_on: &impl Fn() -> bool) -> io::Result<()> {
+    fn flush(&mut self, tally: &mut Tally, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
         let (written, result) = self.files.write(self.capture.bytes(), goes_on);
         let whole = self.ends.partition_point(|end| *end <= written);
         tally.recorded += whole as u64;
@@ -147,6 +145,16 @@ impl Writer {
         self.capture.clear();
         self.ends.clear();
         result
+    }
+
+    /// Begins the file again, if somebody has moved it away, removed it or cut it.
+    fn follow(&mut self) -> io::Result<bool> {
+        let is_astray = self.files.is_astray()?;
+        if is_astray {
+            self.begin_section()?;
+            self.files.begin_again(self.capture.bytes())?;
+        }
+        Ok(is_astray)
     }
 
     fn begin_section(&mut self) -> io::Result<()> {
@@ -228,19 +236,19 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let first = reader(&path);
         let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap().0;
-        let tally = writer.write(&batch(&[b"one", b"two"]), || true);
+        let tally = writer.write(&batch(&[b"one", b"two"]), &|| true);
         assert_eq!((tally.recorded, tally.failed, tally.works), (2, 0, true));
         assert_eq!(blocks(&taken(&first)), "sipp");
         drop(first);
         for _ in 0..2 {
-            let tally = writer.write(&batch(&[b"to nobody"]), || true);
+            let tally = writer.write(&batch(&[b"to nobody"]), &|| true);
             assert_eq!((tally.recorded, tally.failed, tally.works), (0, 1, false));
             assert_eq!(tally.error.unwrap().kind(), io::ErrorKind::BrokenPipe);
         }
         let second = reader(&path);
-        let tally = writer.write(&batch(&[b"three"]), || true);
+        let tally = writer.write(&batch(&[b"three"]), &|| true);
         assert_eq!((tally.recorded, tally.failed, tally.works), (1, 0, true));
-        let tally = writer.write(&batch(&[b"four", b""]), || true);
+        let tally = writer.write(&batch(&[b"four", b""]), &|| true);
         assert_eq!((tally.recorded, tally.failed, tally.error.is_none()), (2, 0, true));
         assert_eq!(blocks(&taken(&second)), "sippp");
     }
@@ -254,7 +262,7 @@ mod tests {
         let _sleeps = reader(&path);
         let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap().0;
         let long = vec![7; 30_000];
-        let tally = writer.write(&batch(&[&long, &long, &long]), || false);
+        let tally = writer.write(&batch(&[&long, &long, &long]), &|| false);
         // The pipe holds 64 KiB.
         assert_eq!((tally.recorded, tally.failed, tally.works), (2, 1, false));
         assert_eq!(tally.error.unwrap().kind(), io::ErrorKind::WouldBlock);
@@ -268,7 +276,7 @@ mod tests {
         let (mut writer, begun) = Writer::open(&path, 1000, 1, false).unwrap();
         assert!(begun.works && begun.error.is_none());
         assert_eq!(blocks(&fs::read(&path).unwrap()), "s");
-        let tally = writer.write(&batch(&[&[7; 400], &[7; 400], &[7; 400]]), || true);
+        let tally = writer.write(&batch(&[&[7; 400], &[7; 400], &[7; 400]]), &|| true);
         assert_eq!((tally.recorded, tally.failed), (3, 0));
         assert_eq!(
             (blocks(&fs::read(&path).unwrap()), blocks(&fs::read(&aside).unwrap())),
@@ -287,7 +295,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let mut writer = Writer::open(&path, 1 << 20, 1, false).unwrap().0;
-        let tally = writer.write(&batch(&[b"one", &vec![0; 65_600], b"two"]), || true);
+        let tally = writer.write(&batch(&[b"one", &vec![0; 65_600], b"two"]), &|| true);
         assert_eq!((tally.recorded, tally.failed, tally.works), (2, 1, true));
         assert_eq!(blocks(&fs::read(&path).unwrap()), "sipp");
     }

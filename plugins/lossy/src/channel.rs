@@ -1,106 +1,166 @@
-//! The bad network: what happens to the answer to one datagram.
+//! The bad network: what happens to a datagram on its way to be answered, and to its answer.
 //!
-//! Every decision is a pure function of (seed, local port, peer, number of the datagram from that peer, kind
-//! of decision). So a run repeats exactly whatever other peers do and however datagrams fall into batches,
-//! turning one option on does not shift the decisions of another, and the ports of a range that share a seed
-//! do not lose the same numbers.
+//! ```text
+//! datagram -> up -> (here it is answered) -> the whole way -> down -> leaves
+//! ```
+//!
+//! Each way that does nothing is left out. A way decides when the datagram comes to it, so `down` counts from where `up` and
+//! the whole way have led; it gets what comes in the order in which it came to the listener.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use polyport_plugin::{Ratio, mix, up_to};
+use arrayvec::ArrayVec;
+use polyport_impair::{Direction, Fate, Pass, Script, What};
+use polyport_impair_options::{Arrived, Decisions, Lane, Plan};
 
-use crate::config::LossyConfig;
+use crate::peers::Peers;
 
-/// What happens to the answer to one datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// There is none. Nothing else is decided.
-    Drop,
-    /// It is sent.
-    Answer(Answer),
+/// Ways there are: up, the whole, down.
+pub const WAYS: usize = 3;
+/// Each of them may double what comes.
+pub const MOST_ANSWERS: usize = 1 << WAYS;
+
+/// What decides about all datagrams of a listener.
+#[derive(Debug)]
+pub struct Channel {
+    lanes: [Option<Box<Lane>>; WAYS],
 }
 
-/// How an answer is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// An answer that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Twice. Both copies are equal and leave at the same moment.
-    pub duplicate: bool,
-    /// 64 random bits that choose the bit to flip, see [`flip`].
-    pub corrupt: Option<u64>,
-    /// Delay and jitter.
-    pub wait: Duration,
-    /// Picked by `reorder`: this much longer, so that answers of the same peer that are due before overtake it.
-    pub held: Option<Duration>,
+    /// When, monotonic ns.
+    pub at_ns: u64,
+    /// 64 random bits for each bit to flip.
+    pub flips: [Option<u64>; WAYS],
+    /// Congestion was experienced (RFC 3168).
+    pub mark: bool,
+    /// All that happened to it.
+    pub what: What,
+}
+
+/// A datagram that has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Length of its payload.
+    pub bytes: usize,
+    /// Length of what is answered.
+    pub answer: usize,
+    /// Its traffic class, where that is known.
+    pub tos: u8,
+    /// When it came, monotonic ns.
+    pub now_ns: u64,
+    /// When that was in ns since 1970.
+    pub wall_ns: u64,
+}
+
+/// The answers to one datagram; none: it is lost.
+pub type Answers = ArrayVec<Answer, MOST_ANSWERS>;
+
+impl Channel {
+    /// With a lane for each way to which something may happen, made by `lane`.
+    pub fn new(plan: &Plan<WAYS>, scripts: [Script; WAYS], mut lane: impl FnMut(Script) -> Lane) -> Self {
+        let mut acts = plan.acts().into_iter();
+        let lanes = scripts.map(|script| acts.next().unwrap_or(false).then(|| Box::new(lane(script))));
+        Self { lanes }
+    }
+
+    /// Takes other scripts. False: a way would need counters that are not there, and all stays as it is.
+    pub fn set(&mut self, plan: &Plan<WAYS>, scripts: [Script; WAYS]) -> bool {
+        let ways = || plan.acts().into_iter().zip(&scripts).zip(&self.lanes);
+        // The counters of the whole way are the handler's own.
+        let counted = |script: &Script| script.direction() != Direction::Only;
+        if ways().any(|((acts, script), lane)| acts && lane.is_none() && counted(script)) {
+            return false;
+        }
+        for ((acts, script), lane) in plan.acts().into_iter().zip(scripts).zip(&mut self.lanes) {
+            match lane {
+                Some(lane) => lane.set_script(script),
+                None if acts => *lane = Some(Box::new(Lane::new(script, None))),
+                None => {}
+            }
+        }
+        true
+    }
+
+    /// Nothing ever happens to anybody.
+    #[inline]
+    #[must_use]
+    pub fn is_neutral(&self) -> bool {
+        self.lanes.iter().flatten().all(|lane| lane.is_neutral())
+    }
+
+    /// Something may happen on the way up, or down.
+    #[inline]
+    #[must_use]
+    pub const fn has_both_ways(&self) -> bool {
+        let [up, _, down] = &self.lanes;
+        up.is_some() || down.is_some()
+    }
+
+    /// Decides about a datagram, whose answers `answers` has then. True: a peer was forgotten.
+    #[inline]
+    pub fn decide(
+        &self,
+        peers: &mut Peers,
+        seen: &Seen,
+        mut log: Option<&mut Decisions>,
+        answers: &mut Answers,
+    ) -> bool {
+        answers.clear();
+        let key = peers.key();
+        let Some((peer, forgot)) = peers.peer(seen.from, self.has_both_ways()) else { return false };
+        let client = peer.name(key, seen.from);
+        answers.push(Answer::untouched(seen.now_ns));
+        for (way, lane) in self.lanes.iter().enumerate() {
+            let (Some(lane), Some(line)) = (lane, peer.line(way)) else { continue };
+            let bytes = if way == 0 { seen.bytes } else { seen.answer };
+            let (mut at, mut left) = (0, answers.len());
+            while let Some(one) = answers.get(at).copied().filter(|_| left > 0) {
+                left -= 1;
+                let wall_ns = seen.wall_ns.saturating_add(one.at_ns.saturating_sub(seen.now_ns));
+                let tos = if one.mark { seen.tos | CONGESTION } else { seen.tos };
+                let arrived = Arrived { client, bytes, tos, now_ns: one.at_ns, wall_ns };
+                let Fate::Pass(pass) = lane.decide(line, &arrived, log.as_deref_mut()) else {
+                    answers.remove(at);
+                    continue;
+                };
+                if let Some(place) = answers.get_mut(at) {
+                    *place = one.after(way, &pass);
+                }
+                if let Some(copy) = pass.copy {
+                    let copy = Pass { at_ns: copy.at_ns, corrupt: copy.corrupt, what: copy.what, ..pass };
+                    // There is room for all: each way doubles them at most.
+                    answers.try_push(one.after(way, &copy)).unwrap_or(());
+                }
+                at += 1;
+            }
+        }
+        forgot
+    }
 }
 
 impl Answer {
-    /// The whole time from the datagram to its answer.
+    /// At once, as it came.
     #[must_use]
-    pub fn after(&self) -> Duration {
-        self.wait + self.held.unwrap_or_default()
+    pub const fn untouched(at_ns: u64) -> Self {
+        Self { at_ns, flips: [None; WAYS], mark: false, what: What::NOTHING }
     }
-}
 
-/// The streams of random numbers, one a decision. The values are part of what makes a run repeat: do not
-/// renumber them.
-#[derive(Clone, Copy)]
-#[repr(u64)]
-enum Stream {
-    Drop = 1,
-    Duplicate = 2,
-    Corrupt = 3,
-    CorruptBit = 4,
-    Reorder = 5,
-    Jitter = 6,
-}
-
-/// Decides about datagram `number` (from 0) that `peer` sent to port `local`.
-#[must_use]
-pub fn decide(config: &LossyConfig, seed: u64, local: u16, peer: SocketAddr, number: u64) -> Fate {
-    let way = key(local, peer);
-    let random = |stream: Stream| mix(mix(seed, stream as u64, 0), way, number);
-    let hit = |ratio: Ratio, stream| ratio.hit(random(stream));
-    if hit(config.drop, Stream::Drop) {
-        return Fate::Drop;
-    }
-    Fate::Answer(Answer {
-        duplicate: hit(config.duplicate, Stream::Duplicate),
-        corrupt: hit(config.corrupt, Stream::Corrupt).then(|| random(Stream::CorruptBit)),
-        wait: config.delay + up_to(random(Stream::Jitter), config.jitter),
-        held: hit(config.reorder, Stream::Reorder).then_some(config.hold),
-    })
-}
-
-/// Flips one bit of `payload`, chosen by `random`. False for an empty one, which has no bit to flip.
-pub fn flip(payload: &mut [u8], random: u64) -> bool {
-    // A payload has at most 65,507 * 8 bits: the bias of the remainder is below 2^-44.
-    let bits = payload.len() as u64 * 8;
-    let Some(bit) = random.checked_rem(bits) else { return false };
-    match usize::try_from(bit / 8).ok().and_then(|at| payload.get_mut(at)) {
-        Some(byte) => {
-            *byte ^= 1 << (bit % 8);
-            true
+    /// What becomes of it behind a way.
+    fn after(mut self, way: usize, pass: &Pass) -> Self {
+        self.at_ns = pass.at_ns.max(self.at_ns);
+        if let Some(flip) = self.flips.get_mut(way) {
+            *flip = pass.corrupt;
         }
-        None => false,
+        Self { mark: self.mark || pass.mark, what: self.what | pass.what, ..self }
     }
 }
 
-/// Folds the local port, and the address and port of a peer, into 64 bits; the zone of a link-local address counts as well.
-fn key(local: u16, peer: SocketAddr) -> u64 {
-    let (high, low, zone) = match (peer.ip(), peer) {
-        (IpAddr::V6(ip), SocketAddr::V6(v6)) => {
-            let bits = ip.to_bits();
-            #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
-            let halves = ((bits >> 64) as u64, bits as u64);
-            (halves.0, halves.1, v6.scope_id())
-        }
-        // The IPv4-mapped form, so that a dual-stack socket decides as an IPv4 one does.
-        (IpAddr::V4(ip), _) => (0, 0xFFFF_0000_0000 | u64::from(ip.to_bits()), 0),
-        (IpAddr::V6(_), SocketAddr::V4(_)) => (0, 0, 0),
-    };
-    mix(high, low, u64::from(zone) << 32 | u64::from(local) << 16 | u64::from(peer.port()))
-}
+/// Both bits of ECN: congestion experienced.
+pub const CONGESTION: u8 = 0b11;
 
 #[cfg(test)]
 mod tests;

@@ -327,6 +327,29 @@ impl<'a> IntoIterator for &mut Batch<'a> {
 #[derive(Debug)]
 pub struct Datagrams<'a>(Slots<'a>);
 
+impl Datagrams<'_> {
+    /// Sends on what follows where the datagram before was sent last, as far as it came the same way: from the same peer to the
+    /// same address, by the same session, with the same traffic class. Returns how many datagrams those are and how many bytes
+    /// they have; they are not handed out any more. A train is then dealt with once. None do if the datagram before
+    /// was not sent as it is, at once and without a word about it, or was refused.
+    ///
+    /// ```
+    /// # fn f(batch: &mut polyport_plugin::Batch<'_>, session: polyport_plugin::SessionId) -> u64 {
+    /// let (mut bytes, mut datagrams) = (0, batch.datagrams());
+    /// while let Some(datagram) = datagrams.next() {
+    ///     bytes += datagram.payload().len() as u64;
+    ///     datagram.to_session(session);
+    ///     bytes += datagrams.follow().1;
+    /// }
+    /// # bytes
+    /// # }
+    /// ```
+    #[inline]
+    pub fn follow(&mut self) -> (u32, u64) {
+        self.0.follow()
+    }
+}
+
 impl<'a> Iterator for Datagrams<'a> {
     type Item = Datagram<'a>;
 

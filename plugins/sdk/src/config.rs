@@ -8,8 +8,11 @@ use polyport_abi as abi;
 
 use crate::default;
 use crate::error::Error;
+use crate::parts::plain;
 
 pub use crate::opt::Opt;
+#[doc(hidden)]
+pub use crate::parts::{Part, count, join, name_bytes, names};
 pub use crate::value::{List, Value};
 
 /// The configuration of a plugin: `()`, or a struct made by [`config!`](crate::config).
@@ -188,10 +191,18 @@ pub fn wrong(value: Value<'_>) -> String {
     }
 }
 
-/// Reads one field; what [`config!`](crate::config) expands to.
+/// Takes the next of `values` for one field; what [`config!`](crate::config) expands to.
 #[doc(hidden)]
-pub fn read<T: OptionType>(value: Option<&Value<'_>>, name: &str) -> Result<T, Error> {
-    T::read(value.copied().unwrap_or(Value::Missing)).map_err(|message| Error::option(name, message))
+pub fn read<T: OptionType>(values: &mut &[Value<'_>], name: &str) -> Result<T, Error> {
+    let value = values.split_off_first().copied().unwrap_or(Value::Missing);
+    T::read(value).map_err(|message| Error::option(name, message))
+}
+
+/// Takes the next of `values` for a field that is a set of options; what [`config!`](crate::config) expands to.
+#[doc(hidden)]
+pub fn read_set<C: Config>(values: &mut &[Value<'_>], under: &str) -> Result<C, Error> {
+    let own = values.split_off(..C::OPTIONS.len().min(values.len())).unwrap_or_default();
+    C::from_values(own).map_err(|error| error.under(under))
 }
 
 /// Declares one option; what [`config!`](crate::config) expands to.
@@ -213,10 +224,7 @@ pub struct Declare {
 impl Declare {
     #[must_use]
     pub const fn new<T: OptionType>(name: &'static str, help: &'static str) -> Self {
-        // `r#type` in Rust is `type` in the configuration.
-        let raw = matches!(name.as_bytes(), [b'r', b'#', ..]);
-        let name = if raw { name.split_at(2).1 } else { name };
-        let mut opt = Opt::new(literal(name), literal(help), T::KIND);
+        let mut opt = Opt::new(literal(plain(name)), literal(help), T::KIND);
         if let Some(choices) = T::CHOICES {
             opt = opt.choices(choices);
         }

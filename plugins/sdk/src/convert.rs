@@ -13,7 +13,7 @@ use polyport_abi::{pp_addr, pp_batch, pp_create, pp_dgram, pp_event, pp_session_
 
 use crate::host::{HostRef, OwnLink};
 use crate::queued::{Queued, Refusal};
-use crate::route::{MAX_PAYLOAD, Route, Via, fill, is_plain};
+use crate::route::{MAX_PAYLOAD, Route, Via, fill, goes_with};
 use crate::text::{slice, text};
 use crate::value::{Value, values};
 
@@ -224,17 +224,17 @@ impl<'a> RawBatch<'a> {
         })
     }
 
-    /// Lets the last entry answer datagram `index` as well, if it sends the one before it back in place; then
-    /// the host sees one entry where a train or a batch is echoed.
+    /// Lets the last entry answer datagram `index` as well, if it sends the one before it in place, the same way and at the same
+    /// time; then the host sees one entry where a train or a batch is echoed.
     #[inline]
-    fn extend_run(self, index: u32, via: Via) -> bool {
+    fn extend_run(self, index: u32, route: &Route) -> bool {
         let (ring, len) = self.with(|b| (b.tx, b.tx_len as usize));
         let Some(last) = len.checked_sub(1) else { return false };
         // SAFETY: `last < tx_len <= tx_cap`, the length of the ring.
         let slot = unsafe { ring.add(last) };
         // SAFETY: an entry that `push` has written; nobody else refers to it during the call.
         let tx = unsafe { &mut *slot };
-        let follows = tx.rx.wrapping_add(u32::from(tx.run)).wrapping_add(1) == index && is_plain(tx, via);
+        let follows = tx.rx.wrapping_add(u32::from(tx.run)).wrapping_add(1) == index && goes_with(tx, route);
         if follows && tx.run < u16::MAX {
             tx.run += 1;
             return true;
@@ -242,9 +242,30 @@ impl<'a> RawBatch<'a> {
         false
     }
 
+    /// The last entry, if it sends datagrams on as they are up to the one before `index`, and says nothing but the socket: then it
+    /// may answer those that follow as well.
+    #[inline]
+    pub(crate) fn extensible(self, index: u32) -> Option<u16> {
+        let (ring, len) = self.with(|b| (b.tx, b.tx_len as usize));
+        let last = len.checked_sub(1)?;
+        // SAFETY: `last < tx_len <= tx_cap`, the length of the ring.
+        let slot = unsafe { ring.add(last) };
+        // SAFETY: an entry that `push` has written; nobody else refers to it during the call.
+        let tx = unsafe { &*slot };
+        let via = match tx.flags {
+            0 => Via::Same,
+            polyport_abi::TX_SESSION => Via::Session(tx.session),
+            polyport_abi::TX_CLIENT => Via::Client,
+            _ => return None,
+        };
+        let follows =
+            tx.rx.wrapping_add(u32::from(tx.run)).wrapping_add(1) == index && goes_with(tx, &Route::by(via));
+        follows.then_some(tx.run)
+    }
+
     /// Lets the entry that was just queued answer `more` datagrams as well.
     #[inline]
-    fn lengthen_run(self, more: u16) {
+    pub(crate) fn lengthen_run(self, more: u16) {
         let (ring, last) = self.with(|b| (b.tx, b.tx_len.saturating_sub(1) as usize));
         // SAFETY: `last < tx_len`, since an entry was just queued.
         let slot = unsafe { ring.add(last) };
@@ -315,11 +336,11 @@ impl<'a> RawBatch<'a> {
 /// one was handed out last, so that it knows which one did it when the handler panics.
 #[derive(Debug)]
 pub(crate) struct Slots<'a> {
-    raw: RawBatch<'a>,
-    next: u32,
-    end: u32,
+    pub(crate) raw: RawBatch<'a>,
+    pub(crate) next: u32,
+    pub(crate) end: u32,
     /// The host has a place for the number of that datagram.
-    marks: bool,
+    pub(crate) marks: bool,
 }
 
 impl<'a> Slots<'a> {
@@ -385,7 +406,7 @@ pub(crate) struct Slot<'a> {
 
 impl<'a> Slot<'a> {
     #[inline]
-    const fn new(raw: RawBatch<'a>, index: u32) -> Self {
+    pub(crate) const fn new(raw: RawBatch<'a>, index: u32) -> Self {
         Self { raw, index, proved: Cell::new(false), df: Cell::new(false), tos: Cell::new(0) }
     }
 
@@ -456,8 +477,13 @@ impl<'a> Slot<'a> {
     /// Queues the datagram's own bytes. Callers own the slot for good, so the bytes stay as they are.
     #[inline]
     pub(crate) fn send_in_place(&self, route: Route) -> Queued {
-        if route.is_plain() && self.raw.extend_run(self.index, route.via) {
-            return Queued::Yes;
+        if route.is_by_socket() && self.raw.extend_run(self.index, &route) {
+            if route.at_ns == 0 {
+                return Queued::Yes;
+            }
+            // Each of them needs room till then.
+            let fits = self.raw.delays(route.at_ns, self.with(|d| d.len));
+            return if fits { Queued::Yes } else { Queued::No(Refusal::NoRoomLater) };
         }
         let len = self.with(|d| d.len);
         self.raw.push(ptr::null(), len, route)

@@ -136,6 +136,32 @@ impl<'a> Datagram<'a> {
         self.0.raw.send_built(cap, self.0.answer(at_ns), |out| build(self.0.bytes(), out))
     }
 
+    /// Sends a copy of it to the upstream of a session, not before `at_ns` of the monotonic clock; 0 is now. `change` may change
+    /// the copy, whose length is fixed.
+    pub fn copy_to_session_at(
+        &self,
+        at_ns: u64,
+        session: SessionId,
+        change: impl FnOnce(&mut [u8]),
+    ) -> Queued {
+        self.copy_at(self.0.by(at_ns, Via::Session(session.raw())), change)
+    }
+
+    /// Sends a copy of it to the client of the session that it came by, see [`to_client`](Self::to_client), not before `at_ns`
+    /// of the monotonic clock; 0 is now. `change` may change the copy, whose length is fixed.
+    pub fn copy_to_client_at(&self, at_ns: u64, change: impl FnOnce(&mut [u8])) -> Queued {
+        self.copy_at(self.0.by(at_ns, Via::Client), change)
+    }
+
+    fn copy_at(&self, route: Route, change: impl FnOnce(&mut [u8])) -> Queued {
+        let bytes = self.0.bytes();
+        self.0.raw.send_built(bytes.len(), route, |out| {
+            out.copy_from_slice(bytes);
+            change(out);
+            out.len()
+        })
+    }
+
     /// Says that the sender has proved that it receives at its address: by a cookie that was sent there, or by a key that
     /// nobody else has. The budget of the listener (`[listen.reply]`) does not count the answers to this datagram that
     /// are queued from now on, unless they are forwarded; without a proof an answer that is much longer than its

@@ -283,8 +283,8 @@ unsafe fn report<H: Handler>(error: *mut pp_error, reason: &Error) {
 #[must_use]
 pub const fn table<H: Handler>(package: &str, version: &str, about: &str) -> pp_plugin {
     let options = H::Config::OPTIONS;
-    assert!(options.len() < 1000, "a plugin has fewer than 1000 options");
-    #[expect(clippy::cast_possible_truncation, reason = "below 1000 and 1024")]
+    assert!(options.len() <= 256, "a plugin has at most 256 options: no host takes more");
+    #[expect(clippy::cast_possible_truncation, reason = "at most 256, and below 1024")]
     let (n_options, size) = (options.len() as u32, size_of::<pp_plugin>() as u32);
     pp_plugin {
         ident: pp_ident {

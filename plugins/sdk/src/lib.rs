@@ -64,6 +64,7 @@ mod error;
 #[doc(hidden)]
 pub mod export;
 mod facts;
+mod follow;
 mod guard;
 mod handler;
 mod host;
@@ -72,6 +73,7 @@ mod line;
 mod macros;
 mod metric;
 mod opt;
+mod parts;
 mod queued;
 mod random;
 mod remote;

@@ -39,6 +39,62 @@
 /// [`Option`] and a [`Vec`] of each; not a list of [`Json`](crate::Json). An array of the configuration is a list, and so is a text with
 /// commas between its elements.
 ///
+/// A set of options that is declared elsewhere by this macro, in this crate or another, is a field as well: `nested` puts its
+/// options under the name of the field, and `flattened` takes them as they are called.
+///
+/// ```
+/// use polyport_plugin::testing::Harness;
+/// use polyport_plugin::{Batch, Config, Error, Handler, Ratio, Setup, config};
+///
+/// config! {
+///     /// What a line does to datagrams.
+///     #[derive(Debug)]
+///     pub struct Line {
+///         loss: Ratio = "0%", "Share of datagrams that are lost";
+///     }
+/// }
+///
+/// config! {
+///     #[derive(Debug)]
+///     pub struct Options {
+///         seed: Option<i64> = none, "Makes a run repeat";
+///         up: Line = nested, "What comes in";
+///         down: Line = nested, "What leaves";
+///     }
+/// }
+///
+/// let names: Vec<&str> = Options::OPTIONS.iter().map(|option| option.name()).collect();
+/// assert_eq!(names, ["seed", "up.loss", "down.loss"]);
+/// # #[derive(Debug)]
+/// # struct Lossy(Options);
+/// # impl Handler for Lossy {
+/// #     type Config = Options;
+/// #     fn new(options: Options, _: &mut Setup<'_>) -> Result<Self, Error> { Ok(Self(options)) }
+/// #     fn on_batch(&mut self, batch: &mut Batch<'_>) {
+/// #         for datagram in batch {
+/// #             datagram.reply(self.0.up.loss.get().to_string().as_bytes());
+/// #         }
+/// #     }
+/// # }
+/// // In a file: `up.loss = "10%"`, or `up = { loss = "10%" }`, or a table `[listen.options.up]`.
+/// let mut harness = Harness::<Lossy>::new(&[("up.loss", "10%")]);
+/// # harness.send("192.0.2.1:1", b"");
+/// # assert_eq!(harness.sent()[0].payload, b"0.1");
+/// ```
+///
+/// Two options with one name do not compile, nor does an option whose name is that of a set:
+///
+/// ```compile_fail
+/// polyport_plugin::config! { pub struct Line { loss: u8 = 0, "Share"; } }
+/// polyport_plugin::config! { pub struct Options { loss: u8 = 0, "Share"; line: Line = flattened; } }
+/// ```
+///
+/// ```compile_fail
+/// polyport_plugin::config! { pub struct Line { loss: u8 = 0, "Share"; } }
+/// polyport_plugin::config! { pub struct More { up: u8 = 0, "Share"; } }
+/// polyport_plugin::config! { pub struct Options { up: Line = nested; more: More = flattened; } }
+/// ```
+///
 /// A default that is out of its bounds, or none of the choices, does not compile:
 ///
 /// ```compile_fail
@@ -51,38 +107,84 @@
 #[macro_export]
 macro_rules! config {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($field:ident: $type:ty = $default:tt $($negative:literal)?, $help:literal $(, $attr:ident $(= $bound:expr)?)*;)+
+        $($field:ident: $type:ty = $default:tt $($negative:literal)?
+            $(, $help:literal $(, $attr:ident $(= $bound:expr)?)*)?;)+
     }) => {
         $(#[$meta])*
         $vis struct $name {
-            $(#[doc = $help] pub $field: $type,)+
+            $(#[doc = $crate::__help!($field $(, $help)?)] pub $field: $type,)+
         }
 
         impl $crate::Config for $name {
-            const OPTIONS: &'static [$crate::config::Opt] = &[$(
-                $crate::__default!(
-                    ($default $($negative)?),
-                    $crate::config::Declare::new::<$type>(
-                        ::core::concat!(::core::stringify!($field), "\0"),
-                        ::core::concat!($help, "\0"),
-                    )
-                )
-                $(.$attr($($bound as f64)?))*
-                .done(),
-            )+];
+            const OPTIONS: &'static [$crate::config::Opt] = {
+                const PARTS: &[$crate::config::Part] = &[$(
+                    $crate::__part!(
+                        ($default $($negative)?), $field, $type $(, $help $(, $attr $(= $bound)?)*)?
+                    ),
+                )+];
+                const NAMES: [u8; $crate::config::name_bytes(PARTS)] = $crate::config::names(PARTS);
+                const ALL: [$crate::config::Opt; $crate::config::count(PARTS)] =
+                    $crate::config::join(PARTS, &NAMES);
+                &ALL
+            };
 
             fn from_values(
-                values: &[$crate::config::Value<'_>],
+                mut values: &[$crate::config::Value<'_>],
             ) -> ::core::result::Result<Self, $crate::Error> {
-                let mut values = values.iter();
                 ::core::result::Result::Ok(Self {
-                    $($field: $crate::config::read::<$type>(
-                        values.next(),
-                        ::core::stringify!($field),
-                    )?,)+
+                    $($field: $crate::__read!(($default $($negative)?), $field, $type, &mut values)?,)+
                 })
             }
         }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __help {
+    ($field:ident) => {
+        ::core::concat!("The options of `", ::core::stringify!($field), "`.")
+    };
+    ($field:ident, $help:literal) => {
+        $help
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __part {
+    ((nested), $field:ident, $type:ty $(, $help:literal)?) => {
+        $crate::config::Part::set(::core::stringify!($field), <$type as $crate::Config>::OPTIONS)
+    };
+    ((flattened), $field:ident, $type:ty $(, $help:literal)?) => {
+        $crate::config::Part::set("", <$type as $crate::Config>::OPTIONS)
+    };
+    ($default:tt, $field:ident, $type:ty, $help:literal $(, $attr:ident $(= $bound:expr)?)*) => {
+        $crate::config::Part::One(
+            $crate::__default!(
+                $default,
+                $crate::config::Declare::new::<$type>(
+                    ::core::concat!(::core::stringify!($field), "\0"),
+                    ::core::concat!($help, "\0"),
+                )
+            )
+            $(.$attr($($bound as f64)?))*
+            .done(),
+        )
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __read {
+    ((nested), $field:ident, $type:ty, $values:expr) => {
+        $crate::config::read_set::<$type>($values, ::core::stringify!($field))
+    };
+    ((flattened), $field:ident, $type:ty, $values:expr) => {
+        $crate::config::read_set::<$type>($values, "")
+    };
+    ($default:tt, $field:ident, $type:ty, $values:expr) => {
+        $crate::config::read::<$type>($values, ::core::stringify!($field))
     };
 }
 

@@ -42,6 +42,18 @@ impl Opt {
         self
     }
 
+    /// Gives the option another name.
+    pub(crate) const fn renamed(mut self, name: &'static CStr) -> Self {
+        self.0.name = name.as_ptr();
+        self
+    }
+
+    /// The bytes of its name.
+    pub(crate) const fn name_bytes(&self) -> &'static [u8] {
+        // SAFETY: `new` and `renamed` took a static C string.
+        unsafe { CStr::from_ptr(self.0.name) }.to_bytes()
+    }
+
     /// The entry as the host reads it.
     #[must_use]
     pub const fn raw(&self) -> &pp_opt {
@@ -51,7 +63,7 @@ impl Opt {
     /// Name as written in the configuration.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        // SAFETY: `new` took a static C string.
+        // SAFETY: `new` and `renamed` took a static C string.
         unsafe { text(self.0.name) }
     }
 

@@ -69,24 +69,31 @@ impl Route {
         Self { rx: abi::NO_RX, at_ns: 0, to: None, from: None, proved: false, df: false, tos: 0, via }
     }
 
-    /// Whether it sends at once, and says nothing but the socket.
-    pub(crate) const fn is_plain(&self) -> bool {
-        self.at_ns == 0 && self.to.is_none() && !self.proved && !self.df && self.tos == 0
+    /// Whether it names no address: then what goes the same way may share its entry.
+    pub(crate) const fn is_by_socket(&self) -> bool {
+        self.to.is_none() && self.from.is_none()
+    }
+
+    /// All flags but those of addresses.
+    #[inline]
+    const fn flags(&self) -> u8 {
+        let marks = if self.proved { abi::TX_PROVED } else { 0 } | if self.df { abi::TX_DF } else { 0 };
+        self.via.parts().0 | marks
     }
 }
 
-/// Whether an entry sends a received datagram on at once, as it is, by this socket: what entries in place are, since
-/// this crate never queues a part of one.
+/// Whether an entry sends received datagrams on as they are, at that time, by that socket and marked so: what entries in place
+/// are, since this crate never queues a part of one.
 #[inline]
-pub(crate) fn is_plain(tx: &pp_tx, via: Via) -> bool {
-    let (flags, session) = via.parts();
+pub(crate) fn goes_with(tx: &pp_tx, route: &Route) -> bool {
+    let flags = route.flags();
     tx.data.is_null()
         && tx.rx != abi::NO_RX
-        && tx.at_ns == 0
+        && tx.at_ns == route.at_ns
         && tx.segment == 0
         && tx.flags == flags
-        && tx.tos == 0
-        && (flags & abi::TX_SESSION == 0 || tx.session == session)
+        && tx.tos == route.tos
+        && (flags & abi::TX_SESSION == 0 || tx.session == route.via.parts().1)
 }
 
 /// Writes the first 32 bytes, and the addresses only if there are any.

@@ -18,6 +18,8 @@ const NAMES: Names = Names {
         _ => Vec::new(),
     },
     ipv6: || true,
+    files: |_, _| Ok(Vec::new()),
+    content: |_| Err(std::io::ErrorKind::NotFound.into()),
 };
 
 /// Reads a configuration file.
@@ -68,5 +70,6 @@ fn pointed(problems: &Problems) {
     assert!(!plain.chars().any(|c| c.is_control() && c != '\n'), "{plain:?}");
     assert!(!problems.render(true).is_empty());
     let json = problems.to_json();
-    assert_eq!(json.lines().count(), problems.list().len());
+    // As many as it lists.
+    assert_eq!(json.lines().count(), problems.list().len().min(1000));
 }

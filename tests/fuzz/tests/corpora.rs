@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polyport_fuzz::{configuration, identity, library, protocol, replies, responder, stamp, values};
+use polyport_fuzz::{
+    captures, configuration, identity, impair, library, plot, protocol, replies, responder, stamp, values,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -22,7 +24,10 @@ const TARGETS: &[Target] = &[
     ("listen_specs", configuration::specs, 20),
     ("identity", identity::file, 20),
     ("library", library::file, 200),
+    ("decision_logs", plot::log, 20),
     ("option_values", values::text, 100),
+    ("impair_files", impair::files, 100),
+    ("captures", captures::file, 60),
 ];
 /// Targets with the code that they look into; their corpora are tried there.
 const ELSEWHERE: &[&str] = &["exchange_outputs", "control_messages", "recording"];

@@ -95,7 +95,7 @@ fn no_shipped_plugin_calls_what_is_refused() {
     );
     let daemon = launch
         .listen("127.0.0.1:0=echo")
-        .listen("127.0.0.1:0=lossy,delay=1ms,jitter=1ms,duplicate=50%,reorder=10%")
+        .listen("127.0.0.1:0=lossy,delay=1ms,jitter=1ms,duplicate=50%,late=10%")
         .listen(format!("127.0.0.1:0=listener,name=recorder,{recording}"))
         .listen("127.0.0.1:0=listener,name=log,record=log")
         .listen("127.0.0.1:0=responder")
@@ -255,9 +255,9 @@ fn a_thread_that_was_there_before_is_told_of() {
     let Some(deeds) = deeds(dir.path(), &["-DEARLY_THREAD"]) else { return };
     let daemon = polyport().listen(spec("127.0.0.1:0", &deeds)).serve();
     let tasks: Vec<_> = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().collect();
-    // The loop, the plugin's own, the one that waits for signals, the one that watches the handlers, and the two that write the
-    // output.
-    assert_eq!(tasks.len(), 6);
+    // The loop, the plugin's own, the one that waits for signals, the one that watches the handlers, that of the control socket,
+    // and the two that write the output.
+    assert_eq!(tasks.len(), 7);
     for task in tasks {
         let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");

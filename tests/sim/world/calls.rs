@@ -10,7 +10,7 @@ use polyport::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use polyport::guard::LocalAddress;
 use polyport::plugin::{GroupRequest, Notify};
 use polyport::reactor::{
-    AddressReading, Dial, Event, Group, Interest, Io, Message, NetError, Now, Received, Token, Wait,
+    AddressReading, Dial, Event, Group, Interest, Io, Link, Message, NetError, Now, Received, Token, Wait,
 };
 use rand::RngExt;
 
@@ -78,7 +78,11 @@ impl Io for World {
         let more = self.collect(events);
         for event in events.iter() {
             if let Event::Ready { token, readable, writable } = *event {
-                let owner = self.sockets.iter().position(|s| s.token == Some(token) && s.side.is_none());
+                let is_heard = |s: &Socket| s.readable || !self.orders.ending;
+                let owner = self
+                    .sockets
+                    .iter()
+                    .position(|s| s.token == Some(token) && s.side.is_none() && is_heard(s));
                 self.journal.event(owner, readable, writable);
             }
         }
@@ -158,6 +162,18 @@ impl Io for World {
 
     fn interface_index(&mut self, _: &str) -> Option<u32> {
         None
+    }
+
+    fn watch_links(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
+    fn tie(&mut self, _: &mut SocketId, _: &str) -> io::Result<()> {
+        Ok(())
     }
 
     fn move_group(&mut self, _: &mut SocketId, _: &Group, _: u32) -> io::Result<()> {
@@ -361,7 +377,7 @@ impl World {
     }
 
     /// One message left.
-    fn took(&mut self, at: usize) {
+    pub(super) fn took(&mut self, at: usize) {
         self.sockets[at].room -= 1;
         if self.faults.hit(self.faults.profile.full) {
             let n = self.faults.rng.random_range(1..20);
@@ -414,6 +430,7 @@ impl World {
             ifindex: 1,
             tos: 0,
             hop_limit: if tells_hop_limit { first.hop_limit } else { 0 },
+            session: 0,
             flags: ArrivalFlags { multicast, broadcast, truncated, has_tos: false },
         });
         assert!(pushed, "the exchange has descriptors for every slot");
@@ -422,7 +439,7 @@ impl World {
 
     /// Whether the next datagram in the queue belongs to the train: same way, same TTL, same size, and only the last
     /// one may be shorter.
-    fn joins(&self, at: usize, train: &[Datagram], slot: usize) -> bool {
+    pub(super) fn joins(&self, at: usize, train: &[Datagram], slot: usize) -> bool {
         let (size, last) = (train[0].payload.len(), &train[train.len() - 1]);
         let bytes: usize = train.iter().map(|d| d.payload.len()).sum();
         self.sockets[at].queue.front().is_some_and(|next| {

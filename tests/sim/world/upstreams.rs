@@ -145,14 +145,56 @@ impl World {
             return Err(error);
         }
         let to = self.sockets[at].side.as_ref().and_then(|side| side.to);
-        for message in messages {
+        let most = self.faults.part(self.faults.profile.partial_send, messages.len());
+        for (done, message) in messages.iter().take(most).enumerate() {
             assert_eq!(Some(*message.to), to, "a session speaks to its upstream");
+            match self.session_send_error(at, message) {
+                Some(errno) if done == 0 => return Err(io::Error::from_raw_os_error(errno)),
+                Some(errno) => {
+                    self.sockets[at].parked = (errno != libc::EAGAIN).then_some(errno);
+                    return Ok(done);
+                }
+                None => self.took(at),
+            }
             for payload in datagrams(message) {
                 self.journal.progress += 1;
                 self.hear(at, *message.to, &payload);
             }
         }
-        Ok(messages.len())
+        Ok(most)
+    }
+
+    /// How a message of a session fails. In the books of the world a session has no page, so this is apart from that of listeners.
+    fn session_send_error(&mut self, at: usize, message: &Message<'_>) -> Option<i32> {
+        let socket = &mut self.sockets[at];
+        if socket.closed {
+            return Some(libc::EBADF);
+        }
+        if socket.room == 0 {
+            return Some(libc::EAGAIN);
+        }
+        if let Some(errno) = socket.parked.take() {
+            return Some(errno);
+        }
+        if self.faults.hit(self.faults.profile.broken) {
+            self.sockets[at].closed = true;
+            return Some(libc::EBADF);
+        }
+        self.faults.send(message.segment.is_some())
+    }
+
+    /// How a receive call of a session fails.
+    fn session_receive_error(&mut self, at: usize) -> Option<i32> {
+        if self.sockets[at].closed || self.faults.hit(self.faults.profile.broken) {
+            self.sockets[at].closed = true;
+            return Some(libc::EBADF);
+        }
+        self.faults.receive().map(|(errno, _)| errno)
+    }
+
+    /// Datagrams that wait in the sockets of sessions.
+    pub(crate) fn queued_by_sessions(&self) -> usize {
+        self.sockets.iter().filter(|socket| socket.side.is_some()).map(|socket| socket.queue.len()).sum()
     }
 
     /// A datagram comes to a server.
@@ -188,24 +230,38 @@ impl World {
         if let Some(error) = self.pending(at) {
             return Err(error);
         }
+        if let Some(errno) = self.session_receive_error(at) {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        let trains = self.sockets[at].trains;
         let (slot, stride) = (exchange.limits().slot_len, exchange.limits().stride);
-        let mut n = 0;
+        let (first, mut n) = (exchange.next_slot(), 0);
         while n < max
             && let Some(datagram) = self.sockets[at].queue.pop_front()
         {
-            let (offset, len) = (n * stride, datagram.payload.len().min(slot));
-            exchange.ring_mut()[offset..][..len].copy_from_slice(&datagram.payload[..len]);
+            let mut joined = vec![datagram];
+            while trains && joined.len() < 64 && self.joins(at, &joined, slot) {
+                joined.extend(self.sockets[at].queue.pop_front());
+            }
+            let (offset, mut len) = ((first + n) * stride, 0);
+            for one in &joined {
+                let part = one.payload.len().min(slot - len);
+                exchange.ring_mut()[offset + len..][..part].copy_from_slice(&one.payload[..part]);
+                len += part;
+            }
+            let datagram = &joined[0];
             let pushed = exchange.push(Arrived {
                 offset,
                 len,
-                cap: slot,
-                segment: 0,
+                cap: if joined.len() > 1 { len } else { slot },
+                segment: if joined.len() > 1 { datagram.payload.len() } else { 0 },
                 peer: datagram.peer,
                 destination: None,
                 reply_from: None,
                 ifindex: 0,
                 tos: 0,
                 hop_limit: 0,
+                session: 0,
                 flags: ArrivalFlags { truncated: datagram.payload.len() > slot, ..ArrivalFlags::default() },
             });
             assert!(pushed, "the exchange has descriptors for every slot");

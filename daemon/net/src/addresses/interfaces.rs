@@ -6,11 +6,14 @@ use std::os::fd::BorrowedFd;
 
 use if_addrs::IfAddr;
 
-use super::{LocalPrefix, Reading};
+use super::{Link, LocalPrefix, Reading};
 
 /// Reads the addresses of the interfaces.
 #[derive(Debug)]
-pub struct LocalAddresses;
+pub struct LocalAddresses {
+    watches_links: bool,
+    links: Vec<Link>,
+}
 
 impl LocalAddresses {
     /// Opens nothing.
@@ -18,7 +21,22 @@ impl LocalAddresses {
     /// # Errors
     /// None.
     pub fn open() -> io::Result<Self> {
-        Ok(Self)
+        Ok(Self { watches_links: false, links: Vec::new() })
+    }
+
+    /// From now on readings have the interfaces that have an address: see [`Self::links`]. Reads them once.
+    ///
+    /// # Errors
+    /// Those of `getifaddrs(3)`.
+    pub fn watch_links(&mut self) -> io::Result<()> {
+        self.watches_links = true;
+        self.read(&mut Vec::new()).map(drop)
+    }
+
+    /// The interfaces as the last reading found them, none before [`Self::watch_links`].
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// None: nobody tells of changes, so read again now and then.
@@ -46,9 +64,16 @@ impl LocalAddresses {
     ///
     /// # Errors
     /// Those of `getifaddrs(3)`.
-    #[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "elsewhere a reading has parts")]
     pub fn read(&mut self, into: &mut Vec<LocalPrefix>) -> io::Result<Reading> {
+        let mut links: Vec<Link> = Vec::new();
         for interface in if_addrs::get_if_addrs()? {
+            if self.watches_links
+                && !links.iter().any(|link| link.name == interface.name)
+                && let Ok(index) = crate::interface_index(&interface.name)
+            {
+                let multicast = !interface.is_loopback();
+                links.push(Link { index, name: interface.name.clone(), multicast });
+            }
             into.push(LocalPrefix::single(interface.ip(), false));
             if let IfAddr::V4(address) = &interface.addr {
                 // The last address of the network, where the system does not say it.
@@ -59,6 +84,7 @@ impl LocalAddresses {
                 }
             }
         }
+        self.links = links;
         Ok(Reading::Whole)
     }
 }

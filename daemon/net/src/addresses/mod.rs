@@ -9,6 +9,8 @@ use std::net::IpAddr;
 #[cfg(not(target_os = "linux"))]
 mod interfaces;
 #[cfg(target_os = "linux")]
+mod link;
+#[cfg(target_os = "linux")]
 mod rtnetlink;
 
 #[cfg(not(target_os = "linux"))]
@@ -31,6 +33,17 @@ impl LocalPrefix {
     fn single(ip: IpAddr, broadcast: bool) -> Self {
         Self { ip, bits: if ip.is_ipv4() { 32 } else { 128 }, broadcast }
     }
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index. One that goes and comes again under its name has another.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether groups can be joined on it (`IFF_MULTICAST` of `netdevice(7)`): loopback for example takes none.
+    pub multicast: bool,
 }
 
 /// How far a reading of the addresses is.

@@ -14,12 +14,13 @@ use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
-use super::{LocalPrefix, Reading};
+use super::{Link, LocalPrefix, Reading, link};
 
 /// Reads the addresses that the system treats as local, and hears when they change.
 #[derive(Debug)]
@@ -37,20 +38,29 @@ pub struct LocalAddresses {
     /// Number of the last request; answers carry it.
     sequence: u32,
     buffer: Vec<u8>,
+    /// Interfaces are read as well, and their changes heard.
+    watches_links: bool,
+    /// Those that the reading which is under way has found.
+    found: Vec<Link>,
+    /// Those of the last reading that came to its end.
+    links: Vec<Link>,
 }
 
 /// What a reading asks for, one after the other.
-const DUMPS: [(Kind, AddressFamily); 4] = [
+const DUMPS: [(Kind, AddressFamily); 5] = [
     (Kind::LocalTable, AddressFamily::Inet),
     (Kind::LocalTable, AddressFamily::Inet6),
     (Kind::Addresses, AddressFamily::Inet),
     (Kind::Addresses, AddressFamily::Inet6),
+    (Kind::Links, AddressFamily::Unspec),
 ];
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     LocalTable,
     Addresses,
+    /// Last, since only who asked for it has it.
+    Links,
 }
 
 /// Bytes of the buffer: the kernel makes no datagram of a dump longer than this.
@@ -81,7 +91,50 @@ impl LocalAddresses {
         // is left out here.
         queries.set_netlink_get_strict_chk(true).unwrap_or(());
         let buffer = Vec::with_capacity(BUFFER);
-        Ok(Self { queries, changes, dump: 0, asked: false, torn: false, sequence: 0, buffer })
+        let (watches_links, found, links) = (false, Vec::new(), Vec::new());
+        Ok(Self {
+            queries,
+            changes,
+            dump: 0,
+            asked: false,
+            torn: false,
+            sequence: 0,
+            buffer,
+            watches_links,
+            found,
+            links,
+        })
+    }
+
+    /// From now on the changes of interfaces are heard as well, and readings have them: see [`Self::links`]. Reads them once, with
+    /// all else, so that they are known when it returns.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)` and of [`Self::read`].
+    pub fn watch_links(&mut self) -> io::Result<()> {
+        /// Readings of which one may be whole, and parts of one that may bring nothing.
+        const MOST: usize = 100_000;
+        if self.watches_links {
+            return Ok(());
+        }
+        self.changes.add_membership(libc::RTNLGRP_LINK)?;
+        self.watches_links = true;
+        self.begin();
+        let mut addresses = Vec::new();
+        for _ in 0..MOST {
+            match self.read(&mut addresses)? {
+                Reading::Part => {}
+                Reading::Whole | Reading::Torn => break,
+            }
+        }
+        self.begin();
+        Ok(())
+    }
+
+    /// The interfaces as the last reading found them, none before [`Self::watch_links`].
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// The descriptor that becomes readable when addresses may have changed. Then call [`Self::take_changes`].
@@ -109,6 +162,7 @@ impl LocalAddresses {
     /// Begins a reading; one that is under way is given up.
     pub fn begin(&mut self) {
         (self.dump, self.asked, self.torn) = (0, false, false);
+        self.found.clear();
     }
 
     /// Reads a part, some hundred addresses, and appends them to `into`. An address may come more than once.
@@ -124,7 +178,10 @@ impl LocalAddresses {
     }
 
     fn read_part(&mut self, into: &mut Vec<LocalPrefix>) -> io::Result<Reading> {
-        let Some((kind, family)) = DUMPS.get(self.dump).copied() else {
+        let Some((kind, family)) = self.dumps().get(self.dump).copied() else {
+            if self.watches_links {
+                self.links.clone_from(&self.found);
+            }
             return Ok(if self.torn { Reading::Torn } else { Reading::Whole });
         };
         if !self.asked {
@@ -134,7 +191,11 @@ impl LocalAddresses {
             return Ok(Reading::Part);
         }
         self.take_answers(into)?;
-        if self.dump == DUMPS.len() { self.read_part(into) } else { Ok(Reading::Part) }
+        if self.dump == self.dumps().len() { self.read_part(into) } else { Ok(Reading::Part) }
+    }
+
+    fn dumps(&self) -> &'static [(Kind, AddressFamily)] {
+        if self.watches_links { &DUMPS } else { DUMPS.split_last().map_or(&[], |(_, others)| others) }
     }
 
     /// Takes what the datagram in the buffer answers.
@@ -142,6 +203,14 @@ impl LocalAddresses {
         let mut bytes = &self.buffer[..];
         while let Some((message, rest)) = split(bytes) {
             bytes = rest;
+            let header = NetlinkBuffer::new(&message);
+            if header.message_type() == libc::RTM_NEWLINK {
+                if header.sequence_number() == self.sequence {
+                    self.torn |= header.flags() & NLM_F_DUMP_INTR != 0;
+                    self.found.extend(link::read(message));
+                }
+                continue;
+            }
             let message = NetlinkMessage::deserialize(message)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             // The rest of a dump that was given up.
@@ -184,6 +253,12 @@ impl LocalAddresses {
                 let mut request = AddressMessage::default();
                 request.header.family = family;
                 RouteNetlinkMessage::GetAddress(request)
+            }
+            Kind::Links => {
+                let mut request = LinkMessage::default();
+                // Their counters are most of what is told, and nobody looks at them.
+                request.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+                RouteNetlinkMessage::GetLink(request)
             }
         };
         let mut header = NetlinkHeader::default();
@@ -361,7 +436,7 @@ mod tests {
             addresses.buffer = if number == 1 { spoilt(1, whole) } else { whole };
             addresses.take_answers(&mut found).unwrap();
         }
-        assert_eq!(addresses.dump, DUMPS.len(), "each dump has ended");
+        assert_eq!(addresses.dump, addresses.dumps().len(), "each dump has ended");
         let reading = addresses.read(&mut found).unwrap();
         addresses.begin();
         assert!(!addresses.torn, "the next reading is another");

@@ -146,6 +146,46 @@ fn a_reading_that_is_begun_again_is_whole() {
     }
 }
 
+/// Interfaces are read and their changes heard once somebody wants it, and only then.
+#[test]
+fn interfaces_come_and_go() {
+    if !is_in_namespace("addresses::interfaces_come_and_go") {
+        return;
+    }
+    let mut addresses = LocalAddresses::open().unwrap();
+    let names = |addresses: &LocalAddresses| {
+        let links = addresses.links().iter().map(|link| (link.name.clone(), link.multicast));
+        let mut names: Vec<_> = links.collect();
+        names.sort();
+        names
+    };
+    read(&mut addresses);
+    assert_eq!(names(&addresses), []);
+    addresses.watch_links().unwrap();
+    let at_first = [("lo", false), ("pp0", true), ("pp1", true)].map(|(name, is)| (name.to_owned(), is));
+    assert_eq!(names(&addresses), at_first);
+    let index = addresses.links().iter().find(|link| link.name == "pp0").unwrap().index;
+    assert_eq!(index, polyport_net::interface_index("pp0").unwrap());
+    // One without any address.
+    for (change, is_there) in [("link add pp8 type veth peer name pp9", true), ("link del pp8", false)] {
+        ip(change);
+        let mut tries = 0..20;
+        loop {
+            assert!(tries.next().is_some(), "{change}");
+            assert!(
+                wait_readable(&addresses.changes().unwrap(), DEADLINE).unwrap(),
+                "{change}: no word of it"
+            );
+            let told = addresses.take_changes();
+            read(&mut addresses);
+            if told && names(&addresses).contains(&("pp9".to_owned(), true)) == is_there {
+                break;
+            }
+        }
+    }
+    assert_eq!(names(&addresses), at_first);
+}
+
 /// Everything, and how the reading ended.
 fn read(addresses: &mut LocalAddresses) -> (Vec<LocalPrefix>, Reading) {
     let mut found = Vec::new();

@@ -19,6 +19,8 @@ mod fragments;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod header;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod source;

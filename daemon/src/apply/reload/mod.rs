@@ -3,11 +3,17 @@
 //! ```text
 //! work         what reads disks and runs `check`, on a thread of its own
 //! differences  what can only be had by a restart, in words
+//! assembly     from what was read to what the reactor is asked for
+//! history      what became of reloads, for metrics
+//! words        what has become of it
 //! turns        from a wish to its end: asked, read, changed, told
 //! ```
 
+mod assembly;
 mod differences;
+mod history;
 mod turns;
+mod words;
 mod work;
 
 pub(super) use turns::Reloading;

@@ -1,26 +1,44 @@
 //! From a wish to its end: asked by a signal, read by a thread, changed by the reactor, told to the log.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
-use polyport_terminal::{Hangup, Hung, Output, Style, Waker, aside, counted};
+use polyport_terminal::{Hangup, Hung, Output, Shape, Style, Waker, aside, counted};
 
-use super::work::{Again, Done, Handler, Job, Next, work};
+use super::assembly::{Assembly, Look};
+use super::history::History;
+use super::words::{named, summary, told};
+use super::work::{Again, Done, Job, Wanted, work};
+use crate::apply::banner::scope;
+use crate::apply::notifier::Notifier;
 use crate::apply::prepare::Entry;
-use crate::apply::running::{Running, is_denial, on_fault, refused_by};
+use crate::apply::running::{Running, is_denial, note_gone, refused_by};
 use crate::apply::sources::Sources;
 use crate::apply::steps::Place;
-use crate::config::{Plan, Problems};
+use crate::broker::Maker;
+use crate::config::{Plan, Problem, Problems, quoted};
+use crate::control::Reply;
+use crate::control::http::figures::Reloads;
+use crate::control::wire::{AddParams, Answer, Error, ListenerParams, Reloaded, SetParams, code};
 use crate::metrics::Counters;
-use crate::plugin::Plugin;
-use crate::reactor::{ChangeDone, ChangeRefused, Clock, Token, Wish};
+use crate::reactor::{ChangeDone, ChangeRefused, Clock, Token};
 use crate::sandbox::State;
 
 /// How long the end of the daemon waits for what is being read, so that its private copies of libraries can be removed.
 const LAST_READING: Duration = Duration::from_secs(2);
+
+/// What the handlers of tables were made of that go between two batches.
+const MOST_FORMER: usize = 256;
+
+/// What stands behind the status that the service manager shows.
+const REFUSED: &str = "; the last reload was refused";
+
+/// Options that a line of the log names.
+const MOST_NAMED: usize = 8;
 
 /// Reloads when a signal asks for it.
 pub(in crate::apply) struct Reloading {
@@ -28,11 +46,24 @@ pub(in crate::apply) struct Reloading {
     again: Again,
     sources: Sources,
     output: Output,
+    notifier: Rc<Notifier>,
     clock: Clock,
     thread: Option<Thread>,
     stage: Stage,
     /// A signal has come while a reload was under way: another one follows.
     once_more: bool,
+    /// Clients of the control socket that wait for the reload that is under way, and for the one that follows.
+    asked: Vec<Reply>,
+    asked_next: Vec<Reply>,
+    /// Clients that want one listener to be another, one after the other.
+    alterations: VecDeque<(Wanted, Reply)>,
+    /// What is being done, as it is told when it is.
+    done: &'static str,
+    /// It is a reload, of which the service manager is told.
+    is_reload: bool,
+    /// What served before, of which some go between two batches each.
+    former: Vec<Entry>,
+    history: History,
 }
 
 /// The thread that reads.
@@ -44,27 +75,95 @@ struct Thread {
 /// How far a reload is.
 enum Stage {
     Idle,
+    /// What serves is looked up for the thread.
+    Looking {
+        since_ns: u64,
+        wanted: Wanted,
+        look: Look,
+    },
     /// The thread reads what these listeners shall be.
     Reading {
         since_ns: u64,
         tokens: Vec<Token>,
     },
+    /// What the reactor is to be asked for is put together.
+    Assembling {
+        since_ns: u64,
+        assembly: Box<Assembly>,
+    },
     /// The reactor changes them.
     Changing {
         since_ns: u64,
-        plan: Arc<Plan>,
-        entries: Vec<Entry>,
-        libraries: Vec<Arc<Plugin>>,
+        assembly: Box<Assembly>,
+    },
+    /// It has, and some newcomers are not served yet, or some that go are still there.
+    Settling {
+        since_ns: u64,
+        reloaded: Box<Reloaded>,
+    },
+    /// It has changed nothing, and some newcomers have not gone yet.
+    GoingBack {
+        problems: Problems,
     },
     /// The thread has failed, and with it the loader.
     Broken,
 }
 
 impl Reloading {
-    /// Waits for `hangup`. `again` reads the configuration.
-    pub(in crate::apply) fn new(hangup: Hangup, again: Again, sources: Sources, output: Output) -> Self {
-        let clock = Clock::new();
-        Self { hangup, again, sources, output, clock, thread: None, stage: Stage::Idle, once_more: false }
+    /// Waits for `hangup`. `again` reads the configuration. `notifier` is told of it.
+    pub(in crate::apply) fn new(
+        hangup: Hangup,
+        again: Again,
+        sources: Sources,
+        output: Output,
+        notifier: Rc<Notifier>,
+    ) -> Self {
+        let mut clock = Clock::new();
+        let began_ns = clock.unix_ns();
+        Self {
+            hangup,
+            again,
+            sources,
+            output,
+            notifier,
+            clock,
+            thread: None,
+            stage: Stage::Idle,
+            once_more: false,
+            asked: Vec::new(),
+            asked_next: Vec::new(),
+            alterations: VecDeque::new(),
+            done: "reloaded",
+            is_reload: false,
+            former: Vec::new(),
+            history: History::begin(began_ns),
+        }
+    }
+
+    /// What became of reloads so far.
+    pub(in crate::apply) fn history(&self) -> Reloads {
+        self.history.told()
+    }
+
+    /// A client of the control socket asks for a reload, as a signal does, and waits for what becomes of it.
+    pub(in crate::apply) fn ask(&mut self, reply: Reply) {
+        self.asked_next.push(reply);
+        self.once_more = true;
+    }
+
+    /// A client of the control socket wants other options for a listener, and waits for what becomes of it.
+    pub(in crate::apply) fn set(&mut self, params: SetParams, reply: Reply) {
+        self.alterations.push_back((Wanted::Set(params), reply));
+    }
+
+    /// A client of the control socket wants one listener more, and waits for what becomes of it.
+    pub(in crate::apply) fn add(&mut self, params: AddParams, reply: Reply) {
+        self.alterations.push_back((Wanted::Add(params), reply));
+    }
+
+    /// A client of the control socket wants one listener less, and waits for what becomes of it.
+    pub(in crate::apply) fn remove(&mut self, params: ListenerParams, reply: Reply) {
+        self.alterations.push_back((Wanted::Remove(params), reply));
     }
 
     /// Looks at what has come: a signal, what the thread has read, what the reactor has changed. False if the daemon is to end.
@@ -77,13 +176,36 @@ impl Reloading {
             Some(Hung::Reload) => self.once_more = true,
             None => {}
         }
+        let left = self.former.len().saturating_sub(MOST_FORMER);
+        self.former.truncate(left);
+        self.look(running);
         self.look_at_thread(running);
+        self.assemble(running);
         if let Some(changed) = running.reactor.take_changed() {
-            self.tell(running, changed);
+            self.switched(running, changed);
         }
+        self.settle(running);
         if self.once_more && matches!(self.stage, Stage::Idle | Stage::Broken) {
             self.once_more = false;
-            self.begin(running);
+            self.asked = mem::take(&mut self.asked_next);
+            self.begin(running, Wanted::Again(Arc::clone(&self.again)));
+        }
+        while matches!(self.stage, Stage::Idle | Stage::Broken)
+            && let Some((wanted, reply)) = self.alterations.pop_front()
+        {
+            if let Some(name) = wanted.listener()
+                && running.prepared.plan.listen.iter().all(|listen| listen.name != name)
+            {
+                let words = format!("there is no listener `{name}`");
+                reply.send(Err(Error::new(code::NO_LISTENER, words)));
+                continue;
+            }
+            self.asked = vec![reply];
+            self.begin(running, wanted);
+        }
+        let goes_on = matches!(self.stage, Stage::Looking { .. } | Stage::Assembling { .. });
+        if goes_on || !self.former.is_empty() {
+            running.waker.wake();
         }
         true
     }
@@ -97,43 +219,84 @@ impl Reloading {
         }
     }
 
-    fn begin(&mut self, running: &mut Running) {
+    /// The daemon ends: nothing is changed any more, and what was changed counts.
+    pub(in crate::apply) fn note_removed(running: &mut Running) {
+        for removed in running.reactor.take_removed() {
+            note_gone(&mut running.gone, &removed);
+        }
+    }
+
+    fn begin(&mut self, running: &mut Running, wanted: Wanted) {
+        self.done = wanted.done();
+        self.is_reload = matches!(wanted, Wanted::Again(_));
+        if self.is_reload {
+            self.notifier.reloading();
+        }
         if matches!(self.stage, Stage::Broken) {
-            log::error!(
-                "not reloaded: the thread that reads the configuration has failed before; restart the daemon"
+            self.fail(
+                &running.prepared.plan,
+                "the thread that reads the configuration has failed before; restart the daemon",
             );
             return;
         }
-        let waker = &mut running.waker;
-        let thread = match &mut self.thread {
-            Some(thread) => thread,
-            none => match waker.take().map_or_else(|| Err(std::io::ErrorKind::NotFound.into()), start) {
-                Ok(thread) => none.insert(thread),
+        if self.thread.is_none() {
+            match running.waker.another().and_then(start) {
+                Ok(thread) => self.thread = Some(thread),
                 Err(error) => {
-                    log::error!(
-                        "not reloaded: the thread that reads the configuration cannot be started: {error}"
-                    );
                     self.stage = Stage::Broken;
+                    self.fail(
+                        &running.prepared.plan,
+                        &format!("the thread that reads the configuration cannot be started: {error}"),
+                    );
                     return;
                 }
-            },
+            }
+        }
+        match &wanted {
+            Wanted::Again(_) if self.asked.is_empty() => log::info!("reloading (SIGHUP)"),
+            Wanted::Again(_) => log::info!("reloading (control socket)"),
+            // Values may be secrets.
+            Wanted::Set(SetParams { listener, options }) => {
+                let names: Vec<_> = options.keys().take(MOST_NAMED).map(|name| quoted(name)).collect();
+                log::info!("listener {listener}: {} set (control socket)", names.join(", "));
+            }
+            Wanted::Add(_) => log::info!("adding a listener (control socket)"),
+            Wanted::Remove(ListenerParams { listener }) => {
+                log::info!("listener {listener}: removing it (control socket)");
+            }
+        }
+        self.stage = Stage::Looking { since_ns: self.clock.mono_ns(), wanted, look: Look::default() };
+        self.look(running);
+    }
+
+    /// Looks up what serves, and hands it to the thread when all of it is known.
+    fn look(&mut self, running: &mut Running) {
+        let Stage::Looking { look, .. } = &mut self.stage else { return };
+        if !look.go_on(running) {
+            return;
+        }
+        let (Stage::Looking { since_ns, wanted, look }, Some(thread)) =
+            (mem::replace(&mut self.stage, Stage::Idle), &self.thread)
+        else {
+            return;
         };
-        log::info!("reloading (SIGHUP)");
-        let (tokens, served) = running.served().unzip();
+        let Look { tokens, served, .. } = look;
         let prepared = &mut running.prepared;
         let policy = &prepared.policy;
         let confined = running.sandbox.as_ref().is_some_and(|state| *state != State::off());
         let job = Job {
-            again: Arc::clone(&self.again),
+            wanted,
             sources: self.sources.clone(),
             before: Arc::clone(&prepared.plan),
             plugins: prepared.entries.iter().map(|entry| Arc::clone(&entry.plugin)).collect(),
+            files: prepared.entries.iter().map(|entry| entry.files.clone()).collect(),
             served,
             without_sessions: confined && policy.refuses_sessions(),
             loader: prepared.loader.take(),
+            maker: mem::replace(&mut running.maker, Maker::Here),
         };
         self.stage = match thread.jobs.send(job) {
-            Ok(()) => Stage::Reading { since_ns: self.clock.mono_ns(), tokens },
+            Ok(()) => Stage::Reading { since_ns, tokens },
             Err(_) => Stage::Broken,
         };
     }
@@ -145,61 +308,139 @@ impl Reloading {
             Ok(done) => done,
             Err(TryRecvError::Empty) => return,
             Err(TryRecvError::Disconnected) => {
-                log::error!("not reloaded: the thread that reads the configuration has failed");
                 self.stage = Stage::Broken;
+                self.fail(&running.prepared.plan, "the thread that reads the configuration has failed");
                 return;
             }
         };
         let Stage::Reading { since_ns, tokens } = mem::replace(&mut self.stage, Stage::Idle) else { return };
         running.prepared.loader = done.loader;
-        let Next { plan, handlers, places, libraries } = match done.next {
-            Ok(next) => next,
-            Err(problems) => return self.refuse(&problems, running.sandbox.as_ref()),
+        running.maker = done.maker;
+        match done.next {
+            Ok(next) => {
+                let assembly = Box::new(Assembly::new(next, tokens));
+                self.stage = Stage::Assembling { since_ns, assembly };
+            }
+            Err(problems) => self.refuse(&running.prepared.plan, &problems, running.sandbox.as_ref()),
+        }
+    }
+
+    /// Puts together what the reactor is to be asked for, and asks for it.
+    fn assemble(&mut self, running: &mut Running) {
+        let Stage::Assembling { assembly, .. } = &mut self.stage else { return };
+        let changes = match assembly.go_on(running) {
+            Ok(None) => return,
+            Ok(Some(changes)) => changes,
+            Err(found) => {
+                let mut problems = assembly.plan.problems();
+                found.into_iter().for_each(|problem| problems.push(problem));
+                self.stage = Stage::Idle;
+                return self.refuse(&running.prepared.plan, &problems, None);
+            }
         };
-        let before = &running.prepared.entries;
-        let entries: Vec<Entry> = handlers
-            .into_iter()
-            .filter_map(|handler| match handler {
-                Handler::AsBefore(entry) => before.get(entry).cloned(),
-                Handler::New(plugin, values) => Some(Entry { plugin, values: Rc::new(values) }),
-            })
-            .collect();
-        running.reactor.change(wishes(&plan, &entries, &places, &tokens));
-        self.stage = Stage::Changing { since_ns, plan, entries, libraries };
+        running.reactor.change(changes);
+        if let Stage::Assembling { since_ns, assembly } = mem::replace(&mut self.stage, Stage::Idle) {
+            self.stage = Stage::Changing { since_ns, assembly };
+        }
     }
 
     /// The reactor has changed everything, or nothing.
-    fn tell(&mut self, running: &mut Running, changed: Result<ChangeDone, Vec<ChangeRefused>>) {
-        let Stage::Changing { since_ns, plan, entries, libraries } =
-            mem::replace(&mut self.stage, Stage::Idle)
-        else {
+    fn switched(&mut self, running: &mut Running, changed: Result<ChangeDone, Vec<ChangeRefused>>) {
+        let Stage::Changing { since_ns, assembly } = mem::replace(&mut self.stage, Stage::Idle) else {
             return;
         };
         match changed {
             Ok(done) => {
-                let took = Duration::from_nanos(self.clock.mono_ns().saturating_sub(since_ns));
-                log::info!("reloaded: {}, in {} ms", summary(&done, &libraries), took.as_millis());
+                let plan = Arc::clone(&assembly.plan);
+                let grace = (plan.grace != running.prepared.plan.grace).then_some(plan.grace);
+                let reloaded = Reloaded {
+                    summary: summary(&done, &assembly.libraries, grace),
+                    replaced: done.replaced,
+                    reconfigured: done.reconfigured,
+                    adjusted: done.adjusted,
+                    added: done.added,
+                    removed: done.removed,
+                    libraries: assembly.libraries.iter().map(named).collect(),
+                    took_ms: 0,
+                };
                 for (name, cells) in &done.retired {
                     running.gone.add(name, &Counters::default(), 0, cells);
                 }
-                running.prepared.plan = plan;
-                running.prepared.entries = entries;
+                let old = mem::replace(&mut running.prepared.plan, plan);
+                assembly.leave_groups(running, &old);
+                self.former.extend(mem::replace(&mut running.prepared.entries, assembly.entries));
+                running.forget_call_times();
+                self.history.done(self.clock.unix_ns());
+                self.stage = Stage::Settling { since_ns, reloaded: Box::new(reloaded) };
             }
             Err(refused) => {
-                let mut problems = plan.problems();
-                for ChangeRefused { tag, plugin, error } in &refused {
-                    if let Some((listen, _)) = Place::of_tag(*tag).of(&plan) {
-                        problems.push(refused_by(listen, plugin, error, running.sandbox.as_ref()));
-                    }
+                assembly.give_back(running);
+                let mut problems = assembly.plan.problems();
+                for ChangeRefused { tag, plugin, error, is_by_system } in &refused {
+                    let Some((listen, bind)) = Place::of_tag(*tag).of(&assembly.plan) else { continue };
+                    problems.push(if *is_by_system {
+                        let title = format!("listener `{}`: {}", listen.name, error.message);
+                        Problem::new("system", title).at(&bind.span, "this address")
+                    } else {
+                        refused_by(listen, plugin, error, running.sandbox.as_ref())
+                    });
                 }
-                self.refuse(&problems, None);
+                self.stage = Stage::GoingBack { problems };
             }
         }
     }
 
+    /// Tells what was changed, when all newcomers are served and all that go have gone; or that nothing was, when no newcomer is left.
+    fn settle(&mut self, running: &mut Running) {
+        Self::note_removed(running);
+        let is_over = !running.reactor.is_changing() || running.reactor.is_ending();
+        if !is_over || !matches!(self.stage, Stage::Settling { .. } | Stage::GoingBack { .. }) {
+            return;
+        }
+        let stage = mem::replace(&mut self.stage, Stage::Idle);
+        if let Stage::GoingBack { problems } = &stage {
+            return self.refuse(&running.prepared.plan, problems, None);
+        }
+        let Stage::Settling { since_ns, mut reloaded } = stage else { return };
+        let took = Duration::from_nanos(self.clock.mono_ns().saturating_sub(since_ns));
+        reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.notify(&running.prepared.plan, "");
+        log::info!("{}: {}, in {} ms", self.done(), reloaded.summary, reloaded.took_ms);
+        self.answer(&Ok(Answer::Reloaded(*reloaded)));
+    }
+
+    /// Tells the service manager that the reload which it was told of is over.
+    fn notify(&self, plan: &Plan, more: &str) {
+        if self.is_reload {
+            self.notifier.ready(&scope(plan), more);
+        }
+    }
+
+    /// Tells the clients that wait for it what has become of this reload.
+    fn answer(&mut self, answer: &Result<Answer, Error>) {
+        self.asked.drain(..).for_each(|reply| reply.send(answer.clone()));
+    }
+
+    /// What was to be done, as it is told when it is.
+    fn done(&self) -> &'static str {
+        self.done
+    }
+
+    /// No reload is possible.
+    fn fail(&mut self, plan: &Plan, why: &str) {
+        self.notify(plan, REFUSED);
+        let done = self.done();
+        self.history.refused();
+        log::error!("not {done}: {why}");
+        self.answer(&Err(Error::new(code::REFUSED, format!("not {done}: {why}"))));
+    }
+
     /// Says why nothing was changed.
-    fn refuse(&self, problems: &Problems, sandbox: Option<&State>) {
-        self.output.remark(problems.render(Style::stderr().is_coloured()).trim_end_matches('\n'));
+    fn refuse(&mut self, plan: &Plan, problems: &Problems, sandbox: Option<&State>) {
+        self.notify(plan, REFUSED);
+        self.history.refused();
+        let is_coloured = matches!(self.output.shape(), Shape::Plain) && Style::stderr().is_coloured();
+        self.output.remark(problems.render(is_coloured).trim_end_matches('\n'));
         let denied =
             problems.list().iter().any(|problem| is_denial(&problem.title) || is_denial(&problem.label));
         if let Some(state) = sandbox.filter(|state| denied && **state != State::off()) {
@@ -209,7 +450,12 @@ impl Reloading {
             );
         }
         let count = counted(problems.list().len(), "problem", "problems");
-        log::error!("not reloaded: {count}; everything is served as before");
+        let words = format!("not {}: {count}; everything is served as before", self.done());
+        log::error!("{words}");
+        if !self.asked.is_empty() {
+            let data = Some(told(problems));
+            self.answer(&Err(Error { data, ..Error::new(code::REFUSED, words) }));
+        }
     }
 }
 
@@ -235,51 +481,4 @@ fn start(waker: Waker) -> std::io::Result<Thread> {
         }
     })?;
     Ok(Thread { jobs, done })
-}
-
-/// What each listener shall be.
-fn wishes(plan: &Plan, entries: &[Entry], places: &[(usize, Place)], tokens: &[Token]) -> Vec<Wish> {
-    let names: Vec<Arc<str>> = plan.listen.iter().map(|listen| Arc::from(listen.name.as_str())).collect();
-    let replies: Vec<_> = plan.listen.iter().map(|listen| Rc::new(listen.reply.clone())).collect();
-    let wish = |(number, place): &(usize, Place)| {
-        let entry = place.entry as usize;
-        let (listen, Entry { plugin, values }) = (plan.listen.get(entry)?, entries.get(entry)?);
-        Some(Wish {
-            token: *tokens.get(*number)?,
-            name: Arc::clone(names.get(entry)?),
-            plugin: Arc::clone(plugin),
-            values: Rc::clone(values),
-            on_fault: on_fault(listen),
-            reply: Rc::clone(replies.get(entry)?),
-            sessions: listen.sessions,
-            tag: place.tag(),
-        })
-    };
-    places.iter().filter_map(wish).collect()
-}
-
-/// What was changed, in words.
-fn summary(done: &ChangeDone, libraries: &[Arc<Plugin>]) -> String {
-    let changed = done.replaced + done.reconfigured + done.adjusted;
-    if changed == 0 {
-        return "nothing has changed".to_owned();
-    }
-    let mut text = format!("{} changed", counted(changed, "listener", "listeners"));
-    let parts = [
-        (done.replaced, "by a new handler"),
-        (done.reconfigured, "by new options"),
-        (done.adjusted, "by other settings"),
-    ];
-    let parts = parts.into_iter().filter(|(n, _)| *n > 0 && *n < changed);
-    let parts: Vec<_> = parts.map(|(n, how)| format!("{n} {how}")).collect();
-    if !parts.is_empty() {
-        text += &format!(" ({})", parts.join(", "));
-    }
-    if !libraries.is_empty() {
-        let shown =
-            |library: &Arc<Plugin>| format!("{} generation {}", library.identity(), library.generation());
-        let shown: Vec<_> = libraries.iter().map(shown).collect();
-        text += &format!(", {} new ({})", counted(libraries.len(), "library", "libraries"), shown.join(", "));
-    }
-    text
 }

@@ -18,7 +18,7 @@ fn survives(result: Result<Plan, Problems>) {
             assert!(!problems.is_empty());
             assert!(problems.render(false).starts_with("error: "));
             assert!(!problems.render(true).is_empty());
-            assert_eq!(problems.to_json().lines().count(), problems.list().len());
+            assert_eq!(problems.to_json().lines().count(), problems.list().len().min(1000));
             for span in problems.list().iter().filter_map(|problem| problem.span.as_ref()) {
                 assert!(span.range.end <= problems.sources()[span.source].text.len(), "{span:?}");
             }

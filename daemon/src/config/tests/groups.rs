@@ -36,7 +36,7 @@ fn every_form_of_a_group() {
 
 #[test]
 fn only_the_wildcard_of_its_family_and_the_group_itself_hear_it() {
-    let bind = "['0.0.0.0:1', '[::]:1', '127.0.0.1:1', '239.1.2.3:1', '239.9.9.9:1']";
+    let bind = "['0.0.0.0:1', '[::]:1', '127.0.0.1:2', '239.1.2.3:2', '239.9.9.9:2']";
     let plan = toml(&table(bind, "join = '239.1.2.3'")).unwrap();
     let listen = &plan.listen[0];
     let heard: Vec<bool> = listen.bind.iter().map(|bind| listen.join[0].is_heard_at(bind)).collect();
@@ -46,7 +46,7 @@ fn only_the_wildcard_of_its_family_and_the_group_itself_hear_it() {
 /// C2: whoever binds a group wants to hear it, and nothing more than that.
 #[test]
 fn a_group_that_is_bound_is_joined() {
-    let bind = "['0.0.0.0:1', '239.9.9.9:1', '239.9.9.9:2', '239.1.2.3:1', '[ff02::5%3]:1', '[ff15::1]:1']";
+    let bind = "['0.0.0.0:3', '239.9.9.9:1', '239.9.9.9:2', '239.1.2.3:1', '[ff02::5%3]:1', '[ff15::1]:1']";
     let plan = toml(&table(bind, "join = '239.1.2.3 on eth0'")).unwrap();
     let listen = &plan.listen[0];
     let joins: Vec<_> = listen
@@ -135,6 +135,56 @@ error: group 239.1.2.3 is joined twice
     shows(&table("'0.0.0.0:7'", "join = ['239.1.2.3', '239.1.2.3 from 192.0.2.7']"), expected);
     assert_eq!(codes(&refused("'0.0.0.0:7'", "'239.1.2.3, 239.1.2.3'")), ["duplicate-join"]);
     toml(&table("'0.0.0.0:7'", "join = ['239.1.2.3 on eth0', '239.1.2.3 on 8']")).unwrap();
+}
+
+#[test]
+fn a_group_on_every_interface_is_joined_once() {
+    let plan =
+        toml(&table("'0.0.0.0:7'", "join = ['239.1.2.3 on *', '232.1.1.1 from 192.0.2.7 on *']")).unwrap();
+    let join = |index: usize| {
+        let join = &plan.listen[0].join[index];
+        (join.everywhere, join.ifindex, join.interface.clone(), join.source.is_some())
+    };
+    assert_eq!([0, 1].map(join), [(true, 0, None, false), (true, 0, None, true)]);
+    // A group of a link needs its interface, and every one is one.
+    assert!(toml(&table("'[::]:7'", "join = 'ff02::99 on *'")).unwrap().listen[0].join[0].everywhere);
+    for other in ["239.1.2.3", "239.1.2.3 on eth0", "239.1.2.3 on *"] {
+        let twice = refused("'0.0.0.0:7'", &format!("['239.1.2.3 on *', '{other}']"));
+        assert_eq!(codes(&twice), ["duplicate-join"], "{other}");
+    }
+    assert_eq!(codes(&refused("'0.0.0.0:7'", "'239.1.2.3 on **'")), ["unknown-interface"]);
+}
+
+/// Who waits may name interfaces that are not there, by their names.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_waits_may_name_what_is_not_there() {
+    let more = "wait = true\njoin = ['239.1.2.3 on eth8', '239.1.2.3 on eth9']\ndevice = 'eth9'";
+    let plan = toml(&table("['0.0.0.0:7', '[fe80::1%eth9]:7']", more)).unwrap();
+    let listen = &plan.listen[0];
+    assert_eq!((listen.bind[1].scope_id, listen.bind[1].zone.as_deref()), (0, Some("eth9")));
+    assert_eq!((listen.join[0].ifindex, listen.join[0].interface.as_deref()), (0, Some("eth8")));
+    assert!(listen.socket.wait && !listen.socket.freebind);
+    let zone = |text: &str| toml(&table(text, "wait = true")).unwrap().listen[0].bind[0].zone.clone();
+    assert_eq!(
+        [zone("'[fe80::1%eth0]:7'").as_deref(), zone("'[fe80::1%7]:7'").as_deref()],
+        [Some("eth0"), None]
+    );
+    for (bind, more, code) in [
+        ("'[fe80::1%eth9]:7'", "", "unknown-interface"),
+        ("'[fe80::1%0]:7'", "wait = true", "unknown-interface"),
+        ("'0.0.0.0:7'", "join = '239.1.2.3 on eth9'", "unknown-interface"),
+        ("'0.0.0.0:7'", "wait = true\njoin = '239.1.2.3 on 10.0.0.1'", "unknown-interface"),
+        ("'0.0.0.0:7'", "device = 'eth9'", "unknown-interface"),
+        ("'[fe80::1%eth8]:7'", "wait = true\ndevice = 'eth9'", "bad-value"),
+        ("'eth9:7'", "wait = true", "bad-bind"),
+        ("['[fe80::1%eth9]:7', '[fe80::1%eth9]:7']", "wait = true", "duplicate-bind"),
+    ] {
+        assert_eq!(codes(&toml(&table(bind, more)).unwrap_err()), [code], "{bind} {more}");
+    }
+    toml(&table("['[fe80::1%eth8]:7', '[fe80::1%eth9]:7']", "wait = true")).unwrap();
+    assert_eq!(codes(&specs(&["[::1]:1=echo,listen.wait=yes"]).unwrap_err()), ["wrong-type"]);
+    assert!(specs(&["[::1]:1=echo,listen.wait=true"]).unwrap().listen[0].socket.wait);
 }
 
 #[test]

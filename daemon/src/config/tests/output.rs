@@ -65,13 +65,13 @@ fn color_is_added_on_request_only() {
 fn json_has_a_line_for_each_problem() {
     let text = format!("{LISTEN}{LISTEN}colour = \"\u{e9}\"\n");
     let expected = concat!(
-        r#"{"file":"etc/polyport.toml","line":5,"col":8,"code":"duplicate-bind","#,
+        r#"{"file":"etc/polyport.toml","line":5,"column":8,"code":"duplicate-bind","#,
         r#""message":"port 7000 of 127.0.0.1 is used twice: again here; first used here: etc/polyport.toml:2:8","#,
         r#""help":"an address and port belongs to one listener: take another port or another address"}"#,
         "\n",
-        r#"{"file":"etc/polyport.toml","line":7,"col":1,"code":"unknown-key","#,
+        r#"{"file":"etc/polyport.toml","line":7,"column":1,"code":"unknown-key","#,
         r#""message":"unknown key `colour` in [[listen]]","help":"plugin options belong in options = "#,
-        r#"{ colour = ... }; keys of [[listen]]: name, bind, plugin, options, join, share, broadcast, freebind, recv_buffer, send_buffer, sessions, on_fault, try, reply"}"#,
+        r#"{ colour = ... }; keys of [[listen]]: name, bind, plugin, options, join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, on_fault, try, reply"}"#,
         "\n",
     );
     let json = toml(&text).unwrap_err().to_json();
@@ -113,6 +113,8 @@ fn a_hundred_problems_are_drawn_and_the_rest_is_counted() {
     assert_eq!(shown.matches("error: ").count(), 100);
     assert!(shown.ends_with("\n\nand 3 more problems\n"));
     assert_eq!(problems.to_json().lines().count(), 103);
+    let text: String = (0..1003).map(|index| format!("key{index} = 1\n")).collect();
+    assert_eq!(toml(&text).unwrap_err().to_json().lines().count(), 1000);
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn files_that_cannot_be_read() {
         "error: cannot read `no/such/polyport.toml`: No such file or directory (os error 2)\n \
          |\n = help: check the path and its permissions\n"
     );
-    assert!(problems.to_json().starts_with(r#"{"file":null,"line":null,"col":null,"code":"unreadable","#));
+    assert!(problems.to_json().starts_with(r#"{"file":null,"line":null,"column":null,"code":"unreadable","#));
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("latin1.toml");

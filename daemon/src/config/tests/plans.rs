@@ -40,6 +40,7 @@ fn every_key_arrives() {
         r#"
         plugin_dirs = ["plugins", "/usr/lib/polyport"]
         seed = 18446744073709551615
+        grace = "1.5s"
         [limits]
         visit_datagrams = 1024
         visit_bytes = "1MiB"
@@ -68,7 +69,7 @@ fn every_key_arrives() {
     )
     .unwrap();
     assert_eq!(plan.plugin_dirs, ["etc/plugins", "/usr/lib/polyport"].map(PathBuf::from));
-    assert_eq!(plan.seed, Some(u64::MAX));
+    assert_eq!((plan.seed, plan.grace), (Some(u64::MAX), Duration::from_millis(1500)));
     let limits = Limits {
         visit_datagrams: 1024,
         visit_bytes: 1 << 20,
@@ -117,14 +118,20 @@ fn options_keep_type_place_and_order() {
         "#;
     let plan = toml(text).unwrap();
     let listen = &plan.listen[0];
+    let [deep] = listen.options.iter().filter(|option| option.name == "deep").collect::<Vec<_>>()[..] else {
+        panic!("one table")
+    };
+    let RawValue::Table(entries) = &deep.value else { panic!("{deep:?}") };
+    assert_eq!((entries[0].name.as_str(), &entries[0].value), ("flag", &RawValue::Bool(true)));
+    assert_eq!(&text[entries[0].name_span.range.clone()], "flag");
+    assert_eq!(&text[entries[0].value_span.range.clone()], "true");
     let found: Vec<_> = listen.options.iter().map(|option| (option.name.as_str(), &option.value)).collect();
     let list = RawValue::Other(toml::Value::Array(vec![1.into(), "two".into()]));
-    let deep = RawValue::Other(toml::Value::Table([("flag".to_owned(), true.into())].into_iter().collect()));
     let expected = [
         ("zeta", &RawValue::Text("10%".into())),
         ("alpha", &RawValue::Int(-3)),
         ("ratio", &RawValue::Float(0.5)),
-        ("deep", &deep),
+        ("deep", &deep.value),
         ("list", &list),
         ("on", &RawValue::Bool(true)),
     ];
@@ -146,16 +153,47 @@ fn ranges_expand_on_demand_and_hold_both_ends() {
 }
 
 #[test]
-fn a_wildcard_beside_a_specific_address_and_port_0_twice_are_allowed() {
+fn addresses_side_by_side_both_wildcards_and_port_0_twice_are_allowed() {
     let text = r#"
         [[listen]]
-        bind = ["0.0.0.0:7000", "127.0.0.1:7000", "[::]:7000", "[fe80::1%7]:7000", "[fe80::1%8]:7000"]
+        bind = ["0.0.0.0:7000", "127.0.0.1:7001", "[::]:7000", "[fe80::1%7]:7001", "[fe80::1%8]:7001"]
         plugin = "echo"
         [[listen]]
-        bind = ["127.0.0.1:0", "127.0.0.1:0"]
+        bind = ["127.0.0.1:0", "127.0.0.1:0", "0.0.0.0:0"]
         plugin = "echo"
         "#;
-    assert_eq!(toml(text).unwrap().sockets(), 7);
+    assert_eq!(toml(text).unwrap().sockets(), 8);
+}
+
+/// The system refuses it as well, unless both share.
+#[test]
+fn a_wildcard_and_an_address_of_its_family_have_no_port_in_common() {
+    let listen = |bind: &str, more: &str| format!("[[listen]]\nbind = {bind}\nplugin = 'echo'\n{more}\n");
+    for (one, other, title) in [
+        ("'0.0.0.0:7000'", "'127.0.0.1:7000'", Some("port 7000 of 0.0.0.0 and 127.0.0.1 is used twice")),
+        ("'127.0.0.1:7000'", "'0.0.0.0:7000'", Some("port 7000 of 127.0.0.1 and 0.0.0.0 is used twice")),
+        ("'[::1]:7000-7009'", "'[::]:7005-7019'", Some("ports 7005 to 7009 of ::1 and :: are used twice")),
+        ("'[fe80::1%7]:7000'", "'[::]:1-65535'", Some("port 7000 of fe80::1 and :: is used twice")),
+        (
+            "['0.0.0.0:1', '0.0.0.0:5-9']",
+            "'127.0.0.1:9'",
+            Some("port 9 of 0.0.0.0 and 127.0.0.1 is used twice"),
+        ),
+        ("['0.0.0.0:1', '0.0.0.0:5-9']", "['127.0.0.1:2-4', '127.0.0.1:10']", None),
+        ("'[::]:7000'", "'127.0.0.1:7000'", None),
+        ("'0.0.0.0:7000'", "'[::1]:7000'", None),
+    ] {
+        let text = listen(one, "") + &listen(other, "");
+        let titles: Vec<String> = match toml(&text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.list().iter().map(|problem| problem.title.clone()).collect(),
+        };
+        assert_eq!(titles, title.into_iter().collect::<Vec<_>>(), "{one} {other}");
+        for (a, b, is_allowed) in [("share = true", "share = true", true), ("share = true", "", false)] {
+            let is_fine = toml(&(listen(one, a) + &listen(other, b))).is_ok();
+            assert_eq!(is_fine, is_allowed || title.is_none(), "{one} {other} {a} {b}");
+        }
+    }
 }
 
 #[test]
@@ -230,7 +268,7 @@ fn the_built_in_configuration_answers_on_loopback_alone() {
     assert_eq!(options(1), [("reply", RawValue::Text("length".into()))]);
     assert_eq!(
         options(2),
-        [("drop", RawValue::Text("50%".into())), ("reply", RawValue::Text("length".into()))]
+        [("loss", RawValue::Text("50%".into())), ("reply", RawValue::Text("length".into()))]
     );
     // Bound to every interface: it must not answer.
     assert_eq!(options(3), [("report", RawValue::Text("10s".into()))]);

@@ -80,7 +80,7 @@ error: unknown key `delay` in [[listen]]
   | ^^^^^
   |
   = help: plugin options belong in options = { delay = ... }; keys of [[listen]]: name, bind, plugin, options, \
-join, share, broadcast, freebind, recv_buffer, send_buffer, sessions, on_fault, try, reply
+join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, on_fault, try, reply
 ";
     shows(&format!("{LISTEN}delay = \"20ms\"\n"), expected);
 }
@@ -94,7 +94,7 @@ error: unknown key `colour` at the top level
 1 | colour = true
   | ^^^^^^
   |
-  = help: valid keys: plugin_dirs, seed, limits, sandbox, listen
+  = help: valid keys: include, plugin_dirs, seed, control, metrics, grace, limits, sandbox, listen
 
 error: unknown key `vist_bytes` in [limits]
  --> etc/polyport.toml:3:1
@@ -117,7 +117,7 @@ error: unknown key `***` at the top level
 1 | ************ = *
   | ^^^^^^^^^^^^
   |
-  = help: valid keys: plugin_dirs, seed, limits, sandbox, listen
+  = help: valid keys: include, plugin_dirs, seed, control, metrics, grace, limits, sandbox, listen
 
 error: unknown key `***` in [[listen]]
  --> etc/polyport.toml:5:1
@@ -126,12 +126,13 @@ error: unknown key `***` in [[listen]]
   | ^^^^^^^^^^^^
   |
   = help: plugin options belong in options = { KEY = ... }; keys of [[listen]]: name, bind, plugin, options, \
-join, share, broadcast, freebind, recv_buffer, send_buffer, sessions, on_fault, try, reply
+join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, on_fault, try, reply
 ";
     shows(&format!("\"key=SECRET\" = 1\n{LISTEN}\"key=SECRET\" = 1\n"), expected);
     for (table, shown) in [
         ("options = { \"key=SECRET\" = 99999999999999999999 }", "invalid value for `***`"),
-        ("options = { a = { \"SECRET\" = 99999999999999999999 } }", "invalid value for `a`"),
+        ("options = { a = { \"SECRET\" = 99999999999999999999 } }", "invalid value for `***`"),
+        ("options = { a = { b = 99999999999999999999 } }", "invalid value for `a.b`"),
         ("[listen.reply]\n'key SECRET' = 1", "unknown key `***` in [listen.reply]"),
         ("name = { SECRET = 1 }", "`name` must be a string"),
     ] {

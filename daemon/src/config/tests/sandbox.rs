@@ -24,10 +24,10 @@ fn paths(granted: &[crate::config::Granted]) -> Vec<&str> {
 
 #[test]
 fn by_default_everything_is_given_up_that_can_be_and_nobody_else_serves() {
-    let Sandbox { user, group, capabilities, seccomp, landlock, network, read, write } = sandbox("");
-    assert_eq!((user, group, network), (None, None, false));
+    let Sandbox { user, group, capabilities, seccomp, landlock, network, broker, read, write } = sandbox("");
+    assert_eq!((user, group, network, broker), (None, None, false, true));
     assert_eq!([capabilities, seccomp, landlock], [Switch::IfPossible; 3]);
-    assert!(read.is_empty() && write.is_empty());
+    assert!(read.is_empty() && write.is_empty() && broker);
 }
 
 #[test]
@@ -40,6 +40,7 @@ fn every_key_is_read() {
     assert_eq!(read.group.as_ref().unwrap().text, "65534");
     assert_eq!((read.capabilities, read.seccomp, read.landlock), (Switch::On, Switch::Off, Switch::On));
     assert!(read.network && !sandbox("sandbox.network = 'closed'").network);
+    assert!(read.broker && !sandbox("sandbox.broker = 'off'").broker);
     assert_eq!(paths(&read.read), ["etc/data"], "relative paths start at the directory of the file");
     assert_eq!(paths(&read.write), ["etc/log", "/var/log/polyport"]);
 }
@@ -181,7 +182,7 @@ error: unknown key `nonsense` of --sandbox
 1 | nonsense=*
   | ^^^^^^^^
   |
-  = help: valid keys: user, group, capabilities, seccomp, landlock, network, read, write
+  = help: valid keys: user, group, capabilities, seccomp, landlock, network, broker, read, write
 ",
         "\n{shown}"
     );

@@ -9,7 +9,7 @@ fn options(options: &[RawOption]) -> Vec<(&str, &RawValue)> {
 
 #[test]
 fn settings_go_to_the_listener_and_the_rest_to_the_plugin() {
-    let spec = "127.0.0.1:7000-7001=lossy,drop=10%,name=far,recv_buffer=4MiB,on_fault=exit,seed=7,bind=x";
+    let spec = "127.0.0.1:7000-7001=lossy,loss=10%,name=far,recv_buffer=4MiB,on_fault=exit,seed=7,bind=x";
     let mut plan = specs(&[spec, "[::1]:syslog=echo"]).unwrap();
     assert_eq!(names(&plan), ["far", "echo"]);
     assert_eq!(addresses(&plan), ["127.0.0.1:7000", "127.0.0.1:7001", "[::1]:514"]);
@@ -18,16 +18,16 @@ fn settings_go_to_the_listener_and_the_rest_to_the_plugin() {
     let text = |text: &str| RawValue::Text(text.to_owned());
     assert_eq!(
         options(&listen.options),
-        [("drop", &text("10%")), ("seed", &text("7")), ("bind", &text("x"))]
+        [("loss", &text("10%")), ("seed", &text("7")), ("bind", &text("x"))]
     );
-    let drop = plan.listen[0].options[0].value_span.clone();
+    let loss = plan.listen[0].options[0].value_span.clone();
     assert_eq!(
-        &plan.sources()[0].text[drop.range.clone()],
+        &plan.sources()[0].text[loss.range.clone()],
         "***",
         "nobody has said yet that it is no secret"
     );
     let mut problems = plan.problems();
-    plan.reveal(&[drop], &mut problems);
+    plan.reveal(&[loss], &mut problems);
     let (source, listen) = (&plan.sources()[0], &plan.listen[0]);
     assert_eq!(source.origin, "--listen");
     assert_eq!(&source.text[listen.options[0].value_span.range.clone()], "10%");
@@ -85,12 +85,12 @@ fn every_argument_is_checked_and_against_the_others() {
 
 #[test]
 fn two_arguments_are_shown_together() {
-    let problems = specs(&["127.0.0.1:7000-7099=echo", "127.0.0.1:7050=lossy,drop=\"1"]).unwrap_err();
+    let problems = specs(&["127.0.0.1:7000-7099=echo", "127.0.0.1:7050=lossy,loss=\"1"]).unwrap_err();
     let expected = "\
 error: port 7050 of 127.0.0.1 is used twice
  --> --listen:1:1
   |
-1 | 127.0.0.1:7050=lossy,drop=**
+1 | 127.0.0.1:7050=lossy,loss=**
   | ^^^^^^^^^^^^^^ again here
   |
  ::: --listen:1:1
@@ -103,7 +103,7 @@ error: port 7050 of 127.0.0.1 is used twice
 error: the double quote is not closed
  --> --listen:1:27
   |
-1 | 127.0.0.1:7050=lossy,drop=**
+1 | 127.0.0.1:7050=lossy,loss=**
   |                           ^^ opened here
   |
   = help: a shell removes quotes: write --listen '127.0.0.1:7000=echo,key=\"one,two\"'
@@ -120,7 +120,7 @@ error: the argument of --listen is not BIND=PLUGIN[,key=value]...
 1 | 127.0.0.1:7000
   | ^^^^^^^^^^^^^^ there is no `=`
   |
-  = help: for example --listen 127.0.0.1:7000=echo or --listen '[::1]:7000=lossy,drop=10%'
+  = help: for example --listen 127.0.0.1:7000=echo or --listen '[::1]:7000=lossy,loss=10%'
 ";
     assert_eq!(specs(&["127.0.0.1:7000"]).unwrap_err().render(false), expected);
 }

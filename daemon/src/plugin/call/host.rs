@@ -18,7 +18,7 @@ use polyport_abi::{
 use polyport_terminal::{Escaped, counted};
 
 use super::breaches::{Breach, note_breach};
-use super::record::{AddressRefusal, GroupRequest, Record, TimerRequest};
+use super::record::{AddressRefusal, GroupRequest, InCall, Lending, Lent, Record, TimerRequest};
 use crate::exchange::{Exchange, Facts, SessionRequest};
 
 /// Longest log line a plugin can write, bytes. The rest of a longer line is cut off.
@@ -113,9 +113,7 @@ unsafe extern "C" fn metric(
     /// reads it.
     static NOWHERE: AtomicU64 = AtomicU64::new(0);
     guarded(NOWHERE.as_ptr(), || {
-        let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
-        // SAFETY: set only while `create` runs, by the frame below, which owns it exclusively.
-        let Some(lent) = (unsafe { lent.as_mut() }) else {
+        let Some(lent) = record(ctx).and_then(lent) else {
             note_breach(Breach::Metric);
             return NOWHERE.as_ptr();
         };
@@ -170,8 +168,7 @@ unsafe extern "C" fn extension(_ctx: *mut pp_ctx, _id: *const c_char) -> *const 
 unsafe extern "C" fn reserve(ctx: *mut pp_ctx, bytes: u64) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
-        // SAFETY: as in `metric`.
-        if let Some(lent) = unsafe { record.lent.get().as_mut() } {
+        if let Some(lent) = lent(record) {
             record.open_account(|| lent.open_account());
         }
         let Some(account) = record.account().filter(|account| account.is_open()) else {
@@ -204,9 +201,7 @@ unsafe extern "C" fn release(ctx: *mut pp_ctx, bytes: u64) {
 /// Does `pp_host::want`: asks the socket to tell these facts of each datagram. Only `create` may call it.
 unsafe extern "C" fn want(ctx: *mut pp_ctx, facts: u32) -> u32 {
     guarded(0, || {
-        let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
-        // SAFETY: as in `metric`.
-        let Some(lent) = (unsafe { lent.as_mut() }) else {
+        let Some(lent) = record(ctx).and_then(lent) else {
             note_breach(Breach::Want);
             return 0;
         };
@@ -247,9 +242,7 @@ unsafe extern "C" fn session_close(ctx: *mut pp_ctx, session: u64) -> i32 {
 /// Does `pp_host::session_set`: notes what is to be changed. In `create` it keeps a session of the instance before.
 unsafe extern "C" fn session_set(ctx: *mut pp_ctx, session: u64, what: u32, value: u64) -> i32 {
     guarded(ERROR, || {
-        let lent = record(ctx).map_or(ptr::null_mut(), |record| record.lent.get());
-        // SAFETY: as in `metric`.
-        if let Some(lent) = unsafe { lent.as_mut() } {
+        if let Some(lent) = record(ctx).and_then(lent) {
             if what != SET_USER {
                 return UNSUPPORTED;
             }
@@ -278,10 +271,27 @@ fn with_exchange<R>(ctx: *mut pp_ctx, fallback: R, work: impl FnOnce(&mut Exchan
 
 /// The exchange of the call that runs, if one does.
 fn exchange<'a>(record: &Record) -> Option<&'a mut Exchange> {
-    // SAFETY: set only while a handler call runs; the frame below does not touch it.
-    let in_call = unsafe { record.in_call.get().as_ref() }?;
-    // SAFETY: as above; the frame has lent it out. No function of the host holds it while another one runs.
-    unsafe { in_call.exchange.as_mut() }
+    // SAFETY: the frame of the call has lent it out. No function of the host holds it while another one runs.
+    unsafe { in_call(record)?.exchange.as_mut() }
+}
+
+/// What is lent to the call that runs, if one does.
+fn in_call<'a>(record: &Record) -> Option<&'a InCall<'static>> {
+    // SAFETY: set only while a function of the plugin runs; the frame below does not touch it.
+    match unsafe { record.lending.get().as_ref() }? {
+        Lending::Call(in_call) => Some(in_call),
+        Lending::Create(_) => None,
+    }
+}
+
+/// What is lent to `create`, if it runs.
+fn lent<'a>(record: &Record) -> Option<&'a mut Lent<'static>> {
+    // SAFETY: set only while a function of the plugin runs; the frame below does not touch it. No function of the host holds
+    // it while another one runs.
+    match unsafe { record.lending.get().as_mut() }? {
+        Lending::Create(lent) => Some(lent),
+        Lending::Call(_) => None,
+    }
 }
 
 fn status(done: bool) -> i32 {
@@ -334,8 +344,7 @@ unsafe extern "C" fn answer(ctx: *mut pp_ctx, ticket: u64, rx: *mut u32) -> i32 
 unsafe extern "C" fn refusal(ctx: *mut pp_ctx, to: *const pp_addr, from: *const pp_addr) -> i32 {
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
-        // SAFETY: set only while a handler call runs; the frame below does not touch it.
-        let Some(in_call) = (unsafe { record.in_call.get().as_ref() }) else { return UNSUPPORTED };
+        let Some(in_call) = in_call(record) else { return UNSUPPORTED };
         let Some(exchange) = exchange(record) else { return UNSUPPORTED };
         // SAFETY: the caller's address, or NULL.
         let to = unsafe { to.as_ref() }.and_then(pp_addr::socket_addr);
@@ -367,7 +376,7 @@ unsafe extern "C" fn group(
     guarded(ERROR, || {
         let Some(record) = record(ctx) else { return UNSUPPORTED };
         let exchange = exchange(record);
-        if exchange.is_none() && record.lent.get().is_null() {
+        if exchange.is_none() && lent(record).is_none() {
             note_breach(Breach::Group);
             return UNSUPPORTED;
         }
@@ -433,7 +442,7 @@ mod tests {
 
     use super::*;
     use crate::plugin::call::budget::HandlerBudget;
-    use crate::plugin::call::record::{Cells, Lent};
+    use crate::plugin::call::record::Cells;
     use crate::plugin::call::wake::WakeList;
 
     #[test]
@@ -459,12 +468,16 @@ mod tests {
         let ctx: *mut pp_ctx = ptr::from_ref(&record).cast_mut().cast();
         let mut cells = Cells::default();
         let budget = Arc::new(HandlerBudget::new(100));
-        let mut lent =
-            Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
-        record.lent.set((&raw mut lent).cast());
+        let mut lending = Lending::Create(Lent {
+            cells: &mut cells,
+            budget: &budget,
+            want: &mut |_| Facts::NONE,
+            kept: &mut Vec::new(),
+        });
+        record.lending.set((&raw mut lending).cast());
         // SAFETY: `ctx` is a record that lives on, and the texts end with NUL.
         let cell = unsafe { metric(ctx, COUNTER, c"a_total".as_ptr(), ptr::null()) };
-        record.lent.set(ptr::null_mut());
+        record.lending.set(ptr::null_mut());
         // SAFETY: as above; the time for metrics is over.
         let late = unsafe { metric(ctx, COUNTER, c"b_total".as_ptr(), ptr::null()) };
         assert_ne!(cell, late);
@@ -487,12 +500,16 @@ mod tests {
         let new = || Record::new("l".into(), "p".into(), Some(([127, 0, 0, 1], 1).into()));
         let (late, record) = (new(), new());
         let [late_ctx, ctx] = [&late, &record].map(|r| ptr::from_ref(r).cast_mut().cast::<pp_ctx>());
-        let mut lent =
-            Lent { cells: &mut cells, budget: &budget, want: &mut |_| Facts::NONE, kept: &mut Vec::new() };
-        record.lent.set((&raw mut lent).cast());
+        let mut lending = Lending::Create(Lent {
+            cells: &mut cells,
+            budget: &budget,
+            want: &mut |_| Facts::NONE,
+            kept: &mut Vec::new(),
+        });
+        record.lending.set((&raw mut lending).cast());
         // SAFETY: `ctx` is a record that lives on.
         assert_eq!(unsafe { reserve(ctx, 0) }, OK);
-        record.lent.set(ptr::null_mut());
+        record.lending.set(ptr::null_mut());
         for (ctx, bytes, code) in [(late_ctx, 0, UNSUPPORTED), (ctx, 60, OK), (ctx, 60, ERROR)] {
             // SAFETY: as above.
             assert_eq!(unsafe { reserve(ctx, bytes) }, code);
@@ -517,11 +534,16 @@ mod tests {
             asked.push(facts.bits());
             Facts { time: false, ..facts }
         };
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want: &mut tells, kept: &mut Vec::new() };
-        record.lent.set((&raw mut lent).cast());
+        let mut lending = Lending::Create(Lent {
+            cells: &mut cells,
+            budget: &budget,
+            want: &mut tells,
+            kept: &mut Vec::new(),
+        });
+        record.lending.set((&raw mut lending).cast());
         // SAFETY: `ctx` is a record that lives on.
         assert_eq!(unsafe { want(ctx, WANT_HOPS | WANT_TIME | 1 << 20) }, WANT_HOPS);
-        record.lent.set(ptr::null_mut());
+        record.lending.set(ptr::null_mut());
         // SAFETY: as above; the time for wishes is over.
         assert_eq!(unsafe { want(ctx, WANT_HOPS) }, 0);
         assert_eq!(asked, [WANT_HOPS | WANT_TIME]);
@@ -566,12 +588,12 @@ mod tests {
         assert_eq!(call(GROUP_JOIN, &all, &any), UNSUPPORTED, "nothing runs");
         let (mut cells, budget) = (Cells::default(), Arc::new(HandlerBudget::new(100)));
         let (mut kept, want) = (Vec::new(), &mut |_| Facts::NONE);
-        let mut lent = Lent { cells: &mut cells, budget: &budget, want, kept: &mut kept };
-        record.lent.set((&raw mut lent).cast());
+        let mut lending = Lending::Create(Lent { cells: &mut cells, budget: &budget, want, kept: &mut kept });
+        record.lending.set((&raw mut lending).cast());
         assert_eq!([call(GROUP_JOIN, &all, &any), call(GROUP_LEAVE, &all, &source)], [OK, OK]);
         assert_eq!([call(2, &all, &any), call(GROUP_JOIN, &none, &any)], [ERROR, ERROR]);
         assert_eq!([call(GROUP_JOIN, &any, &any), call(GROUP_JOIN, &all, &v6)], [ERROR, ERROR]);
-        record.lent.set(ptr::null_mut());
+        record.lending.set(ptr::null_mut());
         let ip = |address: &pp_addr| address.socket_addr().unwrap().ip();
         let noted = |joins, source| GroupRequest { joins, group: ip(&all), source, ifindex: 3 };
         assert_eq!(record.take_groups(), [noted(true, None), noted(false, Some(ip(&source)))]);

@@ -17,7 +17,7 @@ use polyport_terminal::Escaped;
 use super::budget::HandlerBudget;
 use super::host::{HOST, log_level, size_u32};
 use super::prefetch::{CACHE_LINE, prefetch};
-use super::record::{Cells, Gate, GroupRequest, InCall, Lent, Record, TimerRequest};
+use super::record::{Cells, Gate, GroupRequest, InCall, Lending, Lent, Record, TimerRequest};
 use super::running::{Function, running, without_instance};
 use super::session::{session_event, session_info};
 use super::state::{Rescued, State, written};
@@ -219,13 +219,13 @@ impl Instance {
             reserved: 0,
         };
         let mut error = blank_error();
-        let mut lent = Lent { cells, budget: spec.budget, want, kept };
-        record.lent.set((&raw mut lent).cast());
+        let mut lending = Lending::Create(Lent { cells, budget: spec.budget, want, kept });
+        record.lending.set((&raw mut lending).cast());
         let this = running(record, Function::Create, || {
             // SAFETY: a function of a checked table; its arguments live until it returns, `ctx` and `host` for ever.
             unsafe { (plugin.functions().create)(&raw const create, &raw mut error) }
         });
-        record.lent.set(ptr::null_mut());
+        record.lending.set(ptr::null_mut());
         match NonNull::new(this) {
             Some(this) => Ok(Self { plugin: Arc::clone(plugin), this, record, share: None }),
             None => {
@@ -344,10 +344,10 @@ impl Instance {
         let batch = call.batch(handle(record), self.share.as_ref().map_or(0, |share| share.address));
         let mut handling = 0;
         let status = exchange.lend(&batch, |batch, exchange| {
-            let mut in_call = InCall { exchange, gate };
-            record.in_call.set((&raw mut in_call).cast());
+            let mut lending = Lending::Call(InCall { exchange, gate });
+            record.lending.set((&raw mut lending).cast());
             let status = running(record, function, || f(batch));
-            record.in_call.set(ptr::null_mut());
+            record.lending.set(ptr::null_mut());
             if status != OK && status != ERROR {
                 // SAFETY: the batch is lent until this closure returns.
                 handling = unsafe { (*batch).handling };

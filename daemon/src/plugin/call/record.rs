@@ -18,8 +18,8 @@ use super::budget::{Account, HandlerBudget};
 use super::wake::{WakeList, Waker};
 use crate::exchange::{Exchange, Facts};
 
-/// Most timer calls that a handler may make in one call; further ones get an error.
-const MAX_TIMER_REQUESTS: usize = 1024;
+/// Most calls of `timer`, and most of `group`, that a handler may make in one call; further ones get an error.
+const MAX_REQUESTS: usize = 1024;
 /// Most log lines that an instance may write a second, those of debug and trace apart. A flood of datagrams must not
 /// become a flood of lines.
 pub(super) const LOG_LINES_PER_SECOND: u32 = 50;
@@ -177,14 +177,21 @@ pub(super) struct InCall<'a> {
     pub(super) gate: &'a dyn Gate,
 }
 
+/// What the host has lent to the function of the plugin that runs.
+pub(super) enum Lending<'a> {
+    /// To a call of the handler.
+    Call(InCall<'a>),
+    /// To `create`.
+    Create(Lent<'a>),
+}
+
 /// What the host knows of one instance. The fields of every call come first, in one cache line. The rest is small,
 /// because there may be tens of thousands of instances.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Record {
-    /// What the functions of the host work with while a call runs; NULL otherwise.
-    pub(super) in_call: StdCell<*mut InCall<'static>>,
-    timers: TimerCalls,
+    /// What is lent while a call of the handler or `create` runs; NULL otherwise.
+    pub(super) lending: StdCell<*mut Lending<'static>>,
     /// The time of the last call, monotonic ns, for log lines.
     pub(super) now_ns: AtomicU64,
     pub(super) limiter: LogLimiter,
@@ -192,8 +199,6 @@ pub(super) struct Record {
     pub(super) alive: AtomicBool,
     /// Somebody has woken the instance, and it was not called since.
     woken: AtomicBool,
-    /// What is lent to `create` while it runs; NULL otherwise.
-    pub(super) lent: StdCell<*mut Lent<'static>>,
     /// What only few instances have.
     more: OnceLock<Box<More>>,
     /// Name of the listener in the configuration.
@@ -213,6 +218,8 @@ struct More {
     waker: OnceLock<Waker>,
     /// Calls of `group` that are not applied yet.
     groups: RefCell<Vec<GroupRequest>>,
+    /// Calls of `timer` that are not applied yet.
+    timers: RefCell<Vec<TimerRequest>>,
 }
 
 impl Record {
@@ -223,11 +230,9 @@ impl Record {
             local: local.map_or_else(pp_addr::default, pp_addr::from),
             now_ns: AtomicU64::new(0),
             alive: AtomicBool::new(true),
-            timers: TimerCalls::default(),
-            lent: StdCell::new(ptr::null_mut()),
             woken: AtomicBool::new(false),
             more: OnceLock::new(),
-            in_call: StdCell::new(ptr::null_mut()),
+            lending: StdCell::new(ptr::null_mut()),
             limiter: LogLimiter::default(),
         }
     }
@@ -235,8 +240,10 @@ impl Record {
     /// An instance has the record from now on. A thread that another of the same listener has left behind, against the rules,
     /// speaks for the new one then.
     pub(super) fn begin(&self) {
-        self.timers.clear();
         drop(self.take_groups());
+        if let Some(more) = self.more.get() {
+            more.timers.borrow_mut().clear();
+        }
         // Nobody has woken this one.
         self.take_woken();
         self.alive.store(true, Relaxed);
@@ -295,14 +302,9 @@ impl Record {
         self.woken.swap(false, AcqRel)
     }
 
-    /// Notes a call of `group`. Returns false when there are [`MAX_TIMER_REQUESTS`] already.
+    /// Notes a call of `group`. Returns false when there are [`MAX_REQUESTS`] already.
     pub(super) fn push_group(&self, request: GroupRequest) -> bool {
-        let mut groups = self.more().groups.borrow_mut();
-        let fits = groups.len() < MAX_TIMER_REQUESTS;
-        if fits {
-            groups.push(request);
-        }
-        fits
+        push(&self.more().groups, request)
     }
 
     /// The noted calls of `group`.
@@ -310,49 +312,27 @@ impl Record {
         self.more.get().map(|more| more.groups.take()).unwrap_or_default()
     }
 
-    /// Notes a timer call. Returns false when there are [`MAX_TIMER_REQUESTS`] already.
+    /// Notes a timer call. Returns false when there are [`MAX_REQUESTS`] already.
     pub(super) fn push_timer(&self, request: TimerRequest) -> bool {
-        self.timers.push(request)
+        push(&self.more().timers, request)
     }
 
-    /// Moves the noted timer calls into `into`.
+    /// Moves the noted timer calls into `into`. Their memory stays for the next ones.
     pub(super) fn take_timers(&self, into: &mut Vec<TimerRequest>) {
-        self.timers.take(into);
-    }
-}
-
-/// Timer calls that are not applied yet. Most handlers never make one, so the list lies behind a pointer.
-#[derive(Default)]
-#[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every record")]
-struct TimerCalls(StdCell<Option<Box<Vec<TimerRequest>>>>);
-
-impl TimerCalls {
-    fn clear(&self) {
-        drop(self.0.take());
-    }
-
-    fn push(&self, request: TimerRequest) -> bool {
-        let mut timers = self.0.take().unwrap_or_default();
-        let fits = timers.len() < MAX_TIMER_REQUESTS;
-        if fits {
-            timers.push(request);
-        }
-        self.0.set(Some(timers));
-        fits
-    }
-
-    fn take(&self, into: &mut Vec<TimerRequest>) {
-        if let Some(mut timers) = self.0.take() {
-            into.append(&mut timers);
-            self.0.set(Some(timers));
+        if let Some(more) = self.more.get() {
+            into.append(&mut more.timers.borrow_mut());
         }
     }
 }
 
-impl fmt::Debug for TimerCalls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimerCalls").finish_non_exhaustive()
+/// Notes a call, if there is room.
+fn push<T>(requests: &RefCell<Vec<T>>, request: T) -> bool {
+    let mut requests = requests.borrow_mut();
+    let fits = requests.len() < MAX_REQUESTS;
+    if fits {
+        requests.push(request);
     }
+    fits
 }
 
 /// Lets [`LOG_LINES_PER_SECOND`] lines a second through, and counts the rest. Seconds are those of the reactor's clock.
@@ -387,8 +367,8 @@ mod tests {
     #[test]
     fn a_record_is_small() {
         assert!(
-            size_of::<Record>() <= 120,
-            "{} bytes: with malloc's own 8 it takes a block of 128",
+            size_of::<Record>() <= 104,
+            "{} bytes: with malloc's own 8 it takes a block of 112",
             size_of::<Record>()
         );
     }
@@ -400,9 +380,9 @@ mod tests {
         let fit = (0..2000).filter(|token| record.push_timer(request(*token))).count();
         let mut taken = Vec::new();
         record.take_timers(&mut taken);
-        assert_eq!((fit, taken.len(), taken[7].token), (MAX_TIMER_REQUESTS, MAX_TIMER_REQUESTS, 7));
+        assert_eq!((fit, taken.len(), taken[7].token), (MAX_REQUESTS, MAX_REQUESTS, 7));
         record.take_timers(&mut taken);
-        assert_eq!(taken.len(), MAX_TIMER_REQUESTS);
+        assert_eq!(taken.len(), MAX_REQUESTS);
     }
 
     #[test]

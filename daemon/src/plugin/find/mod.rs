@@ -27,5 +27,5 @@ pub(super) use refusal::MAX_LIBRARY_BYTES;
 pub use refusal::{Cause, Refusal};
 pub use search::SearchPath;
 pub(super) use stage::{Stages, candidates as stage_candidates};
-pub use trust::Distrust;
-pub(super) use trust::{Owners, Refused, file as trusted_file};
+pub use trust::{Distrust, Refused, own_file};
+pub(super) use trust::{Owners, file as trusted_file};

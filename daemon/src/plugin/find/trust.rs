@@ -20,6 +20,8 @@ use polyport_terminal::{Escaped, shell_word};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use super::elevated::is_elevated;
+
 /// Who may own what is run, and the directories it lies in: root, and at most one other user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::plugin) struct Owners {
@@ -73,7 +75,7 @@ pub(in crate::plugin) struct Trusted {
 
 /// Why something cannot be opened, or may not be run.
 #[derive(Debug)]
-pub(in crate::plugin) enum Refused {
+pub enum Refused {
     /// The errno of a step.
     Unreadable(io::Error),
     /// It is a directory, a device, a pipe or a socket.
@@ -86,6 +88,15 @@ impl From<Errno> for Refused {
     fn from(errno: Errno) -> Self {
         Self::Unreadable(errno.into())
     }
+}
+
+/// Opens a regular file for reading that only root and who runs the program can have written: for what nobody has named, and is
+/// found all the same.
+///
+/// # Errors
+/// The errno, the wrong kind of file, or every place on the way where others may write.
+pub fn own_file(path: &Path) -> Result<File, Refused> {
+    file(path, Owners::of_this_process(is_elevated())).map(|trusted| trusted.file)
 }
 
 /// Opens a regular file for reading, if only `owners` can have written it.
@@ -164,13 +175,7 @@ const MAX_DESCRIBED: usize = 2;
 
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, place) in self.places.iter().take(MAX_DESCRIBED).enumerate() {
-            let path = Escaped(place.path.as_os_str().as_bytes());
-            write!(f, "{}{path} {}", if index == 0 { "" } else { "; " }, place.fault)?;
-        }
-        if let Some(more) = self.places.len().checked_sub(MAX_DESCRIBED).filter(|more| *more > 0) {
-            write!(f, "; and {more} more")?;
-        }
+        f.write_str(&self.places())?;
         match self.owners.user {
             0 => f.write_str(": only what root alone can have written is run"),
             user => write!(f, ": only what root or user {user} alone can have written is run"),
@@ -199,6 +204,20 @@ impl fmt::Display for Fault {
 }
 
 impl Distrust {
+    /// The places, each with what is wrong with it.
+    #[must_use]
+    pub fn places(&self) -> String {
+        let described = self.places.iter().take(MAX_DESCRIBED).map(|place| {
+            let path = Escaped(place.path.as_os_str().as_bytes());
+            format!("{path} {}", place.fault)
+        });
+        let mut text = described.collect::<Vec<_>>().join("; ");
+        if let Some(more) = self.places.len().checked_sub(MAX_DESCRIBED).filter(|more| *more > 0) {
+            text.push_str(&format!("; and {more} more"));
+        }
+        text
+    }
+
     /// What to do about it, as commands where there are some.
     #[must_use]
     pub fn remedy(&self) -> String {

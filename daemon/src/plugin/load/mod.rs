@@ -5,12 +5,14 @@
 //! fenced_values  values in memory that is taken away       [unsafe]
 //! generations  the builds of a library so far
 //! option    declared options + what the configuration says -> Values
+//! unknown   what is said of a name that no option has
 //! ```
 
 mod fenced_values;
 mod generations;
 mod library;
 mod option;
+mod unknown;
 
 pub use library::{BuiltIn, Loader, Plugin};
 pub(super) use library::{MAX_OPTIONS, option as declared_option, options as declared_options};

@@ -11,6 +11,7 @@ use polyport_abi::{
 use polyport_value as value;
 
 use super::fenced_values::FencedValues;
+use super::unknown::unknown;
 
 /// The type of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,14 @@ pub struct OptionSpec {
     pub secret: bool,
     /// The value is a path.
     pub file: Option<FileUse>,
+}
+
+impl OptionSpec {
+    /// An example and what it is for, in a line: the help for whoever gave it a wrong value.
+    #[must_use]
+    pub fn described(&self) -> String {
+        format!("{} = {}: {}", self.name, self.kind.example(), self.help)
+    }
 }
 
 /// What a plugin does with the file whose path is the value of an option.
@@ -153,8 +162,12 @@ impl Values {
     /// Every problem, not only the first.
     pub fn check(specs: &[OptionSpec], given: &[Given<'_>]) -> Result<Self, Vec<OptionProblem>> {
         let mut values = Self::default();
-        let mut problems: Vec<_> =
-            given.iter().enumerate().filter_map(|(i, g)| unknown(specs, i, g.name)).collect();
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let stranger = |(at, given): (usize, &Given<'_>)| {
+            let (message, help) = unknown(&names, given.name, given.value.is_table())?;
+            Some(OptionProblem { given: Some(at), part: Part::Name, message, help: Some(help) })
+        };
+        let mut problems: Vec<_> = given.iter().enumerate().filter_map(stranger).collect();
         for spec in specs {
             let at = given.iter().rposition(|g| g.name == spec.name);
             let read = match at.and_then(|i| given.get(i)) {
@@ -180,7 +193,7 @@ impl Values {
             match read {
                 Ok(value) => values.raw.push(value),
                 Err((part, message)) => {
-                    let help = Some(format!("{} = {}: {}", spec.name, spec.kind.example(), spec.help));
+                    let help = Some(spec.described());
                     problems.push(OptionProblem { given: at, part, message, help });
                 }
             }
@@ -363,8 +376,13 @@ impl GivenValue<'_> {
             Self::Float(x) => format!("the number {x}"),
             Self::Text(t) => format!("the text {t:?}"),
             Self::List(..) => "an array".into(),
-            Self::Json(_) => "a table or a date".into(),
+            Self::Json(_) if self.is_table() => "a table".into(),
+            Self::Json(_) => "a date".into(),
         }
+    }
+
+    fn is_table(&self) -> bool {
+        matches!(self, Self::Json(text) if text.starts_with('{'))
     }
 
     /// The value as text.
@@ -389,32 +407,6 @@ impl GivenValue<'_> {
     }
 }
 
-/// The problem with an option that the plugin does not declare; none if it does.
-fn unknown(specs: &[OptionSpec], given: usize, name: &str) -> Option<OptionProblem> {
-    if specs.iter().any(|spec| spec.name == name) {
-        return None;
-    }
-    let nearest = specs
-        .iter()
-        .map(|spec| (strsim::damerau_levenshtein(&spec.name, name), &spec.name))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
-    let help = match nearest {
-        Some((_, near)) => format!("did you mean `{near}`?"),
-        None if specs.is_empty() => "this plugin has no options".to_owned(),
-        None => {
-            let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
-            format!("its options are {}", names.join(", "))
-        }
-    };
-    Some(OptionProblem {
-        given: Some(given),
-        part: Part::Name,
-        message: format!("the plugin has no option `{name}`"),
-        help: Some(help),
-    })
-}
-
 #[expect(clippy::cast_precision_loss, reason = "bounds are compared as the f64 the plugin declares them in")]
 fn bounded_int(spec: &OptionSpec, value: i64) -> Result<i64, String> {
     in_bounds(spec, value as f64).map(|()| value)
@@ -435,14 +427,11 @@ fn choice(choices: &[String], text: &str) -> Result<pp_value, String> {
     index.map(|i| int(OPT_ENUM, i)).ok_or_else(|| format!("{text:?} is none of {}", choices.join(", ")))
 }
 
-/// The JSON text for a text value: the text itself if it looks like JSON, otherwise a JSON string.
+/// The JSON text for a text value: the text itself if it is JSON, otherwise a JSON string.
 fn json_text(text: &str) -> String {
-    let starts_json = text.starts_with(['{', '[', '"']) || text.parse::<f64>().is_ok();
-    if starts_json || ["true", "false", "null"].contains(&text) {
-        text.to_owned()
-    } else {
-        format!("{text:?}")
-    }
+    // What is meant to be JSON and is none is for the plugin to refuse; `[::1]:53` is meant to be a text.
+    let is_json = text.starts_with(['{', '"']) || serde_json::from_str::<serde_json::Value>(text).is_ok();
+    if is_json { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 /// The value of an option that is not given and has no default.

@@ -10,7 +10,7 @@ use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::io::Io;
 use crate::reactor::listener::Listener;
 use crate::reactor::send::{MAX_OUTPUTS, Transmitter};
-use crate::reactor::settle::{delay, may_leave};
+use crate::reactor::settle::{delay, may_leave, show_delayed};
 use crate::reactor::till::Till;
 
 impl<I: Io> Reactor<I> {
@@ -70,8 +70,8 @@ impl<I: Io> Core<I> {
             parcels.push(*next);
         }
         let now_ns = self.now.mono_ns;
-        let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, .. } = self;
-        let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+        let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, taps, .. } = self;
+        let mut transmitter = Transmitter { io, limits, backlog_bytes, taps, now_ns };
         // What was asked for at the other address is in the books of the peers by now.
         let mut till = Till::shut(budgets, exchange, now_ns);
         let mut batch = ArrayVec::<Output<'_>, MAX_OUTPUTS>::new();
@@ -80,24 +80,34 @@ impl<I: Io> Core<I> {
             if listener.broken {
                 listener.counters.queued += 1;
                 listener.counters.drop_one(DropReason::SocketBroken);
+                transmitter.show_dropped(listener, &[output], DropReason::SocketBroken);
                 continue;
             }
-            let hop_limit = match parcel.asked_with.filter(|_| listener.decays).map(guard::decay) {
+            let hop_limit = match parcel
+                .asked_with
+                .filter(|_| listener.farthest > 0)
+                .map(|asked_with| guard::decay(asked_with, listener.farthest))
+            {
                 None => 0,
                 Some(Ok(hop_limit)) => hop_limit,
                 Some(Err(reason)) => {
                     listener.counters.queued += 1;
                     listener.counters.drop_one(reason);
+                    transmitter.show_dropped(listener, &[output], reason);
                     continue;
                 }
             };
-            if may_leave(listener, own, &mut till, &mut output).is_err() {
+            if let Err(reason) = may_leave(listener, own, &mut till, &mut output) {
+                transmitter.show_dropped(listener, &[output], reason);
                 continue;
             }
             output.hop_limit = hop_limit;
             if output.at_ns > now_ns {
                 listener.delays = true;
-                delay(listener, delayed, &output, now_ns, |_| {});
+                let refused = delay(listener, delayed, &output, now_ns, |_| {});
+                if listener.tapped != 0 {
+                    show_delayed(listener, &mut transmitter, &output, (None, refused));
+                }
             } else {
                 batch.push(output);
             }

@@ -70,7 +70,7 @@ impl Parcel {
 
     /// The session it leaves by, or whose client it goes to; 0 is none.
     pub(crate) fn session(&self) -> u64 {
-        self.owned.session
+        self.owned.envelope.session
     }
 }
 

@@ -51,10 +51,10 @@ impl<I: Io> Reactor<I> {
         if specs.len() < 2 {
             return specs.into_iter().map(|spec| self.add(spec)).collect();
         }
-        let (mut tokens, mut groups) = (Vec::with_capacity(specs.len()), Vec::new());
+        let (mut tokens, mut needs) = (Vec::with_capacity(specs.len()), Vec::new());
         let open = Rc::new(Cell::new(0));
         for (number, mut spec) in (0..).zip(specs) {
-            let group = std::mem::take(&mut spec.groups);
+            let need = std::mem::take(&mut spec.needs);
             let token = self.next_token();
             let mut listener = self.core.listener(token, spec);
             let bundle = tokens.first().copied().unwrap_or(token);
@@ -64,7 +64,7 @@ impl<I: Io> Reactor<I> {
             }
             self.listeners.insert(listener);
             tokens.push(token);
-            groups.push((token, group));
+            needs.push((token, need));
         }
         self.core.bundles.add(&tokens);
         let Some(name) = tokens.first().copied() else { return Ok(tokens) };
@@ -79,11 +79,12 @@ impl<I: Io> Reactor<I> {
             }
             return Err(error);
         }
-        for (token, group) in groups {
-            if let Some(listener) = current(&mut self.listeners, token) {
-                self.core.own.add(listener.local);
+        for (token, need) in needs {
+            let Some(listener) = current(&mut self.listeners, token) else { continue };
+            self.core.join_chain(listener);
+            if self.network.add(&mut self.core.io, listener, need) {
+                self.core.host.changed(self.core.now.mono_ns);
             }
-            self.groups.add(token, group);
         }
         Ok(tokens)
     }

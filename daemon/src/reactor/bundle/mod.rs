@@ -18,4 +18,4 @@ mod life;
 mod members;
 
 pub(crate) use errands::{Aside, Asking, Errand, Errands, Parcel};
-pub(crate) use members::{Bundles, Seat};
+pub(crate) use members::{Bundle, Bundles, Seat};

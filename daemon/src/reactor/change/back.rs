@@ -27,7 +27,9 @@ impl<I: Io> Core<I> {
             self.kept_bytes += former.bytes();
             faults.kept.state = former.state;
         }
+        let closed = listener.is_closed();
         listener.plugin = former.plugin;
+        self.own.set_closed(listener.local, closed, listener.is_closed());
         listener.values = former.values;
         self.timers.arm(listener.token, Timer::Restart, self.now.mono_ns, 0);
         true

@@ -14,7 +14,7 @@ use crate::plugin::{CreateError, Instance, Reconfigured, State};
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::due::Timer;
 use crate::reactor::io::{Io, Token, nanos};
-use crate::reactor::listener::{Listener, Service};
+use crate::reactor::listener::{Listener, Service, farthest};
 use crate::reactor::session::Family;
 
 /// A handler that has its place, and was not called yet.
@@ -28,9 +28,13 @@ struct Newcomer {
 
 impl<I: Io> Reactor<I> {
     /// Makes what could not be made ahead, and switches everything; or takes everything back.
-    pub(super) fn go(&mut self, change: &mut Changing) {
+    pub(super) fn go(&mut self, change: &mut Changing<I::Socket>) {
         change.decided = true;
         let mut reconfigured = Vec::new();
+        let mut bundles = Vec::new();
+        if change.refused.is_empty() {
+            bundles = self.add_bundles(change);
+        }
         if change.refused.is_empty() {
             self.make_rest(change);
         }
@@ -38,17 +42,25 @@ impl<I: Io> Reactor<I> {
             reconfigured = self.reconfigure(change);
         }
         if change.refused.is_empty() {
-            self.changed = Some(Ok(self.switch(change, &reconfigured)));
+            let (added, removed) = (change.coming.len() + bundles.len(), change.remove.len());
+            let done = self.switch(change, &reconfigured);
+            (change.made, self.made) = (true, change.number);
+            self.changed = Some(Ok(ChangeDone { added, removed, ..done }));
         } else {
+            bundles.into_iter().for_each(|token| drop(self.remove(token)));
             self.take_back(change, &reconfigured);
             self.changed = Some(Err(mem::take(&mut change.refused)));
         }
-        // What is left to be done needs no wishes.
-        change.wishes = Vec::new();
+    }
+
+    /// Leaves everything as it was, before the switch.
+    pub(super) fn go_back(&mut self, change: &mut Changing<I::Socket>) {
+        change.decided = true;
+        self.take_back(change, &[]);
     }
 
     /// Makes the handlers that go on with what the ones before have.
-    fn make_rest(&mut self, change: &mut Changing) {
+    fn make_rest(&mut self, change: &mut Changing<I::Socket>) {
         let Self { listeners, core, .. } = self;
         let Changing { wishes, todo, fixed, refused, graves, .. } = change;
         for (at, fresh) in todo {
@@ -65,7 +77,7 @@ impl<I: Io> Reactor<I> {
             if fresh.is_none() {
                 match core.make_anew(listener, wish) {
                     Ok(made) => *fresh = Some(made),
-                    Err(error) => Changing::refuse(refused, wish, error),
+                    Err(error) => Changing::<I::Socket>::refuse(refused, wish, error),
                 }
             }
         }
@@ -73,7 +85,7 @@ impl<I: Io> Reactor<I> {
 
     /// Gives handlers their new options; those that say so are made anew. Ends with the first that refuses. Returns which have
     /// their new options.
-    fn reconfigure(&mut self, change: &mut Changing) -> Vec<usize> {
+    fn reconfigure(&mut self, change: &mut Changing<I::Socket>) -> Vec<usize> {
         let Self { listeners, core, .. } = self;
         let Changing { wishes, todo, fixed, refused, .. } = change;
         let mut done = Vec::new();
@@ -106,14 +118,14 @@ impl<I: Io> Reactor<I> {
                     }
                 }
             };
-            Changing::refuse(refused, wish, refusal);
+            Changing::<I::Socket>::refuse(refused, wish, refusal);
             break;
         }
         done
     }
 
     /// Puts everything into its place.
-    fn switch(&mut self, change: &mut Changing, reconfigured: &[usize]) -> ChangeDone {
+    fn switch(&mut self, change: &mut Changing<I::Socket>, reconfigured: &[usize]) -> ChangeDone {
         let Self { listeners, core, .. } = self;
         let mut done = ChangeDone::default();
         let mut replaced = Vec::new();
@@ -152,7 +164,10 @@ impl<I: Io> Reactor<I> {
             } else if adjusts {
                 done.adjusted += 1;
             }
+            let closed = listener.is_closed();
             settle_in(listener, wish, core.limits.sessions);
+            listener.tapped = core.taps.bits(&listener.name);
+            core.own.set_closed(listener.local, closed, listener.is_closed());
             core.apply_timers_of(listener);
         }
         // Handlers are called only when all are in their places.
@@ -165,7 +180,7 @@ impl<I: Io> Reactor<I> {
     }
 
     /// Leaves everything as it was.
-    fn take_back(&mut self, change: &mut Changing, reconfigured: &[usize]) {
+    fn take_back(&mut self, change: &mut Changing<I::Socket>, reconfigured: &[usize]) {
         let Self { listeners, core, .. } = self;
         for (at, fresh) in mem::take(&mut change.todo) {
             let Some(wish) = change.wishes.get(at) else { continue };
@@ -253,14 +268,6 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Applies the timers that the handler of a listener has asked for outside of a batch.
-    pub(super) fn apply_timers_of(&mut self, listener: &mut Listener<I::Socket>) {
-        if let Service::Running(instance) = &listener.service {
-            let refused = self.apply_timers(listener.token, instance);
-            listener.note_refused_timers(refused, self.limits.handler_timers);
-        }
-    }
-
     /// A handler broke when it got options.
     #[cold]
     pub(super) fn broke_in_reconfigure(&mut self, listener: &mut Listener<I::Socket>) {
@@ -275,7 +282,9 @@ fn settle_in<S>(listener: &mut Listener<S>, wish: &Wish, most_sessions: usize) {
     listener.plugin = Arc::clone(&wish.plugin);
     listener.values = Rc::clone(&wish.values);
     listener.on_fault = wish.on_fault;
+    listener.chain = wish.chain;
     listener.counted = Counted::by(wish.reply.budget.as_ref());
+    listener.farthest = farthest(&wish.reply, wish.ttl);
     listener.reply = Rc::clone(&wish.reply);
     listener.tag = wish.tag;
     let most = wish.sessions.unwrap_or(most_sessions);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::wish::{ChangeDone, ChangeRefused, Changing, Need, Wish};
+use super::wish::{ChangeDone, ChangeRefused, Changes, Changing, Need, Wish};
 use crate::limits::{CHANGE_INSTANCES, CHANGE_LOOKS};
 use crate::plugin::{Reconfigured, Rescued};
 use crate::reactor::core::{Core, Reactor, current};
@@ -11,13 +11,41 @@ use crate::reactor::io::Io;
 use crate::reactor::listener::{Listener, Service};
 
 impl<I: Io> Reactor<I> {
-    /// Begins to fulfil wishes about listeners that serve. It is done in the turns that follow, by all handlers in one
-    /// of them or by none; that turn returns [`Flow::Attend`](crate::reactor::Flow::Attend), and [`Self::take_changed`] says what has become
-    /// of it. What is left of a change before is finished at once.
-    pub fn change(&mut self, wishes: Vec<Wish>) {
-        self.change = Some(Box::new(Changing::new(wishes)));
+    /// Begins to make changes. It is done in the turns that follow, all of it by one of them or nothing; that turn
+    /// returns [`Flow::Attend`](crate::reactor::Flow::Attend), and [`Self::take_changed`] says what has become of it.
+    /// From then on reports are those of the new listeners, as they begin to be served some a turn, and no more those
+    /// of the ones that go. When all are served, and all of these are gone, another turn returns `Attend`:
+    /// [`Self::is_changing`]. What is left of a change before is finished at once.
+    pub fn change(&mut self, changes: impl Into<Changes<I::Socket>>) {
+        self.finish_change();
+        self.changes = self.changes.wrapping_add(1).max(1);
+        let changes = changes.into();
+        if !changes.add.is_empty() {
+            self.reserve(changes.add.len());
+        }
+        self.change = Some(Box::new(Changing::new(self.changes, changes)));
         self.changed = None;
         self.core.change_at_ns = 0;
+    }
+
+    /// Whether something is left to be done of a change.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.change.is_some()
+    }
+
+    /// Finishes a change at once if the switch was made; takes it back otherwise, and nobody is told.
+    pub(in crate::reactor) fn finish_change(&mut self) {
+        let Some(mut change) = self.change.take() else { return };
+        if !change.decided {
+            self.go_back(&mut change);
+        }
+        while self.open_newcomers_or_not(&mut change) | self.remove_some(&mut change) {}
+    }
+
+    /// Newcomers are served after a switch only.
+    fn open_newcomers_or_not(&mut self, change: &mut Changing<I::Socket>) -> bool {
+        change.made && self.open_newcomers(change, usize::MAX)
     }
 
     /// What has become of the last change; none if it goes on, or was taken already.
@@ -28,34 +56,48 @@ impl<I: Io> Reactor<I> {
         self.changed.take()
     }
 
-    /// Does a part of a change, and ends trials. Returns whether the change was decided in this turn.
+    /// Does a part of a change, and ends trials. Returns whether there is something to look at: it was decided,
+    /// listeners have gone, or nothing of it is left.
     #[cold]
     pub(in crate::reactor) fn tend_change(&mut self) -> bool {
         let mut decided = false;
         if let Some(mut change) = self.change.take() {
             let goes_on = if change.decided {
-                bury(&mut change)
+                let opening = self.open_newcomers_or_not(&mut change);
+                let leaving = self.remove_some(&mut change);
+                // Who waits for the books of those that have gone, and for the end, looks.
+                decided = !self.removed.is_empty();
+                bury(&mut change) | opening | leaving
             } else {
-                self.make_ahead(&mut change);
-                if change.at == change.wishes.len() {
+                let left = self.make_ahead(&mut change);
+                if change.at == change.wishes.len()
+                    && self.make_newcomers(&mut change, left)
+                    && self.mark_leaving(&mut change)
+                {
                     self.go(&mut change);
                     decided = true;
                 }
                 true
             };
             self.change = goes_on.then_some(change);
+            decided |= !goes_on;
             // All of that has taken its time, of which no handler is slow.
             self.core.now = self.core.io.now();
         }
         let core = &mut self.core;
         core.kept_bytes -= core.trial.end(core.now.mono_ns);
-        core.change_at_ns = if self.change.is_some() { 0 } else { core.trial.next().unwrap_or(u64::MAX) };
+        if core.attend_at_ns <= core.now.mono_ns {
+            core.attend_at_ns = u64::MAX;
+            decided = true;
+        }
+        let next_ns = if self.change.is_some() { 0 } else { core.trial.next().unwrap_or(u64::MAX) };
+        core.change_at_ns = next_ns.min(core.attend_at_ns);
         decided
     }
 
     /// Looks at the next wishes, and makes their handlers if nothing that the ones before do until the switch is of use to
-    /// them.
-    fn make_ahead(&mut self, change: &mut Changing) {
+    /// them. Returns how many more handlers may be made in this turn.
+    fn make_ahead(&mut self, change: &mut Changing<I::Socket>) -> usize {
         let (mut looks, mut instances) = (CHANGE_LOOKS, CHANGE_INSTANCES);
         let Self { listeners, core, .. } = self;
         let Changing { wishes, at, todo, asked, fixed, refused, .. } = change;
@@ -87,12 +129,13 @@ impl<I: Io> Reactor<I> {
                 if !has_something_to_lose(listener, wish) {
                     match core.make_anew(listener, wish) {
                         Ok(made) => fresh = Some(made),
-                        Err(error) => Changing::refuse(refused, wish, error),
+                        Err(error) => Changing::<I::Socket>::refuse(refused, wish, error),
                     }
                 }
             }
             todo.push((*at - 1, fresh));
         }
+        instances
     }
 }
 
@@ -121,9 +164,10 @@ pub(super) fn has_something_to_lose<S>(listener: &mut Listener<S>, wish: &Wish) 
     instance.has_sessions() || wish.plugin.has_sessions() || instance.save(0) != Rescued::Nothing
 }
 
-/// Destroys some handlers that have gone. Returns whether there are more.
-fn bury(change: &mut Changing) -> bool {
+/// Destroys some handlers that have gone, and some wishes that are of no use any more. Returns whether there are more.
+fn bury<S>(change: &mut Changing<S>) -> bool {
     let rest = change.graves.len().saturating_sub(CHANGE_INSTANCES);
     change.graves.truncate(rest);
-    rest > 0
+    change.wishes.truncate(change.wishes.len().saturating_sub(CHANGE_LOOKS));
+    rest > 0 || !change.wishes.is_empty()
 }

@@ -1,13 +1,42 @@
 //! What listeners shall be from now on, and how far the way there is.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU8;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::exchange::Facts;
 use crate::plugin::{Cells, CreateError, Instance, InstancePlace, Plugin, State, Values};
 use crate::reactor::io::Token;
-use crate::reactor::listener::{Listener, OnFault, Service};
+use crate::reactor::listener::{AddError, Listener, ListenerSpec, OnFault, Service};
 use crate::reply::ReplyPolicy;
+
+/// What shall be different from now on: all of it, or nothing.
+#[derive(Debug)]
+pub struct Changes<S> {
+    /// What listeners that serve shall be; who is not named stays as it is.
+    pub wishes: Vec<Wish>,
+    /// Listeners that are not there yet.
+    pub add: Vec<Newcomer<S>>,
+    /// Listeners that shall be there no more.
+    pub remove: Vec<Token>,
+}
+
+/// What is not there yet.
+#[derive(Debug)]
+pub enum Newcomer<S> {
+    /// A listener with a handler of its own.
+    Alone(ListenerSpec<S>),
+    /// Listeners with one handler, as [`add_together`](crate::reactor::Reactor::add_together) makes them: all of them
+    /// in one turn.
+    Together(Vec<ListenerSpec<S>>),
+}
+
+impl<S> From<Vec<Wish>> for Changes<S> {
+    fn from(wishes: Vec<Wish>) -> Self {
+        Self { wishes, add: Vec::new(), remove: Vec::new() }
+    }
+}
 
 /// What a listener that serves shall be from now on. Its socket stays.
 #[derive(Clone, Debug)]
@@ -22,10 +51,14 @@ pub struct Wish {
     pub values: Rc<Values>,
     /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
-    /// What it may answer, and to whom; of the same kind of TTL as before.
+    /// What it may answer, and to whom. Where the TTL of answers is that of their requests, its socket has to tell it.
     pub reply: Rc<ReplyPolicy>,
+    /// The TTL or hop limit that its socket sends with; none is the system's.
+    pub ttl: Option<NonZeroU8>,
     /// Most sessions that its handler may have; none is what the limits allow.
     pub sessions: Option<usize>,
+    /// Other listeners may have sessions to it although its handler has sessions itself.
+    pub chain: bool,
     /// Comes back in reports.
     pub tag: u64,
 }
@@ -39,11 +72,16 @@ pub struct ChangeDone {
     pub reconfigured: usize,
     /// Of the others, those with other settings of the daemon's own.
     pub adjusted: usize,
+    /// Listeners that are served for the first time.
+    pub added: usize,
+    /// Listeners that are there no more.
+    pub removed: usize,
     /// Metric cells of handlers that another plugin has followed, by the names of their listeners.
     pub retired: Vec<(Arc<str>, Cells)>,
 }
 
-/// A handler that did not want to be made, or its new options. Then nothing was changed.
+/// A handler that did not want to be made, or its new options; or a socket that cannot be watched. Then nothing was
+/// changed.
 #[derive(Debug)]
 pub struct ChangeRefused {
     /// That of the wish.
@@ -52,11 +90,15 @@ pub struct ChangeRefused {
     pub plugin: Arc<Plugin>,
     /// The plugin's own words, and the option it blames.
     pub error: CreateError,
+    /// The words are the system's, and the plugin has nothing to do with it.
+    pub is_by_system: bool,
 }
 
 /// A change that is being made.
 #[derive(Debug)]
-pub(crate) struct Changing {
+pub(crate) struct Changing<S> {
+    /// Its number, of all changes.
+    pub(super) number: u32,
     pub(super) wishes: Vec<Wish>,
     /// The next wish to be looked at.
     pub(super) at: usize,
@@ -69,8 +111,20 @@ pub(crate) struct Changing {
     pub(super) refused: Vec<ChangeRefused>,
     /// Handlers that are to be destroyed.
     pub(super) graves: Vec<Instance>,
+    /// What is to be added, and has no handler yet.
+    pub(super) add: VecDeque<Newcomer<S>>,
+    /// Of what is to be added, that which has a handler together.
+    pub(super) together: Vec<Newcomer<S>>,
+    /// What was added, and is served when the switch is made.
+    pub(super) coming: VecDeque<Token>,
+    /// What is to be removed when the switch is made.
+    pub(super) remove: Vec<Token>,
+    /// How many of these are marked.
+    pub(super) marked: usize,
     /// The switch was made, or will not be.
     pub(super) decided: bool,
+    /// It was made.
+    pub(super) made: bool,
 }
 
 /// A handler that does not serve yet.
@@ -96,9 +150,11 @@ pub(super) enum Need {
     Replace,
 }
 
-impl Changing {
-    pub(super) fn new(wishes: Vec<Wish>) -> Self {
+impl<S> Changing<S> {
+    pub(super) fn new(number: u32, changes: Changes<S>) -> Self {
+        let Changes { wishes, add, remove } = changes;
         Self {
+            number,
             wishes,
             at: 0,
             todo: Vec::new(),
@@ -106,15 +162,52 @@ impl Changing {
             fixed: Vec::new(),
             refused: Vec::new(),
             graves: Vec::new(),
+            add: add.into(),
+            together: Vec::new(),
+            coming: VecDeque::new(),
+            remove,
+            marked: 0,
             decided: false,
+            made: false,
         }
     }
 
-    /// Notes that a wish cannot be fulfilled. What thousands of listeners are refused for the same reason is told once.
+    /// Notes that a wish cannot be fulfilled.
     pub(super) fn refuse(refused: &mut Vec<ChangeRefused>, wish: &Wish, error: CreateError) {
-        let entry = |tag: u64| tag >> 32;
-        if !refused.iter().any(|other| entry(other.tag) == entry(wish.tag) && other.error == error) {
-            refused.push(ChangeRefused { tag: wish.tag, plugin: Arc::clone(&wish.plugin), error });
+        let plugin = Arc::clone(&wish.plugin);
+        note(refused, ChangeRefused { tag: wish.tag, plugin, error, is_by_system: false });
+    }
+
+    /// Notes that what has this tag cannot be added.
+    pub(super) fn refuse_newcomer(
+        refused: &mut Vec<ChangeRefused>,
+        tag: u64,
+        plugin: Arc<Plugin>,
+        error: AddError,
+    ) {
+        let is_by_system = matches!(error, AddError::Register(_));
+        let error = match error {
+            AddError::Create(error) => error,
+            AddError::Register(_) => CreateError { option: None, message: error.to_string() },
+        };
+        note(refused, ChangeRefused { tag, plugin, error, is_by_system });
+    }
+}
+
+/// What thousands of listeners are refused for the same reason is told once.
+fn note(all: &mut Vec<ChangeRefused>, refused: ChangeRefused) {
+    let entry = |tag: u64| tag >> 32;
+    if !all.iter().any(|other| entry(other.tag) == entry(refused.tag) && other.error == refused.error) {
+        all.push(refused);
+    }
+}
+
+impl<S> Newcomer<S> {
+    /// The first of its listeners.
+    pub(super) fn first(&self) -> Option<&ListenerSpec<S>> {
+        match self {
+            Self::Alone(spec) => Some(spec),
+            Self::Together(specs) => specs.first(),
         }
     }
 }
@@ -142,6 +235,7 @@ impl Wish {
         let most = self.sessions.unwrap_or(most_sessions);
         listener.on_fault != self.on_fault
             || *listener.reply != *self.reply
+            || listener.chain != self.chain
             || listener.family.as_ref().is_some_and(|family| family.most() != most)
     }
 }

@@ -1,6 +1,7 @@
 //! Datagrams that leave later. The host owns their bytes, so they outlive the handler that queued them.
 //!
-//! All listeners share one store, and none takes it from the others:
+//! All listeners share one store, and none takes it from the others. What leaves by the sessions of a listener waits apart from
+//! what leaves by its own socket, and counts as its:
 //!
 //! - A listener that is alone may fill it.
 //! - While others are active, a listener that holds a quarter of the datagrams or of the bytes gets no more.
@@ -10,15 +11,14 @@
 //!
 //! A listener is active while it has something delayed, and for [`ACTIVE_NS`] after it wanted to delay something.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use crate::exchange::{Output, OwnedOutput};
+use rustc_hash::FxHashMap;
+
+use super::queue::{Moment, Queue, Spare};
+use crate::exchange::Output;
 use crate::reactor::io::Token;
 
-/// Most buffers of sent datagrams that are kept for the next ones; more would hold memory after a burst.
-const SPARE_BUFFERS: usize = 1024;
-/// Largest buffer that is kept, bytes.
-const SPARE_BYTES: usize = 2048;
 /// How long a listener that has nothing delayed still counts as active, ns.
 const ACTIVE_NS: u64 = 1_000_000_000;
 /// The part of the store that a listener may hold while others are active: one of so many.
@@ -29,7 +29,7 @@ const MOST_EVICTED: usize = 64;
 const PLACES: usize = 0;
 /// Index of what is counted in payload bytes.
 const BYTES: usize = 1;
-/// Bits in which the weight of a full store is written; see [`Delayed::classes`].
+/// Bits in which the weight of a full store is written; see [`Scale::classes`].
 const WEIGHT_BITS: u32 = 20;
 
 /// Delayed datagrams by the moment they are due. Datagrams of the same moment leave in the order they were queued.
@@ -41,8 +41,9 @@ pub(crate) struct Delayed {
     max_bytes: usize,
     /// The next datagram of every listener that has one, and whose it is.
     next: BTreeSet<(Moment, Token)>,
-    /// What each listener has delayed. Nothing iterates over the map, so its order cannot change a run.
-    queues: HashMap<Token, Queue>,
+    /// What each listener has delayed. Nothing iterates over the map, so its order cannot change a run, and no stranger
+    /// chooses a token.
+    queues: FxHashMap<Token, Share>,
     /// The listeners that have something delayed, by the class of what they hold of each of [`PLACES`] and [`BYTES`].
     weights: [BTreeSet<(u32, Token)>; 2],
     /// The two listeners that wanted to delay something last, the latest first, and when: monotonic ns.
@@ -54,18 +55,14 @@ pub(crate) struct Delayed {
     sequence: u64,
     /// Listeners whose datagrams gave way to those of others, and how many of each. The reactor counts them.
     evicted: Vec<(Token, u64)>,
-    /// Buffers to use again.
-    spare: Vec<Vec<u8>>,
+    /// Memory of datagrams that have left.
+    spare: Spare,
 }
-
-/// When a datagram is due, monotonic ns, and its sequence number.
-type Moment = (u64, u64);
 
 /// What one listener has delayed.
 #[derive(Debug, Default)]
-struct Queue {
-    datagrams: BTreeMap<Moment, OwnedOutput>,
-    bytes: usize,
+struct Share {
+    queue: Queue,
     /// The classes under which the listener stands in [`Delayed::weights`]; 0 where it does not.
     classes: [u32; 2],
 }
@@ -86,49 +83,53 @@ impl Delayed {
             max_datagrams,
             max_bytes,
             next: BTreeSet::new(),
-            queues: HashMap::new(),
+            queues: FxHashMap::default(),
             weights: [const { BTreeSet::new() }; 2],
             latest: [None; 2],
             datagrams: 0,
             bytes: 0,
             sequence: 0,
             evicted: Vec::new(),
-            spare: Vec::new(),
+            spare: Spare::default(),
         }
     }
 
     /// Queues a copy of `output`. Returns false if the store is full or the listener has its share.
     pub(crate) fn push(&mut self, listener: Token, output: &Output<'_>, now_ns: u64) -> bool {
-        let others = self.others_are_active(listener, now_ns);
+        let (own, held) = self.held(listener);
+        let others = self.others_are_active(listener, held, now_ns);
         self.note(listener, now_ns);
         let bytes = output.payload.len();
-        let (held, held_bytes) =
-            self.queues.get(&listener).map_or((0, 0), |queue| (queue.datagrams.len(), queue.bytes));
-        let (after, after_bytes) = (held + 1, held_bytes.saturating_add(bytes));
+        let after = |held: [usize; 2]| [held[PLACES] + 1, held[BYTES].saturating_add(bytes)];
+        let [places, all_bytes] = after(held);
         let share =
-            after <= self.max_datagrams.div_ceil(SHARES) && after_bytes <= self.max_bytes.div_ceil(SHARES);
+            places <= self.max_datagrams.div_ceil(SHARES) && all_bytes <= self.max_bytes.div_ceil(SHARES);
         // One datagram is within any share, however large it is.
-        if others && held > 0 && !share {
+        if others && places > 1 && !share {
             return false;
         }
-        if !self.make_room(bytes, self.classes(after, after_bytes)) {
+        if !self.make_room(bytes, self.scale().classes(after(own))) {
             return false;
         }
+        let scale = self.scale();
         self.sequence += 1;
         let moment = (output.at_ns, self.sequence);
-        let owned = OwnedOutput::copy(output, self.spare.pop().unwrap_or_default());
-        let queue = self.queues.entry(listener).or_default();
-        let first = queue.datagrams.first_key_value().map(|(first, _)| *first);
+        let share = self.queues.entry(listener).or_default();
+        let first = share.queue.first();
         if first.is_none_or(|first| moment < first) {
             first.map(|first| self.next.remove(&(first, listener)));
             self.next.insert((moment, listener));
         }
-        queue.datagrams.insert(moment, owned);
-        queue.bytes += bytes;
+        share.queue.push(moment, output, &mut self.spare);
         self.datagrams += 1;
         self.bytes += bytes;
-        self.weigh(listener);
+        share.weigh(scale, listener, &mut self.weights);
         true
+    }
+
+    /// How many datagrams there are, and their payload bytes.
+    pub(crate) const fn held_by_all(&self) -> (usize, usize) {
+        (self.datagrams, self.bytes)
     }
 
     /// The moment the next datagram is due, monotonic ns.
@@ -136,19 +137,22 @@ impl Delayed {
         self.next.first().map(|((at, _), _)| *at)
     }
 
-    /// Takes the next datagram if it is due. If `listener` is given, the datagram must also belong to it.
-    pub(crate) fn pop_due(&mut self, now_ns: u64, listener: Option<Token>) -> Option<(Token, OwnedOutput)> {
+    /// Whose datagram is due first, if it is due.
+    pub(crate) fn due(&self, now_ns: u64) -> Option<Token> {
         let &(moment, token) = self.next.first()?;
-        if moment.0 > now_ns || listener.is_some_and(|listener| listener != token) {
-            return None;
-        }
-        Some((token, self.take(token, moment)?))
+        (moment.0 <= now_ns).then_some(token)
     }
 
-    /// Takes the next datagram of a listener if it is due, whoever else has one that is due sooner.
-    pub(crate) fn pop_due_of(&mut self, listener: Token, now_ns: u64) -> Option<OwnedOutput> {
-        let (&moment, _) = self.queues.get(&listener)?.datagrams.first_key_value()?;
-        if moment.0 > now_ns { None } else { self.take(listener, moment) }
+    /// The datagrams of a listener that are due, whoever else has one that is due sooner.
+    pub(crate) fn due_of(&self, listener: Token, now_ns: u64) -> impl Iterator<Item = Output<'_>> {
+        let all = self.queues.get(&listener).into_iter().flat_map(|share| share.queue.iter());
+        all.take_while(move |((at_ns, _), _)| *at_ns <= now_ns)
+            .map(|((at_ns, _), output)| Output { at_ns, ..output })
+    }
+
+    /// Forgets the first `n` datagrams of a listener, which have left.
+    pub(crate) fn forget(&mut self, listener: Token, n: usize) {
+        self.shrink(listener, |queue, spare| queue.forget_first(n, spare));
     }
 
     /// A listener whose datagrams gave way to those of others since this was asked last, and how many of them.
@@ -161,16 +165,16 @@ impl Delayed {
         for latest in &mut self.latest {
             *latest = latest.filter(|(token, _)| *token != listener);
         }
-        let Some(queue) = self.queues.remove(&listener) else { return 0 };
-        for (weights, class) in self.weights.iter_mut().zip(queue.classes) {
+        let Some(Share { queue, classes }) = self.queues.remove(&listener) else { return 0 };
+        for (weights, class) in self.weights.iter_mut().zip(classes) {
             weights.remove(&(class, listener));
         }
-        if let Some((first, _)) = queue.datagrams.first_key_value() {
-            self.next.remove(&(*first, listener));
+        if let Some(first) = queue.first() {
+            self.next.remove(&(first, listener));
         }
-        self.datagrams -= queue.datagrams.len();
-        self.bytes -= queue.bytes;
-        queue.datagrams.len() as u64
+        self.datagrams -= queue.len();
+        self.bytes -= queue.bytes();
+        queue.len() as u64
     }
 
     /// Forgets every datagram, at the end of the service.
@@ -178,34 +182,38 @@ impl Delayed {
         *self = Self::new(self.max_datagrams, self.max_bytes);
     }
 
-    /// Keeps the buffer of a datagram that was sent, to use it again.
-    pub(crate) fn recycle(&mut self, owned: OwnedOutput) {
-        if self.spare.len() < SPARE_BUFFERS && owned.payload.capacity() <= SPARE_BYTES {
-            self.spare.push(owned.payload);
-        }
-    }
-
     /// Notes that a listener wants to delay something.
     fn note(&mut self, listener: Token, now_ns: u64) {
         let [last, before] = &mut self.latest;
-        if last.is_some_and(|(token, _)| token != listener) {
+        if last.is_some_and(|(token, _)| token.owner() != listener.owner()) {
             *before = *last;
         }
         *last = Some((listener, now_ns));
     }
 
-    fn others_are_active(&self, listener: Token, now_ns: u64) -> bool {
-        let held = self.queues.get(&listener).map_or(0, |queue| queue.datagrams.len());
-        let wanted =
-            |&(token, at_ns): &(Token, u64)| token != listener && now_ns.saturating_sub(at_ns) < ACTIVE_NS;
-        self.datagrams > held || self.latest.iter().flatten().any(wanted)
+    /// What a token has delayed, and what its listener has with all its sessions.
+    fn held(&self, listener: Token) -> ([usize; 2], [usize; 2]) {
+        let amounts = |token| self.queues.get(&token).map_or([0; 2], Share::amounts);
+        let own = amounts(listener);
+        let other = if listener.is_beside() { listener.owner() } else { listener.beside() };
+        // Mostly there is none: all that is delayed is its own.
+        let other = if self.datagrams == own[PLACES] { [0; 2] } else { amounts(other) };
+        (own, [own[PLACES] + other[PLACES], own[BYTES] + other[BYTES]])
+    }
+
+    /// Whether others than a listener that holds so much have something delayed, or wanted to a moment ago.
+    fn others_are_active(&self, listener: Token, held: [usize; 2], now_ns: u64) -> bool {
+        let wanted = |&(token, at_ns): &(Token, u64)| {
+            token.owner() != listener.owner() && now_ns.saturating_sub(at_ns) < ACTIVE_NS
+        };
+        self.datagrams > held[PLACES] || self.latest.iter().flatten().any(wanted)
     }
 
     /// What a listener may delay at `now_ns` beyond what it has delayed, with what others would give way to it: near
     /// enough to tell it beforehand, never much more than there is.
     pub(crate) fn room(&self, listener: Token, now_ns: u64) -> DelayRoom {
-        let held = self.queues.get(&listener).map_or([0; 2], Queue::amounts);
-        let parts = if self.others_are_active(listener, now_ns) { SHARES } else { 1 };
+        let (_, held) = self.held(listener);
+        let parts = if self.others_are_active(listener, held, now_ns) { SHARES } else { 1 };
         let room = |resource: usize, most: usize, all: usize| {
             let share = most.div_ceil(parts).saturating_sub(held[resource]);
             let heaviest = self.weights[resource].last().and_then(|(_, victim)| self.queues.get(victim));
@@ -241,63 +249,84 @@ impl Delayed {
         }
         let short = if short_bytes > 0 { BYTES } else { PLACES };
         let Some(&(heaviest, victim)) = self.weights[short].last() else { return false };
-        let Some(queue) = self.queues.get(&victim).filter(|_| heaviest > classes[short]) else {
+        let Some(Share { queue, .. }) = self.queues.get(&victim).filter(|_| heaviest > classes[short]) else {
             return false;
         };
-        let mut freed = 0;
-        let mut last = None;
-        for (moment, owned) in queue.datagrams.iter().rev().take(MOST_EVICTED) {
-            freed += owned.payload.len();
+        let (mut n, mut freed) = (0, 0);
+        for (_, output) in queue.iter_back().take(MOST_EVICTED) {
+            n += 1;
+            freed += output.payload.len();
             if freed >= short_bytes {
-                last = Some(*moment);
                 break;
             }
         }
-        let Some(last) = last else { return false };
-        self.evict(victim, last);
+        if n == 0 || freed < short_bytes {
+            return false;
+        }
+        self.evict(victim, n);
         true
     }
 
-    /// Drops the datagrams of a listener that are due at `last` or later.
-    fn evict(&mut self, victim: Token, last: Moment) {
-        let mut n = 0;
-        while let Some(moment) =
-            self.queues.get(&victim).and_then(Queue::last).filter(|moment| *moment >= last)
-        {
-            if let Some(owned) = self.take(victim, moment) {
-                self.recycle(owned);
-            }
-            n += 1;
-        }
+    /// Drops the `n` datagrams of a listener that are due last.
+    fn evict(&mut self, victim: Token, n: usize) {
+        self.shrink(victim, |queue, spare| queue.forget_last(n, spare));
         match self.evicted.last_mut() {
-            Some((token, before)) if *token == victim => *before += n,
-            _ => self.evicted.push((victim, n)),
+            Some((token, before)) if *token == victim => *before += n as u64,
+            _ => self.evicted.push((victim, n as u64)),
         }
     }
 
-    /// Takes one datagram out.
-    fn take(&mut self, listener: Token, moment: Moment) -> Option<OwnedOutput> {
-        let queue = self.queues.get_mut(&listener)?;
-        let owned = queue.datagrams.remove(&moment)?;
-        queue.bytes -= owned.payload.len();
-        self.datagrams -= 1;
-        self.bytes -= owned.payload.len();
-        if self.next.remove(&(moment, listener))
-            && let Some((first, _)) = queue.datagrams.first_key_value()
-        {
-            self.next.insert((*first, listener));
+    /// Lets a listener have fewer datagrams than it has.
+    fn shrink(&mut self, listener: Token, fewer: impl FnOnce(&mut Queue, &mut Spare)) {
+        let scale = self.scale();
+        let Some(share) = self.queues.get_mut(&listener) else { return };
+        let (first, [datagrams, bytes]) = (share.queue.first(), share.amounts());
+        fewer(&mut share.queue, &mut self.spare);
+        let (now_first, left) = (share.queue.first(), share.amounts());
+        self.datagrams -= datagrams - left[PLACES];
+        self.bytes -= bytes - left[BYTES];
+        if now_first != first {
+            first.map(|first| self.next.remove(&(first, listener)));
+            self.next.extend(now_first.map(|first| (first, listener)));
         }
-        self.weigh(listener);
-        Some(owned)
+        share.weigh(scale, listener, &mut self.weights);
     }
 
-    /// Puts a listener where its weights belong.
-    fn weigh(&mut self, listener: Token) {
-        let Some(queue) = self.queues.get(&listener) else { return };
-        let classes = self.classes(queue.datagrams.len(), queue.bytes);
-        let Some(queue) = self.queues.get_mut(&listener) else { return };
-        let before = std::mem::replace(&mut queue.classes, classes);
-        for (weights, (before, class)) in self.weights.iter_mut().zip(before.into_iter().zip(classes)) {
+    const fn scale(&self) -> Scale {
+        Scale([self.max_datagrams, self.max_bytes])
+    }
+}
+
+/// What a full store holds: places and bytes.
+#[derive(Clone, Copy, Debug)]
+struct Scale([usize; 2]);
+
+impl Scale {
+    /// How much of the places and of the bytes of the store somebody takes, in powers of two: so it changes seldom, and a
+    /// datagram costs no search. 0 is nothing.
+    fn classes(self, held: [usize; 2]) -> [u32; 2] {
+        if held[PLACES] == 0 {
+            return [0; 2];
+        }
+        [PLACES, BYTES].map(|resource| {
+            let (held, of) = (held[resource] as u64, self.0[resource] as u64);
+            let weight = (held << WEIGHT_BITS).checked_div(of).map_or(0, |weight| weight + 1);
+            u64::BITS - weight.leading_zeros()
+        })
+    }
+}
+
+impl Share {
+    /// What it holds: places and bytes.
+    fn amounts(&self) -> [usize; 2] {
+        [self.queue.len(), self.queue.bytes()]
+    }
+
+    /// Puts the one whose share it is where its weights belong.
+    fn weigh(&mut self, scale: Scale, listener: Token, weights: &mut [BTreeSet<(u32, Token)>; 2]) {
+        let classes = scale.classes(self.amounts());
+        let before = std::mem::replace(&mut self.classes, classes);
+        for (weights, (before, class)) in weights.iter_mut().zip(before.into_iter().zip(classes)) {
             if before != class {
                 weights.remove(&(before, listener));
                 if class > 0 {
@@ -305,31 +334,6 @@ impl Delayed {
                 }
             }
         }
-    }
-
-    /// How much of the places and of the bytes of the store a listener takes, in powers of two: so it changes seldom, and
-    /// a datagram costs no search. 0 is nothing.
-    fn classes(&self, datagrams: usize, bytes: usize) -> [u32; 2] {
-        let class = |held: usize, of: usize| {
-            let weight = ((held as u64) << WEIGHT_BITS).checked_div(of as u64).map_or(0, |weight| weight + 1);
-            u64::BITS - weight.leading_zeros()
-        };
-        if datagrams == 0 {
-            return [0; 2];
-        }
-        [class(datagrams, self.max_datagrams), class(bytes, self.max_bytes)]
-    }
-}
-
-impl Queue {
-    /// What it holds: places and bytes.
-    fn amounts(&self) -> [usize; 2] {
-        [self.datagrams.len(), self.bytes]
-    }
-
-    /// The moment of the datagram that is due last.
-    fn last(&self) -> Option<Moment> {
-        self.datagrams.last_key_value().map(|(last, _)| *last)
     }
 }
 

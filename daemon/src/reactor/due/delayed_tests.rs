@@ -35,7 +35,20 @@ fn taken(delayed: &mut Delayed, listener: Token, n: usize, bytes: usize, now_ns:
 }
 
 fn held(delayed: &Delayed, listener: Token) -> usize {
-    delayed.queues.get(&listener).map_or(0, |queue| queue.datagrams.len())
+    delayed.queues.get(&listener).map_or(0, |share| share.queue.len())
+}
+
+/// Takes the next datagram of a listener if it is due: its payload.
+fn pop_due_of(delayed: &mut Delayed, listener: Token, now_ns: u64) -> Option<Vec<u8>> {
+    let payload = delayed.due_of(listener, now_ns).next()?.payload.to_vec();
+    delayed.forget(listener, 1);
+    Some(payload)
+}
+
+/// Takes the datagram that is due first, whoever has it.
+fn pop_due(delayed: &mut Delayed, now_ns: u64) -> Option<(Token, Vec<u8>)> {
+    let listener = delayed.due(now_ns)?;
+    Some((listener, pop_due_of(delayed, listener, now_ns)?))
 }
 
 fn evicted(delayed: &mut Delayed) -> Vec<(Token, u64)> {
@@ -48,8 +61,8 @@ fn datagrams_leave_in_order_of_their_moment_then_of_arrival() {
     for (at, payload) in [(20, b"c"), (10, b"a"), (10, b"b")] {
         assert!(delayed.push(L, &output(at, payload), 1));
     }
-    assert_eq!(delayed.pop_due(9, None).map(|_| ()), None);
-    let order: Vec<_> = std::iter::from_fn(|| delayed.pop_due(20, Some(L))).map(|(_, o)| o.payload).collect();
+    assert_eq!(delayed.due(9), None);
+    let order: Vec<_> = std::iter::from_fn(|| pop_due_of(&mut delayed, L, 20)).collect();
     assert_eq!(order, [b"a", b"b", b"c"]);
     assert_eq!((delayed.bytes, delayed.datagrams, delayed.next()), (0, 0, None));
 }
@@ -61,9 +74,8 @@ fn the_datagrams_of_several_listeners_are_one_order() {
     {
         assert!(delayed.push(listener, &output(at, payload), 1));
     }
-    assert!(delayed.pop_due(10, Some(L)).is_none(), "the next one is of another");
-    let order: Vec<_> =
-        std::iter::from_fn(|| delayed.pop_due(40, None)).map(|(t, o)| (t, o.payload)).collect();
+    assert_eq!(delayed.due(10), Some(M));
+    let order: Vec<_> = std::iter::from_fn(|| pop_due(&mut delayed, 40)).collect();
     let expected: Vec<_> =
         [(M, b"a"), (L, b"c"), (M, b"b"), (L, b"d"), (M, b"e")].map(|(t, p)| (t, p.to_vec())).into();
     assert_eq!(order, expected);
@@ -75,9 +87,9 @@ fn those_of_one_listener_can_be_taken_before_those_of_others() {
     for (listener, at, payload) in [(L, 10, b"a"), (M, 12, b"b"), (M, 11, b"c"), (M, 20, b"d")] {
         assert!(delayed.push(listener, &output(at, payload), 1));
     }
-    let taken: Vec<_> = std::iter::from_fn(|| delayed.pop_due_of(M, 19)).map(|o| o.payload).collect();
+    let taken: Vec<_> = std::iter::from_fn(|| pop_due_of(&mut delayed, M, 19)).collect();
     assert_eq!((taken, delayed.next(), held(&delayed, M)), (vec![b"c".to_vec(), b"b".to_vec()], Some(10), 1));
-    assert!(delayed.pop_due_of(Token { index: 9, generation: 9 }, 99).is_none());
+    assert!(pop_due_of(&mut delayed, Token { index: 9, generation: 9 }, 99).is_none());
 }
 
 #[test]
@@ -87,11 +99,24 @@ fn those_of_one_listener_go_and_give_their_bytes_back() {
         assert!(delayed.push(listener, &output(9, payload), 1));
     }
     assert_eq!((delayed.remove(L), delayed.remove(L), delayed.bytes), (2, 0, 3));
-    assert_eq!(
-        delayed.pop_due(9, None).map(|(token, owned)| (token, owned.payload)),
-        Some((M, b"two".to_vec()))
-    );
+    assert_eq!(pop_due(&mut delayed, 9), Some((M, b"two".to_vec())));
     assert!(delayed.weights.iter().all(BTreeSet::is_empty));
+}
+
+/// Up by sessions and down by the listener are two queues of one owner.
+#[test]
+fn a_listener_and_its_sessions_are_no_others_to_each_other() {
+    let mut delayed = Delayed::new(1000, 1 << 20);
+    assert_eq!(taken(&mut delayed, L, 400, 10, 1), 400);
+    assert_eq!(delayed.room(L.beside(), 1).datagrams, 600);
+    assert_eq!(taken(&mut delayed, L.beside(), 2000, 10, 1), 600);
+    assert_eq!(delayed.room(L, 1).datagrams, 0);
+    // Together they have the share of one.
+    let mut delayed = Delayed::new(1000, 1 << 20);
+    assert_eq!(taken(&mut delayed, M, 1, 10, 1), 1);
+    assert_eq!(taken(&mut delayed, L.beside(), 200, 10, 1), 200);
+    assert_eq!(taken(&mut delayed, L, 200, 10, 1), 50);
+    assert_eq!((delayed.room(L, 1).datagrams, delayed.room(L.beside(), 1).datagrams), (0, 0));
 }
 
 #[test]
@@ -129,7 +154,7 @@ fn while_others_are_active_a_quarter_is_the_most() {
 fn a_listener_is_active_for_a_second_after_its_last_wish() {
     let mut delayed = Delayed::new(1000, 1 << 20);
     assert!(delayed.push(M, &output(2, b"soon"), 1));
-    assert!(delayed.pop_due(2, None).is_some());
+    assert!(pop_due(&mut delayed, 2).is_some());
     assert_eq!(taken(&mut delayed, L, 2000, 10, SECOND), 250);
     assert_eq!(taken(&mut delayed, L, 2000, 10, SECOND + 1), 750);
 }
@@ -227,26 +252,4 @@ fn one_datagram_is_within_any_share() {
     let mut delayed = Delayed::new(100, 100);
     taken(&mut delayed, M, 1, 10, 1);
     assert_eq!(taken(&mut delayed, L, 2, 60, 1), 1);
-}
-
-#[test]
-fn buffers_are_used_again_but_neither_many_nor_large_ones_are_kept() {
-    let owned = |capacity| OwnedOutput {
-        to: "192.0.2.1:9".parse().unwrap(),
-        from: None,
-        tos: 0,
-        session: 0,
-        df: false,
-        hop_limit: 0,
-        payload: Vec::with_capacity(capacity),
-    };
-    let mut delayed = Delayed::new(9, 9);
-    delayed.recycle(owned(SPARE_BYTES + 1));
-    assert!(delayed.spare.is_empty());
-    delayed.recycle(owned(SPARE_BYTES));
-    assert!(delayed.push(L, &output(1, b"a"), 1));
-    let (_, used) = delayed.pop_due(1, None).unwrap();
-    assert_eq!((used.payload.capacity(), delayed.spare.len()), (SPARE_BYTES, 0));
-    (0..2 * SPARE_BUFFERS).for_each(|_| delayed.recycle(owned(1)));
-    assert_eq!(delayed.spare.len(), SPARE_BUFFERS);
 }

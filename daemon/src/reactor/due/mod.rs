@@ -1,6 +1,7 @@
 //! What the loop does next: the ready list, the timers, and the datagrams that leave later.
 
 mod delayed;
+mod queue;
 mod ready;
 mod timers;
 

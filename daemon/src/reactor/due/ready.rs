@@ -22,6 +22,11 @@ impl ReadyList {
         self.0.pop_front()
     }
 
+    /// Takes a listener off the list, wherever it stands. The caller clears the listener's flag.
+    pub(crate) fn take_out(&mut self, token: Token) {
+        self.0.retain(|other| *other != token);
+    }
+
     /// The listener that will be taken after `n` others.
     #[inline]
     pub(crate) fn peek(&self, n: usize) -> Option<Token> {

@@ -78,10 +78,12 @@ pub(crate) struct BacklogLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Envelope;
 
     fn owned(len: usize) -> OwnedOutput {
         let to = "192.0.2.1:9".parse().unwrap();
-        OwnedOutput { to, from: None, tos: 0, session: 0, hop_limit: 0, df: false, payload: vec![0; len] }
+        let envelope = Envelope { to, from: None, tos: 0, session: 0, hop_limit: 0, df: false };
+        OwnedOutput { envelope, payload: vec![0; len] }
     }
 
     #[test]

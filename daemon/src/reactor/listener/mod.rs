@@ -11,6 +11,7 @@
 //! backlog      datagrams that the socket did not take
 //! repeats      log lines that a peer can provoke
 //! seed         the seed of its handler
+//! seen         the drops that the log may know of
 //! report       what it counted
 //! ```
 
@@ -21,6 +22,7 @@ mod polling;
 mod repeats;
 mod report;
 mod seed;
+mod seen;
 mod slot;
 mod slots;
 mod transitions;
@@ -31,8 +33,9 @@ pub(crate) use fault::{Faults, Kept};
 pub(crate) use pace::{Advice, Pace, is_stream};
 pub(crate) use polling::{BusyPeriod, Change};
 pub(crate) use repeats::Repeats;
-pub use report::{AddError, ListenerReport, Removed};
+pub use report::{AddError, ListenerReport, ListenerState, Removed};
 pub(crate) use seed::instance_seed;
-pub(crate) use slot::{HOT_BYTES, Listener, Service};
+pub(crate) use seen::ALARMING;
+pub(crate) use slot::{HOT_BYTES, Listener, Service, Standing, farthest};
 pub use slot::{ListenerSpec, OnFault};
 pub(crate) use slots::Slots;

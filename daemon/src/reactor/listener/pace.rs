@@ -146,6 +146,7 @@ mod tests {
             ifindex: 0,
             tos: 0,
             hop_limit: 0,
+            session: 0,
             flags: ArrivalFlags::default(),
         }
     }

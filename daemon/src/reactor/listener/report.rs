@@ -10,6 +10,40 @@ use crate::plugin::{Cells, CreateError};
 use crate::reactor::io::Token;
 use crate::reactor::session::{SessionBook, SessionReport};
 
+/// How a listener is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListenerState {
+    /// By its handler.
+    Serving,
+    /// Its socket is not read, until somebody resumes it.
+    Paused,
+    /// Its socket is not read any more, and what it has to do is being done.
+    Draining,
+    /// Its handler broke, and is made again in a while.
+    Down,
+    /// Its handler broke and is not made again, or its socket is unusable.
+    Failed,
+}
+
+impl ListenerState {
+    /// All of them: first those that are as somebody wants them.
+    pub const ALL: [Self; 5] = [Self::Serving, Self::Paused, Self::Draining, Self::Down, Self::Failed];
+    /// How many of the first are as somebody wants them.
+    pub const AS_WANTED: usize = 3;
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::Down => "down",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What one listener counted.
 #[derive(Clone, Debug)]
 pub struct ListenerReport<'a> {
@@ -17,6 +51,8 @@ pub struct ListenerReport<'a> {
     pub token: Token,
     /// The number that its owner chose; the reactor does not read it.
     pub tag: u64,
+    /// How it is served.
+    pub state: ListenerState,
     /// Name in the configuration.
     pub name: &'a Arc<str>,
     /// The bound address.

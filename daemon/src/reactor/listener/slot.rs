@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,15 +11,17 @@ use super::fault::Faults;
 use super::pace::Pace;
 use super::polling::Polling;
 use super::repeats::Repeats;
-use super::report::{ListenerReport, Removed};
+use super::report::{ListenerReport, ListenerState, Removed};
+use super::seen::Seen;
 use super::watch::Watch;
 use crate::exchange::{Facts, TicketCounts};
-use crate::guard::Counted;
+use crate::guard::{self, Counted};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
 use crate::reactor::bundle::Seat;
-use crate::reactor::io::{Group, Token};
+use crate::reactor::io::{Needs, Token};
 use crate::reactor::session::Family;
+use crate::reactor::tap::Place;
 use crate::reply::{ReplyPolicy, ReplyTtl};
 
 /// What the daemon does when a handler breaks.
@@ -51,12 +54,16 @@ pub struct ListenerSpec<S> {
     pub on_fault: OnFault,
     /// What it may answer, and to whom.
     pub reply: Rc<ReplyPolicy>,
-    /// The groups its socket is in, on interfaces that are known by name.
-    pub groups: Vec<Group>,
+    /// What it needs of the network beside its socket.
+    pub needs: Needs,
+    /// The TTL or hop limit that its socket sends with; none is the system's.
+    pub ttl: Option<NonZeroU8>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
     /// Most sessions that its handler may have; none is what the limits allow.
     pub sessions: Option<usize>,
+    /// Other listeners may have sessions to it although its handler has sessions itself.
+    pub chain: bool,
     /// Comes back in reports; means nothing to the reactor.
     pub tag: u64,
 }
@@ -72,6 +79,23 @@ pub(crate) enum Service {
     Failed,
 }
 
+/// Whether a listener is one of those that its owner knows of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is.
+    #[default]
+    Here,
+    /// It has its handler, and serves when the change is made that it is part of. Until then it counts as broken: no
+    /// event of it means anything.
+    Coming,
+    /// It is not read until its owner says so.
+    Paused,
+    /// It is not read any more, and goes on with what it has.
+    Draining,
+    /// It goes with the change of this number.
+    Leaving(u32),
+}
+
 /// One bound UDP address with its handler. The fields of every visit come first and fill cache lines: with a thousand
 /// busy listeners none of them is in the cache, and a visit waits for each line.
 #[derive(Debug)]
@@ -80,19 +104,19 @@ pub(crate) struct Listener<S> {
     pub(crate) token: Token,
     /// The listener is on the ready list.
     pub(crate) ready: bool,
-    /// The socket is unusable, so no call on it makes sense any more.
+    /// The socket is unusable, so no call on it makes sense any more; or nothing is served by it yet.
     pub(crate) broken: bool,
-    /// The last change of what the socket is watched for failed; only the first of such failures in a row is logged.
-    pub(crate) watch_failed: bool,
     /// The sampler of kernel drops knows that the listener was visited.
     pub(crate) marked: bool,
     /// Whose datagrams its budget counts.
     pub(crate) counted: Counted,
-    /// Answers leave with the TTL or hop limit of their request, less one.
-    pub(crate) decays: bool,
+    /// Answers leave with the TTL or hop limit of their request, less one, and this at most; 0: with the socket's.
+    pub(crate) farthest: u8,
     /// The handler has sent something later, so its calls are told a time that is not before the arrival of what they show, and
     /// what room is left.
     pub(crate) delays: bool,
+    /// The taps that see it, a bit each.
+    pub(crate) tapped: u8,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -117,6 +141,13 @@ pub(crate) struct Listener<S> {
     /// Its place among the addresses of its handler, if that serves several. In a box, because few have one.
     pub(crate) seat: Option<Box<Seat>>,
     pub(crate) on_fault: OnFault,
+    /// Other listeners may have sessions to it although its handler has sessions itself.
+    pub(crate) chain: bool,
+    /// Nothing is received any more: the service ends.
+    pub(crate) deaf: bool,
+    /// The last change of what the socket is watched for failed; only the first of such failures in a row is logged.
+    pub(crate) watch_failed: bool,
+    pub(crate) standing: Standing,
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) values: Rc<Values>,
@@ -127,12 +158,19 @@ pub(crate) struct Listener<S> {
     pub(crate) wanted: Facts,
     /// The breaks of the handler. Most handlers never break, so this is made at the first break.
     pub(crate) faults: Option<Box<Faults>>,
+    /// The drops that the log may know of. Most listeners never have one.
+    pub(crate) seen: Seen,
     /// What was said about failed sends. Most listeners never have one.
     pub(crate) failures: Option<Box<Repeats>>,
 }
 
 /// Bytes at the beginning of a listener that a visit touches.
 pub(crate) const HOT_BYTES: usize = 3 * CACHE_LINE;
+
+/// How far answers travel that leave with the TTL or hop limit of their request, less one; 0 where they do not.
+pub(crate) fn farthest(reply: &ReplyPolicy, ttl: Option<NonZeroU8>) -> u8 {
+    if reply.ttl == ReplyTtl::Decay { guard::farthest(ttl) } else { 0 }
+}
 
 impl<S> Listener<S> {
     /// A listener without a handler. `segments` is whether its socket takes segmented messages.
@@ -145,9 +183,11 @@ impl<S> Listener<S> {
             plugin: spec.plugin,
             values: spec.values,
             on_fault: spec.on_fault,
+            chain: spec.chain,
             counted: Counted::by(spec.reply.budget.as_ref()),
-            decays: spec.reply.ttl == ReplyTtl::Decay,
+            farthest: farthest(&spec.reply, spec.ttl),
             delays: false,
+            tapped: 0,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),
@@ -156,6 +196,8 @@ impl<S> Listener<S> {
             delayed: 0,
             ready: false,
             broken: false,
+            deaf: false,
+            standing: Standing::Here,
             marked: false,
             watch_failed: false,
             kernel_drops_seen: spec.kernel_drops_seen,
@@ -169,12 +211,24 @@ impl<S> Listener<S> {
             pace: Pace::default(),
             faults: None,
             failures: None,
+            seen: None,
         }
+    }
+
+    /// Where a tap sees its datagrams.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { name: &self.name, local: self.local, tapped: self.tapped, upstream: false }
     }
 
     /// Its place among the addresses of its handler, if that serves several.
     pub(crate) fn seat(&self) -> Option<Seat> {
         self.seat.as_deref().copied()
+    }
+
+    /// Whether other listeners may not have sessions to it: its handler has sessions itself, by which a datagram might go on for
+    /// ever.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.plugin.has_sessions() && !self.chain
     }
 
     /// Whether it has its handler together with the addresses of this bundle.
@@ -192,6 +246,7 @@ impl<S> Listener<S> {
         ListenerReport {
             token: self.token,
             tag: self.tag,
+            state: self.state(),
             name: &self.name,
             local: self.local,
             plugin: self.plugin.name(),
@@ -199,6 +254,19 @@ impl<S> Listener<S> {
             waiting: self.waiting(),
             cells: &self.cells,
             sessions: self.family.as_deref().map(Family::report),
+        }
+    }
+
+    /// How it is served.
+    fn state(&self) -> ListenerState {
+        match (&self.service, self.broken, self.deaf) {
+            (_, true, _) | (Service::Failed, ..) => ListenerState::Failed,
+            (Service::Down, ..) => ListenerState::Down,
+            (Service::Running(_), false, false) => ListenerState::Serving,
+            (Service::Running(_), false, true) if self.standing == Standing::Draining => {
+                ListenerState::Draining
+            }
+            (Service::Running(_), false, true) => ListenerState::Paused,
         }
     }
 
@@ -274,15 +342,8 @@ impl<S> Listener<S> {
         self.counters.timers_refused += refused;
     }
 
-    /// Drops `n` datagrams of this listener that were delayed, for want of room, and logs the first.
+    /// Drops `n` datagrams of this listener that were delayed, for want of room.
     pub(crate) fn drop_delayed(&mut self, n: u64) {
-        if self.counters.dropped(DropReason::DelayFull) == 0 {
-            log::warn!(
-                "{self}: more datagrams wait for a later send than its part of `delayed_datagrams` and \
-                 `delayed_bytes` holds; the rest is dropped ({}); this is logged once",
-                DropReason::DelayFull.name()
-            );
-        }
         self.delayed = self.delayed.saturating_sub(n);
         self.counters.drop_many(DropReason::DelayFull, n);
     }
@@ -290,6 +351,11 @@ impl<S> Listener<S> {
     /// Datagrams that wait to be sent.
     pub(crate) fn waiting(&self) -> u64 {
         self.delayed + self.backlog.len() as u64
+    }
+
+    /// Datagrams that wait to be sent, by its sessions as well.
+    pub(crate) fn all_waiting(&self) -> u64 {
+        self.waiting() + self.family.as_ref().map_or(0, |family| family.report().waiting)
     }
 
     /// Largest payload of one datagram, bytes: 65,535 less the headers.
@@ -316,7 +382,6 @@ mod tests {
         let counters = offset_of!(Listener<Socket>, counters);
         let last_hot_counter = offset_of!(Counters, sent_bytes) + size_of::<u64>();
         assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
-        eprintln!("SLOT {}", size_of::<Listener<Socket>>());
         assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
         assert!(size_of::<Listener<Socket>>() <= 11 * CACHE_LINE, "{} bytes", size_of::<Listener<Socket>>());
     }

@@ -10,6 +10,7 @@ use crate::reactor::io::{Interest, Io, nanos};
 impl<S> Listener<S> {
     /// Watches the socket for `interest`. Returns false when the kernel refuses; then nothing has changed.
     pub(crate) fn watch_for<I: Io<Socket = S>>(&mut self, io: &mut I, interest: Interest) -> bool {
+        let interest = Interest { readable: interest.readable && !self.deaf, ..interest };
         match io.watch(&mut self.socket, self.token, interest) {
             Ok(()) => {
                 self.set_watch(Watch::Watched);

@@ -8,7 +8,7 @@ use polyport_net::{LocalAddresses, LocalPrefix, Reading};
 
 use super::readiness;
 use crate::guard::LocalAddress;
-use crate::reactor::io::AddressReading;
+use crate::reactor::io::{AddressReading, Link};
 
 /// Most readings of which one may be whole.
 const MOST_READINGS: u32 = 100;
@@ -60,6 +60,25 @@ impl Addresses {
     /// Whether changes raise events.
     pub(crate) fn tells(&self) -> bool {
         self.watched
+    }
+
+    /// Has interfaces read and watched as well.
+    pub(crate) fn watch_links(&mut self) -> io::Result<()> {
+        match &mut self.source {
+            Ok(source) => source.watch_links(),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+
+    /// The interfaces as the last reading found them.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        let links = self.source.as_ref().map(LocalAddresses::links).unwrap_or_default();
+        let link = |link: &polyport_net::Link| Link {
+            index: link.index,
+            name: link.name.clone(),
+            multicast: link.multicast,
+        };
+        links.iter().map(link).collect()
     }
 
     /// Takes what waits, a bounded part of it. Returns whether addresses may have changed.

@@ -40,6 +40,13 @@ impl Clock {
         monotonic_ns().saturating_sub(self.start_ns).max(1)
     }
 
+    /// Unix time, ns, read now.
+    #[must_use]
+    pub fn unix_ns(&mut self) -> u64 {
+        let Now { mono_ns, wall_offset_ns } = self.read_both();
+        mono_ns.saturating_add_signed(wall_offset_ns)
+    }
+
     /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of `clock_gettime(2)`), ns.
     pub(crate) fn system_ns(&self, mono_ns: u64) -> u64 {
         self.start_ns.saturating_add(mono_ns)

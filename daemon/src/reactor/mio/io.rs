@@ -23,8 +23,8 @@ use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
 use crate::plugin::{GroupRequest, Notify};
 use crate::reactor::io::{
-    AddressReading, Dial, Event, Group, Interest, Io, MOST_ERRORS, Message, NetError, Now, Received, Token,
-    Wait,
+    AddressReading, Dial, Event, Group, Interest, Io, Link, MOST_ERRORS, Message, NetError, Now, Received,
+    Token, Wait,
 };
 
 /// Most events taken from the kernel in one call.
@@ -206,9 +206,24 @@ impl Io for MioIo {
         interface_index(name).ok()
     }
 
+    fn watch_links(&mut self) -> io::Result<()> {
+        self.addresses.watch_links()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.addresses.links()
+    }
+
+    fn tie(&mut self, socket: &mut UdpSocket, device: &str) -> io::Result<()> {
+        socket.set_device(Some(device))
+    }
+
     fn move_group(&mut self, socket: &mut UdpSocket, group: &Group, ifindex: u32) -> io::Result<()> {
         let membership = |ifindex| Membership { group: group.group, source: group.source, ifindex };
-        if let Err(error) = socket.leave_group(&membership(group.ifindex)) {
+        // Without an interface the system would leave it anywhere.
+        if group.ifindex > 0
+            && let Err(error) = socket.leave_group(&membership(group.ifindex))
+        {
             log::debug!("{} on interface {} was left already: {error}", group.group, group.ifindex);
         }
         socket.join_group(&membership(ifindex))
@@ -229,17 +244,18 @@ impl Io for MioIo {
         let slot = exchange.limits().slot_len;
         let stride = exchange.limits().stride;
         let layout = SlotLayout::new(slot, stride - slot);
+        let base = exchange.next_slot() * stride;
+        let ring = exchange.ring_mut().get_mut(base..).unwrap_or_default();
         if max == 1 && !socket.has_control() {
-            let ring = exchange.ring_mut();
             let room = ring.len().min(slot);
             let meta = socket.recv_single(ring.get_mut(..room).unwrap_or_default())?;
-            push(exchange, &meta, 0);
+            push(exchange, &meta, base);
             return Ok(Received { messages: 1, drained: readiness::LEVEL_TRIGGERED });
         }
-        let messages = self.receive.recv(socket, exchange.ring_mut(), layout, max)?;
+        let messages = self.receive.recv(socket, ring, layout, max)?;
         if socket.facts().time {
             for (index, meta) in self.receive.metas().enumerate() {
-                if push(exchange, &meta, index * stride) {
+                if push(exchange, &meta, base + index * stride) {
                     // A train has the time of its first datagram, which says nothing of the others.
                     let alone = meta.segment.is_none();
                     exchange.push_stamp(meta.unix_ns.filter(|_| alone).unwrap_or(0));
@@ -247,7 +263,7 @@ impl Io for MioIo {
             }
         } else {
             for (index, meta) in self.receive.metas().enumerate() {
-                push(exchange, &meta, index * stride);
+                push(exchange, &meta, base + index * stride);
             }
         }
         // The sockets are unconnected and do not use IP_RECVERR, so a short batch means that the queue was empty. A
@@ -347,6 +363,7 @@ fn push(exchange: &mut Exchange, meta: &RecvMeta, offset: usize) -> bool {
         ifindex: meta.local.map_or(0, |l| l.ifindex),
         tos: meta.tos.unwrap_or(0),
         hop_limit: meta.hop_limit.unwrap_or(0),
+        session: 0,
         flags,
     })
 }

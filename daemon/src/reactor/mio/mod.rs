@@ -20,5 +20,6 @@ pub use addresses::broadcast_addresses;
 pub use clock::Clock;
 pub use io::MioIo;
 pub use polyport_net::{
-    BindError, Membership, PathMtuDiscovery, Pktinfo, SocketOptions, UdpSocket as Socket, interface_name,
+    BindError, BindStep, Inherited, InheritedSocket, Membership, PathMtuDiscovery, Pktinfo, SocketOptions,
+    UdpSocket as Socket, interface_index, interface_name, take_inherited,
 };

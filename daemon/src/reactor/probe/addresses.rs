@@ -68,6 +68,11 @@ impl HostAddresses {
         self.next_ns
     }
 
+    /// What the last reading found, in ascending order.
+    pub(crate) fn known(&self) -> &[LocalAddress] {
+        &self.known
+    }
+
     /// Reads a part, if it is time. Returns whether a reading has ended, after which other things of the network may have
     /// changed as well.
     #[inline]

@@ -1,7 +1,7 @@
 //! Multicast groups on interfaces that are known by name: the kernel forgets a membership with its interface, and one that
 //! comes again under the same name is another one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use slab::Slab;
 
@@ -31,8 +31,14 @@ impl Groups {
         self.0.retain(|member| member.token != token);
     }
 
-    /// Joins the groups again whose interface is another one now.
-    pub(crate) fn look<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>) {
+    /// Joins the groups again whose interface is another one now; `there` are the indices of all interfaces. One that has only
+    /// another name keeps its groups.
+    pub(crate) fn look<I: Io>(
+        &mut self,
+        io: &mut I,
+        listeners: &mut Slab<Listener<I::Socket>>,
+        there: &BTreeSet<u32>,
+    ) {
         let mut indices: HashMap<String, Option<u32>> = HashMap::new();
         for Member { token, group, told } in &mut self.0 {
             let index = match indices.get(&group.interface) {
@@ -46,15 +52,28 @@ impl Groups {
             let Some(listener) = listeners.get_mut(token.index as usize) else { continue };
             let (name, ip) = (&group.interface, group.group);
             match index {
+                None if there.contains(&group.ifindex) => {}
                 None if !std::mem::replace(told, true) => {
-                    log::warn!(
-                        "{listener}: the interface {name} is gone; {ip} is heard again when it is back"
-                    );
+                    if group.ifindex == 0 {
+                        log::warn!(
+                            "{listener}: there is no interface {name}; {ip} is heard when it is there"
+                        );
+                    } else {
+                        log::warn!(
+                            "{listener}: the interface {name} is gone; {ip} is heard again when it is back"
+                        );
+                    }
                 }
                 Some(index) if index != group.ifindex => {
                     match io.move_group(&mut listener.socket, group, index) {
                         Ok(()) => {
-                            log::info!("{listener}: joined {ip} again, on another interface {name}");
+                            if group.ifindex == 0 {
+                                log::info!(
+                                    "{listener}: joined {ip} on the interface {name}, which is there now"
+                                );
+                            } else {
+                                log::info!("{listener}: joined {ip} again, on another interface {name}");
+                            }
                             group.ifindex = index;
                             *told = false;
                         }

@@ -7,6 +7,7 @@
 
 use slab::Slab;
 
+use super::alarms::Alarms;
 use crate::reactor::io::Io;
 use crate::reactor::listener::Listener;
 
@@ -26,6 +27,8 @@ pub(crate) struct Sampler {
     looking: Vec<u32>,
     /// The next slot of the sweep.
     sweep: usize,
+    /// What is told of drops.
+    alarms: Alarms,
 }
 
 impl Sampler {
@@ -61,12 +64,21 @@ impl Sampler {
 
     fn look_at_slice<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>, now_ns: u64) {
         let slots = listeners.capacity();
+        let mut alarms = std::mem::take(&mut self.alarms);
         self.slice(slots, now_ns, |slot| {
             if let Some(listener) = listeners.get_mut(slot) {
                 listener.marked = false;
                 look(io, listener);
+                alarms.look(listener, now_ns);
             }
         });
+        self.alarms = alarms;
+    }
+
+    /// Looks at one socket for the last time.
+    pub(crate) fn look_last<I: Io>(&mut self, io: &mut I, listener: &mut Listener<I::Socket>, now_ns: u64) {
+        look(io, listener);
+        self.alarms.look(listener, now_ns);
     }
 
     /// Calls `look` with the slots of the next slice. `slots` is how many there are in all.

@@ -61,6 +61,8 @@ fn milliseconds(ns: u64) -> String {
 pub(crate) struct CallTiming {
     pub(crate) from_ns: Option<u64>,
     pub(crate) cpu_ns: Option<u64>,
+    /// It was drawn for the sample of all calls.
+    pub(crate) sampled: bool,
 }
 
 /// Finds calls that take too long.

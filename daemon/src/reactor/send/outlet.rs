@@ -8,6 +8,7 @@ use crate::limits::Limits;
 use crate::metrics::DropReason;
 use crate::reactor::io::{Interest, Io, Message};
 use crate::reactor::listener::{Backlog, BacklogLimits, Listener, Repeats};
+use crate::reactor::tap::Place;
 
 /// A socket with its books and its backlog, as sending sees it.
 pub(crate) trait Outlet<I: Io>: fmt::Display {
@@ -22,6 +23,12 @@ pub(crate) trait Outlet<I: Io>: fmt::Display {
 
     /// How much of it may wait.
     fn backlog_limits(&self, limits: &Limits) -> BacklogLimits;
+
+    /// The taps that see what leaves, a bit each.
+    fn tapped(&self) -> u8;
+
+    /// Where they see it.
+    fn place(&self) -> Place<'_>;
 
     /// Counts datagrams that have left, and their payload bytes.
     fn note_sent(&mut self, datagrams: u64, bytes: u64);
@@ -72,6 +79,15 @@ impl<I: Io> Outlet<I> for Listener<I::Socket> {
             bytes: limits.backlog_bytes,
             total_bytes: limits.backlog_total_bytes,
         }
+    }
+
+    #[inline]
+    fn tapped(&self) -> u8 {
+        self.tapped
+    }
+
+    fn place(&self) -> Place<'_> {
+        Self::place(self)
     }
 
     #[inline]

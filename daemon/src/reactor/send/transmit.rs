@@ -14,6 +14,7 @@ use crate::reactor::errno::{OnSend, on_send, refuses_segments};
 use crate::reactor::io::{Interest, Io, Message};
 use crate::reactor::listener::Listener;
 use crate::reactor::send::outlet::Outlet;
+use crate::reactor::tap::Taps;
 
 /// What sending needs of the reactor. The messages lie in other parts of it, which stay borrowed meanwhile.
 pub(crate) struct Transmitter<'a, I> {
@@ -21,6 +22,8 @@ pub(crate) struct Transmitter<'a, I> {
     pub(crate) limits: &'a Limits,
     /// Payload bytes of all backlogs.
     pub(crate) backlog_bytes: &'a mut usize,
+    /// Who sees what leaves.
+    pub(crate) taps: &'a mut Taps,
     /// The time of the turn, monotonic ns.
     pub(crate) now_ns: u64,
 }
@@ -68,12 +71,14 @@ impl<I: Io> Transmitter<'_, I> {
             let owned = OwnedOutput::copy(&datagram, Vec::new());
             if outlet.backlog().push(owned, &limits, self.backlog_bytes).is_err() {
                 outlet.note_dropped(DropReason::BacklogFull, 1);
+                self.show_dropped(outlet, std::slice::from_ref(&datagram), DropReason::BacklogFull);
             }
         }
         if was_empty && !outlet.backlog().is_empty() && !outlet.watch_for(self.io, Interest::READ_WRITE) {
             // No event would tell when the socket has room again.
             while outlet.backlog().pop(self.backlog_bytes).is_some() {
                 outlet.note_dropped(DropReason::NoBuffers, 1);
+                self.taps.missed(outlet.tapped(), 1);
             }
         }
     }
@@ -85,10 +90,11 @@ impl<I: Io> Transmitter<'_, I> {
         if !outlet.backlog().is_empty() {
             self.transmit(outlet, outputs);
         } else if let Err(error) = self.send_piece(outlet, output) {
-            match failed(outlet, self.now_ns, &error, outputs, 1) {
+            match self.failed(outlet, &error, outputs, 1) {
                 Attempt::Full(_) => self.keep(outlet, outputs, Progress::default()),
                 Attempt::Broken => {
                     outlet.note_dropped(DropReason::SocketBroken, 1);
+                    self.show_dropped(outlet, outputs, DropReason::SocketBroken);
                     outlet.break_down();
                 }
                 Attempt::Settled | Attempt::Sent(_) => {}
@@ -96,28 +102,19 @@ impl<I: Io> Transmitter<'_, I> {
         }
     }
 
-    /// Sends the delayed datagram `first`, and those of the same listener that are due next. Returns how many there
-    /// were.
+    /// Sends the delayed datagrams of a listener that are due, as many as one call takes. Returns how many there were.
     pub(crate) fn transmit_due(
         &mut self,
         listener: &mut Listener<I::Socket>,
         delayed: &mut Delayed,
-        first: OwnedOutput,
     ) -> usize {
-        let mut due = ArrayVec::<OwnedOutput, MAX_OUTPUTS>::new();
-        due.push(first);
-        while !due.is_full() {
-            let Some((_, next)) = delayed.pop_due(self.now_ns, Some(listener.token)) else { break };
-            due.push(next);
-        }
-        let outputs: ArrayVec<Output<'_>, MAX_OUTPUTS> = due.iter().map(OwnedOutput::as_output).collect();
-        self.transmit(listener, &outputs);
-        drop(outputs);
+        let due: ArrayVec<Output<'_>, MAX_OUTPUTS> =
+            delayed.due_of(listener.token, self.now_ns).take(MAX_OUTPUTS).collect();
+        self.transmit(listener, &due);
         let n = due.len();
         listener.delayed = listener.delayed.saturating_sub(n as u64);
-        for owned in due {
-            delayed.recycle(owned);
-        }
+        drop(due);
+        delayed.forget(listener.token, n);
         n
     }
 
@@ -173,6 +170,7 @@ impl<I: Io> Transmitter<'_, I> {
                     outlet.break_down();
                     let left = rest.iter().map(|o| o.datagrams() as u64).sum();
                     outlet.note_dropped(DropReason::SocketBroken, left);
+                    self.show_dropped(outlet, rest, DropReason::SocketBroken);
                     return Progress { outputs: outputs.len(), datagrams: 0 };
                 }
             }
@@ -195,6 +193,10 @@ impl<I: Io> Transmitter<'_, I> {
                 let n = n.max(1);
                 let datagrams = runs.iter().take(n).map(|run| run.datagrams as u64).sum();
                 outlet.note_sent(datagrams, messages.iter().take(n).map(bytes).sum());
+                if outlet.tapped() != 0 {
+                    let left = runs.iter().take(n).map(|run| run.outputs).sum();
+                    self.show_sent(outlet, outputs.get(..left).unwrap_or(outputs));
+                }
                 Attempt::Sent(n)
             }
             Err(error) => {
@@ -209,7 +211,7 @@ impl<I: Io> Transmitter<'_, I> {
                     }
                     return self.send_pieces(outlet, outputs, run);
                 }
-                failed(outlet, self.now_ns, &error, outputs, run.datagrams)
+                self.failed(outlet, &error, outputs, run.datagrams)
             }
         }
     }
@@ -220,12 +222,13 @@ impl<I: Io> Transmitter<'_, I> {
         for (done, piece) in pieces.enumerate() {
             match self.send_piece(outlet, &piece) {
                 Ok(()) => {}
-                Err(error) => match failed(outlet, self.now_ns, &error, std::slice::from_ref(&piece), 1) {
+                Err(error) => match self.failed(outlet, &error, std::slice::from_ref(&piece), 1) {
                     Attempt::Full(_) => return Attempt::Full(done),
                     Attempt::Broken => {
                         // Only the rest of this run is counted here. The caller counts the outputs behind it.
                         let left = (run.datagrams - done) as u64;
                         outlet.note_dropped(DropReason::SocketBroken, left);
+                        self.taps.missed(outlet.tapped(), left);
                         outlet.break_down();
                         return Attempt::Settled;
                     }
@@ -251,7 +254,64 @@ impl<I: Io> Transmitter<'_, I> {
         };
         outlet.send(self.io, std::slice::from_ref(&message))?;
         outlet.note_sent(1, piece.payload.len() as u64);
+        if outlet.tapped() != 0 {
+            self.show_sent(outlet, std::slice::from_ref(piece));
+        }
         Ok(())
+    }
+
+    /// Decides what follows from the `error` of a send, and counts the first `datagrams` of `outputs` if they are dropped.
+    fn failed(
+        &mut self,
+        outlet: &mut impl Outlet<I>,
+        error: &std::io::Error,
+        outputs: &[Output<'_>],
+        datagrams: usize,
+    ) -> Attempt {
+        match on_send(error) {
+            OnSend::Backlog => Attempt::Full(0),
+            OnSend::Drop(reason) => {
+                if log::log_enabled!(log::Level::Debug) {
+                    say_failed(outlet, self.now_ns, reason, error, outputs);
+                }
+                outlet.note_dropped(reason, datagrams as u64);
+                if outlet.tapped() != 0 {
+                    let mut left = datagrams;
+                    let of_them = outputs.iter().take_while(|output| {
+                        let is_one = left > 0;
+                        left = left.saturating_sub(output.datagrams());
+                        is_one
+                    });
+                    self.show_dropped(outlet, outputs.get(..of_them.count()).unwrap_or(outputs), reason);
+                }
+                Attempt::Settled
+            }
+            OnSend::Broken => {
+                log::error!("{outlet}: the socket is unusable: {error}; {}", outlet.what_ends());
+                Attempt::Broken
+            }
+        }
+    }
+
+    /// Shows taps what has left.
+    #[cold]
+    fn show_sent(&mut self, outlet: &impl Outlet<I>, outputs: &[Output<'_>]) {
+        let now = self.io.now();
+        outputs.iter().for_each(|output| self.taps.sent(outlet.place(), output, now));
+    }
+
+    /// Shows taps what goes nowhere.
+    #[cold]
+    pub(crate) fn show_dropped(
+        &mut self,
+        outlet: &impl Outlet<I>,
+        outputs: &[Output<'_>],
+        reason: DropReason,
+    ) {
+        if outlet.tapped() != 0 {
+            let now = self.io.now();
+            outputs.iter().for_each(|output| self.taps.dropped(outlet.place(), output, now, reason));
+        }
     }
 }
 
@@ -274,30 +334,6 @@ fn plan(outputs: &[Output<'_>], segments: bool, runs: &mut ArrayVec<Run, MAX_OUT
             break;
         }
         rest = rest.get(run.outputs..).unwrap_or_default();
-    }
-}
-
-/// Decides what follows from the `error` of a send, and counts the first `datagrams` of `outputs` if they are dropped.
-fn failed<I: Io>(
-    outlet: &mut impl Outlet<I>,
-    now_ns: u64,
-    error: &std::io::Error,
-    outputs: &[Output<'_>],
-    datagrams: usize,
-) -> Attempt {
-    match on_send(error) {
-        OnSend::Backlog => Attempt::Full(0),
-        OnSend::Drop(reason) => {
-            if log::log_enabled!(log::Level::Debug) {
-                say_failed(outlet, now_ns, reason, error, outputs);
-            }
-            outlet.note_dropped(reason, datagrams as u64);
-            Attempt::Settled
-        }
-        OnSend::Broken => {
-            log::error!("{outlet}: the socket is unusable: {error}; {}", outlet.what_ends());
-            Attempt::Broken
-        }
     }
 }
 

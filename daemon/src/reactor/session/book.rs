@@ -67,7 +67,7 @@ impl fmt::Display for SessionBook {
         }
         if opens_refused.iter().sum::<u64>() > 0 {
             write!(f, "; refused {}", opens_refused.iter().sum::<u64>())?;
-            listed(f, ["limit", "port", "file"].into_iter().zip(opens_refused.iter().copied()))?;
+            listed(f, OpenRefused::NAMES.into_iter().zip(opens_refused.iter().copied()))?;
         }
         if *bad_requests > 0 {
             write!(f, "; bad requests {bad_requests}")?;

@@ -3,10 +3,11 @@
 
 use std::slice;
 
+use super::kept::Kept;
 use super::outlet::SessionOutlet;
-use super::settle::{delay_by, may_leave_by, resolve};
+use super::settle::{Fate, delay_by, may_leave_by, resolve, show};
 use crate::exchange::{SessionEnd, SessionInfo, SessionRequest};
-use crate::reactor::bundle::{Asking, Errand, Parcel};
+use crate::reactor::bundle::{Asking, Bundle, Errand, Parcel};
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::io::{Io, Token};
 use crate::reactor::listener::Listener;
@@ -17,12 +18,15 @@ use crate::reactor::till::Till;
 impl<I: Io> Reactor<I> {
     /// The sessions of all addresses of a bundle, each with the address that has it.
     pub(in crate::reactor) fn sessions_of_bundle(&mut self, bundle: Token) -> Vec<(Token, SessionInfo)> {
-        let Self { listeners, core, .. } = self;
-        let is_mate = |owner: Token| {
-            let listener = listeners.get(owner.index as usize).filter(|listener| listener.token == owner);
-            listener.is_some_and(|listener| listener.is_of(bundle))
-        };
-        core.sessions.of_owners(is_mate)
+        let core = &mut self.core;
+        let all = core.bundles.get(bundle).map(Bundle::there).unwrap_or_default();
+        let mut sessions = Vec::new();
+        for (_, owner) in all {
+            for id in core.sessions.ids_of(owner) {
+                sessions.extend(core.sessions.get(id).map(|session| (owner, session.info())));
+            }
+        }
+        sessions
     }
 
     /// Goes on with those sessions of a bundle that its new handler has kept, and ends the others.
@@ -33,9 +37,10 @@ impl<I: Io> Reactor<I> {
     ) {
         let mut owners: Vec<_> = sessions.into_iter().map(|(owner, _)| owner).collect();
         owners.dedup();
+        let kept = Kept::new(kept);
         for owner in owners {
             if let Some(listener) = current(&mut self.listeners, owner) {
-                self.core.keep_sessions(listener, kept);
+                self.core.keep(listener, &kept);
                 self.core.exchange.clear(self.core.now.mono_ns, listener.local);
                 self.core.tell(listener);
             }
@@ -91,37 +96,39 @@ impl<I: Io> Core<I> {
     ) {
         self.with_family(listener, |core, listener, family| {
             let now_ns = core.now.mono_ns;
-            let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, .. } = core;
-            let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns };
+            let Self { io, exchange, delayed, limits, backlog_bytes, own, budgets, sessions, taps, .. } =
+                core;
+            let mut transmitter = Transmitter { io, limits, backlog_bytes, taps, now_ns };
             let mut till = Till::shut(budgets, exchange, now_ns);
-            let output = parcel.output();
+            let mut output = parcel.output();
             let by_listener = output.to_client;
-            let mut output = match resolve(listener.token, 0, sessions, family, output) {
-                Ok(output) => output,
-                Err(reason) => {
-                    let book = if by_listener { &mut listener.counters } else { &mut family.book.counters };
-                    book.queued += 1;
-                    book.drop_one(reason);
-                    return;
-                }
-            };
+            if let Err(reason) = resolve(listener.token, false, sessions, family, &mut output) {
+                let book = if by_listener { &mut listener.counters } else { &mut family.book.counters };
+                book.queued += 1;
+                book.drop_one(reason);
+                transmitter.show_dropped(listener, &[output], reason);
+                return;
+            }
             let leaves = if by_listener {
                 may_leave(listener, own, &mut till, &mut output)
             } else {
                 may_leave_by(listener, family, sessions, own, &mut till, &output)
             };
-            if leaves.is_err() {
+            if let Err(reason) = leaves {
+                show(listener, family, sessions, &mut transmitter, &output, Fate::Dropped(reason));
                 return;
             }
             if output.at_ns > now_ns && by_listener {
                 listener.delays = true;
-                delay(listener, delayed, &output, now_ns, |_| {});
+                let refused = delay(listener, delayed, &output, now_ns, |_| {});
+                show(listener, family, sessions, &mut transmitter, &output, Fate::Delayed(refused));
             } else if output.at_ns > now_ns {
-                delay_by(listener.token, family, delayed, &output, now_ns);
+                let refused = delay_by(listener.token, family, delayed, &output, now_ns);
+                show(listener, family, sessions, &mut transmitter, &output, Fate::Delayed(refused));
             } else if by_listener {
                 transmitter.transmit(listener, slice::from_ref(&output));
             } else if let Some(session) = sessions.get(output.session) {
-                let listener = (&*listener.name, listener.local);
+                let listener = listener.place();
                 SessionOutlet { session, family, listener }
                     .transmit(&mut transmitter, slice::from_ref(&output));
             }

@@ -34,10 +34,10 @@ impl<I: Io> Core<I> {
         self.tell(listener);
     }
 
-    /// Ends a session that was idle for too long.
-    fn end_idle(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
+    /// Ends a session outside of any call of the handler, and tells it.
+    pub(super) fn end_alone(&mut self, listener: &mut Listener<I::Socket>, id: u64, end: SessionEnd) {
         self.exchange.clear(self.now.mono_ns, listener.local);
-        self.with_family(listener, |core, _, family| core.end_session(family, id, SessionEnd::Idle, 0));
+        self.with_family(listener, |core, _, family| core.end_session(family, id, end, 0));
         self.tell(listener);
     }
 
@@ -83,7 +83,7 @@ impl<I: Io> Reactor<I> {
             }
             ends -= 1;
             if let Some(listener) = current(&mut self.listeners, owner) {
-                self.core.end_idle(listener, id);
+                self.core.end_alone(listener, id, SessionEnd::Idle);
                 self.run_errands();
             }
         }

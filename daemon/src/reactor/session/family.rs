@@ -57,6 +57,11 @@ impl Family {
         self.delayed + self.backlogged
     }
 
+    /// Whether something waits for room in the socket of a session.
+    pub(in crate::reactor) fn has_backlog(&self) -> bool {
+        self.backlogged > 0
+    }
+
     pub(crate) fn report(&self) -> SessionReport<'_> {
         SessionReport { book: &self.book, waiting: self.waiting() }
     }

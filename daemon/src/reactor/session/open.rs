@@ -1,13 +1,14 @@
 //! Sessions are made and ended. What a handler asks for in a call is carried out when the call is settled.
 
+use super::chain::Link;
 use super::family::Family;
+use super::kept::Kept;
 use super::slot::Session;
 use super::slots::{event_token, trouble};
 use crate::exchange::{
     CompactAddr, Facts, NetTrouble, OpenRefused, SessionEnd, SessionEvent, SessionInfo, SessionNews,
     SessionRequest, SessionSpec,
 };
-use crate::guard;
 use crate::limits::{OPEN_PAUSE_NS, OPEN_WARNING_NS};
 use crate::metrics::DropReason;
 use crate::reactor::core::Core;
@@ -140,7 +141,13 @@ impl<I: Io> Core<I> {
 
     fn open_session(&mut self, listener: &Listener<I::Socket>, family: &mut Family, spec: &SessionSpec) {
         match self.make(listener, family, spec) {
-            Ok(session) => {
+            Ok((session, link)) => {
+                if let Some(link) = link {
+                    self.sessions.chain.add(spec.id, link);
+                }
+                if let Some(to) = spec.to.filter(|to| self.own.may_serve(*to)) {
+                    self.sessions.near.add(to, spec.id, self.own.receiver(to));
+                }
                 family.book.opened += 1;
                 family.count_open();
                 self.sessions.insert(session);
@@ -150,13 +157,13 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Makes the socket of a session.
+    /// Makes the socket of a session, which may lead to another listener.
     fn make(
         &mut self,
         listener: &Listener<I::Socket>,
         family: &Family,
         spec: &SessionSpec,
-    ) -> Result<Session<I::Socket>, NotMade> {
+    ) -> Result<(Session<I::Socket>, Option<Link>), NotMade> {
         if family.room() == 0 || self.sessions.open >= self.limits.sessions {
             return Err((SessionEnd::Limit, 0));
         }
@@ -165,9 +172,10 @@ impl<I: Io> Core<I> {
             Some(_) => return Err((SessionEnd::NoFile, 0)),
             None => {}
         }
-        if let Some(to) = spec.to {
-            guard::dial(&self.own, &listener.reply, to).map_err(|_| (SessionEnd::RefusedAddress, 0))?;
-        }
+        let link = match spec.to {
+            Some(to) => self.link(listener, to).map_err(|_| (SessionEnd::RefusedAddress, 0))?,
+            None => None,
+        };
         let buffer = |bytes: u32| (bytes > 0).then_some(bytes as usize);
         let dial = Dial {
             to: spec.to,
@@ -186,7 +194,8 @@ impl<I: Io> Core<I> {
             self.io.want(&mut socket, Facts { tos: true, ..Facts::NONE });
         }
         let (local, segments) = (self.io.local(&socket), self.io.can_segment(&socket));
-        Ok(Session::new(spec, listener.token, socket, local, self.now.mono_ns, segments))
+        let session = Session::new(spec, listener.token, socket, local, self.now.mono_ns, segments);
+        Ok((session, link))
     }
 
     /// Decides what follows from the error of an attempt to make a socket. Where the next one would fail as well, none is made for a
@@ -266,6 +275,7 @@ impl<I: Io> Core<I> {
 
     /// Ends all sessions of a listener whose handler will not be told, because it is gone or about to go.
     pub(in crate::reactor) fn end_sessions(&mut self, listener: &mut Listener<I::Socket>, end: SessionEnd) {
+        let tapped = listener.tapped;
         let Some(family) = &mut listener.family else { return };
         for id in self.sessions.ids_of(listener.token) {
             self.end_session(family, id, end, 0);
@@ -274,6 +284,7 @@ impl<I: Io> Core<I> {
         let reason =
             if end == SessionEnd::Stopping { DropReason::Stopping } else { DropReason::SessionClosed };
         self.delayed.remove(listener.token.beside());
+        self.taps.missed(tapped, family.delayed);
         family.book.counters.drop_many(reason, std::mem::take(&mut family.delayed));
     }
 
@@ -306,14 +317,19 @@ impl<I: Io> Core<I> {
         listener: &mut Listener<I::Socket>,
         kept: &[(u64, u64)],
     ) {
+        self.keep(listener, &Kept::new(kept));
+    }
+
+    /// Goes on with those sessions of a listener that are kept, and ends the others.
+    pub(super) fn keep(&mut self, listener: &mut Listener<I::Socket>, kept: &Kept) {
         let Some(family) = &mut listener.family else { return };
         for id in self.sessions.ids_of(listener.token) {
-            let Some((_, user)) = kept.iter().rev().find(|(kept, _)| *kept == id) else {
+            let Some(user) = kept.word(id) else {
                 self.end_session(family, id, SessionEnd::Restart, 0);
                 continue;
             };
             let Some(session) = self.sessions.get(id) else { continue };
-            session.user = *user;
+            session.user = user;
             let interest = if session.backlog.is_empty() { Interest::READ } else { Interest::READ_WRITE };
             let parked = std::mem::take(&mut session.parked);
             if parked && self.io.watch(&mut session.socket, event_token(id), interest).is_err() {

@@ -14,14 +14,15 @@ use crate::reactor::errno::is_about_earlier;
 use crate::reactor::io::{Interest, Io, Message};
 use crate::reactor::listener::{Backlog, BacklogLimits, Repeats};
 use crate::reactor::send::{Outlet, Transmitter};
+use crate::reactor::tap::Place;
 
 /// A session as sending sees it.
 #[derive(Debug)]
 pub(super) struct SessionOutlet<'a, S> {
     pub(super) session: &'a mut Session<S>,
     pub(super) family: &'a mut Family,
-    /// Name and address of the listener.
-    pub(super) listener: (&'a str, SocketAddr),
+    /// Name and address of the listener, and who taps it.
+    pub(super) listener: Place<'a>,
 }
 
 impl<S> SessionOutlet<'_, S> {
@@ -32,7 +33,10 @@ impl<S> SessionOutlet<'_, S> {
         outputs: &[Output<'_>],
     ) {
         let before = self.session.backlog.len() as u64;
-        transmitter.transmit(self, outputs);
+        match outputs {
+            [one] if one.segment == 0 && !self.session.broken => transmitter.transmit_one(self, one),
+            _ => transmitter.transmit(self, outputs),
+        }
         self.note_backlog(before);
         if !self.session.flags.idle_rx {
             self.session.heard_ns = transmitter.now_ns;
@@ -54,7 +58,7 @@ impl<S> SessionOutlet<'_, S> {
 
 impl<S> fmt::Display for SessionOutlet<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, local) = self.listener;
+        let Place { name, local, .. } = self.listener;
         write!(f, "listener {name} {local}: a session")
     }
 }
@@ -89,6 +93,16 @@ impl<I: Io> Outlet<I> for SessionOutlet<'_, I::Socket> {
             bytes: limits.backlog_bytes,
             total_bytes: limits.backlog_total_bytes,
         }
+    }
+
+    #[inline]
+    fn tapped(&self) -> u8 {
+        self.listener.tapped
+    }
+
+    fn place(&self) -> Place<'_> {
+        let local = self.session.local.get().unwrap_or(Output::UNNAMED);
+        Place { local, upstream: true, ..self.listener }
     }
 
     fn note_sent(&mut self, datagrams: u64, bytes: u64) {

@@ -1,9 +1,15 @@
 //! All sessions, by their ids. An id is never used again: it has the number of the slot and that of its owner, counted over
 //! all sessions.
 
+use std::net::SocketAddr;
+
+use super::chain::Chain;
+use super::near::Near;
+use super::owners::Owners;
 use super::slot::Session;
 use super::wheel::IdleWheel;
-use crate::exchange::{NetTrouble, SessionInfo, SessionRequest};
+use crate::exchange::{NetTrouble, SessionRequest};
+use crate::plugin::prefetch;
 use crate::reactor::io::{NetError, Token};
 
 /// Slots that are made at once: what was made is never moved, and who has few sessions takes little memory.
@@ -21,7 +27,10 @@ pub(crate) struct Sessions<S> {
     generation: u64,
     /// Sessions that there are.
     pub(super) open: usize,
+    owners: Owners,
     pub(super) wheel: IdleWheel,
+    pub(super) chain: Chain,
+    pub(super) near: Near,
     /// Listeners with sessions that are to be opened in the next turn.
     pub(super) deferred: Vec<Token>,
     /// Memory for the requests of one call, used again by the next.
@@ -41,7 +50,10 @@ impl<S> Default for Sessions<S> {
             free: Vec::new(),
             generation: 0,
             open: 0,
+            owners: Owners::default(),
             wheel: IdleWheel::default(),
+            chain: Chain::default(),
+            near: Near::default(),
             deferred: Vec::new(),
             requests: Vec::new(),
             errors: Vec::new(),
@@ -74,8 +86,10 @@ impl<S> Sessions<S> {
 
     /// Puts a session into the slot of its id.
     pub(super) fn insert(&mut self, session: Session<S>) {
-        if let Some(slot) = index(session.id).and_then(|index| self.slot(index)) {
+        let (owner, Some(index)) = (session.owner, index(session.id)) else { return };
+        if let Some(slot) = self.slot(index) {
             *slot = Some(session);
+            self.owners.add(owner, index);
             self.open += 1;
         }
     }
@@ -85,7 +99,12 @@ impl<S> Sessions<S> {
         self.get(id)?;
         let index = index(id)?;
         let session = self.slot(index)?.take()?;
+        self.owners.remove(session.owner, index);
         self.wheel.remove(index);
+        self.chain.remove(id);
+        if let Some(to) = session.upstream.get() {
+            self.near.remove(to, id);
+        }
         self.free.push(index);
         self.open -= 1;
         Some(session)
@@ -103,6 +122,27 @@ impl<S> Sessions<S> {
         self.get(id).filter(|session| session.owner == owner)
     }
 
+    /// Fetches the memory of a session that will be needed soon. With thousands of them none is in the cache.
+    #[inline]
+    pub(super) fn prefetch(&self, id: u64) {
+        if let Some(index) = index(id) {
+            self.prefetch_slot(index);
+        }
+    }
+
+    /// Fetches the memory of the session that an event names.
+    #[inline]
+    pub(in crate::reactor) fn prefetch_named(&self, token: Token) {
+        self.prefetch_slot(token.owner().index);
+    }
+
+    fn prefetch_slot(&self, index: u32) {
+        let index = index as usize;
+        if let Some(page) = self.pages.get(index / PAGE) {
+            prefetch(page.as_ptr().wrapping_add(index % PAGE), size_of::<Session<S>>());
+        }
+    }
+
     /// The session that an event names.
     #[inline]
     pub(super) fn named(&mut self, token: Token) -> Option<&mut Session<S>> {
@@ -115,19 +155,35 @@ impl<S> Sessions<S> {
         self.slot(index)?.as_mut()
     }
 
-    /// The ids of the sessions of a listener. Looks at all there are: for what happens rarely.
-    pub(super) fn ids_of(&self, owner: Token) -> Vec<u64> {
-        let all = self.pages.iter().flatten().flatten();
-        all.filter(|session| session.owner == owner).map(|session| session.id).collect()
+    /// The ids of the sessions of a listener.
+    pub(super) fn ids_of(&mut self, owner: Token) -> Vec<u64> {
+        let slots = self.owners.of(owner);
+        slots.into_iter().filter_map(|index| self.at(index).map(|session| session.id)).collect()
     }
 
-    /// The sessions of those owners for which `is_meant` is true, each with its owner. Looks at all there are.
-    pub(super) fn of_owners(&self, is_meant: impl Fn(Token) -> bool) -> Vec<(Token, SessionInfo)> {
+    /// The ids of all sessions.
+    pub(in crate::reactor) fn ids(&self) -> Vec<u64> {
+        self.pages.iter().flatten().flatten().map(|session| session.id).collect()
+    }
+
+    /// Until when an answer may come by a session that was asked more often than it has answered, if one takes `within_ns` at most:
+    /// monotonic ns. None where nothing was asked.
+    pub(in crate::reactor) fn answers_until(&mut self, id: u64, within_ns: u64) -> Option<u64> {
+        let session = self.get(id).filter(|session| session.up.0 > session.down.0)?;
+        Some(session.heard_ns.saturating_add(within_ns))
+    }
+
+    /// Whether sessions are to be opened in the next turn.
+    pub(in crate::reactor) fn has_deferred(&self) -> bool {
+        !self.deferred.is_empty()
+    }
+
+    /// The sessions that are connected to an address for which `is_meant` is true, each with that address. Looks at all there
+    /// are.
+    pub(super) fn connected(&self, is_meant: impl Fn(SocketAddr) -> bool) -> Vec<(u64, SocketAddr)> {
         let all = self.pages.iter().flatten().flatten();
-        let meant = all.filter(|session| is_meant(session.owner));
-        let mut sessions: Vec<_> = meant.map(|session| (session.owner, session.info())).collect();
-        sessions.sort_by_key(|(owner, _)| owner.index);
-        sessions
+        let to = all.filter_map(|session| Some((session.id, session.upstream.get()?)));
+        to.filter(|(_, to)| is_meant(*to)).collect()
     }
 
     /// Has the wheel look at a session when it may have been idle for too long.

@@ -1,17 +1,20 @@
-//! A visit to the sessions of a listener: one after the other, together the share of one visit.
+//! A visit to the sessions of a listener: what several have heard is shown in one call, and all of them have the share of one visit.
+
+use arrayvec::ArrayVec;
 
 use super::family::Family;
 use super::outlet::SessionOutlet;
 use super::slots::event_token;
-use crate::exchange::{OwnedOutput, SessionEnd};
+use crate::exchange::{Output, SessionEnd};
 use crate::metrics::DropReason;
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::errno::{OnReceive, on_receive};
-use crate::reactor::exit::way_out;
 use crate::reactor::io::{Interest, Io, Token};
 use crate::reactor::listener::{Advice, Listener, Service};
-use crate::reactor::send::Transmitter;
+use crate::reactor::send::{MAX_OUTPUTS, Transmitter};
+use crate::reactor::tap::Place;
 use crate::reactor::visit::{Visit, admission};
+use crate::tap::Verdict;
 
 impl<I: Io> Reactor<I> {
     /// Handles the event of a session: sends its backlog, and has its listener visit it.
@@ -48,33 +51,12 @@ impl<I: Io> Reactor<I> {
         visit
     }
 
-    /// Sends a delayed datagram by its session; `token` names the sessions of its listener.
-    #[inline(never)]
-    pub(in crate::reactor) fn send_due_by_session(&mut self, token: Token, owned: OwnedOutput) {
-        let Self { core, listeners, .. } = self;
-        let Some(listener) = current(listeners, token.owner()) else { return };
-        let Some(family) = &mut listener.family else { return };
-        family.delayed = family.delayed.saturating_sub(1);
-        let Core { io, limits, backlog_bytes, delayed, now, sessions, .. } = core;
-        let mut transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
-        match sessions.of(token.owner(), owned.session) {
-            Some(session) => {
-                let listener = (&*listener.name, listener.local);
-                let mut outlet = SessionOutlet { session, family, listener };
-                outlet.transmit(&mut transmitter, &[owned.as_output()]);
-            }
-            None => family.book.counters.drop_one(DropReason::SessionClosed),
-        }
-        let id = owned.session;
-        delayed.recycle(owned);
-        core.end_if_broken(listener, id);
-        self.run_errands();
-    }
-
     /// Counts delayed datagrams that were to leave by sessions and gave way to those of others.
     pub(in crate::reactor) fn count_evicted_by_session(&mut self, token: Token, n: u64) {
         let listener = current(&mut self.listeners, token.owner());
-        if let Some(family) = listener.and_then(|listener| listener.family.as_mut()) {
+        let Some(listener) = listener else { return };
+        self.core.taps.missed(listener.tapped, n);
+        if let Some(family) = &mut listener.family {
             family.delayed = family.delayed.saturating_sub(n);
             family.book.counters.drop_many(DropReason::DelayFull, n);
         }
@@ -84,79 +66,151 @@ impl<I: Io> Reactor<I> {
 impl<I: Io> Core<I> {
     /// Sends what waits for room in the socket of a session.
     fn flush(&mut self, listener: &Listener<I::Socket>, family: &mut Family, id: u64) {
-        let Self { io, limits, backlog_bytes, now, sessions, .. } = self;
-        let transmitter = Transmitter { io, limits, backlog_bytes, now_ns: now.mono_ns };
+        let Self { io, limits, backlog_bytes, now, sessions, taps, .. } = self;
+        let transmitter = Transmitter { io, limits, backlog_bytes, taps, now_ns: now.mono_ns };
         if let Some(session) = sessions.of(listener.token, id) {
-            let listener = (&*listener.name, listener.local);
+            let listener = listener.place();
             SessionOutlet { session, family, listener }.flush(transmitter);
         }
+    }
+
+    /// Ends sessions of a listener whose sockets have turned out to be unusable while they sent what was due.
+    pub(in crate::reactor) fn end_broken_sessions(&mut self, listener: &mut Listener<I::Socket>) {
+        if !self.sessions.broken.is_empty() {
+            self.exchange.clear(self.now.mono_ns, listener.local);
+            self.with_family(listener, |core, listener, family| core.end_broken(listener, family));
+            self.tell(listener);
+        }
+    }
+
+    /// Sends datagrams that are due by the sessions of a listener, as many as there is room for. Returns how many there were. Those
+    /// of one session leave together, in their order.
+    pub(in crate::reactor) fn send_due_by_sessions(&mut self, listener: &mut Listener<I::Socket>) -> usize {
+        let tapped = listener.tapped;
+        let place = Place { name: &listener.name, local: listener.local, tapped, upstream: false };
+        let Some(family) = &mut listener.family else { return 0 };
+        let Self { io, limits, backlog_bytes, delayed, now, sessions, taps, .. } = self;
+        let token = listener.token.beside();
+        let due: ArrayVec<Output<'_>, MAX_OUTPUTS> =
+            delayed.due_of(token, now.mono_ns).take(MAX_OUTPUTS).collect();
+        let sent = due.len();
+        if sent == 0 {
+            return 0;
+        }
+        family.delayed = family.delayed.saturating_sub(sent as u64);
+        let mut by_session: ArrayVec<&Output<'_>, MAX_OUTPUTS> = due.iter().collect();
+        by_session.sort_by_key(|output| output.session);
+        let mut transmitter = Transmitter { io, limits, backlog_bytes, taps, now_ns: now.mono_ns };
+        for of_session in by_session.chunk_by(|one, next| one.session == next.session) {
+            let id = of_session.first().map_or(0, |output| output.session);
+            let Some(session) = sessions.of(listener.token, id) else {
+                family.book.counters.drop_many(DropReason::SessionClosed, of_session.len() as u64);
+                transmitter.taps.missed(tapped, of_session.len() as u64);
+                continue;
+            };
+            let outputs: ArrayVec<Output<'_>, MAX_OUTPUTS> = of_session.iter().copied().copied().collect();
+            SessionOutlet { session, family, listener: place }.transmit(&mut transmitter, &outputs);
+            if session.broken {
+                // It ends when nothing waits in the memory of a call any more.
+                sessions.broken.push(id);
+            }
+        }
+        drop(by_session);
+        drop(due);
+        delayed.forget(token, sent);
+        sent
     }
 
     /// Ends a session whose socket has turned out to be unusable, outside of any call of the handler.
     pub(super) fn end_if_broken(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
         if self.sessions.get(id).is_some_and(|session| session.broken) {
-            self.exchange.clear(self.now.mono_ns, listener.local);
-            self.with_family(listener, |core, _, family| core.end_session(family, id, SessionEnd::Broken, 0));
-            self.tell(listener);
+            self.end_alone(listener, id, SessionEnd::Broken);
         }
     }
 
     fn visit_sessions(&mut self, listener: &mut Listener<I::Socket>) -> Visit {
+        listener.tapped &= self.taps.live();
         let mut visit = Visit::default();
         let mut bytes = 0;
         while visit.messages < self.limits.visit_datagrams && bytes < self.limits.visit_bytes {
-            let Some(id) = listener.family.as_mut().and_then(|family| family.ready.pop_front()) else {
-                break;
-            };
             let share = self.limits.visit_datagrams - visit.messages;
             let room = self.limits.visit_bytes - bytes;
-            let (messages, taken) = self.visit_session(listener, id, share, room);
-            // Whoever has nothing to receive costs a call as well.
-            visit.messages += messages.max(1);
-            bytes += taken;
+            let Some(gathered) = self.gather(listener, share, room) else { break };
+            visit.messages += gathered.messages;
+            bytes += gathered.bytes;
+            self.serve_sessions(listener);
+            if listener.tapped != 0 {
+                self.taps.hand_on(listener.place());
+            }
+            if let Some((id, error)) = gathered.failed {
+                self.exchange.clear(self.now.mono_ns, listener.local);
+                self.receive_failed(listener, id, &error);
+                self.tell(listener);
+                self.close_if_broken(listener);
+            }
         }
         visit
     }
 
-    /// Receives once from a session and serves what came. Returns how many messages that were, and how many bytes.
-    fn visit_session(
+    /// Receives once from each session that is ready, until the memory of a call is full. None: no session is.
+    fn gather(&mut self, listener: &mut Listener<I::Socket>, share: usize, room: usize) -> Option<Gathered> {
+        let slots = self.exchange.limits().slots;
+        let mut gathered = Gathered::default();
+        self.exchange.clear(self.now.mono_ns, listener.local);
+        while gathered.messages < share && gathered.bytes < room {
+            let free = slots.saturating_sub(self.exchange.next_slot());
+            if free == 0 {
+                break;
+            }
+            let Some(family) = &mut listener.family else { break };
+            let Some(id) = family.ready.pop_front() else { break };
+            if let Some(after_next) = family.ready.get(1).filter(|_| self.shortcuts.prefetch) {
+                self.sessions.prefetch(*after_next);
+            }
+            let most = free.min(share - gathered.messages);
+            self.receive_by(listener, id, (most, room - gathered.bytes), &mut gathered);
+            if gathered.failed.is_some() {
+                break;
+            }
+        }
+        (gathered.messages > 0).then_some(gathered)
+    }
+
+    /// Receives once from a session: so many messages at most, and bytes.
+    fn receive_by(
         &mut self,
         listener: &mut Listener<I::Socket>,
         id: u64,
-        share: usize,
-        room: usize,
-    ) -> (usize, usize) {
-        let Some(session) = self.sessions.of(listener.token, id) else { return (0, 0) };
+        (most, room): (usize, usize),
+        gathered: &mut Gathered,
+    ) {
+        // Whoever has nothing to receive costs a call as well.
+        gathered.messages += 1;
+        let Some(session) = self.sessions.of(listener.token, id) else { return };
         session.ready = false;
         if !matches!(listener.service, Service::Running(_)) {
             // What arrives waits in the kernel for the next handler.
             session.parked = self.io.watch(&mut session.socket, event_token(id), Interest::NOTHING).is_ok();
-            return (0, 0);
+            return;
         }
-        self.exchange.clear(self.now.mono_ns, session.local.get().unwrap_or(listener.local));
-        let most = session.pace.next(room).min(share).min(self.exchange.limits().slots);
-        let result = self.io.receive(&mut session.socket, &mut self.exchange, most);
-        let came = self.exchange.messages().len();
-        let bytes = self.exchange.messages().iter().map(|a| a.len.max(1)).sum::<usize>();
-        match result {
+        let most = session.pace.next(room).min(most);
+        let before = self.exchange.messages().len();
+        match self.io.receive(&mut session.socket, &mut self.exchange, most) {
             Ok(received) => {
                 session.heard_ns = self.now.mono_ns;
-                if session.pace.learn(most, self.exchange.messages()) == Advice::JoinTrains {
+                let came = self.exchange.messages().get(before..).unwrap_or_default();
+                gathered.messages += came.len().saturating_sub(1);
+                gathered.bytes += came.iter().map(|message| message.len.max(1)).sum::<usize>();
+                if session.pace.learn(most, came) == Advice::JoinTrains {
                     self.io.set_trains(&mut session.socket, true);
                 }
+                self.exchange.came_by(id);
                 if !received.drained {
                     self.come_back(listener, id);
                 }
-                self.admit_session(listener, id);
-                self.serve_session(listener, id);
-                (came, bytes)
+                self.admit_session(listener, id, before);
             }
-            Err(error) => {
-                self.receive_failed(listener, id, &error);
-                self.tell(listener);
-                self.close_if_broken(listener);
-                (0, 0)
-            }
+            Err(error) => gathered.failed = Some((id, error)),
         }
     }
 
@@ -193,12 +247,18 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Counts the messages that came by a session, and drops those that the handler must not see.
-    fn admit_session(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
+    /// Counts the messages that came by a session, those from number `first` on, and drops those that the handler must not see.
+    fn admit_session(&mut self, listener: &mut Listener<I::Socket>, id: u64, first: usize) {
         let Some(family) = &mut listener.family else { return };
+        if listener.tapped != 0 {
+            let local =
+                self.sessions.get(id).and_then(|session| session.local.get()).unwrap_or(Output::UNNAMED);
+            let (now, messages) = (self.io.now(), self.exchange.messages().iter().skip(first));
+            self.taps.stage(messages, &self.exchange, local, now, |arrived| admission(arrived).err());
+        }
         let counters = &mut family.book.counters;
         let (mut down, mut refused) = ((0, 0), false);
-        for arrived in self.exchange.messages() {
+        for arrived in self.exchange.messages().iter().skip(first) {
             down = (down.0 + arrived.datagrams() as u64, down.1 + arrived.len as u64);
             if let Err(reason) = admission(arrived) {
                 counters.drop_many(reason, arrived.datagrams() as u64);
@@ -215,42 +275,50 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Serves the messages in the exchange, which came by a session.
-    fn serve_session(&mut self, listener: &mut Listener<I::Socket>, id: u64) {
+    /// Serves the messages in the exchange, which came by sessions.
+    fn serve_sessions(&mut self, listener: &mut Listener<I::Socket>) {
         let stamped = self.exchange.has_stamps();
         loop {
             self.catch_up(listener, stamped);
-            let n = self.exchange.present() as u64;
+            let Self { exchange, sessions, taps, .. } = self;
+            // The handler may have ended some, and does not hear of them any more.
+            let forgotten = exchange.forget_sessions(|id| sessions.of(listener.token, id).is_some());
+            drop_presented(listener, DropReason::OnPurpose, forgotten as u64);
+            if forgotten > 0 && listener.tapped != 0 {
+                taps.forget_sessions(|id| sessions.of(listener.token, id).is_some());
+            }
+            let n = exchange.present() as u64;
             if n == 0 {
                 return;
             }
-            let Some(user) = self.sessions.of(listener.token, id).map(|session| session.user) else {
-                // The handler has ended it, and does not hear of it any more.
-                drop_presented(listener, DropReason::OnPurpose, n);
-                continue;
-            };
-            self.exchange.came_by(id, listener.local.port());
-            self.exchange.tell_session(user);
+            exchange.tell_sessions(|id| {
+                sessions.get(id).map_or_else(Default::default, |session| (session.user, session.local))
+            });
             if stamped {
                 self.exchange.stamp(self.now.wall_offset_ns, self.now.mono_ns);
             }
-            let call = self.call(listener);
-            self.open_desk(listener);
-            let timing = self.begin_timing();
-            let (exit, service) = way_out(&self.own, listener);
-            let Service::Running(instance) = service else {
-                self.exchange.close_desk();
+            if !self.serve_presented(listener) {
                 drop_presented(listener, DropReason::HandlerDown, n);
-                continue;
-            };
-            let outcome = instance.on_batch(&mut self.exchange, call, &exit);
-            self.end_timing(listener, "batch", timing);
-            self.after_call(listener, outcome, "on_batch");
+                if listener.tapped != 0 {
+                    let down = Verdict::Dropped(DropReason::HandlerDown.name());
+                    self.taps.settle(self.exchange.datagrams(), |_| down);
+                }
+            }
         }
     }
 }
 
-/// Counts presented datagrams as dropped that came by a session.
+/// What was received from several sessions, to be shown in one call.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// Messages, and receive calls that brought none.
+    messages: usize,
+    bytes: usize,
+    /// The session whose receive call failed, which was the last one.
+    failed: Option<(u64, std::io::Error)>,
+}
+
+/// Counts datagrams as dropped that came by sessions.
 fn drop_presented<S>(listener: &mut Listener<S>, reason: DropReason, n: u64) {
     if let Some(family) = &mut listener.family {
         family.book.counters.drop_many(reason, n);

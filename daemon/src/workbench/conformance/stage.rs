@@ -15,7 +15,9 @@ use super::judged::{Sent, fault, judge_claims, sent};
 use super::rules;
 use super::subject::Subject;
 use super::values::tried;
-use crate::exchange::{ArrivalFlags, Arrived, Exchange, ExchangeLimits, Facts, SessionEvent, SessionRequest};
+use crate::exchange::{
+    ArrivalFlags, Arrived, CompactAddr, Exchange, ExchangeLimits, Facts, SessionEvent, SessionRequest,
+};
 use crate::plugin::{
     AddressRefusal, Breach, Call, Cells, Gate, Given, GivenValue, HandlerBudget, Instance, InstancePlace,
     InstanceSpec, Outcome, Part, Plugin, Values, WakeList, Why, breaches,
@@ -296,11 +298,11 @@ impl Stage {
             exchange.place(&datagram.payload, arrived(datagram))?;
         }
         if let Cause::Batch(_, Some((session, _))) = cause {
-            exchange.came_by(*session, LISTENER.port());
+            exchange.came_by(*session);
         }
         exchange.present();
         if let Cause::Batch(_, Some((_, user))) = cause {
-            exchange.tell_session(*user);
+            exchange.tell_sessions(|_| (*user, CompactAddr::default()));
         }
         if self.plugin.has_sessions() {
             exchange.open_desk(room.sessions);
@@ -419,6 +421,7 @@ fn arrived(datagram: &Datagram) -> Arrived {
         ifindex: 0,
         tos: 0,
         hop_limit: 64,
+        session: 0,
         flags: ArrivalFlags {
             multicast: datagram.to_group,
             broadcast: false,

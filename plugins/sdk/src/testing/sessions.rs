@@ -66,8 +66,12 @@ pub(super) struct Sessions {
     kept: Vec<(u64, u64)>,
     /// Why no session is opened from now on.
     pub(super) refused: Option<End>,
+    /// How many there may be; none: any number.
+    pub(super) most: Option<usize>,
     /// Datagrams that were to leave by sessions that have ended.
     pub(super) lost: u64,
+    /// Requests to end what had ended.
+    pub(super) ends_in_vain: u64,
 }
 
 /// Where a datagram goes that has to do with a session.
@@ -106,6 +110,10 @@ impl Sessions {
     pub(super) fn ask(&mut self, raw: &pp_session) -> u64 {
         let client = self.senders.get(raw.rx as usize).copied().flatten();
         if !self.in_call || (raw.rx != abi::NO_RX && client.is_none()) {
+            return 0;
+        }
+        let asked = self.requests.iter().filter(|request| matches!(request, Request::Open(..))).count();
+        if self.most.is_some_and(|most| self.open.len() + asked >= most) {
             return 0;
         }
         self.last += 1;
@@ -180,9 +188,15 @@ impl Sessions {
 
     /// Ends the sessions that the call has asked to end.
     pub(super) fn end_asked(&mut self) {
-        for request in std::mem::take(&mut self.requests) {
-            if let Request::Close(id) = request {
+        let requests = std::mem::take(&mut self.requests);
+        for request in &requests {
+            let Request::Close(id) = *request else { continue };
+            // What could not be opened in the same call is told anyway.
+            let is_own = |request: &Request| matches!(request, Request::Open(own, ..) if *own == id);
+            if self.open.contains_key(&id) {
                 self.finish(id, End::Asked);
+            } else if !requests.iter().any(is_own) {
+                self.ends_in_vain += 1;
             }
         }
     }

@@ -100,6 +100,33 @@ fn neighbours_to_one_session_are_one_entry() {
 }
 
 #[test]
+fn one_call_may_hold_datagrams_of_several_sessions_and_of_the_listener() {
+    let mut host = Harness::<Relay>::new(&[]);
+    ["192.0.2.7:1", "192.0.2.8:1"].iter().for_each(|client| _ = host.send(*client, b"hello"));
+    let ids: Vec<_> = host.sessions().iter().map(|session| session.id).collect();
+    host.sent();
+    let incoming = |peer: &str, payload: &[u8]| Incoming::new(peer.parse().unwrap(), payload);
+    host.deliver_together(&[
+        (Some(ids[1]), incoming(UPSTREAM, b"two")),
+        (None, incoming("192.0.2.7:1", b"more")),
+        (Some(ids[0]), incoming(UPSTREAM, b"one")),
+    ]);
+    let sent: Vec<_> = host.sent().iter().map(|sent| (sent.to.to_string(), sent.via)).collect();
+    let to = |text: &str, via| (text.to_owned(), via);
+    assert_eq!(sent, [to("192.0.2.8:1", None), to(UPSTREAM, Some(ids[0])), to("192.0.2.7:1", None)]);
+}
+
+#[test]
+fn a_limit_of_sessions_lets_no_more_be_opened_and_an_end_too_many_is_counted() {
+    let mut host = Harness::<Relay>::new(&[]);
+    host.set_most_sessions(2);
+    host.send_batch(&[("192.0.2.7:1", &b"a"[..]), ("192.0.2.8:1", b"b"), ("192.0.2.9:1", b"c")]);
+    assert_eq!((host.sessions().len(), host.discarded()), (2, 1));
+    host.send_batch(&[("192.0.2.7:1", &b"x"[..]), ("192.0.2.7:1", b"x")]);
+    assert_eq!((host.sessions().len(), host.ends_in_vain()), (1, 1));
+}
+
+#[test]
 fn what_was_queued_for_a_session_that_is_closed_still_leaves() {
     let mut host = Harness::<Relay>::new(&[]);
     host.send("192.0.2.7:1", b"x");

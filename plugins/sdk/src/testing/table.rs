@@ -25,11 +25,12 @@ pub(super) struct Session {
     table: pp_plugin,
     host: Rc<pp_host>,
     pub(super) fake: Rc<RefCell<Fake>>,
-    handle: Box<Handle>,
+    handle: Rc<Handle>,
     instance: *mut c_void,
 }
 
-/// What `pp_ctx` points to. Threads of the plugin reach nothing but `remote`.
+/// What `pp_ctx` points to. Threads of the plugin reach nothing but `remote`. In an `Rc`, since the plugin's pointer must outlive each
+/// move of the session, and moving a `Box` ends what was borrowed of it.
 #[derive(Debug)]
 struct Handle {
     fake: Rc<RefCell<Fake>>,
@@ -99,7 +100,7 @@ impl Session {
             refusal: against,
         };
         let fake = Rc::new(RefCell::new(Fake::default()));
-        let handle = Box::new(Handle { fake: Rc::clone(&fake), remote: Remote::default() });
+        let handle = Rc::new(Handle { fake: Rc::clone(&fake), remote: Remote::default() });
         Self { table: *table, host: Rc::new(host), fake, handle, instance: core::ptr::null_mut() }
     }
 
@@ -118,7 +119,7 @@ impl Session {
     }
 
     fn ctx(&self) -> *mut pp_ctx {
-        (&raw const *self.handle).cast_mut().cast()
+        Rc::as_ptr(&self.handle).cast_mut().cast()
     }
 
     pub(super) fn remote(&self) -> &Remote {
@@ -335,7 +336,7 @@ fn refusal(error: &pp_error) -> Refusal {
 /// # Safety
 /// `ctx` is the handle of a live [`Session`].
 unsafe fn fake<'a>(ctx: *mut pp_ctx) -> &'a RefCell<Fake> {
-    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Box`.
+    // SAFETY: the caller promises it; `Session::ctx` made the pointer from its `Rc`.
     unsafe { &(*ctx.cast::<Handle>()).fake }
 }
 

@@ -26,15 +26,29 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// When there is no such session.
     pub fn deliver_by(&mut self, session: SessionId, datagrams: &[Incoming]) -> Outcome {
-        let mut buffer: Vec<u8> = datagrams.iter().flat_map(|d| d.payload.iter().copied()).collect();
+        let all: Vec<_> = datagrams.iter().map(|datagram| (Some(session), datagram.clone())).collect();
+        self.deliver_together(&all)
+    }
+
+    /// Several datagrams in one batch, each of which comes by the session that is named with it, as with
+    /// [`deliver_by`](Self::deliver_by), or to the listener.
+    ///
+    /// # Panics
+    /// When there is no such session.
+    pub fn deliver_together(&mut self, datagrams: &[(Option<SessionId>, Incoming)]) -> Outcome {
+        let mut buffer: Vec<u8> = datagrams.iter().flat_map(|(_, d)| d.payload.iter().copied()).collect();
         buffer.push(0);
         let mut at = buffer.as_mut_ptr();
-        let told = abi::WANT_TOS;
+        let told_here = self.session.fake.borrow().facts.told;
         let mut rx: Vec<pp_dgram> = Vec::with_capacity(datagrams.len());
-        for datagram in datagrams {
+        for (session, datagram) in datagrams {
+            let told = if session.is_some() { abi::WANT_TOS } else { told_here };
             let mut record = datagram.record(at, self.now_ns, told);
-            let is_open = self.session.fake.borrow_mut().sessions.arrive(session, &mut record, self.now_ns);
-            assert!(is_open, "there is no session {session:?}");
+            if let Some(session) = *session {
+                let mut fake = self.session.fake.borrow_mut();
+                let is_open = fake.sessions.arrive(session, &mut record, self.now_ns);
+                assert!(is_open, "there is no session {session:?}");
+            }
             rx.push(record);
             at = at.wrapping_add(datagram.payload.len());
         }
@@ -67,6 +81,19 @@ impl<H: Handler> Harness<H> {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.session.fake.borrow().sessions.lost
+    }
+
+    /// Requests to end sessions that had ended, which the daemon counts as bad.
+    #[must_use]
+    pub fn ends_in_vain(&self) -> u64 {
+        self.session.fake.borrow().sessions.ends_in_vain
+    }
+
+    /// From now on there may be so many sessions: [`Batch::open`](crate::Batch::open) has none for one more, as in a daemon whose limit is
+    /// reached.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "changes what the host does")]
+    pub fn set_most_sessions(&mut self, most: usize) {
+        self.session.fake.borrow_mut().sessions.most = Some(most);
     }
 
     /// Tells the plugin what has happened to its sessions.

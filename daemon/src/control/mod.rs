@@ -1,0 +1,38 @@
+//! The control socket: who runs the daemon asks it, and changes it, while it serves. `daemon/docs/control.md` is its manual.
+//!
+//! ```text
+//! wire      the messages: owned, bounded, serialisable; a leaf
+//! frame     a line of bytes to a request, an answer to a line (JSON-RPC 2.0)
+//! place     where the socket is, if nobody says it
+//! peer      who is on the other side of a connection
+//! endpoint  the socket in the file system: bound for its owner alone, taken over when stale, removed at the end
+//! talk      one connection: reads a line, waits for its answer, writes it, each within its bounds
+//! calls     what goes to the loop, and how an answer comes back
+//! counts    what is counted
+//! tap       a connection that has become a stream of datagrams, with a thread of its own
+//! socket    the thread that has all connections
+//! client    the other side
+//! http/     metrics, health and readiness, for programs that speak HTTP
+//! ```
+//!
+//! The thread waits for clients; the loop of the daemon never does. A request that concerns the loop is put into a bounded queue
+//! and the loop is woken as a signal wakes it; the answer comes back by a channel.
+
+mod calls;
+mod client;
+mod counts;
+mod endpoint;
+mod frame;
+pub mod http;
+mod peer;
+mod place;
+mod socket;
+mod talk;
+mod tap;
+pub mod wire;
+
+pub use calls::{Call, Reply};
+pub use client::{CallError, Client};
+pub use endpoint::{BindError, Cause, Endpoint};
+pub use place::{OFF, default_places, existing_place};
+pub use socket::{Hooks, Server};

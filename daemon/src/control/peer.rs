@@ -1,0 +1,17 @@
+//! Who is on the other side of a connection.
+
+use std::os::unix::net::UnixStream;
+
+/// Whether the client is root or the user of this process. The mode of the socket says the same; this holds also where somebody
+/// changes it.
+#[cfg(target_os = "linux")]
+pub(super) fn is_permitted(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream)
+        .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
+}
+
+/// The mode of the socket says it.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_permitted(_: &UnixStream) -> bool {
+    true
+}

@@ -1,0 +1,68 @@
+//! Signals for a program that has the whole terminal: it must give it back before it ends or stops.
+
+use std::io;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::aside::aside;
+
+/// How long a program may take to give the terminal back by itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// End, as [`end_as_asked`] does when the terminal is given back (SIGINT, SIGTERM, SIGHUP).
+    End(i32),
+    /// Stop, as [`stop_as_asked`] does when the terminal is given back (SIGTSTP).
+    Stop,
+    /// It was stopped and goes on: somebody else may have changed the terminal (SIGCONT).
+    GoOn,
+}
+
+/// Tells of these signals from now on. Where the program does not end in time after it was asked to, `give_back` is called
+/// and the process ends: what it does may hang in the terminal.
+///
+/// # Errors
+/// Those of `sigaction(2)` and `pthread_create(3)`.
+pub fn tell_of_jobs(
+    tell: impl Fn(Job) + Send + 'static,
+    give_back: impl Fn() + Send + 'static,
+) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+    aside("signals", move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGTSTP => tell(Job::Stop),
+                SIGCONT => tell(Job::GoOn),
+                _ => {
+                    tell(Job::End(signal));
+                    pass(PATIENCE);
+                    give_back();
+                    end_as_asked(signal);
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Ends the process by the signal, so that whoever waits for it sees why.
+pub fn end_as_asked(signal: i32) {
+    emulate_default_handler(signal).unwrap_or(());
+}
+
+/// Stops the process as SIGTSTP does. Returns when it goes on.
+pub fn stop_as_asked() {
+    emulate_default_handler(SIGTSTP).unwrap_or(());
+}
+
+/// Lets some time pass, on a thread that serves nobody.
+fn pass(time: Duration) {
+    let (_held, never) = mpsc::channel::<()>();
+    never.recv_timeout(time).unwrap_or(());
+}

@@ -1,0 +1,179 @@
+//! Listeners come and go by changes while others serve: all at once to who looks, or nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use polyport::metrics::DropReason;
+use polyport::reactor::{Changes, Newcomer, Token};
+
+use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
+use crate::reloads::{heir, loader, wish};
+use crate::world::SocketId;
+
+/// Nanoseconds of a millisecond.
+const MS: u64 = 1_000_000;
+const ANSWER_LATER: u8 = 5;
+/// More than are made, opened and removed in one turn.
+const MANY: u16 = 100;
+
+fn bind(kind: Kind, port: u16) -> Bind<'static> {
+    let local = (crate::bench::ASKED, port).into();
+    Bind { kind, local, reply: without_budget(), ..Bind::default() }
+}
+
+/// Sockets at these ports that are bound, and served by nobody so far.
+fn newcomers(bench: &mut Bench, ports: std::ops::Range<u16>) -> (Vec<SocketId>, Vec<Newcomer<SocketId>>) {
+    let mut sockets = Vec::new();
+    let all = ports.map(|port| {
+        let bind = bind(Kind::Echo, port);
+        let spec = bench.spec(Kind::Echo.plugin(), &bind);
+        sockets.push(spec.socket);
+        bench.expect_of(spec.socket, &bind);
+        Newcomer::Alone(spec)
+    });
+    let all = all.collect();
+    (sockets, all)
+}
+
+fn served(bench: &Bench) -> BTreeSet<u16> {
+    bench.reactor.reports().map(|report| report.local.port()).collect()
+}
+
+/// Turns until nothing is left to be done of a change. Returns what was served at the end of each turn.
+fn until_done(bench: &mut Bench) -> Vec<BTreeSet<u16>> {
+    let mut seen = Vec::new();
+    while bench.reactor.is_changing() {
+        bench.turn().unwrap();
+        seen.push(served(bench));
+    }
+    seen
+}
+
+/// What comes to a socket before it is served waits there, who serves already loses nothing, and until the switch
+/// nobody sees anything of what is to come.
+#[test]
+fn newcomers_are_served_from_one_turn_on_and_what_came_before_waits() {
+    let mut bench = Bench::new(&Setup::default());
+    let (old, _) = bench.listen(&bind(Kind::Echo, 1));
+    let (new, add) = newcomers(&mut bench, 2..2 + MANY);
+    new.iter().for_each(|socket| bench.burst(*socket, 0, 7, 3));
+    for n in 0..200 {
+        bench.burst(old, n * MS / 20, 7, 1);
+    }
+    bench.reactor.change(Changes { wishes: Vec::new(), add, remove: Vec::new() });
+    let mut turns = 0;
+    let done = loop {
+        bench.turn().unwrap();
+        turns += 1;
+        if let Some(changed) = bench.reactor.take_changed() {
+            break changed.unwrap();
+        }
+        assert_eq!(served(&bench), BTreeSet::from([1]), "turn {turns}");
+    };
+    assert_eq!((done.added, done.removed, done.replaced), (usize::from(MANY), 0, 0));
+    assert!(turns >= usize::from(MANY) / 8, "{turns}");
+    let seen = until_done(&mut bench);
+    assert_eq!(seen.last().unwrap().len(), 1 + usize::from(MANY));
+    bench.settle();
+    assert_eq!(bench.answered(old).len(), 200);
+    for socket in new {
+        assert_eq!(bench.answered(socket).len(), 3, "{socket:?}");
+    }
+}
+
+/// The last newcomer refuses, or a listener that serves refuses its new handler: nothing was there, and nothing has
+/// gone.
+#[test]
+fn one_that_refuses_leaves_nobody_behind_and_nobody_gone() {
+    let (dir, mut loader) = (tempfile::tempdir().unwrap(), loader());
+    let Some(refuses) = heir(dir.path(), &mut loader, "refuses", "-DNEVER") else { return };
+    for by_newcomer in [true, false] {
+        let mut bench = Bench::new(&Setup::default());
+        let all: Vec<_> = (1..=20).map(|port| bench.listen(&bind(Kind::Echo, port))).collect();
+        let (_, mut add) = newcomers(&mut bench, 21..21 + MANY);
+        let mut wishes = Vec::new();
+        if by_newcomer {
+            let last = bind(Kind::Echo, 500);
+            let spec = bench.spec(Arc::clone(&refuses), &last);
+            bench.expect_of(spec.socket, &last);
+            add.push(Newcomer::Alone(spec));
+        } else {
+            wishes.push(wish(&bench, all[0].1, &refuses, &[]));
+        }
+        for (socket, _) in &all {
+            (0..50).for_each(|n| bench.burst(*socket, n * MS / 20, 7, 1));
+        }
+        let before = served(&bench);
+        let remove = all.iter().skip(10).map(|(_, token)| *token).collect();
+        bench.reactor.change(Changes { wishes, add, remove });
+        let seen = until_done(&mut bench);
+        assert!(seen.iter().all(|seen| *seen == before), "{seen:?}");
+        let refused = bench.reactor.take_changed().unwrap().unwrap_err();
+        assert_eq!((refused.len(), &*refused[0].error.message), (1, "not with me"));
+        assert!(bench.reactor.take_removed().is_empty());
+        bench.settle();
+        for (socket, _) in &all {
+            assert_eq!(bench.answered(*socket).len(), 50, "{socket:?}");
+        }
+    }
+}
+
+/// Those that go are known no more from the switch on; their books add up, and what they had still to send is counted.
+#[test]
+fn who_goes_is_gone_with_books_that_add_up_and_the_others_lose_nothing() {
+    let mut bench = Bench::new(&Setup::default());
+    let stays = bench.listen(&bind(Kind::Echo, 1)).0;
+    let go: Vec<(SocketId, Token)> =
+        (2..2 + MANY).map(|port| bench.listen(&bind(Kind::Moody, port))).collect();
+    for (socket, _) in &go {
+        bench.command(*socket, 0, 1, ANSWER_LATER);
+    }
+    for n in 0..200 {
+        bench.burst(stays, n * MS / 20, 7, 1);
+    }
+    bench.turn().unwrap();
+    bench.turn().unwrap();
+    let remove = go.iter().map(|(_, token)| *token).collect();
+    bench.reactor.change(Changes { wishes: Vec::new(), add: Vec::new(), remove });
+    let seen = until_done(&mut bench);
+    let sizes: BTreeSet<usize> = seen.iter().map(BTreeSet::len).collect();
+    assert!(sizes.is_subset(&BTreeSet::from([1, 1 + usize::from(MANY)])), "all or nothing: {sizes:?}");
+    assert_eq!(bench.reactor.take_changed().unwrap().unwrap().removed, usize::from(MANY));
+    let gone = bench.reactor.take_removed();
+    assert_eq!(gone.len(), usize::from(MANY));
+    for removed in &gone {
+        assert!(removed.counters.conservation(0).holds());
+        assert_eq!(removed.counters.dropped(DropReason::ListenerGone) + removed.counters.sent, 1);
+    }
+    assert_eq!(bench.reactor.held().delayed_datagrams, 0);
+    // It fails when nothing comes any more.
+    while bench.answered(stays).len() < 200 {
+        bench.turn().map(drop).unwrap();
+    }
+}
+
+/// The end, and another change, come while newcomers are being made, and after the switch.
+#[test]
+fn the_end_and_another_change_find_everything_or_nothing() {
+    for turns in [1, 3, 20] {
+        for ends in [true, false] {
+            let mut bench = Bench::new(&Setup::default());
+            let (_, first) = bench.listen(&bind(Kind::Echo, 1));
+            let (_, add) = newcomers(&mut bench, 2..2 + MANY);
+            bench.reactor.change(Changes { wishes: Vec::new(), add, remove: vec![first] });
+            (0..turns).for_each(|_| {
+                bench.turn().unwrap();
+            });
+            let is_made = matches!(bench.reactor.take_changed(), Some(Ok(_)));
+            if ends {
+                bench.reactor.end_within(std::time::Duration::from_secs(1));
+            } else {
+                bench.reactor.change(Vec::new());
+            }
+            let expected = if is_made { (2..2 + MANY).collect() } else { BTreeSet::from([1]) };
+            assert_eq!(served(&bench), expected, "{turns} {ends}");
+            assert_eq!(bench.reactor.take_removed().len(), usize::from(is_made));
+            bench.reactor.stop();
+        }
+    }
+}
