@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use polyport_tools::cast::json::CastLine;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::load::json::LoadReport;
 use polyport_tools::mtu::json::MtuReport;
@@ -23,6 +24,7 @@ fn schema<T: JsonSchema>() -> Schema {
 fn the_committed_schemas_are_those_of_the_types() {
     let write = std::env::var_os("POLYPORT_WRITE_SCHEMAS").is_some();
     let all = [
+        ("polyport-cast", schema::<CastLine>()),
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
         ("polyport-mtu", schema::<MtuReport>()),
