@@ -18,3 +18,5 @@ pub const OUTPUT: &str = "Output";
 pub const INPUT: &str = "Input";
 /// The fields of a header.
 pub const HEADER: &str = "Header";
+/// A recording that is sent.
+pub const RECORDING: &str = "Recording";

@@ -60,10 +60,8 @@ fn from(path: &Path) -> Result<Vec<u8>, ExitError> {
             _ if is_stdin && error.kind() != io::ErrorKind::FileTooLarge => Exit::Io,
             _ => Exit::BadInput,
         };
-        let more = match error.kind() {
-            io::ErrorKind::FileTooLarge => ", and no datagram takes as much",
-            _ => "",
-        };
+        let is_long = error.kind() == io::ErrorKind::FileTooLarge;
+        let more = if is_long { ", and no datagram takes as much" } else { "" };
         ExitError::new(exit, format!("cannot read the payload from {name}: {error}{more}"))
     })
 }
@@ -78,11 +76,11 @@ mod tests {
         let of = |file: Option<&Path>, words| {
             PayloadArgs { payload_file: file.map(Path::to_path_buf) }.or(words).map_err(|error| error.exit)
         };
-        for octets in [&b""[..], b"\x00\xff\r\n", &[7; MAX_PAYLOAD]] {
+        for octets in [&b""[..], b"\x00\xff\r\n", &vec![7; MAX_PAYLOAD]] {
             std::fs::write(&path, octets).unwrap();
             assert_eq!(of(Some(&path), "ping").unwrap(), octets);
         }
-        std::fs::write(&path, [7; MAX_PAYLOAD + 1]).unwrap();
+        std::fs::write(&path, vec![7; MAX_PAYLOAD + 1]).unwrap();
         assert_eq!(of(Some(&path), "ping"), Err(Exit::BadInput));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(of(Some(&path), "ping"), Err(Exit::BadInput));

@@ -196,7 +196,7 @@ fn listen(cli: &Cli, at: SocketAddr, ifindex: u32, key: Option<Key>, interrupt: 
     let socket = join(at, cli.source, ifindex)?;
     let clock = Clock::start();
     let until = cli.span.map(|span| nanos(span).saturating_add(clock.now()));
-    let mut listener = Listener::new(at, cli.count, until, key).as_json(cli.json);
+    let mut listener = Listener::new(at, cli.count, until, key).with_json(cli.json);
     let mut driver = Driver::new(socket, false, clock, interrupt.clone());
     if cli.json {
         CastLine::Listening { at }.deliver()?;

@@ -83,7 +83,7 @@ impl Listener {
 
     /// Tells what is heard as JSON.
     #[must_use]
-    pub fn as_json(self, json: bool) -> Self {
+    pub fn with_json(self, json: bool) -> Self {
         Self { json, ..self }
     }
 

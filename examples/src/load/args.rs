@@ -11,6 +11,8 @@ use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::pacing::Pacing;
 use super::plan::{Distribution, LONGEST, Rate};
+use super::recorded::args::RecordedArgs;
+use super::recorded::settings::Settings;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
@@ -83,6 +85,9 @@ pub struct Args {
     /// With --expect any
     #[command(flatten)]
     pub content: PayloadArgs,
+    /// Instead of a schedule
+    #[command(flatten)]
+    pub recorded: RecordedArgs,
     /// Most datagrams that wait for answers; further ones are not sent, and counted
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N", help_heading = heading::TIMING)]
     pub max_in_flight: u64,
@@ -126,7 +131,8 @@ const EXAMPLES: &str = "Examples:
   polyport-load -r 10k/s -d 30 127.0.0.1:7000
   polyport-load -r 50k/s --threshold 'p99<5ms' --threshold 'loss<0.1%' 127.0.0.1:7000-7063
   polyport-load --expect echo --json 127.0.0.1:7 | jq .counts
-  polyport-load --expect any --payload-file query.bin 127.0.0.1:53";
+  polyport-load --expect any --payload-file query.bin 127.0.0.1:53
+  polyport-load --pcap recorded.pcapng --speed 2x --loop 10 127.0.0.1:53";
 
 const MORE: &str =
     "A time is a number with its unit, such as 500ms or 1m30s; without a unit it is of seconds. Limits
@@ -148,6 +154,19 @@ const DEFAULT_PAYLOAD: u16 = 32;
 const MOST_IN_FLIGHT: u64 = 1_000_000_000_000;
 
 impl Args {
+    /// The recording to be sent instead of a schedule, if there is one.
+    #[must_use]
+    pub fn recording(&self) -> Option<Settings> {
+        let RecordedArgs { pcap, speed, passes, pcap_port } = &self.recorded;
+        Some(Settings {
+            file: pcap.clone()?,
+            speed: *speed,
+            passes: *passes,
+            port: *pcap_port,
+            interval: (!self.quiet).then(|| nanos(self.interval)),
+        })
+    }
+
     /// Resolves the targets, and checks what clap cannot check by itself.
     ///
     /// # Errors

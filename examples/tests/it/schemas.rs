@@ -8,6 +8,7 @@ use std::path::Path;
 use polyport_tools::cast::json::CastLine;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::load::json::LoadReport;
+use polyport_tools::load::recorded::json::RecordedReport;
 use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::plot::report::PlotReport;
 use polyport_tools::request::json::RequestReport;
@@ -27,6 +28,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         ("polyport-cast", schema::<CastLine>()),
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
+        ("polyport-load-pcap", schema::<RecordedReport>()),
         ("polyport-mtu", schema::<MtuReport>()),
         ("polyport-plot", schema::<PlotReport>()),
         ("polyport-request", schema::<RequestReport>()),
