@@ -196,7 +196,7 @@ impl Books {
         *match class {
             Class::Late => &mut self.tally.late,
             Class::Error => &mut self.tally.error,
-            _ => &mut self.tally.ok,
+            Class::Ok | Class::Duplicate | Class::Unasked => &mut self.tally.ok,
         } += 1;
         (class, Some(times))
     }
