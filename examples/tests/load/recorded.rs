@@ -152,7 +152,7 @@ fn plain_answers_count_for_the_oldest_and_what_is_not_answered_is_lost() {
         "{}",
         missed.stdout
     );
-    assert!(missed.stdout.contains(" missed  loss<10%"), "{}", missed.stdout);
+    assert!(missed.stdout.contains(" FAIL  loss<10%"), "{}", missed.stdout);
 }
 
 #[test]
@@ -254,6 +254,7 @@ fn what_cannot_be_is_told() {
     told(foreign.play(server.address, ""), 65, "it is neither pcap nor pcapng");
     told(one().play("192.0.2.1:9", ""), 64, "--i-own-the-target");
     told(one().play(server.address, "--rate 5/s"), 64, "--rate");
+    told(one().play(server.address, "--threshold reordered<1"), 64, "no threshold of `reordered`");
     told(one().play(server.address, "--speed 0"), 64, "such as 2x or 0.5");
     let missing = command().args([&server.address.to_string(), "--pcap", "/no-such-file"]).output().unwrap();
     told(missing.into(), 65, "/no-such-file: it cannot be opened: No such file");

@@ -42,20 +42,23 @@ pub fn play(
     as_json: bool,
     interrupt: &Interrupt,
 ) -> Result<Exit, ExitError> {
+    let judge = |summary: &Summary| -> Vec<Judgement> {
+        thresholds.iter().map(|threshold| threshold.judge(summary)).collect()
+    };
+    // What is not looked at would always be met.
+    if judge(&Summary::default()).iter().any(|judged| judged.text.trim_start().starts_with("reordered")) {
+        return Err(ExitError::usage(
+            "--pcap does not look at the order of answers: no threshold of `reordered`",
+        ));
+    }
     let outcome = run::run(config, settings, interrupt)?;
-    let summary = summary(&outcome);
-    let judgements: Vec<Judgement> = thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
+    let judgements = judge(&summary(&outcome));
     if as_json {
         let report =
             json::RecordedReport::new(settings, &config.targets, config.timeout, &outcome, &judgements);
         deliver(crate::json::line(&report)?)?;
     } else {
-        let style = Style::stdout();
-        deliver(report::text(&outcome, settings, &config.targets, style))?;
-        for judged in &judgements {
-            let word = if judged.met { style.green("met   ") } else { style.red("missed") };
-            deliver(format_args!(" {word}  {}", judged.text))?;
-        }
+        deliver(report::text(&outcome, settings, &config.targets, &judgements, Style::stdout()))?;
     }
     let style = Style::stderr();
     for warning in report::warnings(&outcome) {

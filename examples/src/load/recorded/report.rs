@@ -7,11 +7,18 @@ use polyport_terminal::{Escaped, Style, counted};
 use super::outcome::Outcome;
 use super::settings::Settings;
 use crate::load::histogram::Percentiles;
+use crate::load::threshold::Judgement;
 use crate::load::unit::{per_second, percent, span};
 
 /// The summary screen.
 #[must_use]
-pub fn text(outcome: &Outcome, settings: &Settings, targets: &[SocketAddr], style: Style) -> String {
+pub fn text(
+    outcome: &Outcome,
+    settings: &Settings,
+    targets: &[SocketAddr],
+    judgements: &[Judgement],
+    style: Style,
+) -> String {
     let tally = &outcome.tally;
     let name = Escaped(settings.file.as_os_str().as_encoded_bytes());
     let to = match targets {
@@ -25,6 +32,10 @@ pub fn text(outcome: &Outcome, settings: &Settings, targets: &[SocketAddr], styl
         span(outcome.took),
         span(outcome.drained)
     ))];
+    lines.extend(judgements.iter().map(|judged| {
+        let mark = if judged.met { style.green("\u{2713} ok  ") } else { style.red("\u{2717} FAIL") };
+        format!(" {mark}  {:<20}  {}", judged.text, judged.measured)
+    }));
     lines.push(
         style.dim(format!(" {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p90", "p99", "p99.9", "max")),
     );
