@@ -132,6 +132,8 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod metrics;
 #[cfg(test)]
+mod misbehaving;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod network_changes;
 #[cfg(test)]

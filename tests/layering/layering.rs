@@ -8,7 +8,10 @@ use crate::scan::{code, files, line_of, root, words};
 const CRATES: &[(&str, &[&str])] = &[
     ("polyport-tests", &["*"]),
     ("polyport-fuzz", &["*"]),
-    ("polyport-tools", &["polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"]),
+    (
+        "polyport-tools",
+        &["polyport-capture", "polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"],
+    ),
     ("polyport-echo-handler", &["polyport-plugin", "polyport-echo-reply"]),
     (
         "polyport-lossy-handler",
@@ -66,6 +69,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "polyport",
         &[
             "polyport-abi",
+            "polyport-capture",
             "polyport-net",
             "polyport-shipped",
             "polyport-terminal",
@@ -80,6 +84,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("polyport-protocol", &[]),
+    ("polyport-capture", &[]),
     ("polyport-abi", &[]),
     ("polyport-net", &["polyport-counting-alloc"]),
     ("polyport-value", &[]),

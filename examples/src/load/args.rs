@@ -11,14 +11,18 @@ use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::pacing::Pacing;
 use super::plan::{Distribution, LONGEST, Rate};
+use super::recorded::args::RecordedArgs;
+use super::recorded::settings::Settings;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
+use crate::heading;
 use crate::key::{KeyArgs, generator};
 use crate::outcome::ExitError;
+use crate::payload::PayloadArgs;
 use crate::source::SourceArgs;
 use crate::target::{Family, MAX_ADDRESSES, many};
-use crate::text::positive_duration;
+use crate::text::{duration, positive_duration};
 
 /// Load tester for UDP services that speak PPT/1, and for those that do not.
 ///
@@ -27,56 +31,68 @@ use crate::text::positive_duration;
 /// for one answer, at 10 datagrams a second at most; where a name has several addresses, the next one is taken for a
 /// target whose first one refuses.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "polyport-load", version = VERSION, max_term_width = 100)]
+#[command(
+    name = "polyport-load",
+    version = VERSION,
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}")
+)]
 pub struct Args {
     /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
     #[arg(required = true, value_name = "TARGET")]
     pub targets: Vec<String>,
     /// Datagrams a time over all targets: 50000/s, 1.5k/s, 30/m
-    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse)]
+    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse, help_heading = heading::TIMING)]
     pub rate: Rate,
     /// How long the measured load lasts
-    #[arg(short, long, default_value = "10s", value_parser = polyport_value::duration)]
+    #[arg(short, long, default_value = "10s", value_parser = duration, help_heading = heading::TIMING)]
     pub duration: Duration,
     /// How long the same load runs before it without being counted on either side
-    #[arg(long, default_value = "1s", value_parser = polyport_value::duration)]
+    #[arg(long, default_value = "1s", value_parser = duration, help_heading = heading::TIMING)]
     pub warmup: Duration,
     /// Wait for answers at the end: three times the longest round trip (and until every datagram had its timeout), or
     /// 4 s if nothing came; or a fixed time such as 500ms
-    #[arg(long, default_value = "3x,4s", value_parser = Drain::parse)]
+    #[arg(long, default_value = "3x,4s", value_parser = Drain::parse, help_heading = heading::TIMING)]
     pub drain: Drain,
     /// Answers that take longer are late
-    #[arg(short, long, default_value = "1s", value_parser = polyport_value::duration)]
+    #[arg(short, long, default_value = "1s", value_parser = duration, help_heading = heading::TIMING)]
     pub timeout: Duration,
     /// How targets take turns
-    #[arg(long, default_value = "round-robin")]
+    #[arg(long, default_value = "round-robin", help_heading = heading::TARGET)]
     pub distribution: Distribution,
     /// Streams for each target, each from a port of our own; order and direction of loss are judged within a stream
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N", help_heading = heading::TARGET)]
     pub streams: u32,
     /// How to wait for the next planned time
-    #[arg(long, default_value = "sleep")]
+    #[arg(long, default_value = "sleep", help_heading = heading::TIMING)]
     pub pacing: Pacing,
     /// Octets of payload in each datagram
-    #[arg(long, default_value_t = 32, value_name = "OCTETS")]
+    #[arg(long, default_value_t = DEFAULT_PAYLOAD, value_name = "OCTETS", help_heading = heading::CONTENT)]
     pub payload: u16,
     /// Octets of each whole datagram, reached by padding
-    #[arg(long, value_name = "OCTETS")]
+    #[arg(long, value_name = "OCTETS", help_heading = heading::CONTENT)]
     pub size: Option<u16>,
     /// What an answer looks like
-    #[arg(long, default_value = "reply")]
+    #[arg(long, default_value = "reply", help_heading = heading::TARGET)]
     pub expect: Expect,
     /// Another name of --expect echo: the targets send datagrams back as they are
-    #[arg(long, conflicts_with = "expect")]
+    #[arg(long, conflicts_with = "expect", help_heading = heading::TARGET)]
     pub raw_echo: bool,
     /// With --expect any: what to send, instead of letters
-    #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"])]
+    #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"], help_heading = heading::CONTENT)]
     pub text: Option<String>,
+    /// With --expect any
+    #[command(flatten)]
+    pub content: PayloadArgs,
+    /// Instead of a schedule
+    #[command(flatten)]
+    pub recorded: RecordedArgs,
     /// Most datagrams that wait for answers; further ones are not sent, and counted
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N")]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N", help_heading = heading::TIMING)]
     pub max_in_flight: u64,
     /// Repeats ids and random turns; predictable ids are for tests
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::PROTOCOL)]
     pub seed: Option<u64>,
     /// Which addresses of a name
     #[command(flatten)]
@@ -88,37 +104,69 @@ pub struct Args {
     #[command(flatten)]
     pub key: KeyArgs,
     /// Start without asking the targets for an answer first
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     pub no_handshake: bool,
     /// The targets outside of loopback and private networks are mine
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     pub i_own_the_target: bool,
     /// What must hold, else the exit code is 99: p99<5ms, send.p99<1ms, lag<1ms, loss<0.1%, ok>=1000; several may be
     /// given
-    #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION")]
+    #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION", help_heading = heading::JUDGEMENT)]
     pub thresholds: Vec<Threshold>,
     /// A row for every target instead of the worst one
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     pub per_port: bool,
     /// One JSON object instead of the summary screen
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     pub json: bool,
     /// Time between two lines of progress
-    #[arg(long, default_value = "1s", value_parser = positive_duration)]
+    #[arg(long, default_value = "1s", value_parser = positive_duration, help_heading = heading::OUTPUT)]
     pub interval: Duration,
     /// No progress
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = heading::OUTPUT)]
     pub quiet: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  polyport-load -r 10k/s -d 30 127.0.0.1:7000
+  polyport-load -r 50k/s --threshold 'p99<5ms' --threshold 'loss<0.1%' 127.0.0.1:7000-7063
+  polyport-load --expect echo --json 127.0.0.1:7 | jq .counts
+  polyport-load --expect any --payload-file query.bin 127.0.0.1:53
+  polyport-load --pcap recorded.pcapng --speed 2x --loop 10 127.0.0.1:53";
+
+const MORE: &str =
+    "A time is a number with its unit, such as 500ms or 1m30s; without a unit it is of seconds. Limits
+of --threshold want the unit.
+
+Exit codes: 0 measured, 64 usage, 65 a key or a payload is wrong, 68 host not found,
+69 no answer at all, 70 the books do not balance (our fault), 71, 75 and 77 the system refuses,
+74 reading or writing failed, 76 the target does not speak what was expected,
+99 a threshold was missed, 130 interrupted";
 
 /// Streams over all targets: each has books of its own of half a KiB at least, so 128 MiB, and every port of a host may
 /// have four.
 const MAX_STREAMS: u64 = 1 << 18;
 
+/// Octets of payload, if nobody says how many: a short request.
+const DEFAULT_PAYLOAD: u16 = 32;
+
 /// Datagrams that may wait for answers at once: more than any memory holds.
 const MOST_IN_FLIGHT: u64 = 1_000_000_000_000;
 
 impl Args {
+    /// The recording to be sent instead of a schedule, if there is one.
+    #[must_use]
+    pub fn recording(&self) -> Option<Settings> {
+        let RecordedArgs { pcap, speed, passes, pcap_port } = &self.recorded;
+        Some(Settings {
+            file: pcap.clone()?,
+            speed: *speed,
+            passes: *passes,
+            port: *pcap_port,
+            interval: (!self.quiet).then(|| nanos(self.interval)),
+        })
+    }
+
     /// Resolves the targets, and checks what clap cannot check by itself.
     ///
     /// # Errors
@@ -151,8 +199,18 @@ impl Args {
             )));
         }
         let expect = if self.raw_echo { Expect::Echo } else { self.expect };
-        if self.text.is_some() && expect != Expect::Any {
-            return Err(ExitError::usage("--text is for --expect any: frames have a payload of their own"));
+        let given =
+            [(self.text.is_some(), "--text"), (self.content.payload_file.is_some(), "--payload-file")];
+        if let Some((_, name)) = given.iter().find(|(given, _)| *given && expect != Expect::Any) {
+            return Err(ExitError::usage(format!(
+                "{name} is for --expect any: frames have a payload of their own"
+            )));
+        }
+        if given[0].0 && given[1].0 {
+            return Err(ExitError::usage("--text and --payload-file are two payloads"));
+        }
+        if given[1].0 && (self.size.is_some() || self.payload != DEFAULT_PAYLOAD) {
+            return Err(ExitError::usage("--payload-file is as long as it is: without --payload and --size"));
         }
         if let Drain::Fixed(wait) | Drain::Adaptive { fallback: wait, .. } = self.drain
             && wait > LONGEST
@@ -174,7 +232,7 @@ impl Args {
             payload: self.payload.into(),
             size: self.size.map(usize::from),
             expect,
-            text: self.text.clone().map(String::into_bytes),
+            text: self.content.load()?.or_else(|| self.text.clone().map(String::into_bytes)),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
@@ -237,6 +295,10 @@ mod tests {
             "127.0.0.1:1 --expect any --raw-echo",
             "127.0.0.1:1 --text hi",
             "127.0.0.1:1 --expect any --text hi --size 5",
+            "127.0.0.1:1 --payload-file /dev/null",
+            "127.0.0.1:1 --expect any --text hi --payload-file /dev/null",
+            "127.0.0.1:1 --expect any --size 5 --payload-file /dev/null",
+            "127.0.0.1:1 --interval 0",
             "127.0.0.1:1 --interval 0s",
             "127.0.0.1:1-263 --streams 1000",
             "127.0.0.1:1-65535 127.0.0.2:1",
@@ -245,8 +307,21 @@ mod tests {
             assert_eq!(config(line).unwrap_err(), Exit::Usage, "{line}");
         }
         assert_eq!(config("127.0.0.1:no-such-service").unwrap_err(), Exit::HostNotFound);
+        for line in
+            ["/nowhere", "/dev/zero"].map(|file| format!("127.0.0.1:1 --expect any --payload-file {file}"))
+        {
+            assert_eq!(config(&line).unwrap_err(), Exit::BadInput, "{line}");
+        }
         assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
         config("192.0.2.1:1 --i-own-the-target").unwrap();
+    }
+
+    #[test]
+    fn a_bare_number_is_of_seconds() {
+        let config = config("127.0.0.1:1 -d 3 --warmup 0 --timeout 0.5 --drain 2").unwrap();
+        let second = 1_000_000_000;
+        assert_eq!((config.duration, config.warm_up, config.timeout), (3 * second, 0, second / 2));
+        assert_eq!(config.drain, Drain::Fixed(2 * second));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub mod outbox;
 pub mod pacing;
 pub mod plan;
 pub mod progress;
+pub mod recorded;
 pub mod reorder;
 pub mod report;
 pub mod ring;
@@ -59,6 +60,9 @@ use crate::outcome::{self, ExitError, Outcome, deliver};
 pub fn run(args: &args::Args) -> Outcome {
     let mut config = args.config()?;
     let interrupt = outcome::interrupt()?;
+    if let Some(settings) = args.recording() {
+        return recorded::play(&config, &settings, &args.thresholds, args.json, &interrupt);
+    }
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
     }

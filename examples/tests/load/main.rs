@@ -5,6 +5,8 @@ mod accounting;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tester;
