@@ -50,7 +50,7 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
         let advice = if local.receive_buffer < RECEIVE_BUFFER {
             "raise net.core.rmem_max, or lower the rate"
         } else {
-            "lower the rate, or give each of several --streams a buffer of its own"
+            "lower the rate, or give each of several --flows a buffer of its own"
         };
         warnings.push(format!(
             "our own socket dropped {}: the loss reported is too high by as many; the receive buffer has \

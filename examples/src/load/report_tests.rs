@@ -130,7 +130,7 @@ fn no_advice_names_what_is_in_use() {
     full.skipped = [0, 3, 0, 0];
     full.behind_since = Some(0);
     let all = warnings(&config, &full).join("\n");
-    assert!(!all.contains("rmem_max") && all.contains("--streams"), "{all}");
+    assert!(!all.contains("rmem_max") && all.contains("--flows"), "{all}");
     assert!(all.contains("this machine is too slow or too busy: lower --rate"), "{all}");
 }
 
