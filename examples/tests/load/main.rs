@@ -8,3 +8,7 @@ mod ending;
 mod server;
 #[cfg(test)]
 mod tester;
+#[cfg(test)]
+mod train_server;
+#[cfg(test)]
+mod trains;
