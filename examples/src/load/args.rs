@@ -116,6 +116,9 @@ pub struct Args {
     /// A row for every target instead of the worst one
     #[arg(long)]
     pub per_port: bool,
+    /// A row for every flow, that is for every port of our own
+    #[arg(long)]
+    pub per_flow: bool,
     /// One JSON object instead of the summary screen
     #[arg(long)]
     pub json: bool,
