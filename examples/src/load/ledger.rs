@@ -62,7 +62,7 @@ pub struct Lane {
 }
 
 /// What identifies a datagram on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The stream.
     pub stream_id: u32,
