@@ -86,7 +86,8 @@ pub const fn keep_to(_: u32) -> Result<(), ExitError> {
     Ok(())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
