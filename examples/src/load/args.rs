@@ -9,10 +9,13 @@ use rand::Rng;
 
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::gso::Gso;
 use super::pacing::Pacing;
+use super::pin;
 use super::plan::{Distribution, LONGEST, Rate};
 use super::recorded::args::RecordedArgs;
 use super::recorded::settings::Settings;
+use super::stamps::RxTime;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
@@ -61,9 +64,22 @@ pub struct Args {
     /// How targets take turns
     #[arg(long, default_value = "round-robin", help_heading = heading::TARGET)]
     pub distribution: Distribution,
-    /// Streams for each target, each from a port of our own; order and direction of loss are judged within a stream
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N", help_heading = heading::TARGET)]
-    pub streams: u32,
+    /// Ports of our own that take turns, one for each thread if not given; order and direction of loss are judged for each
+    /// flow to each target
+    #[arg(long, alias = "streams", value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N", help_heading = heading::TARGET)]
+    pub flows: Option<u32>,
+    /// Threads among which the flows are divided; each wants a processor for itself
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256), value_name = "N", help_heading = heading::TIMING)]
+    pub threads: u32,
+    /// Each thread keeps to a processor of its own: those given, such as 2,3 or 4-7, or any that it may use
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "CPUS", help_heading = heading::TIMING)]
+    pub pin: Option<String>,
+    /// Whether datagrams of one flow to one target leave as trains that the kernel cuts, and come as trains that it joins
+    #[arg(long, default_value = "auto", help_heading = heading::NETWORK)]
+    pub gso: Gso,
+    /// Whose clock says when an answer came
+    #[arg(long, default_value = "tester", help_heading = heading::TIMING)]
+    pub rx_time: RxTime,
     /// How to wait for the next planned time
     #[arg(long, default_value = "sleep", help_heading = heading::TIMING)]
     pub pacing: Pacing,
@@ -116,6 +132,9 @@ pub struct Args {
     /// A row for every target instead of the worst one
     #[arg(long, help_heading = heading::OUTPUT)]
     pub per_port: bool,
+    /// A row for every flow, that is for every port of our own
+    #[arg(long, help_heading = heading::OUTPUT)]
+    pub per_flow: bool,
     /// One JSON object instead of the summary screen
     #[arg(long, help_heading = heading::OUTPUT)]
     pub json: bool,
@@ -190,12 +209,18 @@ impl Args {
                 return Err(ExitError::usage(format!("the targets are more than {MAX_ADDRESSES} addresses")));
             }
         }
-        let streams = targets.len() as u64 * u64::from(self.streams);
+        let flows = self.flows.unwrap_or(self.threads);
+        if flows < self.threads {
+            return Err(ExitError::usage(format!(
+                "{flows} flows cannot be divided among {} threads: raise --flows or lower --threads",
+                self.threads
+            )));
+        }
+        let streams = targets.len() as u64 * u64::from(flows);
         if streams > MAX_STREAMS {
             return Err(ExitError::usage(format!(
-                "{} targets with {} streams each are more than {MAX_STREAMS} streams",
+                "{} targets with {flows} flows each are more than {MAX_STREAMS} streams",
                 targets.len(),
-                self.streams
             )));
         }
         let expect = if self.raw_echo { Expect::Echo } else { self.expect };
@@ -227,7 +252,11 @@ impl Args {
             drain: self.drain,
             timeout: span("--timeout", self.timeout)?,
             distribution: self.distribution,
-            streams: self.streams,
+            flows,
+            threads: self.threads,
+            pin: pin::processors(self.pin.as_deref(), self.threads)?,
+            gso: self.gso,
+            rx_time: self.rx_time,
             pacing: self.pacing,
             payload: self.payload.into(),
             size: self.size.map(usize::from),
@@ -300,7 +329,11 @@ mod tests {
             "127.0.0.1:1 --expect any --size 5 --payload-file /dev/null",
             "127.0.0.1:1 --interval 0",
             "127.0.0.1:1 --interval 0s",
-            "127.0.0.1:1-263 --streams 1000",
+            "127.0.0.1:1-263 --flows 1000",
+            "127.0.0.1:1 --flows 1 --threads 2",
+            "127.0.0.1:1 --threads 0",
+            "127.0.0.1:1 --pin=x",
+            "127.0.0.1:1 --gso maybe",
             "127.0.0.1:1-65535 127.0.0.2:1",
             "192.0.2.1:1",
         ] {
@@ -322,6 +355,18 @@ mod tests {
         let second = 1_000_000_000;
         assert_eq!((config.duration, config.warm_up, config.timeout), (3 * second, 0, second / 2));
         assert_eq!(config.drain, Drain::Fixed(2 * second));
+    }
+
+    #[test]
+    fn each_thread_has_a_flow() {
+        let read = |line: &str| {
+            let config = config(line).unwrap();
+            (config.flows, config.threads)
+        };
+        assert_eq!(read("127.0.0.1:1"), (1, 1));
+        assert_eq!(read("127.0.0.1:1 --threads 3"), (3, 3));
+        assert_eq!(read("127.0.0.1:1 --threads 3 --flows 7"), (7, 3));
+        assert_eq!(read("127.0.0.1:1 --streams 7"), (7, 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The datagrams of a run: REQUEST frames, all of one shape, or plain text for servers that want no frames.
 
-use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind};
+use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind, Reissue};
 
 use super::ledger::Identity;
 
@@ -18,6 +18,9 @@ pub struct Shape {
     key: Option<Key>,
     /// The payload alone is the datagram.
     plain: bool,
+    /// A frame of the load and one of handshake and warm-up, which all others differ from in their identity alone; none of
+    /// plain text, nor where a tag depends on all of a frame.
+    models: Option<[Vec<u8>; 2]>,
 }
 
 impl Shape {
@@ -27,8 +30,15 @@ impl Shape {
     pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
-        let mut shape = Self { payload, size: 0, statistics, key, plain: false };
+        let mut shape = Self { payload, size: 0, statistics, key, plain: false, models: None };
         shape.size = shape.least().max(size.unwrap_or(0));
+        if shape.key.is_none() {
+            let model = |practice| {
+                let mut model = vec![0; shape.size];
+                shape.compose(&mut model, &Identity::default(), practice).map(|_| model)
+            };
+            shape.models = model(false).and_then(|load| Ok([load, model(true)?])).ok();
+        }
         shape
     }
 
@@ -36,7 +46,7 @@ impl Shape {
     #[must_use]
     pub const fn text(text: Vec<u8>) -> Self {
         let size = text.len();
-        Self { payload: text, size, statistics: false, key: None, plain: true }
+        Self { payload: text, size, statistics: false, key: None, plain: true, models: None }
     }
 
     /// The datagrams themselves, if all of them are one text.
@@ -79,12 +89,28 @@ impl Shape {
         identity: &Identity,
         practice: bool,
     ) -> Result<usize, EncodeError> {
-        if self.plain {
-            let (needed, available) = (self.payload.len(), buffer.len());
+        let whole = |buffer: &mut [u8], octets: &[u8]| {
+            let (needed, available) = (octets.len(), buffer.len());
             let room = buffer.get_mut(..needed).ok_or(EncodeError::NoSpace { needed, available })?;
-            room.copy_from_slice(&self.payload);
-            return Ok(room.len());
+            room.copy_from_slice(octets);
+            Ok(needed)
+        };
+        if self.plain {
+            return whole(buffer, &self.payload);
         }
+        let Some([load, warm_up]) = &self.models else { return self.compose(buffer, identity, practice) };
+        let len = whole(buffer, if practice { warm_up } else { load })?;
+        let &Identity { stream_id, seq, request_id, timestamp } = identity;
+        let reissued = Reissue { request_id, stream_id, seq, timestamp };
+        let available = len;
+        reissued
+            .write(&mut buffer[..len])
+            .map(|()| len)
+            .ok_or(EncodeError::NoSpace { needed: HEADER_LEN, available })
+    }
+
+    /// Encodes one frame, part by part.
+    fn compose(&self, buffer: &mut [u8], identity: &Identity, practice: bool) -> Result<usize, EncodeError> {
         let &Identity { stream_id, seq, request_id, timestamp } = identity;
         let mut header = Header::new(Kind::Request, request_id, stream_id, seq, timestamp);
         // Nothing is executed, so nothing needs the reply cache.
@@ -131,6 +157,9 @@ mod tests {
             let mut buffer = vec![0; shape.size()];
             let len = shape.write(&mut buffer, &identity, true).unwrap();
             assert_eq!(len, shape.size(), "{shape:?}");
+            let mut composed = vec![0; shape.size()];
+            shape.compose(&mut composed, &identity, true).unwrap();
+            assert_eq!((&buffer, shape.models.is_some()), (&composed, shape.key.is_none()), "{shape:?}");
             let keys = shape.key.clone().map(|key| vec![key]).unwrap_or_default();
             let integrity = if keys.is_empty() { Integrity::Checksum } else { Integrity::Keys(&keys) };
             let decoder = Decoder::new(Role::Responder).with_integrity(integrity);

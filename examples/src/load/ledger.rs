@@ -62,7 +62,7 @@ pub struct Lane {
 }
 
 /// What identifies a datagram on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The stream.
     pub stream_id: u32,
@@ -89,7 +89,9 @@ pub struct LedgerConfig {
     pub timeout: Nanos,
     /// Most datagrams without answer and not timed out.
     pub max_in_flight: u64,
-    /// Random: id of the first stream.
+    /// Streams of the run that other threads have and that are numbered before these.
+    pub first: u32,
+    /// Random: id of the first stream of the run.
     pub first_stream_id: u32,
     /// Random: what the clock of the timestamps shows at time 0.
     pub epoch: u64,
@@ -118,6 +120,8 @@ pub struct Ledger {
     practice_icmp: IcmpCounts,
     /// ICMP messages about the datagrams to each target, without handshake and warm-up.
     refused: Vec<u64>,
+    /// The sums of each target in the books of other threads; empty if there are none.
+    others: Vec<Tally>,
 }
 
 /// What a received datagram turned out to be.
@@ -161,6 +165,7 @@ impl Ledger {
         sorted.sort_unstable();
         Self {
             refused: vec![0; config.targets.len()],
+            others: Vec::new(),
             config,
             streams,
             sorted,
@@ -210,10 +215,13 @@ impl Ledger {
                 return Err(NotSent::InFlight);
             }
         }
-        let sent = self.with(lane, |stream| stream.send(planned, now));
-        let seq = sent.map_err(|_full| NotSent::InFlight)?;
-        let stream_id = self.config.first_stream_id.wrapping_add(lane.index);
-        let request_id = self.config.ids.id(lane.index, seq);
+        let (ids, number, any) = (self.config.ids, self.number(lane), self.config.any);
+        let sent = self.with(lane, |stream| {
+            // Plain text has no ids.
+            stream.send(planned, now, |seq| if any { 0 } else { ids.id(number, seq) })
+        });
+        let (seq, request_id) = sent.map_err(|_full| NotSent::InFlight)?;
+        let stream_id = self.first_stream_id().wrapping_add(lane.index);
         Ok(Identity { stream_id, seq, request_id, timestamp: now.wrapping_add(self.config.epoch) })
     }
 
@@ -297,7 +305,20 @@ impl Ledger {
     pub fn of_target(&self, target: usize) -> Tally {
         let streams = self.config.streams as usize;
         let first = self.config.targets.len() + target * streams;
-        sum(&self.streams[first..first + streams])
+        let mut sum = sum(&self.streams[first..first + streams]);
+        if let Some(others) = self.others.get(target) {
+            sum.add(others);
+        }
+        sum
+    }
+
+    /// The sums of one flow of these books, that is of its streams to all targets, without those of other threads.
+    #[must_use]
+    pub fn of_flow(&self, which: u32) -> Tally {
+        let measured = self.streams.iter().skip(self.config.targets.len() + which as usize);
+        let mut total = Tally::default();
+        measured.step_by(self.config.streams as usize).for_each(|stream| total.add(&stream.tally()));
+        total
     }
 
     /// What ICMP said against datagrams of the run, without handshake and warm-up.
@@ -321,7 +342,29 @@ impl Ledger {
     /// The sums of the run, without handshake and warm-up.
     #[must_use]
     pub fn total(&self) -> Tally {
-        sum(&self.streams[self.config.targets.len()..])
+        let mut total = sum(&self.streams[self.config.targets.len()..]);
+        self.others.iter().for_each(|others| total.add(others));
+        total
+    }
+
+    /// Takes the closed books of another thread into these, for the same targets.
+    pub fn absorb(&mut self, other: &Self) {
+        self.others.resize(self.config.targets.len(), Tally::default());
+        for (target, tally) in self.others.iter_mut().enumerate() {
+            tally.add(&other.of_target(target));
+        }
+        for (mine, theirs) in self.refused.iter_mut().zip(&other.refused) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.not_sent.iter_mut().zip(other.not_sent) {
+            *mine = mine.saturating_add(theirs);
+        }
+        self.planned = self.planned.saturating_add(other.planned);
+        self.in_flight += other.in_flight;
+        self.received += other.received;
+        self.counts.add(&other.counts);
+        self.icmp.add(&other.icmp);
+        self.practice_icmp.add(&other.practice_icmp);
     }
 
     /// Places of the schedule that came up.
@@ -384,7 +427,7 @@ impl Ledger {
             return no_answer(Class::WrongSource);
         }
         let reply = Reply {
-            owner: self.config.ids.seq(lane.index, header.request_id),
+            owner: self.owner(lane, header.seq, header.request_id),
             seq: header.seq,
             attempt: header.attempt,
             sent: header.timestamp.wrapping_sub(self.config.epoch),
@@ -413,6 +456,25 @@ impl Ledger {
         received
     }
 
+    const fn first_stream_id(&self) -> u32 {
+        self.config.first_stream_id.wrapping_add(self.config.first)
+    }
+
+    /// The number of a stream in the run.
+    const fn number(&self, lane: Lane) -> u32 {
+        lane.index.wrapping_add(self.config.first)
+    }
+
+    /// The number of the datagram whose id this is. An answer says itself whose it is, and mostly tells the truth.
+    fn owner(&self, lane: Lane, seq: u64, request_id: u64) -> u64 {
+        let stream = &self.streams[lane.index as usize];
+        if stream.id(seq) == Some(request_id) {
+            seq
+        } else {
+            self.config.ids.seq(self.number(lane), request_id)
+        }
+    }
+
     const fn is_practice(&self, lane: Lane) -> bool {
         (lane.index as usize) < self.config.targets.len()
     }
@@ -438,12 +500,12 @@ impl Ledger {
         }
         let request_id = u64::from_be_bytes(field(8, 16)?.try_into().ok()?);
         let lane = self.lane(u32::from_be_bytes(field(16, 20)?.try_into().ok()?))?;
-        let seq = self.config.ids.seq(lane.index, request_id);
+        let seq = self.config.ids.seq(self.number(lane), request_id);
         (lane.target == target && self.streams[lane.index as usize].remembers(seq)).then_some(lane)
     }
 
     fn lane(&self, stream_id: u32) -> Option<Lane> {
-        let index = stream_id.wrapping_sub(self.config.first_stream_id);
+        let index = stream_id.wrapping_sub(self.first_stream_id());
         let place = index as usize;
         let targets = self.config.targets.len();
         if place >= self.streams.len() {

@@ -10,3 +10,7 @@ mod recorded;
 mod server;
 #[cfg(test)]
 mod tester;
+#[cfg(test)]
+mod train_server;
+#[cfg(test)]
+mod trains;

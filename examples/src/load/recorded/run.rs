@@ -58,6 +58,7 @@ pub fn run(config: &Config, settings: &Settings, interrupt: &Interrupt) -> Resul
         links: Vec::new(),
         links_of: vec![[None; 2]; MOST_SOCKETS],
         sockets: Vec::new(),
+        ready: Vec::new(),
         receiver: Receiver::new(),
         send: SendBatch::new(1),
         outcome: Outcome::default(),
@@ -87,6 +88,8 @@ struct Player<'c> {
     /// Where the sockets of the course are, for IPv4 and IPv6.
     links_of: Vec<[Option<usize>; 2]>,
     sockets: Vec<UdpSocket>,
+    /// Those that have something to say; its room is used again.
+    ready: Vec<usize>,
     receiver: Receiver,
     send: SendBatch,
     outcome: Outcome,
@@ -240,11 +243,11 @@ impl Player<'_> {
     }
 
     fn receive(&mut self) -> Result<(), ExitError> {
-        let ready =
-            pacing::ready(&self.sockets).map_err(|error| ExitError::io("wait for a datagram", &error))?;
-        for at in ready {
-            self.receive_at(at);
-        }
+        let mut ready = std::mem::take(&mut self.ready);
+        pacing::ready(&self.sockets, &mut ready)
+            .map_err(|error| ExitError::io("wait for a datagram", &error))?;
+        ready.iter().for_each(|at| self.receive_at(*at));
+        self.ready = ready;
         Ok(())
     }
 
