@@ -48,7 +48,7 @@ const BINARY: &[u8] = b"\x00\xff\r\n%s\x1b[31m";
 #[test]
 fn a_request_carries_a_file_or_a_pipe_as_it_is() {
     let echo = serve(|socket, datagram, peer| socket.send_to(datagram, peer).is_ok()).0.to_string();
-    for (name, octets) in [("binary", BINARY), ("empty", b""), ("longest", &[0x5a; 65_507][..])] {
+    for (name, octets) in [("binary", BINARY), ("empty", b""), ("longest", &vec![0x5a; 65_507][..])] {
         let file = Payload::new(name, octets);
         let line = ["--raw", "--json", &echo];
         let by_file = run("request", &[&line[..], &["--payload-file", file.name()]].concat());
@@ -66,7 +66,7 @@ fn a_request_carries_a_file_or_a_pipe_as_it_is() {
 fn a_payload_that_no_datagram_takes_is_refused_in_words() {
     let (_silent, address) = socket();
     let address = address.to_string();
-    let long = Payload::new("long", &[0; 65_508]);
+    let long = Payload::new("long", &vec![0; 65_508]);
     let line = ["--raw", &address, "--payload-file"];
     let of = |file| run("request", &[&line[..], &[file]].concat());
     of(long.name()).fails(65, "the payload has 65508 octets, and a datagram at most 65507");
