@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
+use std::sync::Arc;
 
+use polyport::access::Access;
 use polyport::exchange::ReplySource;
 use polyport::guard::LocalAddress;
 use polyport::metrics::DropReason;
@@ -44,6 +46,9 @@ pub(crate) struct Ledger {
     pub(crate) delivered: u64,
     pub(crate) delivered_bytes: u64,
     pub(crate) port_zero: u64,
+    pub(crate) denied: u64,
+    /// Who may talk to it; none is anybody.
+    pub(crate) access: Option<Arc<Access>>,
     pub(crate) truncated: u64,
     pub(crate) kernel_drops: u64,
     pub(crate) receive_errors: u64,
@@ -233,7 +238,9 @@ impl Journal {
         ledger.delivered_bytes += u64::try_from(bytes).unwrap();
         ledger.truncated += u64::from(truncated);
         ledger.port_zero += u64::from(!truncated && d.peer.port() == 0);
-        let refused = truncated || d.peer.port() == 0;
+        let denied = ledger.access.as_ref().is_some_and(|access| !access.allows(d.peer.ip()));
+        ledger.denied += u64::from(!truncated && d.peer.port() != 0 && denied);
+        let refused = truncated || d.peer.port() == 0 || denied;
         if d.payload.len() < NUMBER {
             self.tiny.insert((at, d.peer), d.id);
         }

@@ -14,6 +14,7 @@ use super::repeats::Repeats;
 use super::report::{ListenerReport, ListenerState, Removed};
 use super::seen::Seen;
 use super::watch::Watch;
+use crate::access::Access;
 use crate::exchange::{Facts, TicketCounts};
 use crate::guard::{self, Counted};
 use crate::metrics::{Counters, DropReason};
@@ -52,6 +53,8 @@ pub struct ListenerSpec<S> {
     pub values: Rc<Values>,
     /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
+    /// Who may talk to it; none is anybody.
+    pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom.
     pub reply: Rc<ReplyPolicy>,
     /// What it needs of the network beside its socket.
@@ -117,6 +120,8 @@ pub(crate) struct Listener<S> {
     pub(crate) delays: bool,
     /// The taps that see it, a bit each.
     pub(crate) tapped: u8,
+    /// Not everybody may talk to it: there is a list.
+    pub(crate) restricted: bool,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -151,6 +156,8 @@ pub(crate) struct Listener<S> {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) values: Rc<Values>,
+    /// Who may talk to it; none is anybody.
+    pub(crate) access: Option<Arc<Access>>,
     /// What it may answer, and to whom. Looked at only for the few destinations that a policy speaks of.
     pub(crate) reply: Rc<ReplyPolicy>,
     pub(crate) cells: Cells,
@@ -188,6 +195,8 @@ impl<S> Listener<S> {
             farthest: farthest(&spec.reply, spec.ttl),
             delays: false,
             tapped: 0,
+            restricted: spec.access.is_some(),
+            access: spec.access,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),
