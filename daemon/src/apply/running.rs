@@ -127,7 +127,7 @@ impl Running {
         let has_sessions = prepared.entries.iter().any(|entry| entry.plugin.has_sessions());
         let limits = if has_sessions { descriptors::resolve(limits, bound.len()) } else { limits };
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
-        reactor.reserve(bound.len());
+        reactor.reserve(memory::room(bound.len()));
         let sandbox = give_up(&mut prepared)?;
         let no_thread = |error| format!("the thread that waits for signals cannot be started: {error}");
         interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;

@@ -94,7 +94,7 @@ fn one<'a>(entry: &Entry, (text, span): (&str, &'a Span), all: &mut Vec<Place<'a
     }
 }
 
-/// The same network in both lists: whichever was meant, one of them is a mistake.
+/// Notes networks that are in both lists: whichever was meant, one of them is a mistake.
 fn contradictions(allow: &[Place<'_>], deny: &[Place<'_>], reader: &mut Reader<'_>) {
     let mut denied = deny.to_vec();
     denied.sort_by_key(|(prefix, _)| *prefix);

@@ -189,10 +189,10 @@ impl<I: Io> Core<I> {
     /// `stamped` is whether it is told when the kernel received them.
     #[inline]
     pub(super) fn catch_up(&mut self, listener: &mut Listener<I::Socket>, stamped: bool) {
-        if listener.delays || stamped {
+        if listener.marks.delays() || stamped {
             self.read_clock(stamped);
         }
-        if listener.delays {
+        if listener.marks.delays() {
             self.send_due_of(listener);
         }
     }
@@ -298,7 +298,7 @@ impl<I: Io> Core<I> {
     /// Counts the messages that arrived, and drops those that the handler must not see.
     fn admit(&mut self, listener: &mut Listener<I::Socket>) {
         // The list lies in another line of the cache.
-        let access = if listener.restricted { listener.access.as_deref() } else { None };
+        let access = if listener.marks.restricted() { listener.access.as_deref() } else { None };
         let counters = &mut listener.counters;
         let mut refused = false;
         for arrived in self.exchange.messages() {
@@ -409,7 +409,7 @@ impl<I: Io> Core<I> {
 
     pub(super) fn call(&self, listener: &Listener<I::Socket>) -> Call {
         let now_ns = self.now.mono_ns;
-        let room = if listener.delays {
+        let room = if listener.marks.delays() {
             self.delayed.room(listener.token, now_ns)
         } else {
             self.delayed.first_room()

@@ -64,7 +64,7 @@ pub(in crate::apply) struct Reloading {
     is_reload: bool,
     /// What served before, of which some go between two batches each.
     former: Vec<Entry>,
-    /// The same of what all addresses of a listener shared while it was put together.
+    /// What addresses of one listener shared while it was put together, of which some go between two batches as well.
     former_shared: Vec<Option<Shared>>,
     /// The longest that this reload has kept the loop between two batches, processor time, ns.
     longest_ns: u64,

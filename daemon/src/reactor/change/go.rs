@@ -288,7 +288,7 @@ fn settle_in<S>(listener: &mut Listener<S>, wish: &Wish, most_sessions: usize) {
     listener.values = Rc::clone(&wish.values);
     listener.on_fault = wish.on_fault;
     listener.chain = wish.chain;
-    listener.restricted = wish.access.is_some();
+    listener.marks.restrict(wish.access.is_some());
     listener.access.clone_from(&wish.access);
     listener.counted = Counted::by(wish.reply.budget.as_ref());
     listener.farthest = farthest(&wish.reply, wish.ttl);

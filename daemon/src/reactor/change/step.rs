@@ -84,10 +84,13 @@ impl<I: Io> Reactor<I> {
                 decided = !self.removed.is_empty();
                 bury(&mut change) | opening | leaving
             } else {
+                let is_prepared = change.is_prepared();
                 let left = self.make_ahead(&mut change, share);
+                // The switch has a turn of its own.
                 if change.at == change.wishes.len()
                     && self.make_newcomers(&mut change, left, share)
                     && self.mark_leaving(&mut change)
+                    && is_prepared
                 {
                     self.go(&mut change);
                     decided = true;

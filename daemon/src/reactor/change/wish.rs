@@ -178,6 +178,12 @@ impl<S> Changing<S> {
         }
     }
 
+    /// Whether nothing is left to be done ahead of the switch.
+    pub(super) fn is_prepared(&self) -> bool {
+        let all_made = self.add.is_empty() || !self.refused.is_empty();
+        self.at == self.wishes.len() && all_made && self.marked == self.remove.len()
+    }
+
     /// Notes that a wish cannot be fulfilled.
     pub(super) fn refuse(refused: &mut Vec<ChangeRefused>, wish: &Wish, error: CreateError) {
         let plugin = Arc::clone(&wish.plugin);

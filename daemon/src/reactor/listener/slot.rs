@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::fault::Faults;
+use super::marks::Marks;
 use super::pace::Pace;
 use super::polling::Polling;
 use super::repeats::Repeats;
@@ -115,13 +116,9 @@ pub(crate) struct Listener<S> {
     pub(crate) counted: Counted,
     /// Answers leave with the TTL or hop limit of their request, less one, and this at most; 0: with the socket's.
     pub(crate) farthest: u8,
-    /// The handler has sent something later, so its calls are told a time that is not before the arrival of what they show, and
-    /// what room is left.
-    pub(crate) delays: bool,
+    pub(crate) marks: Marks,
     /// The taps that see it, a bit each.
     pub(crate) tapped: u8,
-    /// Not everybody may talk to it: there is a list.
-    pub(crate) restricted: bool,
     /// What brings the listener back after a visit.
     pub(crate) watch: Watch,
     /// Whether it is cheaper to poll the listener or to watch it.
@@ -182,6 +179,8 @@ pub(crate) fn farthest(reply: &ReplyPolicy, ttl: Option<NonZeroU8>) -> u8 {
 impl<S> Listener<S> {
     /// A listener without a handler. `segments` is whether its socket takes segmented messages.
     pub(crate) fn new(token: Token, spec: ListenerSpec<S>, segments: bool) -> Self {
+        let mut marks = Marks::default();
+        marks.restrict(spec.access.is_some());
         Self {
             token,
             name: spec.name,
@@ -193,9 +192,8 @@ impl<S> Listener<S> {
             chain: spec.chain,
             counted: Counted::by(spec.reply.budget.as_ref()),
             farthest: farthest(&spec.reply, spec.ttl),
-            delays: false,
+            marks,
             tapped: 0,
-            restricted: spec.access.is_some(),
             access: spec.access,
             reply: spec.reply,
             service: Service::Down,
