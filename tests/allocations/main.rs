@@ -64,6 +64,7 @@ mod tests {
                         plugin,
                         values,
                         on_fault,
+                        access: None,
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         needs: Needs::default(),
                         ttl: None,

@@ -24,6 +24,7 @@ const MOODY: Bind<'_> = Bind {
     local: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)), 7),
     capacity: 100_000,
     on_fault: OnFault::Restart,
+    access: None,
     reply: None,
     chain: false,
 };
@@ -282,6 +283,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         plugin,
         values,
         on_fault: OnFault::Restart,
+        access: None,
         reply: Rc::default(),
         needs: Needs::default(),
         ttl: None,

@@ -127,7 +127,7 @@ impl Running {
         let has_sessions = prepared.entries.iter().any(|entry| entry.plugin.has_sessions());
         let limits = if has_sessions { descriptors::resolve(limits, bound.len()) } else { limits };
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
-        reactor.reserve(bound.len());
+        reactor.reserve(memory::room(bound.len()));
         let sandbox = give_up(&mut prepared)?;
         let no_thread = |error| format!("the thread that waits for signals cannot be started: {error}");
         interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
@@ -209,14 +209,10 @@ impl Running {
             after_restart: after_restart(old, new),
         };
         self.earlier.push(std::mem::replace(&mut self.prepared, next).loader);
-        self.forget_call_times();
-        Ok(changed)
-    }
-
-    /// Gives back the room that the call times of listeners have which are in the plan no more.
-    pub(super) fn forget_call_times(&mut self) {
+        // What was timed for listeners that are in the plan no more gives its room back.
         let names: HashSet<&str> = self.prepared.plan.listen.iter().map(|listen| &*listen.name).collect();
         self.reactor.retain_call_times(|name| names.contains(name));
+        Ok(changed)
     }
 
     /// Begins to end: nothing new is taken, and what waits has the `grace` of the plan. From now on the loop says when that is over
@@ -318,6 +314,7 @@ fn add(
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: on_fault(listen),
+            access: listen.access.clone(),
             reply: Rc::clone(reply),
             sessions: listen.sessions,
             chain: listen.chain,

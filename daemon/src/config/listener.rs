@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::access;
 use super::bind::endpoints;
 use super::bounds::{SESSIONS, SOCKET_BUFFER};
 use super::join;
@@ -24,7 +25,8 @@ pub(super) const KEYS: [&str; LISTEN.len()] = named(&LISTEN);
 pub(super) const SPEC_SETTINGS: [&str; 9] =
     ["name", "join", "share", "broadcast", "freebind", "recv_buffer", "send_buffer", "chain", "on_fault"];
 /// Those that are settings only with [`LISTEN_PREFIX`] before them.
-pub(super) const PREFIXED_SETTINGS: [&str; 4] = ["listen.wait", "listen.device", "listen.tos", "listen.ttl"];
+pub(super) const PREFIXED_SETTINGS: [&str; 6] =
+    ["listen.wait", "listen.device", "listen.tos", "listen.ttl", "listen.allow", "listen.deny"];
 /// What a key begins with that is a setting of the listener.
 pub(super) const LISTEN_PREFIX: &str = "listen.";
 
@@ -64,6 +66,7 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         socket: SocketSettings::default(),
         sessions: None,
         chain: false,
+        access: None,
         on_fault: OnFault::default(),
         reply: ReplyPolicy::default(),
         example: None,
@@ -100,6 +103,8 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
             "sessions" => listen.sessions = reader.count(entry, &SESSIONS),
             "chain" => listen.chain = reader.flag(entry),
+            // Read together, below.
+            "allow" | "deny" => {}
             "on_fault" => listen.on_fault = read_on_fault(entry, reader),
             "reply" => listen.reply = reply::read(entry, reader),
             "try" => listen.example = reader.text(entry).map(str::to_owned),
@@ -113,11 +118,14 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             reader.problems.push(problem.at(span, "").help(format!("for example {example}")));
         }
     }
+    listen.access = access::read(entries, reader);
     listen.plugin = plugin.unwrap_or(listen.plugin);
     if let Some(entry) = entries.iter().find(|entry| entry.key == "reply") {
         let ips: Vec<_> = listen.bind.iter().map(|bind| bind.ip).collect();
         listen.idle = reply::idle(entry, &listen.reply, &ips);
     }
+    let idle = access::idle(&listen);
+    listen.idle.extend(idle);
     if let Some(entry) = entries.iter().find(|entry| entry.key == "device") {
         outgoing::check_device(entry, &listen, reader);
     }

@@ -19,6 +19,8 @@
 //! plugin = "lossy"                        # or a path: "./libmine.so"
 //! recv_buffer = "4MiB"
 //! sessions = 100                          # default: what [limits] allows
+//! allow = ["10.0.0.0/8", "2001:db8::/32"] # default: everybody; the longest prefix of `allow` and `deny` decides
+//! deny = "10.9.0.0/16"
 //! on_fault = "exit"                       # default: "restart"; also "off"
 //! options = { loss = "10%", delay = "20ms" }
 //!
@@ -40,9 +42,10 @@
 //! What a problem shows of a text, `veil` says: no value that may be a secret.
 //!
 //! The way of a text: `include` finds the files that belong to it, `tree` (TOML) or `spec` (`--listen`) makes entries with
-//! places, `listener` (with `bind`, `join` and `reply`), `limits` and `sandbox` read them with the help of `read`, `check`
+//! places, `listener` (with `bind`, `join`, `access` and `reply`), `limits` and `sandbox` read them with the help of `read`, `check`
 //! compares the listeners with each other. `keys` is the table of all keys, `bounds` what their values are at least and at most.
 
+mod access;
 mod alter;
 mod bind;
 mod bounds;

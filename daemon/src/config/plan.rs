@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::problem::{Problems, Source, Span, hidden};
+use crate::access::Access;
 use crate::limits::Limits;
 use crate::reply::ReplyPolicy;
 
@@ -132,6 +133,8 @@ pub struct Listen {
     pub sessions: Option<usize>,
     /// Other listeners of this daemon may have sessions to it although its handler has sessions itself.
     pub chain: bool,
+    /// Who may talk to it; `None` is anybody.
+    pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom.
     pub reply: ReplyPolicy,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that

@@ -76,6 +76,7 @@ pub fn play(
         plugin: Arc::clone(&plugin),
         values: Rc::clone(&values),
         on_fault: OnFault::Restart,
+        access: None,
         reply: Rc::clone(&reply),
         needs: Needs::default(),
         ttl: None,

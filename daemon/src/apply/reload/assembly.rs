@@ -1,7 +1,7 @@
 //! From what the thread has read to what the reactor is asked for: some of it between two batches each, since
 //! thousands of listeners take longer than one of them may wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec;
@@ -42,6 +42,9 @@ impl Look {
     }
 }
 
+/// What all addresses of a listener share.
+pub(super) type Shared = (Arc<str>, Rc<ReplyPolicy>);
+
 /// What the reactor will be asked for.
 #[derive(Debug)]
 pub(super) struct Assembly {
@@ -55,8 +58,10 @@ pub(super) struct Assembly {
     places: vec::IntoIter<(usize, Place)>,
     bound: vec::IntoIter<Bound>,
     tokens: Vec<Token>,
-    /// What all addresses of a listener share.
-    shared: HashMap<u32, (Arc<str>, Rc<ReplyPolicy>)>,
+    /// What all addresses of a listener share, by its table.
+    pub(super) shared: Vec<Option<Shared>>,
+    /// The names of all listeners.
+    pub(super) names: HashSet<String>,
     /// Addresses that have a handler together, by the table of their listener.
     together: BTreeMap<u32, Vec<ListenerSpec<Socket>>>,
     changes: Changes<Socket>,
@@ -65,7 +70,8 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Begins. `tokens` are those of the listeners by their numbers.
     pub(super) fn new(next: Next, tokens: Vec<Token>) -> Self {
-        let Next { plan, handlers, places, bound, tunings, removed, libraries } = next;
+        let Next { plan, handlers, places, bound, tunings, removed, names, libraries } = next;
+        let shared = vec![None; plan.listen.len()];
         let of = |number: usize| tokens.get(number).copied();
         let remove = removed.into_iter().filter_map(of).collect();
         let tunings = tunings.into_iter().filter_map(|(number, tuning)| Some((of(number)?, tuning)));
@@ -79,7 +85,8 @@ impl Assembly {
             places: places.into_iter(),
             bound: bound.into_iter(),
             tokens,
-            shared: HashMap::new(),
+            shared,
+            names,
             together: BTreeMap::new(),
             changes: Changes { wishes: Vec::new(), add: Vec::new(), remove },
         }
@@ -170,7 +177,7 @@ impl Assembly {
         let number = place.entry as usize;
         let (listen, entry) = (self.plan.listen.get(number)?, self.entries.get(number)?);
         let make = || (Arc::from(listen.name.as_str()), Rc::new(listen.reply.clone()));
-        let (name, reply) = self.shared.entry(place.entry).or_insert_with(make);
+        let (name, reply) = self.shared.get_mut(number)?.get_or_insert_with(make);
         Some((listen, entry, Arc::clone(name), Rc::clone(reply)))
     }
 
@@ -184,6 +191,7 @@ impl Assembly {
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: on_fault(listen),
+            access: listen.access.clone(),
             reply,
             ttl: listen.socket.ttl,
             sessions: listen.sessions,
@@ -205,6 +213,7 @@ impl Assembly {
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: on_fault(listen),
+            access: listen.access.clone(),
             reply,
             sessions: listen.sessions,
             chain: listen.chain,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! work         what reads disks and runs `check`, on a thread of its own
+//! thread       that thread
 //! differences  what can only be had by a restart, in words
 //! assembly     from what was read to what the reactor is asked for
 //! history      what became of reloads, for metrics
@@ -12,6 +13,7 @@
 mod assembly;
 mod differences;
 mod history;
+mod thread;
 mod turns;
 mod words;
 mod work;

@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
-use polyport_terminal::{Hangup, Hung, Output, Shape, Style, Waker, aside, counted};
+use polyport_terminal::{Hangup, Hung, Output, Shape, Style, counted};
 
-use super::assembly::{Assembly, Look};
+use super::assembly::{Assembly, Look, Shared};
 use super::history::History;
+use super::thread::{Thread, Todo, start};
 use super::words::{named, summary, told};
-use super::work::{Again, Done, Job, Wanted, work};
+use super::work::{Again, Job, Wanted};
 use crate::apply::banner::scope;
 use crate::apply::notifier::Notifier;
 use crate::apply::prepare::Entry;
@@ -63,13 +64,11 @@ pub(in crate::apply) struct Reloading {
     is_reload: bool,
     /// What served before, of which some go between two batches each.
     former: Vec<Entry>,
+    /// What addresses of one listener shared while it was put together, of which some go between two batches as well.
+    former_shared: Vec<Option<Shared>>,
+    /// The longest that this reload has kept the loop between two batches, processor time, ns.
+    longest_ns: u64,
     history: History,
-}
-
-/// The thread that reads.
-struct Thread {
-    jobs: Sender<Job>,
-    done: Receiver<Done>,
 }
 
 /// How far a reload is.
@@ -136,6 +135,8 @@ impl Reloading {
             done: "reloaded",
             is_reload: false,
             former: Vec::new(),
+            former_shared: Vec::new(),
+            longest_ns: 0,
             history: History::begin(began_ns),
         }
     }
@@ -168,6 +169,15 @@ impl Reloading {
 
     /// Looks at what has come: a signal, what the thread has read, what the reactor has changed. False if the daemon is to end.
     pub(in crate::apply) fn attend(&mut self, running: &mut Running) -> bool {
+        let (from_ns, step_ns) = (running.reactor.cpu_ns(), running.reactor.take_step_ns());
+        self.longest_ns = self.longest_ns.max(step_ns);
+        let goes_on = self.attend_to(running);
+        let spent_ns = running.reactor.cpu_ns().saturating_sub(from_ns);
+        self.longest_ns = self.longest_ns.max(step_ns + spent_ns);
+        goes_on
+    }
+
+    fn attend_to(&mut self, running: &mut Running) -> bool {
         match self.hangup.take() {
             Some(Hung::TerminalGone) => {
                 log::warn!("the terminal has gone (SIGHUP): the daemon ends");
@@ -176,8 +186,8 @@ impl Reloading {
             Some(Hung::Reload) => self.once_more = true,
             None => {}
         }
-        let left = self.former.len().saturating_sub(MOST_FORMER);
-        self.former.truncate(left);
+        self.former.truncate(self.former.len().saturating_sub(MOST_FORMER));
+        self.former_shared.truncate(self.former_shared.len().saturating_sub(MOST_FORMER));
         self.look(running);
         self.look_at_thread(running);
         self.assemble(running);
@@ -204,7 +214,7 @@ impl Reloading {
             self.begin(running, wanted);
         }
         let goes_on = matches!(self.stage, Stage::Looking { .. } | Stage::Assembling { .. });
-        if goes_on || !self.former.is_empty() {
+        if goes_on || !self.former.is_empty() || !self.former_shared.is_empty() {
             running.waker.wake();
         }
         true
@@ -227,6 +237,7 @@ impl Reloading {
     }
 
     fn begin(&mut self, running: &mut Running, wanted: Wanted) {
+        self.longest_ns = 0;
         self.done = wanted.done();
         self.is_reload = matches!(wanted, Wanted::Again(_));
         if self.is_reload {
@@ -295,7 +306,7 @@ impl Reloading {
             loader: prepared.loader.take(),
             maker: mem::replace(&mut running.maker, Maker::Here),
         };
-        self.stage = match thread.jobs.send(job) {
+        self.stage = match thread.todo.send(Todo::Job(Box::new(job))) {
             Ok(()) => Stage::Reading { since_ns, tokens },
             Err(_) => Stage::Broken,
         };
@@ -369,7 +380,12 @@ impl Reloading {
                 let old = mem::replace(&mut running.prepared.plan, plan);
                 assembly.leave_groups(running, &old);
                 self.former.extend(mem::replace(&mut running.prepared.entries, assembly.entries));
-                running.forget_call_times();
+                self.former_shared.extend(assembly.shared);
+                running.reactor.retain_call_times(|name| assembly.names.contains(name));
+                if let Some(thread) = &self.thread {
+                    // A thread that has failed frees nothing; then this one does.
+                    thread.todo.send(Todo::Free((old, assembly.names))).unwrap_or(());
+                }
                 self.history.done(self.clock.unix_ns());
                 self.stage = Stage::Settling { since_ns, reloaded: Box::new(reloaded) };
             }
@@ -406,6 +422,11 @@ impl Reloading {
         reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.notify(&running.prepared.plan, "");
         log::info!("{}: {}, in {} ms", self.done(), reloaded.summary, reloaded.took_ms);
+        log::debug!(
+            "{}: a batch waited for it for {} us of work at most",
+            self.done(),
+            self.longest_ns / 1000
+        );
         self.answer(&Ok(Answer::Reloaded(*reloaded)));
     }
 
@@ -457,28 +478,4 @@ impl Reloading {
             self.answer(&Err(Error { data, ..Error::new(code::REFUSED, words) }));
         }
     }
-}
-
-/// Starts the thread. Its end is noticed, however it comes.
-fn start(waker: Waker) -> std::io::Result<Thread> {
-    struct Woken(Waker);
-    impl Drop for Woken {
-        fn drop(&mut self) {
-            self.0.wake();
-        }
-    }
-    let (jobs, todo) = mpsc::channel::<Job>();
-    let (told, done) = mpsc::channel();
-    aside("reload", move || {
-        let mut waker = Woken(waker);
-        // The end of the channel is told before the loop is woken for the last time.
-        let told = told;
-        while let Ok(job) = todo.recv() {
-            if told.send(work(job)).is_err() {
-                break;
-            }
-            waker.0.wake();
-        }
-    })?;
-    Ok(Thread { jobs, done })
 }

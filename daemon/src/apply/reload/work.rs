@@ -95,6 +95,8 @@ pub(super) struct Next {
     pub(super) tunings: Vec<(usize, Tuning)>,
     /// What is to be served no more, by its number.
     pub(super) removed: Vec<usize>,
+    /// The names of all listeners of the plan.
+    pub(super) names: HashSet<String>,
     /// The libraries that serve nothing so far.
     pub(super) libraries: Vec<Arc<Plugin>>,
 }
@@ -214,6 +216,7 @@ fn next(
             problems.push(problem(title).at(&listen.plugin.span, "this plugin"));
         }
     }
+    let names = plan.listen.iter().map(|listen| listen.name.clone()).collect();
     let next = Next {
         plan: Arc::new(plan),
         handlers,
@@ -221,6 +224,7 @@ fn next(
         bound: Vec::new(),
         tunings: Vec::new(),
         removed: steps.remove.clone(),
+        names,
         libraries,
     };
     problems.into_result((next, steps))

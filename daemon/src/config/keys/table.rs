@@ -92,8 +92,14 @@ pub(in crate::config) const TOP: [Key; 9] = [
     needed("listen", &[Form::Tables(Place::Listen)], "", "the listeners, a table for each"),
 ];
 
+/// Networks: a text, or an array of them.
+const PREFIXES: &[Form] = &[
+    Form::Text("a prefix such as `192.0.2.0/24`, or an address"),
+    Form::List(&[Form::Text("a prefix or an address")], "an array of them"),
+];
+
 /// Of a table `[[listen]]`.
-pub(in crate::config) const LISTEN: [Key; 19] = [
+pub(in crate::config) const LISTEN: [Key; 21] = [
     open(
         "name",
         &[Form::Text("1 to 63 of `a-z A-Z 0-9 _ . -`")],
@@ -187,6 +193,18 @@ pub(in crate::config) const LISTEN: [Key; 19] = [
         FLAG,
         "false",
         "other listeners of this daemon may have sessions to it although its plugin opens sessions itself: a relay in front of a relay, see `security.md`. To plugins that open none they may anyway",
+    ),
+    open(
+        "allow",
+        PREFIXES,
+        ("everybody who is not denied", "[\"10.0.0.0/8\", \"2001:db8::/32\"]"),
+        "the networks that may talk to it, and no others; of `allow` and `deny` the longest prefix decides, whose datagrams are dropped as `source_denied` otherwise",
+    ),
+    open(
+        "deny",
+        PREFIXES,
+        ("nobody", "\"10.9.0.0/16\""),
+        "the networks that may not talk to it; IPv4 is meant however it is written, `::ffff:10.9.0.0/112` too",
     ),
     key(
         "on_fault",

@@ -170,6 +170,11 @@ impl<I: Io> Reactor<I> {
             core.own.set_closed(listener.local, closed, listener.is_closed());
             core.apply_timers_of(listener);
         }
+        for (token, tag) in mem::take(&mut change.retagged) {
+            if let Some(listener) = current(listeners, token) {
+                listener.tag = tag;
+            }
+        }
         // Handlers are called only when all are in their places.
         for Newcomer { token, was_down, kept } in replaced {
             if let Some(listener) = current(listeners, token) {
@@ -283,6 +288,8 @@ fn settle_in<S>(listener: &mut Listener<S>, wish: &Wish, most_sessions: usize) {
     listener.values = Rc::clone(&wish.values);
     listener.on_fault = wish.on_fault;
     listener.chain = wish.chain;
+    listener.marks.restrict(wish.access.is_some());
+    listener.access.clone_from(&wish.access);
     listener.counted = Counted::by(wish.reply.budget.as_ref());
     listener.farthest = farthest(&wish.reply, wish.ttl);
     listener.reply = Rc::clone(&wish.reply);

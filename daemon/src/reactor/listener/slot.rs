@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::fault::Faults;
+use super::marks::Marks;
 use super::pace::Pace;
 use super::polling::Polling;
 use super::repeats::Repeats;
 use super::report::{ListenerReport, ListenerState, Removed};
 use super::seen::Seen;
 use super::watch::Watch;
+use crate::access::Access;
 use crate::exchange::{Facts, TicketCounts};
 use crate::guard::{self, Counted};
 use crate::metrics::{Counters, DropReason};
@@ -52,6 +54,8 @@ pub struct ListenerSpec<S> {
     pub values: Rc<Values>,
     /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
+    /// Who may talk to it; none is anybody.
+    pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom.
     pub reply: Rc<ReplyPolicy>,
     /// What it needs of the network beside its socket.
@@ -112,9 +116,7 @@ pub(crate) struct Listener<S> {
     pub(crate) counted: Counted,
     /// Answers leave with the TTL or hop limit of their request, less one, and this at most; 0: with the socket's.
     pub(crate) farthest: u8,
-    /// The handler has sent something later, so its calls are told a time that is not before the arrival of what they show, and
-    /// what room is left.
-    pub(crate) delays: bool,
+    pub(crate) marks: Marks,
     /// The taps that see it, a bit each.
     pub(crate) tapped: u8,
     /// What brings the listener back after a visit.
@@ -151,6 +153,8 @@ pub(crate) struct Listener<S> {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) values: Rc<Values>,
+    /// Who may talk to it; none is anybody.
+    pub(crate) access: Option<Arc<Access>>,
     /// What it may answer, and to whom. Looked at only for the few destinations that a policy speaks of.
     pub(crate) reply: Rc<ReplyPolicy>,
     pub(crate) cells: Cells,
@@ -175,6 +179,8 @@ pub(crate) fn farthest(reply: &ReplyPolicy, ttl: Option<NonZeroU8>) -> u8 {
 impl<S> Listener<S> {
     /// A listener without a handler. `segments` is whether its socket takes segmented messages.
     pub(crate) fn new(token: Token, spec: ListenerSpec<S>, segments: bool) -> Self {
+        let mut marks = Marks::default();
+        marks.restrict(spec.access.is_some());
         Self {
             token,
             name: spec.name,
@@ -186,8 +192,9 @@ impl<S> Listener<S> {
             chain: spec.chain,
             counted: Counted::by(spec.reply.budget.as_ref()),
             farthest: farthest(&spec.reply, spec.ttl),
-            delays: false,
+            marks,
             tapped: 0,
+            access: spec.access,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),
@@ -383,6 +390,6 @@ mod tests {
         let last_hot_counter = offset_of!(Counters, sent_bytes) + size_of::<u64>();
         assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
         assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
-        assert!(size_of::<Listener<Socket>>() <= 11 * CACHE_LINE, "{} bytes", size_of::<Listener<Socket>>());
+        assert!(size_of::<Listener<Socket>>() <= 12 * CACHE_LINE, "{} bytes", size_of::<Listener<Socket>>());
     }
 }
