@@ -9,7 +9,6 @@
 //!   ICMP --> about a datagram that is remembered? --> its type and code
 //! ```
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use polyport_net::QueuedError;
@@ -18,37 +17,9 @@ use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 use super::class::{Class, ClassCounts};
 use super::icmp::{Complaint, IcmpCounts};
 use super::ids::Ids;
+pub use super::imbalance::Imbalance;
+pub use super::not_sent::NotSent;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
-
-/// Why a planned datagram was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSent {
-    /// The limit of datagrams that wait for their answers was reached.
-    InFlight,
-    /// It could not leave within the timeout after its planned time: this machine is too slow for the rate, or
-    /// the send buffer stayed full.
-    Behind,
-    /// The system refused it.
-    Refused,
-    /// The run was broken off before it could leave.
-    Aborted,
-}
-
-impl NotSent {
-    /// Every reason; `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 4] = [Self::InFlight, Self::Behind, Self::Refused, Self::Aborted];
-
-    /// Name of the counter.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InFlight => "in_flight",
-            Self::Behind => "behind",
-            Self::Refused => "refused",
-            Self::Aborted => "aborted",
-        }
-    }
-}
 
 /// Which stream of which target; handshake and warm-up have one of their own for each target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,25 +104,6 @@ pub struct Received {
     /// during handshake and warm-up.
     pub first: Option<(usize, Nanos, Nanos)>,
 }
-
-/// A sum that must hold and does not: a fault of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Imbalance {
-    /// The identity.
-    pub identity: &'static str,
-    /// Its left side.
-    pub left: u64,
-    /// Its right side.
-    pub right: u64,
-}
-
-impl fmt::Display for Imbalance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the books do not balance: {} is {} = {}", self.identity, self.left, self.right)
-    }
-}
-
-impl std::error::Error for Imbalance {}
 
 impl Ledger {
     /// Empty books.

@@ -377,6 +377,10 @@ impl<'c> Transceiver<'c> {
             }
         });
         let blocked = outbox.blocked().len();
+        if blocked > 0 {
+            // They were told by socket and target; who is given up first is who was planned first.
+            backlog.make_contiguous().sort_unstable_by_key(|slot| slot.index);
+        }
         *eagain += blocked as u64;
         Turn { left, blocked: blocked > 0 }
     }
