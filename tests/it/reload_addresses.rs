@@ -47,7 +47,7 @@ fn inodes(daemon: &Daemon) -> Vec<String> {
 }
 
 /// The inode of the UDP socket that is bound to a port of 127.0.0.1: `/proc/net/udp`.
-fn inode_of(port: u16) -> String {
+pub(crate) fn inode_of(port: u16) -> String {
     let table = fs::read_to_string("/proc/net/udp").unwrap();
     let local = format!("0100007F:{port:04X}");
     let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&local));

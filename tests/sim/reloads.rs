@@ -35,6 +35,7 @@ pub(crate) fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &
         ttl: None,
         sessions: None,
         chain: false,
+        is_tuned: false,
         tag: report.tag,
     }
 }

@@ -130,7 +130,7 @@ impl<I: Io> Core<I> {
     /// A listener without a handler.
     pub(super) fn listener(&mut self, token: Token, spec: ListenerSpec<I::Socket>) -> Listener<I::Socket> {
         let segments = self.io.can_segment(&spec.socket);
-        let most = spec.sessions.unwrap_or(self.limits.sessions);
+        let most = spec.sessions.unwrap_or(usize::MAX);
         let mut listener = Listener::new(token, spec, segments);
         listener.tapped = self.taps.bits(&listener.name);
         self.sample.prepare(&listener.name);

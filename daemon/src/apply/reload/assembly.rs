@@ -1,7 +1,7 @@
 //! From what the thread has read to what the reactor is asked for: some of it between two batches each, since
 //! thousands of listeners take longer than one of them may wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec;
@@ -51,6 +51,8 @@ pub(super) struct Assembly {
     /// Sockets that get other options, and how many have them.
     pub(super) tunings: Vec<(Token, Tuning)>,
     tuned: usize,
+    /// Their numbers.
+    are_tuned: HashSet<usize>,
     handlers: vec::IntoIter<Handler>,
     places: vec::IntoIter<(usize, Place)>,
     bound: vec::IntoIter<Bound>,
@@ -68,6 +70,7 @@ impl Assembly {
         let Next { plan, handlers, places, bound, tunings, removed, libraries } = next;
         let of = |number: usize| tokens.get(number).copied();
         let remove = removed.into_iter().filter_map(of).collect();
+        let are_tuned = tunings.iter().map(|(number, _)| *number).collect();
         let tunings = tunings.into_iter().filter_map(|(number, tuning)| Some((of(number)?, tuning)));
         Self {
             plan,
@@ -75,6 +78,7 @@ impl Assembly {
             libraries,
             tunings: tunings.collect(),
             tuned: 0,
+            are_tuned,
             handlers: handlers.into_iter(),
             places: places.into_iter(),
             bound: bound.into_iter(),
@@ -177,6 +181,7 @@ impl Assembly {
     /// What a listener that serves shall be.
     fn wish(&mut self, number: usize, place: Place) -> Option<Wish> {
         let token = *self.tokens.get(number)?;
+        let is_tuned = self.are_tuned.contains(&number);
         let (listen, Entry { plugin, values, .. }, name, reply) = self.of_listener(place)?;
         Some(Wish {
             token,
@@ -188,6 +193,7 @@ impl Assembly {
             ttl: listen.socket.ttl,
             sessions: listen.sessions,
             chain: listen.chain,
+            is_tuned,
             tag: place.tag(),
         })
     }

@@ -1,6 +1,7 @@
 //! Reloading: SIGHUP has the configuration and the libraries read again, and the listeners follow, all of them or none.
 //!
 //! ```text
+//! wanted       what is asked for: all of it, or one listener or plugin
 //! work         what reads disks and runs `check`, on a thread of its own
 //! differences  what can only be had by a restart, in words
 //! assembly     from what was read to what the reactor is asked for
@@ -13,8 +14,9 @@ mod assembly;
 mod differences;
 mod history;
 mod turns;
+mod wanted;
 mod words;
 mod work;
 
 pub(super) use turns::Reloading;
-pub use work::Again;
+pub use wanted::Again;

@@ -117,10 +117,7 @@ impl<I: Io> Reactor<I> {
                 }
             }
             let need = wish.need(listener, fixed);
-            if need == Need::Nothing
-                && listener.tag == wish.tag
-                && !wish.adjusts(listener, core.limits.sessions)
-            {
+            if need == Need::Nothing && listener.tag == wish.tag && !wish.adjusts(listener) {
                 continue;
             }
             let mut fresh = None;

@@ -59,6 +59,8 @@ pub struct Wish {
     pub sessions: Option<usize>,
     /// Other listeners may have sessions to it although its handler has sessions itself.
     pub chain: bool,
+    /// Its socket was given other options for it.
+    pub is_tuned: bool,
     /// Comes back in reports.
     pub tag: u64,
 }
@@ -231,9 +233,10 @@ impl Wish {
     }
 
     /// Whether settings of the daemon's own differ.
-    pub(super) fn adjusts<S>(&self, listener: &Listener<S>, most_sessions: usize) -> bool {
-        let most = self.sessions.unwrap_or(most_sessions);
-        listener.on_fault != self.on_fault
+    pub(super) fn adjusts<S>(&self, listener: &Listener<S>) -> bool {
+        let most = self.sessions.unwrap_or(usize::MAX);
+        self.is_tuned
+            || listener.on_fault != self.on_fault
             || *listener.reply != *self.reply
             || listener.chain != self.chain
             || listener.family.as_ref().is_some_and(|family| family.most() != most)

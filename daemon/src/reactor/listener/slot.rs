@@ -272,11 +272,11 @@ impl<S> Listener<S> {
 
     /// Destroys the handler, and returns what is left of the listener.
     pub(crate) fn into_removed(self) -> Removed<S> {
-        let Self { name, local, socket, service, cells, counters, family, .. } = self;
+        let Self { name, local, socket, service, cells, counters, family, tag, .. } = self;
         // The handler goes first, because `destroy` may still count in the cells.
         drop(service);
         let sessions = family.map(|family| family.into_book());
-        Removed { name, local, socket, counters, cells, sessions }
+        Removed { name, local, socket, counters, cells, sessions, tag }
     }
 
     /// Prefetches what a visit touches outside the slot. The slot must be in the cache already.
