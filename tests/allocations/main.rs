@@ -66,7 +66,7 @@ mod tests {
                         on_fault,
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         needs: Needs::default(),
-                        ttl: None,
+                        outgoing: Rc::default(),
                         kernel_drops_seen: 0,
                         sessions: None,
                         chain: false,

@@ -205,7 +205,7 @@ impl Bench {
             on_fault: bind.on_fault,
             reply: Rc::new(bind.reply.clone().unwrap_or_default()),
             needs: Needs::default(),
-            ttl: None,
+            outgoing: Rc::default(),
             kernel_drops_seen: 0,
             sessions: None,
             chain: bind.chain,

@@ -284,7 +284,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         on_fault: OnFault::Restart,
         reply: Rc::default(),
         needs: Needs::default(),
-        ttl: None,
+        outgoing: Rc::default(),
         kernel_drops_seen: 0,
         sessions: None,
         chain: false,

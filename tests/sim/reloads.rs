@@ -32,7 +32,7 @@ pub(crate) fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &
         values: Rc::new(Values::check(plugin.options(), &given).unwrap()),
         on_fault: OnFault::Restart,
         reply: Rc::new(without_budget().unwrap()),
-        ttl: None,
+        outgoing: Rc::default(),
         sessions: None,
         chain: false,
         is_tuned: false,

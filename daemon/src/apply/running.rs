@@ -40,7 +40,7 @@ pub struct Running {
     earlier: Vec<Loader>,
     /// What listeners counted that are gone.
     pub(super) gone: Books,
-    /// The same by the series of metrics.
+    /// What listeners counted that are gone, by the series of metrics.
     pub(super) gone_series: Gone,
     /// What the process has given up; `None`: nothing was to be.
     pub(super) sandbox: Option<State>,
@@ -341,7 +341,7 @@ fn add(
             sessions: listen.sessions,
             chain: listen.chain,
             needs,
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             kernel_drops_seen,
             tag: place.tag(),
         };

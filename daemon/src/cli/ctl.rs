@@ -75,7 +75,7 @@ pub(super) struct PluginReload {
 pub(super) struct SetArgs {
     /// Name of the listener
     listener: String,
-    /// An option of its plugin, or a setting of its own, by its name behind --listen: loss=5%, on_fault=exit, reply.rate=100/s,
+    /// An option of its plugin, or a setting of its own, by its name behind --listen: loss=5%, `on_fault=exit`, reply.rate=100/s,
     /// listen.tos=af41, options.share=2 (an option that is called as a setting); repeatable
     #[arg(required = true, value_name = "KEY=VALUE", value_parser = pair)]
     options: Vec<(String, String)>,

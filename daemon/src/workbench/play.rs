@@ -78,7 +78,7 @@ pub fn play(
         on_fault: OnFault::Restart,
         reply: Rc::clone(&reply),
         needs: Needs::default(),
-        ttl: None,
+        outgoing: Rc::default(),
         kernel_drops_seen: 0,
         sessions: None,
         chain: false,

@@ -190,7 +190,7 @@ impl Assembly {
             values: Rc::clone(values),
             on_fault: on_fault(listen),
             reply,
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             sessions: listen.sessions,
             chain: listen.chain,
             is_tuned,
@@ -215,7 +215,7 @@ impl Assembly {
             sessions: listen.sessions,
             chain: listen.chain,
             needs: needs.unwrap_or_default(),
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             kernel_drops_seen,
             tag: place.tag(),
         };

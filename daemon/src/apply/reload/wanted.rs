@@ -111,7 +111,10 @@ pub(super) fn called<'a>(
 ///
 /// # Errors
 /// It has no file, or there are several.
-pub(super) fn one<'a>(found: &[&'a Arc<Plugin>], text: &str) -> Result<Option<&'a Arc<Plugin>>, Problem> {
+pub(super) fn one<'a>(
+    found: &[&'a Arc<Plugin>],
+    text: &str,
+) -> Result<Option<&'a Arc<Plugin>>, Box<Problem>> {
     let path = |plugin: &Plugin| {
         plugin.path().map_or_else(
             || "built in".to_owned(),
@@ -125,13 +128,13 @@ pub(super) fn one<'a>(found: &[&'a Arc<Plugin>], text: &str) -> Result<Option<&'
                 format!("plugin {} is built in: it has no file that could be loaded", plugin.identity());
             let help = "another build of it comes with another polyport, by a restart; or as a library in a directory where plugins \
                         are looked for, by `polyport reload`";
-            Err(Problem::new("plugin", title).help(help))
+            Err(Box::new(Problem::new("plugin", title).help(help)))
         }
         [plugin] => Ok(Some(*plugin)),
         several => {
             let paths: Vec<String> = several.iter().map(|plugin| path(plugin)).collect();
             let title = format!("several plugins are called {}: {}", quoted(text), paths.join(", "));
-            Err(Problem::new("plugin", title).help("name one by its path"))
+            Err(Box::new(Problem::new("plugin", title).help("name one by its path")))
         }
     }
 }

@@ -155,9 +155,9 @@ fn read(
             with_settings(before, &listener, &options).unwrap_or_else(as_before)
         }
         Wanted::Plugin(PluginParams { plugin }) => {
-            let refused = |problem: Problem| {
+            let refused = |problem: Box<Problem>| {
                 let mut problems = before.problems();
-                problems.push(problem);
+                problems.push(*problem);
                 problems
             };
             if let Some(of) = one(&called(before, plugins.iter(), &plugin), &plugin).map_err(refused)? {

@@ -249,7 +249,7 @@ impl Loader {
         }
         let staged = staged.path;
         let library = open(&staged)?;
-        let path = file.path.as_deref().unwrap_or(Path::new(""));
+        let path = file.path.as_deref().unwrap_or_else(|| Path::new(""));
         log::debug!("plugin {identity} of {} runs as its copy {}", path.display(), staged.display());
         // SAFETY: the symbol is a data symbol; only its address is taken here.
         let symbol = unsafe { library.get::<*const pp_plugin>(SYMBOL.to_bytes_with_nul()) };

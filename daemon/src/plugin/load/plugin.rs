@@ -19,7 +19,7 @@ use crate::plugin::find::Identity;
 pub struct Plugin {
     /// The user's file, not the private copy; none if the plugin is built in.
     pub(super) path: Option<PathBuf>,
-    /// The same without symbolic links, as it was when it was loaded.
+    /// The path of that file without symbolic links, as it was when it was loaded.
     pub(super) real: Option<PathBuf>,
     pub(super) identity: Identity,
     pub(super) name: Arc<str>,

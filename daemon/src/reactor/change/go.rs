@@ -284,13 +284,18 @@ fn settle_in<S>(listener: &mut Listener<S>, wish: &Wish) {
     listener.on_fault = wish.on_fault;
     listener.chain = wish.chain;
     listener.counted = Counted::by(wish.reply.budget.as_ref());
-    listener.farthest = farthest(&wish.reply, wish.ttl);
+    listener.farthest = farthest(&wish.reply, wish.outgoing.ttl);
     listener.reply = Rc::clone(&wish.reply);
     listener.tag = wish.tag;
     let most = wish.sessions.unwrap_or(usize::MAX);
     match &mut listener.family {
-        Some(family) => family.set_most(most),
-        none if wish.plugin.has_sessions() => *none = Some(Box::new(Family::new(most))),
+        Some(family) => {
+            family.set_most(most);
+            family.outgoing = Rc::clone(&wish.outgoing);
+        }
+        none if wish.plugin.has_sessions() => {
+            *none = Some(Box::new(Family::new(most, Rc::clone(&wish.outgoing))));
+        }
         _ => {}
     }
 }

@@ -1,13 +1,12 @@
 //! What listeners shall be from now on, and how far the way there is.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU8;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::exchange::Facts;
 use crate::plugin::{Cells, CreateError, Instance, InstancePlace, Plugin, State, Values};
-use crate::reactor::io::Token;
+use crate::reactor::io::{Outgoing, Token};
 use crate::reactor::listener::{AddError, Listener, ListenerSpec, OnFault, Service};
 use crate::reply::ReplyPolicy;
 
@@ -53,8 +52,8 @@ pub struct Wish {
     pub on_fault: OnFault,
     /// What it may answer, and to whom. Where the TTL of answers is that of their requests, its socket has to tell it.
     pub reply: Rc<ReplyPolicy>,
-    /// The TTL or hop limit that its socket sends with; none is the system's.
-    pub ttl: Option<NonZeroU8>,
+    /// How its socket sends, and those of its sessions that are made from now on.
+    pub outgoing: Rc<Outgoing>,
     /// Most sessions that its handler may have; none is what the limits allow.
     pub sessions: Option<usize>,
     /// Other listeners may have sessions to it although its handler has sessions itself.

@@ -19,7 +19,7 @@ use crate::guard::{self, Counted};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
 use crate::reactor::bundle::Seat;
-use crate::reactor::io::{Needs, Token};
+use crate::reactor::io::{Needs, Outgoing, Token};
 use crate::reactor::session::Family;
 use crate::reactor::tap::Place;
 use crate::reply::{ReplyPolicy, ReplyTtl};
@@ -56,8 +56,8 @@ pub struct ListenerSpec<S> {
     pub reply: Rc<ReplyPolicy>,
     /// What it needs of the network beside its socket.
     pub needs: Needs,
-    /// The TTL or hop limit that its socket sends with; none is the system's.
-    pub ttl: Option<NonZeroU8>,
+    /// How its socket sends, and those of its sessions.
+    pub outgoing: Rc<Outgoing>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
     /// Most sessions that its handler may have; none is what the limits allow.
@@ -185,7 +185,7 @@ impl<S> Listener<S> {
             on_fault: spec.on_fault,
             chain: spec.chain,
             counted: Counted::by(spec.reply.budget.as_ref()),
-            farthest: farthest(&spec.reply, spec.ttl),
+            farthest: farthest(&spec.reply, spec.outgoing.ttl),
             delays: false,
             tapped: 0,
             reply: spec.reply,
