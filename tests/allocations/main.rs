@@ -67,7 +67,7 @@ mod tests {
                         access: None,
                         reply: Rc::new(ReplyPolicy { ttl, ..ReplyPolicy::default() }),
                         needs: Needs::default(),
-                        ttl: None,
+                        outgoing: Rc::default(),
                         kernel_drops_seen: 0,
                         sessions: None,
                         chain: false,

@@ -210,7 +210,7 @@ impl Bench {
             access: bind.access.clone(),
             reply: Rc::new(bind.reply.clone().unwrap_or_default()),
             needs: Needs::default(),
-            ttl: None,
+            outgoing: Rc::default(),
             kernel_drops_seen: 0,
             sessions: None,
             chain: bind.chain,

@@ -286,7 +286,7 @@ fn a_listener_that_cannot_be_watched_leaves_no_timer_behind() {
         access: None,
         reply: Rc::default(),
         needs: Needs::default(),
-        ttl: None,
+        outgoing: Rc::default(),
         kernel_drops_seen: 0,
         sessions: None,
         chain: false,

@@ -33,9 +33,10 @@ pub(crate) fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &
         on_fault: OnFault::Restart,
         access: None,
         reply: Rc::new(without_budget().unwrap()),
-        ttl: None,
+        outgoing: Rc::default(),
         sessions: None,
         chain: false,
+        is_tuned: false,
         tag: report.tag,
     }
 }

@@ -36,6 +36,23 @@ pub(super) fn read(entries: &[Entry], reader: &mut Reader<'_>) -> Option<Arc<Acc
     Some(Arc::new(Access::new(bare(lists.0), bare(lists.1))))
 }
 
+/// Changes what is said anew of a listener that is served; the other list stays as it is. False: nothing is said.
+pub(super) fn change(listen: &mut Listen, entries: &[Entry], reader: &mut Reader<'_>) -> bool {
+    let find = |key: &str| entries.iter().find(|entry| entry.key == key);
+    let (allow, deny) = (find("allow"), find("deny"));
+    let (Some(entry), Some(new)) = (allow.or(deny), read(entries, reader)) else { return false };
+    let old = |list: fn(&Access) -> &[Prefix]| listen.access.as_deref().map_or(&[][..], list);
+    let allowed = if allow.is_some() { new.allow() } else { old(Access::allow) };
+    let denied = if deny.is_some() { new.deny() } else { old(Access::deny) };
+    // Where both are said, the two places have been told.
+    let both = |prefix: &&Prefix| allow.is_none() != deny.is_none() && denied.contains(prefix);
+    if let Some(prefix) = allowed.iter().find(both) {
+        reader.bad_value(&entry.key, &entry.value_span, format!("{prefix} is in the other list already"));
+    }
+    listen.access = Some(Arc::new(Access::new(allowed.to_vec(), denied.to_vec())));
+    true
+}
+
 /// Networks that nobody comes from to addresses of the other family, in words.
 pub(super) fn idle(listen: &Listen) -> Vec<String> {
     let Some(access) = &listen.access else { return Vec::new() };

@@ -47,6 +47,7 @@
 
 mod access;
 mod alter;
+mod asked;
 mod bind;
 mod bounds;
 mod check;
@@ -97,11 +98,11 @@ pub use names::{Content, MAX_SOURCE_BYTES, Names};
 pub use nearest::nearest;
 pub use origin::{By, Origin};
 pub use plan::{
-    Bind, Control, Granted, Join, Listen, MAX_LISTENERS, Metrics, Named, OnFault, Plan, PluginRef, RawOption,
-    RawValue, Sandbox, SocketSettings, Switch,
+    AsRead, Bind, Control, Granted, Join, Listen, MAX_LISTENERS, Metrics, Named, OnFault, Plan, PluginRef,
+    RawOption, RawValue, Sandbox, SocketSettings, Switch,
 };
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
-pub use set::with_options;
+pub use set::with_settings;
 pub use veil::quoted_key;
 
 const TOP_KEYS: [&str; keys::TOP.len()] = keys::named(&keys::TOP);

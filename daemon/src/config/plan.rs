@@ -1,5 +1,6 @@
 //! The result: what the daemon was asked to do, checked.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
@@ -142,8 +143,19 @@ pub struct Listen {
     pub example: Option<String>,
     /// Settings that were given and change nothing, each in words with the reason.
     pub idle: Vec<String>,
+    /// What it was read as, if something was set since.
+    pub as_read: Option<Arc<AsRead>>,
     /// The header of the table, or the whole argument.
     pub span: Span,
+}
+
+/// What can be set of a listener, as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AsRead {
+    /// The options of its plugin.
+    pub options: Vec<RawOption>,
+    /// Its settings that differ from their defaults, by key.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A bind address, or a range of ports on one IP address; a range is not expanded before its sockets are

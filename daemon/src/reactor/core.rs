@@ -302,6 +302,17 @@ impl<I: Io> Reactor<I> {
         self.core.peers.ask(name, most, self.core.now.mono_ns)
     }
 
+    /// How many sessions all handlers may have together.
+    #[must_use]
+    pub fn most_sessions(&self) -> usize {
+        self.core.limits.sessions
+    }
+
+    /// Says how many sessions all handlers may have together from now on; those that there are stay.
+    pub fn limit_sessions(&mut self, most: usize) {
+        self.core.limits.sessions = most;
+    }
+
     /// What waits and what is held for handlers, of all listeners together.
     #[must_use]
     pub fn held(&self) -> Held {

@@ -79,7 +79,7 @@ pub fn play(
         access: None,
         reply: Rc::clone(&reply),
         needs: Needs::default(),
-        ttl: None,
+        outgoing: Rc::default(),
         kernel_drops_seen: 0,
         sessions: None,
         chain: false,

@@ -54,6 +54,8 @@ pub(super) struct Assembly {
     /// Sockets that get other options, and how many have them.
     pub(super) tunings: Vec<(Token, Tuning)>,
     tuned: usize,
+    /// Their numbers.
+    are_tuned: HashSet<usize>,
     handlers: vec::IntoIter<Handler>,
     places: vec::IntoIter<(usize, Place)>,
     bound: vec::IntoIter<Bound>,
@@ -74,6 +76,7 @@ impl Assembly {
         let shared = vec![None; plan.listen.len()];
         let of = |number: usize| tokens.get(number).copied();
         let remove = removed.into_iter().filter_map(of).collect();
+        let are_tuned = tunings.iter().map(|(number, _)| *number).collect();
         let tunings = tunings.into_iter().filter_map(|(number, tuning)| Some((of(number)?, tuning)));
         Self {
             plan,
@@ -81,6 +84,7 @@ impl Assembly {
             libraries,
             tunings: tunings.collect(),
             tuned: 0,
+            are_tuned,
             handlers: handlers.into_iter(),
             places: places.into_iter(),
             bound: bound.into_iter(),
@@ -184,6 +188,7 @@ impl Assembly {
     /// What a listener that serves shall be.
     fn wish(&mut self, number: usize, place: Place) -> Option<Wish> {
         let token = *self.tokens.get(number)?;
+        let is_tuned = self.are_tuned.contains(&number);
         let (listen, Entry { plugin, values, .. }, name, reply) = self.of_listener(place)?;
         Some(Wish {
             token,
@@ -193,9 +198,10 @@ impl Assembly {
             on_fault: on_fault(listen),
             access: listen.access.clone(),
             reply,
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             sessions: listen.sessions,
             chain: listen.chain,
+            is_tuned,
             tag: place.tag(),
         })
     }
@@ -218,7 +224,7 @@ impl Assembly {
             sessions: listen.sessions,
             chain: listen.chain,
             needs: needs.unwrap_or_default(),
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             kernel_drops_seen,
             tag: place.tag(),
         };

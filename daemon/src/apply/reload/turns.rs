@@ -12,19 +12,22 @@ use polyport_terminal::{Hangup, Hung, Output, Shape, Style, counted};
 use super::assembly::{Assembly, Look, Shared};
 use super::history::History;
 use super::thread::{Thread, Todo, start};
+use super::wanted::{Again, Wanted};
 use super::words::{named, summary, told};
-use super::work::{Again, Job, Wanted};
+use super::work::Job;
 use crate::apply::banner::scope;
 use crate::apply::notifier::Notifier;
-use crate::apply::prepare::Entry;
+use crate::apply::prepare::{Entry, Prepared};
 use crate::apply::running::{Running, is_denial, note_gone, refused_by};
 use crate::apply::sources::Sources;
 use crate::apply::steps::Place;
 use crate::broker::Maker;
-use crate::config::{Plan, Problem, Problems, quoted};
+use crate::config::{Plan, Problem, Problems};
 use crate::control::Reply;
 use crate::control::http::figures::Reloads;
-use crate::control::wire::{AddParams, Answer, Error, ListenerParams, Reloaded, SetParams, code};
+use crate::control::wire::{
+    AddParams, Answer, Error, ListenerParams, PluginParams, Reloaded, SetParams, code,
+};
 use crate::metrics::Counters;
 use crate::reactor::{ChangeDone, ChangeRefused, Clock, Token};
 use crate::sandbox::State;
@@ -37,9 +40,6 @@ const MOST_FORMER: usize = 256;
 
 /// What stands behind the status that the service manager shows.
 const REFUSED: &str = "; the last reload was refused";
-
-/// Options that a line of the log names.
-const MOST_NAMED: usize = 8;
 
 /// Reloads when a signal asks for it.
 pub(in crate::apply) struct Reloading {
@@ -60,6 +60,8 @@ pub(in crate::apply) struct Reloading {
     alterations: VecDeque<(Wanted, Reply)>,
     /// What is being done, as it is told when it is.
     done: &'static str,
+    /// How it is told if nothing came of it.
+    nothing: &'static str,
     /// It is a reload, of which the service manager is told.
     is_reload: bool,
     /// What served before, of which some go between two batches each.
@@ -133,6 +135,7 @@ impl Reloading {
             asked_next: Vec::new(),
             alterations: VecDeque::new(),
             done: "reloaded",
+            nothing: "nothing has changed",
             is_reload: false,
             former: Vec::new(),
             former_shared: Vec::new(),
@@ -165,6 +168,11 @@ impl Reloading {
     /// A client of the control socket wants one listener less, and waits for what becomes of it.
     pub(in crate::apply) fn remove(&mut self, params: ListenerParams, reply: Reply) {
         self.alterations.push_back((Wanted::Remove(params), reply));
+    }
+
+    /// A client of the control socket wants what lies now in the file of one plugin, and waits for what becomes of it.
+    pub(in crate::apply) fn plugin(&mut self, params: PluginParams, reply: Reply) {
+        self.alterations.push_back((Wanted::Plugin(params), reply));
     }
 
     /// Looks at what has come: a signal, what the thread has read, what the reactor has changed. False if the daemon is to end.
@@ -203,11 +211,9 @@ impl Reloading {
         while matches!(self.stage, Stage::Idle | Stage::Broken)
             && let Some((wanted, reply)) = self.alterations.pop_front()
         {
-            if let Some(name) = wanted.listener()
-                && running.prepared.plan.listen.iter().all(|listen| listen.name != name)
-            {
-                let words = format!("there is no listener `{name}`");
-                reply.send(Err(Error::new(code::NO_LISTENER, words)));
+            let Prepared { plan, entries, .. } = &running.prepared;
+            if let Some(missing) = wanted.missing(plan, entries.iter().map(|entry| &entry.plugin)) {
+                reply.send(Err(missing));
                 continue;
             }
             self.asked = vec![reply];
@@ -232,13 +238,13 @@ impl Reloading {
     /// The daemon ends: nothing is changed any more, and what was changed counts.
     pub(in crate::apply) fn note_removed(running: &mut Running) {
         for removed in running.reactor.take_removed() {
-            note_gone(&mut running.gone, &removed);
+            note_gone(&mut running.gone, &mut running.gone_series, &removed);
         }
     }
 
     fn begin(&mut self, running: &mut Running, wanted: Wanted) {
         self.longest_ns = 0;
-        self.done = wanted.done();
+        (self.done, self.nothing) = (wanted.done(), wanted.nothing());
         self.is_reload = matches!(wanted, Wanted::Again(_));
         if self.is_reload {
             self.notifier.reloading();
@@ -263,19 +269,7 @@ impl Reloading {
                 }
             }
         }
-        match &wanted {
-            Wanted::Again(_) if self.asked.is_empty() => log::info!("reloading (SIGHUP)"),
-            Wanted::Again(_) => log::info!("reloading (control socket)"),
-            // Values may be secrets.
-            Wanted::Set(SetParams { listener, options }) => {
-                let names: Vec<_> = options.keys().take(MOST_NAMED).map(|name| quoted(name)).collect();
-                log::info!("listener {listener}: {} set (control socket)", names.join(", "));
-            }
-            Wanted::Add(_) => log::info!("adding a listener (control socket)"),
-            Wanted::Remove(ListenerParams { listener }) => {
-                log::info!("listener {listener}: removing it (control socket)");
-            }
-        }
+        wanted.announce(!self.asked.is_empty());
         self.stage = Stage::Looking { since_ns: self.clock.mono_ns(), wanted, look: Look::default() };
         self.look(running);
     }
@@ -365,7 +359,7 @@ impl Reloading {
                 let plan = Arc::clone(&assembly.plan);
                 let grace = (plan.grace != running.prepared.plan.grace).then_some(plan.grace);
                 let reloaded = Reloaded {
-                    summary: summary(&done, &assembly.libraries, grace),
+                    summary: summary(&done, &assembly.libraries, grace, self.nothing),
                     replaced: done.replaced,
                     reconfigured: done.reconfigured,
                     adjusted: done.adjusted,
@@ -378,9 +372,13 @@ impl Reloading {
                     running.gone.add(name, &Counters::default(), 0, cells);
                 }
                 let old = mem::replace(&mut running.prepared.plan, plan);
+                if done.removed > 0 {
+                    running.gone_series.begin(&old);
+                }
                 assembly.leave_groups(running, &old);
                 self.former.extend(mem::replace(&mut running.prepared.entries, assembly.entries));
                 self.former_shared.extend(assembly.shared);
+                running.share_descriptors();
                 running.reactor.retain_call_times(|name| assembly.names.contains(name));
                 if let Some(thread) = &self.thread {
                     // A thread that has failed frees nothing; then this one does.
@@ -418,6 +416,7 @@ impl Reloading {
             return self.refuse(&running.prepared.plan, problems, None);
         }
         let Stage::Settling { since_ns, mut reloaded } = stage else { return };
+        running.gone_series.end();
         let took = Duration::from_nanos(self.clock.mono_ns().saturating_sub(since_ns));
         reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.notify(&running.prepared.plan, "");

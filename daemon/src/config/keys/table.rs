@@ -156,19 +156,19 @@ pub(in crate::config) const LISTEN: [Key; 21] = [
         "device",
         &[Form::Text("the name of an interface")],
         ("every interface", "\"eth0\""),
-        "the one interface, or VRF, by which it hears and sends (`SO_BINDTODEVICE`, Linux); one that goes and comes again under its name is taken again",
+        "the one interface, or VRF, by which it hears and sends, by the sockets of its sessions as well (`SO_BINDTODEVICE`, Linux); one that goes and comes again under its name is taken again",
     ),
     open(
         "tos",
         &[Form::Text("a class such as `\"af41\"`, `\"ef\"` or `\"cs1\"`"), Form::Whole(&bounds::TOS)],
         ("0", "\"af41\""),
-        "TOS or traffic class of what it sends, where the handler says no other (`IP_TOS`, `IPV6_TCLASS`): a class by its name has ECN 0, a number is the whole byte, `0xb8` is `\"ef\"`",
+        "TOS or traffic class of what it sends, by sessions as well, where the handler says no other (`IP_TOS`, `IPV6_TCLASS`): a class by its name has ECN 0, a number is the whole byte, `0xb8` is `\"ef\"`",
     ),
     open(
         "ttl",
         &[Form::Whole(&bounds::TTL)],
         ("the system's, and 1 for groups", "64"),
-        "how many routers what it sends may meet (`IP_TTL`, `IPV6_UNICAST_HOPS`, and those for groups); with `reply.ttl = \"decay\"` an answer leaves with this at most",
+        "how many routers what it sends, by sessions as well, may meet (`IP_TTL`, `IPV6_UNICAST_HOPS`, and those for groups); with `reply.ttl = \"decay\"` an answer leaves with this at most",
     ),
     open(
         "recv_buffer",

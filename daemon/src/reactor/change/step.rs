@@ -137,7 +137,7 @@ impl<I: Io> Reactor<I> {
                 }
             }
             let need = wish.need(listener, fixed);
-            if need == Need::Nothing && !wish.adjusts(listener, core.limits.sessions) {
+            if need == Need::Nothing && !wish.adjusts(listener) {
                 if listener.tag != wish.tag {
                     // Thousands may get other places, by one that comes before them in the file.
                     retagged.push((wish.token, wish.tag));

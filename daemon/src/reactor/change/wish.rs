@@ -1,14 +1,13 @@
 //! What listeners shall be from now on, and how far the way there is.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU8;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::access::Access;
 use crate::exchange::Facts;
 use crate::plugin::{Cells, CreateError, Instance, InstancePlace, Plugin, State, Values};
-use crate::reactor::io::Token;
+use crate::reactor::io::{Outgoing, Token};
 use crate::reactor::listener::{AddError, Listener, ListenerSpec, OnFault, Service, farthest};
 use crate::reply::ReplyPolicy;
 
@@ -56,12 +55,14 @@ pub struct Wish {
     pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom. Where the TTL of answers is that of their requests, its socket has to tell it.
     pub reply: Rc<ReplyPolicy>,
-    /// The TTL or hop limit that its socket sends with; none is the system's.
-    pub ttl: Option<NonZeroU8>,
+    /// How its socket sends, and those of its sessions that are made from now on.
+    pub outgoing: Rc<Outgoing>,
     /// Most sessions that its handler may have; none is what the limits allow.
     pub sessions: Option<usize>,
     /// Other listeners may have sessions to it although its handler has sessions itself.
     pub chain: bool,
+    /// Its socket was given other options for it.
+    pub is_tuned: bool,
     /// Comes back in reports.
     pub tag: u64,
 }
@@ -243,13 +244,14 @@ impl Wish {
     }
 
     /// Whether settings of the daemon's own differ.
-    pub(super) fn adjusts<S>(&self, listener: &Listener<S>, most_sessions: usize) -> bool {
-        let most = self.sessions.unwrap_or(most_sessions);
-        listener.on_fault != self.on_fault
+    pub(super) fn adjusts<S>(&self, listener: &Listener<S>) -> bool {
+        let most = self.sessions.unwrap_or(usize::MAX);
+        self.is_tuned
+            || listener.on_fault != self.on_fault
             || listener.access != self.access
             || *listener.reply != *self.reply
             || listener.chain != self.chain
-            || listener.farthest != farthest(&self.reply, self.ttl)
+            || listener.farthest != farthest(&self.reply, self.outgoing.ttl)
             || listener.family.as_ref().is_some_and(|family| family.most() != most)
     }
 }

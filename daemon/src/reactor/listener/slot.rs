@@ -21,7 +21,7 @@ use crate::guard::{self, Counted};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
 use crate::reactor::bundle::Seat;
-use crate::reactor::io::{Needs, Token};
+use crate::reactor::io::{Needs, Outgoing, Token};
 use crate::reactor::session::Family;
 use crate::reactor::tap::Place;
 use crate::reply::{ReplyPolicy, ReplyTtl};
@@ -60,8 +60,8 @@ pub struct ListenerSpec<S> {
     pub reply: Rc<ReplyPolicy>,
     /// What it needs of the network beside its socket.
     pub needs: Needs,
-    /// The TTL or hop limit that its socket sends with; none is the system's.
-    pub ttl: Option<NonZeroU8>,
+    /// How its socket sends, and those of its sessions.
+    pub outgoing: Rc<Outgoing>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
     /// Most sessions that its handler may have; none is what the limits allow.
@@ -191,7 +191,7 @@ impl<S> Listener<S> {
             on_fault: spec.on_fault,
             chain: spec.chain,
             counted: Counted::by(spec.reply.budget.as_ref()),
-            farthest: farthest(&spec.reply, spec.ttl),
+            farthest: farthest(&spec.reply, spec.outgoing.ttl),
             marks,
             tapped: 0,
             access: spec.access,
@@ -279,11 +279,11 @@ impl<S> Listener<S> {
 
     /// Destroys the handler, and returns what is left of the listener.
     pub(crate) fn into_removed(self) -> Removed<S> {
-        let Self { name, local, socket, service, cells, counters, family, .. } = self;
+        let Self { name, local, socket, service, cells, counters, family, tag, .. } = self;
         // The handler goes first, because `destroy` may still count in the cells.
         drop(service);
         let sessions = family.map(|family| family.into_book());
-        Removed { name, local, socket, counters, cells, sessions }
+        Removed { name, local, socket, counters, cells, sessions, tag }
     }
 
     /// Prefetches what a visit touches outside the slot. The slot must be in the cache already.
