@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::wire::{Answer, Error, Request, code};
+use super::give::Hand;
 use crate::tap::Feed;
 
 /// A request to the loop of the daemon.
@@ -17,6 +18,8 @@ pub struct Call {
     pub reply: Reply,
     /// Of a tap: where its datagrams go.
     pub feed: Option<Feed>,
+    /// Of a take-over: the loop's end of it.
+    pub hand: Option<Hand>,
 }
 
 /// The way of an answer, which is used once. Dropping it says that the daemon ends.

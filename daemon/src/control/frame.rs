@@ -81,6 +81,7 @@ fn method_of(method: &str, params: Option<Value>) -> Result<Request, Error> {
         "drain" => read_params(params).map(Request::Drain),
         "log-level" => read_params(params).map(|LogLevelParams { level }| Request::LogLevel(level)),
         "tap" => read_params(params).map(Request::Tap),
+        "take-over" => read_params(params).map(Request::TakeOver),
         "stop" => nothing(params).map(|()| Request::Stop),
         _ => {
             let message = format!("there is no such method; there are {}", METHODS.join(", "));

@@ -17,6 +17,7 @@ use super::calls::{Answered, Call, Reply, poke};
 use super::counts::{Counts, count};
 use super::endpoint::Endpoint;
 use super::frame::{self, Id, Incoming};
+use super::give;
 use super::peer::is_permitted;
 use super::talk::{Found, Moment, State, Talk};
 use super::tap::{self, Around, Pending};
@@ -60,6 +61,7 @@ impl fmt::Debug for Hooks {
 pub struct Server {
     endpoint: Endpoint,
     ending: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
     wake: Arc<UnixStream>,
     counts: Arc<Counts>,
     ended: Receiver<()>,
@@ -70,12 +72,13 @@ impl Server {
     ///
     /// # Errors
     /// Those of `socketpair(2)` and `pthread_create(3)`.
-    pub fn start(mut endpoint: Endpoint, waker: Waker, hooks: Hooks) -> io::Result<(Self, Receiver<Call>)> {
-        let listener = endpoint.take().ok_or(io::ErrorKind::NotConnected)?;
+    pub fn start(endpoint: Endpoint, waker: Waker, hooks: Hooks) -> io::Result<(Self, Receiver<Call>)> {
+        let listener = endpoint.listener();
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
         let (wake, ending, counts) = (Arc::new(wake), Arc::default(), Arc::<Counts>::default());
+        let closed = Arc::new(AtomicBool::new(endpoint.is_shared()));
         let (calls, requests) = mpsc::sync_channel(REQUESTS);
         let (answered, answers) = mpsc::channel();
         let (end, ended) = mpsc::channel();
@@ -84,6 +87,7 @@ impl Server {
             woken,
             wake: Arc::clone(&wake),
             ending: Arc::clone(&ending),
+            closed: Arc::clone(&closed),
             talks: Vec::new(),
             waiting: VecDeque::new(),
             numbers: 0,
@@ -95,19 +99,40 @@ impl Server {
             counts: Arc::clone(&counts),
             accepts_again: None,
             taps: Vec::new(),
+            gives: Vec::new(),
             end: end.clone(),
         };
         aside("control", move || {
             thread.run();
             drop(end);
         })?;
-        Ok((Self { endpoint, ending, wake, counts, ended }, requests))
+        Ok((Self { endpoint, ending, closed, wake, counts, ended }, requests))
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn counts(&self) -> ControlCounts {
         self.counts.read()
+    }
+
+    /// The socket, for another process that is to have it as well.
+    #[must_use]
+    pub fn listener(&self) -> Arc<UnixListener> {
+        self.endpoint.listener()
+    }
+
+    /// From now on this process alone answers on the socket.
+    pub fn open(&mut self) {
+        self.endpoint.claim();
+        self.closed.store(false, Relaxed);
+        poke(&self.wake);
+    }
+
+    /// The socket is another process's: nobody else is answered here, and it is not removed at the end.
+    pub fn close(&mut self) {
+        self.endpoint.disown();
+        self.closed.store(true, Relaxed);
+        poke(&self.wake);
     }
 
     /// Where the socket is.
@@ -131,10 +156,12 @@ impl Drop for Server {
 
 /// What the thread has.
 struct Clerk {
-    listener: UnixListener,
+    listener: Arc<UnixListener>,
     woken: UnixStream,
     wake: Arc<UnixStream>,
     ending: Arc<AtomicBool>,
+    /// Somebody else accepts.
+    closed: Arc<AtomicBool>,
     talks: Vec<Talk>,
     /// Requests that have no answer yet, with their ids; none for those that want no answer.
     waiting: VecDeque<(u64, Option<Id>)>,
@@ -148,6 +175,8 @@ struct Clerk {
     counts: Arc<Counts>,
     /// Taps whose requests have no answer yet, with the numbers of these.
     taps: Vec<(u64, Pending)>,
+    /// The same of take-overs.
+    gives: Vec<(u64, give::Pending)>,
     /// Held by every thread whose end is waited for.
     end: Sender<()>,
     /// Nobody is accepted before this moment.
@@ -182,10 +211,14 @@ impl Clerk {
             if self.accepts_again.is_some_and(|again| again <= now) {
                 self.accepts_again = None;
             }
-            if last_words.is_none() && self.accepts_again.is_none() {
+            if self.accepts(last_words) {
                 self.accept(now);
             }
         }
+    }
+
+    fn accepts(&self, last_words: Option<Moment>) -> bool {
+        last_words.is_none() && self.accepts_again.is_none() && !self.closed.load(Relaxed)
     }
 
     /// Whether a client has an answer to read or to wait for.
@@ -201,8 +234,7 @@ impl Clerk {
         let timeout = deadlines.min().map(|at| at.saturating_sub(now) + Duration::from_millis(1));
         let timeout = if self.talks.iter().any(Talk::is_pending) { Some(Duration::ZERO) } else { timeout };
         let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
-        let accepts = last_words.is_none() && self.accepts_again.is_none();
-        let listens = if accepts { PollFlags::IN } else { PollFlags::empty() };
+        let listens = if self.accepts(last_words) { PollFlags::IN } else { PollFlags::empty() };
         let mut fds = vec![
             PollFd::new(&self.woken, PollFlags::IN),
             PollFd::from_borrowed_fd(self.listener.as_fd(), listens),
@@ -329,6 +361,14 @@ impl Clerk {
                 }
                 Err(error) => Err(error),
             },
+            Ok(request @ Request::TakeOver(_)) => match self.ask_for_take_over(request) {
+                Ok(number) => {
+                    self.waiting.push_back((number, id));
+                    talk.wait_for(number, now);
+                    return;
+                }
+                Err(error) => Err(error),
+            },
             Ok(
                 request @ (Request::Status(_)
                 | Request::Peers(_)
@@ -340,7 +380,7 @@ impl Clerk {
                 | Request::Pause(_)
                 | Request::Resume(_)
                 | Request::Drain(_)),
-            ) => match self.ask(request, None) {
+            ) => match self.ask(request, (None, None)) {
                 Ok(number) => {
                     self.waiting.push_back((number, id));
                     talk.wait_for(number, now);
@@ -356,10 +396,14 @@ impl Clerk {
     }
 
     /// Asks the loop.
-    fn ask(&mut self, request: Request, feed: Option<Feed>) -> Result<u64, Error> {
+    fn ask(
+        &mut self,
+        request: Request,
+        (feed, hand): (Option<Feed>, Option<give::Hand>),
+    ) -> Result<u64, Error> {
         self.numbers += 1;
         let reply = Reply::new(self.numbers, self.answered.clone(), Arc::clone(&self.wake));
-        match self.calls.try_send(Call { request, reply, feed }) {
+        match self.calls.try_send(Call { request, reply, feed, hand }) {
             Ok(()) => {
                 self.waker.wake();
                 Ok(self.numbers)
@@ -382,12 +426,38 @@ impl Clerk {
 
     /// Asks the loop for a tap.
     fn ask_for_tap(&mut self, request: Request) -> Result<u64, Error> {
-        let Request::Tap(params) = &request else { return self.ask(request, None) };
+        let Request::Tap(params) = &request else { return self.ask(request, (None, None)) };
         let (feed, pending) = tap::prepare(params)?;
-        let number = self.ask(request, Some(feed))?;
+        let number = self.ask(request, (Some(feed), None))?;
         self.taps.retain(|(other, _)| self.waiting.iter().any(|(waiting, _)| waiting == other));
         self.taps.push((number, pending));
         Ok(number)
+    }
+
+    /// Asks the loop to hand everything over.
+    fn ask_for_take_over(&mut self, request: Request) -> Result<u64, Error> {
+        let waker = self.waker.another().map_err(|error| {
+            Error::new(code::BUSY, format!("the system has no descriptor for a take-over: {error}"))
+        })?;
+        let (hand, pending) = give::prepare(waker);
+        let number = self.ask(request, (None, Some(hand)))?;
+        self.gives.retain(|(other, _)| self.waiting.iter().any(|(waiting, _)| waiting == other));
+        self.gives.push((number, pending));
+        Ok(number)
+    }
+
+    /// The connection belongs to the take-over from now on.
+    fn begin_take_over(&mut self, number: u64, line: Vec<u8>) {
+        let at = self.gives.iter().position(|(other, _)| *other == number);
+        let talk = self.talks.iter().position(|talk| talk.state == State::Waiting(number));
+        let (Some(at), Some(talk)) = (at, talk) else { return };
+        let (_, pending) = self.gives.swap_remove(at);
+        let stream = self.talks.remove(talk).into_stream();
+        // Without the thread its end of the channel is dropped, by which the loop knows.
+        if let Err(error) = give::begin(pending, stream, line, self.end.clone()) {
+            log::warn!("control socket: the thread of a take-over cannot be started: {error}");
+            self.waker.wake();
+        }
     }
 
     /// Makes a stream of the connection that has asked for a tap.
@@ -411,6 +481,11 @@ impl Clerk {
             let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
             return self.begin_tap(number, line);
         }
+        if matches!(answer, Ok(Answer::HandingOver(_))) {
+            let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
+            return self.begin_take_over(number, line);
+        }
+        self.gives.retain(|(other, _)| *other != number);
         let Some(talk) = self.talks.iter_mut().find(|talk| talk.state == State::Waiting(number)) else {
             return;
         };

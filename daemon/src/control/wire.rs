@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 
 mod configuration;
 mod status;
+mod take_over;
 
 pub use configuration::{Configuration, ConfigurationParams, Configured, MOST_CONFIGURED, Ports};
 pub use status::{
     ControlCounts, Counts, Entry, HandlerTime, Level, MOST_BINDS, MOST_OF_A_PAGE, PAGE, Sessions, Status,
     StatusParams,
+};
+pub use take_over::{
+    Descriptor, Giver, HandingOver, Joined, Kind, MOST_DESCRIPTORS, Portion, TAKE_OVER_VERSION, TakeOverParams, Taker,
 };
 
 /// The version of these messages. It grows when a client of the version before would misunderstand an answer; new members of
@@ -26,7 +30,7 @@ pub const PEERS: usize = 10;
 pub const MOST_PEERS: usize = 64;
 
 /// The methods, in the order of the manual.
-pub const METHODS: [&str; 14] = [
+pub const METHODS: [&str; 15] = [
     "hello",
     "status",
     "peers",
@@ -40,6 +44,7 @@ pub const METHODS: [&str; 14] = [
     "drain",
     "log-level",
     "tap",
+    "take-over",
     "stop",
 ];
 
@@ -72,6 +77,8 @@ pub enum Request {
     LogLevel(Option<Level>),
     /// Show what enters and leaves: the connection becomes a stream.
     Tap(TapParams),
+    /// Hand everything over to the process that asks, and end.
+    TakeOver(TakeOverParams),
     /// End in order.
     Stop,
 }
@@ -317,6 +324,7 @@ pub enum Answer {
     Quieted(Quieted),
     Logged(Logged),
     Tapping(Tapping),
+    HandingOver(HandingOver),
     Stopping(Stopping),
 }
 
