@@ -448,12 +448,13 @@ impl Clerk {
 
     /// The connection belongs to the take-over from now on.
     fn begin_take_over(&mut self, number: u64, line: Vec<u8>) {
-        let at = self.gives.iter().position(|(other, _)| *other == number);
-        let talk = self.talks.iter().position(|talk| talk.state == State::Waiting(number));
-        let (Some(at), Some(talk)) = (at, talk) else { return };
+        let Some(at) = self.gives.iter().position(|(other, _)| *other == number) else { return };
+        // Where it is dropped, the loop knows.
         let (_, pending) = self.gives.swap_remove(at);
+        let Some(talk) = self.talks.iter().position(|talk| talk.state == State::Waiting(number)) else {
+            return self.waker.wake();
+        };
         let stream = self.talks.remove(talk).into_stream();
-        // Without the thread its end of the channel is dropped, by which the loop knows.
         if let Err(error) = give::begin(pending, stream, line, self.end.clone()) {
             log::warn!("control socket: the thread of a take-over cannot be started: {error}");
             self.waker.wake();
@@ -476,7 +477,14 @@ impl Clerk {
 
     /// Hands an answer to who waits for it, if anybody still does.
     fn answer(&mut self, number: u64, answer: &Result<Answer, Error>, now: Moment) {
-        let Some(id) = self.take_waiting(number) else { return };
+        let Some(id) = self.take_waiting(number) else {
+            // Whoever has asked is gone.
+            if let Some(at) = self.gives.iter().position(|(other, _)| *other == number) {
+                self.gives.swap_remove(at);
+                self.waker.wake();
+            }
+            return;
+        };
         if matches!(answer, Ok(Answer::Tapping(_))) {
             let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
             return self.begin_tap(number, line);
