@@ -61,16 +61,33 @@ class Daemons:
         command = [self.args.daemon, "run", "-c", self.config, *more]
         return subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
-    def serving(self, seconds=30):
+    def serving(self):
         """Who answers by the control socket; none if nobody does in time."""
         try:
             with socket.socket(socket.AF_UNIX) as own:
-                own.settimeout(seconds)
+                own.settimeout(30)
                 own.connect(str(self.control))
                 own.sendall(b'{"jsonrpc":"2.0","id":1,"method":"hello"}\n')
                 return json.loads(own.makefile().readline())["result"]["pid"]
         except (OSError, ValueError):
             return None
+
+    def reads(self, pid):
+        """Whether a daemon reads its sockets, while the one that may have taken over stands still."""
+        while True:
+            try:
+                with socket.socket(socket.AF_UNIX) as own:
+                    own.settimeout(10)
+                    own.connect(str(self.control))
+                    own.sendall(b'{"jsonrpc":"2.0","id":1,"method":"status"}\n')
+                    answer = json.loads(own.makefile().readline())["result"]
+            except (OSError, ValueError):
+                return False
+            if answer["pid"] != pid:
+                return False
+            # Between the last words nobody reads; then it does again, or answers no more.
+            if answer["entries"][0]["states"].get("serving") == answer["addresses"]:
+                return True
 
     def wait_for(self, pid, seconds=120):
         end = time.monotonic() + seconds
@@ -116,8 +133,7 @@ def kills(daemons, old, count, seed, longest):
         time.sleep(draw.random() * longest)
         # It goes no further; what it has said by now is heard.
         new.send_signal(signal.SIGSTOP)
-        time.sleep(0.02)
-        if daemons.serving(3) != old.pid:
+        if not daemons.reads(old.pid):
             # It was quicker, and goes on as the next one to be taken over.
             new.send_signal(signal.SIGCONT)
             if (code := old.wait(timeout=180)) != 0:

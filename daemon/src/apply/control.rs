@@ -174,7 +174,11 @@ impl Control {
     }
 
     /// Does what a daemon asks for that takes over. Returns its process once it has everything.
-    pub(super) fn hand_over(&mut self, running: &mut Running, metrics: Option<BorrowedFd<'_>>) -> Option<Taker> {
+    pub(super) fn hand_over(
+        &mut self,
+        running: &mut Running,
+        metrics: Option<BorrowedFd<'_>>,
+    ) -> Option<Taker> {
         let hand_over = self.hand_over.as_mut()?;
         match hand_over.attend(running, &self.server.listener(), metrics) {
             Outcome::GoesOn => return None,
@@ -192,7 +196,7 @@ impl Control {
 
     /// The daemon is to end: nobody takes over. False: somebody may have the sockets already, which is not known yet.
     pub(super) fn refuse_hand_over(&mut self, running: &mut Running) -> bool {
-        let Some(hand_over) = &self.hand_over else { return true };
+        let Some(hand_over) = &mut self.hand_over else { return true };
         if hand_over.is_held() {
             return false;
         }
@@ -205,7 +209,11 @@ impl Control {
     fn note_given_up(&mut self, why: &str) {
         let pid = self.hand_over.take().and_then(|hand_over| hand_over.pid());
         self.given_up += 1;
-        log::warn!("the take-over by {} was given up, everything goes on here: {}", named(pid), Escaped(why.as_bytes()));
+        log::warn!(
+            "the take-over by {} was given up, everything goes on here: {}",
+            named(pid),
+            Escaped(why.as_bytes())
+        );
     }
 
     /// Takes requests, and does the next part of what takes longer.

@@ -108,7 +108,16 @@ impl HandOver {
     }
 
     /// Tells the other daemon that it does not come to it.
-    pub(super) fn refuse(&self, running: &mut Running, why: &str) -> Outcome {
+    pub(super) fn refuse(&mut self, running: &mut Running, why: &str) -> Outcome {
+        while self.taking.is_none()
+            && let Some(step) = self.hand.step()
+        {
+            match step {
+                Step::Begun(taking) => self.taking = Some(taking),
+                Step::GivenUp(_) => break,
+                _ => {}
+            }
+        }
         self.say(&Giver::Refused(why.to_owned()));
         if let Some(taking) = &self.taking {
             taking.stream.shutdown(Shutdown::Both).unwrap_or(());

@@ -36,7 +36,10 @@ impl Manager {
     pub(super) fn leave_sockets(&mut self) {
         if !self.given.is_empty() {
             let count = self.given.len();
-            log::info!("{} of the service manager not used: this daemon takes over", counted(count, "socket is", "sockets are"));
+            log::info!(
+                "{} of the service manager not used: this daemon takes over",
+                counted(count, "socket is", "sockets are")
+            );
             self.given.clear();
         }
     }

@@ -82,7 +82,14 @@ impl Metrics {
                  let a firewall or a proxy guard it, or use 127.0.0.1"
             );
         }
-        Ok(Self { _server: server, listener, wanted, gatherings: VecDeque::new(), waker, output: output.clone() })
+        Ok(Self {
+            _server: server,
+            listener,
+            wanted,
+            gatherings: VecDeque::new(),
+            waker,
+            output: output.clone(),
+        })
     }
 
     /// The socket, for a daemon that takes over.

@@ -58,6 +58,9 @@ mod given;
 mod groups;
 #[cfg(target_os = "linux")]
 mod hand_over;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_hand_over.rs"]
+mod hand_over;
 mod makers;
 mod manager;
 mod memory;
@@ -81,6 +84,9 @@ mod status;
 mod steps;
 mod suggestion;
 #[cfg(target_os = "linux")]
+mod take_over;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_take_over.rs"]
 mod take_over;
 mod tapping;
 mod told;

@@ -108,7 +108,9 @@ fn run(
                     control.attend(&mut running, reloading);
                 }
                 let files = metrics.as_ref().map(Metrics::listener);
-                if let Some(taker) = control.as_mut().and_then(|control| control.hand_over(&mut running, files)) {
+                if let Some(taker) =
+                    control.as_mut().and_then(|control| control.hand_over(&mut running, files))
+                {
                     notifier.hand_over(taker.pid);
                     metrics = None;
                     if !running.part() {
@@ -127,8 +129,11 @@ fn run(
                     let is_ending = running.reactor.is_ending();
                     // Of a take-over that was given up, an end that was asked for meanwhile is left.
                     let waits = is_handing_over && !running.interrupt.is_set();
-                    let goes_on = is_ending || waits || (reloading.attend(&mut running) && !running.interrupt.is_set());
-                    if !goes_on && control.as_mut().is_none_or(|control| control.refuse_hand_over(&mut running)) {
+                    let goes_on =
+                        is_ending || waits || (reloading.attend(&mut running) && !running.interrupt.is_set());
+                    if !goes_on
+                        && control.as_mut().is_none_or(|control| control.refuse_hand_over(&mut running))
+                    {
                         notifier.stopping();
                         if !running.end() {
                             break Exit::Ok;

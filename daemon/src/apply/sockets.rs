@@ -14,8 +14,8 @@ use crate::broker::Maker;
 use crate::config::{Bind, Listen, Plan, Problem};
 use crate::limits::{RECV_BUFFER, RECV_BUFFERS};
 use crate::reactor::{
-    BindError, Device, Membership, Needs, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses,
-    interface_index,
+    BindError, Device, Membership, Needs, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
+    broadcast_addresses, interface_index,
 };
 use crate::reply::ReplyTtl;
 
@@ -106,7 +106,11 @@ pub(super) fn bind(
                 Ok(socket) => {
                     let local = local(&socket, asked);
                     // What somebody else still reads is in the groups of before.
-                    let joined = if socket.is_shared() { Vec::new() } else { groups::join(listen, bind, &socket, &[]) };
+                    let joined = if socket.is_shared() {
+                        Vec::new()
+                    } else {
+                        groups::join(listen, bind, &socket, &[])
+                    };
                     for problem in joined {
                         exit = exit.or(Some(Exit::Os));
                         problems.push(problem);
@@ -164,8 +168,8 @@ pub(super) fn take_over(
 pub(super) fn rehearse(plan: &Plan, to: Address, options: &SocketOptions) -> Result<(), Vec<Problem>> {
     let Some((listen, bind)) = to.place.of(plan) else { return Ok(()) };
     let anywhere = SocketAddr::new(to.asked.ip(), 0);
-    let socket = Socket::bind(anywhere, options)
-        .map_err(|error| vec![problem(listen, bind, &error, &Maker::Here)])?;
+    let socket =
+        Socket::bind(anywhere, options).map_err(|error| vec![problem(listen, bind, &error, &Maker::Here)])?;
     let found = groups::join(listen, bind, &socket, &[]);
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
@@ -271,7 +275,12 @@ fn local(socket: &Socket, asked: SocketAddr) -> SocketAddr {
 }
 
 /// The options of a socket that is bound to `address`.
-pub(super) fn options(listen: &Listen, bind: &Bind, address: SocketAddr, around: &Surroundings) -> SocketOptions {
+pub(super) fn options(
+    listen: &Listen,
+    bind: &Bind,
+    address: SocketAddr,
+    around: &Surroundings,
+) -> SocketOptions {
     // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
     // long. Over IPv6 they do not, and the path has to be learnt.
     let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));

@@ -112,8 +112,11 @@ impl Known {
             time: wants("time"),
         };
         let groups = kind.groups.into_iter();
-        let groups =
-            groups.map(|joined| Membership { group: joined.group, source: joined.source, ifindex: joined.ifindex });
+        let groups = groups.map(|joined| Membership {
+            group: joined.group,
+            source: joined.source,
+            ifindex: joined.ifindex,
+        });
         let options: Option<Wanted> = serde_json::from_value(kind.options).ok();
         Self {
             setup: Setup { wanted, surprises: kind.surprises || options.is_none(), apart: kind.apart },
@@ -144,7 +147,8 @@ impl Places {
         for address in addresses(plan) {
             asking.entry(address.asked).or_default().push(address.place);
         }
-        let ready = asking.iter().map(|(asked, places)| (*asked, places.iter().map(|_| None).collect())).collect();
+        let ready =
+            asking.iter().map(|(asked, places)| (*asked, places.iter().map(|_| None).collect())).collect();
         Self { asking, ready }
     }
 
@@ -225,7 +229,14 @@ impl TakeOver {
     }
 
     /// Finds out what a socket serves from now on; false if nothing.
-    fn place(&mut self, plan: &Plan, places: &mut Places, kind: usize, asked: SocketAddr, fd: OwnedFd) -> bool {
+    fn place(
+        &mut self,
+        plan: &Plan,
+        places: &mut Places,
+        kind: usize,
+        asked: SocketAddr,
+        fd: OwnedFd,
+    ) -> bool {
         let Some(known) = self.kinds.get(kind) else { return false };
         let local = getsockname(&fd).ok().and_then(|local| SocketAddr::try_from(local).ok());
         let number = fd.as_raw_fd();
@@ -269,9 +280,11 @@ impl TakeOver {
         // What takes time comes before nobody reads.
         let mut claims: Vec<(Token, Option<(Address, usize, SocketOptions)>)> = Vec::new();
         for (token, address) in running.served() {
-            let kind = running.reactor.socket(token).and_then(|socket| self.of.get(&socket.as_fd().as_raw_fd()));
+            let kind =
+                running.reactor.socket(token).and_then(|socket| self.of.get(&socket.as_fd().as_raw_fd()));
             let known = kind.and_then(|kind| self.kinds.get(*kind));
-            let (Some(kind), Some(known), Some((listen, bind))) = (kind, known, address.place.of(&plan)) else {
+            let (Some(kind), Some(known), Some((listen, bind))) = (kind, known, address.place.of(&plan))
+            else {
                 continue;
             };
             let options = sockets::options(listen, bind, address.asked, &around);
@@ -331,12 +344,16 @@ fn place(plan: &Plan) -> Result<PathBuf, Refused> {
     };
     match &plan.control {
         Some(Where { path: Some(path), .. }) => Ok(path.clone()),
-        Some(Where { path: None, .. }) => {
-            Err(nowhere("--take-over asks the daemon that serves by its control socket, which is `off`", Exit::Usage))
-        }
+        Some(Where { path: None, .. }) => Err(nowhere(
+            "--take-over asks the daemon that serves by its control socket, which is `off`",
+            Exit::Usage,
+        )),
         None => existing_place(|name| std::env::var_os(name).map(PathBuf::from)).map_err(|places| {
             let first = places.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
-            nowhere(&format!("nobody serves who could be taken over: there is no {}", first.display()), Exit::NoReply)
+            nowhere(
+                &format!("nobody serves who could be taken over: there is no {}", first.display()),
+                Exit::NoReply,
+            )
         }),
     }
 }

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::wire::{Answer, Error, Request, code};
 use super::give::Hand;
+use super::wire::{Answer, Error, Request, code};
 use crate::tap::Feed;
 
 /// A request to the loop of the daemon.

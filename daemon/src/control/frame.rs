@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::wire::{Answer, Error, LogLevelParams, METHODS, Request, code};
+use super::wire::{Answer, Error, Hello, LogLevelParams, METHODS, Request, VERSION, code};
 
 /// Bytes of a text that is the id of a request: it comes back with the answer.
 const ID_BYTES: usize = 256;
@@ -106,6 +106,16 @@ fn nothing(params: Option<Value>) -> Result<(), Error> {
     #[serde(deny_unknown_fields)]
     struct Nothing {}
     read_params::<Nothing>(params).map(drop)
+}
+
+/// Who is here, and what may be asked for.
+pub(super) fn hello() -> Hello {
+    Hello {
+        polyport: VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        methods: METHODS.map(str::to_owned).to_vec(),
+    }
 }
 
 /// An answer as a line with its end.

@@ -13,6 +13,7 @@
 //! give      a connection by which another daemon takes over, with a thread of its own
 //! take      the other side of that
 //! socket    the thread that has all connections
+//! streams   connections that become a tap or a take-over
 //! client    the other side
 //! http/     metrics, health and readiness, for programs that speak HTTP
 //! ```
@@ -30,9 +31,10 @@ pub mod http;
 mod peer;
 mod place;
 mod socket;
-mod talk;
+mod streams;
 #[cfg(target_os = "linux")]
 mod take;
+mod talk;
 mod tap;
 pub mod wire;
 

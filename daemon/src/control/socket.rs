@@ -20,10 +20,8 @@ use super::frame::{self, Id, Incoming};
 use super::give;
 use super::peer::is_permitted;
 use super::talk::{Found, Moment, State, Talk};
-use super::tap::{self, Around, Pending};
-use super::wire::{
-    Answer, ControlCounts, Error, Hello, Level, Logged, METHODS, Request, Stopping, VERSION, code,
-};
+use super::tap;
+use super::wire::{Answer, ControlCounts, Error, Level, Logged, Request, Stopping, code};
 use crate::tap::Feed;
 
 /// Connections at a time: more than an operator, a `top` and a script have. One more gets the place of the one that was idle
@@ -155,30 +153,30 @@ impl Drop for Server {
 }
 
 /// What the thread has.
-struct Clerk {
+pub(super) struct Clerk {
     listener: Arc<UnixListener>,
     woken: UnixStream,
     wake: Arc<UnixStream>,
-    ending: Arc<AtomicBool>,
+    pub(super) ending: Arc<AtomicBool>,
     /// Somebody else accepts.
     closed: Arc<AtomicBool>,
-    talks: Vec<Talk>,
+    pub(super) talks: Vec<Talk>,
     /// Requests that have no answer yet, with their ids; none for those that want no answer.
-    waiting: VecDeque<(u64, Option<Id>)>,
+    pub(super) waiting: VecDeque<(u64, Option<Id>)>,
     /// The number of the request that came last.
     numbers: u64,
     calls: SyncSender<Call>,
-    waker: Waker,
+    pub(super) waker: Waker,
     answered: Sender<Answered>,
     answers: Receiver<Answered>,
-    hooks: Hooks,
+    pub(super) hooks: Hooks,
     counts: Arc<Counts>,
     /// Taps whose requests have no answer yet, with the numbers of these.
-    taps: Vec<(u64, Pending)>,
+    pub(super) taps: Vec<(u64, tap::Pending)>,
     /// The same of take-overs.
-    gives: Vec<(u64, give::Pending)>,
+    pub(super) gives: Vec<(u64, give::Pending)>,
     /// Held by every thread whose end is waited for.
-    end: Sender<()>,
+    pub(super) end: Sender<()>,
     /// Nobody is accepted before this moment.
     accepts_again: Option<Moment>,
 }
@@ -345,7 +343,7 @@ impl Clerk {
         let Incoming { id, request } = frame::read(line);
         let answer = match request {
             Err(error) => Err(error),
-            Ok(Request::Hello) => Ok(Answer::Hello(hello())),
+            Ok(Request::Hello) => Ok(Answer::Hello(frame::hello())),
             Ok(Request::LogLevel(level)) => {
                 Ok(Answer::Logged(Logged { level: (self.hooks.log_level)(level) }))
             }
@@ -353,22 +351,6 @@ impl Clerk {
                 (self.hooks.stop)();
                 Ok(Answer::Stopping(Stopping { stopping: true }))
             }
-            Ok(request @ Request::Tap(_)) => match self.ask_for_tap(request) {
-                Ok(number) => {
-                    self.waiting.push_back((number, id));
-                    talk.wait_for(number, now);
-                    return;
-                }
-                Err(error) => Err(error),
-            },
-            Ok(request @ Request::TakeOver(_)) => match self.ask_for_take_over(request) {
-                Ok(number) => {
-                    self.waiting.push_back((number, id));
-                    talk.wait_for(number, now);
-                    return;
-                }
-                Err(error) => Err(error),
-            },
             Ok(
                 request @ (Request::Status(_)
                 | Request::Peers(_)
@@ -379,8 +361,10 @@ impl Clerk {
                 | Request::Remove(_)
                 | Request::Pause(_)
                 | Request::Resume(_)
-                | Request::Drain(_)),
-            ) => match self.ask(request, (None, None)) {
+                | Request::Drain(_)
+                | Request::Tap(_)
+                | Request::TakeOver(_)),
+            ) => match self.ask_for(request) {
                 Ok(number) => {
                     self.waiting.push_back((number, id));
                     talk.wait_for(number, now);
@@ -396,7 +380,7 @@ impl Clerk {
     }
 
     /// Asks the loop.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         request: Request,
         (feed, hand): (Option<Feed>, Option<give::Hand>),
@@ -424,67 +408,9 @@ impl Clerk {
         }
     }
 
-    /// Asks the loop for a tap.
-    fn ask_for_tap(&mut self, request: Request) -> Result<u64, Error> {
-        let Request::Tap(params) = &request else { return self.ask(request, (None, None)) };
-        let (feed, pending) = tap::prepare(params)?;
-        let number = self.ask(request, (Some(feed), None))?;
-        self.taps.retain(|(other, _)| self.waiting.iter().any(|(waiting, _)| waiting == other));
-        self.taps.push((number, pending));
-        Ok(number)
-    }
-
-    /// Asks the loop to hand everything over.
-    fn ask_for_take_over(&mut self, request: Request) -> Result<u64, Error> {
-        let waker = self.waker.another().map_err(|error| {
-            Error::new(code::BUSY, format!("the system has no descriptor for a take-over: {error}"))
-        })?;
-        let (hand, pending) = give::prepare(waker);
-        let number = self.ask(request, (None, Some(hand)))?;
-        self.gives.retain(|(other, _)| self.waiting.iter().any(|(waiting, _)| waiting == other));
-        self.gives.push((number, pending));
-        Ok(number)
-    }
-
-    /// The connection belongs to the take-over from now on.
-    fn begin_take_over(&mut self, number: u64, line: Vec<u8>) {
-        let Some(at) = self.gives.iter().position(|(other, _)| *other == number) else { return };
-        // Where it is dropped, the loop knows.
-        let (_, pending) = self.gives.swap_remove(at);
-        let Some(talk) = self.talks.iter().position(|talk| talk.state == State::Waiting(number)) else {
-            return self.waker.wake();
-        };
-        let stream = self.talks.remove(talk).into_stream();
-        if let Err(error) = give::begin(pending, stream, line, self.end.clone()) {
-            log::warn!("control socket: the thread of a take-over cannot be started: {error}");
-            self.waker.wake();
-        }
-    }
-
-    /// Makes a stream of the connection that has asked for a tap.
-    fn begin_tap(&mut self, number: u64, line: Vec<u8>) {
-        let at = self.taps.iter().position(|(other, _)| *other == number);
-        let talk = self.talks.iter().position(|talk| talk.state == State::Waiting(number));
-        let (Some(at), Some(talk)) = (at, talk) else { return };
-        let (_, pending) = self.taps.swap_remove(at);
-        let stream = self.talks.remove(talk).into_stream();
-        let clocks = (Arc::clone(&self.hooks.now), Arc::clone(&self.hooks.unix));
-        let around = Around { clocks, ending: Arc::clone(&self.ending), _end: self.end.clone() };
-        if let Err(error) = tap::begin(pending, stream, line, around) {
-            log::warn!("control socket: the thread of a tap cannot be started: {error}");
-        }
-    }
-
     /// Hands an answer to who waits for it, if anybody still does.
     fn answer(&mut self, number: u64, answer: &Result<Answer, Error>, now: Moment) {
-        let Some(id) = self.take_waiting(number) else {
-            // Whoever has asked is gone.
-            if let Some(at) = self.gives.iter().position(|(other, _)| *other == number) {
-                self.gives.swap_remove(at);
-                self.waker.wake();
-            }
-            return;
-        };
+        let Some(id) = self.take_waiting(number) else { return self.forget_take_over(number) };
         if matches!(answer, Ok(Answer::Tapping(_))) {
             let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
             return self.begin_tap(number, line);
@@ -493,7 +419,7 @@ impl Clerk {
             let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
             return self.begin_take_over(number, line);
         }
-        self.gives.retain(|(other, _)| *other != number);
+        self.forget_take_over(number);
         let Some(talk) = self.talks.iter_mut().find(|talk| talk.state == State::Waiting(number)) else {
             return;
         };
@@ -570,13 +496,4 @@ fn refuse(talk: &mut Talk, code: i32, words: &str, now: Moment) {
 fn tell_off(talk: &mut Talk, code: i32, words: &str, now: Moment) {
     refuse(talk, code, words, now);
     talk.write(now);
-}
-
-fn hello() -> Hello {
-    Hello {
-        polyport: VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        methods: METHODS.map(str::to_owned).to_vec(),
-    }
 }

@@ -58,7 +58,8 @@ mod waiting;
 pub use self::core::{Held, Reactor, Shortcuts};
 pub use self::mio::{
     BindError, BindStep, Clock, Inherited, InheritedSocket, Membership, MioIo, PathMtuDiscovery, Pktinfo,
-    Setup, Socket, SocketFacts, SocketOptions, broadcast_addresses, interface_index, interface_name, take_inherited,
+    Setup, Socket, SocketFacts, SocketOptions, broadcast_addresses, interface_index, interface_name,
+    take_inherited,
 };
 pub use change::{ChangeDone, ChangeRefused, Changes, Newcomer, Wish};
 pub(crate) use io::nanos;
