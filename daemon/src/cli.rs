@@ -305,7 +305,8 @@ fn serve(args: &Run, built_in: BuiltIn) -> Exit {
         let again = Arc::new(move |before: &Plan| run.on_top_of(found.read_again(before)));
         manager.say();
         let start = if args.take_over { apply::Start::TakingOver } else { apply::Start::Afresh };
-        match apply::serve(reading, &sources, output, (hangup, &inquiry), again, log_level, manager, start) {
+        match apply::serve(reading, &sources, output, (hangup, &inquiry), again, log_level, (manager, start))
+        {
             Ok(exit) => exit,
             Err(refused) => {
                 output.remark(rendered(&refused.problems, output));

@@ -115,7 +115,7 @@ impl HandOver {
             match step {
                 Step::Begun(taking) => self.taking = Some(taking),
                 Step::GivenUp(_) => break,
-                _ => {}
+                Step::Next(_) | Step::Commit | Step::Mine => {}
             }
         }
         self.say(&Giver::Refused(why.to_owned()));

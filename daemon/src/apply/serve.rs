@@ -35,8 +35,7 @@ pub fn serve(
     (hangup, inquiry): (Hangup, &Inquiry),
     again: Again,
     log_level: LogLevel,
-    mut manager: Manager,
-    start: Start,
+    (mut manager, start): (Manager, Start),
 ) -> Result<Exit, Refused> {
     let notifier = Rc::new(Notifier::new(manager.notify.as_deref(), manager.watchdog));
     let reloading = Reloading::new(hangup, again, sources.clone(), output.clone(), Rc::clone(&notifier));

@@ -135,6 +135,13 @@ impl Known {
     }
 }
 
+/// A socket that is this process's alone now.
+struct Claim {
+    token: Token,
+    /// It is to be set up in another way than as this kind.
+    change: Option<(Address, usize, SocketOptions)>,
+}
+
 /// The addresses of a plan that wait for their sockets.
 struct Places {
     asking: HashMap<SocketAddr, Vec<Place>>,
@@ -143,12 +150,11 @@ struct Places {
 
 impl Places {
     fn of(plan: &Plan) -> Self {
-        let mut asking: HashMap<SocketAddr, Vec<Place>> = HashMap::new();
+        let (mut asking, mut ready) = (HashMap::<SocketAddr, Vec<Place>>::new(), Ready::new());
         for address in addresses(plan) {
             asking.entry(address.asked).or_default().push(address.place);
+            ready.entry(address.asked).or_default().push_back(None);
         }
-        let ready =
-            asking.iter().map(|(asked, places)| (*asked, places.iter().map(|_| None).collect())).collect();
         Self { asking, ready }
     }
 
@@ -278,7 +284,7 @@ impl TakeOver {
         let plan = std::sync::Arc::clone(&running.prepared.plan);
         let around = Surroundings::of(&plan);
         // What takes time comes before nobody reads.
-        let mut claims: Vec<(Token, Option<(Address, usize, SocketOptions)>)> = Vec::new();
+        let mut claims = Vec::new();
         for (token, address) in running.served() {
             let kind =
                 running.reactor.socket(token).and_then(|socket| self.of.get(&socket.as_fd().as_raw_fd()));
@@ -289,7 +295,7 @@ impl TakeOver {
             };
             let options = sockets::options(listen, bind, address.asked, &around);
             let is_alike = known.suits(&options) && known.groups == super::groups::heard(listen, bind);
-            claims.push((token, (!is_alike).then_some((address, *kind, options))));
+            claims.push(Claim { token, change: (!is_alike).then_some((address, *kind, options)) });
         }
         let Some(receiving) = self.receiving.take() else {
             return Err(Refused::by_system(&plan, "the take-over was given up"));
@@ -301,7 +307,7 @@ impl TakeOver {
             return Err(Refused { exit: Exit::Ok, ..Refused::at(&plan, [problem]) });
         }
         let ended = receiving.commit().map_err(|lost| self.refused(&plan, &lost))?;
-        for (token, change) in claims {
+        for Claim { token, change } in claims {
             let Some(socket) = running.reactor.socket_mut(token) else { continue };
             let done = socket.claim(change.as_ref().map(|(_, _, options)| options));
             let Some((address, kind, _)) = change else { continue };
@@ -349,7 +355,7 @@ fn place(plan: &Plan) -> Result<PathBuf, Refused> {
             Exit::Usage,
         )),
         None => existing_place(|name| std::env::var_os(name).map(PathBuf::from)).map_err(|places| {
-            let first = places.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
+            let first = places.first().map(PathBuf::as_path).unwrap_or_else(|| Path::new(""));
             nowhere(
                 &format!("nobody serves who could be taken over: there is no {}", first.display()),
                 Exit::NoReply,
@@ -368,7 +374,9 @@ fn not_begun(plan: &Plan, error: &CallError) -> Refused {
     let problem = Problem::new("take-over", format!("nobody is taken over: {error}"));
     let problem = match error {
         CallError::Nobody(..) => problem.help("where nobody serves, start without --take-over"),
-        _ => problem,
+        CallError::Denied(_) | CallError::Broken(..) | CallError::Strange(..) | CallError::Refused(_) => {
+            problem
+        }
     };
     Refused { exit, ..Refused::at(plan, [problem]) }
 }

@@ -8,17 +8,21 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use polyport_terminal::{Waker, aside};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::peer;
+use super::talk::Moment;
 use super::wire::Taker;
 use crate::limits::{TAKE_OVER, TAKE_OVER_LAST_WORD};
 
 /// Bytes of a line of the other daemon: its words, if it gives up, are the longest.
 const LINE_BYTES: usize = 16 << 10;
+
+/// A clock that only goes forward.
+type Now = Arc<dyn Fn() -> Moment + Send + Sync>;
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -99,7 +103,12 @@ pub(super) fn prepare(waker: Waker) -> (Hand, Pending) {
 }
 
 /// Starts the thread, which first writes `line`.
-pub(super) fn begin(pending: Pending, stream: UnixStream, line: Vec<u8>, end: Sender<()>) -> io::Result<()> {
+pub(super) fn begin(
+    pending: Pending,
+    stream: UnixStream,
+    line: Vec<u8>,
+    (now, end): (Now, Sender<()>),
+) -> io::Result<()> {
     let Pending { steps, told, waker } = pending;
     let pid = peer::pid_of(&stream);
     let thread = Listening {
@@ -108,7 +117,8 @@ pub(super) fn begin(pending: Pending, stream: UnixStream, line: Vec<u8>, end: Se
         told,
         waker,
         heard: Vec::new(),
-        until: Instant::now() + TAKE_OVER,
+        until: now() + TAKE_OVER,
+        now,
         _end: end,
     };
     aside("take-over", move || thread.run(&line, pid)).map(drop)
@@ -121,7 +131,8 @@ struct Listening {
     told: Receiver<Told>,
     waker: Waker,
     heard: Vec<u8>,
-    until: Instant,
+    now: Now,
+    until: Moment,
     /// Whoever waits for the end of all threads sees that this one has not ended.
     _end: Sender<()>,
 }
@@ -156,7 +167,7 @@ impl Listening {
                 Taker::Commit => {
                     self.tell(Step::Commit);
                     self.wait_for_loop()?;
-                    self.until = Instant::now() + TAKE_OVER_LAST_WORD;
+                    self.until = (self.now)() + TAKE_OVER_LAST_WORD;
                 }
                 Taker::Mine => return Ok(Step::Mine),
                 Taker::GiveUp(words) => {
@@ -173,7 +184,7 @@ impl Listening {
     }
 
     fn wait_for_loop(&self) -> io::Result<Told> {
-        let left = self.until.saturating_duration_since(Instant::now());
+        let left = self.until.saturating_sub((self.now)());
         self.told.recv_timeout(left).map_err(|_| io::ErrorKind::TimedOut.into())
     }
 
@@ -230,7 +241,7 @@ impl Listening {
     }
 
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
-        let left = self.until.saturating_duration_since(Instant::now());
+        let left = self.until.saturating_sub((self.now)());
         let timeout = Timespec::try_from(left.max(Duration::from_millis(1))).ok();
         let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), flags)];
         match poll(&mut fds, timeout.as_ref()) {
@@ -271,7 +282,7 @@ mod tests {
         let signals = Signals::from_stream(woken).unwrap();
         let (hand, pending) = prepare(signals.waker().unwrap());
         let (end, ends) = mpsc::channel();
-        begin(pending, stream, b"answer\n".to_vec(), end).unwrap();
+        begin(pending, stream, b"answer\n".to_vec(), (Arc::new(|| Moment::ZERO), end)).unwrap();
         Pair { other, hand, _ends: ends, _signals: signals }
     }
 

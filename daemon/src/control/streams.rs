@@ -57,7 +57,9 @@ impl Clerk {
             return self.waker.wake();
         };
         let stream = self.talks.remove(talk).into_stream();
-        if let Err(error) = give::begin(pending, stream, line, self.end.clone()) {
+        if let Err(error) =
+            give::begin(pending, stream, line, (Arc::clone(&self.hooks.now), self.end.clone()))
+        {
             log::warn!("control socket: the thread of a take-over cannot be started: {error}");
             self.waker.wake();
         }

@@ -73,7 +73,9 @@ impl Line {
     fn owner(&self, pid: i32) -> Owner {
         const PATIENCE: Duration = Duration::from_secs(5);
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "status" });
+        let began = std::time::Instant::now();
         loop {
+            assert!(began.elapsed() < DEADLINE, "nobody decides whose the sockets are");
             let Some(answer) = ask(&self.control(), PATIENCE, &request) else { return Owner::Another };
             let result = &answer["result"];
             if result["pid"] != pid {
