@@ -167,12 +167,6 @@ pub(crate) const CHANGE_OPENS: usize = 32;
 /// cannot serve mostly shows it at its first datagrams.
 pub(crate) const PROBATION: Duration = Duration::from_secs(1);
 
-/// How long a daemon that takes over may need from its first word until it is ready: it binds what is new and makes thousands of
-/// handlers, and opens their files. Nobody waits for it meanwhile; then it is given up.
-pub(crate) const TAKE_OVER: Duration = Duration::from_secs(60);
-/// How long it may need then to say that it reads: nobody does meanwhile, and what comes waits in the kernel.
-pub(crate) const TAKE_OVER_LAST_WORD: Duration = Duration::from_secs(2);
-
 /// A handler that has served this long without a break starts again with [`RESTART_FIRST`].
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long a socket that gives only errors is not watched.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::buffers::{self, BufferSize, Buffers, Direction};
-use crate::share::{Later, Setup};
+use crate::setup::{Later, Setup};
 use crate::{BindError, BindStep, Facts, PathMtuDiscovery, Pktinfo, SocketOptions};
 use crate::{connect, device, facts, header, path_mtu, sockopt};
 

@@ -15,8 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::peer;
 use super::talk::Moment;
-use super::wire::Taker;
-use crate::limits::{TAKE_OVER, TAKE_OVER_LAST_WORD};
+use super::wire::{TAKE_OVER, TAKE_OVER_LAST_WORD, Taker};
 
 /// Bytes of a line of the other daemon: its words, if it gives up, are the longest.
 const LINE_BYTES: usize = 16 << 10;
@@ -147,7 +146,7 @@ impl Listening {
             Err(error) => {
                 // From here on the other daemon can say nothing more: what it has said by now decides.
                 self.stream.shutdown(Shutdown::Both).unwrap_or(());
-                if self.has_said_mine() { Step::Mine } else { Step::GivenUp(self.words(&error)) }
+                if self.has_said_mine() { Step::Mine } else { Step::GivenUp(Self::words(&error)) }
             }
         };
         self.tell(over);
@@ -251,13 +250,14 @@ impl Listening {
         }
     }
 
-    fn words(&self, error: &io::Error) -> String {
-        match error.kind() {
-            io::ErrorKind::TimedOut => "the other daemon was not ready in time".to_owned(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                "the other daemon has ended".to_owned()
-            }
-            _ => format!("the other daemon says what is not understood: {error}"),
+    fn words(error: &io::Error) -> String {
+        let ended = [io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        if error.kind() == io::ErrorKind::TimedOut {
+            "the other daemon was not ready in time".to_owned()
+        } else if ended.contains(&error.kind()) {
+            "the other daemon has ended".to_owned()
+        } else {
+            format!("the other daemon says what is not understood: {error}")
         }
     }
 }

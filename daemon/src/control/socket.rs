@@ -173,7 +173,7 @@ pub(super) struct Clerk {
     counts: Arc<Counts>,
     /// Taps whose requests have no answer yet, with the numbers of these.
     pub(super) taps: Vec<(u64, tap::Pending)>,
-    /// The same of take-overs.
+    /// Take-overs whose requests have no answer yet, as those of taps.
     pub(super) gives: Vec<(u64, give::Pending)>,
     /// Held by every thread whose end is waited for.
     pub(super) end: Sender<()>,

@@ -11,10 +11,12 @@ use super::wire::{Error, Request, code};
 impl Clerk {
     /// Asks the loop, with what it needs for a connection that becomes something else.
     pub(super) fn ask_for(&mut self, request: Request) -> Result<u64, Error> {
-        match request {
-            Request::Tap(_) => self.ask_for_tap(request),
-            Request::TakeOver(_) => self.ask_for_take_over(request),
-            other => self.ask(other, (None, None)),
+        if matches!(request, Request::Tap(_)) {
+            self.ask_for_tap(request)
+        } else if matches!(request, Request::TakeOver(_)) {
+            self.ask_for_take_over(request)
+        } else {
+            self.ask(request, (None, None))
         }
     }
 

@@ -15,8 +15,10 @@ use serde_json::json;
 
 use super::client::{CallError, Client};
 use super::peer;
-use super::wire::{Giver, HandingOver, MOST_DESCRIPTORS, Portion, TAKE_OVER_VERSION, Taker, code};
-use crate::limits::{TAKE_OVER, TAKE_OVER_LAST_WORD};
+use super::wire::{
+    Giver, HandingOver, MOST_DESCRIPTORS, Portion, TAKE_OVER, TAKE_OVER_LAST_WORD, TAKE_OVER_VERSION, Taker,
+    code,
+};
 
 /// Bytes of a portion: its addresses have 16 KiB, and each may be of a listener of its own, in many groups.
 const LINE_BYTES: usize = 4 << 20;

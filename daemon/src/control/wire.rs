@@ -14,8 +14,8 @@ pub use status::{
     StatusParams,
 };
 pub use take_over::{
-    Descriptor, Giver, HandingOver, Joined, Kind, MOST_DESCRIPTORS, Portion, TAKE_OVER_VERSION,
-    TakeOverParams, Taker,
+    Descriptor, Giver, HandingOver, Joined, Kind, MOST_DESCRIPTORS, Portion, TAKE_OVER, TAKE_OVER_LAST_WORD,
+    TAKE_OVER_VERSION, TakeOverParams, Taker,
 };
 
 /// The version of these messages. It grows when a client of the version before would misunderstand an answer; new members of

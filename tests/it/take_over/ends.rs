@@ -116,7 +116,7 @@ fn metrics_go_on_at_the_same_address() {
     drop(new.stop());
 }
 
-/// systemd listens to the process that it knows: so that one says which is the next.
+/// A manager listens to the process that it knows: so that one says which is the next.
 #[test]
 fn the_service_manager_is_told_of_the_new_process_by_both() {
     let (line, place) = (Line::new(), range(7, 1));

@@ -133,7 +133,7 @@ fn descriptors(pid: i32) -> BTreeMap<String, PathBuf> {
     entries.filter_map(|it| entry(it.ok()?)).collect()
 }
 
-/// The same, once connections of who asked last are closed.
+/// What a process has open once the connections of who asked last are closed.
 #[track_caller]
 fn settled(pid: i32) -> BTreeMap<String, PathBuf> {
     let began = std::time::Instant::now();

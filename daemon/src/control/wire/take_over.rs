@@ -15,6 +15,7 @@
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +25,13 @@ pub const TAKE_OVER_VERSION: u32 = 1;
 
 /// Most descriptors beside one line: `SCM_MAX_FD` of Linux.
 pub const MOST_DESCRIPTORS: usize = 253;
+
+/// How long a daemon that takes over may need from its first word until it is ready: it binds what is new and makes thousands of
+/// handlers, and opens their files. Nobody waits for it meanwhile; then it is given up.
+pub const TAKE_OVER: Duration = Duration::from_secs(60);
+
+/// How long it may need then to say that it reads: nobody does meanwhile, and what comes waits in the kernel.
+pub const TAKE_OVER_LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Parameters of `take-over`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
