@@ -158,7 +158,7 @@ impl Receiving {
     }
 
     /// A line, with the descriptors beside it.
-    fn hear(&mut self) -> Result<(Giver, Vec<OwnedFd>), Lost> {
+    fn hear(&self) -> Result<(Giver, Vec<OwnedFd>), Lost> {
         let (mut line, mut descriptors) = (Vec::new(), Vec::new());
         let mut chunk = vec![0; CHUNK];
         while line.last() != Some(&b'\n') {
