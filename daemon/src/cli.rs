@@ -58,6 +58,7 @@ Examples:
   polyport run -c polyport.toml --sandbox user=nobody     bind as root, serve as nobody
   polyport check -c polyport.toml                         say everything that is wrong with a file
   polyport plan -c polyport.toml                          what it needs, what is in its way, what it would change
+  polyport run -c polyport.toml --take-over               follow the daemon that serves, without losing a datagram
   polyport status                                         what a daemon serves, and what it has counted
   polyport top                                            follow it: rates, drops, sessions, handler times
   polyport tap echo                                       what enters and leaves, and what became of it
@@ -151,6 +152,10 @@ struct Run {
         hide_env_values = true
     )]
     grace: Option<Duration>,
+    /// Take over from the daemon that serves already: its sockets are handed over with what waits in them, and it ends; if anything is
+    /// wrong here, it goes on
+    #[arg(long, env = "POLYPORT_TAKE_OVER", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    take_over: bool,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -306,7 +311,9 @@ fn serve(args: &Run, built_in: BuiltIn) -> Exit {
         let run = args.clone();
         let again = Arc::new(move |before: &Plan| run.on_top_of(found.read_again(before)));
         manager.say();
-        match apply::serve(reading, &sources, output, (hangup, &inquiry), again, log_level, manager) {
+        let start = if args.take_over { apply::Start::TakingOver } else { apply::Start::Afresh };
+        match apply::serve(reading, &sources, output, (hangup, &inquiry), again, log_level, (manager, start))
+        {
             Ok(exit) => exit,
             Err(refused) => {
                 output.remark(rendered(&refused.problems, output));

@@ -224,6 +224,9 @@ mod system_calls;
 mod system_limits;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod take_over;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tap;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

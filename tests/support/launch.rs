@@ -132,6 +132,14 @@ impl Launch {
         }
     }
 
+    /// The daemon that a process is which was started by hand as this one is, and serves.
+    #[must_use]
+    #[track_caller]
+    pub fn served_by(self, process: Process) -> Daemon {
+        assert!(process.stdout().contains("serving; "), "it does not serve:\n{}", process.stderr());
+        Daemon::new(process, self.dir)
+    }
+
     /// Starts it and waits for its end.
     #[must_use]
     #[track_caller]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::buffers::{self, BufferSize, Buffers, Direction};
+use crate::setup::{Later, Setup};
 use crate::{BindError, BindStep, Facts, PathMtuDiscovery, Pktinfo, SocketOptions};
 use crate::{connect, device, facts, header, path_mtu, sockopt};
 
@@ -31,6 +32,8 @@ pub struct UdpSocket {
     surprises: AtomicBool,
     /// Whether datagrams may come with control data; without, a cheaper call receives them.
     control: AtomicBool,
+    /// Another process still reads it: what is to be set on it then.
+    pub(crate) later: Option<Later>,
 }
 
 /// Buffer sizes that were asked for, bytes; 0 if the system's default was left.
@@ -136,7 +139,8 @@ impl UdpSocket {
         let control = AtomicBool::new(surprises || facts.or(wanted).any());
         let (asked, surprises) = (Asked::new(options), AtomicBool::new(surprises));
         let (facts, wanted) = (facts.into(), wanted.into());
-        Self { inner, ipv6: addr.is_ipv6(), asked, facts, wanted, apart: false, surprises, control }
+        let later = None;
+        Self { inner, ipv6: addr.is_ipv6(), asked, facts, wanted, apart: false, surprises, control, later }
     }
 
     /// The socket once more, by a descriptor of its own, with other options as far as they still can be set, and with what
@@ -182,6 +186,10 @@ impl UdpSocket {
     /// Asks the socket to tell these facts of each datagram, besides those that its options ask for, and no longer those of
     /// an earlier call. Returns all that it tells from now on: what the system cannot tell, or refuses to, is missing.
     pub fn want(&mut self, facts: Facts) -> Facts {
+        if let Some(later) = &mut self.later {
+            later.wanted = facts;
+            return Facts::from(self.facts).or(facts);
+        }
         let (always, before) = (self.facts.into(), self.wanted.into());
         self.wanted = facts::try_change(&self.inner, self.ipv6, always, before, facts).into();
         self.update_control();
@@ -198,6 +206,10 @@ impl UdpSocket {
     /// From now on no datagrams are joined into trains, whoever asks for it with [`Self::set_gro`]; with `false` they may be
     /// again. A train has one time of arrival for all that is in it.
     pub fn keep_apart(&mut self, apart: bool) {
+        if let Some(later) = &mut self.later {
+            later.apart = apart;
+            return;
+        }
         self.apart = apart;
         if apart {
             // Where there are no trains, there is nothing to turn off.
@@ -207,6 +219,19 @@ impl UdpSocket {
 
     pub(crate) fn apart(&self) -> bool {
         self.apart
+    }
+
+    /// How it is set up beyond its options.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        Setup { wanted: self.wanted.into(), surprises: self.surprises.load(Relaxed), apart: self.apart }
+    }
+
+    /// It is set up so already.
+    pub(crate) fn is_set_up(&mut self, setup: Setup) {
+        (self.wanted, self.apart) = (setup.wanted.into(), setup.apart);
+        self.surprises.store(setup.surprises, Relaxed);
+        self.update_control();
     }
 
     fn update_control(&self) {

@@ -1,14 +1,16 @@
 //! The control socket of a daemon that serves: where it is made, and what the loop does about requests, between two batches.
 
 use std::collections::VecDeque;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use polyport_terminal::{Exit, Interrupt, Waker};
+use polyport_terminal::{Escaped, Exit, Interrupt, Waker};
 
 use super::configured;
+use super::hand_over::{HandOver, Outcome, named};
 use super::overview::{Around, Overview};
 use super::pages::Pages;
 use super::peers;
@@ -20,8 +22,10 @@ use super::reload::Reloading;
 use super::running::Running;
 use super::tapping::Tapping;
 use crate::config::{Control as Wanted, Plan, Problem};
-use crate::control::wire::{Answer, ControlCounts, Level, Request};
-use crate::control::{BindError, Call, Endpoint, Hooks, Server, default_places};
+use crate::control::wire::{
+    Answer, ControlCounts, Error, HandingOver, Level, Request, TAKE_OVER_VERSION, TakeOverParams, code,
+};
+use crate::control::{BindError, Call, Endpoint, Hand, Hooks, Reply, Server, default_places};
 use crate::plugin::is_elevated;
 use crate::reactor::Clock;
 
@@ -69,6 +73,18 @@ pub(super) fn bind(prepared: &mut Prepared) -> Result<Option<Endpoint>, Refused>
     Ok(Some(endpoint))
 }
 
+/// The control socket of a daemon that is taken over, which still answers on it. The sandbox learns where it may be removed.
+pub(super) fn share(
+    prepared: &mut Prepared,
+    (socket, path): (OwnedFd, PathBuf),
+) -> Result<Endpoint, Refused> {
+    let endpoint = Endpoint::share(socket, &path).map_err(|error| {
+        Refused::at(&prepared.plan, [Problem::new("take-over", format!("control socket {error}"))])
+    })?;
+    prepared.policy.removable.extend(policy::own_directory(endpoint.path()));
+    Ok(endpoint)
+}
+
 /// What the loop does about requests.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -87,6 +103,9 @@ pub(super) struct Control {
     generation: u64,
     /// Listeners that are paused, resumed or drained.
     quiets: Quiets,
+    /// Another daemon takes over.
+    hand_over: Option<HandOver>,
+    given_up: u64,
 }
 
 /// A function without a name to print.
@@ -134,17 +153,72 @@ impl Control {
             plan,
             generation: 0,
             quiets: Quiets::new(),
+            hand_over: None,
+            given_up: 0,
         })
     }
 
     /// What the socket has counted.
     pub(super) fn counts(&self) -> ControlCounts {
-        self.server.counts()
+        ControlCounts { take_overs_given_up: self.given_up, ..self.server.counts() }
+    }
+
+    /// Answers from now on: nobody else does any more.
+    pub(super) fn open(&mut self) {
+        self.server.open();
+    }
+
+    /// Whether another daemon takes over.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.hand_over.is_some()
+    }
+
+    /// Does what a daemon asks for that takes over. Returns its process once it has everything.
+    pub(super) fn hand_over(
+        &mut self,
+        running: &mut Running,
+        metrics: Option<BorrowedFd<'_>>,
+    ) -> Option<Taker> {
+        let hand_over = self.hand_over.as_mut()?;
+        match hand_over.attend(running, &self.server.listener(), metrics) {
+            Outcome::GoesOn => return None,
+            Outcome::GivenUp(why) => {
+                self.note_given_up(&why);
+                return None;
+            }
+            Outcome::Over => {}
+        }
+        let pid = self.hand_over.take()?.pid();
+        self.server.close();
+        log::info!("{} has taken over: what is due is still sent", named(pid));
+        Some(Taker { pid })
+    }
+
+    /// The daemon is to end: nobody takes over. False: somebody may have the sockets already, which is not known yet.
+    pub(super) fn refuse_hand_over(&mut self, running: &mut Running) -> bool {
+        let Some(hand_over) = &mut self.hand_over else { return true };
+        if hand_over.is_held() {
+            return false;
+        }
+        let why = "it ends itself";
+        hand_over.refuse(running, why);
+        self.note_given_up(why);
+        true
+    }
+
+    fn note_given_up(&mut self, why: &str) {
+        let pid = self.hand_over.take().and_then(|hand_over| hand_over.pid());
+        self.given_up += 1;
+        log::warn!(
+            "the take-over by {} was given up, everything goes on here: {}",
+            named(pid),
+            Escaped(why.as_bytes())
+        );
     }
 
     /// Takes requests, and does the next part of what takes longer.
     pub(super) fn attend(&mut self, running: &mut Running, reloading: &mut Reloading) {
-        while let Ok(Call { request, reply, feed }) = self.calls.try_recv() {
+        while let Ok(Call { request, reply, feed, hand }) = self.calls.try_recv() {
             match request {
                 Request::Status(params) => {
                     self.overviews.extend(Overview::begin(params, reply, running, &mut self.pages));
@@ -167,10 +241,22 @@ impl Control {
                 | Request::Pause(_)
                 | Request::Resume(_)
                 | Request::Drain(_)
+                | Request::TakeOver(_)
                     if running.reactor.is_ending() =>
                 {
                     drop(reply);
                 }
+                Request::Reload
+                | Request::Set(_)
+                | Request::Add(_)
+                | Request::Remove(_)
+                | Request::TakeOver(_)
+                    if self.hand_over.is_some() =>
+                {
+                    let words = "another daemon takes over; ask again later";
+                    reply.send(Err(Error::new(code::BUSY, words)));
+                }
+                Request::TakeOver(params) => self.begin_hand_over(&params, hand, reply, running, reloading),
                 Request::Reload => reloading.ask(reply),
                 Request::Set(params) => reloading.set(params, reply),
                 Request::Add(params) => reloading.add(params, reply),
@@ -202,13 +288,46 @@ impl Control {
         if overview.go_on(running)
             && let Some(overview) = self.overviews.pop_front()
         {
-            let around = Around { log_level: self.log_level.0(None), control: self.server.counts() };
+            let around = Around { log_level: self.log_level.0(None), control: self.counts() };
             overview.finish(running, around, &mut self.pages);
         }
         if !self.overviews.is_empty() {
             self.waker.wake();
         }
     }
+}
+
+impl Control {
+    fn begin_hand_over(
+        &mut self,
+        params: &TakeOverParams,
+        hand: Option<Hand>,
+        reply: Reply,
+        running: &Running,
+        reloading: &Reloading,
+    ) {
+        if params.version != TAKE_OVER_VERSION {
+            let words = format!(
+                "this daemon (version {}) hands over as of version {TAKE_OVER_VERSION} of the messages, and was asked for {}; stop it, and start the other one",
+                env!("CARGO_PKG_VERSION"),
+                params.version
+            );
+            return reply.send(Err(Error::new(code::REFUSED, words)));
+        }
+        if reloading.is_busy() {
+            return reply.send(Err(Error::new(code::BUSY, "a reload is under way; ask again later")));
+        }
+        let Some(hand) = hand else { return };
+        self.hand_over = Some(HandOver::new(hand));
+        let sockets = running.prepared.plan.sockets();
+        reply.send(Ok(Answer::HandingOver(HandingOver { take_over: TAKE_OVER_VERSION, sockets })));
+    }
+}
+
+/// Who has taken over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taker {
+    pub(super) pid: Option<u32>,
 }
 
 /// Asks for the end, as SIGTERM does.

@@ -10,7 +10,7 @@ use rustix::net::{SocketType, getpeername, getsockname, sockopt};
 
 use super::refused::Refused;
 use super::steps::{Place, addresses};
-use crate::broker::{Maker, Ready};
+use crate::broker::{Found, Maker, Ready};
 use crate::config::{Plan, Problem, quoted};
 use crate::reactor::InheritedSocket;
 
@@ -65,7 +65,7 @@ pub(super) fn maker(plan: &Plan, given: Vec<InheritedSocket>) -> Result<Maker, R
             log::debug!("listener {} {local}: by the given socket {}", listen.name, quoted(&name));
         }
         if let Some(slot) = slots.get_mut(at) {
-            *slot = Some(fd);
+            *slot = Some(Found::Given(fd));
         }
     }
     if problems.is_empty() {

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
+use polyport_terminal::counted;
+
 use crate::config::quoted;
 use crate::reactor::{Inherited, InheritedSocket, take_inherited};
 
@@ -28,6 +30,18 @@ impl Manager {
     pub fn meet() -> io::Result<Self> {
         let Inherited { sockets, for_another, notify, watchdog } = take_inherited()?;
         Ok(Self { given: sockets, notify, watchdog, for_another })
+    }
+
+    /// Leaves the sockets that it has bound: the daemon that is taken over has them.
+    pub(super) fn leave_sockets(&mut self) {
+        if !self.given.is_empty() {
+            let count = self.given.len();
+            log::info!(
+                "{} of the service manager not used: this daemon takes over",
+                counted(count, "socket is", "sockets are")
+            );
+            self.given.clear();
+        }
     }
 
     /// Tells the log what was passed over.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 
 use polyport_terminal::{Output, Waker};
@@ -26,8 +27,13 @@ pub(super) struct Bound {
 }
 
 /// Binds the socket that the plan asks for. It has to be done before rights are given up.
-pub(super) fn bind(prepared: &Prepared) -> Result<Option<Bound>, Refused> {
+/// One that a daemon has which is taken over is used if it is the same.
+pub(super) fn bind(prepared: &Prepared, shared: Option<OwnedFd>) -> Result<Option<Bound>, Refused> {
     let Some(Where { address: Some(address), span }) = &prepared.plan.metrics else { return Ok(None) };
+    let shared = shared.map(TcpListener::from);
+    if let Some(listener) = shared.filter(|shared| shared.local_addr().is_ok_and(|local| local == *address)) {
+        return Ok(Some(Bound { listener, files: ProcessFiles::open() }));
+    }
     let listener = TcpListener::bind(address).map_err(|error| {
         let problem = Problem::new("metrics", format!("metrics at {address}: {error}"));
         let problem = match span {
@@ -45,6 +51,8 @@ pub(super) fn bind(prepared: &Prepared) -> Result<Option<Bound>, Refused> {
 #[derive(Debug)]
 pub(super) struct Metrics {
     _server: Server,
+    /// For a daemon that takes over.
+    listener: TcpListener,
     wanted: Receiver<Wanted>,
     /// What is gathered now, and what follows.
     gatherings: VecDeque<Gathering>,
@@ -64,6 +72,7 @@ impl Metrics {
         let (waker, of_thread) = (waker.map_err(refused)?, of_thread.map_err(refused)?);
         let (stuck, files) = (running.stuck(), bound.files);
         let hooks = Hooks { stuck: Box::new(move || stuck.words()), process: Box::new(move || files.read()) };
+        let listener = bound.listener.try_clone().map_err(refused)?;
         let (server, wanted) = Server::start(bound.listener, of_thread, hooks).map_err(refused)?;
         let address = server.address();
         log::info!("metrics at http://{address}/metrics");
@@ -73,7 +82,19 @@ impl Metrics {
                  let a firewall or a proxy guard it, or use 127.0.0.1"
             );
         }
-        Ok(Self { _server: server, wanted, gatherings: VecDeque::new(), waker, output: output.clone() })
+        Ok(Self {
+            _server: server,
+            listener,
+            wanted,
+            gatherings: VecDeque::new(),
+            waker,
+            output: output.clone(),
+        })
+    }
+
+    /// The socket, for a daemon that takes over.
+    pub(super) fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// Takes who asks, and does the next part of what takes longer.

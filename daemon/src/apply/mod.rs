@@ -19,6 +19,8 @@
 //! manager   what a service manager has given, and how it is told
 //! notifier  telling a service manager how things go
 //! given     which address each socket of a service manager serves
+//! hand_over  handing everything over to another daemon, some sockets at a time
+//! take_over  getting it from one
 //! makers    who makes sockets once rights are given up
 //! groups    joining
 //! banner    what a person reads at the start and at the end
@@ -57,6 +59,11 @@ mod found;
 mod given;
 mod gone;
 mod groups;
+#[cfg(target_os = "linux")]
+mod hand_over;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_hand_over.rs"]
+mod hand_over;
 mod makers;
 mod manager;
 mod memory;
@@ -80,6 +87,11 @@ mod sources;
 mod status;
 mod steps;
 mod suggestion;
+#[cfg(target_os = "linux")]
+mod take_over;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_take_over.rs"]
+mod take_over;
 mod tapping;
 mod told;
 mod vitals;
@@ -101,6 +113,8 @@ pub use reload::Again;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
 pub use sources::{BuiltIn, Sources, plugin_abi};
+
+pub use take_over::Start;
 
 pub use crate::plugin::tell_of_crashes;
 pub(crate) use crate::reactor::Clock;

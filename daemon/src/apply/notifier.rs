@@ -32,6 +32,8 @@ pub(super) struct Notifier {
     every: Option<Duration>,
     /// It is time for one, or for what waits.
     due: Arc<AtomicBool>,
+    /// Another process tells how things go.
+    is_silent: Cell<bool>,
     /// Ends the thread that says when it is time.
     pulse: OnceCell<Sender<()>>,
 }
@@ -89,7 +91,7 @@ impl Notifier {
         let Some(manager) = &self.to else { return };
         if self.due.swap(false, Ordering::Relaxed) {
             manager.send_waiting();
-            if self.every.is_some() {
+            if self.every.is_some() && !self.is_silent.get() {
                 manager.send_once("WATCHDOG=1\n");
             }
         }
@@ -98,6 +100,21 @@ impl Notifier {
     /// All of `scope` is served, for the first time or after a reload. `more` stands behind it.
     pub(super) fn ready(&self, scope: &str, more: &str) {
         self.tell(|| format!("READY=1\nSTATUS=serving {scope}{more}\n"));
+    }
+
+    /// As [`Self::ready`], of a process that has taken over from the one that the manager knows.
+    pub(super) fn ready_instead(&self, scope: &str) {
+        let pid = std::process::id();
+        self.tell(|| format!("READY=1\nMAINPID={pid}\nSTATUS=serving {scope}\n"));
+    }
+
+    /// Another process has taken over: it is the one to watch, and nothing more is told from here. The manager may listen to this
+    /// one only, so this one says it.
+    pub(super) fn hand_over(&self, pid: Option<u32>) {
+        if let Some(pid) = pid {
+            self.tell(|| format!("MAINPID={pid}\n"));
+        }
+        self.is_silent.set(true);
     }
 
     /// A reload has begun.
@@ -115,7 +132,7 @@ impl Notifier {
     }
 
     fn tell(&self, message: impl FnOnce() -> String) {
-        let Some(manager) = &self.to else { return };
+        let Some(manager) = self.to.as_ref().filter(|_| !self.is_silent.get()) else { return };
         let mut waiting = manager.waiting.borrow_mut();
         if waiting.len() == MOST_WAITING {
             waiting.pop_front();

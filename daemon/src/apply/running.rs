@@ -111,6 +111,7 @@ impl Running {
     ) -> Result<Self, Refused> {
         let vitals = Vitals::begin();
         let plan = &prepared.plan;
+        let is_shared = first.is_shared();
         let bound =
             sockets::bind(plan, addresses(plan), plan.sockets(), &Surroundings::of(plan), &mut first)?;
         drop(first);
@@ -132,6 +133,9 @@ impl Running {
         let limits = if has_sessions { descriptors::resolve(limits, bound.len()) } else { limits };
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
         reactor.reserve(memory::room(bound.len()));
+        if is_shared {
+            reactor.hold_back();
+        }
         let sandbox = give_up(&mut prepared)?;
         let no_thread = |error| format!("the thread that waits for signals cannot be started: {error}");
         interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
@@ -242,6 +246,14 @@ impl Running {
         if !grace.is_zero() {
             self.reactor.end_within(grace);
         }
+        !grace.is_zero()
+    }
+
+    /// Ends, as [`Self::end`] does, after another process has got the sockets.
+    pub(super) fn part(&mut self) -> bool {
+        self.interrupt.ask();
+        let grace = self.prepared.plan.grace;
+        self.reactor.part_with(grace);
         !grace.is_zero()
     }
 

@@ -15,7 +15,7 @@ use crate::broker::Maker;
 use crate::config::{Bind, Listen, Plan, Problem, SocketSettings};
 use crate::limits::{RECV_BUFFER, RECV_BUFFERS};
 use crate::reactor::{
-    BindError, Device, Needs, Outgoing, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
+    BindError, Device, Membership, Needs, Outgoing, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
     broadcast_addresses, interface_index,
 };
 use crate::reply::ReplyTtl;
@@ -106,7 +106,13 @@ pub(super) fn bind(
             match made {
                 Ok(socket) => {
                     let local = local(&socket, asked);
-                    for problem in groups::join(listen, bind, &socket, &[]) {
+                    // What somebody else still reads is in the groups of before.
+                    let joined = if socket.is_shared() {
+                        Vec::new()
+                    } else {
+                        groups::join(listen, bind, &socket, &[])
+                    };
+                    for problem in joined {
                         exit = exit.or(Some(Exit::Os));
                         problems.push(problem);
                     }
@@ -156,6 +162,31 @@ pub(super) fn take_over(
     Ok(Bound { place, local, socket: adopted, kernel_drops_seen })
 }
 
+/// Sees whether a socket that another daemon still has can be set up as `to` asks for, by one of its own at any port.
+///
+/// # Errors
+/// What cannot be had.
+pub(super) fn rehearse(plan: &Plan, to: Address, options: &SocketOptions) -> Result<(), Vec<Problem>> {
+    let Some((listen, bind)) = to.place.of(plan) else { return Ok(()) };
+    let anywhere = SocketAddr::new(to.asked.ip(), 0);
+    let socket =
+        Socket::bind(anywhere, options).map_err(|error| vec![problem(listen, bind, &error, &Maker::Here)])?;
+    let found = groups::join(listen, bind, &socket, &[]);
+    if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// Leaves of these groups, in which a socket is, those that `place` does not hear.
+pub(super) fn leave_others(socket: &Socket, joined: &[Membership], (plan, place): (&Plan, Place)) {
+    let Some((listen, bind)) = place.of(plan) else { return };
+    let stay = groups::heard(listen, bind);
+    for membership in joined.iter().filter(|group| !stay.contains(group)) {
+        // A group that was never joined, or whose interface is gone, is left already.
+        if let Err(error) = socket.leave_group(membership) {
+            log::debug!("listener {}: cannot leave {}: {error}", listen.name, membership.group);
+        }
+    }
+}
+
 /// Undoes what [`take_over`] did for `place` to a socket that goes on as that of `was`.
 pub(super) fn give_back(
     socket: &Socket,
@@ -173,14 +204,8 @@ pub(super) fn give_back(
 
 /// Leaves the groups that `was` hears and `place` does not.
 pub(super) fn leave_groups(socket: &Socket, (old, was): (&Plan, Place), (new, place): (&Plan, Place)) {
-    let (Some((before, bound)), Some((after, bind))) = (was.of(old), place.of(new)) else { return };
-    let stay = groups::heard(after, bind);
-    for membership in groups::heard(before, bound).iter().filter(|group| !stay.contains(group)) {
-        // A group that was never joined, or whose interface is gone, is left already.
-        if let Err(error) = socket.leave_group(membership) {
-            log::debug!("listener {}: cannot leave {}: {error}", before.name, membership.group);
-        }
-    }
+    let Some((before, bound)) = was.of(old) else { return };
+    leave_others(socket, &groups::heard(before, bound), (new, place));
 }
 
 /// Other options and groups for the socket of an address that serves, and those it has.
@@ -250,7 +275,13 @@ fn local(socket: &Socket, asked: SocketAddr) -> SocketAddr {
     local
 }
 
-fn options(listen: &Listen, bind: &Bind, address: SocketAddr, around: &Surroundings) -> SocketOptions {
+/// The options of a socket that is bound to `address`.
+pub(super) fn options(
+    listen: &Listen,
+    bind: &Bind,
+    address: SocketAddr,
+    around: &Surroundings,
+) -> SocketOptions {
     // A server that serves strangers believes no ICMP about a path, which anybody can forge: routers cut what is too
     // long. Over IPv6 they do not, and the path has to be learnt.
     let believes = address.is_ipv6() || cfg!(not(target_os = "linux"));
@@ -346,7 +377,7 @@ fn report_buffers(listen: &Listen, socket: &Socket) -> bool {
 }
 
 /// Raises the soft limit to the hard one; refuses a plan that needs more than that (R37).
-fn raise_descriptor_limit(plan: &Plan, sockets: usize) -> Result<(), Refused> {
+pub(super) fn raise_descriptor_limit(plan: &Plan, sockets: usize) -> Result<(), Refused> {
     let needed = sockets as u64 + OTHER_DESCRIPTORS;
     let limit = getrlimit(Resource::Nofile);
     if let Some(hard) = limit.maximum.filter(|hard| *hard < needed) {

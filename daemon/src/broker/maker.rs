@@ -6,11 +6,20 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::order::{self, Order};
-use crate::reactor::{BindError, BindStep, Socket};
+use crate::reactor::{BindError, BindStep, Setup, Socket, SocketOptions};
+
+/// A socket that is there already.
+#[derive(Debug)]
+pub enum Found {
+    /// Somebody has made it for this process.
+    Given(OwnedFd),
+    /// Another daemon still reads it; with these options, and set up so.
+    Shared(OwnedFd, Box<SocketOptions>, Setup),
+}
 
 /// Sockets that are there already, by the addresses that they are bound to: for each, in the order in which they are asked for, the
 /// socket, or none where one is to be bound.
-pub type Ready = HashMap<SocketAddr, VecDeque<Option<OwnedFd>>>;
+pub type Ready = HashMap<SocketAddr, VecDeque<Option<Found>>>;
 
 /// Who makes the sockets of the listeners.
 #[derive(Debug)]
@@ -58,6 +67,13 @@ impl Maker {
         !matches!(self, Self::Here | Self::Ready(_))
     }
 
+    /// Whether another daemon still reads some of what it makes.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let Self::Ready(ready) = self else { return false };
+        ready.values().flatten().any(|found| matches!(found, Some(Found::Shared(..))))
+    }
+
     /// Whether what it makes may have been used before.
     #[must_use]
     pub fn is_used(&self) -> bool {
@@ -66,12 +82,10 @@ impl Maker {
 }
 
 fn made_ready(ready: &mut Ready, (addr, options): &Order) -> Result<Socket, BindError> {
-    match ready.get_mut(addr).and_then(VecDeque::pop_front).flatten() {
-        Some(fd) => Socket::adopt(fd, options).map_err(|source| BindError {
-            addr: *addr,
-            step: BindStep::TakeOver,
-            source,
-        }),
-        None => Socket::bind(*addr, options),
-    }
+    let taken = match ready.get_mut(addr).and_then(VecDeque::pop_front).flatten() {
+        Some(Found::Given(fd)) => Socket::adopt(fd, options),
+        Some(Found::Shared(fd, theirs, setup)) => Socket::share(fd, &theirs, setup),
+        None => return Socket::bind(*addr, options),
+    };
+    taken.map_err(|source| BindError { addr: *addr, step: BindStep::TakeOver, source })
 }

@@ -22,6 +22,8 @@ mod wire;
 
 #[cfg(target_os = "linux")]
 pub use client::{Broker, SUBCOMMAND};
-pub use maker::{Maker, Ready};
+pub use maker::{Found, Maker, Ready};
 #[cfg(target_os = "linux")]
 pub use serve::serve;
+#[cfg(target_os = "linux")]
+pub(crate) use wire::Wanted;

@@ -38,7 +38,7 @@ const OPTIONS: [&str; 19] = [
 /// A socket that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     pub(super) address: SocketAddr,
     recv_buffer: Option<usize>,
     recv_buffer_at_least: usize,
@@ -64,7 +64,8 @@ pub(super) struct Failed {
 }
 
 impl Wanted {
-    pub(super) fn new(address: SocketAddr, options: &SocketOptions) -> Self {
+    /// A socket with these options.
+    pub(crate) fn new(address: SocketAddr, options: &SocketOptions) -> Self {
         Self {
             address,
             recv_buffer: options.recv_buffer,
@@ -83,7 +84,8 @@ impl Wanted {
         }
     }
 
-    pub(super) fn options(&self) -> SocketOptions {
+    /// Its options.
+    pub(crate) fn options(&self) -> SocketOptions {
         SocketOptions {
             recv_buffer: self.recv_buffer,
             recv_buffer_at_least: self.recv_buffer_at_least,

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use super::give::Hand;
 use super::wire::{Answer, Error, Request, code};
 use crate::tap::Feed;
 
@@ -17,6 +18,8 @@ pub struct Call {
     pub reply: Reply,
     /// Of a tap: where its datagrams go.
     pub feed: Option<Feed>,
+    /// Of a take-over: the loop's end of it.
+    pub hand: Option<Hand>,
 }
 
 /// The way of an answer, which is used once. Dropping it says that the daemon ends.

@@ -30,6 +30,8 @@ impl Counts {
             too_long: self.too_long.load(Relaxed),
             busy: self.busy.load(Relaxed),
             unanswered: self.unanswered.load(Relaxed),
+            // The loop counts these.
+            take_overs_given_up: 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 use polyport_terminal::Escaped;
 use rustix::fs::{FlockOperation, Mode, flock};
@@ -25,12 +26,16 @@ const OWNER_ALONE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// A bound socket that listens. Dropping it removes it from the file system.
 #[derive(Debug)]
 pub struct Endpoint {
-    listener: Option<UnixListener>,
+    listener: Arc<UnixListener>,
     path: PathBuf,
     /// It is where clients look first.
     first: bool,
     /// Device and inode: what lies under the path may be another's by now.
     file: (u64, u64),
+    /// Another process accepts on it.
+    shared: bool,
+    /// It is another process's.
+    disowned: bool,
 }
 
 /// Why there is no socket.
@@ -102,12 +107,7 @@ impl Endpoint {
         let listener = bound(path).map_err(|error| refused(Cause::System("it cannot be bound", error)))?;
         let metadata = path.symlink_metadata();
         let metadata = metadata.map_err(|error| refused(Cause::System("it cannot be found again", error)))?;
-        Ok(Self {
-            listener: Some(listener),
-            path: path.to_path_buf(),
-            first: false,
-            file: identity(&metadata),
-        })
+        Ok(Self::with(listener, path, &metadata))
     }
 
     /// Binds the socket at the first of these places that takes it, whose directory is made if it is not there. Where another
@@ -136,6 +136,58 @@ impl Endpoint {
         Err(first)
     }
 
+    fn with(listener: UnixListener, path: &Path, metadata: &Metadata) -> Self {
+        Self {
+            listener: Arc::new(listener),
+            path: path.to_path_buf(),
+            first: false,
+            file: identity(metadata),
+            shared: false,
+            disowned: false,
+        }
+    }
+
+    /// The socket of a daemon that is taken over, which lies at `path` and which that one still answers on. Dropping it before
+    /// [`Self::claim`] leaves it where it is.
+    ///
+    /// # Errors
+    /// It is not at `path` any more.
+    pub fn share(listener: OwnedFd, path: &Path) -> Result<Self, BindError> {
+        let refused = |error| BindError {
+            path: path.to_path_buf(),
+            cause: Cause::System("the socket of the other daemon is there no more", error),
+        };
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true).map_err(refused)?;
+        let metadata = path.symlink_metadata().map_err(refused)?;
+        let is_at = |address: std::os::unix::net::SocketAddr| address.as_pathname().is_some();
+        if !metadata.file_type().is_socket() || !listener.local_addr().is_ok_and(is_at) {
+            return Err(refused(io::ErrorKind::NotFound.into()));
+        }
+        let mut endpoint = Self::with(listener, path, &metadata);
+        (endpoint.shared, endpoint.disowned) = (true, true);
+        Ok(endpoint)
+    }
+
+    /// Whether another process accepts on it as well.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// It is this process's alone.
+    pub(super) fn claim(&mut self) {
+        (self.shared, self.disowned) = (false, false);
+        // Who connects is told who called this: unix(7), `SO_PEERCRED`.
+        if let Err(errno) = listen(&*self.listener, BACKLOG) {
+            log::debug!("control socket {}: listen: {errno}", self.path.display());
+        }
+    }
+
+    /// It is another process's.
+    pub(super) fn disown(&mut self) {
+        self.disowned = true;
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -148,14 +200,17 @@ impl Endpoint {
         self.first
     }
 
-    /// The socket itself, once.
-    pub(super) fn take(&mut self) -> Option<UnixListener> {
-        self.listener.take()
+    /// The socket itself.
+    pub(super) fn listener(&self) -> Arc<UnixListener> {
+        Arc::clone(&self.listener)
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        if self.disowned {
+            return;
+        }
         let is_ours = self.path.symlink_metadata().is_ok_and(|metadata| identity(&metadata) == self.file);
         if !is_ours {
             return;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::wire::{Answer, Error, LogLevelParams, METHODS, Request, code};
+use super::wire::{Answer, Error, Hello, LogLevelParams, METHODS, Request, VERSION, code};
 
 /// Bytes of a text that is the id of a request: it comes back with the answer.
 const ID_BYTES: usize = 256;
@@ -82,6 +82,7 @@ fn method_of(method: &str, params: Option<Value>) -> Result<Request, Error> {
         "drain" => read_params(params).map(Request::Drain),
         "log-level" => read_params(params).map(|LogLevelParams { level }| Request::LogLevel(level)),
         "tap" => read_params(params).map(Request::Tap),
+        "take-over" => read_params(params).map(Request::TakeOver),
         "stop" => nothing(params).map(|()| Request::Stop),
         _ => {
             let message = format!("there is no such method; there are {}", METHODS.join(", "));
@@ -106,6 +107,16 @@ fn nothing(params: Option<Value>) -> Result<(), Error> {
     #[serde(deny_unknown_fields)]
     struct Nothing {}
     read_params::<Nothing>(params).map(drop)
+}
+
+/// Who is here, and what may be asked for.
+pub(super) fn hello() -> Hello {
+    Hello {
+        polyport: VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        methods: METHODS.map(str::to_owned).to_vec(),
+    }
 }
 
 /// An answer as a line with its end.

@@ -10,7 +10,10 @@
 //! calls     what goes to the loop, and how an answer comes back
 //! counts    what is counted
 //! tap       a connection that has become a stream of datagrams, with a thread of its own
+//! give      a connection by which another daemon takes over, with a thread of its own
+//! take      the other side of that
 //! socket    the thread that has all connections
+//! streams   connections that become a tap or a take-over
 //! client    the other side
 //! http/     metrics, health and readiness, for programs that speak HTTP
 //! ```
@@ -23,10 +26,14 @@ mod client;
 mod counts;
 mod endpoint;
 mod frame;
+mod give;
 pub mod http;
 mod peer;
 mod place;
 mod socket;
+mod streams;
+#[cfg(target_os = "linux")]
+mod take;
 mod talk;
 mod tap;
 pub mod wire;
@@ -34,5 +41,8 @@ pub mod wire;
 pub use calls::{Call, Reply};
 pub use client::{CallError, Client};
 pub use endpoint::{BindError, Cause, Endpoint};
+pub use give::{Hand, Step, Taking};
 pub use place::{OFF, default_places, existing_place};
 pub use socket::{Hooks, Server};
+#[cfg(target_os = "linux")]
+pub use take::{Lost, Receiving};

@@ -10,6 +10,18 @@ pub(super) fn is_permitted(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
 }
 
+/// The process of a client.
+#[cfg(target_os = "linux")]
+pub(super) fn pid_of(stream: &UnixStream) -> Option<u32> {
+    let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn pid_of(_: &UnixStream) -> Option<u32> {
+    None
+}
+
 /// The mode of the socket says it.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_permitted(_: &UnixStream) -> bool {

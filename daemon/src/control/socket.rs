@@ -17,12 +17,11 @@ use super::calls::{Answered, Call, Reply, poke};
 use super::counts::{Counts, count};
 use super::endpoint::Endpoint;
 use super::frame::{self, Id, Incoming};
+use super::give;
 use super::peer::is_permitted;
 use super::talk::{Found, Moment, State, Talk};
-use super::tap::{self, Around, Pending};
-use super::wire::{
-    Answer, ControlCounts, Error, Hello, Level, Logged, METHODS, Request, Stopping, VERSION, code,
-};
+use super::tap;
+use super::wire::{Answer, ControlCounts, Error, Level, Logged, Request, Stopping, code};
 use crate::tap::Feed;
 
 /// Connections at a time: more than an operator, a `top` and a script have. One more gets the place of the one that was idle
@@ -60,6 +59,7 @@ impl fmt::Debug for Hooks {
 pub struct Server {
     endpoint: Endpoint,
     ending: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
     wake: Arc<UnixStream>,
     counts: Arc<Counts>,
     ended: Receiver<()>,
@@ -70,12 +70,13 @@ impl Server {
     ///
     /// # Errors
     /// Those of `socketpair(2)` and `pthread_create(3)`.
-    pub fn start(mut endpoint: Endpoint, waker: Waker, hooks: Hooks) -> io::Result<(Self, Receiver<Call>)> {
-        let listener = endpoint.take().ok_or(io::ErrorKind::NotConnected)?;
+    pub fn start(endpoint: Endpoint, waker: Waker, hooks: Hooks) -> io::Result<(Self, Receiver<Call>)> {
+        let listener = endpoint.listener();
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
         let (wake, ending, counts) = (Arc::new(wake), Arc::default(), Arc::<Counts>::default());
+        let closed = Arc::new(AtomicBool::new(endpoint.is_shared()));
         let (calls, requests) = mpsc::sync_channel(REQUESTS);
         let (answered, answers) = mpsc::channel();
         let (end, ended) = mpsc::channel();
@@ -84,6 +85,7 @@ impl Server {
             woken,
             wake: Arc::clone(&wake),
             ending: Arc::clone(&ending),
+            closed: Arc::clone(&closed),
             talks: Vec::new(),
             waiting: VecDeque::new(),
             numbers: 0,
@@ -95,19 +97,40 @@ impl Server {
             counts: Arc::clone(&counts),
             accepts_again: None,
             taps: Vec::new(),
+            gives: Vec::new(),
             end: end.clone(),
         };
         aside("control", move || {
             thread.run();
             drop(end);
         })?;
-        Ok((Self { endpoint, ending, wake, counts, ended }, requests))
+        Ok((Self { endpoint, ending, closed, wake, counts, ended }, requests))
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn counts(&self) -> ControlCounts {
         self.counts.read()
+    }
+
+    /// The socket, for another process that is to have it as well.
+    #[must_use]
+    pub fn listener(&self) -> Arc<UnixListener> {
+        self.endpoint.listener()
+    }
+
+    /// From now on this process alone answers on the socket.
+    pub fn open(&mut self) {
+        self.endpoint.claim();
+        self.closed.store(false, Relaxed);
+        poke(&self.wake);
+    }
+
+    /// The socket is another process's: nobody else is answered here, and it is not removed at the end.
+    pub fn close(&mut self) {
+        self.endpoint.disown();
+        self.closed.store(true, Relaxed);
+        poke(&self.wake);
     }
 
     /// Where the socket is.
@@ -130,26 +153,30 @@ impl Drop for Server {
 }
 
 /// What the thread has.
-struct Clerk {
-    listener: UnixListener,
+pub(super) struct Clerk {
+    listener: Arc<UnixListener>,
     woken: UnixStream,
     wake: Arc<UnixStream>,
-    ending: Arc<AtomicBool>,
-    talks: Vec<Talk>,
+    pub(super) ending: Arc<AtomicBool>,
+    /// Somebody else accepts.
+    closed: Arc<AtomicBool>,
+    pub(super) talks: Vec<Talk>,
     /// Requests that have no answer yet, with their ids; none for those that want no answer.
-    waiting: VecDeque<(u64, Option<Id>)>,
+    pub(super) waiting: VecDeque<(u64, Option<Id>)>,
     /// The number of the request that came last.
     numbers: u64,
     calls: SyncSender<Call>,
-    waker: Waker,
+    pub(super) waker: Waker,
     answered: Sender<Answered>,
     answers: Receiver<Answered>,
-    hooks: Hooks,
+    pub(super) hooks: Hooks,
     counts: Arc<Counts>,
     /// Taps whose requests have no answer yet, with the numbers of these.
-    taps: Vec<(u64, Pending)>,
+    pub(super) taps: Vec<(u64, tap::Pending)>,
+    /// Take-overs whose requests have no answer yet, as those of taps.
+    pub(super) gives: Vec<(u64, give::Pending)>,
     /// Held by every thread whose end is waited for.
-    end: Sender<()>,
+    pub(super) end: Sender<()>,
     /// Nobody is accepted before this moment.
     accepts_again: Option<Moment>,
 }
@@ -182,10 +209,14 @@ impl Clerk {
             if self.accepts_again.is_some_and(|again| again <= now) {
                 self.accepts_again = None;
             }
-            if last_words.is_none() && self.accepts_again.is_none() {
+            if self.accepts(last_words) {
                 self.accept(now);
             }
         }
+    }
+
+    fn accepts(&self, last_words: Option<Moment>) -> bool {
+        last_words.is_none() && self.accepts_again.is_none() && !self.closed.load(Relaxed)
     }
 
     /// Whether a client has an answer to read or to wait for.
@@ -201,8 +232,7 @@ impl Clerk {
         let timeout = deadlines.min().map(|at| at.saturating_sub(now) + Duration::from_millis(1));
         let timeout = if self.talks.iter().any(Talk::is_pending) { Some(Duration::ZERO) } else { timeout };
         let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
-        let accepts = last_words.is_none() && self.accepts_again.is_none();
-        let listens = if accepts { PollFlags::IN } else { PollFlags::empty() };
+        let listens = if self.accepts(last_words) { PollFlags::IN } else { PollFlags::empty() };
         let mut fds = vec![
             PollFd::new(&self.woken, PollFlags::IN),
             PollFd::from_borrowed_fd(self.listener.as_fd(), listens),
@@ -313,7 +343,7 @@ impl Clerk {
         let Incoming { id, request } = frame::read(line);
         let answer = match request {
             Err(error) => Err(error),
-            Ok(Request::Hello) => Ok(Answer::Hello(hello())),
+            Ok(Request::Hello) => Ok(Answer::Hello(frame::hello())),
             Ok(Request::LogLevel(level)) => {
                 Ok(Answer::Logged(Logged { level: (self.hooks.log_level)(level) }))
             }
@@ -321,14 +351,6 @@ impl Clerk {
                 (self.hooks.stop)();
                 Ok(Answer::Stopping(Stopping { stopping: true }))
             }
-            Ok(request @ Request::Tap(_)) => match self.ask_for_tap(request) {
-                Ok(number) => {
-                    self.waiting.push_back((number, id));
-                    talk.wait_for(number, now);
-                    return;
-                }
-                Err(error) => Err(error),
-            },
             Ok(
                 request @ (Request::Status(_)
                 | Request::Peers(_)
@@ -340,8 +362,10 @@ impl Clerk {
                 | Request::Remove(_)
                 | Request::Pause(_)
                 | Request::Resume(_)
-                | Request::Drain(_)),
-            ) => match self.ask(request, None) {
+                | Request::Drain(_)
+                | Request::Tap(_)
+                | Request::TakeOver(_)),
+            ) => match self.ask_for(request) {
                 Ok(number) => {
                     self.waiting.push_back((number, id));
                     talk.wait_for(number, now);
@@ -357,10 +381,14 @@ impl Clerk {
     }
 
     /// Asks the loop.
-    fn ask(&mut self, request: Request, feed: Option<Feed>) -> Result<u64, Error> {
+    pub(super) fn ask(
+        &mut self,
+        request: Request,
+        (feed, hand): (Option<Feed>, Option<give::Hand>),
+    ) -> Result<u64, Error> {
         self.numbers += 1;
         let reply = Reply::new(self.numbers, self.answered.clone(), Arc::clone(&self.wake));
-        match self.calls.try_send(Call { request, reply, feed }) {
+        match self.calls.try_send(Call { request, reply, feed, hand }) {
             Ok(()) => {
                 self.waker.wake();
                 Ok(self.numbers)
@@ -381,37 +409,18 @@ impl Clerk {
         }
     }
 
-    /// Asks the loop for a tap.
-    fn ask_for_tap(&mut self, request: Request) -> Result<u64, Error> {
-        let Request::Tap(params) = &request else { return self.ask(request, None) };
-        let (feed, pending) = tap::prepare(params)?;
-        let number = self.ask(request, Some(feed))?;
-        self.taps.retain(|(other, _)| self.waiting.iter().any(|(waiting, _)| waiting == other));
-        self.taps.push((number, pending));
-        Ok(number)
-    }
-
-    /// Makes a stream of the connection that has asked for a tap.
-    fn begin_tap(&mut self, number: u64, line: Vec<u8>) {
-        let at = self.taps.iter().position(|(other, _)| *other == number);
-        let talk = self.talks.iter().position(|talk| talk.state == State::Waiting(number));
-        let (Some(at), Some(talk)) = (at, talk) else { return };
-        let (_, pending) = self.taps.swap_remove(at);
-        let stream = self.talks.remove(talk).into_stream();
-        let clocks = (Arc::clone(&self.hooks.now), Arc::clone(&self.hooks.unix));
-        let around = Around { clocks, ending: Arc::clone(&self.ending), _end: self.end.clone() };
-        if let Err(error) = tap::begin(pending, stream, line, around) {
-            log::warn!("control socket: the thread of a tap cannot be started: {error}");
-        }
-    }
-
     /// Hands an answer to who waits for it, if anybody still does.
     fn answer(&mut self, number: u64, answer: &Result<Answer, Error>, now: Moment) {
-        let Some(id) = self.take_waiting(number) else { return };
+        let Some(id) = self.take_waiting(number) else { return self.forget_take_over(number) };
         if matches!(answer, Ok(Answer::Tapping(_))) {
             let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
             return self.begin_tap(number, line);
         }
+        if matches!(answer, Ok(Answer::HandingOver(_))) {
+            let line = id.map(|id| frame::written(&id, answer)).unwrap_or_default();
+            return self.begin_take_over(number, line);
+        }
+        self.forget_take_over(number);
         let Some(talk) = self.talks.iter_mut().find(|talk| talk.state == State::Waiting(number)) else {
             return;
         };
@@ -488,13 +497,4 @@ fn refuse(talk: &mut Talk, code: i32, words: &str, now: Moment) {
 fn tell_off(talk: &mut Talk, code: i32, words: &str, now: Moment) {
     refuse(talk, code, words, now);
     talk.write(now);
-}
-
-fn hello() -> Hello {
-    Hello {
-        polyport: VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        methods: METHODS.map(str::to_owned).to_vec(),
-    }
 }

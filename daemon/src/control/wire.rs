@@ -6,11 +6,16 @@ use serde::{Deserialize, Serialize};
 
 mod configuration;
 mod status;
+mod take_over;
 
 pub use configuration::{Configuration, ConfigurationParams, Configured, MOST_CONFIGURED, Ports};
 pub use status::{
     ControlCounts, Counts, Entry, HandlerTime, Level, MOST_BINDS, MOST_OF_A_PAGE, PAGE, Sessions, Status,
     StatusParams,
+};
+pub use take_over::{
+    Descriptor, Giver, HandingOver, Joined, Kind, MOST_DESCRIPTORS, Portion, TAKE_OVER, TAKE_OVER_LAST_WORD,
+    TAKE_OVER_VERSION, TakeOverParams, Taker,
 };
 
 /// The version of these messages. It grows when a client of the version before would misunderstand an answer; new members of
@@ -26,7 +31,7 @@ pub const PEERS: usize = 10;
 pub const MOST_PEERS: usize = 64;
 
 /// The methods, in the order of the manual.
-pub const METHODS: [&str; 15] = [
+pub const METHODS: [&str; 16] = [
     "hello",
     "status",
     "peers",
@@ -41,6 +46,7 @@ pub const METHODS: [&str; 15] = [
     "drain",
     "log-level",
     "tap",
+    "take-over",
     "stop",
 ];
 
@@ -75,6 +81,8 @@ pub enum Request {
     LogLevel(Option<Level>),
     /// Show what enters and leaves: the connection becomes a stream.
     Tap(TapParams),
+    /// Hand everything over to the process that asks, and end.
+    TakeOver(TakeOverParams),
     /// End in order.
     Stop,
 }
@@ -328,6 +336,7 @@ pub enum Answer {
     Quieted(Quieted),
     Logged(Logged),
     Tapping(Tapping),
+    HandingOver(HandingOver),
     Stopping(Stopping),
 }
 

@@ -101,6 +101,8 @@ pub(super) struct Core<I: Io> {
     pub(super) waiting: Waiting,
     /// Who sees what enters and leaves.
     pub(super) taps: Taps,
+    /// What listeners need whose sockets somebody else still reads; none: nothing is held back.
+    pub(super) held_back: Option<Vec<(Token, Needs)>>,
     /// Memory for the events of one turn, used again by the next.
     pub(super) events: Vec<Event>,
 }
@@ -183,6 +185,7 @@ impl<I: Io> Reactor<I> {
             sample: CallSample::new(seed),
             waiting,
             taps: Taps::default(),
+            held_back: None,
             events: Vec::new(),
         };
         Self {

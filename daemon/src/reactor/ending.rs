@@ -9,7 +9,6 @@
 //! What came before the request to end has arrived as far as its sender knows, so it is served. What comes later is left in the
 //! socket: for whoever may have it next, or for nobody.
 
-use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -26,6 +25,9 @@ const LAST_MESSAGES: usize = 65_536;
 /// How long a session that was asked more often than it has answered may keep the end waiting after the last datagram, ns: longer than
 /// an answer from the other side of the world takes. Who only ever sends one way costs the end so much.
 const ANSWER_NS: u64 = 1_000_000_000;
+
+/// How often a loop that neither serves nor ends looks at itself, ns; whoever decides wakes it.
+const HELD_LOOK_NS: u64 = 1_000_000_000;
 
 impl<I: Io> Reactor<I> {
     /// Ends the service within `grace`: takes what has arrived and nothing more, and goes on with what waits. From now on
@@ -49,14 +51,8 @@ impl<I: Io> Reactor<I> {
                 self.ready.push(listener.token, &mut listener.ready);
             }
         }
-        self.ending = Some(Box::new(Ending {
-            until_ns: now_ns.saturating_add(nanos(grace)),
-            hearing,
-            taken: HashMap::new(),
-            asked: None,
-            look_ns: now_ns,
-            told: false,
-        }));
+        let until_ns = now_ns.saturating_add(nanos(grace));
+        self.ending = Some(Box::new(Ending { hearing, ..Ending::new(until_ns, now_ns) }));
     }
 
     /// Whether the service ends.
@@ -75,7 +71,8 @@ impl<I: Io> Reactor<I> {
             return Ok(Flow::Ended);
         }
         self.review_sessions();
-        let wait = if self.ready.is_empty() { self.last_deadline(&ending) } else { Wait::No };
+        let has_more = !self.ready.is_empty() || self.unwatch_some(&mut ending);
+        let wait = if has_more { Wait::No } else { self.last_deadline(&ending) };
         let mut events = std::mem::take(&mut self.core.events);
         events.clear();
         self.core.io.poll(wait, &mut events)?;
@@ -176,6 +173,10 @@ impl<I: Io> Reactor<I> {
     /// Whether nothing waits any more that can leave in time. Otherwise notes when to look again.
     fn is_over(&mut self, ending: &mut Ending) -> bool {
         let (now_ns, until_ns) = (self.core.now.mono_ns, ending.until_ns);
+        if ending.held {
+            ending.look_ns = now_ns.saturating_add(HELD_LOOK_NS);
+            return false;
+        }
         ending.look_ns = until_ns;
         if now_ns >= until_ns {
             return true;

@@ -19,4 +19,24 @@ pub(super) struct Ending {
     pub(super) look_ns: u64,
     /// It was said that something waits.
     pub(super) told: bool,
+    /// The sockets are on their way to another process, which may not come to it: then the service goes on.
+    pub(super) held: bool,
+    /// The sockets are another process's now: from this slot on they are still watched.
+    pub(super) unwatched: Option<usize>,
+}
+
+impl Ending {
+    /// One whose listeners are deaf already.
+    pub(super) fn new(until_ns: u64, now_ns: u64) -> Self {
+        Self {
+            until_ns,
+            hearing: 0,
+            taken: HashMap::new(),
+            asked: None,
+            look_ns: now_ns,
+            told: false,
+            held: false,
+            unwatched: None,
+        }
+    }
 }

@@ -38,10 +38,8 @@ impl<I: Io> Reactor<I> {
             return Err(AddError::Register(error));
         }
         self.core.join_chain(&listener);
-        let listener = slot.insert(listener);
-        if self.network.add(&mut self.core.io, listener, needs) {
-            self.core.host.changed(self.core.now.mono_ns);
-        }
+        slot.insert(listener);
+        self.need(token, needs);
         Ok(token)
     }
 
@@ -154,7 +152,9 @@ impl<I: Io> Core<I> {
     pub(super) fn create(&mut self, listener: &mut Listener<I::Socket>, why: Why) -> Result<(), CreateError> {
         let kept = self.make_handler(listener, why)?;
         self.apply_timers_of(listener);
-        if let Service::Running(instance) = &listener.service {
+        if let Service::Running(instance) = &listener.service
+            && self.held_back.is_none()
+        {
             let groups = instance.take_groups();
             self.apply_groups(listener, &groups);
         }

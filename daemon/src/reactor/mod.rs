@@ -9,6 +9,7 @@
 //! grace      how far the end is
 //! ending     nothing new is taken, and what waits leaves
 //! lifecycle  listeners come and go, handlers break and are made again
+//! handing    the sockets go to another process: nothing is read meanwhile, nor set before
 //! quiet      listeners that are not read for a while
 //! core       the reactor, and what a visit works with
 //! io         what the loop needs from the world
@@ -37,6 +38,7 @@ mod ending;
 mod errno;
 mod exit;
 mod grace;
+mod handing;
 mod io;
 mod lifecycle;
 mod listener;
@@ -56,7 +58,8 @@ mod waiting;
 pub use self::core::{Held, Reactor, Shortcuts};
 pub use self::mio::{
     BindError, BindStep, Clock, Inherited, InheritedSocket, Membership, MioIo, PathMtuDiscovery, Pktinfo,
-    Socket, SocketOptions, broadcast_addresses, interface_index, interface_name, take_inherited,
+    Setup, Socket, SocketFacts, SocketOptions, broadcast_addresses, interface_index, interface_name,
+    take_inherited,
 };
 pub use change::{ChangeDone, ChangeRefused, Changes, Newcomer, Wish};
 pub(crate) use io::nanos;

@@ -149,6 +149,11 @@ impl Reloading {
         self.history.told()
     }
 
+    /// Whether something is being changed, or is about to be.
+    pub(in crate::apply) fn is_busy(&self) -> bool {
+        self.once_more || !self.alterations.is_empty() || !matches!(self.stage, Stage::Idle | Stage::Broken)
+    }
+
     /// A client of the control socket asks for a reload, as a signal does, and waits for what becomes of it.
     pub(in crate::apply) fn ask(&mut self, reply: Reply) {
         self.asked_next.push(reply);

@@ -216,6 +216,7 @@ fn write_series(mut series: Series<'_>, source: Source, scene: Scene<'_>) -> fmt
                 ("too_long", c.too_long),
                 ("busy", c.busy),
                 ("unanswered", c.unanswered),
+                ("take_over_given_up", c.take_overs_given_up),
             ];
             events.iter().try_for_each(|(event, n)| series.put(&[event], Number::Whole(*n)))
         }

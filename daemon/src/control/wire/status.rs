@@ -178,4 +178,7 @@ pub struct ControlCounts {
     pub busy: u64,
     /// Requests that the loop of the daemon did not answer in time.
     pub unanswered: u64,
+    /// Take-overs by other daemons that were given up.
+    #[serde(default)]
+    pub take_overs_given_up: u64,
 }

@@ -82,9 +82,7 @@ impl<I: Io> Reactor<I> {
         for (token, need) in needs {
             let Some(listener) = current(&mut self.listeners, token) else { continue };
             self.core.join_chain(listener);
-            if self.network.add(&mut self.core.io, listener, need) {
-                self.core.host.changed(self.core.now.mono_ns);
-            }
+            self.need(token, need);
         }
         Ok(tokens)
     }
@@ -159,7 +157,8 @@ impl<I: Io> Reactor<I> {
         }
         let mut instance = made?;
         let refused = core.apply_timers(name, &instance);
-        let groups = instance.take_groups();
+        let held_back = core.held_back.is_some();
+        let groups = if held_back { Vec::new() } else { instance.take_groups() };
         if let Some(speaker) = current(listeners, speaker) {
             speaker.note_refused_timers(refused, core.limits.handler_timers);
             core.apply_groups(speaker, &groups);

@@ -20,6 +20,6 @@ pub use addresses::broadcast_addresses;
 pub use clock::Clock;
 pub use io::MioIo;
 pub use polyport_net::{
-    BindError, BindStep, Inherited, InheritedSocket, Membership, PathMtuDiscovery, Pktinfo, SocketOptions,
-    UdpSocket as Socket, interface_index, interface_name, take_inherited,
+    BindError, BindStep, Facts as SocketFacts, Inherited, InheritedSocket, Membership, PathMtuDiscovery,
+    Pktinfo, Setup, SocketOptions, UdpSocket as Socket, interface_index, interface_name, take_inherited,
 };
