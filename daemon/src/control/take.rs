@@ -1,4 +1,4 @@
-//! Taking over from a daemon that serves: asked by its control socket, received by SCM_RIGHTS.
+//! Taking over from a daemon that serves: asked by its control socket, received by `SCM_RIGHTS`.
 
 use std::fmt;
 use std::io::{self, IoSliceMut, Write};
@@ -74,7 +74,11 @@ impl Receiving {
                 let words = "it is of a version that cannot be taken over; stop it, and start this one";
                 CallError::Refused(super::wire::Error::new(error.code, words))
             }
-            other => other,
+            other @ (CallError::Nobody(..)
+            | CallError::Denied(_)
+            | CallError::Broken(..)
+            | CallError::Strange(..)
+            | CallError::Refused(_)) => other,
         })?;
         let stream = client.into_stream().into_inner();
         let broken = |error| CallError::Broken(path.to_path_buf(), error);
