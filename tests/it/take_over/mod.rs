@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use polyport_tests::{DEADLINE, Daemon, Launch, ports};
+use polyport_tests::{Daemon, Launch, ports, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -73,19 +73,16 @@ impl Line {
     fn owner(&self, pid: i32) -> Owner {
         const PATIENCE: Duration = Duration::from_secs(5);
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "status" });
-        let began = std::time::Instant::now();
-        loop {
-            assert!(began.elapsed() < DEADLINE, "nobody decides whose the sockets are");
-            let Some(answer) = ask(&self.control(), PATIENCE, &request) else { return Owner::Another };
+        let mut owner = Owner::Another;
+        wait::until("somebody decides whose the sockets are", || {
+            let answer = ask(&self.control(), PATIENCE, &request).unwrap_or_default();
             let result = &answer["result"];
-            if result["pid"] != pid {
-                return Owner::Another;
-            }
+            let is_asked = result["pid"] == pid;
+            owner = if is_asked { Owner::It } else { Owner::Another };
             // Between the last words nobody reads; then it does again, or answers no more.
-            if result["entries"][0]["states"]["serving"] == result["addresses"] {
-                return Owner::It;
-            }
-        }
+            !is_asked || result["entries"][0]["states"]["serving"] == result["addresses"]
+        });
+        owner
     }
 }
 
@@ -136,15 +133,12 @@ fn descriptors(pid: i32) -> BTreeMap<String, PathBuf> {
 /// What a process has open once the connections of who asked last are closed.
 #[track_caller]
 fn settled(pid: i32) -> BTreeMap<String, PathBuf> {
-    let began = std::time::Instant::now();
-    let mut before = descriptors(pid);
-    loop {
-        std::thread::sleep(Duration::from_millis(50));
-        let after = descriptors(pid);
-        if after == before {
-            return after;
-        }
-        before = after;
-        assert!(began.elapsed() < DEADLINE, "the descriptors of {pid} change all the time");
-    }
+    const LOOKS: u32 = 10;
+    let (mut now, mut same) = (descriptors(pid), 0);
+    wait::until("the descriptors stay as they are", || {
+        let before = std::mem::replace(&mut now, descriptors(pid));
+        same = if before == now { same + 1 } else { 0 };
+        same == LOOKS
+    });
+    now
 }

@@ -1,12 +1,14 @@
 //! Numbered datagrams while one daemon follows the other: each is answered once.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use polyport_tests::{DEADLINE, Daemon};
+use polyport_tests::{DEADLINE, Daemon, wait};
 use rustix::process::Signal;
 
 use super::{Line, Owner, all, descriptors, pid, range, settled, spec};
@@ -53,6 +55,7 @@ impl Stream {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a stream has a rate")]
 fn run(addresses: &[SocketAddr], ends: &AtomicBool) -> Answers {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
@@ -107,6 +110,10 @@ fn each_number_of_a_stream_is_answered_once_whoever_serves() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "when one is killed is drawn, of the time that a take-over lasts"
+)]
 fn whoever_is_killed_on_the_way_leaves_thousands_of_sockets_as_they_were() {
     const PORTS: u16 = 3_000;
     let (line, place) = (Line::new(), range(2, PORTS));
@@ -155,15 +162,6 @@ fn whoever_is_killed_on_the_way_leaves_thousands_of_sockets_as_they_were() {
 }
 
 #[track_caller]
-fn is_as_before(daemon: &Daemon, base: &std::collections::BTreeMap<String, std::path::PathBuf>) {
-    let began = Instant::now();
-    loop {
-        let after = descriptors(pid(daemon));
-        if after == *base {
-            return;
-        }
-        let others: Vec<_> = after.iter().filter(|(number, what)| base.get(*number) != Some(*what)).collect();
-        assert!(began.elapsed() < DEADLINE, "{} descriptors were {}: {others:?}", after.len(), base.len());
-        thread::sleep(Duration::from_millis(20));
-    }
+fn is_as_before(daemon: &Daemon, base: &BTreeMap<String, PathBuf>) {
+    wait::until("the descriptors are those of before", || descriptors(pid(daemon)) == *base);
 }
