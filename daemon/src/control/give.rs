@@ -264,26 +264,23 @@ impl Listening {
 
 #[cfg(test)]
 mod tests {
-    use polyport_terminal::Signals;
-
     use super::*;
 
     struct Pair {
         other: UnixStream,
         hand: Hand,
         _ends: Receiver<()>,
-        _signals: Signals,
+        _wakes: UnixStream,
     }
 
     fn pair() -> Pair {
         let (other, stream) = UnixStream::pair().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let (woken, _wake) = UnixStream::pair().unwrap();
-        let signals = Signals::from_stream(woken).unwrap();
-        let (hand, pending) = prepare(signals.waker().unwrap());
+        let (wakes, waker) = UnixStream::pair().unwrap();
+        let (hand, pending) = prepare(Waker::to_stream(waker));
         let (end, ends) = mpsc::channel();
         begin(pending, stream, b"answer\n".to_vec(), (Arc::new(|| Moment::ZERO), end)).unwrap();
-        Pair { other, hand, _ends: ends, _signals: signals }
+        Pair { other, hand, _ends: ends, _wakes: wakes }
     }
 
     fn step(hand: &Hand) -> Step {

@@ -128,6 +128,12 @@ pub struct Waker {
 }
 
 impl Waker {
+    /// One that writes to `stream`, whoever reads there: for tests.
+    #[must_use]
+    pub fn to_stream(stream: UnixStream) -> Self {
+        Self { attend: Arc::default(), writer: stream }
+    }
+
     /// Another one, for another thread.
     ///
     /// # Errors
