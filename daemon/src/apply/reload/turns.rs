@@ -426,11 +426,7 @@ impl Reloading {
         reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.notify(&running.prepared.plan, "");
         log::info!("{}: {}, in {} ms", self.done(), reloaded.summary, reloaded.took_ms);
-        log::debug!(
-            "{}: a batch waited for it for {} us of work at most",
-            self.done(),
-            self.longest_ns / 1000
-        );
+        log::debug!("a batch waited for that for {} us of work at most", self.longest_ns / 1000);
         self.answer(&Ok(Answer::Reloaded(*reloaded)));
     }
 
