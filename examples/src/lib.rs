@@ -28,6 +28,7 @@ pub mod load;
 pub mod mtu;
 pub mod outcome;
 pub mod own_frames;
+mod picture;
 pub mod plot;
 pub mod request;
 pub mod source;

@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use clap::Parser;
 use polyport_protocol::Nanos;
+use polyport_terminal::counted;
 use rand::Rng;
 
+use super::command::Command;
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::output::OutputArgs;
 use super::pacing::Pacing;
 use super::plan::{Distribution, LONGEST, Rate};
+use super::shard::{self, Shard};
+use super::start::StartAt;
 use super::threshold::Threshold;
 use crate::VERSION;
-use crate::clock::nanos;
+use crate::clock::{nanos, time_of_day};
 use crate::key::{KeyArgs, generator};
 use crate::outcome::ExitError;
 use crate::source::SourceArgs;
@@ -28,10 +33,18 @@ use crate::text::positive_duration;
 /// target whose first one refuses.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "polyport-load", version = VERSION, max_term_width = 100)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
 pub struct Args {
     /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
     #[arg(required = true, value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// What to do instead of a load
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Datagrams a time over all targets: 50000/s, 1.5k/s, 30/m
     #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse)]
     pub rate: Rate,
@@ -100,12 +113,19 @@ pub struct Args {
     /// A row for every target instead of the worst one
     #[arg(long)]
     pub per_port: bool,
-    /// One JSON object instead of the summary screen
-    #[arg(long)]
-    pub json: bool,
-    /// Time between two lines of progress
+    /// Forms of the result for programs
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Time between two lines of progress, and length of an interval of the results; a run of more than 1024 of them
+    /// has longer ones
     #[arg(long, default_value = "1s", value_parser = positive_duration)]
     pub interval: Duration,
+    /// Start load and warm-up at this time, after the handshake: +10s, or 2026-11-30T18:00:00Z as RFC 3339 has it
+    #[arg(long, value_parser = StartAt::parse, value_name = "TIME")]
+    pub start_at: Option<StartAt>,
+    /// This is one of several generators: it takes one of N targets, and their part of the rate. The first one is 0/N
+    #[arg(long, value_parser = Shard::parse, value_name = "INDEX/N")]
+    pub shard: Option<Shard>,
     /// No progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -142,6 +162,18 @@ impl Args {
                 return Err(ExitError::usage(format!("the targets are more than {MAX_ADDRESSES} addresses")));
             }
         }
+        let mut rate = self.rate;
+        if let Some(shard) = self.shard {
+            let all = targets.len();
+            targets = shard.share(targets);
+            if targets.is_empty() {
+                return Err(ExitError::usage(format!(
+                    "{} for generator {shard}: start as many as there are targets at most",
+                    counted(all as u64, "target leaves none", "targets leave none")
+                )));
+            }
+            rate = shard::part(rate, targets.len(), all).map_err(ExitError::usage)?;
+        }
         let streams = targets.len() as u64 * u64::from(self.streams);
         if streams > MAX_STREAMS {
             return Err(ExitError::usage(format!(
@@ -163,7 +195,7 @@ impl Args {
             targets,
             alternatives,
             from: self.source.from,
-            rate: self.rate,
+            rate,
             duration: span("--duration", self.duration)?,
             warm_up: span("--warmup", self.warmup)?,
             drain: self.drain,
@@ -177,6 +209,9 @@ impl Args {
             text: self.text.clone().map(String::into_bytes),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
+            interval: nanos(self.interval),
+            start_at: self.start_at.map(|start| start.time(time_of_day())),
+            shard: self.shard,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
             key: self.key.load()?,
         };

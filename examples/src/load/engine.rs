@@ -1,19 +1,22 @@
 //! A run from the handshake to the summary.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use polyport_protocol::client::Pacer;
+use polyport_protocol::client::{Pacer, Slot};
 use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::{Exit, Interrupt};
 
 use super::config::Config;
+use super::events::Events;
 use super::handshake::{self, Greeting};
 use super::ledger::NotSent;
 use super::pacing::{self, Pacing};
 use super::progress::Progress;
+use super::start;
 use super::summary::Summary;
 use super::transceiver::{Transceiver, Turn};
-use crate::clock::Clock;
+use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
 
 /// How often timeouts are noticed. They are judged by the times of the datagrams, so this moves no result; it only
@@ -32,7 +35,7 @@ pub fn run(
     config: &Config,
     interrupt: &Interrupt,
     quiet: bool,
-    interval: Nanos,
+    events: Option<Events>,
 ) -> Result<Summary, ExitError> {
     pacing::be_exact();
     let clock = Clock::start();
@@ -41,12 +44,18 @@ pub fn run(
         clock,
         interrupt,
         transceiver: Transceiver::new(config, clock)?,
-        progress: Progress::new(quiet, interval, clock.now()),
+        progress: Progress::new(quiet, config.interval, clock.now(), events),
         next_sweep: 0,
+        started: Duration::ZERO,
     };
     let start = run.prepare()?;
     let (start, aborted) = match start {
-        Some(start) => (start, run.play(start, config.duration, Phase::Load)?),
+        Some(start) => {
+            run.transceiver.intervals.begin(start);
+            run.started = run.time_of_day_at(start);
+            run.progress.load(run.started)?;
+            (start, run.play(start, config.duration, Phase::Load)?)
+        }
         None => (clock.now(), true),
     };
     let end = clock.now();
@@ -78,6 +87,8 @@ struct Run<'c> {
     transceiver: Transceiver<'c>,
     progress: Progress,
     next_sweep: Nanos,
+    /// When the load began, as a span since 1970-01-01 UTC.
+    started: Duration,
 }
 
 impl Run<'_> {
@@ -90,8 +101,14 @@ impl Run<'_> {
                 return Ok(None);
             }
         }
-        self.progress = self.progress.clone().restart(self.clock.now());
-        let start = self.clock.now();
+        let start = match self.config.start_at {
+            None => self.clock.now(),
+            Some(at) => match self.wait_until(start::moment(at, time_of_day(), self.clock.now())?)? {
+                Some(start) => start,
+                None => return Ok(None),
+            },
+        };
+        self.progress.restart(start);
         if self.config.warm_up > 0 && self.play(start, self.config.warm_up, Phase::WarmUp)? {
             return Ok(None);
         }
@@ -99,16 +116,44 @@ impl Run<'_> {
         Ok(Some(start + self.config.warm_up))
     }
 
+    /// Waits for `start`, and takes what comes meanwhile; `None` if the user wanted the end.
+    fn wait_until(&mut self, start: Nanos) -> Result<Option<Nanos>, ExitError> {
+        while self.clock.now() < start {
+            if self.interrupt.is_set() {
+                return Ok(None);
+            }
+            if !self.transceiver.receive()? {
+                self.next_sweep = self.clock.now().saturating_add(SWEEP);
+                let deadline = start.min(self.next_sweep);
+                let sockets = self.transceiver.outbox().sockets();
+                self.config
+                    .pacing
+                    .wait(sockets, &[], self.clock.now(), deadline)
+                    .map_err(|error| ExitError::io("wait", &error))?;
+            }
+        }
+        Ok(Some(start))
+    }
+
+    /// The time of day at a moment of our clock.
+    fn time_of_day_at(&self, at: Nanos) -> Duration {
+        let since = self.clock.now().saturating_sub(at);
+        time_of_day().saturating_sub(Duration::from_nanos(since))
+    }
+
     /// Follows a schedule to its end; whether the user wanted an earlier one.
     fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
         let mut pacer: Pacer = self.config.rate.schedule(start, duration);
-        let mut backlog = VecDeque::new();
+        let mut backlog: VecDeque<Slot> = VecDeque::new();
         let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
         loop {
             if self.interrupt.is_set() {
                 if !practice {
                     self.transceiver.ledger.skip(NotSent::Aborted, backlog.len() as u64);
+                    for slot in &backlog {
+                        self.transceiver.intervals.skip(NotSent::Aborted, slot.planned, 1);
+                    }
                 }
                 return Ok(true);
             }
@@ -121,7 +166,7 @@ impl Run<'_> {
                 }
             }
             let received = self.transceiver.receive()?;
-            self.look_around(phase);
+            self.look_around(phase)?;
             let Some(next) = backlog.front().copied().or_else(|| pacer.peek()) else { return Ok(false) };
             if !received && (blocked || next.planned > self.clock.now()) {
                 // A blocked datagram is due already: the socket tells when, the sweep looks after it.
@@ -138,7 +183,7 @@ impl Run<'_> {
                 return Ok(true);
             }
             let received = self.transceiver.receive()?;
-            self.look_around(Phase::Drain);
+            self.look_around(Phase::Drain)?;
             let Transceiver { last_sent, longest, ref ledger, .. } = self.transceiver;
             let end = self.config.drain.end(last_sent, longest, ledger.in_flight() > 0);
             if end.is_some_and(|end| end <= self.clock.now()) {
@@ -151,13 +196,14 @@ impl Run<'_> {
     }
 
     /// Timeouts and display.
-    fn look_around(&mut self, phase: Phase) {
+    fn look_around(&mut self, phase: Phase) -> Result<(), ExitError> {
         let now = self.clock.now();
         if now >= self.next_sweep {
             self.transceiver.ledger.expire(now);
             self.next_sweep = now + SWEEP;
         }
-        self.progress.tick(now, phase.name(), &self.transceiver.ledger);
+        let Transceiver { ledger, intervals, .. } = &mut self.transceiver;
+        self.progress.tick(now, phase.name(), ledger, &mut intervals.window)
     }
 
     fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), ExitError> {
@@ -171,6 +217,11 @@ impl Run<'_> {
     fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Summary, ExitError> {
         let now = self.clock.now();
         self.progress.clear();
+        if aborted {
+            self.transceiver.ledger.expire(now);
+            let Transceiver { ledger, intervals, .. } = &mut self.transceiver;
+            ledger.open_plans().for_each(|planned| intervals.pending(planned));
+        }
         self.transceiver.ledger.finish(now, aborted);
         let local = self.transceiver.local().map_err(|error| ExitError::io("ask the socket", &error))?;
         let summary = Summary::new(&self.transceiver.ledger, &self.transceiver.latencies, local)
@@ -179,6 +230,7 @@ impl Run<'_> {
         let behind_since = self.transceiver.behind.missed_since().map(|since| since.saturating_sub(start));
         let strangers = self.transceiver.strangers().clone();
         let drained = now.saturating_sub(end);
-        Ok(Summary { strangers, took, behind_since, drained, aborted, ..summary })
+        let (intervals, started) = (Some(self.transceiver.intervals), self.started);
+        Ok(Summary { intervals, started, strangers, took, behind_since, drained, aborted, ..summary })
     }
 }

@@ -24,48 +24,77 @@ pub mod address;
 pub mod args;
 pub mod behind;
 pub mod class;
+pub mod command;
+pub mod compare;
 pub mod config;
 pub mod drain;
 pub mod engine;
+pub mod events;
+pub mod forms;
 pub mod frame;
 pub mod handshake;
+pub mod hdr;
 pub mod histogram;
+pub mod host;
 pub mod icmp;
 pub mod ids;
+pub mod intervals;
 pub mod json;
 pub mod ledger;
+pub mod merge;
 pub mod outbox;
+pub mod output;
 pub mod pacing;
+pub mod page;
 pub mod plan;
 pub mod progress;
 pub mod reorder;
 pub mod report;
+pub mod restore;
 pub mod ring;
+pub mod shard;
+pub mod start;
 pub mod stream;
 pub mod summary;
 pub mod threshold;
 pub mod transceiver;
 pub mod unit;
 
+use std::time::Duration;
+
 use polyport_terminal::{Exit, Style, remark};
 
-use crate::clock::nanos;
+use self::events::Events;
+use self::json::{ConfigReport, LoadReport, RunReport};
 use crate::outcome::{self, ExitError, Outcome, deliver};
 
-/// The program: runs a load, prints the result, and says how it went.
+/// The program: runs a load, prints the result, and says how it went. `command` is the command line without its first
+/// word, for the result.
 ///
 /// # Errors
 /// See [`args::Args::config`] and [`engine::run`].
-pub fn run(args: &args::Args) -> Outcome {
+pub fn run(args: &args::Args, command: &[String]) -> Outcome {
+    if let Some(command) = &args.command {
+        return command::run(command);
+    }
     let mut config = args.config()?;
+    let output = &args.output;
+    output.files.check()?;
     let interrupt = outcome::interrupt()?;
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
     }
-    let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
+    let generator = |started| RunReport::new(&config, command.to_vec(), started);
+    let events =
+        output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
+    let summary = engine::run(&config, &interrupt, args.quiet, events)?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
-    if args.json {
-        deliver(crate::json::line(&json::LoadReport::new(&config, &summary, &judgements))?)?;
+    let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);
+    output.files.write(&report, &summary)?;
+    if output.json {
+        deliver(crate::json::line(&report)?)?;
+    } else if output.json_stream {
+        events::end(report)?;
     } else {
         deliver(report::text(&config, &summary, &judgements, args.per_port, Style::stdout()).trim_end())?;
     }
