@@ -285,6 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn a_host_may_be_named_like_the_command() {
+        let args = |line: &str| Args::try_parse_from(line.split(' '));
+        let load = args("polyport-load report:7000").unwrap();
+        assert!(load.command.is_none() && load.targets == ["report:7000"]);
+        let show = args("polyport-load report show one.json").unwrap();
+        assert!(show.command.is_some() && show.targets.is_empty());
+        args("polyport-load 127.0.0.1:1 report show one.json").unwrap_err();
+        args("polyport-load report").unwrap_err();
+    }
+
+    #[test]
+    fn a_shard_has_its_targets_and_their_part_of_the_rate() {
+        let shard = config("127.0.0.1:7000-7009 --rate 1000/s --shard 2/3").unwrap();
+        let ports: Vec<u16> = shard.targets.iter().map(std::net::SocketAddr::port).collect();
+        assert_eq!((ports, shard.rate.to_string().as_str()), (vec![7002, 7005, 7008], "300/s"));
+        for line in ["127.0.0.1:1 --shard 1/2", "127.0.0.1:1 --shard 2/2", "127.0.0.1:1 --start-at noon"] {
+            assert_eq!(config(line).unwrap_err(), Exit::Usage, "{line}");
+        }
+    }
+
+    #[test]
     fn the_old_name_of_an_echo_is_still_understood() {
         assert_eq!(config("127.0.0.1:1 --raw-echo").unwrap().expect, Expect::Echo);
         assert_eq!(config("127.0.0.1:1 --expect echo").unwrap().expect, Expect::Echo);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use polyport_terminal::{Escaped, Exit, Style};
 
-use super::compare::{Method, compare};
+use super::compare::{Method, Run, compare};
 use super::config::Config;
 use super::events::Event;
 use super::json::LoadReport;
@@ -136,11 +136,14 @@ pub fn run(command: &Command) -> Outcome {
 
 impl CompareArgs {
     fn run(&self) -> Outcome {
-        let [before, after] = [&self.before, &self.after]
-            .map(|path| -> Result<Summary, ExitError> { Ok(restored(&read(path)?)?.1) });
+        let run = |path: &PathBuf| -> Result<Run, ExitError> {
+            let (config, summary) = restored(&read(path)?)?;
+            let length = if summary.aborted { summary.took } else { config.duration };
+            Ok(Run { intervals: summary.intervals, length })
+        };
         let method = Method { confidence: self.confidence, tolerance: self.tolerance, seed: self.seed };
-        let report =
-            compare(&before?, &after?, method).map_err(|error| ExitError::new(Exit::BadInput, error))?;
+        let report = compare(&run(&self.before)?, &run(&self.after)?, method)
+            .map_err(|error| ExitError::new(Exit::BadInput, error))?;
         if self.json {
             deliver(json::line(&report)?)?
         } else {

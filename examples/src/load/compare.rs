@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::TargetLatency;
-use super::summary::Summary;
+use super::intervals::{Interval, Intervals};
 use super::unit;
 use crate::key::generator;
 
@@ -27,7 +27,7 @@ const FEWEST: usize = 5;
 const MOST_BLOCKS: u64 = 60;
 
 /// How often both runs are drawn again.
-const DRAWS: usize = 2000;
+const DRAWS: usize = 1000;
 
 /// How a comparison is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,12 +106,21 @@ pub enum Verdict {
     Worse,
 }
 
+/// A run to compare.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The load over time.
+    pub intervals: Option<Intervals>,
+    /// How long its load was; what it took, if it was broken off.
+    pub length: Nanos,
+}
+
 /// A figure: its name, what it counts in, and how it is read.
 struct Reading {
     name: &'static str,
     unit: Unit,
     more_is_better: bool,
-    of: fn(&Sum) -> f64,
+    of: fn(&Sum<'_>) -> f64,
 }
 
 const READINGS: [Reading; 7] = [
@@ -129,7 +138,7 @@ const READINGS: [Reading; 7] = [
     },
 ];
 
-const fn time(name: &'static str, of: fn(&Sum) -> f64) -> Reading {
+const fn time(name: &'static str, of: fn(&Sum<'_>) -> f64) -> Reading {
     Reading { name, unit: Unit::Nanoseconds, more_is_better: false, of }
 }
 
@@ -137,7 +146,7 @@ const fn time(name: &'static str, of: fn(&Sum) -> f64) -> Reading {
 ///
 /// # Errors
 /// One of them has too few intervals.
-pub fn compare(before: &Summary, after: &Summary, method: Method) -> Result<CompareReport, String> {
+pub fn compare(before: &Run, after: &Run, method: Method) -> Result<CompareReport, String> {
     let runs = [Blocks::new(before, "first")?, Blocks::new(after, "second")?];
     let mut rng = generator(Some(method.seed));
     let mut sums = runs.each_ref().map(Sum::of);
@@ -163,39 +172,41 @@ pub fn compare(before: &Summary, after: &Summary, method: Method) -> Result<Comp
         tolerance: method.tolerance,
         seed: method.seed,
         draws: DRAWS,
-        blocks: runs.map(|run| run.0.len()),
+        blocks: runs.each_ref().map(|run| run.all.len()),
         regression: figures.iter().any(|figure| figure.verdict == Verdict::Worse),
         figures,
     })
 }
 
 /// The blocks of a run: its whole intervals, joined to at most [`MOST_BLOCKS`].
-struct Blocks(Vec<Block>);
+struct Blocks {
+    all: Vec<Block>,
+    /// The buckets that some block has something in, ascending.
+    from_plan: Vec<Nanos>,
+    from_send: Vec<Nanos>,
+}
 
 /// A stretch of a run, with the buckets that it has something in.
 struct Block {
     time: Nanos,
     sent: u64,
     lost: u64,
-    from_plan: Vec<(Nanos, u64)>,
-    from_send: Vec<(Nanos, u64)>,
+    from_plan: Vec<(usize, u64)>,
+    from_send: Vec<(usize, u64)>,
 }
 
 impl Blocks {
-    fn new(summary: &Summary, which: &str) -> Result<Self, String> {
-        let mut blocks = Vec::new();
-        if let Some(mut intervals) = summary.intervals.clone() {
-            intervals.join((summary.took / intervals.width()).div_ceil(MOST_BLOCKS));
+    fn new(run: &Run, which: &str) -> Result<Self, String> {
+        let mut blocks: Vec<(u64, &Interval)> = Vec::new();
+        let mut intervals = run.intervals.clone();
+        if let Some(intervals) = &mut intervals {
+            let times = (run.length / intervals.width()).div_ceil(MOST_BLOCKS);
+            intervals.join(times);
+        }
+        if let Some(intervals) = &intervals {
             // The last one may be shorter than the others.
-            let whole = usize::try_from(summary.took / intervals.width()).unwrap_or(usize::MAX);
-            let width = intervals.width();
-            blocks.extend(intervals.iter().take(whole).map(|(_, interval)| Block {
-                time: width,
-                sent: interval.sent,
-                lost: interval.lost(),
-                from_plan: buckets(&interval.from_plan),
-                from_send: buckets(&interval.from_send),
-            }));
+            let whole = usize::try_from(run.length / intervals.width()).unwrap_or(usize::MAX);
+            blocks.extend(intervals.iter().take(whole).map(|(_, interval)| (intervals.width(), interval)));
         }
         if blocks.len() < FEWEST {
             return Err(format!(
@@ -204,45 +215,58 @@ impl Blocks {
                 blocks.len()
             ));
         }
-        Ok(Self(blocks))
+        let from_plan = values(blocks.iter().map(|(_, interval)| &interval.from_plan));
+        let from_send = values(blocks.iter().map(|(_, interval)| &interval.from_send));
+        let block = |(time, interval): &(u64, &Interval)| Block {
+            time: *time,
+            sent: interval.sent,
+            lost: interval.lost(),
+            from_plan: placed(&interval.from_plan, &from_plan),
+            from_send: placed(&interval.from_send, &from_send),
+        };
+        Ok(Self { all: blocks.iter().map(block).collect(), from_plan, from_send })
     }
 }
 
-fn buckets(latency: &TargetLatency) -> Vec<(Nanos, u64)> {
+/// The buckets that some histogram has something in, ascending.
+fn values<'l>(latencies: impl Iterator<Item = &'l TargetLatency>) -> Vec<Nanos> {
+    let recorded = latencies.flat_map(|latency| latency.histogram().iter_recorded());
+    let mut values: Vec<Nanos> = recorded.map(|bucket| bucket.value_iterated_to()).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// The counts of a histogram with the places of their buckets.
+fn placed(latency: &TargetLatency, values: &[Nanos]) -> Vec<(usize, u64)> {
+    let place = |value: Nanos| values.partition_point(|known| *known < value);
     let recorded = latency.histogram().iter_recorded();
-    recorded.map(|bucket| (bucket.value_iterated_to(), bucket.count_since_last_iteration())).collect()
+    recorded.map(|bucket| (place(bucket.value_iterated_to()), bucket.count_since_last_iteration())).collect()
 }
 
 /// What is summed up over blocks.
-struct Sum {
+struct Sum<'r> {
     time: Nanos,
     sent: u64,
     lost: u64,
-    from_plan: Counts,
-    from_send: Counts,
+    from_plan: Counts<'r>,
+    from_send: Counts<'r>,
 }
 
 /// A histogram of those buckets only that a run has something in: adding to it takes no longer than it must.
-struct Counts {
-    /// In ascending order.
-    values: Vec<Nanos>,
+struct Counts<'r> {
+    values: &'r [Nanos],
     counts: Vec<u64>,
 }
 
-impl Counts {
-    fn new<'b>(buckets: impl Iterator<Item = &'b (Nanos, u64)>) -> Self {
-        let mut values: Vec<Nanos> = buckets.map(|(value, _)| *value).collect();
-        values.sort_unstable();
-        values.dedup();
-        Self { counts: vec![0; values.len()], values }
+impl<'r> Counts<'r> {
+    fn new(values: &'r [Nanos]) -> Self {
+        Self { values, counts: vec![0; values.len()] }
     }
 
-    fn add(&mut self, buckets: &[(Nanos, u64)], times: u64) {
-        let mut place = 0;
-        for (value, count) in buckets {
-            // Both ascend, and every value of a block is one of the run.
-            place += self.values[place..].partition_point(|known| known < value);
-            self.counts[place] += count * times;
+    fn add(&mut self, counts: &[(usize, u64)], times: u64) {
+        for (place, count) in counts {
+            self.counts[*place] += count * times;
         }
     }
 
@@ -258,17 +282,17 @@ impl Counts {
     }
 }
 
-impl Sum {
+impl<'r> Sum<'r> {
     /// All blocks, each once.
-    fn of(run: &Blocks) -> Self {
+    fn of(run: &'r Blocks) -> Self {
         let mut sum = Self {
             time: 0,
             sent: 0,
             lost: 0,
-            from_plan: Counts::new(run.0.iter().flat_map(|block| &block.from_plan)),
-            from_send: Counts::new(run.0.iter().flat_map(|block| &block.from_send)),
+            from_plan: Counts::new(&run.from_plan),
+            from_send: Counts::new(&run.from_send),
         };
-        run.0.iter().for_each(|block| sum.add(block, 1));
+        run.all.iter().for_each(|block| sum.add(block, 1));
         sum
     }
 
@@ -277,11 +301,11 @@ impl Sum {
         (self.time, self.sent, self.lost) = (0, 0, 0);
         self.from_plan.counts.fill(0);
         self.from_send.counts.fill(0);
-        let mut drawn = vec![0_u64; run.0.len()];
-        for _ in 0..run.0.len() {
-            drawn[rng.random_range(0..run.0.len())] += 1;
+        let mut drawn = vec![0_u64; run.all.len()];
+        for _ in 0..run.all.len() {
+            drawn[rng.random_range(0..run.all.len())] += 1;
         }
-        for (block, times) in run.0.iter().zip(drawn).filter(|(_, times)| *times > 0) {
+        for (block, times) in run.all.iter().zip(drawn).filter(|(_, times)| *times > 0) {
             self.add(block, times);
         }
     }

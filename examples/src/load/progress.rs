@@ -203,7 +203,7 @@ mod tests {
         (1..=100).for_each(|i| window.record(i * 1000));
         let event = progress(Mode::Quiet, SECOND).event(SECOND + SECOND / 2, "load", &ledger(), &window);
         let line = line(&event);
-        assert!(line.contains("  loss 0%  p50 50.0us  p99 99"), "{line}");
+        assert!(line.contains("  loss 0%  p50 50.1us  p99 99"), "{line}");
         assert!(line.contains("  in flight 50  not sent 0"), "{line}");
         assert_eq!((cut(&line, 8), cut("short", 80)), ("  500ms", "short"));
     }

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use polyport_tools::frame::json::FrameReport;
+use polyport_tools::load::compare::CompareReport;
+use polyport_tools::load::events::Event;
 use polyport_tools::load::json::LoadReport;
 use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::plot::report::PlotReport;
@@ -25,6 +27,8 @@ fn the_committed_schemas_are_those_of_the_types() {
     let all = [
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
+        ("polyport-load-compare", schema::<CompareReport>()),
+        ("polyport-load-stream", schema::<Event>()),
         ("polyport-mtu", schema::<MtuReport>()),
         ("polyport-plot", schema::<PlotReport>()),
         ("polyport-request", schema::<RequestReport>()),

@@ -5,6 +5,8 @@ mod accounting;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tester;
