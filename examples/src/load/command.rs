@@ -123,11 +123,11 @@ pub fn run(command: &Command) -> Outcome {
             let met = report.thresholds.iter().all(|judged| judged.met);
             return Ok(if met { Exit::Ok } else { Exit::Threshold });
         }
-        Action::Merge { from, output } => put(output.as_deref(), json::line(&from.read()?)?)?,
+        Action::Merge { from, output } => put(output.as_deref(), &json::line(&from.read()?)?)?,
         Action::Html { from, output } => {
             let report = from.read()?;
             let (_, summary) = restored(&report)?;
-            put(output.as_deref(), page::html(&report, &summary))?;
+            put(output.as_deref(), &page::html(&report, &summary))?;
         }
         Action::Compare(args) => return args.run(),
     }
@@ -145,9 +145,9 @@ impl CompareArgs {
         let report = compare(&run(&self.before)?, &run(&self.after)?, method)
             .map_err(|error| ExitError::new(Exit::BadInput, error))?;
         if self.json {
-            deliver(json::line(&report)?)?
+            deliver(json::line(&report)?)?;
         } else {
-            deliver(report.text())?
+            deliver(report.text())?;
         }
         Ok(if report.regression && self.fail_on_regression { Exit::Threshold } else { Exit::Ok })
     }
@@ -176,16 +176,29 @@ fn read(path: &Path) -> Result<LoadReport, ExitError> {
     let text =
         if path.as_os_str() == "-" { text(io::stdin().lock()) } else { File::open(path).and_then(text) };
     let text = text.map_err(|error| bad(error.to_string()))?;
-    // The last line of a stream of events has the result in it.
-    let last = text.trim_end().rsplit('\n').next().unwrap_or_default();
-    let report = match serde_json::from_str(last) {
-        Ok(Event::End(end)) => end.report,
-        Ok(Event::Start(_) | Event::Interval(_)) => return Err(bad("the run had not ended".to_owned())),
-        Err(_) => serde_json::from_str(&text)
-            .map_err(|error| bad(format!("no result of this version of polyport-load --json: {error}")))?,
-    };
+    let report = find(&text).map_err(bad)?;
     restore(&report).map_err(bad)?;
     Ok(report)
+}
+
+/// The result in a text: all of it, or its last line that is one. A stream of events ends with its result, and where
+/// standard error goes into the same log, as that of a container does, warnings stand behind it.
+fn find(text: &str) -> Result<LoadReport, String> {
+    let whole = match serde_json::from_str(text) {
+        Ok(report) => return Ok(report),
+        Err(error) => error,
+    };
+    for line in text.lines().rev().filter(|line| line.starts_with('{')) {
+        if let Ok(report) = serde_json::from_str(line) {
+            return Ok(report);
+        }
+        match serde_json::from_str(line) {
+            Ok(Event::End(end)) => return Ok(end.report),
+            Ok(Event::Start(_) | Event::Interval(_)) => return Err("the run had not ended".to_owned()),
+            Err(_) => {}
+        }
+    }
+    Err(format!("no result of this version of polyport-load --json: {whole}"))
 }
 
 fn text(from: impl Read) -> io::Result<String> {
@@ -197,7 +210,7 @@ fn text(from: impl Read) -> io::Result<String> {
     Ok(text)
 }
 
-fn put(output: Option<&Path>, text: String) -> Result<(), ExitError> {
+fn put(output: Option<&Path>, text: &str) -> Result<(), ExitError> {
     match output {
         Some(path) => store(path, (text.trim_end().to_owned() + "\n").as_bytes()),
         None => deliver(text.trim_end()),

@@ -361,6 +361,7 @@ impl CompareReport {
             format!("with {} confidence", percent(self.confidence))
         )];
         lines.extend(self.figures.iter().map(Figure::line));
+        lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
         lines.push(format!(
             " bootstrap of {} draws over {} and {} blocks of intervals, seed {}; changes up to {} are none",
             self.draws,

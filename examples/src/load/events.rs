@@ -102,7 +102,7 @@ impl Events {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn interval(&mut self, event: &IntervalEvent) -> Result<(), ExitError> {
+    pub fn interval(&self, event: &IntervalEvent) -> Result<(), ExitError> {
         deliver(json::line(&Event::Interval(Box::new(event.clone())))?)
     }
 }

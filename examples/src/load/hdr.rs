@@ -1,4 +1,4 @@
-//! Histograms as text: HdrHistogram V2, deflated, in base64, as every library of HdrHistogram reads and writes them.
+//! Histograms as text: `HdrHistogram` V2, deflated, in base64, as every library of `HdrHistogram` reads and writes them.
 
 use data_encoding::BASE64;
 use hdrhistogram::Counter;
@@ -51,9 +51,9 @@ mod tests {
         for i in 0..5000_u64 {
             let value = i * i * 977 % 90_000_000_000;
             if i % 3 == 0 {
-                one.record(value)
+                one.record(value);
             } else {
-                other.record(value)
+                other.record(value);
             }
             both.record(value);
         }

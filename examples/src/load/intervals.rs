@@ -179,7 +179,20 @@ impl Intervals {
         match class {
             Class::Late => interval.late += 1,
             Class::Error(_) => interval.error += 1,
-            _ => interval.ok += 1,
+            // A first answer is of no other class.
+            Class::Ok
+            | Class::DupUp
+            | Class::DupDown
+            | Class::WarmUp
+            | Class::UnknownId
+            | Class::WrongSeq
+            | Class::WrongAttempt
+            | Class::WrongTimestamp
+            | Class::StaleStream
+            | Class::WrongSource
+            | Class::WrongKind
+            | Class::Unasked
+            | Class::Malformed(_) => interval.ok += 1,
         }
         interval.from_plan.record(from_plan);
         interval.from_send.record(arrival.saturating_sub(sent));
@@ -197,7 +210,7 @@ impl Intervals {
     /// They are not.
     pub fn merge(&mut self, other: &Self) -> Result<(), String> {
         let width = self.width.max(other.width);
-        if width % self.width != 0 || width % other.width != 0 {
+        if !width.is_multiple_of(self.width) || !width.is_multiple_of(other.width) {
             return Err(format!(
                 "intervals of {} and of {} do not fit: neither is a multiple of the other",
                 super::unit::span(self.width),

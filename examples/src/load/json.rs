@@ -213,7 +213,7 @@ pub struct LatencyReport {
     pub lag: Option<Percentiles>,
 }
 
-/// Histograms with all their buckets, so that they can be added: HdrHistogram V2, deflated, in base64; `null` where nothing
+/// Histograms with all their buckets, so that they can be added: `HdrHistogram` V2, deflated, in base64; `null` where nothing
 /// was measured. Values are nanoseconds up to 60 s; those of a run have three significant digits, those of a target or of an
 /// interval two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

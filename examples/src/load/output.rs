@@ -41,14 +41,22 @@ pub struct FileArgs {
     /// Write a row for each interval
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Write the histograms of each interval as a log of HdrHistogram
-    #[arg(long, value_name = "FILE")]
+    /// Histograms of each interval.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Write the histograms of each interval as a log of HdrHistogram"
+    )]
     pub hdr_log: Option<PathBuf>,
-    /// Write the thresholds as test cases of JUnit
-    #[arg(long, value_name = "FILE")]
+    /// Thresholds as test cases.
+    #[arg(long, value_name = "FILE", help = "Write the thresholds as test cases of JUnit")]
     pub junit: Option<PathBuf>,
-    /// Write gauges as OpenMetrics, for the textfile collector of node_exporter
-    #[arg(long, value_name = "FILE")]
+    /// Gauges.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Write gauges as OpenMetrics, for the textfile collector of node_exporter"
+    )]
     pub openmetrics: Option<PathBuf>,
 }
 
@@ -105,7 +113,8 @@ pub fn store(path: &Path, octets: &[u8]) -> Result<(), ExitError> {
 
 /// A new file beside `path`, which goes again if nothing comes of it.
 fn beside(path: &Path) -> Result<tempfile::NamedTempFile, ExitError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     // As any new file: what the umask leaves of it. A collector of metrics is another user.
     let readable = fs::Permissions::from_mode(0o666);
     tempfile::Builder::new()

@@ -100,7 +100,7 @@ impl Progress {
                 write!(io::stderr().lock(), "\r{}\x1b[K", cut(&line(&event), width()))
             }
         });
-        self.events.as_mut().map_or(Ok(()), |events| events.interval(&event))
+        self.events.as_ref().map_or(Ok(()), |events| events.interval(&event))
     }
 
     /// Removes the line that was overwritten, before the report.

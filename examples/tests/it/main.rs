@@ -8,6 +8,7 @@ mod endless;
 mod frame;
 mod full_disk;
 mod hostile;
+mod kubernetes;
 mod mtu;
 #[cfg(target_os = "linux")]
 mod obstacles;

@@ -93,6 +93,17 @@ fn a_stream_has_a_start_its_intervals_and_an_end() {
     fs::write(folder.path().join("stream"), &ran.stdout).unwrap();
     let shown = run_in(folder.path(), &["report", "show", "stream"]);
     assert!(shown.stdout.contains(" planned 300 = sent 300 + not sent 0"), "{}", shown.stderr);
+    let object = serde_json::to_string(report).unwrap();
+    fs::write(folder.path().join("log"), format!("before\n{object}\nwarning: behind {{\n")).unwrap();
+    assert_eq!(
+        run_in(folder.path(), &["report", "show", "log"]).stdout,
+        shown.stdout,
+        "both streams in one log"
+    );
+    let torn: Vec<&str> = ran.stdout.lines().take(2).collect();
+    fs::write(folder.path().join("torn"), torn.join("\n")).unwrap();
+    let refused = run_in(folder.path(), &["report", "show", "torn"]);
+    assert!(refused.code == 65 && refused.stderr.contains("had not ended"), "{}", refused.stderr);
 }
 
 #[test]

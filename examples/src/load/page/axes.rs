@@ -3,7 +3,7 @@
 use polyport_protocol::{Nanos, SECOND};
 use svg::node::element::{Group, Rectangle};
 
-use crate::picture::scale::{Scale, in_unit, span, unit};
+use crate::picture::scale::{Scale, in_unit, unit};
 use crate::picture::sheet::{Anchor, FAINT, INK, part, place, rule, step, stroke, text};
 
 /// Width of a picture, so that its letters can be read on a telephone.
@@ -109,10 +109,18 @@ impl Logarithmic {
         (self.low..=self.high).fold(Group::new(), |group, power| {
             let value = 10_u64.saturating_pow(u32::try_from(power).unwrap_or(0));
             let y = self.at(value);
-            let words = text((LEFT - 6.0, y + 4.0), 11.0, Anchor::End, span(value));
+            let words = text((LEFT - 6.0, y + 4.0), 11.0, Anchor::End, decade(power));
             group.add(rule((LEFT, y), (RIGHT, y))).add(words.set("fill", FAINT))
         })
     }
+}
+
+/// A power of ten nanoseconds in the largest unit that it is a whole number of.
+fn decade(power: i32) -> String {
+    let units = ["ns", "\u{b5}s", "ms", "s"];
+    let place = usize::try_from(power / 3).unwrap_or(0).min(units.len() - 1);
+    let rest = power - 3 * i32::try_from(place).unwrap_or(0);
+    format!("{} {}", 10_u32.saturating_pow(u32::try_from(rest).unwrap_or(0)), units[place])
 }
 
 /// Values on a straight axis from zero, with their lines.

@@ -9,10 +9,13 @@ use crate::picture::sheet::stroke;
 
 const HEIGHT: f64 = 230.0;
 
+/// Name, colour and dashes of a line, and what it is of.
+type Line = (&'static str, &'static str, &'static str, fn(&Percentiles) -> Nanos);
+
 pub(super) fn picture(columns: &Columns) -> Picture {
     let name = "Generator lag over time";
     let height = TOP + HEIGHT + FOOT;
-    let lines: [(&str, &str, &str, fn(&Percentiles) -> Nanos); 3] = [
+    let lines: [Line; 3] = [
         ("median", LAG, "none", |read| read.p50),
         ("99th percentile", SEND, "7 3", |read| read.p99),
         ("longest", PLAN, "2 3", |read| read.max),

@@ -29,9 +29,10 @@ pub(super) fn picture(summary: &Summary) -> Picture {
     let group = heading(name).add(legend(&lines.map(|(words, colour, dashes, _)| (words, colour, dashes))));
     let known = || lines.iter().filter_map(|(.., latency)| latency.as_ref());
     let reads: Vec<_> = known().filter_map(TotalLatency::percentiles).collect();
-    let (low, high, count) = reads.iter().fold((u64::MAX, 0, 0), |(low, high, count), read| {
-        (low.min(read.min), high.max(read.max), count.max(read.count))
-    });
+    // One of twenty may lie below the panel: the shortest lag of all is some nanoseconds.
+    let low = known().map(|latency| latency.histogram().value_at_quantile(0.05)).min().unwrap_or(1);
+    let (high, count) =
+        reads.iter().fold((0, 0), |(high, count), read| (read.max.max(high), read.count.max(count)));
     if reads.is_empty() {
         return Picture {
             name: name.to_owned(),
@@ -69,7 +70,10 @@ fn axis(x: &Scale, nines: u32) -> Group {
             2 => "99%".to_owned(),
             more => format!("99.{}%", "9".repeat(usize::try_from(more).unwrap_or(0).saturating_sub(2))),
         };
-        let words = text((at, bottom + 15.0), 11.0, Anchor::Middle, words).set("fill", FAINT);
+        // The last one must not stand out of the picture.
+        let anchor = if power == nines { Anchor::End } else { Anchor::Middle };
+        let at_words = if power == nines { at + 12.0 } else { at };
+        let words = text((at_words, bottom + 15.0), 11.0, anchor, words).set("fill", FAINT);
         group.add(rule((at, TOP), (at, bottom))).add(words)
     });
     let name = "part of the datagrams that is not slower";

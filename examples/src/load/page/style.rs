@@ -30,7 +30,7 @@ svg { display: block; width: 100%; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .15rem .7rem .15rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top }
 th { color: var(--faint); font-weight: 600 }
-th[scope=row] { text-align: left } td.words { text-align: left; white-space: normal; overflow-wrap: anywhere }
+th[scope=row], th:first-child { text-align: left } td.words { text-align: left; white-space: normal; overflow-wrap: anywhere }
 .met { color: var(--good) } .missed { color: var(--bad); font-weight: 600 }
 code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere }
 "##;

@@ -1,5 +1,7 @@
 //! What the page says in figures and words.
 
+use polyport_terminal::counted;
+
 use crate::load::histogram::Percentiles;
 use crate::load::json::{LoadReport, PortReport};
 use crate::load::merge::rate_words;
@@ -58,10 +60,9 @@ pub(super) fn percentiles(report: &LoadReport) -> Markup {
         ("from send", latency.rtt_from_send),
         ("generator lag", latency.lag),
     ];
-    let heads = ["", "count", "min", "p50", "p90", "p99", "p99.9", "max"];
-    let mut table = element("table").holding(element("tr").holding_all(heads.map(|name| {
-        element("th").with("scope", "col").saying(if name.is_empty() { "\u{a0}" } else { name })
-    })));
+    let heads = ["measured", "count", "min", "p50", "p90", "p99", "p99.9", "max"];
+    let head = element("tr").holding_all(heads.map(|name| element("th").with("scope", "col").saying(name)));
+    let mut table = element("table").holding(head);
     for (name, read) in rows {
         let cells = read.as_ref().map_or_else(|| vec!["-".to_owned(); heads.len() - 1], cells);
         table = table.holding(
@@ -184,9 +185,9 @@ pub(super) fn config(report: &LoadReport) -> Markup {
         (
             "distribution",
             format!(
-                "{}, {} streams for each target",
+                "{}, {} for each target",
                 word(serde_json::to_value(config.distribution)),
-                config.streams
+                counted(config.streams, "stream", "streams")
             ),
         ),
         ("pacing", word(serde_json::to_value(config.pacing))),

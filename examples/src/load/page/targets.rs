@@ -31,12 +31,13 @@ pub(super) fn picture(report: &LoadReport) -> Option<Picture> {
     let size = ports.len().div_ceil(ACROSS * DOWN);
     let cells: Vec<&[PortReport]> = ports.chunks(size).collect();
     let rows = cells.len().div_ceil(ACROSS);
-    let side = ((RIGHT - LEFT) / in_unit(ACROSS as u64, 1.0)).min(12.0);
+    let across = in_unit(cells.len().min(ACROSS) as u64, 1.0);
+    let side = ((RIGHT - LEFT) / across).min(24.0);
     let panel = side * in_unit(rows as u64, 1.0);
     let of_each = |value: fn(&PortReport) -> f64| -> Vec<f64> {
         cells.iter().map(|cell| cell.iter().map(value).fold(0.0, f64::max)).collect()
     };
-    let losses = of_each(|port| share(port));
+    let losses = of_each(share);
     let tails = of_each(|port| port.rtt_from_plan.map_or(0.0, |read| in_unit(read.p99, 1.0)));
     let per_cell =
         if size == 1 { "a cell for each".to_owned() } else { format!("the worst of {size} in each cell") };
@@ -62,10 +63,10 @@ pub(super) fn picture(report: &LoadReport) -> Option<Picture> {
     Some(Picture { name, group, height: bottom + 28.0 })
 }
 
-/// What the darkest cell stands for.
+/// What the strongest cell stands for.
 fn scale_words(name: &str, values: &[f64], words: impl Fn(f64) -> String) -> String {
     let most = values.iter().copied().fold(0.0, f64::max);
-    if most > 0.0 { format!("{name}: darkest is {}", words(most)) } else { format!("{name}: none") }
+    if most > 0.0 { format!("{name}: strongest is {}", words(most)) } else { format!("{name}: none") }
 }
 
 /// A cell for each value, one path for each shade.

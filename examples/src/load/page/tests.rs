@@ -16,11 +16,14 @@ use crate::load::threshold::Threshold;
 
 /// A run over `length` with `targets`, some of whose datagrams are late, lost or slow, made by `command`.
 fn run(length: u64, targets: u32, command: &str) -> (LoadReport, Summary) {
-    let addresses: Vec<SocketAddr> =
-        (0..targets).map(|n| ([127, 0, (n >> 14) as u8, 1], 1000 + (n & 0x3FFF) as u16).into()).collect();
+    let addresses: Vec<SocketAddr> = (0..targets)
+        .map(|n| {
+            ([127, 0, u8::try_from(n >> 14).unwrap(), 1], 1000 + u16::try_from(n & 0x3FFF).unwrap()).into()
+        })
+        .collect();
     let config = Config { duration: length, ..example(addresses.clone()) };
     let mut intervals = Intervals::new(length, SECOND).unwrap();
-    let [mut plan, mut send, mut lag] = [const { () }; 3].map(|()| TotalLatency::total().unwrap());
+    let [mut plan, mut send, mut lag] = [0; 3].map(|_| TotalLatency::total().unwrap());
     let mut total = Tally::default();
     let mut port = TargetLatency::target().unwrap();
     let step = (length / 20_000).max(1);
@@ -80,7 +83,7 @@ fn parsed(page: &str) -> Document<'_> {
 fn words(document: &Document<'_>) -> String {
     document
         .descendants()
-        .filter(|node| node.is_text())
+        .filter(roxmltree::Node::is_text)
         .filter_map(|node| node.text())
         .collect::<Vec<_>>()
         .join(" ")
@@ -144,7 +147,7 @@ fn the_figures_of_the_page_are_those_of_the_json() {
 }
 
 fn text_of(node: roxmltree::Node<'_, '_>) -> String {
-    let texts = node.descendants().filter(|node| node.is_text()).filter_map(|node| node.text());
+    let texts = node.descendants().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
     texts.map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
