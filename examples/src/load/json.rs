@@ -63,7 +63,7 @@ pub struct LoadReport {
     pub behind_since_ns: Option<Nanos>,
     /// Distributions of times.
     pub latency: LatencyReport,
-    /// The same with all their buckets.
+    /// These distributions with all their buckets.
     pub histograms: HistogramsReport,
     /// Datagrams that left more than a millisecond late.
     pub late_sends: u64,
@@ -278,7 +278,7 @@ pub struct IntervalReport {
     pub late_sends: u64,
     /// Distributions of times.
     pub latency: LatencyReport,
-    /// The same with all their buckets.
+    /// These distributions with all their buckets.
     pub histograms: HistogramsReport,
 }
 

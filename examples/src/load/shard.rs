@@ -75,7 +75,7 @@ pub fn sum(one: Rate, other: Rate) -> Option<Rate> {
     whole_seconds(Rate { count: count / common, period: period / common })
 }
 
-/// The same rate over whole seconds, which can be written; `None` if it is out of all bounds.
+/// A rate written over whole seconds, as the command line has it; `None` if it is out of all bounds.
 fn whole_seconds(rate: Rate) -> Option<Rate> {
     let times = SECOND / divisor(rate.period, SECOND).max(1);
     let (count, period) = (rate.count.checked_mul(times)?, rate.period.checked_mul(times)?);

@@ -81,7 +81,7 @@ pub struct Port {
     pub icmp: u64,
     /// Answer after planned time.
     pub from_plan: Option<Percentiles>,
-    /// The same with its buckets.
+    /// Answer after planned time, with all buckets.
     pub histogram: Option<TargetLatency>,
 }
 

@@ -46,7 +46,7 @@ pub struct Transceiver<'c> {
     pub ledger: Ledger,
     /// The histograms.
     pub latencies: Latencies,
-    /// The same over time.
+    /// Books and histograms over time.
     pub intervals: Intervals,
     /// Longest round trip so far, from sending.
     pub longest: Option<Nanos>,

@@ -6,6 +6,7 @@
 use svg::node::element::Rectangle;
 
 use super::super::decision::Direction;
+
 pub(super) use crate::picture::sheet::{
     Anchor, FAINT, INK, cut, part, place, rule, shown, step, stroke, text, wide, words, wrapped,
 };
