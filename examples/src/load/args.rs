@@ -291,7 +291,11 @@ mod tests {
         assert!(load.command.is_none() && load.targets == ["report:7000"]);
         let show = args("polyport-load report show one.json").unwrap();
         assert!(show.command.is_some() && show.targets.is_empty());
-        args("polyport-load 127.0.0.1:1 report show one.json").unwrap_err();
+        assert_eq!(
+            config("127.0.0.1:1 report show one.json").unwrap_err(),
+            Exit::Usage,
+            "no target has such names"
+        );
         args("polyport-load report").unwrap_err();
     }
 
