@@ -233,6 +233,12 @@ impl Ledger {
         self.in_flight = self.streams.iter().map(Stream::open).sum();
     }
 
+    /// When each datagram of the load was planned that is without answer and was not timed out at the last
+    /// [`Self::expire`].
+    pub fn open_plans(&self) -> impl Iterator<Item = Nanos> + '_ {
+        self.streams[self.config.targets.len()..].iter().flat_map(Stream::open_plans)
+    }
+
     /// Closes the books.
     pub fn finish(&mut self, now: Nanos, aborted: bool) {
         self.streams.iter_mut().for_each(|stream| stream.finish(now, aborted));
