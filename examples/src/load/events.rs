@@ -6,8 +6,9 @@ use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::generator::RunReport;
 use super::histogram::Percentiles;
-use super::json::{ConfigReport, FORMAT, LoadReport, RunReport};
+use super::json::{ConfigReport, FORMAT, LoadReport};
 use super::start;
 use crate::json;
 use crate::outcome::{ExitError, deliver};

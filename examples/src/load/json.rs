@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use polyport_protocol::Nanos;
 use schemars::JsonSchema;
@@ -11,26 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::generator::{PROGRAM, RunReport};
 use super::gso::Gso;
 use super::hdr;
 use super::histogram::Percentiles;
-use super::host::HostReport;
 use super::intervals::{Interval, Intervals};
 use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
-use super::shard::Shard;
 use super::stamps::RxTime;
-use super::start;
 use super::stream::Tally;
 use super::summary::{Flow, Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
 pub const FORMAT: u32 = 3;
-
-/// This program and its version.
-const PROGRAM: &str = concat!("polyport-load ", env!("CARGO_PKG_VERSION"));
 
 /// What `polyport-load --json` prints. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -238,25 +232,6 @@ pub struct HistogramsReport {
     pub rtt_from_send: Option<String>,
     /// Actual sending after planned time.
     pub lag: Option<String>,
-}
-
-/// One generator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RunReport {
-    /// The program and its version.
-    pub program: String,
-    /// Its arguments, without the name of the program.
-    pub command: Vec<String>,
-    /// When its load began, without the warm-up: UTC, as RFC 3339 has it.
-    pub started: String,
-    /// Which part of the targets was its.
-    pub shard: Option<Shard>,
-    /// Its seed.
-    #[serde(with = "crate::json::decimal")]
-    #[schemars(with = "String", regex(pattern = "^[0-9]+$"))]
-    pub seed: u64,
-    /// Where it ran.
-    pub host: HostReport,
 }
 
 /// The datagrams planned in one interval: `planned = sent + not_sent`, `sent = ok + late + error + lost + pending_at_abort`.
@@ -479,21 +454,6 @@ impl IntervalReport {
                 rtt_from_send: hdr::encode(&interval.from_send),
                 lag: hdr::encode(&interval.lag),
             },
-        }
-    }
-}
-
-impl RunReport {
-    /// This generator.
-    #[must_use]
-    pub fn new(config: &Config, command: Vec<String>, started: Duration) -> Self {
-        Self {
-            program: PROGRAM.to_owned(),
-            command,
-            started: start::rfc3339(started),
-            shard: config.shard,
-            seed: config.seed,
-            host: HostReport::here(),
         }
     }
 }

@@ -36,12 +36,14 @@ pub mod engine;
 pub mod events;
 pub mod forms;
 pub mod frame;
+pub mod generator;
 pub mod gso;
 pub mod handshake;
 pub mod hdr;
 pub mod histogram;
 pub mod host;
 pub mod icmp;
+pub mod identity;
 pub mod ids;
 pub mod imbalance;
 pub mod inbox;
@@ -80,7 +82,8 @@ use std::time::Duration;
 use polyport_terminal::{Exit, Style, remark};
 
 use self::events::Events;
-use self::json::{ConfigReport, LoadReport, RunReport};
+use self::generator::RunReport;
+use self::json::{ConfigReport, LoadReport};
 use crate::outcome::{self, ExitError, Outcome, deliver};
 
 /// The program: runs a load, prints the result, and says how it went. `command` is the command line without its first

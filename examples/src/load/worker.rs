@@ -76,7 +76,7 @@ pub struct Done {
     pub behind: Behind,
     /// When the load began.
     pub start: Nanos,
-    /// The same as a span since 1970-01-01 UTC; zero if it never began.
+    /// When the load began, as a span since 1970-01-01 UTC; zero if it never did.
     pub started: Duration,
     /// When its schedule had ended.
     pub end: Nanos,

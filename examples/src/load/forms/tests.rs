@@ -8,8 +8,9 @@ use polyport_protocol::SECOND;
 use super::*;
 use crate::load::class::Class;
 use crate::load::config::{Config, example};
+use crate::load::generator::RunReport;
 use crate::load::intervals::Intervals;
-use crate::load::json::{LoadReport, RunReport};
+use crate::load::json::LoadReport;
 use crate::load::summary::Summary;
 use crate::load::threshold::{Judgement, Threshold};
 
