@@ -17,9 +17,11 @@ use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 use super::class::{Class, ClassCounts};
 use super::icmp::{Complaint, IcmpCounts};
 use super::ids::Ids;
+use super::stream::{Classified, Reply, Rstat, Stream, Tally};
+
+pub use super::identity::Identity;
 pub use super::imbalance::Imbalance;
 pub use super::not_sent::NotSent;
-use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
 /// Which stream of which target; handshake and warm-up have one of their own for each target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +32,6 @@ pub struct Lane {
     pub port: usize,
     /// Index of the stream; its id on the wire is this many above that of the first.
     index: u32,
-}
-
-/// What identifies a datagram on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// The stream.
-    pub stream_id: u32,
-    /// The number in it.
-    pub seq: u64,
-    /// The id.
-    pub request_id: u64,
-    /// The time of sending, on a clock with a random epoch ([P-12]).
-    pub timestamp: u64,
 }
 
 /// What the books need to know of a run.
@@ -231,6 +220,12 @@ impl Ledger {
     pub fn expire(&mut self, now: Nanos) {
         self.streams.iter_mut().for_each(|stream| stream.expire(now));
         self.in_flight = self.streams.iter().map(Stream::open).sum();
+    }
+
+    /// When each datagram of the load was planned that is without answer and was not timed out at the last
+    /// [`Self::expire`].
+    pub fn open_plans(&self) -> impl Iterator<Item = Nanos> + '_ {
+        self.streams[self.config.targets.len()..].iter().flat_map(Stream::open_plans)
     }
 
     /// Closes the books.

@@ -1,14 +1,16 @@
 //! The result of a run, from which all reports are made.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
-use super::histogram::{Latencies, Latency, Percentiles};
+use super::histogram::{Latencies, Latency, Percentiles, TargetLatency, TotalLatency};
 use super::icmp::IcmpCounts;
+use super::intervals::Intervals;
 use super::ledger::{Imbalance, Ledger, NotSent};
 use super::stamps::StampCounts;
 use super::stream::Tally;
@@ -52,6 +54,23 @@ pub struct Summary {
     pub drained: Nanos,
     /// The user broke the run off.
     pub aborted: bool,
+    /// When the load began, as a span since 1970-01-01 UTC.
+    pub started: Duration,
+    /// All latencies of the run.
+    pub histograms: Histograms,
+    /// The load over time; `None` if it never began.
+    pub intervals: Option<Intervals>,
+}
+
+/// All latencies of a run; `None` where nothing was recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Histograms {
+    /// Answer after planned time.
+    pub from_plan: Option<TotalLatency>,
+    /// Answer after actual sending.
+    pub from_send: Option<TotalLatency>,
+    /// Actual sending after planned time.
+    pub lag: Option<TotalLatency>,
 }
 
 /// The result of one target.
@@ -65,6 +84,8 @@ pub struct Port {
     pub icmp: u64,
     /// Answer after planned time.
     pub from_plan: Option<Percentiles>,
+    /// Answer after planned time, with all buckets.
+    pub histogram: Option<TargetLatency>,
 }
 
 /// The result of one of our own ports.
@@ -147,6 +168,7 @@ impl Summary {
                     tally: ledger.of_target(index),
                     icmp: ledger.refused(index),
                     from_plan: latency.as_ref().and_then(Latency::percentiles),
+                    histogram: latency.clone(),
                 })
                 .collect(),
             flows: Vec::new(),
@@ -157,6 +179,13 @@ impl Summary {
             behind_since: None,
             drained: 0,
             aborted: false,
+            started: Duration::ZERO,
+            histograms: Histograms {
+                from_plan: Some(latencies.from_plan.clone()),
+                from_send: Some(latencies.from_send.clone()),
+                lag: Some(latencies.lag.clone()),
+            },
+            intervals: None,
         })
     }
 
@@ -204,6 +233,7 @@ mod tests {
             tally: Tally { sent, lost_up, ..Tally::default() },
             icmp: 0,
             from_plan: None,
+            histogram: None,
         };
         let ports = vec![port(1, 1000, 9), port(2, 10, 1), port(3, 0, 0), port(4, 100, 0)];
         let summary = Summary { ports, ..Summary::default() };

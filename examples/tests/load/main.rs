@@ -7,6 +7,8 @@ mod ending;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tester;
