@@ -27,6 +27,8 @@ use crate::plugin::{HandlerBudget, TimerRequest, WakeList};
 #[derive(Debug)]
 pub struct Reactor<I: Io> {
     pub(super) listeners: Slab<Listener<I::Socket>>,
+    /// Slots that ever had a listener: there may be room for many more.
+    pub(super) used_slots: usize,
     /// Generation of the listener that was added last.
     pub(super) generation: u32,
     pub(super) ready: ReadyList,
@@ -192,6 +194,7 @@ impl<I: Io> Reactor<I> {
             listeners: Slab::new(),
             generation: 0,
             ready: ReadyList::default(),
+            used_slots: 0,
             sampler: Sampler::default(),
             network: Network::default(),
             change: None,
@@ -269,10 +272,10 @@ impl<I: Io> Reactor<I> {
         }
     }
 
-    /// How many slots there are, those without a listener included.
+    /// How many slots there are that have a listener, or had one.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.listeners.capacity()
+        self.used_slots
     }
 
     /// A report of every listener in these slots: a part of [`Self::reports`] for who may not look at all of them at once.

@@ -65,14 +65,14 @@ impl<I: Io> Reactor<I> {
     /// whether there are more.
     pub(super) fn unwatch_some(&mut self, ending: &mut Ending) -> bool {
         let Some(from) = ending.unwatched else { return false };
-        let Self { listeners, core, .. } = self;
-        let to = (from + CHANGE_LOOKS).min(listeners.capacity());
+        let Self { listeners, core, used_slots, .. } = self;
+        let to = (from + CHANGE_LOOKS).min(*used_slots);
         for slot in from..to {
             if let Some(listener) = listeners.get_mut(slot).filter(|listener| !listener.broken) {
                 listener.resume(&mut core.io, &mut core.timers, core.now.mono_ns);
             }
         }
-        ending.unwatched = (to < listeners.capacity()).then_some(to);
+        ending.unwatched = (to < *used_slots).then_some(to);
         ending.unwatched.is_some()
     }
 

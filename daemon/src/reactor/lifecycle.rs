@@ -53,7 +53,9 @@ impl<I: Io> Reactor<I> {
     /// The token of the listener that is added next.
     pub(super) fn next_token(&mut self) -> Token {
         self.generation = self.generation.wrapping_add(1);
-        let index = u32::try_from(self.listeners.vacant_key()).unwrap_or(u32::MAX);
+        let slot = self.listeners.vacant_key();
+        self.used_slots = self.used_slots.max(slot + 1);
+        let index = u32::try_from(slot).unwrap_or(u32::MAX);
         Token { index, generation: self.generation }
     }
 

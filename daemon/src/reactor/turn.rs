@@ -122,8 +122,8 @@ impl<I: Io> Reactor<I> {
         self.tend_sessions();
         self.send_due(left);
         self.count_evicted();
-        let Self { sampler, network, core, listeners, .. } = self;
-        sampler.run(&mut core.io, listeners, core.now.mono_ns);
+        let Self { sampler, network, core, listeners, used_slots, .. } = self;
+        sampler.run(&mut core.io, listeners, *used_slots, core.now.mono_ns);
         if core.host.run(&mut core.io, &mut core.own, core.now.mono_ns) {
             network.look(&mut core.io, listeners, core.host.known());
         }

@@ -54,16 +54,27 @@ impl Sampler {
         self.due_ns
     }
 
-    /// Looks at a slice of the sockets, if it is time.
+    /// Looks at a slice of the sockets, if it is time. `slots` is how many of the slots have a listener, or had one.
     #[inline]
-    pub(crate) fn run<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>, now_ns: u64) {
+    pub(crate) fn run<I: Io>(
+        &mut self,
+        io: &mut I,
+        listeners: &mut Slab<Listener<I::Socket>>,
+        slots: usize,
+        now_ns: u64,
+    ) {
         if self.due_ns.is_some_and(|due| due <= now_ns) {
-            self.look_at_slice(io, listeners, now_ns);
+            self.look_at_slice(io, listeners, slots, now_ns);
         }
     }
 
-    fn look_at_slice<I: Io>(&mut self, io: &mut I, listeners: &mut Slab<Listener<I::Socket>>, now_ns: u64) {
-        let slots = listeners.capacity();
+    fn look_at_slice<I: Io>(
+        &mut self,
+        io: &mut I,
+        listeners: &mut Slab<Listener<I::Socket>>,
+        slots: usize,
+        now_ns: u64,
+    ) {
         let mut alarms = std::mem::take(&mut self.alarms);
         self.slice(slots, now_ns, |slot| {
             if let Some(listener) = listeners.get_mut(slot) {
