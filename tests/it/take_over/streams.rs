@@ -110,10 +110,7 @@ fn each_number_of_a_stream_is_answered_once_whoever_serves() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "when one is killed is drawn, of the time that a take-over lasts"
-)]
+#[expect(clippy::disallowed_methods, reason = "when one is killed is drawn")]
 fn whoever_is_killed_on_the_way_leaves_thousands_of_sockets_as_they_were() {
     const PORTS: u16 = 3_000;
     let (line, place) = (Line::new(), range(2, PORTS));
