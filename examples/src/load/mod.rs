@@ -41,6 +41,7 @@ pub mod progress;
 pub mod reorder;
 pub mod report;
 pub mod ring;
+pub mod search;
 pub mod stream;
 pub mod summary;
 pub mod threshold;
