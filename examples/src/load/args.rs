@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clap::Parser;
-use polyport_protocol::Nanos;
+use polyport_protocol::{Nanos, SECOND};
 use rand::Rng;
 
+use super::capacity::CapacityArgs;
 use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::pacing::Pacing;
 use super::plan::{Distribution, LONGEST, Rate};
+use super::profile::Profile;
+use super::schedule::Arrival;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
@@ -38,6 +41,16 @@ pub struct Args {
     /// How long the measured load lasts
     #[arg(short, long, default_value = "10s", value_parser = polyport_value::duration)]
     pub duration: Duration,
+    /// How datagrams arrive that have a rate: constant (evenly), poisson (at random times that the seed repeats), or burst:N (N at
+    /// once)
+    #[arg(long, default_value = "constant", value_parser = Arrival::parse)]
+    pub arrival: Arrival,
+    /// A rate that grows or falls evenly instead of --rate and --duration: 0..50k/60s
+    #[arg(long, value_parser = Profile::parse_ramp, value_name = "FROM..TO/TIME", conflicts_with_all = ["rate", "duration", "flow"])]
+    pub ramp: Option<Profile>,
+    /// Rates one after the other instead of --rate and --duration: 10k:60s,80k:60s; a ramp may be among them: 0..50k:60s
+    #[arg(long, value_parser = Profile::parse, value_name = "RATE:TIME,...", conflicts_with_all = ["rate", "duration"])]
+    pub flow: Option<Profile>,
     /// How long the same load runs before it without being counted on either side
     #[arg(long, default_value = "1s", value_parser = polyport_value::duration)]
     pub warmup: Duration,
@@ -109,6 +122,9 @@ pub struct Args {
     /// No progress
     #[arg(short, long)]
     pub quiet: bool,
+    /// Capacity instead of a load
+    #[command(flatten)]
+    pub capacity: CapacityArgs,
 }
 
 /// Streams over all targets: each has books of its own of half a KiB at least, so 128 MiB, and every port of a host may
@@ -159,12 +175,20 @@ impl Args {
         {
             return Err(too_long("--drain"));
         }
+        let profile = self.flow.clone().or_else(|| self.ramp.clone());
+        let (rate, duration) = match &profile {
+            Some(profile) if profile.duration() > LONGEST => return Err(too_long("--flow")),
+            Some(profile) => (Rate { count: profile.peak(), period: SECOND }, profile.duration()),
+            None => (self.rate, span("--duration", self.duration)?),
+        };
         let config = Config {
             targets,
             alternatives,
             from: self.source.from,
-            rate: self.rate,
-            duration: span("--duration", self.duration)?,
+            rate,
+            profile,
+            arrival: self.arrival,
+            duration,
             warm_up: span("--warmup", self.warmup)?,
             drain: self.drain,
             timeout: span("--timeout", self.timeout)?,
@@ -234,6 +258,11 @@ mod tests {
             "127.0.0.1:1 --rate 1001M/s",
             "127.0.0.1:1 --max-in-flight 1000000000001",
             "127.0.0.1:1 --expect all",
+            "127.0.0.1:1 --arrival burst:0",
+            "127.0.0.1:1 --flow 5:1s --rate 5",
+            "127.0.0.1:1 --flow 5:1s --ramp 0..5/1s",
+            "127.0.0.1:1 --flow 5:60d,5:60d",
+            "127.0.0.1:1 --ramp 0..5/1s --duration 5s",
             "127.0.0.1:1 --expect any --raw-echo",
             "127.0.0.1:1 --text hi",
             "127.0.0.1:1 --expect any --text hi --size 5",

@@ -16,6 +16,8 @@ use super::ids::Ids;
 use super::ledger::LedgerConfig;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
+use super::profile::{Piece, Profile};
+use super::schedule::{Arrival, Schedule};
 use crate::outcome::ExitError;
 use crate::source::{SourceAddress, SourceArgs};
 
@@ -28,8 +30,12 @@ pub struct Config {
     pub alternatives: HashMap<SocketAddr, Vec<SocketAddr>>,
     /// Where datagrams leave from; `None` leaves it to the system.
     pub from: Option<SourceAddress>,
-    /// Datagrams a time, over all targets.
+    /// Datagrams a time, over all targets; the highest rate of a profile.
     pub rate: Rate,
+    /// How the rate goes over the load, if it is not one.
+    pub profile: Option<Profile>,
+    /// How datagrams arrive that have a rate.
+    pub arrival: Arrival,
     /// Length of the measured part.
     pub duration: Nanos,
     /// Length of the part before it that is not counted.
@@ -174,6 +180,25 @@ impl Config {
         self.streams.max(1) as usize + usize::from(self.expect == Expect::Any)
     }
 
+    /// When datagrams leave from `start` on: those of the load, or those of a warm-up, which has the rate that the load begins with.
+    #[must_use]
+    pub fn schedule(&self, start: Nanos, duration: Nanos, practice: bool) -> Schedule {
+        let even = |rate: Rate| {
+            let per_second = rate.per_second();
+            Profile::new(vec![Piece { from: per_second, to: per_second, duration }])
+        };
+        let rate = match (&self.profile, practice) {
+            (Some(profile), false) => return Schedule::new(start, profile.clone(), self.arrival, self.seed),
+            (Some(profile), true) => Rate { count: profile.first(), period: SECOND },
+            (None, _) => self.rate,
+        };
+        if self.arrival == Arrival::Constant || duration == 0 {
+            return Schedule::even(rate.schedule(start, duration));
+        }
+        // Other draws than those of the load.
+        Schedule::new(start, even(rate), self.arrival, if practice { !self.seed } else { self.seed })
+    }
+
     /// Who gets which datagram.
     #[must_use]
     pub fn turns(&self) -> Turns {
@@ -235,6 +260,8 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         alternatives: HashMap::new(),
         from: None,
         rate: Rate { count: 1000, period: SECOND },
+        profile: None,
+        arrival: Arrival::Constant,
         duration: SECOND,
         warm_up: 0,
         drain: Drain::Fixed(0),

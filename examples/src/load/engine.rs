@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use polyport_protocol::client::Pacer;
 use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::{Exit, Interrupt};
 
@@ -102,7 +101,7 @@ impl Run<'_> {
     /// Follows a schedule to its end; whether the user wanted an earlier one.
     fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
-        let mut pacer: Pacer = self.config.rate.schedule(start, duration);
+        let mut pacer = self.config.schedule(start, duration, practice);
         let mut backlog = VecDeque::new();
         let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
         loop {

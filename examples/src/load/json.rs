@@ -14,6 +14,8 @@ use super::histogram::Percentiles;
 use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
+use super::profile::Piece;
+use super::schedule::Arrival;
 use super::stream::Tally;
 use super::summary::{Local, Port, Summary};
 use super::threshold::Judgement;
@@ -69,6 +71,10 @@ pub struct ConfigReport {
     pub targets: Vec<SocketAddr>,
     /// Datagrams a time, over all targets.
     pub rate: RateReport,
+    /// How datagrams arrive that have a rate.
+    pub arrival: Arrival,
+    /// How the rate goes over the load, whose highest one is `rate`; `null` if it is one.
+    pub flow: Option<Vec<Piece>>,
     /// Length of the measured part.
     pub duration_ns: Nanos,
     /// Length of the warm-up, which is not counted.
@@ -247,6 +253,8 @@ impl ConfigReport {
         Self {
             targets: config.targets.clone(),
             rate: RateReport { count: config.rate.count, period_ns: config.rate.period },
+            arrival: config.arrival,
+            flow: config.profile.as_ref().map(|profile| profile.pieces().to_vec()),
             duration_ns: config.duration,
             warmup_ns: config.warm_up,
             drain: match config.drain {

@@ -17,12 +17,14 @@
 //!   own lag, and is shown.
 //! - Every planned datagram is sent or not sent for a reason; every one sent is ok, late, an error, lost, or pending at
 //!   an abort; every one received is in exactly one class. Nothing is printed unless the sums hold.
+//! - [`capacity`] runs it many times, with the rates that [`search`] asks for.
 //! - The books ([`ledger`], [`stream`], [`ring`], [`ids`], [`class`], [`icmp`], [`reorder`], [`behind`]) are pure: times and
 //!   datagrams are arguments.
 
 pub mod address;
 pub mod args;
 pub mod behind;
+pub mod capacity;
 pub mod class;
 pub mod config;
 pub mod drain;
@@ -37,10 +39,13 @@ pub mod ledger;
 pub mod outbox;
 pub mod pacing;
 pub mod plan;
+mod poisson;
+pub mod profile;
 pub mod progress;
 pub mod reorder;
 pub mod report;
 pub mod ring;
+pub mod schedule;
 pub mod search;
 pub mod stream;
 pub mod summary;
@@ -62,6 +67,9 @@ pub fn run(args: &args::Args) -> Outcome {
     let interrupt = outcome::interrupt()?;
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
+    }
+    if args.capacity.is_wanted() {
+        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, args.json);
     }
     let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();

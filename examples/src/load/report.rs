@@ -12,7 +12,7 @@ use super::stream::Tally;
 use super::summary::{Port, Summary};
 use super::threshold::Judgement;
 use super::transceiver::RECEIVE_BUFFER;
-use super::unit::{percent, span};
+use super::unit::{per_second, percent, span};
 
 /// The summary screen. With `per_port`, every target has a row.
 #[must_use]
@@ -128,7 +128,11 @@ fn missed(config: &Config, summary: &Summary) -> Option<String> {
     if summary.not_sent() == 0 || summary.aborted {
         return None;
     }
-    let asked = format!("asked {}, achieved {}/s", config.rate, summary.achieved(config.duration));
+    let asked = match &config.profile {
+        Some(profile) => format!("{}/s in the mean", per_second(profile.total(), config.duration)),
+        None => config.rate.to_string(),
+    };
+    let asked = format!("asked {asked}, achieved {}/s", summary.achieved(config.duration));
     Some(match summary.behind_since {
         Some(since) => format!("{asked}, behind since {} of the load", span(since)),
         None => asked,
@@ -147,12 +151,13 @@ fn head(config: &Config, summary: &Summary, style: Style) -> String {
         Distribution::RoundRobin => "",
         Distribution::Random => ", random turns",
     };
+    let rate = config.profile.as_ref().map_or_else(|| config.rate.to_string(), ToString::to_string);
     let aborted = if summary.aborted { format!("  {}", style.yellow("interrupted")) } else { String::new() };
     let load = if summary.aborted { summary.took } else { config.duration };
     format!(
-        " {}  {targets}  rate {} (constant{turns})  {} + drain {}  seed {}{aborted}",
+        " {}  {targets}  rate {rate} ({}{turns})  {} + drain {}  seed {}{aborted}",
         style.bold("polyport-load"),
-        config.rate,
+        config.arrival,
         span(load),
         span(summary.drained),
         config.seed,

@@ -91,6 +91,22 @@ impl Threshold {
         Ok(Self { text: text.split_whitespace().collect(), metric, comparison, limit, share })
     }
 
+    /// The share of all datagrams that may stay without a good answer, where this is a condition on that: loss below something,
+    /// or good answers above something. A number of datagrams tolerates no share.
+    #[must_use]
+    pub fn tolerated_loss(&self) -> Option<f64> {
+        use Comparison::{Above, AtLeast, AtMost, Below};
+        match (self.metric, self.comparison) {
+            (Metric::Count(Count::Loss), Below | AtMost) => {
+                Some(if self.share { self.limit / 100.0 } else { 0.0 })
+            }
+            (Metric::Count(Count::Ok), Above | AtLeast) if self.share => {
+                Some((1.0 - self.limit / 100.0).max(0.0))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the run met it.
     #[must_use]
     pub fn judge(&self, summary: &Summary) -> Judgement {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use polyport_net::{Pktinfo, RecvBatch, SlotLayout, SocketOptions, UdpSocket};
-use polyport_protocol::client::{Pacer, Slot};
+use polyport_protocol::client::Slot;
 use polyport_protocol::{Decoder, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
 
@@ -18,6 +18,7 @@ use super::ledger::{Lane, Ledger, NotSent, Received};
 use super::outbox::{BATCH, Event, Outbox, Pending, complaints};
 use super::pacing;
 use super::plan::Turns;
+use super::schedule::Schedule;
 use super::summary::Local;
 use crate::clock::Clock;
 use crate::key::generator;
@@ -137,7 +138,7 @@ impl<'c> Transceiver<'c> {
 
     /// Sends a batch of what is due at `now`. What finds the send buffer full goes to `backlog`, and is counted neither
     /// as sent nor as not sent yet.
-    pub fn send_due(&mut self, pacer: &mut Pacer, backlog: &mut VecDeque<Slot>, practice: bool) -> Turn {
+    pub fn send_due(&mut self, pacer: &mut Schedule, backlog: &mut VecDeque<Slot>, practice: bool) -> Turn {
         let now = self.clock.now();
         if let Some(oldest) = now.checked_sub(self.timeout).and_then(|time| time.checked_sub(1)) {
             self.give_up(pacer, backlog, practice, oldest);
@@ -168,7 +169,13 @@ impl<'c> Transceiver<'c> {
     }
 
     /// Gives up what was planned up to `time` and has not left: this machine is too slow. One step, however many that are.
-    pub fn give_up(&mut self, pacer: &mut Pacer, backlog: &mut VecDeque<Slot>, practice: bool, time: Nanos) {
+    pub fn give_up(
+        &mut self,
+        pacer: &mut Schedule,
+        backlog: &mut VecDeque<Slot>,
+        practice: bool,
+        time: Nanos,
+    ) {
         let mut first = None;
         let mut given_up = 0;
         while let Some(slot) = backlog.front().copied().filter(|slot| slot.planned <= time) {

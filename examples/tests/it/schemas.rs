@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use polyport_tools::frame::json::FrameReport;
+use polyport_tools::load::capacity::json::CapacityReport;
 use polyport_tools::load::json::LoadReport;
 use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::plot::report::PlotReport;
@@ -25,6 +26,7 @@ fn the_committed_schemas_are_those_of_the_types() {
     let all = [
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
+        ("polyport-load-capacity", schema::<CapacityReport>()),
         ("polyport-mtu", schema::<MtuReport>()),
         ("polyport-plot", schema::<PlotReport>()),
         ("polyport-request", schema::<RequestReport>()),

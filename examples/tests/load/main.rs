@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounting;
 #[cfg(test)]
+mod capacity;
+#[cfg(test)]
 mod ending;
 #[cfg(test)]
 mod server;

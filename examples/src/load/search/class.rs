@@ -23,20 +23,20 @@ pub(super) enum Class {
 }
 
 /// Trials of a load by what they count for a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sureness {
     /// Trials that are as long as the goal wants.
     pub trials: u64,
-    /// How long the good ones of them lasted together, in nanoseconds.
-    pub good: f64,
+    /// How long the good ones of them lasted together.
+    pub good: Nanos,
     /// And the bad ones.
-    pub bad: f64,
+    pub bad: Nanos,
     /// Shorter trials.
     pub short_trials: u64,
-    /// How long the good ones of them lasted together, in nanoseconds.
-    pub good_short: f64,
+    /// How long the good ones of them lasted together.
+    pub good_short: Nanos,
     /// And the bad ones.
-    pub bad_short: f64,
+    pub bad_short: Nanos,
 }
 
 impl Sureness {
@@ -51,7 +51,7 @@ impl Sureness {
                 (false, false) => (&mut sums.short_trials, &mut sums.bad_short),
             };
             *count += 1;
-            *sum += exact(trial.duration);
+            *sum = sum.saturating_add(trial.duration);
         }
         sums
     }
@@ -59,11 +59,12 @@ impl Sureness {
     /// "Load classification" of the draft: a load is decided when what is missing to the duration sum could not change it,
     /// were it all good or all bad. Bad short trials count as far as good short ones do not make up for them.
     pub(super) fn class(&self, target: &Target) -> Option<Class> {
-        let made_up = self.good_short * target.exceed_ratio / (1.0 - target.exceed_ratio);
-        let bad = self.bad + (self.bad_short - made_up).max(0.0);
-        let whole = (self.good + bad).max(exact(target.sum));
+        let made_up = exact(self.good_short) * target.exceed_ratio / (1.0 - target.exceed_ratio);
+        let bad = exact(self.bad) + (exact(self.bad_short) - made_up).max(0.0);
+        let good = exact(self.good);
+        let whole = (good + bad).max(exact(target.sum));
         let may_exceed = whole * target.exceed_ratio;
-        match (bad <= may_exceed, whole - self.good <= may_exceed) {
+        match (bad <= may_exceed, whole - good <= may_exceed) {
             (true, true) => Some(Class::Lower),
             (false, false) => Some(Class::Upper),
             _ => None,
@@ -72,9 +73,9 @@ impl Sureness {
 
     /// Share of bad ones among the long trials, by time.
     #[must_use]
-    pub fn exceeded(&self) -> f64 {
-        let whole = self.good + self.bad;
-        if whole > 0.0 { self.bad / whole } else { 0.0 }
+    pub const fn exceeded(&self) -> f64 {
+        let whole = self.good.saturating_add(self.bad);
+        if whole > 0 { exact(self.bad) / exact(whole) } else { 0.0 }
     }
 }
 

@@ -123,7 +123,7 @@ fn a_server_that_loses_nothing_has_no_upper_bound() {
     assert!(found.reached && found.upper.is_none() && found.throughput.is_some_and(|rate| rate >= 999.999));
     assert_eq!(search.ceiling(), None);
     let sure = found.lower.unwrap().sure;
-    assert!(sure.good >= 15e9 && sure.bad == 0.0, "half of 30 s and more would be enough: {sure:?}");
+    assert!(sure.good >= 15 * SECOND && sure.bad == 0, "half of 30 s and more would be enough: {sure:?}");
     assert!(past.seconds <= 40.0, "{past:?}");
 }
 
