@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use clap::Parser;
@@ -10,10 +11,12 @@ use rand::Rng;
 use super::capacity::CapacityArgs;
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::mix::Mix;
 use super::pacing::Pacing;
 use super::plan::{Distribution, LONGEST, Rate};
 use super::profile::Profile;
 use super::schedule::Arrival;
+use super::template::Template;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
@@ -76,6 +79,24 @@ pub struct Args {
     /// Octets of each whole datagram, reached by padding
     #[arg(long, value_name = "OCTETS")]
     pub size: Option<u16>,
+    /// Octets of whole datagrams, each size with its share: 64:7,576:4,1500:1; or imix, which is packets of 64, 576 and 1500 octets as
+    /// 7:4:1, the smallest as small as a frame can be
+    #[arg(long, value_parser = Mix::parse, value_name = "SIZE:SHARE,...", conflicts_with_all = ["size", "text", "template"])]
+    pub sizes: Option<Mix>,
+    /// A closed loop instead of a rate: N datagrams wait for answers at once, and the next one leaves when one of them is answered or
+    /// times out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT),
+        conflicts_with_all = ["rate", "arrival", "flow", "ramp", "find_max", "find_knee"])]
+    pub in_flight: Option<u64>,
+    /// The byte of DSCP and congestion bits of what is sent (IP_TOS, IPV6_TCLASS)
+    #[arg(long, value_name = "OCTET", conflicts_with = "dscp")]
+    pub tos: Option<u8>,
+    /// The DSCP of what is sent: a number or a name such as ef, af41 or cs1
+    #[arg(long, value_parser = dscp, value_name = "CLASS")]
+    pub dscp: Option<u8>,
+    /// Hops that what is sent may make (IP_TTL, IPV6_UNICAST_HOPS)
+    #[arg(long, value_name = "HOPS")]
+    pub ttl: Option<NonZeroU8>,
     /// What an answer looks like
     #[arg(long, default_value = "reply")]
     pub expect: Expect,
@@ -85,6 +106,9 @@ pub struct Args {
     /// With --expect any: what to send, instead of letters
     #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"])]
     pub text: Option<String>,
+    /// With --expect any: a text that is another one in each datagram, with the fields {seq}, {time} (in ns) and {random:8} (digits)
+    #[arg(long, value_parser = Template::parse, conflicts_with_all = ["payload", "size", "raw_echo", "text"])]
+    pub template: Option<Template>,
     /// Most datagrams that wait for answers; further ones are not sent, and counted
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N")]
     pub max_in_flight: u64,
@@ -167,8 +191,12 @@ impl Args {
             )));
         }
         let expect = if self.raw_echo { Expect::Echo } else { self.expect };
-        if self.text.is_some() && expect != Expect::Any {
-            return Err(ExitError::usage("--text is for --expect any: frames have a payload of their own"));
+        for (name, is_given) in [("--text", self.text.is_some()), ("--template", self.template.is_some())] {
+            if is_given && expect != Expect::Any {
+                return Err(ExitError::usage(format!(
+                    "{name} is for --expect any: frames have a payload of their own"
+                )));
+            }
         }
         if let Drain::Fixed(wait) | Drain::Adaptive { fallback: wait, .. } = self.drain
             && wait > LONGEST
@@ -198,7 +226,12 @@ impl Args {
             payload: self.payload.into(),
             size: self.size.map(usize::from),
             expect,
+            sizes: self.sizes.clone(),
             text: self.text.clone().map(String::into_bytes),
+            template: self.template.clone(),
+            in_flight: self.in_flight,
+            tos: self.tos.or_else(|| self.dscp.map(|dscp| dscp << 2)),
+            ttl: self.ttl,
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
@@ -212,6 +245,30 @@ impl Args {
 fn span(name: &str, span: Duration) -> Result<Nanos, ExitError> {
     let span = nanos(span);
     if span > LONGEST { Err(too_long(name)) } else { Ok(span) }
+}
+
+/// A class of RFC 2474, 2597, 3246, 5865 or 8622, or its number.
+fn dscp(text: &str) -> Result<u8, String> {
+    let name = text.to_ascii_lowercase();
+    let number = |prefix: &str, numbers: std::ops::RangeInclusive<u8>| {
+        name.strip_prefix(prefix)
+            .and_then(|digits| digits.parse().ok())
+            .filter(|number| numbers.contains(number))
+    };
+    let class = match name.as_str() {
+        "be" | "default" => Some(0),
+        "le" => Some(1),
+        "va" | "voice-admit" => Some(44),
+        "ef" => Some(46),
+        _ => number("cs", 0..=7).map(|class| class * 8).or_else(|| {
+            let both =
+                number("af", 11..=43).filter(|both| both / 10 <= 4 && (1..=3).contains(&(both % 10)))?;
+            Some(both / 10 * 8 + both % 10 * 2)
+        }),
+    };
+    class.or_else(|| number("", 0..=63)).ok_or_else(|| {
+        format!("`{text}` is no DSCP: write 0 to 63, ef, va, le, be, cs0 to cs7 or af11 to af43")
+    })
 }
 
 fn too_long(name: &str) -> ExitError {
@@ -276,6 +333,20 @@ mod tests {
         assert_eq!(config("127.0.0.1:no-such-service").unwrap_err(), Exit::HostNotFound);
         assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
         config("192.0.2.1:1 --i-own-the-target").unwrap();
+    }
+
+    #[test]
+    fn classes_have_names_and_numbers() {
+        for (text, class) in
+            [("0", 0), ("63", 63), ("EF", 46), ("cs7", 56), ("af11", 10), ("AF41", 34), ("af43", 38)]
+        {
+            assert_eq!(dscp(text), Ok(class), "{text}");
+        }
+        for wrong in ["64", "cs8", "af14", "af51", "af20", "", "fe"] {
+            assert!(dscp(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(config("127.0.0.1:1 --dscp ef").unwrap().tos, Some(46 << 2));
+        assert_eq!(config("127.0.0.1:1 --tos 3 --ttl 5").unwrap().tos, Some(3));
     }
 
     #[test]

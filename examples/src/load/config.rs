@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 
 use clap::ValueEnum;
 use polyport_net::MAX_DATAGRAM;
@@ -14,10 +15,12 @@ use super::drain::Drain;
 use super::frame::Shape;
 use super::ids::Ids;
 use super::ledger::LedgerConfig;
+use super::mix::Mix;
 use super::pacing::Pacing;
 use super::plan::{Distribution, Rate, Turns};
 use super::profile::{Piece, Profile};
 use super::schedule::{Arrival, Schedule};
+use super::template::Template;
 use crate::outcome::ExitError;
 use crate::source::{SourceAddress, SourceArgs};
 
@@ -56,8 +59,18 @@ pub struct Config {
     pub size: Option<usize>,
     /// What an answer looks like.
     pub expect: Expect,
+    /// Sizes of whole datagrams, each with its share, instead of one.
+    pub sizes: Option<Mix>,
     /// The datagrams themselves, for targets that want no frames.
     pub text: Option<Vec<u8>>,
+    /// The same, with fields that are others in each.
+    pub template: Option<Template>,
+    /// In a closed loop, datagrams that wait for answers at once: the next one leaves when one of them is answered or times out.
+    pub in_flight: Option<u64>,
+    /// DSCP and congestion bits of what is sent.
+    pub tos: Option<u8>,
+    /// Hops that what is sent may make.
+    pub ttl: Option<NonZeroU8>,
     /// Ask every target for an answer before the load.
     pub handshake: bool,
     /// Most datagrams without answer and not timed out.
@@ -104,6 +117,12 @@ impl Config {
             return Err(ExitError::usage(format!(
                 "--size {wanted} is too small: header, options and payload have {} octets",
                 self.shape().least()
+            )));
+        }
+        if let Some(Err(small)) = self.sizes.clone().map(|sizes| sizes.at_least(self.shape().shortest())) {
+            return Err(ExitError::usage(format!(
+                "--sizes has {small}, and a datagram has {} octets at least: a shorter --payload makes them shorter",
+                self.shape().shortest()
             )));
         }
         if self.expect == Expect::Any && self.key.is_some() {
@@ -161,15 +180,22 @@ impl Config {
     /// The datagrams of the run.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        match (&self.text, self.expect) {
-            (Some(text), _) => Shape::text(text.clone()),
-            (None, Expect::Any) => {
+        let shape = match (&self.template, &self.text, self.expect) {
+            (Some(template), ..) => Shape::template(template.clone()),
+            (None, Some(text), _) => Shape::text(text.clone()),
+            (None, None, Expect::Any) => {
                 let len = self.size.unwrap_or(self.payload);
+                let len = self.sizes.as_ref().map_or(len, Mix::largest);
                 Shape::text((b'a'..=b'z').cycle().take(len).collect())
             }
-            (None, Expect::Reply | Expect::Echo) => {
+            (None, None, Expect::Reply | Expect::Echo) => {
                 Shape::new(self.payload, self.size, self.expect == Expect::Reply, self.key.clone())
             }
+        };
+        match self.sizes.clone().map(|sizes| sizes.at_least(shape.shortest())) {
+            Some(Ok(sizes)) => shape.mixed(sizes),
+            // What is too small is refused before a run starts.
+            Some(Err(_)) | None => shape,
         }
     }
 
@@ -192,6 +218,9 @@ impl Config {
             (Some(profile), true) => Rate { count: profile.first(), period: SECOND },
             (None, _) => self.rate,
         };
+        if self.in_flight.is_some() {
+            return Schedule::closed(start.saturating_add(duration));
+        }
         if self.arrival == Arrival::Constant || duration == 0 {
             return Schedule::even(rate.schedule(start, duration));
         }
@@ -231,13 +260,21 @@ impl Config {
     /// Datagrams that each of `streams` streams has to remember. Random turns are uneven, hence the double.
     fn ring(&self, duration: Nanos, streams: u64) -> usize {
         let remembered = self.timeout.saturating_add(LATE_MEMORY).min(duration);
-        let share = (self.rate.total(remembered) / streams.max(1) * 2).saturating_add(UNEVENNESS);
+        let expected = match self.in_flight {
+            None => self.rate.total(remembered),
+            // How fast a closed loop is, nobody knows before.
+            Some(most) => most.saturating_mul(4).max(CLOSED_LOOP),
+        };
+        let share = (expected / streams.max(1) * 2).saturating_add(UNEVENNESS);
         usize::try_from(share.min(MOST_REMEMBERED / streams.max(1)).max(1)).unwrap_or(1)
     }
 }
 
 /// Headers of IPv4 and UDP, octets.
 const IP_AND_UDP: usize = 28;
+
+/// Datagrams that a closed loop remembers at least, over all streams: those of a second at a rate that is high for one.
+const CLOSED_LOOP: u64 = 1 << 17;
 
 /// Datagrams a stream remembers on top of its share: small shares deviate most, and the handshake needs some.
 const UNEVENNESS: u64 = 64;
@@ -272,7 +309,12 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         payload: 32,
         size: None,
         expect: Expect::Reply,
+        sizes: None,
         text: None,
+        template: None,
+        in_flight: None,
+        tos: None,
+        ttl: None,
         handshake: true,
         max_in_flight: 1000,
         seed: 1,

@@ -112,6 +112,10 @@ impl Run<'_> {
                 return Ok(true);
             }
             let over = self.clock.now() >= end;
+            if let Some(most) = self.config.in_flight {
+                let waiting = self.transceiver.ledger.in_flight() + backlog.len() as u64;
+                pacer.allow(most.saturating_sub(waiting), self.clock.now());
+            }
             let Turn { left, blocked } = self.transceiver.send_due(&mut pacer, &mut backlog, practice);
             if over {
                 overtime = overtime.saturating_sub(left);
@@ -178,6 +182,8 @@ impl Run<'_> {
         let behind_since = self.transceiver.behind.missed_since().map(|since| since.saturating_sub(start));
         let strangers = self.transceiver.strangers().clone();
         let drained = now.saturating_sub(end);
-        Ok(Summary { strangers, took, behind_since, drained, aborted, ..summary })
+        // In a closed loop nothing was planned: a datagram left when another was answered.
+        let from_plan = summary.from_plan.filter(|_| self.config.in_flight.is_none());
+        Ok(Summary { from_plan, strangers, took, behind_since, drained, aborted, ..summary })
     }
 }

@@ -3,6 +3,8 @@
 use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind};
 
 use super::ledger::Identity;
+use super::mix::Mix;
+use super::template::Template;
 
 /// Value octets of the ROOM option that keeps room for RSTAT in the answer ([P-54]): 24 octets in all.
 const ROOM_FOR_RSTAT: [u8; 22] = [0; 22];
@@ -18,6 +20,10 @@ pub struct Shape {
     key: Option<Key>,
     /// The payload alone is the datagram.
     plain: bool,
+    /// Or what this makes.
+    template: Option<Template>,
+    /// Sizes instead of one.
+    mix: Option<Mix>,
 }
 
 impl Shape {
@@ -27,7 +33,8 @@ impl Shape {
     pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
-        let mut shape = Self { payload, size: 0, statistics, key, plain: false };
+        let (template, mix) = (None, None);
+        let mut shape = Self { payload, size: 0, statistics, key, plain: false, template, mix };
         shape.size = shape.least().max(size.unwrap_or(0));
         shape
     }
@@ -36,19 +43,44 @@ impl Shape {
     #[must_use]
     pub const fn text(text: Vec<u8>) -> Self {
         let size = text.len();
-        Self { payload: text, size, statistics: false, key: None, plain: true }
+        let (template, mix) = (None, None);
+        Self { payload: text, size, statistics: false, key: None, plain: true, template, mix }
+    }
+
+    /// Datagrams that are made from this.
+    #[must_use]
+    pub fn template(template: Template) -> Self {
+        Self { size: template.longest(), template: Some(template), ..Self::text(Vec::new()) }
+    }
+
+    /// The same with these sizes, none of which is below [`Self::shortest`]. Text is cut to them.
+    #[must_use]
+    pub fn mixed(self, mix: Mix) -> Self {
+        Self { size: mix.largest(), mix: Some(mix), ..self }
+    }
+
+    /// The smallest size that a mix may have.
+    #[must_use]
+    pub fn shortest(&self) -> usize {
+        if self.plain { 1 } else { self.least() }
     }
 
     /// The datagrams themselves, if all of them are one text.
     #[must_use]
     pub fn plain(&self) -> Option<&[u8]> {
-        self.plain.then_some(&self.payload)
+        (self.plain && self.template.is_none() && self.mix.is_none()).then_some(&self.payload)
     }
 
-    /// Octets of each datagram.
+    /// Octets of each datagram, or of the longest one.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
+    }
+
+    /// The sizes, if there are several.
+    #[must_use]
+    pub const fn mix(&self) -> Option<&Mix> {
+        self.mix.as_ref()
     }
 
     /// Octets of payload.
@@ -79,10 +111,20 @@ impl Shape {
         identity: &Identity,
         practice: bool,
     ) -> Result<usize, EncodeError> {
+        // The id looks random, and is that of this datagram alone.
+        let size = self.mix.as_ref().map_or(self.size, |mix| mix.pick(identity.request_id));
+        if let Some(template) = &self.template {
+            let (needed, available) = (self.size, buffer.len());
+            return if available < needed {
+                Err(EncodeError::NoSpace { needed, available })
+            } else {
+                Ok(template.write(buffer, identity))
+            };
+        }
         if self.plain {
-            let (needed, available) = (self.payload.len(), buffer.len());
+            let (needed, available) = (size, buffer.len());
             let room = buffer.get_mut(..needed).ok_or(EncodeError::NoSpace { needed, available })?;
-            room.copy_from_slice(&self.payload);
+            room.copy_from_slice(self.payload.get(..needed).unwrap_or_default());
             return Ok(room.len());
         }
         let &Identity { stream_id, seq, request_id, timestamp } = identity;
@@ -97,7 +139,7 @@ impl Shape {
         }
         let encoder = Encoder::new(buffer, &header);
         let encoder = if self.statistics { encoder.option(&self.room()) } else { encoder };
-        encoder.auth_if(self.key.as_ref()).payload(&self.payload).pad_to(self.size).finish()
+        encoder.auth_if(self.key.as_ref()).payload(&self.payload).pad_to(size).finish()
     }
 
     const fn room(&self) -> FrameOption<'static> {

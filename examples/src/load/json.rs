@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 
 use polyport_protocol::Nanos;
 use schemars::JsonSchema;
@@ -91,8 +92,18 @@ pub struct ConfigReport {
     pub streams: u32,
     /// Octets of payload.
     pub payload: usize,
-    /// Octets of the whole datagram.
+    /// Octets of the whole datagram, or of the longest one.
     pub size: usize,
+    /// Sizes with their shares, if there are several.
+    pub sizes: Option<String>,
+    /// What datagrams are made from, if each is another text.
+    pub template: Option<String>,
+    /// Datagrams that wait for answers at once, in a closed loop; `null` where the rate does not depend on answers.
+    pub in_flight: Option<u64>,
+    /// DSCP and congestion bits of what is sent; `null` leaves them to the system.
+    pub tos: Option<u8>,
+    /// Hops that what is sent may make; `null` leaves them to the system.
+    pub ttl: Option<u8>,
     /// What an answer looks like.
     pub expect: Expect,
     /// Whether the targets send every datagram back as it is.
@@ -194,7 +205,7 @@ pub struct TallyReport {
 /// Distributions of times; `null` where nothing was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyReport {
-    /// Answer after planned time: what a user would have waited.
+    /// Answer after planned time: what a user would have waited; `null` in a closed loop, too.
     pub rtt_from_plan: Option<Percentiles>,
     /// Answer after actual sending: what server and network took.
     pub rtt_from_send: Option<Percentiles>,
@@ -269,6 +280,11 @@ impl ConfigReport {
             streams: config.streams,
             payload: config.payload,
             size: config.shape().size(),
+            sizes: config.shape().mix().map(ToString::to_string),
+            template: config.template.as_ref().map(ToString::to_string),
+            in_flight: config.in_flight,
+            tos: config.tos,
+            ttl: config.ttl.map(NonZeroU8::get),
             expect: config.expect,
             raw_echo: config.expect == Expect::Echo,
             handshake: config.handshake,

@@ -27,7 +27,10 @@ pub fn text(
     lines.extend(judgements.iter().map(|judged| threshold(judged, style)));
     lines.extend(missed(config, summary).map(|missed| format!(" rate    {missed}")));
     lines.push(style.dim(columns()));
-    lines.push(latency("rtt (from plan)", summary.from_plan, ""));
+    match config.in_flight {
+        Some(_) => lines.push(format!(" {:<16}{:>9}    none in a closed loop", "rtt (from plan)", "-")),
+        None => lines.push(latency("rtt (from plan)", summary.from_plan, "")),
+    }
     lines.push(latency("rtt (from send)", summary.from_send, ""));
     let late = format!("    late sends {}", percent(summary.late_sends, summary.total.sent));
     lines.push(latency("generator lag", summary.lag, &late));
@@ -125,7 +128,7 @@ pub fn unanswered(summary: &Summary) -> String {
 
 /// What was asked and what was sent, if that was less; nothing after an abort, which is the user's doing.
 fn missed(config: &Config, summary: &Summary) -> Option<String> {
-    if summary.not_sent() == 0 || summary.aborted {
+    if summary.not_sent() == 0 || summary.aborted || config.in_flight.is_some() {
         return None;
     }
     let asked = match &config.profile {
@@ -151,13 +154,16 @@ fn head(config: &Config, summary: &Summary, style: Style) -> String {
         Distribution::RoundRobin => "",
         Distribution::Random => ", random turns",
     };
-    let rate = config.profile.as_ref().map_or_else(|| config.rate.to_string(), ToString::to_string);
+    let rate = match (config.in_flight, &config.profile) {
+        (Some(most), _) => format!("{most} in flight (closed loop{turns})"),
+        (None, Some(profile)) => format!("rate {profile} ({}{turns})", config.arrival),
+        (None, None) => format!("rate {} ({}{turns})", config.rate, config.arrival),
+    };
     let aborted = if summary.aborted { format!("  {}", style.yellow("interrupted")) } else { String::new() };
     let load = if summary.aborted { summary.took } else { config.duration };
     format!(
-        " {}  {targets}  rate {rate} ({}{turns})  {} + drain {}  seed {}{aborted}",
+        " {}  {targets}  {rate}  {} + drain {}  seed {}{aborted}",
         style.bold("polyport-load"),
-        config.arrival,
         span(load),
         span(summary.drained),
         config.seed,

@@ -40,6 +40,8 @@ enum Times {
     Pieces { profile: Profile, burst: u64 },
     /// By chance.
     Random(Box<Poisson>),
+    /// When one that was sent is answered or timed out: so many may leave, since when, and the end of all.
+    Closed { allowed: u64, since: Nanos, end: Nanos, over: bool },
 }
 
 impl Schedule {
@@ -47,6 +49,23 @@ impl Schedule {
     #[must_use]
     pub const fn even(pacer: Pacer) -> Self {
         Self { start: 0, taken: 0, times: Times::Even(pacer) }
+    }
+
+    /// A closed loop: datagrams leave when [`Self::allow`] says so, until `end`.
+    #[must_use]
+    pub const fn closed(end: Nanos) -> Self {
+        Self { start: 0, taken: 0, times: Times::Closed { allowed: 0, since: 0, end, over: false } }
+    }
+
+    /// In a closed loop, `more` datagrams may leave at `now`. Of other schedules it changes nothing.
+    pub const fn allow(&mut self, more: u64, now: Nanos) {
+        if let Times::Closed { allowed, since, end, over } = &mut self.times {
+            let wanted = self.taken.saturating_add(more);
+            if wanted > *allowed {
+                (*allowed, *since) = (wanted, now);
+            }
+            *over = now >= *end;
+        }
     }
 
     /// From `start` on, along `profile`.
@@ -69,6 +88,14 @@ impl Schedule {
                 (self.taken < profile.total()).then(|| profile.planned(self.taken - self.taken % burst))?
             }
             Times::Random(poisson) => poisson.next()?,
+            Times::Closed { over: true, .. } => return None,
+            Times::Closed { allowed, since, end, over: false } => {
+                if self.taken < *allowed {
+                    *since
+                } else {
+                    *end
+                }
+            }
         };
         Some(Slot { index: self.taken, planned: self.start.saturating_add(after) })
     }
@@ -79,6 +106,9 @@ impl Schedule {
             return pacer.take(now);
         }
         let slot = self.peek().filter(|slot| slot.planned <= now)?;
+        if matches!(self.times, Times::Closed { allowed, .. } if self.taken >= allowed) {
+            return None;
+        }
         self.taken += 1;
         if let Times::Random(poisson) = &mut self.times {
             poisson.step();
@@ -90,6 +120,8 @@ impl Schedule {
     pub fn pass(&mut self, time: Nanos) -> u64 {
         let passed = match &mut self.times {
             Times::Even(pacer) => return pacer.pass(time),
+            // What could not leave at once still may: nothing was planned that it could miss.
+            Times::Closed { .. } => 0,
             _ if time < self.start => 0,
             Times::Pieces { profile, burst } => {
                 let burst = *burst;
@@ -194,6 +226,21 @@ mod tests {
         // Within six standard deviations, the square roots of what is expected.
         assert!(first.len().abs_diff(20_000) < 6 * 142, "{}", first.len());
         assert!(second.len().abs_diff(10_000) < 6 * 100, "{}", second.len());
+    }
+
+    #[test]
+    fn a_closed_loop_lets_so_many_leave_as_are_allowed() {
+        let mut schedule = Schedule::closed(100);
+        schedule.allow(2, 10);
+        assert_eq!(schedule.take(9), None);
+        assert_eq!(schedule.take(10), Some(Slot { index: 0, planned: 10 }));
+        schedule.allow(1, 20);
+        assert_eq!(schedule.take(20), Some(Slot { index: 1, planned: 10 }), "it may leave since then");
+        assert_eq!((schedule.peek(), schedule.take(100)), (Some(Slot { index: 2, planned: 100 }), None));
+        schedule.allow(1, 30);
+        assert_eq!(schedule.take(31), Some(Slot { index: 2, planned: 30 }));
+        schedule.allow(2, 100);
+        assert_eq!((schedule.peek(), schedule.pass(Nanos::MAX)), (None, 0));
     }
 
     proptest! {

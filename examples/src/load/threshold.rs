@@ -226,7 +226,8 @@ fn limit(metric: Metric, value: &str) -> Result<(f64, bool), String> {
 
 fn latency(summary: &Summary, source: Source, point: Point) -> Option<Nanos> {
     let read = match source {
-        Source::Plan => summary.from_plan,
+        // In a closed loop there is no plan, and sending is all there is to count from.
+        Source::Plan => summary.from_plan.or(summary.from_send),
         Source::Send => summary.from_send,
         Source::Lag => summary.lag,
     }?;

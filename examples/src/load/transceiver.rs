@@ -382,6 +382,8 @@ fn sockets(config: &Config) -> Result<Vec<UdpSocket>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,
+        tos: config.tos,
+        ttl: config.ttl,
         ..SocketOptions::default()
     };
     let v4 = config.targets.iter().find(|target| target.is_ipv4());

@@ -7,6 +7,8 @@ mod capacity;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod modes;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tester;

@@ -24,6 +24,12 @@ const WIDTH: f64 = 0.01;
 /// Share of the duration sum that may be bad trials: with three of the default length, one.
 const EXCEED: f64 = 0.5;
 
+/// A server that loses as much is overloaded: as a condition, and as a share.
+const SATURATED: (&str, f64) = ("loss<=5%", 0.05);
+
+/// Width where a sweep follows, whose steps are no narrower.
+const COARSE: f64 = 0.1;
+
 const INITIAL: Nanos = SECOND;
 const LAST: Nanos = 10 * SECOND;
 const SUM: Nanos = 30 * SECOND;
@@ -71,6 +77,15 @@ impl Aim {
             last,
             sum: sum.unwrap_or(SUM.max(last)),
         };
+        goal.check()?;
+        Ok(Self { conditions, goal })
+    }
+
+    /// What a sweep goes up to where no other goal is given: so many lost that the server is overloaded. Trials of `length`.
+    pub(super) fn saturation(length: Nanos) -> Result<Self, String> {
+        let conditions = vec![Threshold::parse(SATURATED.0)?];
+        let (initial, last, sum) = (length, length, length);
+        let goal = Goal { loss_ratio: SATURATED.1, exceed_ratio: EXCEED, width: COARSE, initial, last, sum };
         goal.check()?;
         Ok(Self { conditions, goal })
     }

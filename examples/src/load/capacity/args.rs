@@ -22,8 +22,8 @@ pub struct CapacityArgs {
     /// exceed=50% may be bad
     #[arg(long, value_parser = Aim::parse, value_name = "GOAL", conflicts_with_all = ["rate", "duration", "thresholds"])]
     pub find_max: Vec<Aim>,
-    /// Measures latency over load, in steps up to the capacity, and names the knee: the step with the greatest power, which is
-    /// answers a second divided by p99 (Kleinrock)
+    /// Measures latency over load, in steps up to the capacity and a tenth beyond, and names the knee: the step with the greatest power,
+    /// which is answers a second divided by p99 (Kleinrock). The capacity is what --find-max has found, else where 5% are lost
     #[arg(long, conflicts_with_all = ["rate", "duration", "thresholds"])]
     pub find_knee: bool,
     /// The lowest rate that is tried
@@ -91,8 +91,12 @@ impl CapacityArgs {
                 "--max-lag is not below --timeout: datagrams that leave later than that are not sent at all",
             ));
         }
+        let mut aims = self.find_max.clone();
+        if aims.is_empty() {
+            aims.push(Aim::saturation(length).map_err(ExitError::usage)?);
+        }
         Ok(Plan {
-            aims: self.find_max.clone(),
+            aims,
             lowest,
             highest,
             max_lag: nanos(self.max_lag),

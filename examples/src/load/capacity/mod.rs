@@ -33,12 +33,12 @@ pub fn run(args: &CapacityArgs, config: &Config, interrupt: &Interrupt, quiet: b
     let plan = args.plan(config)?;
     let mut trials = trial::Trials::new(config, &plan, interrupt, quiet);
     let warmed = trials.warm_up()?;
-    let search = if warmed && !plan.aims.is_empty() { Some(find::search(&plan, &mut trials)?) } else { None };
-    let sweep = match plan.sweep {
-        Some(wanted) if !trials.is_interrupted() => {
-            sweep::sweep(&plan, wanted, search.as_ref(), &mut trials)?
+    let search = if warmed { Some(find::search(&plan, &mut trials)?) } else { None };
+    let sweep = match (plan.sweep, &search) {
+        (Some(wanted), Some(search)) if !trials.is_interrupted() => {
+            sweep::sweep(&plan, wanted, search, &mut trials)?
         }
-        Some(_) | None => None,
+        _ => None,
     };
     let result = json::CapacityReport::new(config, &plan, search.as_ref(), sweep, &trials);
     if json {

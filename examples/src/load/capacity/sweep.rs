@@ -12,8 +12,7 @@ use crate::outcome::ExitError;
 /// Latency over load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SweepReport {
-    /// What the steps are steps of, in datagrams a second: the capacity that was searched for, or else the most that was answered
-    /// while the rate was doubled.
+    /// What the steps are steps of, in datagrams a second: the highest lower bound that was found.
     pub capacity_per_second: f64,
     /// Each step, in the order of rates.
     pub steps: Vec<StepReport>,
@@ -42,30 +41,20 @@ const CRITERION: &str = "greatest power: answers a second / p99 (Kleinrock)";
 /// The last step lies so far beyond the capacity, so that the bend is seen.
 const BEYOND: f64 = 1.1;
 
-/// A server that answers less than this share of a rate has reached its capacity.
-const SATURATED: f64 = 0.95;
-
-/// Sweeps; `None` if the user wanted the end before there was a step.
+/// Sweeps; `None` if there is no capacity, or if the user wanted the end before there was a step.
 ///
 /// # Errors
 /// A socket fails.
 pub(super) fn sweep(
     plan: &Plan,
     steps: Steps,
-    searched: Option<&Searched>,
+    searched: &Searched,
     trials: &mut Trials<'_>,
 ) -> Result<Option<SweepReport>, ExitError> {
-    let found = searched.and_then(|searched| {
-        let found = searched.search.found();
-        found.iter().filter_map(|found| found.lower).map(|lower| lower.rate).reduce(f64::max)
-    });
-    let capacity = match found {
-        Some(rate) => rate,
-        None => match double(plan, steps, trials)? {
-            Some(rate) => rate,
-            None => return Ok(None),
-        },
-    };
+    let found = searched.search.found();
+    let found = found.iter().filter_map(|found| found.lower).map(|lower| lower.rate).reduce(f64::max);
+    // Where not even the lowest rate is taken there is nothing to sweep.
+    let Some(capacity) = found else { return Ok(None) };
     let top = (capacity * BEYOND).min(plan.highest);
     let mut reports = Vec::new();
     for number in 1..=steps.count {
@@ -82,21 +71,6 @@ pub(super) fn sweep(
         criterion,
         knee,
     }))
-}
-
-/// Doubles the rate until the server or the tester can no more, and says what was answered at most; `None` if the user wanted the
-/// end.
-fn double(plan: &Plan, steps: Steps, trials: &mut Trials<'_>) -> Result<Option<f64>, ExitError> {
-    let (mut rate, mut most) = (plan.lowest, plan.lowest);
-    loop {
-        let Some(trial) = trials.measure(rate, steps.length)? else { return Ok(None) };
-        most = most.max(trial.answered());
-        let enough = trial.generator_limited.is_some() || trial.answered() < rate * SATURATED;
-        if enough || rate >= plan.highest {
-            return Ok(Some(most));
-        }
-        rate = (rate * 2.0).min(plan.highest);
-    }
 }
 
 impl StepReport {

@@ -1,0 +1,139 @@
+//! Ways to send: as what was planned, and as a server sees it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::server::Server;
+use crate::tester::{expect, measure, run};
+
+fn good() -> Server {
+    Server::start(|request| request.send(&request.response()))
+}
+
+/// Runs what has a length of its own; it must end with 0.
+#[track_caller]
+fn load(targets: impl std::fmt::Display, more: &str) -> serde_json::Value {
+    let line = format!("{targets} --warmup 0s --no-handshake --json -q --timeout 2s {more}");
+    let ran = run(&line);
+    assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+    ran.json()
+}
+
+#[test]
+fn steps_and_ramps_plan_what_they_say() {
+    let server = good();
+    let result = load(server.address, "--flow 500:100ms,0..2000:100ms");
+    expect(&result["counts"], &[("planned", 150), ("sent", 150), ("ok", 150)]);
+    let flow = &result["config"]["flow"];
+    assert_eq!((&flow[0]["from_per_second"], &flow[1]["to_per_second"]), (&500.0.into(), &2000.0.into()));
+    assert_eq!(result["config"]["duration_ns"], 200_000_000);
+    let result = load(server.address, "--ramp 0..2k/200ms");
+    expect(&result["counts"], &[("planned", 200), ("ok", 200)]);
+    let shown = run(&format!(
+        "{} --warmup 0s --no-handshake -q --ramp 0..2k/200ms --arrival burst:8",
+        server.address
+    ));
+    assert!(shown.stdout.contains("rate 0..2000/s for 200ms (bursts of 8)"), "{}", shown.stdout);
+}
+
+#[test]
+fn random_arrivals_repeat_by_seed() {
+    let server = good();
+    let planned = |seed: u64| {
+        let result = load(server.address, &format!("--rate 2k/s -d 200ms --arrival poisson --seed {seed}"));
+        assert_eq!(result["config"]["arrival"], "poisson");
+        let counts = &result["counts"];
+        assert_eq!((&counts["planned"], &counts["lost"]), (&counts["ok"], &0.into()));
+        counts["planned"].as_u64().unwrap()
+    };
+    let counts: Vec<u64> = (1..=4).map(planned).collect();
+    assert_eq!(planned(1), counts[0]);
+    assert!(counts.iter().any(|count| *count != counts[0]), "{counts:?}");
+    // Six standard deviations.
+    assert!(counts.iter().all(|count| count.abs_diff(400) < 120), "{counts:?}");
+}
+
+#[test]
+fn a_closed_loop_never_has_more_than_that_in_flight() {
+    let server = Server::start(|request| {
+        let reply = request.response();
+        request.send_later(Duration::from_millis(50), &reply);
+    });
+    let result = load(server.address, "--in-flight 4 -d 500ms");
+    let sent = result["counts"]["sent"].as_u64().unwrap();
+    // Four in each 50 ms at most, and on a busy machine fewer.
+    assert!((4..=44).contains(&sent), "{sent}");
+    expect(&result["counts"], &[("planned", sent), ("ok", sent), ("lost", 0), ("not_sent", 0)]);
+    let latency = &result["latency"];
+    assert!(latency["rtt_from_plan"].is_null(), "nothing was planned");
+    assert!(latency["rtt_from_send"]["min"].as_u64() >= Some(50_000_000));
+    let shown =
+        run(&format!("{} --in-flight 4 -d 200ms --warmup 0s -q --threshold p99>50ms", server.address));
+    assert_eq!(shown.code, 0, "{}", shown.stdout);
+    assert!(shown.stdout.contains("4 in flight (closed loop"), "{}", shown.stdout);
+}
+
+#[test]
+fn who_is_not_answered_in_a_closed_loop_goes_on_after_the_timeout() {
+    let server = Server::start(|request| {
+        if request.number % 2 == 0 {
+            request.send(&request.response());
+        }
+    });
+    let ran = run(&format!(
+        "{} --in-flight 1 -d 1s --timeout 100ms --warmup 0s --no-handshake --json -q",
+        server.address
+    ));
+    let counts = &ran.json()["counts"];
+    let (ok, lost) = (counts["ok"].as_u64().unwrap(), counts["lost"].as_u64().unwrap());
+    assert!((1..=11).contains(&lost) && ok.abs_diff(lost) <= 1, "{counts}");
+}
+
+#[test]
+fn sizes_are_mixed_as_asked() {
+    let sizes = Arc::new(Mutex::new(BTreeMap::<usize, u64>::new()));
+    let seen = Arc::clone(&sizes);
+    let server = Server::start(move |request| {
+        *seen.lock().unwrap().entry(request.datagram.len()).or_default() += 1;
+        request.send(request.datagram);
+    });
+    let result = measure(server.address, "--expect echo --sizes 100:3,500:1 --seed 7");
+    expect(&result["counts"], &[("ok", 200)]);
+    assert_eq!((&result["config"]["sizes"], &result["config"]["size"]), (&"100:3,500:1".into(), &500.into()));
+    let sizes = std::mem::take(&mut *sizes.lock().unwrap());
+    assert_eq!((sizes.len(), sizes[&100] + sizes[&500]), (2, 200), "{sizes:?}");
+    // Six standard deviations of a share of a quarter.
+    assert!(sizes[&500].abs_diff(50) < 37, "{sizes:?}");
+    let small = run(&format!("{} --sizes 20:1", server.address));
+    assert_eq!(small.code, 64, "{}", small.stderr);
+}
+
+#[test]
+fn a_template_is_another_text_each_time() {
+    let texts = Arc::new(Mutex::new(Vec::<String>::new()));
+    let seen = Arc::clone(&texts);
+    let server = Server::start(move |request| {
+        seen.lock().unwrap().push(String::from_utf8(request.datagram.to_vec()).unwrap());
+        request.send(b"ok");
+    });
+    let ran = command_line(server.address, "GET {seq} {random:4} {time}");
+    expect(&ran["counts"], &[("ok", 200)]);
+    let mut texts = std::mem::take(&mut *texts.lock().unwrap());
+    assert_eq!(texts.len(), 200);
+    let fields: Vec<&str> = texts[7].split(' ').collect();
+    assert_eq!((fields[0], fields[1], fields[2].len(), fields.len()), ("GET", "7", 4, 4));
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), 200);
+}
+
+/// A template has blanks, so the line is not split at them.
+fn command_line(target: impl std::fmt::Display, template: &str) -> serde_json::Value {
+    let mut command = crate::tester::command();
+    command.arg(target.to_string()).args(["--expect", "any", "--template", template]);
+    command.args("--rate 1000/s -d 200ms --warmup 0s --no-handshake --json -q --timeout 2s".split(' '));
+    let ran = crate::tester::Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.json()
+}
