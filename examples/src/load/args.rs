@@ -11,6 +11,7 @@ use rand::Rng;
 use super::capacity::CapacityArgs;
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::histogram::Percent;
 use super::mix::Mix;
 use super::pacing::Pacing;
 use super::plan::{Distribution, LONGEST, Rate};
@@ -103,6 +104,10 @@ pub struct Args {
     /// Another name of --expect echo: the targets send datagrams back as they are
     #[arg(long, conflicts_with = "expect")]
     pub raw_echo: bool,
+    /// Asks the targets when they received and answered (TIMES of PPT/1), and shows the delay of each way: the offset of their clocks is
+    /// estimated, with the error that it may have
+    #[arg(long, conflicts_with = "raw_echo")]
+    pub one_way: bool,
     /// With --expect any: what to send, instead of letters
     #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"])]
     pub text: Option<String>,
@@ -134,6 +139,9 @@ pub struct Args {
     /// given
     #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION")]
     pub thresholds: Vec<Threshold>,
+    /// Percentiles to show instead of the usual ones: 50,75,99.999
+    #[arg(long, value_delimiter = ',', value_parser = Percent::parse, value_name = "PERCENT,...")]
+    pub percentiles: Vec<Percent>,
     /// A row for every target instead of the worst one
     #[arg(long)]
     pub per_port: bool,
@@ -191,6 +199,9 @@ impl Args {
             )));
         }
         let expect = if self.raw_echo { Expect::Echo } else { self.expect };
+        if self.one_way && expect != Expect::Reply {
+            return Err(ExitError::usage("--one-way asks a responder of PPT/1: --expect reply"));
+        }
         for (name, is_given) in [("--text", self.text.is_some()), ("--template", self.template.is_some())] {
             if is_given && expect != Expect::Any {
                 return Err(ExitError::usage(format!(
@@ -232,6 +243,8 @@ impl Args {
             in_flight: self.in_flight,
             tos: self.tos.or_else(|| self.dscp.map(|dscp| dscp << 2)),
             ttl: self.ttl,
+            one_way: self.one_way,
+            percentiles: self.percentiles.clone(),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
@@ -322,6 +335,12 @@ mod tests {
             "127.0.0.1:1 --ramp 0..5/1s --duration 5s",
             "127.0.0.1:1 --expect any --raw-echo",
             "127.0.0.1:1 --text hi",
+            "127.0.0.1:1 --one-way --expect echo",
+            "127.0.0.1:1 --template hi",
+            "127.0.0.1:1 --sizes 20:1",
+            "127.0.0.1:1 --in-flight 2 --rate 5",
+            "127.0.0.1:1 --tos 3 --dscp ef",
+            "127.0.0.1:1 --percentiles 101",
             "127.0.0.1:1 --expect any --text hi --size 5",
             "127.0.0.1:1 --interval 0s",
             "127.0.0.1:1-263 --streams 1000",

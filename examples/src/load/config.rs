@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::drain::Drain;
 use super::frame::Shape;
+use super::histogram::Percent;
 use super::ids::Ids;
 use super::ledger::LedgerConfig;
 use super::mix::Mix;
@@ -71,6 +72,10 @@ pub struct Config {
     pub tos: Option<u8>,
     /// Hops that what is sent may make.
     pub ttl: Option<NonZeroU8>,
+    /// Ask the targets when they received and answered.
+    pub one_way: bool,
+    /// Percentiles to be read besides the usual ones.
+    pub percentiles: Vec<Percent>,
     /// Ask every target for an answer before the load.
     pub handshake: bool,
     /// Most datagrams without answer and not timed out.
@@ -192,6 +197,7 @@ impl Config {
                 Shape::new(self.payload, self.size, self.expect == Expect::Reply, self.key.clone())
             }
         };
+        let shape = if self.one_way { shape.timed() } else { shape };
         match self.sizes.clone().map(|sizes| sizes.at_least(shape.shortest())) {
             Some(Ok(sizes)) => shape.mixed(sizes),
             // What is too small is refused before a run starts.
@@ -315,6 +321,8 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         in_flight: None,
         tos: None,
         ttl: None,
+        one_way: false,
+        percentiles: Vec::new(),
         handshake: true,
         max_in_flight: 1000,
         seed: 1,

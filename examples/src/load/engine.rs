@@ -8,9 +8,10 @@ use polyport_terminal::{Exit, Interrupt};
 use super::config::Config;
 use super::handshake::{self, Greeting};
 use super::ledger::NotSent;
+use super::one_way::OneWay;
 use super::pacing::{self, Pacing};
 use super::progress::Progress;
-use super::summary::Summary;
+use super::summary::{Chosen, Summary};
 use super::transceiver::{Transceiver, Turn};
 use crate::clock::Clock;
 use crate::outcome::ExitError;
@@ -184,6 +185,10 @@ impl Run<'_> {
         let drained = now.saturating_sub(end);
         // In a closed loop nothing was planned: a datagram left when another was answered.
         let from_plan = summary.from_plan.filter(|_| self.config.in_flight.is_none());
-        Ok(Summary { from_plan, strangers, took, behind_since, drained, aborted, ..summary })
+        let latencies = &self.transceiver.latencies;
+        let chosen = self.config.percentiles.iter().map(|percent| Chosen::new(*percent, latencies)).collect();
+        let one_way = self.transceiver.one_way.as_ref().map(OneWay::read).transpose();
+        let one_way = one_way.map_err(|error| ExitError::new(Exit::Software, error.to_string()))?.flatten();
+        Ok(Summary { one_way, chosen, from_plan, strangers, took, behind_since, drained, aborted, ..summary })
     }
 }

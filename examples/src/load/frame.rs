@@ -9,6 +9,9 @@ use super::template::Template;
 /// Value octets of the ROOM option that keeps room for RSTAT in the answer ([P-54]): 24 octets in all.
 const ROOM_FOR_RSTAT: [u8; 22] = [0; 22];
 
+/// Of the ROOM option that keeps room for RSTAT and TIMES: 44 octets in all.
+const ROOM_FOR_BOTH: [u8; 42] = [0; 42];
+
 /// What all datagrams of a run have in common.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -17,6 +20,8 @@ pub struct Shape {
     size: usize,
     /// Ask for RSTAT, and keep room for it.
     statistics: bool,
+    /// Ask for TIMES as well.
+    times: bool,
     key: Option<Key>,
     /// The payload alone is the datagram.
     plain: bool,
@@ -34,7 +39,8 @@ impl Shape {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
         let (template, mix) = (None, None);
-        let mut shape = Self { payload, size: 0, statistics, key, plain: false, template, mix };
+        let (plain, times) = (false, false);
+        let mut shape = Self { payload, size: 0, statistics, times, key, plain, template, mix };
         shape.size = shape.least().max(size.unwrap_or(0));
         shape
     }
@@ -44,7 +50,16 @@ impl Shape {
     pub const fn text(text: Vec<u8>) -> Self {
         let size = text.len();
         let (template, mix) = (None, None);
-        Self { payload: text, size, statistics: false, key: None, plain: true, template, mix }
+        let (statistics, times, plain) = (false, false, true);
+        Self { payload: text, size, statistics, times, key: None, plain, template, mix }
+    }
+
+    /// The same, and the responder is asked when it received and answered.
+    #[must_use]
+    pub fn timed(self) -> Self {
+        let mut shape = Self { times: true, statistics: true, ..self };
+        shape.size = shape.least().max(shape.size);
+        shape
     }
 
     /// Datagrams that are made from this.
@@ -137,13 +152,16 @@ impl Shape {
         if self.statistics {
             header.flags = header.flags | Flags::WANT_STATS;
         }
+        if self.times {
+            header.flags = header.flags | Flags::WANT_TIMES;
+        }
         let encoder = Encoder::new(buffer, &header);
         let encoder = if self.statistics { encoder.option(&self.room()) } else { encoder };
         encoder.auth_if(self.key.as_ref()).payload(&self.payload).pad_to(size).finish()
     }
 
     const fn room(&self) -> FrameOption<'static> {
-        FrameOption::Room(&ROOM_FOR_RSTAT)
+        FrameOption::Room(if self.times { &ROOM_FOR_BOTH } else { &ROOM_FOR_RSTAT })
     }
 }
 
@@ -200,5 +218,9 @@ mod tests {
         let shape = Shape::new(32, None, true, None);
         let rstat = FrameOption::Rstat { rseq: 0, rcount: 0, window: 0 };
         assert_eq!(shape.size(), HEADER_LEN + rstat.wire_len() + 32);
+        let times = FrameOption::Times { rx_ns: 0, tx_ns: 0 };
+        let timed = shape.timed();
+        assert_eq!(timed.size(), HEADER_LEN + rstat.wire_len() + times.wire_len() + 32);
+        assert_eq!(Shape::new(32, Some(300), true, None).timed().size(), 300);
     }
 }

@@ -13,12 +13,13 @@ use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
+use super::one_way::OneWayReport;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::profile::Piece;
 use super::schedule::Arrival;
 use super::stream::Tally;
-use super::summary::{Local, Port, Summary};
+use super::summary::{Chosen, Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
@@ -55,6 +56,8 @@ pub struct LoadReport {
     pub behind_since_ns: Option<Nanos>,
     /// Distributions of times.
     pub latency: LatencyReport,
+    /// How many losses came in a row within a stream, as the key, and how often (loss periods, RFC 3357).
+    pub loss_runs: BTreeMap<String, u64>,
     /// Datagrams that left more than a millisecond late.
     pub late_sends: u64,
     /// Each threshold that was asked for.
@@ -203,7 +206,7 @@ pub struct TallyReport {
 }
 
 /// Distributions of times; `null` where nothing was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyReport {
     /// Answer after planned time: what a user would have waited; `null` in a closed loop, too.
     pub rtt_from_plan: Option<Percentiles>,
@@ -211,6 +214,13 @@ pub struct LatencyReport {
     pub rtt_from_send: Option<Percentiles>,
     /// Actual sending after planned time: what the tester itself was late.
     pub lag: Option<Percentiles>,
+    /// By how much the round trips of neighbours differ whose answers came directly one after the other (IPDV, RFC 3393, of
+    /// round trips); `null` also where datagrams are not equally long.
+    pub ipdv: Option<Percentiles>,
+    /// Delays of each way; `null` unless `--one-way` asked for them and the targets stamp.
+    pub one_way: Option<OneWayReport>,
+    /// The percentiles of `--percentiles`.
+    pub chosen: Vec<Chosen>,
 }
 
 /// The result of one target.
@@ -250,7 +260,11 @@ impl LoadReport {
                 rtt_from_plan: summary.from_plan,
                 rtt_from_send: summary.from_send,
                 lag: summary.lag,
+                ipdv: summary.ipdv,
+                one_way: summary.one_way,
+                chosen: summary.chosen.clone(),
             },
+            loss_runs: summary.loss_runs.iter().map(|(length, count)| (length.to_string(), *count)).collect(),
             late_sends: summary.late_sends,
             thresholds: judgements.to_vec(),
             ports: summary.ports.iter().map(PortReport::new).collect(),

@@ -9,6 +9,7 @@
 //!   ICMP --> about a datagram that is remembered? --> its type and code
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -18,6 +19,7 @@ use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 use super::class::{Class, ClassCounts};
 use super::icmp::{Complaint, IcmpCounts};
 use super::ids::Ids;
+use super::loss_runs;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
 /// Why a planned datagram was not sent.
@@ -128,6 +130,8 @@ pub struct Received {
     /// The target whose datagram it answers, plan and departure of that datagram; for first answers only, and not
     /// during handshake and warm-up.
     pub first: Option<(usize, Nanos, Nanos)>,
+    /// By how much its round trip differs from that of its neighbour.
+    pub ipdv: Option<Nanos>,
 }
 
 /// A sum that must hold and does not: a fault of this program.
@@ -232,7 +236,7 @@ impl Ledger {
     ) -> Received {
         let received = match decoded {
             Ok(frame) => self.judge(frame, source, port, arrival),
-            Err(error) => Received { class: Class::Malformed(error), first: None },
+            Err(error) => Received { class: Class::Malformed(error), first: None, ipdv: None },
         };
         // A datagram that did not come from a target is counted under its source, whatever it says.
         let stranger = received.first.is_none() && self.target_at(source).is_none();
@@ -242,7 +246,7 @@ impl Ledger {
     /// Enters a datagram that is an answer whatever it says.
     pub fn receive_any(&mut self, source: SocketAddr, port: usize, arrival: Nanos) -> Received {
         let Some(target) = self.target_at(source) else {
-            return self.enter(Received { class: Class::WrongSource, first: None });
+            return self.enter(Received { class: Class::WrongSource, first: None, ipdv: None });
         };
         let lane = self.lane_of_port(target, port);
         let classified = self.with(lane, |stream| stream.receive_any(arrival));
@@ -324,6 +328,14 @@ impl Ledger {
         sum(&self.streams[self.config.targets.len()..])
     }
 
+    /// How many losses came in a row within a stream, and how often.
+    #[must_use]
+    pub fn loss_runs(&self) -> BTreeMap<u64, u64> {
+        loss_runs::sum(
+            self.streams[self.config.targets.len()..].iter().map(|stream| stream.loss_runs().lengths()),
+        )
+    }
+
     /// Places of the schedule that came up.
     #[must_use]
     pub const fn planned(&self) -> u64 {
@@ -377,7 +389,7 @@ impl Ledger {
     }
 
     fn judge(&mut self, frame: &Frame<'_>, source: SocketAddr, port: usize, arrival: Nanos) -> Received {
-        let no_answer = |class| Received { class, first: None };
+        let no_answer = |class| Received { class, first: None, ipdv: None };
         let header = frame.header();
         let Some(lane) = self.lane(header.stream_id) else { return no_answer(Class::StaleStream) };
         if self.config.targets[lane.target] != source || lane.port != port {
@@ -398,13 +410,14 @@ impl Ledger {
     }
 
     /// What a stream made of a datagram, for the run.
-    fn of_lane(&self, lane: Lane, Classified { class, first }: Classified) -> Received {
+    fn of_lane(&self, lane: Lane, Classified { class, first, ipdv }: Classified) -> Received {
         if !self.is_practice(lane) {
-            return Received { class, first: first.map(|(planned, sent)| (lane.target, planned, sent)) };
+            let first = first.map(|(planned, sent)| (lane.target, planned, sent));
+            return Received { class, first, ipdv };
         }
         let answer =
             matches!(class, Class::Ok | Class::Late | Class::Error(_) | Class::DupUp | Class::DupDown);
-        Received { class: if answer { Class::WarmUp } else { class }, first: None }
+        Received { class: if answer { Class::WarmUp } else { class }, first: None, ipdv: None }
     }
 
     fn enter(&mut self, received: Received) -> Received {

@@ -1,5 +1,6 @@
 //! The result of a run, from which all reports are made.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use polyport_protocol::Nanos;
@@ -7,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
-use super::histogram::{Latencies, Latency, Percentiles};
+use super::histogram::{Latencies, Latency, Percent, Percentiles};
 use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
+use super::one_way::OneWayReport;
 use super::stream::Tally;
 use super::unit::per_second;
 use crate::strangers::Strangers;
@@ -31,6 +33,14 @@ pub struct Summary {
     pub from_send: Option<Percentiles>,
     /// Actual sending after planned time.
     pub lag: Option<Percentiles>,
+    /// By how much neighbours' round trips differ; `None` also where datagrams are not equally long.
+    pub ipdv: Option<Percentiles>,
+    /// Delays of each way, if they were asked for and the targets stamp.
+    pub one_way: Option<OneWayReport>,
+    /// The percentiles that the user chose.
+    pub chosen: Vec<Chosen>,
+    /// How many losses came in a row within a stream, and how often.
+    pub loss_runs: BTreeMap<u64, u64>,
     /// Datagrams that left more than a millisecond late.
     pub late_sends: u64,
     /// Each target.
@@ -49,6 +59,35 @@ pub struct Summary {
     pub drained: Nanos,
     /// The user broke the run off.
     pub aborted: bool,
+}
+
+/// A percentile that the user chose, of each distribution; `null` where nothing was measured. Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Chosen {
+    /// Its name, such as p99.99.
+    pub percentile: String,
+    /// Answer after planned time.
+    pub rtt_from_plan: Option<Nanos>,
+    /// Answer after actual sending.
+    pub rtt_from_send: Option<Nanos>,
+    /// Actual sending after planned time.
+    pub lag: Option<Nanos>,
+    /// By how much neighbours' round trips differ.
+    pub ipdv: Option<Nanos>,
+}
+
+impl Chosen {
+    /// Reads one percentile.
+    #[must_use]
+    pub fn new(percent: Percent, latencies: &Latencies) -> Self {
+        Self {
+            percentile: percent.to_string(),
+            rtt_from_plan: latencies.from_plan.at(percent),
+            rtt_from_send: latencies.from_send.at(percent),
+            lag: latencies.lag.at(percent),
+            ipdv: latencies.ipdv.at(percent),
+        }
+    }
 }
 
 /// The result of one target.
@@ -98,6 +137,10 @@ impl Summary {
             from_plan: latencies.from_plan.percentiles(),
             from_send: latencies.from_send.percentiles(),
             lag: latencies.lag.percentiles(),
+            ipdv: latencies.ipdv.percentiles(),
+            one_way: None,
+            chosen: Vec::new(),
+            loss_runs: ledger.loss_runs(),
             late_sends: latencies.late_sends,
             ports: ports
                 .map(|(index, (address, latency))| Port {

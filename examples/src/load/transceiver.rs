@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use polyport_net::{Pktinfo, RecvBatch, SlotLayout, SocketOptions, UdpSocket};
 use polyport_protocol::client::Slot;
-use polyport_protocol::{Decoder, Integrity, Nanos, Role};
+use polyport_protocol::{Decoder, Frame, FrameOption, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
 
 use super::behind::Behind;
@@ -15,6 +15,7 @@ use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
 use super::ledger::{Lane, Ledger, NotSent, Received};
+use super::one_way::{OneWay, Stamps};
 use super::outbox::{BATCH, Event, Outbox, Pending, complaints};
 use super::pacing;
 use super::plan::Turns;
@@ -45,6 +46,8 @@ pub struct Transceiver<'c> {
     pub ledger: Ledger,
     /// The histograms.
     pub latencies: Latencies,
+    /// Delays of each way, if they are asked for.
+    pub one_way: Option<OneWay>,
     /// Longest round trip so far, from sending.
     pub longest: Option<Nanos>,
     /// When the last datagram left.
@@ -63,6 +66,8 @@ pub struct Transceiver<'c> {
     /// Whether any datagram from a target is an answer.
     any: bool,
     shape: Shape,
+    /// All datagrams are equally long.
+    even: bool,
     turns: Turns,
     eagain: u64,
     refusal: Option<(SocketAddr, io::Error)>,
@@ -105,6 +110,7 @@ impl<'c> Transceiver<'c> {
         Ok(Self {
             ledger: Ledger::new(config.books(&mut generator(Some(config.seed)))),
             latencies,
+            one_way: config.one_way.then(|| OneWay::new(config.targets.len(), config.seed)),
             longest: None,
             last_sent: clock.now(),
             behind: Behind::default(),
@@ -117,6 +123,7 @@ impl<'c> Transceiver<'c> {
             layout,
             decoder: Decoder::new(role).with_integrity(integrity),
             any: config.expect == Expect::Any,
+            even: shape.mix().is_none() && config.template.is_none(),
             shape,
             turns: config.turns(),
             eagain: 0,
@@ -244,10 +251,25 @@ impl<'c> Transceiver<'c> {
                     if decoded.is_err() && !self.sealed && self.greetings.is_echo(datagram) {
                         self.echo = Some(meta.peer);
                     }
-                    self.ledger.receive(decoded.as_ref().map_err(|error| *error), meta.peer, port, arrival)
+                    let received = self.ledger.receive(
+                        decoded.as_ref().map_err(|error| *error),
+                        meta.peer,
+                        port,
+                        arrival,
+                    );
+                    if let (Some(delays), Some((target, _, sent)), Ok(frame)) =
+                        (&mut self.one_way, received.first, &decoded)
+                        && let Some((rx, tx)) = times(frame)
+                    {
+                        delays.record(target, Stamps { sent, received: rx, answered: tx, arrival });
+                    }
+                    received
                 };
                 if received.class == Class::WrongSource {
                     self.strangers.heard(meta.peer);
+                }
+                if let Some(ipdv) = received.ipdv.filter(|_| self.even) {
+                    self.latencies.ipdv.record(ipdv);
                 }
                 if let Received { first: Some((target, planned, sent)), .. } = received {
                     self.longest = self.longest.max(Some(arrival.saturating_sub(sent)));
@@ -351,6 +373,14 @@ impl<'c> Transceiver<'c> {
         *eagain += blocked as u64;
         Turn { left, blocked: blocked > 0 }
     }
+}
+
+/// When the responder received a request and sent its answer, on its clock.
+fn times(frame: &Frame<'_>) -> Option<(Nanos, Nanos)> {
+    frame.options().iter().find_map(|option| {
+        let FrameOption::Times { rx_ns, tx_ns } = option else { return None };
+        Some((rx_ns, tx_ns))
+    })
 }
 
 /// A copy of an error of the system, which has no `Clone`.

@@ -110,6 +110,51 @@ fn sizes_are_mixed_as_asked() {
 }
 
 #[test]
+fn percentiles_and_losses_in_a_row_are_shown() {
+    // Of each ten, 3, 4 and 5 are lost, and 8.
+    let server = Server::start(|request| {
+        if ![3, 4, 5, 8].contains(&(request.number % 10)) {
+            request.send(&request.response());
+        }
+    });
+    let result = measure(server.address, "--percentiles 75,99.5 --seed 3");
+    expect(&result["counts"], &[("ok", 120), ("lost", 80)]);
+    assert_eq!(result["loss_runs"], serde_json::json!({"1": 20, "3": 20}));
+    let latency = &result["latency"];
+    let names: Vec<&str> = latency["chosen"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point["percentile"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["p75", "p99.5"]);
+    assert!(latency["chosen"][1]["rtt_from_plan"].as_u64() >= latency["rtt_from_plan"]["p99"].as_u64());
+    // Neighbours: 0-1, 1-2, 6-7, and 9-0 of the next ten.
+    assert_eq!(latency["ipdv"]["count"], 4 * 20 - 1);
+    let shown =
+        run(&format!("{} --rate 1k/s -d 50ms --warmup 0s --no-handshake -q --drain 2s", server.address));
+    assert!(shown.stdout.contains(" losses  in a row: 5 of 1, 5 of 3 (longest 3)\n"), "{}", shown.stdout);
+}
+
+#[test]
+fn each_way_has_its_delay_where_the_target_stamps() {
+    // Its clock is far ahead.
+    let server = Server::start(|request| request.send(&request.stamped(1 << 60)));
+    let result = measure(server.address, "--one-way");
+    let delays = &result["latency"]["one_way"];
+    assert_eq!((&delays["stamped"], &delays["kept"]), (&200.into(), &200.into()));
+    let (up, down) = (&delays["up"], &delays["down"]);
+    assert_eq!((&up["count"], &down["count"]), (&200.into(), &200.into()));
+    let offset: i64 = delays["clock_offset_ns"].as_str().unwrap().parse().unwrap();
+    // Its clock counts from its start, ours from ours: seconds apart, as this machine started them.
+    assert!((offset - (1 << 60)).abs() < 60_000_000_000, "{offset}");
+    assert!(delays["error_ns"].as_u64() <= result["latency"]["rtt_from_send"]["min"].as_u64());
+    let mute = Server::start(|request| request.send(&request.response()));
+    let shown = run(&format!("{} --rate 1k/s -d 50ms --warmup 0s -q --one-way", mute.address));
+    assert!(shown.stdout.contains("the targets do not stamp"), "{}", shown.stdout);
+}
+
+#[test]
 fn a_template_is_another_text_each_time() {
     let texts = Arc::new(Mutex::new(Vec::<String>::new()));
     let seen = Arc::clone(&texts);

@@ -136,6 +136,19 @@ impl Request<'_> {
         datagram
     }
 
+    /// A good answer with stamps of a clock that is ahead of the server's by `ahead`.
+    pub(crate) fn stamped(&self, ahead: Nanos) -> Vec<u8> {
+        let request = Decoder::new(Role::Responder).decode(self.datagram).unwrap();
+        let header = request.header().reply(Kind::Response, Code::OK);
+        let mut datagram = vec![0; self.datagram.len()];
+        let now = self.now + ahead;
+        let times = FrameOption::Times { rx_ns: now, tx_ns: now };
+        let len =
+            Encoder::new(&mut datagram, &header).option(&times).payload(request.payload()).finish().unwrap();
+        datagram.truncate(len);
+        datagram
+    }
+
     /// A sealed answer to a sealed request.
     pub(crate) fn sealed(&self, key: &Key) -> Vec<u8> {
         let keys = [key.clone()];
