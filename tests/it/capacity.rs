@@ -69,7 +69,7 @@ fn the_rate_of_a_link_lies_in_the_bracket() {
 
 #[test]
 fn latency_over_load_bends_at_the_rate_of_the_link() {
-    let (finished, report) = load("--find-knee --steps 8 --step-time 1s --quiet");
+    let (finished, report) = load("--find-knee --steps 8 --step-time 1s");
     finished.expect_code(0);
     let sweep = report.sweep.unwrap();
     assert!(report.goals.len() == 1 && sweep.steps.len() == 8, "{sweep:#?}");

@@ -89,13 +89,13 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT),
         conflicts_with_all = ["rate", "arrival", "flow", "ramp", "find_max", "find_knee"])]
     pub in_flight: Option<u64>,
-    /// The byte of DSCP and congestion bits of what is sent (IP_TOS, IPV6_TCLASS)
+    /// The byte of DSCP and congestion bits of what is sent
     #[arg(long, value_name = "OCTET", conflicts_with = "dscp")]
     pub tos: Option<u8>,
     /// The DSCP of what is sent: a number or a name such as ef, af41 or cs1
     #[arg(long, value_parser = dscp, value_name = "CLASS")]
     pub dscp: Option<u8>,
-    /// Hops that what is sent may make (IP_TTL, IPV6_UNICAST_HOPS)
+    /// Hops that what is sent may make: the TTL of IPv4, the hop limit of IPv6
     #[arg(long, value_name = "HOPS")]
     pub ttl: Option<NonZeroU8>,
     /// What an answer looks like

@@ -186,9 +186,11 @@ impl Run<'_> {
         // In a closed loop nothing was planned: a datagram left when another was answered.
         let from_plan = summary.from_plan.filter(|_| self.config.in_flight.is_none());
         let latencies = &self.transceiver.latencies;
-        let chosen = self.config.percentiles.iter().map(|percent| Chosen::new(*percent, latencies)).collect();
-        let one_way = self.transceiver.one_way.as_ref().map(OneWay::read).transpose();
-        let one_way = one_way.map_err(|error| ExitError::new(Exit::Software, error.to_string()))?.flatten();
+        let delays = self.transceiver.one_way.as_ref().map(OneWay::read).transpose();
+        let delays = delays.map_err(|error| ExitError::new(Exit::Software, error.to_string()))?.flatten();
+        let points = self.config.percentiles.iter();
+        let chosen = points.map(|percent| Chosen::new(*percent, latencies, delays.as_ref())).collect();
+        let one_way = delays.map(|delays| delays.report);
         Ok(Summary { one_way, chosen, from_plan, strangers, took, behind_since, drained, aborted, ..summary })
     }
 }

@@ -31,7 +31,7 @@ impl Mix {
         }
         let wrong = || format!("`{text}` is no mix of sizes: write imix or 64:7,576:4,1500:1");
         let size = |part: &str| {
-            let (size, share) = part.trim().split_once(':').unwrap_or((part.trim(), "1"));
+            let (size, share) = part.trim().split_once(':').unwrap_or_else(|| (part.trim(), "1"));
             let (size, share) = (size.parse::<u16>().ok()?, share.parse::<u64>().ok()?);
             (share > 0 && share <= MOST_SHARES).then_some((usize::from(size), share))
         };

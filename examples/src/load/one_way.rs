@@ -97,29 +97,41 @@ impl OneWay {
         }
     }
 
-    /// Reads the delays; `None` if there were no stamps.
+    /// Reads the delays, both ways; `None` if there were no stamps.
     ///
     /// # Errors
     /// None with these bounds; the library cannot know.
-    pub fn read(&self) -> Result<Option<OneWayReport>, CreationError> {
-        let (mut ups, mut downs) = (TotalLatency::total()?, TotalLatency::total()?);
-        for (target, up, down) in &self.kept {
+    pub fn read(&self) -> Result<Option<Delays>, CreationError> {
+        let (mut up, mut down) = (TotalLatency::total()?, TotalLatency::total()?);
+        for (target, apart_up, apart_down) in &self.kept {
             let clocks = self.clocks.get(*target as usize).copied().flatten();
             let Some(Clocks { offset, .. }) = clocks else { continue };
-            ups.record(time(up.saturating_sub(offset)));
-            downs.record(time(down.saturating_add(offset)));
+            up.record(time(apart_up.saturating_sub(offset)));
+            down.record(time(apart_down.saturating_add(offset)));
         }
-        let (Some(up), Some(down)) = (ups.percentiles(), downs.percentiles()) else { return Ok(None) };
+        let (Some(ups), Some(downs)) = (up.percentiles(), down.percentiles()) else { return Ok(None) };
         let known = self.clocks.iter().flatten();
-        Ok(Some(OneWayReport {
-            up,
-            down,
+        let report = OneWayReport {
+            up: ups,
+            down: downs,
             error_ns: known.clone().map(|clocks| clocks.round_trip.div_ceil(2)).max().unwrap_or(0),
             clock_offset_ns: known.map(|clocks| clocks.offset).next().filter(|_| self.clocks.len() == 1),
             kept: self.kept.len() as u64,
             stamped: self.seen,
-        }))
+        };
+        Ok(Some(Delays { up, down, report }))
     }
+}
+
+/// The delays of a run.
+#[derive(Clone, Debug)]
+pub struct Delays {
+    /// From us to the targets.
+    pub up: TotalLatency,
+    /// From the targets to us.
+    pub down: TotalLatency,
+    /// What is read from them.
+    pub report: OneWayReport,
 }
 
 /// `one - other` of two clocks, whatever they count from.
@@ -145,7 +157,6 @@ mod offset {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
     pub(super) fn serialize<S: Serializer>(offset: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
         offset.map(|offset| offset.to_string()).serialize(serializer)
     }
@@ -178,7 +189,7 @@ mod tests {
                     stamps(1000 * i, 30_000 + i * 1000 % 999_983, 20_000 + i * 7919 % 999_983, offset),
                 );
             }
-            let read = delays.read().unwrap().unwrap();
+            let read = delays.read().unwrap().unwrap().report;
             assert_eq!((read.kept, read.stamped, read.error_ns), (1000, 1000, 25_000));
             let wrong = read.clock_offset_ns.unwrap().wrapping_sub(offset.cast_signed());
             assert_eq!(wrong, 5_000, "half of the asymmetry, which is within the error");
@@ -194,9 +205,9 @@ mod tests {
             delays.record(0, stamps(i, 100, 100, 77));
             delays.record(1, stamps(i, 300, 300, 1 << 40));
         }
-        let read = delays.read().unwrap().unwrap();
+        let read = delays.read().unwrap().unwrap().report;
         assert_eq!((read.clock_offset_ns, read.error_ns, read.up.min, read.up.max), (None, 300, 100, 300));
-        assert_eq!(OneWay::new(1, 1).read().unwrap(), None);
+        assert!(OneWay::new(1, 1).read().unwrap().is_none());
     }
 
     #[test]
@@ -204,12 +215,12 @@ mod tests {
         let mut delays = OneWay::new(1, 1);
         delays.record(0, Stamps { sent: 10, received: 5, answered: 500, arrival: 20 });
         delays.record(3, stamps(0, 1, 1, 0));
-        assert_eq!(delays.read().unwrap(), None);
+        assert!(delays.read().unwrap().is_none());
         let many = 4 * MOST_KEPT as u64;
         for i in 0..many {
             delays.record(0, stamps(i, 100 + i, 100, 0));
         }
-        let read = delays.read().unwrap().unwrap();
+        let read = delays.read().unwrap().unwrap().report;
         assert_eq!((read.kept, read.stamped), (MOST_KEPT as u64, many));
         assert!(
             read.up.p50.abs_diff(many / 2) < many / 100,

@@ -34,7 +34,7 @@ pub fn text(
     match config.in_flight {
         Some(_) => lines.push(format!(" {:<16}{:>9}    none in a closed loop", "rtt (from plan)", "-")),
         None => {
-            lines.push(latency("rtt (from plan)", summary.from_plan, chosen, |point| point.rtt_from_plan))
+            lines.push(latency("rtt (from plan)", summary.from_plan, chosen, |point| point.rtt_from_plan));
         }
     }
     lines.push(latency("rtt (from send)", summary.from_send, chosen, |point| point.rtt_from_send));
@@ -42,11 +42,11 @@ pub fn text(
     match summary.one_way {
         Some(delays) => {
             let error = format!("    +- {}", span(delays.error_ns));
-            lines.push(latency("way up", Some(delays.up), &[], |_| None) + &error);
-            lines.push(latency("way down", Some(delays.down), &[], |_| None) + &error);
+            lines.push(latency("way up", Some(delays.up), chosen, |point| point.way_up) + &error);
+            lines.push(latency("way down", Some(delays.down), chosen, |point| point.way_down) + &error);
         }
         None if config.one_way => {
-            lines.push(format!(" {:<16}{:>9}    the targets do not stamp", "way up, down", "-"))
+            lines.push(format!(" {:<16}{:>9}    the targets do not stamp", "way up, down", "-"));
         }
         None => {}
     }

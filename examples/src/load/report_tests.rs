@@ -89,6 +89,8 @@ fn percentiles_of_choice_have_the_columns() {
         rtt_from_send: None,
         lag: Some(nanos),
         ipdv: None,
+        way_up: None,
+        way_down: None,
     };
     let chosen = vec![point("p75", 75 * MILLISECOND), point("p99.999", 99 * MILLISECOND)];
     let screen = text(&config, &Summary { chosen, ..summary }, &[], false, Style::PLAIN);

@@ -11,7 +11,7 @@ use super::class::ClassCounts;
 use super::histogram::{Latencies, Latency, Percent, Percentiles};
 use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
-use super::one_way::OneWayReport;
+use super::one_way::{Delays, OneWayReport};
 use super::stream::Tally;
 use super::unit::per_second;
 use crate::strangers::Strangers;
@@ -74,18 +74,24 @@ pub struct Chosen {
     pub lag: Option<Nanos>,
     /// By how much neighbours' round trips differ.
     pub ipdv: Option<Nanos>,
+    /// Delay from us to the targets.
+    pub way_up: Option<Nanos>,
+    /// Delay from the targets to us.
+    pub way_down: Option<Nanos>,
 }
 
 impl Chosen {
     /// Reads one percentile.
     #[must_use]
-    pub fn new(percent: Percent, latencies: &Latencies) -> Self {
+    pub fn new(percent: Percent, latencies: &Latencies, delays: Option<&Delays>) -> Self {
         Self {
             percentile: percent.to_string(),
             rtt_from_plan: latencies.from_plan.at(percent),
             rtt_from_send: latencies.from_send.at(percent),
             lag: latencies.lag.at(percent),
             ipdv: latencies.ipdv.at(percent),
+            way_up: delays.and_then(|delays| delays.up.at(percent)),
+            way_down: delays.and_then(|delays| delays.down.at(percent)),
         }
     }
 }

@@ -82,7 +82,7 @@ fn what_the_tester_holds_back_is_no_bound_of_the_server() {
         .filter(|trial| matches!(trial.generator_limited, Some(LimitReport::InFlight(_))))
         .map(|trial| trial.rate_per_second)
         .collect();
-    assert!(limited.len() >= 1 && report.trials.iter().all(|trial| trial.good != [false]), "{report:#?}");
+    assert!(!limited.is_empty() && report.trials.iter().all(|trial| trial.good != [false]), "{report:#?}");
     let found = &report.goals[0];
     let (lower, ceiling) = (found.lower.unwrap().rate_per_second, report.tester_ceiling_per_second.unwrap());
     assert!(found.reached && found.upper.is_none(), "{report:#?}");

@@ -73,9 +73,9 @@ impl Aim {
             loss_ratio: tolerated.fold(f64::INFINITY, f64::min),
             exceed_ratio,
             width,
-            initial: initial.unwrap_or(INITIAL.min(last)),
+            initial: initial.unwrap_or_else(|| INITIAL.min(last)),
             last,
-            sum: sum.unwrap_or(SUM.max(last)),
+            sum: sum.unwrap_or_else(|| SUM.max(last)),
         };
         goal.check()?;
         Ok(Self { conditions, goal })

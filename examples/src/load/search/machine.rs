@@ -209,7 +209,7 @@ impl Search {
     }
 
     /// The load of the trial that was asked for.
-    fn pending(&mut self) -> Option<Load> {
+    fn pending(&self) -> Option<Load> {
         match &self.stage {
             Stage::First => Some(self.limits.highest),
             Stage::Second(load) | Stage::Third { third: load, .. } => Some(*load),

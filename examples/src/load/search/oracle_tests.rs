@@ -62,7 +62,7 @@ fn goals(scenario: &Scenario) -> Vec<Goal> {
 fn noise(server: &Server) -> f64 {
     match server {
         Server::Noisy { noise, .. } => *noise,
-        _ => 0.0,
+        Server::Sharp { .. } | Server::Soft { .. } | Server::Stalling { .. } | Server::Queue { .. } => 0.0,
     }
 }
 

@@ -50,7 +50,7 @@ impl Server {
         match *self {
             // Of an M/M/1 queue: its times have an exponential distribution.
             Self::Queue { limit, p99 } => rate < limit && 100.0_f64.ln() / (limit - rate) < p99,
-            _ => true,
+            Self::Sharp { .. } | Self::Noisy { .. } | Self::Soft { .. } | Self::Stalling { .. } => true,
         }
     }
 
