@@ -64,7 +64,7 @@ pub struct Config {
     pub sizes: Option<Mix>,
     /// The datagrams themselves, for targets that want no frames.
     pub text: Option<Vec<u8>>,
-    /// The same, with fields that are others in each.
+    /// What makes the datagrams themselves, where each has another text.
     pub template: Option<Template>,
     /// In a closed loop, datagrams that wait for answers at once: the next one leaves when one of them is answered or times out.
     pub in_flight: Option<u64>,

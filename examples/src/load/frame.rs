@@ -54,7 +54,7 @@ impl Shape {
         Self { payload: text, size, statistics, times, key: None, plain, template, mix }
     }
 
-    /// The same, and the responder is asked when it received and answered.
+    /// Has the responder asked when it received and answered.
     #[must_use]
     pub fn timed(self) -> Self {
         let mut shape = Self { times: true, statistics: true, ..self };
@@ -68,7 +68,7 @@ impl Shape {
         Self { size: template.longest(), template: Some(template), ..Self::text(Vec::new()) }
     }
 
-    /// The same with these sizes, none of which is below [`Self::shortest`]. Text is cut to them.
+    /// Gives them these sizes, none of which is below [`Self::shortest`]. Text is cut to them.
     #[must_use]
     pub fn mixed(self, mix: Mix) -> Self {
         Self { size: mix.largest(), mix: Some(mix), ..self }

@@ -56,6 +56,9 @@ pub struct LoadReport {
     pub behind_since_ns: Option<Nanos>,
     /// Distributions of times.
     pub latency: LatencyReport,
+    /// By how many places first answers were displaced within a stream, as the key, and how often: 0 in order, above it late, below it
+    /// early (reorder density, RFC 5236).
+    pub reorder_density: BTreeMap<String, u64>,
     /// How many losses came in a row within a stream, as the key, and how often (loss periods, RFC 3357).
     pub loss_runs: BTreeMap<String, u64>,
     /// Datagrams that left more than a millisecond late.
@@ -264,6 +267,11 @@ impl LoadReport {
                 one_way: summary.one_way,
                 chosen: summary.chosen.clone(),
             },
+            reorder_density: summary
+                .density
+                .iter()
+                .map(|(place, count)| (place.to_string(), *count))
+                .collect(),
             loss_runs: summary.loss_runs.iter().map(|(length, count)| (length.to_string(), *count)).collect(),
             late_sends: summary.late_sends,
             thresholds: judgements.to_vec(),

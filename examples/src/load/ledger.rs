@@ -9,7 +9,6 @@
 //!   ICMP --> about a datagram that is remembered? --> its type and code
 //! ```
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -19,7 +18,6 @@ use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 use super::class::{Class, ClassCounts};
 use super::icmp::{Complaint, IcmpCounts};
 use super::ids::Ids;
-use super::loss_runs;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
 /// Why a planned datagram was not sent.
@@ -325,15 +323,13 @@ impl Ledger {
     /// The sums of the run, without handshake and warm-up.
     #[must_use]
     pub fn total(&self) -> Tally {
-        sum(&self.streams[self.config.targets.len()..])
+        sum(self.streams())
     }
 
-    /// How many losses came in a row within a stream, and how often.
+    /// The streams of the load, without those of handshake and warm-up.
     #[must_use]
-    pub fn loss_runs(&self) -> BTreeMap<u64, u64> {
-        loss_runs::sum(
-            self.streams[self.config.targets.len()..].iter().map(|stream| stream.loss_runs().lengths()),
-        )
+    pub fn streams(&self) -> &[Stream] {
+        &self.streams[self.config.targets.len()..]
     }
 
     /// Places of the schedule that came up.

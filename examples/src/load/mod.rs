@@ -27,6 +27,7 @@ pub mod behind;
 pub mod capacity;
 pub mod class;
 pub mod config;
+pub mod density;
 pub mod drain;
 pub mod engine;
 pub mod frame;

@@ -228,6 +228,27 @@ fn latency(
     line
 }
 
+/// The displacements that are shown one by one, the most frequent first.
+const MOST_PLACES: usize = 6;
+
+/// By how much first answers were displaced, if any was.
+fn density(density: &BTreeMap<i64, u64>) -> Option<String> {
+    let whole = density.values().sum();
+    let mut places: Vec<(i64, u64)> =
+        density.iter().filter(|(place, _)| **place != 0).map(|(place, count)| (*place, *count)).collect();
+    if places.is_empty() {
+        return None;
+    }
+    places.sort_by_key(|(place, count)| (std::cmp::Reverse(*count), *place));
+    let more = if places.len() > MOST_PLACES { ", ..." } else { "" };
+    let words: Vec<String> = places
+        .iter()
+        .take(MOST_PLACES)
+        .map(|(place, count)| format!("{place:+} {}", percent(*count, whole)))
+        .collect();
+    Some(format!(" order   displaced by {}{more}", words.join(", ")))
+}
+
 /// The lengths of runs of losses that are shown one by one.
 const MOST_RUNS: usize = 6;
 
@@ -270,6 +291,7 @@ fn books(config: &Config, summary: &Summary) -> Vec<String> {
     let rare: Vec<String> = rare.map(|(name, count)| format!("{name} {count}")).collect();
     let mut lines = vec![planned, sent];
     lines.extend(loss_runs(&summary.loss_runs));
+    lines.extend(density(&summary.density).filter(|_| config.expect != Expect::Any));
     lines.push(extra);
     if !rare.is_empty() {
         lines.push(format!(" other   {}", rare.join(", ")));

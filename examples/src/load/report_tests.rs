@@ -42,6 +42,7 @@ fn run() -> (Config, Summary) {
         classes,
         from_plan: read,
         lag: read,
+        density: BTreeMap::from([(0, 900), (-1, 80), (7, 20)]),
         loss_runs: BTreeMap::from([(1, 40), (5, 1)]),
         late_sends: 21,
         took: SECOND,
@@ -70,6 +71,7 @@ polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + d
  planned 1000 = sent 997 + not sent 3 (behind 2, refused 1)
  sent    997 = ok 900 + late 50 + error 2 (code 16 2) + lost 45 (up 20, down 15, unknown 10)
  losses  in a row: 40 of 1, 1 of 5 (longest 5)
+ order   displaced by -1 8.00%, +7 2.00%
  extra   dup up 3, dup down 11, reordered 41 (3-reordered 4), malformed 0
  other   wrong_source 1
  local   socket drops 6, send EAGAIN 8    worst port 127.0.0.1:7001: loss 4.51%, p99 99.0ms

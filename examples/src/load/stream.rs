@@ -7,6 +7,7 @@
 use polyport_protocol::{Code, Nanos};
 
 use super::class::Class;
+use super::density::Density;
 use super::loss_runs::LossRuns;
 use super::reorder::Reorder;
 use super::ring::{Entry, Reach, Ring, State};
@@ -22,6 +23,7 @@ pub struct Stream {
     /// Everything below is answered or forgotten; kept for [`Stream::receive_any`] only.
     oldest_owed: u64,
     reorder: Reorder,
+    density: Density,
     runs: LossRuns,
     /// Number and round trip of the latest first answer.
     latest: Option<(u64, Nanos)>,
@@ -148,6 +150,7 @@ impl Stream {
             oldest_open: 0,
             oldest_owed: 0,
             reorder: Reorder::default(),
+            density: Density::default(),
             runs: LossRuns::default(),
             latest: None,
             tally: Tally::default(),
@@ -161,6 +164,12 @@ impl Stream {
         tally.reordered = self.reorder.reordered();
         tally.three_reordered = self.reorder.three_reordered();
         tally
+    }
+
+    /// Displacements of first answers (RFC 5236).
+    #[must_use]
+    pub const fn density(&self) -> &Density {
+        &self.density
     }
 
     /// How many losses came in a row, and how often (RFC 3357); whole once the books are closed.
@@ -232,6 +241,7 @@ impl Stream {
         let mut ipdv = None;
         if before != State::Answered {
             self.reorder.arrive(reply.seq);
+            self.density.arrive(reply.seq);
             let trip = arrival.saturating_sub(reply.sent);
             ipdv = self
                 .latest

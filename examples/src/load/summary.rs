@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
+use super::density;
 use super::histogram::{Latencies, Latency, Percent, Percentiles};
 use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
+use super::loss_runs;
 use super::one_way::{Delays, OneWayReport};
 use super::stream::Tally;
 use super::unit::per_second;
@@ -39,6 +41,8 @@ pub struct Summary {
     pub one_way: Option<OneWayReport>,
     /// The percentiles that the user chose.
     pub chosen: Vec<Chosen>,
+    /// Displacements of first answers within a stream, and how often (RFC 5236).
+    pub density: BTreeMap<i64, u64>,
     /// How many losses came in a row within a stream, and how often.
     pub loss_runs: BTreeMap<u64, u64>,
     /// Datagrams that left more than a millisecond late.
@@ -146,7 +150,8 @@ impl Summary {
             ipdv: latencies.ipdv.percentiles(),
             one_way: None,
             chosen: Vec::new(),
-            loss_runs: ledger.loss_runs(),
+            density: density::sum(ledger.streams().iter().map(|stream| stream.density().counts())),
+            loss_runs: loss_runs::sum(ledger.streams().iter().map(|stream| stream.loss_runs().lengths())),
             late_sends: latencies.late_sends,
             ports: ports
                 .map(|(index, (address, latency))| Port {

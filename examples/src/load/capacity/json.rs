@@ -15,8 +15,9 @@ use crate::load::pacing::Pacing;
 use crate::load::plan::Distribution;
 use crate::load::search::{Bound, Found, Stop};
 
+pub use super::limit::LimitReport;
 pub use super::sweep::{StepReport, SweepReport};
-pub use super::trial::{LimitReport, TrialReport};
+pub use super::trial::TrialReport;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
 pub const FORMAT: u32 = 1;

@@ -13,17 +13,18 @@ mod args;
 mod find;
 pub mod json;
 mod knee;
+mod limit;
 mod report;
 mod sweep;
 mod trial;
-
-pub use aim::Aim;
-pub use args::CapacityArgs;
 
 use polyport_terminal::{Exit, Interrupt, Style, remark};
 
 use super::config::Config;
 use crate::outcome::{ExitError, Outcome, deliver};
+
+pub use aim::Aim;
+pub use args::CapacityArgs;
 
 /// Measures the capacity, prints it, and says how it went.
 ///

@@ -5,7 +5,7 @@ use polyport_terminal::{Style, counted};
 
 use super::json::{BoundReport, CapacityReport, GoalReport, LimitReport, StepReport, StoppedReport};
 use super::sweep::SweepReport;
-use crate::load::unit::{percent, span};
+use crate::load::unit::{percent, rate, span};
 
 /// Columns of the longest bar.
 const BAR: usize = 24;
@@ -35,7 +35,7 @@ pub(super) fn warnings(result: &CapacityReport) -> Vec<String> {
             "in {} of {} the tester was the limit, at last by {}: they say nothing of the server{build}",
             limited.len(),
             counted(result.trials.len() as u64, "trial", "trials"),
-            limit_words(*last)
+            last
         ));
     }
     warnings.extend(result.stopped.map(|stopped| {
@@ -54,21 +54,6 @@ pub(super) fn warnings(result: &CapacityReport) -> Vec<String> {
     warnings
 }
 
-/// What the tester could not do.
-pub(super) fn limit_words(limit: LimitReport) -> String {
-    match limit {
-        LimitReport::NotSent(count) => format!("{count} not sent"),
-        LimitReport::InFlight(count) => format!("{count} held back (--max-in-flight)"),
-        LimitReport::Lag(lag) => format!("a lag of {} at p99 (--max-lag)", span(lag)),
-        LimitReport::SocketDrops(drops) => format!("{drops} dropped in our socket"),
-    }
-}
-
-/// A rate with the digits that count.
-pub(super) fn rate_words(rate: f64) -> String {
-    if rate < 100.0 { format!("{rate:.2}/s") } else { format!("{rate:.0}/s") }
-}
-
 fn head(result: &CapacityReport, style: Style) -> String {
     let config = &result.config;
     let targets = match config.targets.as_slice() {
@@ -79,8 +64,8 @@ fn head(result: &CapacityReport, style: Style) -> String {
     format!(
         " {}  {targets}  capacity from {} to {}  {} in {}  seed {}{aborted}",
         style.bold("polyport-load"),
-        rate_words(config.min_per_second),
-        rate_words(config.max_per_second),
+        rate(config.min_per_second),
+        rate(config.max_per_second),
         counted(result.trials.len() as u64, "trial", "trials"),
         span(result.took_ns),
         config.seed,
@@ -110,13 +95,13 @@ fn goal(number: usize, goal: &GoalReport, result: &CapacityReport, style: Style)
         (None, Some(ceiling)) if goal.reached => format!(
             "   {:<12} unknown: above {} the tester is the limit, not the server",
             "upper bound",
-            rate_words(ceiling)
+            rate(ceiling)
         ),
         (None, _) => format!("   {:<12} {}", "upper bound", missing("none: the highest rate meets the goal")),
     });
     if let Some(throughput) = goal.throughput_per_second {
         let note = "answered at the lower bound, in the worst trial that counts";
-        lines.push(format!("   {:<12} {:>12}  {note}", "throughput", rate_words(throughput)));
+        lines.push(format!("   {:<12} {:>12}  {note}", "throughput", rate(throughput)));
     }
     lines
 }
@@ -124,7 +109,7 @@ fn goal(number: usize, goal: &GoalReport, result: &CapacityReport, style: Style)
 fn bound(name: &str, bound: &BoundReport, goal: &GoalReport) -> String {
     let mut line = format!(
         "   {name:<12} {:>12}  {} of {} and more: good {}, bad {} ({} exceeded)",
-        rate_words(bound.rate_per_second),
+        rate(bound.rate_per_second),
         counted(bound.trials, "trial", "trials"),
         span(goal.final_ns),
         total(bound.good_ns),
@@ -161,8 +146,8 @@ fn sweep(sweep: &SweepReport, style: Style) -> Vec<String> {
             " {}  {} up to {}  (capacity {})",
             style.bold("latency over load"),
             counted(sweep.steps.len() as u64, "step", "steps"),
-            rate_words(sweep.steps.last().map_or(0.0, |step| step.trial.rate_per_second)),
-            rate_words(sweep.capacity_per_second)
+            rate(sweep.steps.last().map_or(0.0, |step| step.trial.rate_per_second)),
+            rate(sweep.capacity_per_second)
         ),
         style.dim(format!(
             "   {:>12}{:>14}{:>9}{:>9}{:>9}  p99 from {} to {}, logarithmic",
@@ -182,15 +167,15 @@ fn sweep(sweep: &SweepReport, style: Style) -> Vec<String> {
         };
         let is_knee = sweep.knee == Some(index);
         let note = match (is_knee, trial.generator_limited) {
-            (_, Some(limit)) => format!("  tester: {}", limit_words(limit)),
+            (_, Some(limit)) => format!("  tester: {limit}"),
             (true, None) => format!("  {}", style.bold("<- knee")),
             (false, None) => String::new(),
         };
         lines.push(format!(
             " {} {:>12}{:>14}{:>9}{:>9}{:>9}  {}{note}",
             if is_knee { '*' } else { ' ' },
-            rate_words(trial.rate_per_second),
-            rate_words(step.answered_per_second),
+            rate(trial.rate_per_second),
+            rate(step.answered_per_second),
             percent(trial.sent - trial.ok, trial.sent),
             time(|read| read.p50),
             time(|read| read.p99),
@@ -201,7 +186,7 @@ fn sweep(sweep: &SweepReport, style: Style) -> Vec<String> {
         lines.push(format!(
             "   {:<12} {:>12}  {}",
             "knee",
-            rate_words(step.trial.rate_per_second),
+            rate(step.trial.rate_per_second),
             sweep.criterion
         ));
     }

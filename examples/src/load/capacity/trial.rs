@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::aim::Aim;
 use super::args::Plan;
-use super::report::{limit_words, rate_words};
+use super::limit::LimitReport;
 use crate::clock::Clock;
 use crate::load::config::Config;
 use crate::load::engine;
 use crate::load::histogram::Percentiles;
-use crate::load::ledger::NotSent;
 use crate::load::plan::Rate;
 use crate::load::report::unanswered;
 use crate::load::summary::Summary;
@@ -44,26 +43,12 @@ pub struct TrialReport {
     pub good: Vec<bool>,
 }
 
-/// What the tester could not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitReport {
-    /// Datagrams that were not sent: the tester was behind, or the system refused them.
-    NotSent(u64),
-    /// Datagrams that were not sent because of `--max-in-flight`.
-    InFlight(u64),
-    /// The 99th percentile of the tester's own lag, in nanoseconds.
-    Lag(Nanos),
-    /// Datagrams that the tester's own sockets dropped.
-    SocketDrops(u64),
-}
-
 impl TrialReport {
     /// Reads a run of `rate` datagrams a second.
     fn new(rate: f64, duration: Nanos, summary: &Summary, max_lag: Nanos, aims: &[Aim]) -> Self {
         let total = &summary.total;
         let unanswered = total.sent - total.ok;
-        let generator_limited = limit(summary, max_lag);
+        let generator_limited = LimitReport::of(summary, max_lag);
         let judged = as_trial(summary);
         let good = |aim: &Aim| aim.conditions.iter().all(|condition| condition.judge(&judged).met);
         Self {
@@ -100,7 +85,7 @@ impl TrialReport {
         };
         let mut line = format!(
             "trial {number:>3}  {:>10}  {:>6}  loss {:>7}  p50 {:>6}  p99 {:>6}  lag {:>6}",
-            rate_words(self.rate_per_second),
+            unit::rate(self.rate_per_second),
             span(self.duration_ns),
             unit::percent(self.sent - self.ok, self.sent),
             read(self.rtt_from_plan, |read| read.p50),
@@ -108,28 +93,11 @@ impl TrialReport {
             read(self.lag, |read| read.p99),
         );
         match self.generator_limited {
-            Some(limit) => line.push_str(&format!("  tester: {}", limit_words(limit))),
+            Some(limit) => line.push_str(&format!("  tester: {limit}")),
             None => self.good.iter().for_each(|good| line.push_str(if *good { "  good" } else { "  bad" })),
         }
         line
     }
-}
-
-/// Why a run says nothing of the server: what was not sent was not asked of it, what left late was not this rate, and what our
-/// own sockets dropped it may have answered.
-fn limit(summary: &Summary, max_lag: Nanos) -> Option<LimitReport> {
-    let in_flight = summary.skipped[NotSent::InFlight as usize];
-    let others = summary.not_sent() - in_flight;
-    if others > 0 || (summary.total.sent == 0 && in_flight == 0) {
-        return Some(LimitReport::NotSent(others));
-    }
-    if in_flight > 0 {
-        return Some(LimitReport::InFlight(in_flight));
-    }
-    if let Some(drops) = summary.local.socket_drops.filter(|drops| *drops > 0) {
-        return Some(LimitReport::SocketDrops(drops));
-    }
-    summary.lag.map(|lag| lag.p99).filter(|lag| *lag > max_lag).map(LimitReport::Lag)
 }
 
 /// The run as conditions of a goal see it: an answer that is late or an error is none (RFC 8219 section 9.2).
@@ -250,6 +218,7 @@ mod tests {
 
     use super::*;
     use crate::load::histogram::TotalLatency;
+    use crate::load::ledger::NotSent;
     use crate::load::stream::Tally;
     use crate::load::summary::Local;
 
