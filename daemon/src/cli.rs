@@ -34,6 +34,7 @@ mod plan_args;
 mod plugin;
 mod plugin_args;
 mod replay;
+mod status;
 mod tap;
 mod top;
 
@@ -68,6 +69,7 @@ Examples:
   polyport plugin new hello                               begin a plugin of your own
   polyport plugin try ./libhello.so --datagram you        see what it answers, without a socket
   polyport plugin test ./libhello.so                      see whether it keeps the rules
+  polyport plugin reload hello                            have a daemon serve by its new build
 
 Signals:
   SIGINT, SIGTERM   end it in order: take nothing new, send what is due within --grace, print the books;
@@ -110,7 +112,7 @@ enum Command {
     /// What a configuration file may say: a template, the keys one by one, a schema
     #[command(subcommand)]
     Config(config_args::ConfigCommand),
-    /// List, inspect, try, test and begin plugins
+    /// List, inspect, try, test and begin plugins, and have a daemon load one again
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Make sockets for the daemon that has started this, by standard input
@@ -226,6 +228,11 @@ impl Cli {
             (Some(Command::Plan(plan)), Some(command)) => {
                 plan.plan.resolve(command, matches)?;
                 plan.log.resolve(command, matches)?;
+            }
+            (Some(Command::Plugin(plugin)), _) => {
+                if let Some((_, matches)) = matches.subcommand() {
+                    plugin.resolve(matches);
+                }
             }
             _ => {}
         }

@@ -17,13 +17,15 @@
 //!                    |-> metrics    counters, drop reasons, the conservation equation
 //!                    |-> limits     how much of everything
 //!                    |-> tap        what a tap sees, and the bounded way to its reader; capture makes files of it
+//!                    |-> access     who may talk to a listener
 //!                    '-> reply      what a listener may answer, and to whom
 //! ```
 //!
-//! Arrows point down; `control` (which knows `capture` and `tap`), `exchange`, `metrics`, `limits`, `reply`, `sandbox` and `tap` are leaves,
+//! Arrows point down; `access`, `control` (which knows `capture` and `tap`), `exchange`, `metrics`, `limits`, `reply`, `sandbox` and `tap` are leaves,
 //! as are the crates `polyport-value` (what texts mean), `polyport-terminal` (exit codes, what is printed) and `polyport-net`. `unsafe` lives
 //! in `exchange`, `plugin` and `polyport-net`, nowhere else.
 
+pub mod access;
 pub mod apply;
 pub mod broker;
 pub mod capture;

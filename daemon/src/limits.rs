@@ -111,6 +111,11 @@ impl Default for Limits {
 /// may, and a small part of the memory of any machine that is exposed to floods.
 pub const HANDLER_BYTES: usize = 256 * MIB;
 
+/// Most prefixes that one listener lets in or not (`allow` and `deny`), all of them together. 4,096 are as many as a
+/// provider or a large company has networks; a longer list, of all networks of a country for example, is work for a
+/// firewall, which drops before the daemon has received anything. A configuration with more is refused.
+pub const ACCESS_PREFIXES: usize = 4096;
+
 /// Receive buffer of a listener that names none, as `SO_RCVBUF` of socket(7) is set; the kernel counts twice as much, and
 /// cuts it to `net.core.rmem_max`. 1 MiB holds some 2,700 small datagrams, which come in a quarter of a second at 10,000 a
 /// second: a machine that does other things keeps the loop waiting for tens of milliseconds, now and then for a hundred
@@ -163,6 +168,10 @@ pub(crate) const CHANGE_INSTANCES: usize = 8;
 pub(crate) const CHANGE_LOOKS: usize = 512;
 /// New listeners of a reload that are watched for datagrams from one turn on: one or two system calls each.
 pub(crate) const CHANGE_OPENS: usize = 32;
+/// A turn does no more of a reload once it has worked at it for so long; whatever the counts above allow. Any listener may wait so
+/// much longer for its visit, and one more handler that takes its time: a fourth of the millisecond that nobody may be
+/// delayed by.
+pub(crate) const CHANGE_SPAN: Duration = Duration::from_micros(250);
 /// How long a new handler is on trial after a reload: if it breaks in this time, the one before serves again. A library that
 /// cannot serve mostly shows it at its first datagrams.
 pub(crate) const PROBATION: Duration = Duration::from_secs(1);

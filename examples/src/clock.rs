@@ -23,6 +23,19 @@ impl Clock {
     pub fn now(&self) -> Nanos {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+
+    /// The time, and the wall clock at the same moment, nanoseconds since 1970: the shortest of three looks counts, since one
+    /// of them may be interrupted.
+    #[must_use]
+    pub fn both(&self) -> (Nanos, Nanos) {
+        let look = || {
+            let (before, unix, after) = (self.now(), nanos(time_of_day()), self.now());
+            (after - before, before + (after - before) / 2, unix)
+        };
+        let looks = [look(), look(), look()];
+        let (_, now, unix) = looks.into_iter().min().unwrap_or_default();
+        (now, unix)
+    }
 }
 
 /// The time of day as a span since 1970-01-01 UTC, for reports; zero on a machine whose clock lies before.
@@ -48,5 +61,7 @@ mod tests {
         let (first, second) = (clock.now(), clock.now());
         assert!(first <= second && second < nanos(Duration::from_secs(60)));
         assert!(time_of_day() > Duration::from_secs(1_700_000_000));
+        let (before, (now, unix), after) = (clock.now(), clock.both(), clock.now());
+        assert!((before..=after).contains(&now) && unix <= nanos(time_of_day()));
     }
 }

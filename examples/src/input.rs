@@ -22,12 +22,20 @@ pub fn read(path: &Path, limit: usize) -> io::Result<(Vec<u8>, Option<u32>)> {
     use std::os::unix::fs::MetadataExt;
     let file = File::open(path)?;
     let metadata = file.metadata()?;
+    Ok((whole(file, limit)?, metadata.is_file().then(|| metadata.mode())))
+}
+
+/// All octets of `from`, at most `limit`.
+///
+/// # Errors
+/// The errno of `read(2)`, or that there are more octets.
+pub fn whole(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut octets)?;
+    from.take(limit as u64 + 1).read_to_end(&mut octets)?;
     if octets.len() > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} octets")));
     }
-    Ok((octets, metadata.is_file().then(|| metadata.mode())))
+    Ok(octets)
 }
 
 /// The next line of `from`, at most `limit` octets without its end; none after the last.

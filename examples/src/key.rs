@@ -8,6 +8,7 @@ use polyport_terminal::{Exit, Style, remark};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::heading;
 use crate::input::{self, MAX_KEY_FILE};
 use crate::outcome::ExitError;
 use crate::text::unhex_secret;
@@ -19,13 +20,13 @@ const SIPHASH_OCTETS: usize = 16;
 #[derive(Args, Clone, Debug, Default)]
 pub struct KeyArgs {
     /// File with the shared key in hex; frames are then sealed with it, both ways
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::PROTOCOL)]
     pub key_file: Option<PathBuf>,
     /// Number of the key on the wire [default: 1, or 2 for HMAC]
-    #[arg(long, value_name = "N", requires = "key_file")]
+    #[arg(long, value_name = "N", requires = "key_file", help_heading = heading::PROTOCOL)]
     pub key_id: Option<u32>,
     /// Algorithm of the key [default: siphash for 16 octets, else hmac]
-    #[arg(long, value_name = "TYPE", requires = "key_file")]
+    #[arg(long, value_name = "TYPE", requires = "key_file", help_heading = heading::PROTOCOL)]
     pub key_type: Option<KeyType>,
 }
 

@@ -113,6 +113,14 @@ pub fn deliver(line: impl fmt::Display) -> Result<(), ExitError> {
     polyport_terminal::deliver(line).map_err(unwritten)
 }
 
+/// What [`deliver`] does, for what would go on without an end: whether anybody still reads.
+///
+/// # Errors
+/// Those of [`deliver`].
+pub fn deliver_on(line: impl fmt::Display) -> Result<bool, ExitError> {
+    polyport_terminal::deliver_on(line).map_err(unwritten)
+}
+
 /// The failure to write to standard output, whose error says so.
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
 pub fn unwritten(error: io::Error) -> ExitError {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use clap::Args;
 use polyport_net::resolve;
 
+use crate::heading;
 use crate::zone::{interface, with_zone, zone};
 
 /// `--from` of a client that asks somebody.
@@ -13,7 +14,7 @@ pub struct SourceArgs {
     /// The address and port to send from; the system chooses what is left out.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse,
         help = "The address and port to send from: 192.0.2.7, 192.0.2.7:5000, [fe80::1%eth0]:5000 or :5000 \
-            [default: as the system chooses]")]
+            [default: as the system chooses]", help_heading = heading::NETWORK)]
     pub from: Option<SourceAddress>,
 }
 

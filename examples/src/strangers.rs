@@ -27,6 +27,14 @@ impl Strangers {
         }
     }
 
+    /// Adds what another thread heard.
+    pub fn absorb(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        other.named.iter().for_each(|from| self.heard(*from));
+        self.more |= other.more;
+        self.count = count;
+    }
+
     /// Datagrams so far.
     #[must_use]
     pub const fn count(&self) -> u64 {
@@ -73,5 +81,9 @@ mod tests {
         strangers.heard(([127, 0, 0, 1], 5).into());
         assert_eq!((strangers.count(), strangers.names().unwrap()), (6, format!("{four} and others")));
         assert!(strangers.hint().unwrap().contains(four));
+        let mut other = Strangers::default();
+        other.heard(([127, 0, 0, 1], 1).into());
+        other.absorb(&strangers);
+        assert_eq!((other.count(), other.names().unwrap()), (7, format!("{four} and others")));
     }
 }

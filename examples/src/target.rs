@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
-use polyport_net::resolve;
+use polyport_net::{ResolveError, resolve};
 use polyport_terminal::Exit;
 
+use crate::heading;
 use crate::outcome::ExitError;
 use crate::source::SourceAddress;
 use crate::zone::lacks_zone;
@@ -18,10 +19,10 @@ pub const MAX_ADDRESSES: usize = 65_535;
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Family {
     /// IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
+    #[arg(short = '4', conflicts_with = "ipv6", help_heading = heading::NETWORK)]
     pub ipv4: bool,
     /// IPv6 only
-    #[arg(short = '6')]
+    #[arg(short = '6', help_heading = heading::NETWORK)]
     pub ipv6: bool,
 }
 
@@ -49,7 +50,7 @@ pub fn one(target: &str, family: Family, from: Option<SourceAddress>) -> Result<
 /// # Errors
 /// Those of [`one`], but for the zone.
 pub fn any(target: &str, family: Family, from: Option<SourceAddress>) -> Result<Vec<SocketAddr>, ExitError> {
-    let mut found = resolve(target)?;
+    let mut found = resolve(target).map_err(|error| no_such_zone(target, error))?;
     found.retain(|address| family.takes(address.ip()));
     if found.is_empty() {
         let name = if family.ipv4 { "IPv4" } else { "IPv6" };
@@ -69,6 +70,19 @@ pub fn any(target: &str, family: Family, from: Option<SourceAddress>) -> Result<
         return Err(ExitError::usage(format!("`{target}`: nothing can be sent to port 0")));
     }
     Ok(found)
+}
+
+/// The resolver says of a zone that is none that the host is unknown.
+fn no_such_zone(target: &str, error: ResolveError) -> ExitError {
+    let zone = target.rsplit_once(']').and_then(|(host, _)| host.split_once('%')).map(|(_, zone)| zone);
+    let failure = ExitError::from(error);
+    match zone {
+        Some(zone) if failure.exit == Exit::HostNotFound => ExitError::new(
+            failure.exit,
+            format!("{failure}; is there an interface `{zone}`, and is the address a link-local one?"),
+        ),
+        _ => failure,
+    }
 }
 
 /// All targets of a list such as `localhost:7000-7063,8100,ntp`, in that order and without repeats, each with its

@@ -39,12 +39,28 @@ pub fn unhex_secret(text: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// A time on the command line that something is to happen in, such as `5s`: none at all is a mistake.
+/// A time on the command line: `500ms`, `1.5s`, `1m30s`, or a bare number of seconds, as `ping -i 0.5` has it. Only here: in a
+/// configuration the unit stands beside the number for whoever reads it in a year.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let is_bare = text.bytes().any(|byte| byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_bare {
+        // `.5` is a number to people, and none to the grammar.
+        return polyport_value::duration(&format!("0{}s", text.trim_end_matches('.')));
+    }
+    polyport_value::duration(text)
+}
+
+/// What [`duration`] reads, of a time that something is to happen in: none at all is a mistake.
 ///
 /// # Errors
 /// Says what is wrong.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
-    let span = polyport_value::duration(text)?;
+    let span = duration(text)?;
     if span.is_zero() { Err("a time above zero is needed".to_owned()) } else { Ok(span) }
 }
 
@@ -84,6 +100,17 @@ mod tests {
         assert_eq!(unhex_secret(" 0E:50\n").unwrap(), [0x0E, 0x50]);
         assert_eq!(unhex_secret("0e 5z").unwrap_err(), "character 5 is no hex digit");
         assert!(unhex_secret("0e5").unwrap_err().contains("odd"));
+    }
+
+    #[test]
+    fn a_bare_number_is_of_seconds() {
+        let millis = |text: &str| duration(text).unwrap().as_millis();
+        let read = ["3", "0.5", ".5", "10.", "007", "0", " 2 ", "3s", "500ms", "1m30s"].map(millis);
+        assert_eq!(read, [3000, 500, 500, 10_000, 7000, 0, 2000, 3000, 500, 90_000]);
+        for wrong in ["", ".", "1.2.3", "-1", "1e3", "3 4", "soon", "99999999999999999999"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(positive_duration("0").is_err() && positive_duration("0.0").is_err());
     }
 
     #[test]

@@ -204,6 +204,46 @@ fn a_ttl_of_0_keeps_a_group_on_this_host() {
     assert_eq!(refused.status.code(), Some(64), "{refused:?}");
 }
 
+/// The kernel makes no train of datagrams that need fragments: they leave one by one, and none is missed.
+#[test]
+fn a_path_that_takes_no_trains_gets_datagrams() {
+    for (size, refused) in [("1400", true), ("1000", false)] {
+        let Some(net) = Net::new(1280, 1500) else { return };
+        net.answer(SERVER_V4);
+        let load = ["--rate", "20k/s", "-d", "100ms", "--warmup", "0s", "--timeout", "20s", "--gso", "on"];
+        let found = net.load(&[&load[..], &["--size", size, SERVER_V4]].concat(), 0);
+        assert_eq!(found["local"]["trains_refused"].as_u64() > Some(0), refused, "{found:#}");
+        assert_eq!(found["local"]["trains"].as_u64() > Some(0), !refused, "{found:#}");
+        let count = |name: &str| found["counts"][name].as_u64().unwrap();
+        assert_eq!((count("planned"), count("sent")), (2000, 2000), "{found:#}");
+        assert_eq!(
+            count("ok") + count("lost"),
+            2000,
+            "a busy server may lose some, and all are accounted for"
+        );
+        assert!(count("ok") > 0);
+    }
+}
+
+/// A queue of the device that is full is said by the kernel (ENOBUFS, `udp(7)`): what it drops has not left.
+#[test]
+fn what_a_full_queue_of_the_device_drops_is_not_sent() {
+    let Some(net) = Net::new(1500, 1500) else { return };
+    let slow = ["netns", "exec", &net.client, "tc", "qdisc", "add", "dev", "ca", "root"];
+    net.ip(&[&slow[..], &["tbf", "rate", "1mbit", "burst", "2k", "limit", "4k"]].concat());
+    net.answer(SERVER_V4);
+    for gso in ["off", "on"] {
+        let load = ["--rate", "4k/s", "-d", "250ms", "--warmup", "0s", "--timeout", "5s", "--gso", gso];
+        let found = net.load(&[&load[..], &["--size", "500", SERVER_V4]].concat(), 0);
+        let count = |name: &str| found["counts"][name].as_u64().unwrap();
+        assert!(count("not_sent_refused") > 0 && count("ok") > 0, "{found:#}");
+        assert_eq!(count("planned"), count("sent") + count("not_sent"));
+        assert_eq!((count("planned"), count("not_sent")), (1000, count("not_sent_refused")));
+        let why = found["local"]["refusal"].as_str().unwrap();
+        assert!(why.contains("No buffer space"), "{why}");
+    }
+}
+
 /// Says that a test is skipped: past the capturing of the test harness, so that it is seen. Where `CI` is set nothing is
 /// skipped.
 #[track_caller]
@@ -276,6 +316,7 @@ impl Net {
 
     fn command(&self, space: &str, binary: &str, arguments: &[&str]) -> Command {
         let path = match binary {
+            "load" => env!("CARGO_BIN_EXE_polyport-load"),
             "mtu" => env!("CARGO_BIN_EXE_polyport-mtu"),
             "cast" => env!("CARGO_BIN_EXE_polyport-cast"),
             "request" => env!("CARGO_BIN_EXE_polyport-request"),
@@ -310,6 +351,14 @@ impl Net {
         let typed: MtuReport = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(serde_json::to_value(typed).unwrap(), found);
         found
+    }
+
+    /// What a load from the client's namespace says.
+    #[track_caller]
+    fn load(&self, arguments: &[&str], code: i32) -> Value {
+        let output = self.client("load", &[&["--json", "-q"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// A responder in the server's namespace, which the thread steps into; it ends with the test's process.

@@ -40,7 +40,7 @@ pub use cookie::{
 };
 pub use frame::{
     Code, DecodeError, Decoder, EncodeError, Encoder, Flags, Frame, HEADER_LEN, Header, InPlaceReply, Kind,
-    MAGIC, MAX_HEADER_LEN, Place, Role, VERSION, is_grease, version_reply,
+    MAGIC, MAX_HEADER_LEN, Place, Reissue, Role, VERSION, is_grease, version_reply,
 };
 pub use grease::Grease;
 pub use option::{FrameOption, Options, OptionsIter};

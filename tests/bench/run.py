@@ -3,7 +3,7 @@
 
     cargo build --release
     python3 tests/bench/run.py [--sessions 4] [--rounds 10] [--seconds 0.25] [--shapes train,window,...] [--markdown FILE]
-                               [--variant NAME=PROGRAM]... [--scraped]
+                               [--variant NAME=PROGRAM]... [--scraped] [--watched]
 
 Builds the C programs beside this file. In a session all servers of a shape run at once, each on ports of its own and
 pinned to CPU 0; in a round each of them, in an order drawn anew, gets the load for a moment, from CPU 1. So a change
@@ -17,17 +17,23 @@ these figures make of two equal programs. For spin the rates are compared. Only 
 A variant is another build of polyport, or polyport-ablation with something left out; it takes its turn in every
 round, and what it costs is compared with polyport (or, if there is one, with the variant called `all`). `--scraped` adds
 one: the same polyport with `--metrics`, which somebody reads every second, also while the others have their turn; rounds of
-two seconds have two scrapes each. The time of its metrics thread counts, as that of every thread does.
+two seconds have two scrapes each. The time of its metrics thread counts, as that of every thread does. `--watched` adds one that
+is scraped and also has a `polyport top` that follows it, in a terminal of 80 columns and 24 rows. What reads and
+watches runs on CPU 1, beside the load.
 """
 import argparse
+import fcntl
 import json
 import os
 import pathlib
 import platform
+import pty
 import random
 import statistics
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 import urllib.request
@@ -35,7 +41,9 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FIRST_PORT, PORTS_EACH = 20000, 1100
-SCRAPED, METRICS_PORT = "scraped", 19999
+SCRAPED, WATCHED = "scraped", "watched"
+METRICS_PORTS = {SCRAPED: 19999, WATCHED: 19998}
+ROWS, COLUMNS = 24, 80
 LOOPS = ["plain", "mmsg", "gro", "coalesce"]
 # title, load, ports, the loop that runs twice, target
 SHAPES = {
@@ -74,10 +82,10 @@ def arguments():
     parser.add_argument("--variant", action="append", type=variant, default=[], metavar="NAME=PROGRAM")
     parser.add_argument("--variants-only", action="store_true", help="without the C loops, for more rounds in less time")
     parser.add_argument("--scraped", action="store_true", help="a variant with metrics that are read every second")
+    parser.add_argument("--watched", action="store_true", help="a variant that is also followed by `polyport top`")
     parser.add_argument("--markdown")
     options = parser.parse_args()
-    if options.scraped:
-        options.variant.append((SCRAPED, [options.polyport]))
+    options.variant += [(name, [options.polyport]) for name in (SCRAPED, WATCHED) if getattr(options, name)]
     return options
 
 
@@ -119,27 +127,31 @@ def start(name, shape, index, folder, options):
     if name in programs:
         path = configuration("window" if name == "one port" else shape, port, ports, folder)
         command = [*programs[name], "run", "-c", str(path)]
-        if name == SCRAPED:
-            command += ["--metrics", f"127.0.0.1:{METRICS_PORT}"]
+        if name in METRICS_PORTS:
+            command += ["--metrics", f"127.0.0.1:{METRICS_PORTS[name]}"]
+        if name == WATCHED:
+            command += ["--control", str(folder / "control.sock")]
     else:
         mode = twin if name == "twin" else name
         command = [str(folder / "echo_loops"), mode, "127.0.0.1", str(port), str(ports)]
     process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True, env={**os.environ, "POLYPORT_LOG": "polyport=error"})
     for line in process.stdout:
         if "ready" in line or "serving" in line:
-            if name == SCRAPED:
-                threading.Thread(target=scrape, args=[process], daemon=True).start()
+            if name in METRICS_PORTS:
+                threading.Thread(target=scrape, args=[process, METRICS_PORTS[name]], daemon=True).start()
+            if name == WATCHED:
+                watch(process, [*programs[name], "top", "--control", str(folder / "control.sock")])
             return process, port
     raise SystemExit(f"{name} did not start")
 
 
-def scrape(process):
+def scrape(process, port):
     """Reads the metrics of a server every second, until it has ended. A scrape that fails before ends the benchmark."""
     os.sched_setaffinity(0, {1})
     while process.poll() is None:
         began = time.monotonic()
         try:
-            request = urllib.request.Request(f"http://127.0.0.1:{METRICS_PORT}/metrics")
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics")
             request.add_header("Accept", "application/openmetrics-text; version=1.0.0")
             with urllib.request.urlopen(request, timeout=10) as answer:
                 page = answer.read()
@@ -152,6 +164,57 @@ def scrape(process):
                     os._exit(1)
             return
         time.sleep(max(0, began + 1 - time.monotonic()))
+
+
+def watch(process, command):
+    """Has `polyport top` follow a server until it has ended, in a terminal that is read. It returns when the first screen is
+    there; a `top` that ends or is silent before the server has ended ends the benchmark."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    top = subprocess.Popen(
+        ["taskset", "-c", "1", *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    shown, seen = threading.Event(), {"at": time.monotonic(), "last": b""}
+
+    def read():
+        while True:
+            try:
+                some = os.read(ours, 65536)
+            except OSError:
+                # The last who had the terminal has gone.
+                some = b""
+            if not some:
+                return
+            seen.update(at=time.monotonic(), last=(seen["last"] + some)[-8192:])
+            if b"echo" in seen["last"]:
+                shown.set()
+
+    def look():
+        os.sched_setaffinity(0, {1})
+        while process.poll() is None and process.returncode is None:
+            if top.poll() is not None or time.monotonic() > seen["at"] + 10:
+                # The server may have been ended meanwhile.
+                time.sleep(1)
+                if process.poll() is None:
+                    print(f"top has ended ({top.poll()}) or is silent: {seen['last'][-500:]!r}", flush=True)
+                    os._exit(1)
+            time.sleep(0.2)
+        top.kill()
+        top.wait()
+        os.close(ours)
+
+    threading.Thread(target=read, daemon=True).start()
+    if not shown.wait(10):
+        top.kill()
+        raise SystemExit(f"top shows nothing: {seen['last']!r}")
+    threading.Thread(target=look, daemon=True).start()
 
 
 def configuration(shape, port, ports, folder):

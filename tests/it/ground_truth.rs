@@ -21,18 +21,25 @@ struct Story {
 /// Serves `handler` and loads it; both must end well.
 #[track_caller]
 fn story(handler: &str, arguments: &str) -> Story {
+    let story = any_story(handler, &format!("--rate 1000/s --duration 2s {arguments}"));
+    assert_eq!((story.count("planned"), story.count("sent")), (DATAGRAMS, DATAGRAMS));
+    story
+}
+
+/// As [`story`], whatever the rate.
+#[track_caller]
+fn any_story(handler: &str, arguments: &str) -> Story {
     let daemon = polyport().listen(format!("127.0.0.1:0={handler},name=truth,recv_buffer=4MiB")).serve();
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyport-load-under-test"));
     command.arg(daemon.addresses()[0].to_string());
     // Handshake and warm-up would be in the books of a handler that does not know the flag W.
-    command.args(["--rate", "1000/s", "--duration", "2s", "--warmup", "0s", "--no-handshake"]);
+    command.args(["--warmup", "0s", "--no-handshake"]);
     command.args(["--json", "--quiet"]).args(arguments.split_ascii_whitespace());
     let finished = Process::spawn(&mut command).finish();
     finished.expect_code(0);
     let tester: Value = serde_json::from_str(&finished.stdout).expect("one JSON object");
     let story = Story { tester, server: daemon.stop() };
     assert_eq!(story.tester["local"]["dropped_in_our_socket"], 0, "the machine is too slow for this test");
-    assert_eq!((story.count("planned"), story.count("sent")), (DATAGRAMS, DATAGRAMS));
     story
 }
 
@@ -147,6 +154,40 @@ fn all_at_once_every_number_agrees() {
     assert_eq!(story.count("lost"), dropped + answered - story.class("ok") + story.vanished());
     for class in ["late", "error", "dup_up", "unknown_id", "stale_stream", "wrong_source", "wrong_kind"] {
         assert_eq!(story.class(class), 0, "{class}");
+    }
+}
+
+/// More than a thread can send one by one: in trains, from several ports, by several threads. The daemon deals with trains
+/// as with their datagrams.
+#[test]
+fn in_trains_flows_and_threads_every_number_agrees() {
+    for arguments in ["--gso on", "--flows 3", "--flows 3 --threads 2 --gso off", "--threads 2"] {
+        let handler = "lossy,loss=10%,duplicate=5%,corrupt=3%,seed=7";
+        let story = any_story(
+            handler,
+            &format!("--rate 100k/s --duration 200ms --raw-echo --timeout 5s {arguments}"),
+        );
+        assert_eq!(story.count("planned"), 20_000);
+        assert_eq!(story.count("planned"), story.count("sent") + story.count("not_sent"));
+        let [dropped, duplicated, corrupted] =
+            ["dropped_total", "duplicated_total", "corrupted_total"].map(|counter| story.moved(counter));
+        let (answered, arrived) =
+            (story.handler("answered_total"), story.server.received("truth", "received"));
+        let vanished = story.count("sent") - arrived;
+        assert_eq!(answered + dropped, arrived, "{arguments}");
+        assert_eq!(story.count("received"), answered + duplicated, "{arguments}");
+        assert_eq!(story.count("malformed"), corrupted, "{arguments}");
+        assert_eq!(
+            story.class("ok") + story.class("dup_down") + corrupted,
+            answered + duplicated,
+            "{arguments}"
+        );
+        assert_eq!(story.count("lost"), dropped + answered - story.class("ok") + vanished, "{arguments}");
+        let flows = story.tester["flows"].as_array().expect("rows");
+        for column in ["sent", "ok", "lost", "dup_down"] {
+            let sum: u64 = flows.iter().map(|flow| flow[column].as_u64().expect("a count")).sum();
+            assert_eq!(sum, story.count(column), "{column} {arguments}");
+        }
     }
 }
 

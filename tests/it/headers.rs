@@ -1,5 +1,5 @@
-//! What the IP header of answers says, and by which interface they go: `tos`, `ttl`, `device`, and the class that `echo`
-//! reflects. The client is on another host and sees what came over the wire.
+//! What the IP header of answers says, and of what sessions send, and by which interface they go: `tos`, `ttl`, `device`, and
+//! the class that `echo` reflects. The client is on another host and sees what came over the wire.
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -40,7 +40,13 @@ impl Client {
     #[track_caller]
     fn ask(&mut self, server: &str, tos: u8, ttl: u8) -> (u8, u8) {
         self.send(server, tos, ttl);
-        assert!(wait_readable(&self.socket, DEADLINE).unwrap(), "no answer of {server}");
+        self.heard()
+    }
+
+    /// TOS and TTL of the next datagram that comes.
+    #[track_caller]
+    fn heard(&mut self) -> (u8, u8) {
+        assert!(wait_readable(&self.socket, DEADLINE).unwrap(), "nothing has come");
         let mut batch = RecvBatch::new(1);
         batch.recv(&self.socket, &mut self.memory, LAYOUT, 1).unwrap();
         let meta = batch.metas().next().unwrap();
@@ -130,6 +136,56 @@ fn a_listener_with_a_device_is_on_that_interface_alone() {
         .listen("0.0.0.0:5000=echo")
         .refused(78)
         .expect_stderr(&["port 5000 of 0.0.0.0 is used twice"]);
+}
+
+/// What a relay asks its server leaves as what it answers does, and by the interface of its listener alone.
+#[test]
+fn sessions_leave_in_the_class_with_the_hops_and_by_the_interface_of_their_listener() {
+    let Some(network) = Network::new() else { return };
+    let (here, there) = (&network.here, &network.there);
+    for (own, near, server) in
+        [("127.0.0.1", "127.0.0.1:0", "10.77.0.2:7000"), ("[::1]", "[::1]:0", "[fd77::2]:7000")]
+    {
+        let mut upstream = Client::new(there, server);
+        let daemon = [
+            "5000=relay,name=plain".to_owned(),
+            "5001=relay,name=marked,listen.tos=af41,listen.ttl=9".to_owned(),
+            "5002=relay,name=near,listen.device=lo".to_owned(),
+        ]
+        .into_iter()
+        .fold(here.launch(PROGRAM), |launch, listen| launch.listen(format!("{own}:{listen},to={server}")))
+        .serve();
+        let ask = |port: u16| Client::new(here, near).send(&format!("{own}:{port}"), 0xB8, 33);
+        // What is tied to loopback reaches nobody there, however long somebody waits: the others come behind it.
+        ask(5002);
+        ask(5000);
+        assert_eq!(upstream.heard(), (0, SYSTEM), "{server}: that of the client is its own");
+        ask(5001);
+        assert_eq!(upstream.heard(), (0x88, 9), "{server}");
+        let served = daemon.stop();
+        assert_eq!(served.sent("plain sessions", "opened"), 1, "{}", served.finished.stdout);
+    }
+}
+
+/// A relay whose clients are where its server is asks by the same wire; what is set counts for sessions that are made later.
+#[test]
+fn a_relay_that_is_tied_to_the_wire_asks_by_it_and_what_is_set_counts_for_later_sessions() {
+    let Some(network) = Network::new() else { return };
+    let (here, there) = (&network.here, &network.there);
+    let mut upstream = Client::new(there, "10.77.0.2:7000");
+    let daemon = here
+        .launch(PROGRAM)
+        .listen(format!("10.77.0.1:5000=relay,to=10.77.0.2:7000,listen.device={WIRE}"))
+        .serve();
+    let first = Client::new(there, "10.77.0.2:0");
+    first.send("10.77.0.1:5000", 0, 33);
+    assert_eq!(upstream.heard(), (0, SYSTEM));
+    crate::control::json(&daemon, &["set", "relay", "listen.tos=cs1", "listen.ttl=7"]);
+    first.send("10.77.0.1:5000", 0, 33);
+    assert_eq!(upstream.heard(), (0, SYSTEM), "a session that is open stays as it is");
+    Client::new(there, "10.77.0.2:0").send("10.77.0.1:5000", 0, 33);
+    assert_eq!(upstream.heard(), (0x20, 7));
+    drop(daemon.stop());
 }
 
 /// Addresses of a VRF are no others' business: without `device` the listener is not there.

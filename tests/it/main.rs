@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod abi_layout;
 #[cfg(test)]
+#[cfg(target_os = "linux")] // The whole of 127.0.0.0/8 is on the loopback interface only there.
+mod access;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod accounting;
 #[cfg(test)]
@@ -134,6 +137,8 @@ mod memory;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod metrics;
+#[cfg(test)]
+mod misbehaving;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod network_changes;

@@ -205,7 +205,10 @@ fn what_was_set_while_it_serves_is_seen_and_pages_belong_together() {
     polyport().args(&set).run().expect_code(0);
     let told = against(&daemon, &many);
     assert_eq!(told["unchanged"], json!(599), "{told}");
-    assert_eq!(told["changed"][0]["keys"], json!([{ "key": "options.loss", "from": "3%", "to": null }]));
+    assert_eq!(
+        told["changed"][0]["keys"],
+        json!([{ "key": "options.loss", "from": "3%", "to": null, "was_set": true }])
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn write(path: &Path, text: &str) {
 }
 
 /// The C plugin `heir` at `path`, put there by a rename as builds do it; none without a C compiler.
-fn heir(path: &Path, flags: &[&str]) -> Option<PathBuf> {
+pub(crate) fn heir(path: &Path, flags: &[&str]) -> Option<PathBuf> {
     let dir = tempfile::tempdir().unwrap();
     let library = compile_c(&fixture("heir"), flags, dir.path(), "heir")?;
     let beside = path.with_extension("new");

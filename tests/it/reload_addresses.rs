@@ -47,7 +47,7 @@ fn inodes(daemon: &Daemon) -> Vec<String> {
 }
 
 /// The inode of the UDP socket that is bound to a port of 127.0.0.1: `/proc/net/udp`.
-fn inode_of(port: u16) -> String {
+pub(crate) fn inode_of(port: u16) -> String {
     let table = fs::read_to_string("/proc/net/udp").unwrap();
     let local = format!("0100007F:{port:04X}");
     let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&local));
@@ -102,7 +102,7 @@ fn a_group_is_joined_and_left_by_the_socket_that_is_there() {
     assert!(!joined(hex));
     let before = inodes(&daemon);
     write(&file, &text("join = \"239.255.213.77 on lo\""));
-    assert!(daemon.reload(1).contains("reloaded: nothing has changed") && joined(hex));
+    assert!(daemon.reload(1).contains("reloaded: 1 listener changed") && joined(hex));
     write(&file, &text("join = \"239.255.213.77 on 999999\""));
     assert!(daemon.reload(2).contains("not reloaded: 1 problem"));
     assert!(joined(hex), "as before");

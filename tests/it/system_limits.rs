@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use polyport_tests::plugins::{built, spec};
 use polyport_tests::tool::tool;
-use polyport_tests::{Launch, ports};
+use polyport_tests::{Daemon, Launch, ports, wait};
 
+use crate::control::json;
 use crate::polyport;
 
 /// R37: a plan that needs more descriptors than there may be never starts by halves.
@@ -46,6 +47,33 @@ fn sessions_get_the_descriptors_that_are_left_and_not_one_more() {
     served
         .finished
         .expect_stderr(&["`sessions` is 16384, and 5 file descriptors of 71 are left for them", "ulimit -n"]);
+}
+
+/// Addresses that come while it serves take descriptors away from sessions, and give them back when they go.
+#[test]
+fn what_is_left_for_sessions_follows_the_addresses_that_come_and_go() {
+    let library = spec("127.0.0.1:0", &built("example-relay"));
+    let launch = polyport().listen(format!("{library},name=relay,to=127.0.0.1:9"));
+    let Some(launch) = through_shell(launch, "ulimit -n 75", "sys_resource") else { return };
+    let mut daemon = launch.serve();
+    daemon.process.wait_for_stderr("10 file descriptors of 75 are left for them");
+    let first = ports::free_range(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 7, 6200);
+    json(&daemon, &["add", &format!("127.0.0.1:{first}-{}=echo", first + 6)]);
+    daemon.process.wait_for_stderr("3 file descriptors of 75 are left for them");
+    let opened = |daemon: &Daemon| json(daemon, &["status"])["entries"][0]["sessions"].clone();
+    let ask = |n: u64| {
+        (0..n).for_each(|_| daemon.client(0).send(b"a new client"));
+        let received = || json(&daemon, &["status"])["entries"][0]["counts"]["received"].as_u64();
+        wait::until("all have come", || received() >= Some(n));
+    };
+    ask(5);
+    assert_eq!((&opened(&daemon)["open"], &opened(&daemon)["opened"]), (&3.into(), &3.into()));
+    // More than there are left are refused by their number, and there is room for others.
+    let removed = json(&daemon, &["remove", "echo"]);
+    assert_eq!((&removed["removed"], &removed["adjusted"]), (&7.into(), &0.into()), "{removed}");
+    ask(6);
+    wait::until("the room is there again", || opened(&daemon)["open"].as_u64() > Some(3));
+    drop(daemon.kill());
 }
 
 /// R39: the kernel cuts a buffer without a word, so the daemon has to say it.

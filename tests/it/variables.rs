@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use polyport_tests::plugins::built;
+use polyport_tests::plugins::{built, repository};
 use polyport_tests::{Finished, Launch};
 use regex::Regex;
 use serde_json::Value;
@@ -215,4 +215,55 @@ fn every_flag_has_a_variable_and_the_help_names_it() {
             );
         }
     }
+}
+
+/// What is done this time has none: a datagram, an option, a case, a directory that is made, and whether a plugin runs at all.
+#[test]
+fn of_the_commands_about_plugins_those_flags_have_variables_that_say_how() {
+    const WITHOUT: [&str; 13] = [
+        "help", "run", "option", "datagram", "hex", "pcap", "stdin", "to", "verbose", "case", "list", "path",
+        "within",
+    ];
+    let flag = Regex::new(r"(?m)^ +(?:-\w, )?--([a-z-]+)").unwrap();
+    let rows = fs::read_to_string(repository().join("daemon/docs/configuration.md")).unwrap();
+    for command in ["list", "inspect", "try", "test", "new"] {
+        let finished = polyport().args(&["plugin", command, "--help"]).run();
+        let help = finished.expect_code(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let flags: Vec<&str> =
+            flag.captures_iter(&finished.stdout).map(|found| found.get(1).unwrap().as_str()).collect();
+        for flag in flags.into_iter().filter(|flag| !WITHOUT.contains(flag)) {
+            let name = flag.to_uppercase().replace('-', "_");
+            let own = if flag == "plugin-dir" {
+                String::new()
+            } else {
+                format!("PLUGIN_{}_", command.to_uppercase())
+            };
+            let variable = format!("POLYPORT_{own}{name}");
+            assert!(help.contains(&format!("[env: {variable}]")), "{variable}: {help}");
+            assert!(rows.contains(&format!("`{variable}`")), "{variable} has no row");
+        }
+    }
+}
+
+#[test]
+fn variables_of_the_commands_about_plugins_say_what_their_flags_say() {
+    let launch = polyport().args(&["plugin", "list"]);
+    let dir = launch.dir().join("some where");
+    fs::create_dir(&dir).unwrap();
+    fs::copy(built("echo"), dir.join("libpolyport_mine.so")).unwrap();
+    let dirs = format!("/nowhere::{}", dir.display());
+    let told = launch.env("POLYPORT_PLUGIN_DIR", dirs).env("POLYPORT_PLUGIN_LIST_JSON", "yes").run();
+    let lines: Vec<Value> =
+        told.expect_code(0).stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        lines.iter().any(|line| line.to_string().contains("some where/libpolyport_mine.so")),
+        "{lines:?}"
+    );
+    let play = || polyport().args(&["plugin", "try", "echo", "--datagram", "x"]);
+    let told = play().env("POLYPORT_PLUGIN_TRY_FROM", "192.0.2.7:9").run();
+    assert!(told.expect_code(0).stdout.contains("192.0.2.7:9"), "{}", told.stdout);
+    // A flag goes before its variable.
+    let told = play().env("POLYPORT_PLUGIN_TRY_FROM", "nowhere").args(&["--from", "192.0.2.8:9"]).run();
+    assert!(told.expect_code(0).stdout.contains("192.0.2.8:9"), "{}", told.stdout);
+    play().env("POLYPORT_PLUGIN_TRY_EVERY", "nonsense").run().expect_code(USAGE).expect_stderr(&["--every"]);
 }

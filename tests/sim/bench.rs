@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
+use polyport::access::Access;
 use polyport::config;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
@@ -91,6 +92,8 @@ pub(crate) struct Bind<'a> {
     /// Datagrams its receive queue holds.
     pub(crate) capacity: usize,
     pub(crate) on_fault: OnFault,
+    /// Who may talk to it; none is anybody.
+    pub(crate) access: Option<Arc<Access>>,
     /// The default policy if there is none.
     pub(crate) reply: Option<ReplyPolicy>,
     /// Others may have sessions to it although it has sessions itself.
@@ -106,6 +109,7 @@ impl Default for Bind<'_> {
             local,
             capacity: 100_000,
             on_fault: OnFault::Restart,
+            access: None,
             reply: None,
             chain: false,
         }
@@ -203,9 +207,10 @@ impl Bench {
             plugin,
             values,
             on_fault: bind.on_fault,
+            access: bind.access.clone(),
             reply: Rc::new(bind.reply.clone().unwrap_or_default()),
             needs: Needs::default(),
-            ttl: None,
+            outgoing: Rc::default(),
             kernel_drops_seen: 0,
             sessions: None,
             chain: bind.chain,
@@ -223,6 +228,7 @@ impl Bench {
         self.world().journal.spent.listener(socket.0, policy.budget.as_ref());
         self.world().journal.policies.insert(socket.0, (bind.local, policy));
         let ledger = &mut self.world().journal.ledgers[socket.0];
+        ledger.access.clone_from(&bind.access);
         ledger.ordered = bind.kind == Kind::Echo;
         ledger.most_answers = match bind.kind {
             Kind::Echo | Kind::Census => 1,

@@ -12,7 +12,7 @@ use polyport::reactor::Message;
 use polyport::reply::{PeerPorts, ReplyPolicy};
 
 use crate::faults::{SEGMENT_ERRORS, SEND_ERRORS};
-use crate::peers::{NUMBER, is_later, is_proved, is_unsolicited, number};
+use crate::peers::{LOOP_PORTS, NUMBER, is_later, is_proved, is_unsolicited, number};
 use crate::rare::Rare;
 use crate::spent::Spent;
 use crate::world::Datagram;
@@ -44,6 +44,8 @@ pub(crate) struct Ledger {
     pub(crate) delivered: u64,
     pub(crate) delivered_bytes: u64,
     pub(crate) port_zero: u64,
+    pub(crate) denied: u64,
+    pub(crate) access: Option<std::sync::Arc<polyport::access::Access>>,
     pub(crate) truncated: u64,
     pub(crate) kernel_drops: u64,
     pub(crate) receive_errors: u64,
@@ -88,10 +90,6 @@ impl Ledger {
         self.pieces = if left > 1 { (left - 1, done + 1) } else { (0, 0) };
     }
 }
-
-/// The ports that no policy allows by itself, written down a second time.
-const LOOP_PORTS: [u16; 21] =
-    [7, 11, 13, 17, 19, 37, 53, 69, 111, 123, 137, 161, 389, 500, 520, 862, 1434, 1900, 3702, 5353, 11_211];
 
 /// Entries of the trace that are kept for a report.
 const TRACE: usize = 60;
@@ -233,7 +231,9 @@ impl Journal {
         ledger.delivered_bytes += u64::try_from(bytes).unwrap();
         ledger.truncated += u64::from(truncated);
         ledger.port_zero += u64::from(!truncated && d.peer.port() == 0);
-        let refused = truncated || d.peer.port() == 0;
+        let denied = ledger.access.as_ref().is_some_and(|access| !access.allows(d.peer.ip()));
+        ledger.denied += u64::from(!truncated && d.peer.port() != 0 && denied);
+        let refused = truncated || d.peer.port() == 0 || denied;
         if d.payload.len() < NUMBER {
             self.tiny.insert((at, d.peer), d.id);
         }

@@ -15,6 +15,7 @@
 //! errnos     every line of the errno table, and partial sends, by hand
 //! fairness   budget, rounds, batches, deadlines
 //! own        what would come back to one of our own listeners
+//! access     who may talk to a listener
 //! decay      answers with the TTL of their request, less one
 //! backlog    what a socket did not take, filled and drained again
 //! broken     sockets that turn out to be none, at each place that can meet it
@@ -34,6 +35,8 @@
 //!
 //! `POLYPORT_SEEDS=100000 cargo test -p polyport-tests --test sim` runs longer, `POLYPORT_SEED=n` replays one.
 
+#[cfg(test)]
+mod access;
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]

@@ -94,6 +94,7 @@ pub(crate) fn agree(ledger: &Ledger, counters: &Counters) -> Result<(), String> 
         ("segmented messages refused", counters.segments_refused, ledger.segments_refused),
         ("receive errors", counters.receive_errors, ledger.receive_errors),
         ("source port 0", counters.dropped(DropReason::SourcePortZero), ledger.port_zero),
+        ("source denied", counters.dropped(DropReason::SourceDenied), ledger.denied),
         ("truncated", counters.dropped(DropReason::Truncated), ledger.truncated),
     ];
     let errno = [
@@ -139,7 +140,8 @@ fn policies_add_up(at: usize, counters: &Counters, journal: &Journal) -> Result<
 
 /// What a plugin promises, in numbers. `silent` is how many admitted datagrams got no answer at all.
 fn kind_adds_up(kind: Kind, c: &Counters, silent: u64) -> Result<(), String> {
-    let admitted = c.received - c.dropped(DropReason::SourcePortZero) - c.dropped(DropReason::Truncated);
+    let kept_out = [DropReason::SourcePortZero, DropReason::SourceDenied, DropReason::Truncated];
+    let admitted = c.received - kept_out.map(|reason| c.dropped(reason)).iter().sum::<u64>();
     let lost = [
         DropReason::BacklogFull,
         DropReason::NoRoom,

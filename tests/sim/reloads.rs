@@ -31,10 +31,12 @@ pub(crate) fn wish(bench: &Bench, token: Token, plugin: &Arc<Plugin>, options: &
         plugin: Arc::clone(plugin),
         values: Rc::new(Values::check(plugin.options(), &given).unwrap()),
         on_fault: OnFault::Restart,
+        access: None,
         reply: Rc::new(without_budget().unwrap()),
-        ttl: None,
+        outgoing: Rc::default(),
         sessions: None,
         chain: false,
+        is_tuned: false,
         tag: report.tag,
     }
 }

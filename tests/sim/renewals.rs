@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 use polyport::reactor::{Changes, Newcomer, Token};
 
 use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
-use crate::reloads::{heir, loader, wish};
+use crate::reloads::{change, heir, loader, wish};
 use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
@@ -176,4 +177,50 @@ fn the_end_and_another_change_find_everything_or_nothing() {
             bench.reactor.stop();
         }
     }
+}
+
+/// R44: however many come, go or get other places, a turn does a bounded part of it, and in each turn who is ready has a
+/// visit. What is done at once is the switch alone.
+#[test]
+fn no_turn_does_more_than_its_part_of_a_change() {
+    const CROWD: u16 = 1500;
+    let limits = Limits { visit_datagrams: 1, ..Setup::default().limits };
+    let mut bench = Bench::new(&Setup { limits, ..Setup::default() });
+    let (busy, _) = bench.listen(&bind(Kind::Echo, 1));
+    let stay: Vec<_> = (2..300).map(|port| bench.listen(&bind(Kind::Echo, port)).1).collect();
+    let go: Vec<_> = (300..300 + CROWD).map(|port| bench.listen(&bind(Kind::Echo, port)).1).collect();
+    let (_, add) = newcomers(&mut bench, 5000..5000 + CROWD);
+    // Who stays is another table of the file from now on, with the same handler.
+    let plugin = Kind::Echo.plugin();
+    let mut wishes: Vec<_> = stay.iter().map(|token| wish(&bench, *token, &plugin, &[])).collect();
+    change(&mut bench, wishes.clone()).unwrap();
+    wishes.iter_mut().for_each(|wish| wish.tag = 77);
+    bench.burst(busy, 0, 7, 5000);
+    bench.turn().unwrap();
+    bench.reactor.change(Changes { wishes, add, remove: go });
+    let (mut before, mut gone, mut switches) = (served(&bench), 0, 0);
+    while bench.reactor.is_changing() {
+        let answered = bench.answered(busy).len();
+        bench.turn().unwrap();
+        assert_eq!(bench.answered(busy).len(), answered + 1, "each turn has its visit");
+        let now = served(&bench);
+        let (come, left) = (now.difference(&before).count(), before.difference(&now).count());
+        let tagged = bench.reactor.reports().filter(|report| report.tag == 77).count();
+        if bench.reactor.take_changed().is_some_and(|changed| changed.is_ok()) {
+            assert_eq!(
+                (left, tagged),
+                (usize::from(CROWD), stay.len()),
+                "from the switch on nobody knows them"
+            );
+            switches += 1;
+        } else {
+            assert_eq!((left, tagged), (0, if switches == 0 { 0 } else { stay.len() }));
+        }
+        assert!(come <= 32, "{come} are served from one turn on");
+        let removed = bench.reactor.take_removed().len();
+        assert!(removed <= 8, "{removed} were destroyed in a turn");
+        (before, gone) = (now, gone + removed);
+    }
+    assert_eq!((switches, gone), (1, usize::from(CROWD)));
+    assert_eq!(before.len(), 1 + stay.len() + usize::from(CROWD));
 }

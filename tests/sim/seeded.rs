@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
+use polyport::access::Access;
 use polyport::exchange::ExchangeLimits;
 use polyport::limits::Limits;
 use polyport::metrics::{Counters, DropReason};
@@ -83,6 +85,7 @@ fn check_reach(total: &Counters, reached: &BTreeMap<Rare, u64>) {
 /// Every reason but those of invalid entries, which an SDK plugin cannot write, and of listeners and loops that end.
 const REACHED: &[DropReason] = &[
     DropReason::SourcePortZero,
+    DropReason::SourceDenied,
     DropReason::Truncated,
     DropReason::OnPurpose,
     DropReason::HandlerDown,
@@ -203,7 +206,9 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
     let reply = policy(rng);
     let decays = reply.ttl == ReplyTtl::Decay;
     let on_fault = OnFault::Restart;
-    let bind = Bind { kind, options: &options, local, capacity, on_fault, reply: Some(reply), chain: false };
+    let access = access(setup.seed, v6);
+    let bind =
+        Bind { kind, options: &options, local, capacity, on_fault, access, reply: Some(reply), chain: false };
     let (socket, token) = bench.listen(&bind);
     bench.world().journal.ledgers[socket.0].ordered = ordered;
     // Equal datagrams of one peer make trains; many of them, and fast, make the loop rest.
@@ -234,6 +239,19 @@ pub(crate) fn listener(bench: &mut Bench, setup: &Setup, rng: &mut StdRng) -> To
         }
     }
     token
+}
+
+/// Every eighth run lets in only some of the peers, in one of the two spellings of IPv4. What else a seed means stays the
+/// same.
+fn access(seed: u64, v6: bool) -> Option<Arc<Access>> {
+    let texts = match (seed % 8, v6) {
+        (3, true) => ("2001:db8::/126", "2001:db8::1"),
+        (3, false) if seed % 16 == 3 => ("192.0.2.0/30", "192.0.2.1"),
+        (3, false) => ("::ffff:192.0.2.0/126", "::ffff:192.0.2.1"),
+        _ => return None,
+    };
+    let prefix = |text: &str| vec![text.parse().unwrap()];
+    Some(Arc::new(Access::new(prefix(texts.0), prefix(texts.1))))
 }
 
 /// The budget of a listener, or none.

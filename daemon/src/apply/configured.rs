@@ -1,12 +1,13 @@
 //! A plan as the control socket tells it: listeners with their keys, so that two of them can be compared.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::prepare::{Entry, Prepared};
-use crate::config::{Listen, Plan, RawOption, RawValue};
+use crate::config::{AsRead, Listen, Plan, RawOption, RawValue};
 use crate::control::wire::{Configuration, ConfigurationParams, Configured, MOST_CONFIGURED, Ports};
 
 /// A page of what is served.
@@ -64,7 +65,40 @@ fn configured(listen: &Listen, entry: &Entry) -> Configured {
         settings: listen.settings(),
         options: options.iter().map(|option| (option.name.clone(), value(&option.value))).collect(),
         secrets: secrets.iter().map(|option| (option.name.clone(), digest(option))).collect(),
+        set: listen.as_read.as_deref().map_or_else(BTreeMap::new, |as_read| set(listen, as_read, is_secret)),
     }
+}
+
+/// What there is instead of a secret.
+pub(super) const SECRET: &str = "(secret)";
+
+/// What of a listener differs from what it was read as, with that.
+fn set(
+    listen: &Listen,
+    as_read: &AsRead,
+    is_secret: impl Fn(&&RawOption) -> bool,
+) -> BTreeMap<String, Option<String>> {
+    let named = |options: &[RawOption]| -> BTreeMap<String, String> {
+        options.iter().map(|option| (format!("options.{}", option.name), value(&option.value))).collect()
+    };
+    let mut was = named(&as_read.options);
+    was.extend(as_read.settings.clone());
+    let mut is = named(&listen.options);
+    is.extend(listen.settings());
+    let hidden: BTreeSet<String> = listen
+        .options
+        .iter()
+        .chain(&as_read.options)
+        .filter(is_secret)
+        .map(|option| format!("options.{}", option.name))
+        .collect();
+    let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let others = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
+    let told = |key: &String| {
+        let text = was.get(key)?;
+        Some(if hidden.contains(key) { SECRET.to_owned() } else { text.clone() })
+    };
+    others.map(|key| (key.clone(), told(key))).collect()
 }
 
 /// A value as `--listen` takes it, where that can say it.

@@ -163,6 +163,7 @@ impl Control {
                 | Request::Set(_)
                 | Request::Add(_)
                 | Request::Remove(_)
+                | Request::PluginReload(_)
                 | Request::Pause(_)
                 | Request::Resume(_)
                 | Request::Drain(_)
@@ -174,6 +175,7 @@ impl Control {
                 Request::Set(params) => reloading.set(params, reply),
                 Request::Add(params) => reloading.add(params, reply),
                 Request::Remove(params) => reloading.remove(params, reply),
+                Request::PluginReload(params) => reloading.plugin(params, reply),
                 Request::Pause(params) => self.quiets.pause(running, params, reply),
                 Request::Resume(params) => self.quiets.resume(running, params, reply),
                 Request::Drain(params) => self.quiets.drain(running, params, reply),

@@ -9,11 +9,16 @@ use crate::limits::Limits;
 /// The limits with as many sessions as there are descriptors beside those of `sockets` listeners: who runs out of them on the
 /// way could open no file either.
 pub(super) fn resolve(limits: Limits, sockets: usize) -> Limits {
+    Limits { sessions: sessions(&limits, sockets, limits.sessions), ..limits }
+}
+
+/// How many sessions there may be beside so many listeners, where there may be `now` so far.
+pub(super) fn sessions(limits: &Limits, sockets: usize, now: usize) -> usize {
     let all =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let other = usize::try_from(OTHER_DESCRIPTORS).unwrap_or(0);
     let sessions = fitting(limits.sessions, all, sockets.saturating_add(other));
-    if sessions < limits.sessions {
+    if sessions < limits.sessions && sessions != now {
         log::warn!(
             "`sessions` is {}, and {} of {all} are left for them; raise the limit (`ulimit -n`, LimitNOFILE= of a \
              systemd unit) or set `[limits] sessions`",
@@ -21,7 +26,7 @@ pub(super) fn resolve(limits: Limits, sockets: usize) -> Limits {
             counted(sessions, "file descriptor", "file descriptors")
         );
     }
-    Limits { sessions, ..limits }
+    sessions
 }
 
 /// Of so many sessions, those that fit beside `taken` of `all` descriptors.

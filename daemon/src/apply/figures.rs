@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
+use super::gone::{Gone, OTHERS, Sum, first_ranges, label};
 use super::overview::SLOTS_A_PART;
 use super::running::Running;
-use super::steps::{Place, shown};
+use super::steps::Place;
 use crate::config::Plan;
 use crate::control::http::Wanted;
 use crate::control::http::figures::{
@@ -77,12 +78,8 @@ impl Gathering {
     }
 
     fn start(&mut self) {
-        let mut ranges = 0;
-        self.first_of.clear();
-        for listen in &self.plan.listen {
-            self.first_of.push(ranges);
-            ranges += listen.bind.len();
-        }
+        self.first_of = first_ranges(&self.plan);
+        let ranges: usize = self.plan.listen.iter().map(|listen| listen.bind.len()).sum();
         self.next_slot = 0;
         self.rows = Vec::new();
         self.rows.resize_with(ranges.min(MOST_RANGES + 1), || None);
@@ -112,8 +109,9 @@ impl Gathering {
         let Some(first) = self.first_of.get(place.entry as usize) else { return };
         let number = (first + place.bind as usize).min(MOST_RANGES);
         if let Some(row) = self.rows.get_mut(number) {
-            let row = row
-                .get_or_insert_with(|| Row::of(report, (number < MOST_RANGES).then_some(place), &self.plan));
+            let place = (number < MOST_RANGES).then_some(place);
+            let row =
+                row.get_or_insert_with(|| Row::of(report, place, &self.plan).with_gone(&running.gone_series));
             row.add(report);
         }
         self.add_to_listener(place.entry, report, running);
@@ -209,7 +207,7 @@ impl Row {
     /// A row for what was reported first; without a place, for all that have none of their own.
     fn of(report: &ListenerReport<'_>, place: Option<Place>, plan: &Plan) -> Self {
         let Some((_, bind)) = place.and_then(|place| place.of(plan)) else {
-            let others = "(others)".to_owned();
+            let others = OTHERS.to_owned();
             return Self {
                 listener: others.clone(),
                 address: others.clone(),
@@ -217,13 +215,18 @@ impl Row {
                 ..Self::default()
             };
         };
-        // Port 0 is any: the one that it is tells it from others.
-        let address = match bind.addresses().next().filter(|_| bind.count() > 1) {
-            Some(first) => shown(bind, first),
-            None => report.local.to_string(),
-        };
+        let address = label(bind, report.local);
         let (listener, plugin) = (report.name.to_string(), report.plugin.to_string());
         Self { listener, address, plugin, ..Self::default() }
+    }
+
+    /// With what was counted under its name by addresses that are gone.
+    fn with_gone(mut self, gone: &Gone) -> Self {
+        if let Some(Sum { counters, sessions }) = gone.of(&self.listener, &self.address) {
+            self.counters += counters;
+            self.sessions = sessions.map(|book| (book, 0));
+        }
+        self
     }
 
     fn add(&mut self, report: &ListenerReport<'_>) {

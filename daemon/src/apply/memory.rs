@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::config::MAX_LISTENERS;
 use crate::limits::{HANDLER_BYTES, Limits};
 
 /// The part of the memory of the process that handlers may keep: one of so many. The rest is for sockets' buffers in our
@@ -21,6 +22,18 @@ pub(super) fn resolve(limits: Limits) -> Limits {
         log::info!("handler_bytes = {handler_bytes}: a quarter of what this process may have");
     }
     Limits { handler_bytes: Some(handler_bytes), ..limits }
+}
+
+/// How many listeners of so many bytes each room is made for at the start, where `listeners` are served then: as many as the
+/// process can have descriptors for, since a list that has to grow is copied while everybody waits, some milliseconds
+/// for 10,000. What is not used is addresses and no memory; where addresses are bounded, by resource limits, there is room for
+/// those that are served and no more.
+pub(super) fn room(listeners: usize) -> usize {
+    let is_bounded =
+        [Resource::As, Resource::Data].into_iter().any(|which| getrlimit(which).current.is_some());
+    let descriptors = getrlimit(Resource::Nofile).maximum;
+    let most = descriptors.map_or(MAX_LISTENERS, |most| usize::try_from(most).unwrap_or(MAX_LISTENERS));
+    if is_bounded { listeners } else { listeners.max(most.min(MAX_LISTENERS)) }
 }
 
 /// A quarter of the smallest bound, at most the default.

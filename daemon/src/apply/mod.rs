@@ -7,6 +7,7 @@
 //! prepare   the plugins of a plan: loaded, and their options checked
 //! files     what handlers read because options name it, and whether it is another file now
 //! steps     two plans -> what stays, changes, comes and goes
+//! restart   what of a plan a process is told once
 //! running   a plan on a reactor; taking the steps to the next plan
 //! configured  a plan as keys and values, to be compared with another
 //! planned   what a plan needs, what is in its way, and what it would change
@@ -30,6 +31,7 @@
 //! quiet     listeners that are not read for a while
 //! overview  what runs and what it has counted, for the control socket
 //! metrics   who asks for metrics by HTTP, between two batches
+//! gone      what addresses counted that are gone, by the series of metrics
 //! figures   what metrics tell of the listeners
 //! peers     who sends most to a listener, for the control socket
 //! pages     the pages of that behind the first, kept for a moment
@@ -53,6 +55,7 @@ mod files;
 mod foresee;
 mod found;
 mod given;
+mod gone;
 mod groups;
 mod makers;
 mod manager;
@@ -69,6 +72,7 @@ mod prepare;
 mod quiet;
 mod refused;
 mod reload;
+mod restart;
 mod running;
 mod serve;
 mod sockets;

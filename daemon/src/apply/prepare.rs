@@ -1,5 +1,6 @@
 //! The plugins of a plan: loaded, and their options checked. Nothing is bound yet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use polyport_terminal::Escaped;
 use super::files::FilesRead;
 use super::options;
 use super::policy;
+use super::restart::RESTART_KEYS;
 use super::sources::Sources;
 use crate::config::{
     Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, prefixed_setting,
@@ -233,6 +235,13 @@ impl Missing {
     }
 }
 
+/// A plugin that cannot be had, and the listeners that want it.
+pub(super) fn missing(refusal: Refusal, wanted_by: &[&Listen]) -> Option<Problem> {
+    let (first, more) = wanted_by.split_first()?;
+    let (span, first) = (first.plugin.span.clone(), first.name.clone());
+    Some(Missing { refusal, span, first, more: more.len() }.problem())
+}
+
 /// Plugins that cannot be had and are told of one by one. Each is looked for in every directory, and after so many what is wrong
 /// is known.
 const MOST_MISSING: usize = 200;
@@ -258,12 +267,17 @@ impl Refusals {
     }
 }
 
-/// The plugin of a listener. What cannot be had is kept in `refused` by what it was called.
-fn load(loader: &mut Loader, listen: &Listen, refused: &mut Refusals) -> Option<Arc<Plugin>> {
-    let reference = match &listen.plugin.path {
+/// What the plugin of a listener is called.
+pub(super) fn reference(listen: &Listen) -> Cow<'_, str> {
+    match &listen.plugin.path {
         Some(path) => path.to_string_lossy(),
         None => listen.plugin.text.as_str().into(),
-    };
+    }
+}
+
+/// The plugin of a listener. What cannot be had is kept in `refused` by what it was called.
+fn load(loader: &mut Loader, listen: &Listen, refused: &mut Refusals) -> Option<Arc<Plugin>> {
+    let reference = reference(listen);
     if let Some(missing) = refused.missing.get_mut(&*reference) {
         missing.more += 1;
         return None;
@@ -342,6 +356,23 @@ fn meant(name: &str) -> Option<&'static str> {
     prefixed_setting(name).or_else(|| nearest(name, spec_settings()))
 }
 
+/// Where something is said that is no setting of a listener which an argument can give it, and how it is changed while it serves.
+fn belongs_elsewhere(name: &str) -> Option<String> {
+    let first = name.split('.').next().unwrap_or(name);
+    if matches!(name, "bind" | "plugin") {
+        let text = "BIND=PLUGIN stands before all keys; of a listener that serves another address is another socket: `add` it and \
+                    `remove` this one, or write it down and reload";
+        return Some(text.to_owned());
+    }
+    if RESTART_KEYS.contains(&first) {
+        return Some(format!(
+            "`{first}` is about the whole daemon: the file says it, and only a restart changes it"
+        ));
+    }
+    (first == "grace")
+        .then(|| "`grace` is about the whole daemon: the file says it, and a reload changes it".to_owned())
+}
+
 fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
     let option = problem.given.and_then(|index| listen.options.get(index));
     let title = match option {
@@ -373,7 +404,9 @@ fn option_problem(listen: &Listen, problem: &OptionProblem) -> Problem {
     };
     // On the command line settings and options stand side by side, and either may have been mistyped.
     let setting = option.filter(|_| problem.part == Part::Name).and_then(|o| meant(&o.name));
+    let elsewhere = option.filter(|_| problem.part == Part::Name).and_then(|o| belongs_elsewhere(&o.name));
     match (setting, &problem.help) {
+        _ if elsewhere.is_some() => shown.help(elsewhere.unwrap_or_default()),
         (Some(setting), _) => shown.help(format!("did you mean the setting `{setting}`?")),
         (None, Some(help)) => shown.help(help.clone()),
         (None, None) => shown,

@@ -10,9 +10,11 @@ use polyport_terminal::{Interrupt, Output, Signals, Waker};
 use super::books::Books;
 use super::confine;
 use super::descriptors;
+use super::gone::Gone;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
+use super::restart::after_restart;
 use super::sockets::{self, Bound, Surroundings};
 use super::steps::{Address, Place, Steps, addresses};
 use super::told::Told;
@@ -38,6 +40,8 @@ pub struct Running {
     earlier: Vec<Loader>,
     /// What listeners counted that are gone.
     pub(super) gone: Books,
+    /// What listeners counted that are gone, by the series of metrics.
+    pub(super) gone_series: Gone,
     /// What the process has given up; `None`: nothing was to be.
     pub(super) sandbox: Option<State>,
     /// What is needed to tell how it goes.
@@ -127,7 +131,7 @@ impl Running {
         let has_sessions = prepared.entries.iter().any(|entry| entry.plugin.has_sessions());
         let limits = if has_sessions { descriptors::resolve(limits, bound.len()) } else { limits };
         let mut reactor = Reactor::new(io, limits, exchange, seed, rand::random());
-        reactor.reserve(bound.len());
+        reactor.reserve(memory::room(bound.len()));
         let sandbox = give_up(&mut prepared)?;
         let no_thread = |error| format!("the thread that waits for signals cannot be started: {error}");
         interrupt.start().map_err(|error| Refused::by_system(&prepared.plan, &no_thread(error)))?;
@@ -142,6 +146,7 @@ impl Running {
             prepared,
             earlier: Vec::new(),
             gone: Books::default(),
+            gone_series: Gone::default(),
             sandbox,
             vitals,
             maker,
@@ -189,15 +194,18 @@ impl Running {
             }
             return Err(refused);
         }
+        self.gone_series.begin(old);
+        let mut note = |removed: &Removed<Socket>| note_gone(&mut self.gone, &mut self.gone_series, removed);
         for (token, was, to) in changing {
             if let Some(removed) = reactor.remove(token) {
                 sockets::leave_groups(&removed.socket, (old, was.place), (new, to.place));
-                note_gone(&mut self.gone, &removed);
+                note(&removed);
             }
         }
         for (token, _) in steps.remove.iter().filter_map(|number| of_old(*number)) {
-            reactor.remove(token).iter().for_each(|removed| note_gone(&mut self.gone, removed));
+            reactor.remove(token).iter().for_each(&mut note);
         }
+        self.gone_series.end();
         for (number, place) in &steps.keep {
             tokens.get(*number).and_then(|token| reactor.set_tag(*token, place.tag())).unwrap_or(());
         }
@@ -209,14 +217,20 @@ impl Running {
             after_restart: after_restart(old, new),
         };
         self.earlier.push(std::mem::replace(&mut self.prepared, next).loader);
-        self.forget_call_times();
+        self.share_descriptors();
+        // What was timed for listeners that are in the plan no more gives its room back.
+        let names: HashSet<&str> = self.prepared.plan.listen.iter().map(|listen| &*listen.name).collect();
+        self.reactor.retain_call_times(|name| names.contains(name));
         Ok(changed)
     }
 
-    /// Gives back the room that the call times of listeners have which are in the plan no more.
-    pub(super) fn forget_call_times(&mut self) {
-        let names: HashSet<&str> = self.prepared.plan.listen.iter().map(|listen| &*listen.name).collect();
-        self.reactor.retain_call_times(|name| names.contains(name));
+    /// Leaves to sessions the descriptors that the listeners of the plan do not need, which may be others than before.
+    pub(super) fn share_descriptors(&mut self) {
+        let Prepared { plan, entries, .. } = &self.prepared;
+        if entries.iter().any(|entry| entry.plugin.has_sessions()) {
+            let now = self.reactor.most_sessions();
+            self.reactor.limit_sessions(descriptors::sessions(&plan.limits, plan.sockets(), now));
+        }
     }
 
     /// Begins to end: nothing new is taken, and what waits has the `grace` of the plan. From now on the loop says when that is over
@@ -253,8 +267,9 @@ impl Running {
     }
 }
 
-/// Has the books of a listener that is gone counted with the others of its name.
-pub(super) fn note_gone(gone: &mut Books, removed: &Removed<Socket>) {
+/// Has the books of a listener that is gone counted with the others of its name, and of its series.
+pub(super) fn note_gone(gone: &mut Books, series: &mut Gone, removed: &Removed<Socket>) {
+    series.add(removed);
     gone.add(&removed.name, &removed.counters, 0, &removed.cells);
     if let Some(book) = &removed.sessions {
         gone.add_sessions(&removed.name, book, 0);
@@ -318,11 +333,12 @@ fn add(
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: on_fault(listen),
+            access: listen.access.clone(),
             reply: Rc::clone(reply),
             sessions: listen.sessions,
             chain: listen.chain,
             needs,
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             kernel_drops_seen,
             tag: place.tag(),
         };
@@ -403,19 +419,4 @@ pub(super) fn is_denial(message: &str) -> bool {
                 },
             )
     })
-}
-
-/// Keys of the top that a process is told once, when it starts.
-pub(super) const RESTART_KEYS: [&str; 5] = ["limits", "seed", "sandbox", "control", "metrics"];
-
-/// Those of them that differ.
-pub(super) fn after_restart(old: &Plan, new: &Plan) -> Vec<&'static str> {
-    let differ = [
-        old.limits != new.limits,
-        old.seed != new.seed,
-        old.sandbox != new.sandbox,
-        old.control != new.control,
-        old.metrics != new.metrics,
-    ];
-    RESTART_KEYS.into_iter().zip(differ).filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

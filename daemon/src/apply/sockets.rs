@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use polyport_terminal::{Exit, counted};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,11 +12,11 @@ use super::groups;
 use super::refused::Refused;
 use super::steps::{Address, Place};
 use crate::broker::Maker;
-use crate::config::{Bind, Listen, Plan, Problem};
+use crate::config::{Bind, Listen, Plan, Problem, SocketSettings};
 use crate::limits::{RECV_BUFFER, RECV_BUFFERS};
 use crate::reactor::{
-    BindError, Device, Needs, PathMtuDiscovery, Pktinfo, Socket, SocketOptions, broadcast_addresses,
-    interface_index,
+    BindError, Device, Needs, Outgoing, PathMtuDiscovery, Pktinfo, Socket, SocketOptions,
+    broadcast_addresses, interface_index,
 };
 use crate::reply::ReplyTtl;
 
@@ -276,6 +277,13 @@ fn options(listen: &Listen, bind: &Bind, address: SocketAddr, around: &Surroundi
 /// The name of the interface that a socket is tied to: by `device`, or as its address is link-local.
 fn device(listen: &Listen, bind: &Bind) -> Option<String> {
     listen.socket.device.clone().or_else(|| bind.zone.clone().filter(|_| cfg!(target_os = "linux")))
+}
+
+/// How the sockets of a listener send, those of its sessions as well: where clients are in a network of their own, there the server is
+/// looked for.
+pub(super) fn outgoing(listen: &Listen) -> Rc<Outgoing> {
+    let SocketSettings { device, tos, ttl, .. } = &listen.socket;
+    Rc::new(Outgoing { device: device.clone(), tos: *tos, ttl: *ttl })
 }
 
 /// What a listener needs of the network beside its socket.

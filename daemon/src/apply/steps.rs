@@ -151,6 +151,7 @@ fn is_same(was: Place, old: &Plan, place: Place, new: &Plan) -> bool {
         && before.on_fault == after.on_fault
         && before.sessions == after.sessions
         && before.chain == after.chain
+        && before.access == after.access
         && before.reply == after.reply
         && has_same_socket(was, old, place, new)
 }
@@ -223,6 +224,7 @@ mod tests {
             "echo,name=a,reply=length",
             "echo,name=a,on_fault=exit",
             "echo,name=a,reply.groups=true",
+            "echo,name=a,listen.allow=10.0.0.0/8",
         ] {
             let other = format!("127.0.0.1:7000-7002={other}");
             assert_eq!(steps(&old, &[&other]), (vec![], vec![0, 1, 2], vec![], vec![]), "{other}");

@@ -11,9 +11,9 @@ use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption
 use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgReader, PcapNgWriter};
 use pcap_file::{DataLink, PcapError};
+use polyport_capture::datagram;
 
 use super::comment::{Said, Summary};
-use super::packet::datagram;
 use super::read::said_of;
 use crate::tap::Direction;
 

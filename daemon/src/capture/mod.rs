@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! comment  what the comment of a packet says, to and from text
-//! packet   a datagram to an IP packet, and back
+//! packet   a datagram to an IP packet
 //! write    entries of a tap to blocks of pcapng
 //! live     blocks of a tap that goes on, as its client reads them
-//! read     datagrams of a file, whoever wrote it
+//! read     datagrams of a file, with what a tap has said of them
 //! ```
 //!
-//! `daemon/docs/tap.md` has the format.
+//! `polyport-capture` reads the files of anybody. `daemon/docs/tap.md` has the format.
 
 mod comment;
 mod live;
@@ -18,6 +18,6 @@ mod write;
 
 pub use comment::{Said, Summary};
 pub use live::{Live, LiveError, Shown, Step};
-pub use packet::Skipped;
+pub use polyport_capture::Skipped;
 pub use read::{CaptureReader, Datagram, ReadError};
 pub use write::CaptureWriter;

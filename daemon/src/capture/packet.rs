@@ -1,50 +1,13 @@
-//! A datagram as the IP packet it may have come in, and a packet of a recording as the datagram it is.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the kinds of blocks, options and links are many, and few concern us"
-)]
+//! A datagram as the IP packet it may have come in.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use etherparse::{
-    IpDscp, IpEcn, IpHeaders, Ipv4Header, Ipv6Header, LaxSlicedPacket, NetSlice, PacketBuilder, SlicedPacket,
-    TransportSlice, UdpHeader, ip_number,
-};
-use pcap_file::DataLink;
+use etherparse::{IpDscp, IpEcn, IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, UdpHeader, ip_number};
 
 /// What stands for an unknown TTL or hop limit: the recommended one of RFC 1700.
 const UNKNOWN_HOPS: u8 = 64;
 /// Bytes of a header of UDP.
 const UDP_HEADER: usize = 8;
-
-/// Why a packet is no datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Skipped {
-    /// Another protocol.
-    NotUdp,
-    /// A fragment of one.
-    Fragment,
-    /// It was cut when it was recorded.
-    Truncated,
-    /// Its headers are wrong.
-    Malformed,
-    /// Recorded on a link that is not known here.
-    Link,
-}
-
-impl Skipped {
-    /// In words.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::NotUdp => "not UDP",
-            Self::Fragment => "fragments",
-            Self::Truncated => "cut when they were recorded",
-            Self::Malformed => "with wrong headers",
-            Self::Link => "of an unknown link type",
-        }
-    }
-}
 
 /// A datagram without its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -109,57 +72,11 @@ fn ip_header(envelope: &Envelope) -> Option<IpHeaders> {
     Some(IpHeaders::Ipv6(header, etherparse::Ipv6Extensions::default()))
 }
 
-/// Both sides and the payload of a packet, if it is a whole datagram of UDP; `whole` is its length as it was on the wire.
-pub(super) fn datagram(
-    link: DataLink,
-    packet: &[u8],
-    whole: usize,
-) -> Result<(SocketAddr, SocketAddr, &[u8]), Skipped> {
-    if packet.len() < whole {
-        return Err(cut(link, packet));
-    }
-    let sliced = match link {
-        DataLink::ETHERNET => SlicedPacket::from_ethernet(packet),
-        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => SlicedPacket::from_ip(packet),
-        DataLink::LINUX_SLL => SlicedPacket::from_linux_sll(packet),
-        // Four bytes with the family of the address, in the byte order of whoever recorded it.
-        DataLink::NULL | DataLink::LOOP => SlicedPacket::from_ip(packet.get(4..).ok_or(Skipped::Malformed)?),
-        // Protocol first, then interface, type and address: draft-ietf-opsawg-pcaplinktype, LINUX_SLL2.
-        DataLink::LINUX_SLL2 => SlicedPacket::from_ip(packet.get(20..).ok_or(Skipped::Malformed)?),
-        _ => return Err(Skipped::Link),
-    };
-    let sliced = sliced.map_err(|_| Skipped::Malformed)?;
-    if sliced.is_ip_payload_fragmented() {
-        return Err(Skipped::Fragment);
-    }
-    let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return Err(Skipped::NotUdp) };
-    let (from, to) = match &sliced.net {
-        Some(NetSlice::Ipv4(ip)) => {
-            (IpAddr::V4(ip.header().source_addr()), IpAddr::V4(ip.header().destination_addr()))
-        }
-        Some(NetSlice::Ipv6(ip)) => {
-            (IpAddr::V6(ip.header().source_addr()), IpAddr::V6(ip.header().destination_addr()))
-        }
-        Some(NetSlice::Arp(_)) | None => return Err(Skipped::NotUdp),
-    };
-    let (from, to) = (SocketAddr::new(from, udp.source_port()), SocketAddr::new(to, udp.destination_port()));
-    let payload = udp.payload();
-    Ok((from, to, payload))
-}
-
-/// Of a packet that was cut when it was recorded: whether it is a datagram at all.
-fn cut(link: DataLink, packet: &[u8]) -> Skipped {
-    let lax = match link {
-        DataLink::ETHERNET => LaxSlicedPacket::from_ethernet(packet).ok(),
-        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => LaxSlicedPacket::from_ip(packet).ok(),
-        _ => None,
-    };
-    let other = lax.is_some_and(|lax| !matches!(lax.transport, Some(TransportSlice::Udp(_)) | None));
-    if other { Skipped::NotUdp } else { Skipped::Truncated }
-}
-
 #[cfg(test)]
 mod tests {
+    use pcap_file::DataLink;
+    use polyport_capture::{Skipped, datagram};
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use polyport_terminal::{Exit, complain, say};
 
 use super::plugin_args::{Search, key_value, printed};
@@ -22,19 +23,37 @@ pub(super) struct Test {
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
     /// Seed of all chance: equal seeds give equal calls
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, env = "POLYPORT_PLUGIN_TEST_SEED", hide_env_values = true)]
     seed: u64,
     /// How long the case `random` lasts, seconds
-    #[arg(long, value_name = "S", default_value_t = 5)]
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 5,
+        env = "POLYPORT_PLUGIN_TEST_SECONDS",
+        hide_env_values = true
+    )]
     seconds: u64,
     /// How long a call may take
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = polyport_value::duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = polyport_value::duration,
+        env = "POLYPORT_PLUGIN_TEST_TIMEOUT",
+        hide_env_values = true
+    )]
     timeout: Duration,
     /// Print the cases and the rules they are about, and run none
     #[arg(long)]
     list: bool,
     /// Print an object
-    #[arg(long)]
+    #[arg(
+        long,
+        env = "POLYPORT_PLUGIN_TEST_JSON",
+        hide_env_values = true,
+        value_parser = BoolishValueParser::new()
+    )]
     json: bool,
     /// Be the process of one case
     #[arg(long, hide = true, requires = "case")]

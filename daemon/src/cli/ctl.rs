@@ -1,6 +1,5 @@
 //! Commands to a daemon that serves, by its control socket.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use polyport_terminal::{Escaped, Exit, complain, counted, deliver, remark};
 use serde_json::{Value, json};
 
-use crate::control::wire::{self, Counts, Drained, Logged, Quieted, Reloaded, Status, Stopping, code};
+use super::status::{name_of, told};
+use crate::control::wire::{self, Drained, Logged, Quieted, Reloaded, Status, Stopping, code};
 use crate::control::{CallError, Client, OFF, existing_place};
 
 /// How long `stop` waits for the end of the daemon: longer than a plugin may take for its last call.
@@ -20,7 +20,7 @@ pub(super) enum ControlCommand {
     Status(StatusArgs),
     /// Have a daemon read its configuration and libraries again, as SIGHUP does, and say what became of it
     Reload(To),
-    /// Give a listener other options, until the next reload or restart
+    /// Give a listener other options or settings, until the next reload or restart
     Set(SetArgs),
     /// Serve one more listener, until the next reload or restart
     Add(AddArgs),
@@ -64,11 +64,20 @@ pub(super) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct PluginReload {
+    /// The plugin: its name as `polyport status` shows it, what the configuration calls it, or the path of its file
+    plugin: String,
+    #[command(flatten)]
+    to: To,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct SetArgs {
     /// Name of the listener
     listener: String,
-    /// An option of its plugin, as --listen takes it: loss=5%; repeatable
-    #[arg(required = true, value_name = "OPTION=VALUE", value_parser = pair)]
+    /// An option of its plugin, or a setting of its own, by its name behind --listen: loss=5%, `on_fault=exit`, reply.rate=100/s,
+    /// listen.tos=af41, options.share=2 (an option that is called as a setting); repeatable
+    #[arg(required = true, value_name = "KEY=VALUE", value_parser = pair)]
     options: Vec<(String, String)>,
     #[command(flatten)]
     to: To,
@@ -207,7 +216,7 @@ pub(super) fn exit_of(error: &CallError) -> Exit {
         CallError::Strange(..) => Exit::Protocol,
         CallError::Refused(error) => match error.code {
             code::REFUSED => Exit::Config,
-            code::NO_LISTENER => Exit::BadInput,
+            code::NO_LISTENER | code::NO_PLUGIN => Exit::BadInput,
             code::BUSY | code::NO_ROOM => Exit::Busy,
             code::STRANGER => Exit::Permission,
             code::UNANSWERED | code::ENDING => Exit::NoReply,
@@ -284,11 +293,23 @@ fn reload(to: &To) -> Result<String, Failure> {
     }))
 }
 
-/// Of an argument `OPTION=VALUE`, both.
+/// Has the library of one plugin loaded again.
+pub(super) fn reload_plugin(args: &PluginReload) -> Exit {
+    let done = || {
+        let params = json!(wire::PluginParams { plugin: args.plugin.clone() });
+        let (reloaded, whole) = connect(&args.to)?.call::<Reloaded>("plugin-reload", &params)?;
+        Ok(printed(&args.to, &whole, || {
+            format!("reloaded: {}, in {} ms", Escaped(reloaded.summary.as_bytes()), reloaded.took_ms)
+        }))
+    };
+    finish(&args.to, done())
+}
+
+/// Of an argument `KEY=VALUE`, both.
 fn pair(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected OPTION=VALUE"),
+        _ => Err("expected KEY=VALUE"),
     }
 }
 
@@ -350,10 +371,6 @@ fn log_level(args: &LogLevelArgs) -> Result<String, Failure> {
     Ok(printed(&args.to, &whole, || name_of(logged.level)))
 }
 
-fn name_of(level: wire::Level) -> String {
-    json!(level).as_str().unwrap_or_default().to_owned()
-}
-
 fn stop(to: &To) -> Result<String, Failure> {
     let mut client = connect(to)?;
     let (_, whole) = client.call::<Stopping>("stop", &json!({}))?;
@@ -370,104 +387,6 @@ fn status(args: &StatusArgs) -> Result<String, Failure> {
         wire::StatusParams { listener: args.listener.clone(), offset: args.offset, limit: Some(args.limit) };
     let (status, whole) = connect(&args.to)?.call::<Status>("status", &json!(params))?;
     Ok(printed(&args.to, &whole, || told(&status)))
-}
-
-/// The notes of a listener, with what it waits for before them.
-fn with_waits(notes: String, entry: &wire::Entry) -> String {
-    if entry.waits_for.is_empty() {
-        return notes;
-    }
-    let between = if notes.is_empty() { "" } else { ", " };
-    format!("waits for {}{between}{notes}", Escaped(entry.waits_for.join(" and ").as_bytes()))
-}
-
-/// A status for people.
-fn told(status: &Status) -> String {
-    let escaped = |text: &str| Escaped(text.as_bytes()).to_string();
-    let mut out = format!(
-        "polyport {}, process {}, serves since {}: {} on {}\nconfiguration: {}\n",
-        escaped(&status.version),
-        status.pid,
-        humantime::format_duration(Duration::from_secs(status.uptime_s)),
-        counted(status.listeners, "listener", "listeners"),
-        counted(status.addresses, "address", "addresses"),
-        escaped(&status.source),
-    );
-    if let Some(sandbox) = &status.sandbox {
-        writeln!(out, "sandbox: {}", escaped(sandbox)).unwrap_or(());
-    }
-    writeln!(out, "log level: {}\n", name_of(status.log_level)).unwrap_or(());
-    let head =
-        ["LISTENER", "ADDRESS", "PLUGIN", "RECEIVED", "REPLIED", "CONSUMED", "SENT", "DROPPED", "SESSIONS"];
-    let mut lines = vec![(head.map(str::to_owned), String::new())];
-    for entry in &status.entries {
-        let mut bind = entry.bind.first().cloned().unwrap_or_default();
-        if entry.addresses > 1 && entry.bind.len() > 1 {
-            write!(bind, " and more: {} addresses", entry.addresses).unwrap_or(());
-        }
-        let sessions = entry.sessions.as_ref().map(|sessions| sessions.open.to_string()).unwrap_or_default();
-        let name = escaped(&entry.name);
-        let states = entry.states.iter().filter(|(state, _)| *state != "serving");
-        let states = states.map(|(state, n)| format!("{} {n}", Escaped(state.as_bytes())));
-        let states: Vec<_> =
-            states.chain([notes(&entry.counts)].into_iter().filter(|it| !it.is_empty())).collect();
-        lines.push((
-            row(name, escaped(&bind), escaped(&entry.plugin), &entry.counts, sessions),
-            with_waits(states.join(", "), entry),
-        ));
-    }
-    lines.push((
-        row("total".into(), String::new(), String::new(), &status.total, String::new()),
-        notes(&status.total),
-    ));
-    let mut widths = [0; 9];
-    for (line, _) in &lines {
-        for (width, text) in widths.iter_mut().zip(line) {
-            *width = text.chars().count().max(*width);
-        }
-    }
-    for (line, notes) in &lines {
-        let mut shown = String::new();
-        for (column, (text, width)) in line.iter().zip(widths).enumerate() {
-            // Numbers stand right, below each other.
-            if column < 3 {
-                write!(shown, "  {text:width$}").unwrap_or(());
-            } else {
-                write!(shown, "  {text:>width$}").unwrap_or(());
-            }
-        }
-        writeln!(out, "{}", shown.trim_end()).unwrap_or(());
-        if !notes.is_empty() {
-            writeln!(out, "  {:1$}  {notes}", "", widths[0]).unwrap_or(());
-        }
-    }
-    if let Some(next) = status.next {
-        writeln!(out, "\nthere is more: --offset {next}").unwrap_or(());
-    }
-    out
-}
-
-fn row(name: String, bind: String, plugin: String, counts: &Counts, sessions: String) -> [String; 9] {
-    let dropped: u64 = counts.dropped_in.values().chain(counts.dropped_out.values()).sum();
-    let numbers = [counts.received, counts.replied, counts.consumed, counts.sent, dropped];
-    let [received, replied, consumed, sent, dropped] = numbers.map(|n| n.to_string());
-    [name, bind, plugin, received, replied, consumed, sent, dropped, sessions]
-}
-
-/// What stands below a line: drops by reason, and what went wrong.
-fn notes(counts: &Counts) -> String {
-    let drops = counts.dropped_in.iter().chain(&counts.dropped_out);
-    let drops = drops.map(|(reason, n)| (Escaped(reason.as_bytes()).to_string(), *n));
-    let others = [
-        ("waiting", counts.waiting),
-        ("kernel drops", counts.kernel_drops),
-        ("handler faults", counts.faults),
-        ("handler errors", counts.handler_errors),
-        ("slow calls", counts.slow_calls),
-    ];
-    let others = others.into_iter().map(|(what, n)| (what.to_owned(), n));
-    let all = drops.chain(others).filter(|(_, n)| *n > 0).map(|(what, n)| format!("{what} {n}"));
-    all.collect::<Vec<_>>().join(", ")
 }
 
 /// Several lines of a daemon, without what would command the terminal.

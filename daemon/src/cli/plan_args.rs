@@ -17,8 +17,8 @@ pub(super) struct PlanArgs {
     /// Listen without a file; repeatable. BIND is 127.0.0.1:7000, 0.0.0.0:7000-7099, 127.0.0.1:domain, :7000
     /// (every interface), localhost:7000 or eth0:7000 (all addresses of an interface). KEY is name, join, share, broadcast,
     /// freebind, `recv_buffer`, `send_buffer`, chain (others of this daemon may relay to this relay), `on_fault`, listen.wait,
-    /// listen.device, listen.tos, listen.ttl or reply.KEY; any other is an option of the plugin, such as up.loss, and options.KEY
-    /// always is
+    /// listen.device, listen.tos, listen.ttl, listen.sessions or reply.KEY; any other is an option of the plugin, such as up.loss,
+    /// and options.KEY always is
     #[arg(long, value_name = "BIND=PLUGIN[,KEY=VALUE]...", env = "POLYPORT_LISTEN", hide_env_values = true)]
     pub(super) listen: Vec<String>,
     /// Where to look for plugins first; repeatable

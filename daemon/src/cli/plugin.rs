@@ -1,15 +1,17 @@
-//! `polyport plugin`: what an author does with a plugin, and a user with a strange one.
+//! `polyport plugin`: what an author does with a plugin, a user with a strange one, and an operator with a new build.
 
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgMatches, Args, Subcommand, ValueEnum};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use polyport_terminal::{Exit, complain, counted, escape_payload, remark, say};
 
 use super::conformance::{Test, test};
+use super::ctl::{PluginReload, reload_plugin};
 use super::plugin_args::{Search, key_value, printed};
 use crate::workbench::{self, Arrival, Bench, Language, Play, Seen};
 
@@ -24,6 +26,9 @@ pub(super) enum PluginCommand {
     Try(Try),
     /// Test whether a plugin keeps the rules of the ABI, each case in a process of its own. It runs with your rights
     Test(Test),
+    /// Have a daemon load the library of one plugin again, and make its handlers anew from it: all of them, or none. Nothing else
+    /// is read or changed
+    Reload(PluginReload),
     /// Begin a plugin: a project that builds, passes its own test and serves
     New(New),
 }
@@ -33,7 +38,12 @@ pub(super) struct List {
     #[command(flatten)]
     search: Search,
     /// Print one object a line
-    #[arg(long)]
+    #[arg(
+        long,
+        env = "POLYPORT_PLUGIN_LIST_JSON",
+        hide_env_values = true,
+        value_parser = BoolishValueParser::new()
+    )]
     json: bool,
 }
 
@@ -45,7 +55,12 @@ pub(super) struct Inspect {
     #[command(flatten)]
     search: Search,
     /// Print an object
-    #[arg(long)]
+    #[arg(
+        long,
+        env = "POLYPORT_PLUGIN_INSPECT_JSON",
+        hide_env_values = true,
+        value_parser = BoolishValueParser::new()
+    )]
     json: bool,
     /// Load it, make one handler and destroy it, in a process of its own: shows metrics and wanted facts. It runs with your
     /// rights
@@ -55,7 +70,14 @@ pub(super) struct Inspect {
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "runs")]
     option: Vec<(String, String)>,
     /// How long --run waits for the plugin
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = polyport_value::duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = polyport_value::duration,
+        env = "POLYPORT_PLUGIN_INSPECT_TIMEOUT",
+        hide_env_values = true
+    )]
     timeout: Duration,
     /// Be the process of --run
     #[arg(long, hide = true, group = "runs")]
@@ -75,20 +97,41 @@ pub(super) struct Try {
     #[command(flatten)]
     input: Input,
     /// Who sends the datagrams, those of --pcap apart
-    #[arg(long, value_name = "ADDRESS", default_value = "192.0.2.1:5000", value_parser = polyport_value::address)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "192.0.2.1:5000",
+        value_parser = polyport_value::address,
+        env = "POLYPORT_PLUGIN_TRY_FROM",
+        hide_env_values = true
+    )]
     from: SocketAddr,
     /// An address of the listener; repeatable. The datagrams are sent to them in turn, and each line names one [default: one of
     /// IPv4 and one of IPv6]
     #[arg(long, value_name = "ADDRESS", value_parser = polyport_value::address)]
     to: Vec<SocketAddr>,
     /// Time between two datagrams, those of --pcap apart
-    #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = polyport_value::duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "1ms",
+        value_parser = polyport_value::duration,
+        env = "POLYPORT_PLUGIN_TRY_EVERY",
+        hide_env_values = true
+    )]
     every: Duration,
     /// How long the network lasts after the last datagram, for delayed answers and timers
-    #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = polyport_value::duration)]
+    #[arg(
+        long = "for",
+        value_name = "DURATION",
+        default_value = "1s",
+        value_parser = polyport_value::duration,
+        env = "POLYPORT_PLUGIN_TRY_FOR",
+        hide_env_values = true
+    )]
     lasting: Duration,
     /// Seed of all randomness: equal seeds give equal runs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, env = "POLYPORT_PLUGIN_TRY_SEED", hide_env_values = true)]
     seed: u64,
     /// More log lines: -v debug, -vv one line a datagram
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -118,14 +161,14 @@ pub(super) struct New {
     /// Name of the plugin: lower-case letters, digits and `-`
     name: String,
     /// Language
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, env = "POLYPORT_PLUGIN_NEW_LANG", hide_env_values = true)]
     lang: Lang,
     /// The directory that is made for it [default: ./NAME]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
     /// A checkout of polyport, whose plugins/sdk the plugin is built with (Rust) [default: the one that this program or the
     /// working directory lies in]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "POLYPORT_PLUGIN_NEW_SDK", hide_env_values = true)]
     sdk: Option<PathBuf>,
 }
 
@@ -138,6 +181,19 @@ enum Lang {
     C,
 }
 
+impl PluginCommand {
+    /// Takes apart what variables say. `matches` are those of the command itself.
+    pub(super) fn resolve(&mut self, matches: &ArgMatches) {
+        match self {
+            Self::List(List { search, .. })
+            | Self::Inspect(Inspect { search, .. })
+            | Self::Try(Try { search, .. })
+            | Self::Test(Test { search, .. }) => search.resolve(matches),
+            Self::Reload(_) | Self::New(_) => {}
+        }
+    }
+}
+
 /// Does it.
 pub(super) fn run(command: &PluginCommand, built_in: crate::apply::BuiltIn) -> Exit {
     let bench = |search: &Search| Bench { dirs: search.plugin_dir.clone(), built_in };
@@ -146,6 +202,7 @@ pub(super) fn run(command: &PluginCommand, built_in: crate::apply::BuiltIn) -> E
         PluginCommand::Inspect(args) => inspect(args, &bench(&args.search)),
         PluginCommand::Try(args) => play(args, &bench(&args.search)),
         PluginCommand::Test(args) => test(args, &bench(&args.search)),
+        PluginCommand::Reload(args) => reload_plugin(args),
         PluginCommand::New(args) => new(args, &Bench { dirs: Vec::new(), built_in }),
     }
 }

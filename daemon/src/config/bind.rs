@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use polyport_value::{Host, host_and_port, port_number};
 
+use super::asked::Asked;
 use super::names::Names;
 use super::ports::ports;
 use super::problem::{code, quoted};
@@ -26,7 +27,7 @@ pub(super) struct Endpoint {
 /// Reads `127.0.0.1:7000`, `0.0.0.0:7000-7099`, `[::1]:domain`, `[fe80::1%eth0]:9`, which are one address; `:7000` and
 /// `*:7000`, `localhost:7000` and `eth0:7000`, which may be several. At least one, those of IPv4 first. With `later` the
 /// interface of a link-local address may be missing.
-pub(super) fn endpoints(text: &str, names: &Names, later: bool) -> Result<Vec<Endpoint>, Refusal> {
+pub(super) fn endpoints(text: &str, names: &Asked<'_>, later: bool) -> Result<Vec<Endpoint>, Refusal> {
     let Some((host, port)) = host_and_port(text) else {
         return Err(no_port(text));
     };
@@ -204,7 +205,7 @@ mod tests {
 
     #[track_caller]
     fn read(text: &str) -> (String, u32, u16, u16) {
-        let endpoints = endpoints(text, &NAMES, false).unwrap();
+        let endpoints = endpoints(text, &Asked::new(&NAMES), false).unwrap();
         let [endpoint] = &endpoints[..] else { panic!("{endpoints:?}") };
         (endpoint.ip.to_string(), endpoint.scope_id, endpoint.first, endpoint.last)
     }
@@ -212,7 +213,7 @@ mod tests {
     /// The addresses of a text, `IP%SCOPE`, all of which have the port 9.
     #[track_caller]
     fn addresses(text: &str, names: &Names) -> Vec<String> {
-        let endpoints = endpoints(text, names, false).unwrap();
+        let endpoints = endpoints(text, &Asked::new(names), false).unwrap();
         assert!(endpoints.iter().all(|endpoint| (endpoint.first, endpoint.last) == (9, 9)));
         let scope = |id| if id == 0 { String::new() } else { format!("%{id}") };
         endpoints.iter().map(|endpoint| format!("{}{}", endpoint.ip, scope(endpoint.scope_id))).collect()
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(read("127.0.0.1:domain-60"), ("127.0.0.1".into(), 0, 53, 60));
         assert_eq!(read("127.0.0.1:60-http-alt"), ("127.0.0.1".into(), 0, 60, 8080));
         assert_eq!(read("127.0.0.1:domain-http-alt"), ("127.0.0.1".into(), 0, 53, 8080));
-        let ports = endpoints("*:domain-54", &NAMES, false).unwrap();
+        let ports = endpoints("*:domain-54", &Asked::new(&NAMES), false).unwrap();
         assert_eq!(ports.iter().map(|it| (it.first, it.last)).collect::<Vec<_>>(), [(53, 54), (53, 54)]);
     }
 
@@ -294,7 +295,7 @@ mod tests {
             ("127.0.0.1:0-domain", "port 0 cannot be part of a range"),
         ];
         for (text, label) in cases {
-            assert_eq!(endpoints(text, &NAMES, false).unwrap_err().label, label, "{text:?}");
+            assert_eq!(endpoints(text, &Asked::new(&NAMES), false).unwrap_err().label, label, "{text:?}");
         }
     }
 }

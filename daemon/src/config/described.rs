@@ -7,6 +7,7 @@ use humantime::format_duration;
 
 use super::bounds::show_size;
 use super::plan::{Join, Listen, OnFault, Plan, Sandbox, SocketSettings, Switch};
+use crate::access::{Access, Prefix};
 use crate::limits::{GRACE, Limits};
 use crate::reply::{Budget, PeerPorts, ReplyPolicy, ReplyTtl};
 
@@ -46,6 +47,8 @@ impl Listen {
             ("join", listed(asked.map(|Join { text, .. }| text.clone())), String::new()),
             ("sessions", number(self.sessions), String::new()),
             ("chain", self.chain.to_string(), false.to_string()),
+            ("allow", prefixes(self.access.as_deref().map(Access::allow)), String::new()),
+            ("deny", prefixes(self.access.as_deref().map(Access::deny)), String::new()),
             ("on_fault", on_fault(self.on_fault), on_fault(OnFault::default())),
         ];
         others(
@@ -192,6 +195,10 @@ fn time(time: Duration) -> String {
 
 fn paths<'a>(paths: impl Iterator<Item = &'a std::path::PathBuf>) -> String {
     listed(paths.map(|path| path.to_string_lossy().into_owned()))
+}
+
+fn prefixes(list: Option<&[Prefix]>) -> String {
+    listed(list.unwrap_or_default().iter().map(Prefix::to_string))
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

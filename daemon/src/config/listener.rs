@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::access;
 use super::bind::endpoints;
 use super::bounds::{SESSIONS, SOCKET_BUFFER};
 use super::join;
@@ -24,7 +25,15 @@ pub(super) const KEYS: [&str; LISTEN.len()] = named(&LISTEN);
 pub(super) const SPEC_SETTINGS: [&str; 9] =
     ["name", "join", "share", "broadcast", "freebind", "recv_buffer", "send_buffer", "chain", "on_fault"];
 /// Those that are settings only with [`LISTEN_PREFIX`] before them.
-pub(super) const PREFIXED_SETTINGS: [&str; 4] = ["listen.wait", "listen.device", "listen.tos", "listen.ttl"];
+pub(super) const PREFIXED_SETTINGS: [&str; 7] = [
+    "listen.wait",
+    "listen.device",
+    "listen.tos",
+    "listen.ttl",
+    "listen.allow",
+    "listen.deny",
+    "listen.sessions",
+];
 /// What a key begins with that is a setting of the listener.
 pub(super) const LISTEN_PREFIX: &str = "listen.";
 
@@ -64,10 +73,12 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
         socket: SocketSettings::default(),
         sessions: None,
         chain: false,
+        access: None,
         on_fault: OnFault::default(),
         reply: ReplyPolicy::default(),
         example: None,
         idle: Vec::new(),
+        as_read: None,
         span: span.clone(),
     };
     let later = entries.iter().any(|entry| entry.key == "wait" && matches!(entry.value, Value::Bool(true)));
@@ -88,23 +99,11 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             "bind" => listen.bind = read_bind(entry, later, reader),
             "plugin" => plugin = read_plugin(entry, reader),
             "options" => listen.options = read_options(entry, reader),
-            "join" => listen.join = join::read(entry, later, reader),
-            "share" => listen.socket.share = reader.flag(entry),
-            "broadcast" => listen.socket.broadcast = reader.flag(entry),
-            "freebind" => listen.socket.freebind = read_later(entry, reader),
-            "wait" => listen.socket.wait = read_later(entry, reader),
-            "device" => listen.socket.device = outgoing::device(entry, reader),
-            "tos" => listen.socket.tos = outgoing::tos(entry, reader),
-            "ttl" => listen.socket.ttl = outgoing::ttl(entry, reader),
-            "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
-            "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
-            "sessions" => listen.sessions = reader.count(entry, &SESSIONS),
-            "chain" => listen.chain = reader.flag(entry),
-            "on_fault" => listen.on_fault = read_on_fault(entry, reader),
+            // Read together, below.
+            "allow" | "deny" => {}
             "reply" => listen.reply = reply::read(entry, reader),
             "try" => listen.example = reader.text(entry).map(str::to_owned),
-            // A test holds that each key of the table is read.
-            _ => {}
+            _ => setting(&mut listen, entry, later, reader),
         }
     }
     for (key, example) in [("bind", "bind = \"127.0.0.1:7000\""), ("plugin", "plugin = \"echo\"")] {
@@ -113,17 +112,67 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
             reader.problems.push(problem.at(span, "").help(format!("for example {example}")));
         }
     }
+    listen.access = access::read(entries, reader);
     listen.plugin = plugin.unwrap_or(listen.plugin);
-    if let Some(entry) = entries.iter().find(|entry| entry.key == "reply") {
-        let ips: Vec<_> = listen.bind.iter().map(|bind| bind.ip).collect();
-        listen.idle = reply::idle(entry, &listen.reply, &ips);
+    if let Some(Entry { value: Value::Table(policy), .. }) = entries.iter().find(|entry| entry.key == "reply")
+    {
+        listen.idle = idle(policy, &listen);
     }
-    if let Some(entry) = entries.iter().find(|entry| entry.key == "device") {
-        outgoing::check_device(entry, &listen, reader);
-    }
-    join::check(&listen, reader);
-    listen.join.extend(join::implied(&listen));
+    let idle = access::idle(&listen);
+    listen.idle.extend(idle);
+    finish(&mut listen, entries, reader);
     Draft { name, listen }
+}
+
+/// What only the whole listener tells, of the settings in `entries`.
+fn finish(listen: &mut Listen, entries: &[Entry], reader: &mut Reader<'_>) {
+    if let Some(entry) = entries.iter().find(|entry| entry.key == "device") {
+        outgoing::check_device(entry, listen, reader);
+    }
+    join::check(listen, reader);
+    listen.join.extend(join::implied(listen));
+}
+
+fn idle(policy: &[Entry], listen: &Listen) -> Vec<String> {
+    let ips: Vec<_> = listen.bind.iter().map(|bind| bind.ip).collect();
+    reply::idle(policy, &listen.reply, &ips)
+}
+
+/// Reads a setting that stands for itself.
+fn setting(listen: &mut Listen, entry: &Entry, later: bool, reader: &mut Reader<'_>) {
+    match entry.key.as_str() {
+        "join" => listen.join = join::read(entry, later, reader),
+        "share" => listen.socket.share = reader.flag(entry),
+        "broadcast" => listen.socket.broadcast = reader.flag(entry),
+        "freebind" => listen.socket.freebind = read_later(entry, reader),
+        "wait" => listen.socket.wait = read_later(entry, reader),
+        "device" => listen.socket.device = outgoing::device(entry, reader),
+        "tos" => listen.socket.tos = outgoing::tos(entry, reader),
+        "ttl" => listen.socket.ttl = outgoing::ttl(entry, reader),
+        "recv_buffer" => listen.socket.recv_buffer = reader.size(entry, &SOCKET_BUFFER),
+        "send_buffer" => listen.socket.send_buffer = reader.size(entry, &SOCKET_BUFFER),
+        "sessions" => listen.sessions = reader.count(entry, &SESSIONS),
+        "chain" => listen.chain = reader.flag(entry),
+        "on_fault" => listen.on_fault = read_on_fault(entry, reader),
+        // A test holds that each key of the table is read.
+        _ => {}
+    }
+}
+
+/// Changes settings of a listener that is served, and keys of its reply policy; what is not among them stays as it is.
+pub(super) fn change(listen: &mut Listen, entries: &[Entry], policy: &[Entry], reader: &mut Reader<'_>) {
+    let wait = entries.iter().find(|entry| entry.key == "wait");
+    let later = wait.map_or(listen.socket.wait, |entry| matches!(entry.value, Value::Bool(true)));
+    entries.iter().for_each(|entry| setting(listen, entry, later, reader));
+    if !policy.is_empty() {
+        reply::change(&mut listen.reply, policy, reader);
+        listen.idle = idle(policy, listen);
+    }
+    if access::change(listen, entries, reader) {
+        let idle = access::idle(listen);
+        listen.idle.extend(idle);
+    }
+    finish(listen, entries, reader);
 }
 
 fn read_name(entry: &Entry, reader: &mut Reader<'_>) -> Option<(String, Span)> {
@@ -171,7 +220,7 @@ fn read_bind(entry: &Entry, later: bool, reader: &mut Reader<'_>) -> Vec<Bind> {
 
 /// One text is one address, or the several that it stands for.
 fn one_bind(text: &str, span: &Span, later: bool, reader: &mut Reader<'_>) -> Vec<Bind> {
-    match endpoints(text, reader.names, later) {
+    match endpoints(text, &reader.names, later) {
         Ok(endpoints) => endpoints
             .into_iter()
             .map(|endpoint| Bind {

@@ -19,6 +19,8 @@
 //! plugin = "lossy"                        # or a path: "./libmine.so"
 //! recv_buffer = "4MiB"
 //! sessions = 100                          # default: what [limits] allows
+//! allow = ["10.0.0.0/8", "2001:db8::/32"] # default: everybody; the longest prefix of `allow` and `deny` decides
+//! deny = "10.9.0.0/16"
 //! on_fault = "exit"                       # default: "restart"; also "off"
 //! options = { loss = "10%", delay = "20ms" }
 //!
@@ -40,10 +42,12 @@
 //! What a problem shows of a text, `veil` says: no value that may be a secret.
 //!
 //! The way of a text: `include` finds the files that belong to it, `tree` (TOML) or `spec` (`--listen`) makes entries with
-//! places, `listener` (with `bind`, `join` and `reply`), `limits` and `sandbox` read them with the help of `read`, `check`
+//! places, `listener` (with `bind`, `join`, `access` and `reply`), `limits` and `sandbox` read them with the help of `read`, `check`
 //! compares the listeners with each other. `keys` is the table of all keys, `bounds` what their values are at least and at most.
 
+mod access;
 mod alter;
+mod asked;
 mod bind;
 mod bounds;
 mod check;
@@ -94,11 +98,11 @@ pub use names::{Content, MAX_SOURCE_BYTES, Names};
 pub use nearest::nearest;
 pub use origin::{By, Origin};
 pub use plan::{
-    Bind, Control, Granted, Join, Listen, MAX_LISTENERS, Metrics, Named, OnFault, Plan, PluginRef, RawOption,
-    RawValue, Sandbox, SocketSettings, Switch,
+    AsRead, Bind, Control, Granted, Join, Listen, MAX_LISTENERS, Metrics, Named, OnFault, Plan, PluginRef,
+    RawOption, RawValue, Sandbox, SocketSettings, Switch,
 };
 pub use problem::{Problem, Problems, Source, Span, code, quoted};
-pub use set::with_options;
+pub use set::with_settings;
 pub use veil::quoted_key;
 
 const TOP_KEYS: [&str; keys::TOP.len()] = keys::named(&keys::TOP);

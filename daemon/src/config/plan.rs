@@ -1,5 +1,6 @@
 //! The result: what the daemon was asked to do, checked.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::problem::{Problems, Source, Span, hidden};
+use crate::access::Access;
 use crate::limits::Limits;
 use crate::reply::ReplyPolicy;
 
@@ -132,6 +134,8 @@ pub struct Listen {
     pub sessions: Option<usize>,
     /// Other listeners of this daemon may have sessions to it although its handler has sessions itself.
     pub chain: bool,
+    /// Who may talk to it; `None` is anybody.
+    pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom.
     pub reply: ReplyPolicy,
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
@@ -139,8 +143,19 @@ pub struct Listen {
     pub example: Option<String>,
     /// Settings that were given and change nothing, each in words with the reason.
     pub idle: Vec<String>,
+    /// What it was read as, if something was set since.
+    pub as_read: Option<Arc<AsRead>>,
     /// The header of the table, or the whole argument.
     pub span: Span,
+}
+
+/// What can be set of a listener, as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AsRead {
+    /// The options of its plugin.
+    pub options: Vec<RawOption>,
+    /// Its settings that differ from their defaults, by key.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A bind address, or a range of ports on one IP address; a range is not expanded before its sockets are

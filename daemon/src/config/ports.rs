@@ -2,7 +2,7 @@
 
 use polyport_value::port_number;
 
-use super::names::Names;
+use super::asked::{Asked, MOST_UNKNOWN, Service};
 use super::problem::{code, quoted};
 use super::refusal::Refusal;
 
@@ -14,7 +14,7 @@ const LONGEST_NAMED_RANGE: usize = 64;
 /// First and last port. A text of digits and hyphens is a number or a range; anything else is a
 /// service name, which may hold hyphens as well but needs a letter (RFC 6335, section 5.1), or a range with service
 /// names at its ends.
-pub(super) fn ports(text: &str, names: &Names) -> Result<(u16, u16), Refusal> {
+pub(super) fn ports(text: &str, names: &Asked<'_>) -> Result<(u16, u16), Refusal> {
     if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         return match service(text, names) {
             Ok(port) => Ok((port, port)),
@@ -33,7 +33,7 @@ pub(super) fn ports(text: &str, names: &Names) -> Result<(u16, u16), Refusal> {
 
 /// A range like `bootps-bootpc` or `ntp-200`, cut at the first hyphen on both sides of which is a port. None if there is
 /// no such hyphen.
-fn named_range(text: &str, names: &Names) -> Option<Result<(u16, u16), Refusal>> {
+fn named_range(text: &str, names: &Asked<'_>) -> Option<Result<(u16, u16), Refusal>> {
     // Longer than two names can be (RFC 6335, section 5.1): each hyphen is a look into the services database.
     if text.len() > LONGEST_NAMED_RANGE {
         return None;
@@ -63,21 +63,22 @@ fn number(text: &str) -> Option<u16> {
 }
 
 /// The UDP port of a service name.
-pub(super) fn service(name: &str, names: &Names) -> Result<u16, Refusal> {
+pub(super) fn service(name: &str, names: &Asked<'_>) -> Result<u16, Refusal> {
     // Without a letter getaddrinfo would read a number its own way: `+53` is 53.
     let letter = name.bytes().any(|byte| byte.is_ascii_alphabetic());
     let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
     if !legal || !letter {
         return Err(refusal(format!("{} is not a port", quoted(name)), EXAMPLE));
     }
-    (names.service)(name).ok_or_else(|| Refusal {
-        code: code::UNKNOWN_SERVICE,
-        label: format!("this system knows no UDP service {}", quoted(name)),
-        help: Some(
-            "write the port number, or install the services database (/etc/services; Debian: netbase)"
-                .to_owned(),
-        ),
-    })
+    let label = match names.service(name) {
+        Service::Port(port) => return Ok(port),
+        Service::Unknown => format!("this system knows no UDP service {}", quoted(name)),
+        Service::NotAsked => {
+            format!("{} is not looked up: {MOST_UNKNOWN} services before it are unknown", quoted(name))
+        }
+    };
+    let help = "write the port number, or install the services database (/etc/services; Debian: netbase)";
+    Err(Refusal { code: code::UNKNOWN_SERVICE, label, help: Some(help.to_owned()) })
 }
 
 fn refusal(label: impl Into<String>, help: impl Into<String>) -> Refusal {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use polyport_value as value;
 
+use super::asked::Asked;
 use super::bounds::show_size;
 use super::names::Names;
 use super::nearest::nearest;
@@ -16,7 +17,7 @@ use super::veil::{leaves, quoted_key, strange_key};
 /// What the readers of all tables share.
 pub(super) struct Reader<'a> {
     /// Answers of the system.
-    pub(super) names: &'a Names,
+    pub(super) names: Asked<'a>,
     /// The directory that relative paths start from.
     pub(super) base: PathBuf,
     /// Everything found so far.
@@ -28,7 +29,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader that has read nothing; relative paths start at the working directory.
     pub(super) const fn new(names: &'a Names) -> Self {
-        Self { names, base: PathBuf::new(), problems: Vec::new(), veiled: Vec::new() }
+        Self { names: Asked::new(names), base: PathBuf::new(), problems: Vec::new(), veiled: Vec::new() }
     }
 }
 

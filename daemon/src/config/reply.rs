@@ -39,9 +39,8 @@ const V6_PREFIX: RangeInclusive<u8> = 16..=128;
 /// The keys of the budget.
 const BUDGET_KEYS: [&str; 5] = ["amplification", "rate", "slip", "prefix", "loopback"];
 
-/// Settings of a policy that change nothing for a listener that is bound to `ips`, each in words.
-pub(super) fn idle(entry: &Entry, policy: &ReplyPolicy, ips: &[IpAddr]) -> Vec<String> {
-    let Value::Table(entries) = &entry.value else { return Vec::new() };
+/// Which of these settings change nothing for a listener that is bound to `ips` and has this policy by them, each in words.
+pub(super) fn idle(entries: &[Entry], policy: &ReplyPolicy, ips: &[IpAddr]) -> Vec<String> {
     let given = |key: &&str| entries.iter().any(|entry| entry.key == *key);
     let keys =
         |given: Vec<&str>| given.iter().map(|key| format!("`reply.{key}`")).collect::<Vec<_>>().join(", ");
@@ -75,14 +74,23 @@ pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> ReplyPolicy {
         reader.wrong_type("reply", "a table", &entry.value, &entry.value_span);
         return policy;
     };
-    let mut budget = Budget::default();
+    change(&mut policy, entries, reader);
+    policy
+}
+
+/// Reads keys of the table; what is not among them stays as it is. A budget that was off begins with its defaults.
+pub(super) fn change(policy: &mut ReplyPolicy, entries: &[Entry], reader: &mut Reader<'_>) {
+    let mut budget = policy.budget.unwrap_or_default();
+    if entries.iter().any(|entry| entry.key == "budget") {
+        // Only "off" takes it away.
+        policy.budget = Some(budget);
+    }
     for entry in entries {
-        set(&mut policy, &mut budget, entry, reader);
+        set(policy, &mut budget, entry, reader);
     }
     if policy.budget.is_some() {
         policy.budget = Some(budget);
     }
-    policy
 }
 
 /// Reads one key. Those of the budget are read into `budget` also while the policy has none, so that their mistakes are
@@ -182,7 +190,7 @@ fn named_port(name: &str, span: &Span, reader: &mut Reader<'_>) -> Option<u16> {
     if let Some(number) = value::port_number(name).filter(|_| !name.is_empty()) {
         return port(number.into(), span, reader);
     }
-    match service(name, reader.names) {
+    match service(name, &reader.names) {
         Ok(number) => port(number.into(), span, reader),
         Err(refusal) => {
             let label = format!("{}; expected ports, such as [53, \"ntp\"], or \"any\"", refusal.label);

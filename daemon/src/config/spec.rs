@@ -12,6 +12,35 @@ use super::veil::{is_key, quoted_key};
 /// What a key begins with that is an option of the plugin even if it is called as a setting.
 const OPTIONS_PREFIX: &str = "options.";
 
+/// What a key means, behind `--listen BIND=PLUGIN` as well as in `polyport set`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meant<'k> {
+    /// A setting of the listener.
+    Setting(&'k str),
+    /// A key of its table `[listen.reply]`.
+    Reply(&'k str),
+    /// An option of its plugin.
+    Option(&'k str),
+}
+
+impl<'k> Meant<'k> {
+    /// A key that is a setting of the listener is never an option, nor is one that begins with `reply.`; with `options.` before
+    /// it any key is one. Settings that came later have `listen.` before them.
+    pub(super) fn by(key: &'k str) -> Self {
+        if let Some(name) = key.strip_prefix(OPTIONS_PREFIX) {
+            Self::Option(name)
+        } else if let Some(name) = key.strip_prefix(reply::SPEC_PREFIX) {
+            Self::Reply(name)
+        } else if PREFIXED_SETTINGS.contains(&key) {
+            Self::Setting(key.strip_prefix(LISTEN_PREFIX).unwrap_or(key))
+        } else if SPEC_SETTINGS.contains(&key) {
+            Self::Setting(key)
+        } else {
+            Self::Option(key)
+        }
+    }
+}
+
 /// The places of an argument that are not shown; see `veil`: the values of options, and what has no key.
 pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
     let comma = |from: usize| text[from..].find(',').map_or(text.len(), |comma| from + comma);
@@ -47,8 +76,7 @@ pub(super) fn veiled(text: &str) -> Vec<Range<usize>> {
 /// Cuts an argument into the entries that a `[[listen]]` table of the same meaning would have.
 /// `None` when BIND or PLUGIN cannot be told apart; the reason is in `problems`.
 ///
-/// A key that is a setting of the listener is never an option, nor is one that begins with `reply.`; with `options.` before
-/// it any key is one. Settings that came later have `listen.` before them.
+/// What a key means [`Meant`] says.
 ///
 /// A value in double quotes may hold commas; in it `\"` is a quote and `\\` a backslash.
 pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) -> Option<Vec<Entry>> {
@@ -76,19 +104,13 @@ pub(super) fn entries(text: &str, source: usize, problems: &mut Vec<Problem>) ->
     ];
     let (mut options, mut policy) = (Vec::new(), Vec::new());
     for entry in spec.pairs(behind, problems) {
-        if let Some(name) = entry.key.strip_prefix(OPTIONS_PREFIX) {
-            spec.put(Entry { key: name.to_owned(), ..entry }, &mut options, problems);
-        } else if let Some(name) = entry.key.strip_prefix(reply::SPEC_PREFIX) {
-            let value = reply::typed(name, entry.value, &entry.value_span);
-            spec.put(Entry { key: name.to_owned(), value, ..entry }, &mut policy, problems);
-        } else if PREFIXED_SETTINGS.contains(&entry.key.as_str()) {
-            let name = entry.key.strip_prefix(LISTEN_PREFIX).unwrap_or(&entry.key).to_owned();
-            spec.put(Entry { key: name, ..entry }, &mut entries, problems);
-        } else if SPEC_SETTINGS.contains(&entry.key.as_str()) {
-            spec.put(entry, &mut entries, problems);
-        } else {
-            spec.put(entry, &mut options, problems);
-        }
+        let Entry { key, value, value_span, key_span } = entry;
+        let (name, value, place) = match Meant::by(&key) {
+            Meant::Option(name) => (name, value, &mut options),
+            Meant::Reply(name) => (name, reply::typed(name, value, &value_span), &mut policy),
+            Meant::Setting(name) => (name, value, &mut entries),
+        };
+        spec.put(Entry { key: name.to_owned(), key_span, value, value_span }, place, problems);
     }
     if !policy.is_empty() {
         entries.push(spec.entry(0..0, "reply", Value::Table(policy), 0..text.len()));
@@ -109,12 +131,12 @@ pub(super) fn pairs(text: &str, source: usize, problems: &mut Vec<Problem>) -> V
     entries
 }
 
-/// All that is typed is text; the settings that TOML writes as booleans become such.
-fn setting(name: &str, value: String) -> Value {
+/// All that is typed is text; the settings that TOML writes as booleans or numbers become such.
+pub(super) fn setting(name: &str, value: String) -> Value {
     match (name, value.as_str()) {
         ("share" | "broadcast" | "freebind" | "chain" | "listen.wait", "true") => Value::Bool(true),
         ("share" | "broadcast" | "freebind" | "chain" | "listen.wait", "false") => Value::Bool(false),
-        ("listen.ttl", number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+        ("listen.ttl" | "listen.sessions", number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
             number.parse().map_or(Value::Text(value), Value::Int)
         }
         _ => Value::Text(value),

@@ -73,6 +73,7 @@ fn method_of(method: &str, params: Option<Value>) -> Result<Request, Error> {
         "peers" => read_params(params).map(Request::Peers),
         "configuration" => read_params(params).map(Request::Configuration),
         "reload" => nothing(params).map(|()| Request::Reload),
+        "plugin-reload" => read_params(params).map(Request::PluginReload),
         "set" => read_params(params).map(Request::Set),
         "add" => read_params(params).map(Request::Add),
         "remove" => read_params(params).map(Request::Remove),

@@ -334,6 +334,7 @@ impl Clerk {
                 | Request::Peers(_)
                 | Request::Configuration(_)
                 | Request::Reload
+                | Request::PluginReload(_)
                 | Request::Set(_)
                 | Request::Add(_)
                 | Request::Remove(_)

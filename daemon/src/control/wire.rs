@@ -26,12 +26,13 @@ pub const PEERS: usize = 10;
 pub const MOST_PEERS: usize = 64;
 
 /// The methods, in the order of the manual.
-pub const METHODS: [&str; 14] = [
+pub const METHODS: [&str; 15] = [
     "hello",
     "status",
     "peers",
     "configuration",
     "reload",
+    "plugin-reload",
     "set",
     "add",
     "remove",
@@ -56,7 +57,9 @@ pub enum Request {
     Configuration(ConfigurationParams),
     /// Read the configuration and the libraries again.
     Reload,
-    /// Give a listener other options, until the next reload.
+    /// Read the library of one plugin again, and nothing else.
+    PluginReload(PluginParams),
+    /// Give a listener other options or settings, until the next reload.
     Set(SetParams),
     /// Serve one more listener, until the next reload.
     Add(AddParams),
@@ -95,13 +98,21 @@ impl PeersParams {
     }
 }
 
+/// Parameters of `plugin-reload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginParams {
+    /// The plugin: its name as `status` has it, what the configuration calls it, or the path of its file.
+    pub plugin: String,
+}
+
 /// Parameters of `set`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetParams {
     /// Name of the listener.
     pub listener: String,
-    /// Options of its plugin, each a text as `--listen` takes it.
+    /// Options of its plugin, and settings of its own, each a text as `--listen` takes it, by the names that they have there.
     pub options: BTreeMap<String, String>,
 }
 
@@ -390,4 +401,6 @@ pub mod code {
     pub const REFUSED: i32 = -32_010;
     /// There is no such listener.
     pub const NO_LISTENER: i32 = -32_011;
+    /// No listener is served by such a plugin.
+    pub const NO_PLUGIN: i32 = -32_012;
 }

@@ -17,6 +17,10 @@ pub struct OwnAddresses {
     local: LocalAddresses,
     /// What of this was changed since [`Self::take_changed`].
     changed: Option<Changed>,
+    /// The ports of listeners that have come, gone or changed since then.
+    changed_ports: Vec<u16>,
+    /// Beside listeners, the addresses of the host have changed.
+    host_changed: bool,
 }
 
 /// An address that listeners are bound to.
@@ -55,6 +59,8 @@ impl Default for OwnAddresses {
             bound: Vec::new(),
             local: LocalAddresses::default(),
             changed: None,
+            changed_ports: Vec::new(),
+            host_changed: false,
         };
         LOOP_PORTS.iter().for_each(|(port, _)| own.mark(*port));
         own
@@ -71,7 +77,7 @@ impl OwnAddresses {
     pub fn add(&mut self, local: SocketAddr, closed: bool) {
         let (port, ip, closed) = (local.port(), local.ip(), u16::from(closed));
         self.mark(port);
-        self.changed = Some(Changed::Listeners);
+        self.note(port);
         match self.find(port, ip) {
             Ok(at) => {
                 if let Some(bound) = self.bound.get_mut(at) {
@@ -90,15 +96,15 @@ impl OwnAddresses {
             && let Some(bound) = self.bound.get_mut(at)
         {
             bound.closed = bound.closed + u16::from(after) - u16::from(before);
-            self.changed = Some(Changed::Listeners);
+            self.note(local.port());
         }
     }
 
     /// Notes that a listener is not bound to `local` any more, and whether it was closed to sessions of others.
     pub fn remove(&mut self, local: SocketAddr, closed: bool) {
         let Ok(at) = self.find(local.port(), local.ip()) else { return };
+        self.note(local.port());
         let Some(bound) = self.bound.get_mut(at) else { return };
-        self.changed = Some(Changed::Listeners);
         bound.listeners -= 1;
         bound.closed -= u16::from(closed);
         if bound.listeners > 0 {
@@ -117,13 +123,30 @@ impl OwnAddresses {
     /// Takes over the addresses of the host, in place of those that were known before.
     pub fn set_local(&mut self, list: &[LocalAddress]) {
         self.local = LocalAddresses::new(list);
+        self.host_changed |= self.changed == Some(Changed::Listeners);
         self.changed = self.changed.max(Some(Changed::Host));
     }
 
-    /// What may have changed about where a datagram comes to since the last call.
+    /// What may have changed about where a datagram comes to since the last call. Listeners that have come or gone at ports that
+    /// nobody is interested in change nothing.
     #[inline]
-    pub fn take_changed(&mut self) -> Option<Changed> {
-        self.changed.take()
+    pub fn take_changed(&mut self, is_of_interest: impl Fn(u16) -> bool) -> Option<Changed> {
+        let changed = self.changed.take()?;
+        if changed == Changed::Host {
+            return Some(changed);
+        }
+        // The addresses of the host may have changed as well, which a look at all does not leave out.
+        let concerns = self.changed_ports.iter().any(|port| is_of_interest(*port));
+        self.changed_ports.clear();
+        let host = std::mem::take(&mut self.host_changed);
+        if concerns { Some(Changed::Listeners) } else { host.then_some(Changed::Host) }
+    }
+
+    /// Something is another thing at this port.
+    fn note(&mut self, port: u16) {
+        self.host_changed |= self.changed == Some(Changed::Host);
+        self.changed = Some(Changed::Listeners);
+        self.changed_ports.push(port);
     }
 
     /// Whether one of the listeners may get what is sent to an address; a no is final as long as listeners stay.
@@ -313,17 +336,44 @@ mod tests {
     #[test]
     fn a_change_of_the_host_is_told_from_one_of_the_listeners() {
         let mut own = own(&["0.0.0.0:7"]);
-        assert_eq!((own.take_changed(), own.take_changed()), (Some(Changed::Listeners), None));
+        assert_eq!(
+            (own.take_changed(|_| true), own.take_changed(|_| true)),
+            (Some(Changed::Listeners), None)
+        );
         own.set_local(&[]);
-        assert_eq!(own.take_changed(), Some(Changed::Host));
+        assert_eq!(own.take_changed(|_| true), Some(Changed::Host));
         let local = "192.0.2.1:7".parse().unwrap();
         own.add(local, false);
         own.set_local(&[]);
-        assert_eq!(own.take_changed(), Some(Changed::Listeners));
+        assert_eq!(own.take_changed(|_| true), Some(Changed::Listeners));
         own.set_closed(local, false, true);
-        assert_eq!(own.take_changed(), Some(Changed::Listeners));
+        assert_eq!(own.take_changed(|_| true), Some(Changed::Listeners));
         own.remove(local, true);
-        assert_eq!(own.take_changed(), Some(Changed::Listeners));
+        assert_eq!(own.take_changed(|_| true), Some(Changed::Listeners));
+    }
+
+    #[test]
+    fn ports_that_are_of_no_interest_change_nothing() {
+        let mut own = own(&["0.0.0.0:7", "0.0.0.0:8"]);
+        assert_eq!(own.take_changed(|port| port == 9), None);
+        assert_eq!(own.take_changed(|_| true), None, "it was looked at");
+        let local = "192.0.2.1:9".parse().unwrap();
+        for host_first in [true, false] {
+            if host_first {
+                own.set_local(&[]);
+            }
+            own.add(local, false);
+            if !host_first {
+                own.set_local(&[]);
+            }
+            assert_eq!(
+                own.take_changed(|port| port != 9),
+                Some(Changed::Host),
+                "what else has changed counts"
+            );
+            own.remove(local, false);
+            assert_eq!(own.take_changed(|port| port == 9), Some(Changed::Listeners));
+        }
     }
 
     /// The ports of rules, and addresses that end as a broadcast address does, have nothing to do with it.

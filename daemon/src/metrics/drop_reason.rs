@@ -49,6 +49,7 @@ macro_rules! reasons {
 
 reasons! {
     SourcePortZero, Receive, "source_port_zero", "source port 0: nobody can be answered there";
+    SourceDenied, Receive, "source_denied", "from an address that the listener does not let in";
     Truncated, Receive, "truncated", "longer than the receive buffer";
     OnPurpose, Receive, "on_purpose", "dropped on purpose by the handler";
     HandlerDown, Receive, "handler_down", "the handler is not running";

@@ -40,6 +40,8 @@ pub struct Reactor<I: Io> {
     pub(super) made: u32,
     /// What is left of listeners that were removed by a change, until their owner takes it.
     pub(super) removed: Vec<Removed<I::Socket>>,
+    /// The most processor time that a turn has taken for changes since somebody looked, ns.
+    pub(super) step_ns: u64,
     /// What has become of the last one.
     pub(super) changed: Option<Result<ChangeDone, Vec<ChangeRefused>>>,
     /// How far the end is, once it was asked for.
@@ -193,6 +195,7 @@ impl<I: Io> Reactor<I> {
             changes: 0,
             made: 0,
             removed: Vec::new(),
+            step_ns: 0,
             changed: None,
             ending: None,
             core,
@@ -297,6 +300,17 @@ impl<I: Io> Reactor<I> {
     pub fn top_peers(&mut self, name: &str, most: usize) -> PeersSeen {
         self.core.looks_at_peers = true;
         self.core.peers.ask(name, most, self.core.now.mono_ns)
+    }
+
+    /// How many sessions all handlers may have together.
+    #[must_use]
+    pub fn most_sessions(&self) -> usize {
+        self.core.limits.sessions
+    }
+
+    /// Says how many sessions all handlers may have together from now on; those that there are stay.
+    pub fn limit_sessions(&mut self, most: usize) {
+        self.core.limits.sessions = most;
     }
 
     /// What waits and what is held for handlers, of all listeners together.

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU16};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::exchange::{Exchange, Facts, ReplySource};
@@ -170,8 +171,19 @@ pub trait Io {
 /// Most errors that are taken from a socket at once.
 pub const MOST_ERRORS: usize = 16;
 
+/// How the sockets of a listener send, those of its sessions as well, where nothing says another way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The name of the one interface, or VRF, by which they hear and send.
+    pub device: Option<String>,
+    /// TOS or traffic class; none is 0.
+    pub tos: Option<u8>,
+    /// TTL or hop limit; none is the system's.
+    pub ttl: Option<NonZeroU8>,
+}
+
 /// What the socket of a session shall be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
     /// The peer it is connected to; none: anybody may send to it.
     pub to: Option<SocketAddr>,
@@ -185,6 +197,8 @@ pub struct Dial {
     pub recv_buffer: Option<usize>,
     /// Send buffer to ask for, bytes.
     pub send_buffer: Option<usize>,
+    /// How it sends: as its listener does.
+    pub outgoing: Rc<Outgoing>,
 }
 
 /// What the network said about a datagram.

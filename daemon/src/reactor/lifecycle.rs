@@ -6,6 +6,7 @@
 //!            '------(socket unusable)-------------------> Failed          remove, stop: from anywhere
 //! ```
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -130,11 +131,11 @@ impl<I: Io> Core<I> {
     /// A listener without a handler.
     pub(super) fn listener(&mut self, token: Token, spec: ListenerSpec<I::Socket>) -> Listener<I::Socket> {
         let segments = self.io.can_segment(&spec.socket);
-        let most = spec.sessions.unwrap_or(self.limits.sessions);
+        let (most, outgoing) = (spec.sessions.unwrap_or(usize::MAX), Rc::clone(&spec.outgoing));
         let mut listener = Listener::new(token, spec, segments);
         listener.tapped = self.taps.bits(&listener.name);
         self.sample.prepare(&listener.name);
-        listener.family = listener.plugin.has_sessions().then(|| Box::new(Family::new(most)));
+        listener.family = listener.plugin.has_sessions().then(|| Box::new(Family::new(most, outgoing)));
         listener
     }
 

@@ -62,7 +62,7 @@ pub use change::{ChangeDone, ChangeRefused, Changes, Newcomer, Wish};
 pub(crate) use io::nanos;
 pub use io::{
     AddressReading, Device, Dial, Event, Group, Interest, Io, Link, MOST_ERRORS, Message, Needs, NetError,
-    Now, Received, Token, Wait,
+    Now, Outgoing, Received, Token, Wait,
 };
 pub use listener::{AddError, ListenerReport, ListenerSpec, ListenerState, OnFault, Removed};
 pub use probe::{CallTimes, PeerSeen, PeersSeen};

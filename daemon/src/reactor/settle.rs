@@ -269,7 +269,7 @@ pub(super) fn since_turn<I: Io>(
     listener: &mut Listener<I::Socket>,
     transmitter: &mut Transmitter<'_, I>,
 ) -> u64 {
-    if std::mem::replace(&mut listener.delays, true) {
+    if listener.marks.note_delay() {
         return 0;
     }
     transmitter.io.now().mono_ns.saturating_sub(transmitter.now_ns)

@@ -7,6 +7,7 @@ use super::io::Io;
 use super::listener::{Advice, Listener, Service, is_stream};
 use super::probe::{CallTiming, Slow};
 use super::send::Transmitter;
+use crate::access::Access;
 use crate::exchange::{Arrived, Asked, Exchange};
 use crate::guard;
 use crate::limits::RECEIVE_ERRORS_IN_A_ROW;
@@ -154,7 +155,9 @@ impl<I: Io> Core<I> {
         listener.tapped &= self.taps.live();
         let now = self.io.now();
         let messages = self.exchange.messages().iter();
-        self.taps.stage(messages, &self.exchange, listener.local, now, |arrived| admission(arrived).err());
+        self.taps.stage(messages, &self.exchange, listener.local, now, |arrived| {
+            admission(arrived, listener.access.as_deref()).err()
+        });
         self.admit(listener);
         self.serve_admitted(listener);
         self.taps.hand_on(listener.place());
@@ -186,10 +189,10 @@ impl<I: Io> Core<I> {
     /// `stamped` is whether it is told when the kernel received them.
     #[inline]
     pub(super) fn catch_up(&mut self, listener: &mut Listener<I::Socket>, stamped: bool) {
-        if listener.delays || stamped {
+        if listener.marks.delays() || stamped {
             self.read_clock(stamped);
         }
-        if listener.delays {
+        if listener.marks.delays() {
             self.send_due_of(listener);
         }
     }
@@ -294,19 +297,21 @@ impl<I: Io> Core<I> {
 
     /// Counts the messages that arrived, and drops those that the handler must not see.
     fn admit(&mut self, listener: &mut Listener<I::Socket>) {
+        // The list lies in another line of the cache.
+        let access = if listener.marks.restricted() { listener.access.as_deref() } else { None };
         let counters = &mut listener.counters;
         let mut refused = false;
         for arrived in self.exchange.messages() {
             counters.received += arrived.datagrams() as u64;
             counters.received_bytes += arrived.len as u64;
-            if let Err(reason) = admission(arrived) {
+            if let Err(reason) = admission(arrived, access) {
                 counters.drop_many(reason, arrived.datagrams() as u64);
                 refused = true;
                 log::trace!(target: "polyport::datagram", "{} {}: {} {reason}", listener.name, listener.local, arrived.peer);
             }
         }
         if refused {
-            self.exchange.retain(|arrived| admission(arrived).is_ok());
+            self.exchange.retain(|arrived| admission(arrived, access).is_ok());
         }
     }
 
@@ -404,7 +409,7 @@ impl<I: Io> Core<I> {
 
     pub(super) fn call(&self, listener: &Listener<I::Socket>) -> Call {
         let now_ns = self.now.mono_ns;
-        let room = if listener.delays {
+        let room = if listener.marks.delays() {
             self.delayed.room(listener.token, now_ns)
         } else {
             self.delayed.first_room()
@@ -419,10 +424,12 @@ impl<I: Io> Core<I> {
     }
 }
 
-/// Decides whether the handler sees a message; the error is the reason to drop it.
-pub(super) fn admission(arrived: &Arrived) -> Result<(), DropReason> {
+/// Decides whether the handler sees a message, of those that a list lets in if there is one; the error is the reason to
+/// drop it.
+#[inline]
+pub(super) fn admission(arrived: &Arrived, access: Option<&Access>) -> Result<(), DropReason> {
     if arrived.flags.truncated {
         return Err(DropReason::Truncated);
     }
-    guard::admit(arrived.peer)
+    guard::admit(arrived.peer, access)
 }

@@ -48,7 +48,7 @@ pub use hangup::{Hangup, Hung};
 pub use inquiry::Inquiry;
 pub use interrupt::Interrupt;
 pub use job::{Job, end_as_asked, stop_as_asked, tell_of_jobs};
-pub use line::{complain, deliver, delivered, remark, say};
+pub use line::{complain, deliver, deliver_on, delivered, remark, say};
 pub use output::Output;
 pub use patient::PatientWriter;
 pub use shape::{Severity, Shape, json, prioritized};

@@ -19,6 +19,16 @@ pub fn deliver(line: impl Display) -> io::Result<()> {
     delivered(write(io::stdout().lock(), &line))
 }
 
+/// What [`deliver`] does, for a program that would go on as long as there is something to tell: whether anybody still reads it.
+///
+/// # Errors
+/// Those of [`deliver`].
+pub fn deliver_on(line: impl Display) -> io::Result<bool> {
+    let written = write(io::stdout().lock(), &line);
+    let is_read = !matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+    delivered(written).map(|()| is_read)
+}
+
 /// What a write to standard output means for a program that was asked for it.
 ///
 /// # Errors

@@ -10,10 +10,12 @@ use polyport_terminal::{Exit, Style, complain, counted, delivered};
 use polyport_tools::VERSION;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::frame::{NoDatagram, OptionArg, Parts, as_table, build, class};
+use polyport_tools::heading;
 use polyport_tools::input::{self, MAX_DATAGRAM, MAX_LINE};
 use polyport_tools::json;
 use polyport_tools::key::{KeyArgs, generator};
-use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
+use polyport_tools::outcome::{self, ExitError, Outcome, deliver, deliver_on};
+use polyport_tools::payload::PayloadArgs;
 use polyport_tools::text::{hex, unhex, unhex_secret};
 use rand::RngExt;
 
@@ -22,56 +24,83 @@ use rand::RngExt;
 #[command(
     name = "polyport-frame",
     version = VERSION,
-    after_help = "Examples:\n  polyport-frame encode --kind request --seq 7 --payload ping\n  \
-    polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 \\\n    \
-    | polyport-frame decode --stdin\n  polyport-frame decode --json --hex 0e505054...\n\n\
-    Exit codes: 0 every frame is ok, 64 usage, 65 a frame or its hex is malformed, or no datagram is as long"
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{CODES}")
 )]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXAMPLES: &str = "Examples:
+  polyport-frame encode --kind request --seq 7 --payload ping
+  polyport-frame encode --kind probe --pad-to 1200 --raw | nc -u -w1 127.0.0.1 7000 | xxd -p -c0 \\
+    | polyport-frame decode --stdin
+  polyport-frame decode --json --hex 0e505054...";
+
+const CODES: &str =
+    "Exit codes: 0 every frame is ok, 64 usage, 65 a frame or its hex is malformed, or no datagram
+is as long, 74 reading or writing failed";
+
 #[derive(Subcommand)]
 enum Command {
     /// Explain frames; the last line is the class: ok, or the malformation as SPEC.md section 6 names it
+    #[command(max_term_width = 100, after_long_help = DECODING)]
     Decode(Decode),
     /// Build a frame and print it
+    #[command(max_term_width = 100, after_long_help = ENCODING)]
     Encode(Encode),
 }
+
+const DECODING: &str = "Examples:
+  polyport-frame decode --hex 0e505054...
+  polyport-frame decode --file datagram.bin --key-file shared.key
+  polyport-frame encode | polyport-frame decode --stdin --json | jq .frame
+
+Exit codes: 0 every frame is ok, 64 usage, 65 a frame or its hex is malformed, or no datagram
+is as long, 74 reading or writing failed";
+
+const ENCODING: &str = "Examples:
+  polyport-frame encode --kind request --seq 7 --payload ping
+  polyport-frame encode --kind event --flags G --payload-file picture.bin --raw > frame.bin
+  polyport-frame encode --kind error --code 16 --option retry-after=1500 --json | jq .frame.code
+
+Exit codes: 0 built, 64 usage, 65 the payload or a key is wrong, or no datagram is as long,
+74 reading or writing failed";
 
 #[derive(Args)]
 struct Decode {
     #[command(flatten)]
     input: Input,
-    /// Print one JSON object a frame, also for what is no datagram; its class says which
-    #[arg(long)]
-    json: bool,
     /// Which direction is taken
-    #[arg(long, value_enum, default_value_t = RoleArg::Any)]
+    #[arg(long, value_enum, default_value_t = RoleArg::Any, help_heading = heading::PROTOCOL)]
     role: RoleArg,
     #[command(flatten)]
     key: Secret,
+    /// Print one JSON object a frame, also for what is no datagram; its class says which
+    #[arg(long, help_heading = heading::OUTPUT)]
+    json: bool,
 }
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Input {
     /// The datagram in hex
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", help_heading = heading::INPUT)]
     hex: Option<String>,
     /// Read datagrams from stdin, one in hex a line
-    #[arg(long)]
+    #[arg(long, help_heading = heading::INPUT)]
     stdin: bool,
     /// Read the datagram from a file, as it is
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::INPUT)]
     file: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct Secret {
     /// The key itself, in hex: for test keys only, since `ps` shows it
-    #[arg(long, value_name = "HEX", conflicts_with = "key_file")]
+    #[arg(long, value_name = "HEX", conflicts_with = "key_file", help_heading = heading::PROTOCOL)]
     key: Option<String>,
     #[command(flatten)]
     by_file: KeyArgs,
@@ -90,45 +119,55 @@ enum RoleArg {
 #[derive(Args)]
 struct Encode {
     /// request, response, error, event, probe, probe-ack, version, or the number of a private kind
-    #[arg(long, value_parser = kind, default_value = "request")]
+    #[arg(long, value_parser = kind, default_value = "request", help_heading = heading::HEADER)]
     kind: Kind,
     /// Flags by their letters in SPEC.md, such as ST; R follows from the kind, P from --pad-to
-    #[arg(long, value_parser = flags, default_value = "")]
+    #[arg(long, value_parser = flags, default_value = "", help_heading = heading::HEADER)]
     flags: Flags,
     /// In hex [default: random, 0 in an event]
-    #[arg(long, value_name = "HEX", value_parser = hex_number)]
+    #[arg(long, value_name = "HEX", value_parser = hex_number, help_heading = heading::HEADER)]
     request_id: Option<u64>,
     /// In hex [default: random]
-    #[arg(long, value_name = "HEX", value_parser = hex_number)]
+    #[arg(long, value_name = "HEX", value_parser = hex_number, help_heading = heading::HEADER)]
     stream_id: Option<u64>,
-    #[arg(long, default_value_t = 0)]
+    /// Number of the transmission, 0 for the first
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = heading::HEADER)]
     attempt: u8,
-    #[arg(long, default_value_t = 0)]
+    /// The code of an error
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = heading::HEADER)]
     code: u8,
-    #[arg(long, default_value_t = 0)]
+    /// Number of the frame in its stream
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = heading::HEADER)]
     seq: u64,
-    #[arg(long, default_value_t = 0)]
+    /// Nanoseconds on the sender's clock
+    #[arg(long, value_name = "NS", default_value_t = 0, help_heading = heading::HEADER)]
     timestamp: u64,
     /// room=N, cookie=HEX, times=RX,TX, rstat=RSEQ,RCOUNT,WINDOW, retry-after=MS, probe-info=LEN,LIMIT,
     /// versions=N,N or 0xNN=HEX; may be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", help_heading = heading::CONTENT)]
     option: Vec<OptionArg>,
-    #[arg(long, default_value = "", value_name = "TEXT")]
+    /// The payload; - reads it from standard input
+    #[arg(long, default_value = "", value_name = "TEXT", help_heading = heading::CONTENT)]
     payload: String,
     /// The payload in hex
-    #[arg(long, value_name = "HEX", conflicts_with = "payload")]
+    #[arg(long, value_name = "HEX", conflicts_with = "payload", help_heading = heading::CONTENT)]
     payload_hex: Option<String>,
+    #[command(flatten)]
+    payload_file: PayloadArgs,
     /// Pad the datagram to this many octets, with flag P
-    #[arg(long, value_name = "OCTETS", default_value_t = 0)]
+    #[arg(long, value_name = "OCTETS", default_value_t = 0, help_heading = heading::CONTENT)]
     pad_to: usize,
-    /// Print the octets themselves instead of hex
-    #[arg(long)]
-    raw: bool,
     /// Makes the random ids repeatable
-    #[arg(long)]
+    #[arg(long, help_heading = heading::PROTOCOL)]
     seed: Option<u64>,
     #[command(flatten)]
     key: Secret,
+    /// Print the octets themselves instead of hex
+    #[arg(long, help_heading = heading::OUTPUT)]
+    raw: bool,
+    /// Print what `decode --json` prints of the frame
+    #[arg(long, conflicts_with = "raw", help_heading = heading::OUTPUT)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -170,7 +209,7 @@ fn decode(arguments: &Decode) -> Outcome {
             return Err(bad(format!("{name}: {why}")));
         }
     };
-    let exit = show(&decoder, &datagram, None, arguments.json)?;
+    let exit = show(&decoder, &datagram, None, arguments.json)?.unwrap_or(Exit::Ok);
     if exit == Exit::Ok {
         return Ok(exit);
     }
@@ -213,7 +252,11 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
         };
         let exit = match datagram {
             Ok(octets) if octets.is_empty() => continue,
-            Ok(octets) => show(decoder, &octets, Some(number), as_json)?,
+            Ok(octets) => match show(decoder, &octets, Some(number), as_json)? {
+                Some(exit) => exit,
+                // The input may have no end.
+                None => break,
+            },
             Err(why) => {
                 refuse(&why, Some(number), as_json)?;
                 complain(format_args!("line {number}: {why}"));
@@ -227,15 +270,21 @@ fn decode_lines(decoder: &Decoder<'_>, as_json: bool) -> Outcome {
     Ok(worst)
 }
 
-/// Prints one frame; whether it is one.
-fn show(decoder: &Decoder<'_>, datagram: &[u8], line: Option<usize>, as_json: bool) -> Outcome {
+/// Prints one frame; whether it is one. `None` if nobody reads any more.
+fn show(
+    decoder: &Decoder<'_>,
+    datagram: &[u8],
+    line: Option<usize>,
+    as_json: bool,
+) -> Result<Option<Exit>, ExitError> {
     let result = decoder.decode(datagram);
-    if as_json {
-        deliver(json::line(&FrameReport::new(datagram, result).at_line(line))?)?;
+    let is_read = if as_json {
+        deliver_on(json::line(&FrameReport::new(datagram, result).at_line(line))?)?
     } else {
-        deliver(as_table(datagram, result, Style::stdout()))?;
-    }
-    Ok(if result.is_ok() { Exit::Ok } else { Exit::BadInput })
+        deliver_on(as_table(datagram, result, Style::stdout()))?
+    };
+    let exit = if result.is_ok() { Exit::Ok } else { Exit::BadInput };
+    Ok(is_read.then_some(exit))
 }
 
 fn encode(arguments: &Encode) -> Outcome {
@@ -254,9 +303,14 @@ fn encode(arguments: &Encode) -> Outcome {
     header.attempt = arguments.attempt;
     header.code = Code(arguments.code);
     let key = arguments.key.load()?;
+    if arguments.payload_file.payload_file.is_some()
+        && (arguments.payload_hex.is_some() || !arguments.payload.is_empty())
+    {
+        return Err(ExitError::usage("there is one payload: --payload, --payload-hex or --payload-file"));
+    }
     let payload = match &arguments.payload_hex {
         Some(text) => unhex(text).map_err(|error| bad(format!("--payload-hex: {error}")))?,
-        None => arguments.payload.clone().into_bytes(),
+        None => arguments.payload_file.or(&arguments.payload)?,
     };
     let (options, pad_to) = (&arguments.option[..], arguments.pad_to);
     let parts = Parts { options, key: key.as_ref(), payload: &payload, pad_to };
@@ -270,6 +324,11 @@ fn encode(arguments: &Encode) -> Outcome {
     if arguments.raw {
         let mut stdout = io::stdout().lock();
         delivered(stdout.write_all(&datagram).and_then(|()| stdout.flush())).map_err(outcome::unwritten)?;
+    } else if arguments.json {
+        let keys: Vec<Key> = key.into_iter().collect();
+        let integrity = if keys.is_empty() { Integrity::Checksum } else { Integrity::Keys(&keys) };
+        let verdict = Decoder::new(Role::Any).with_integrity(integrity).decode(&datagram);
+        deliver(json::line(&FrameReport::new(&datagram, verdict))?)?;
     } else {
         deliver(hex(&datagram))?;
     }

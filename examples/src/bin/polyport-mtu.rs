@@ -13,6 +13,7 @@ use polyport_tools::VERSION;
 use polyport_tools::attempt;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
+use polyport_tools::heading;
 use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::json::MtuReport;
@@ -27,41 +28,37 @@ use polyport_tools::text::positive_duration;
 #[command(
     name = "polyport-mtu",
     version = VERSION,
-    after_help = "Examples:\n  polyport-mtu localhost:7000\n  polyport-mtu --raw --timer 200ms 192.0.2.1:7\n  \
-    polyport-mtu --json --both '[2001:db8::1]:7000'\n\n\
-    The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in fragments: DF is set\n\
-    and what the kernel believes about the path is ignored. Answers may leave in fragments, and are told from whole\n\
-    ones (Linux). \"at least\" stands where a way may take more: answers are never longer than what gets there.\n\n\
-    Exit codes: 0 found, 64 usage, 68 host not found, 69 no peer answered (what is printed is local knowledge),\n\
-    71, 75 and 77 the system refuses, 76 probes are refused, or --both and the target does not echo, 130 interrupted"
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}")
 )]
 struct Cli {
     /// The target; the port may be a service name
     #[arg(value_name = "HOST:PORT")]
     target: String,
     /// For echo servers that do not speak PPT/1: their answers measure the way back, too
-    #[arg(long, conflicts_with = "both")]
+    #[arg(long, conflicts_with = "both", help_heading = heading::TARGET)]
     raw: bool,
     /// Measure the way back, too: by answers as long as the probes
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     both: bool,
     /// Longest UDP payload to try [default: 65507, or 65527 over IPv6]
-    #[arg(long, value_name = "OCTETS")]
+    #[arg(long, value_name = "OCTETS", help_heading = heading::CONTENT)]
     max: Option<usize>,
     /// How long to wait for an answer; RFC 8899 wants at least 1s on the Internet
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = positive_duration, help_heading = heading::TIMING)]
     timer: Duration,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
     /// Tell of each probe on stderr
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = heading::OUTPUT)]
     verbose: bool,
     /// How often probes carry what receivers must ignore
-    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes, help_heading = heading::PROTOCOL)]
     grease: GreaseArg,
     /// Makes ids repeatable, and thus predictable: for tests only
-    #[arg(long)]
+    #[arg(long, help_heading = heading::PROTOCOL)]
     seed: Option<u64>,
     #[command(flatten)]
     source: SourceArgs,
@@ -70,6 +67,21 @@ struct Cli {
     #[command(flatten)]
     family: Family,
 }
+
+const EXAMPLES: &str = "Examples:
+  polyport-mtu localhost:7000
+  polyport-mtu --raw --timer 200ms 192.0.2.1:7
+  polyport-mtu --json --both '[2001:db8::1]:7000'";
+
+const MORE: &str = "The target answers PROBE frames (or, with --raw, echoes anything). Probes never leave in
+fragments: DF is set and what the kernel believes about the path is ignored. Answers may leave in
+fragments, and are told from whole ones (Linux). \"at least\" stands where a way may take more:
+answers are never longer than what gets there.
+A time is a number with its unit, such as 200ms; without a unit it is of seconds.
+
+Exit codes: 0 found, 64 usage, 68 host not found, 69 no peer answered (what is printed is local
+knowledge), 71, 75 and 77 the system refuses, 74 writing failed, 76 probes are refused, or --both
+and the target does not echo, 130 interrupted";
 
 /// Octets of the first probe: a header, and options that a receiver must skip.
 const SHORTEST: usize = 64;

@@ -12,55 +12,65 @@ use polyport_protocol::Nanos;
 use polyport_terminal::{Escaped, Exit, Style, counted, delivered, remark};
 use polyport_tools::VERSION;
 use polyport_tools::clock::nanos;
+use polyport_tools::heading;
 use polyport_tools::json;
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
 use polyport_tools::plot::draw::{Caption, picture};
 use polyport_tools::plot::report::PlotReport;
 use polyport_tools::plot::{Direction, Log, LogError, MAX_CLIENTS, Run, Selection};
+use polyport_tools::text::duration;
 
 /// Draws delay and loss over time of a run, from the file that `decisions` of relay or lossy names.
 #[derive(Parser)]
 #[command(
     name = "polyport-plot",
     version = VERSION,
-    after_help = "Examples:\n  polyport-plot decisions.csv -o run.svg\n  \
-    polyport-plot --client 192.0.2.7 --direction down --since 25s --until 40s decisions.csv > part.svg\n  \
-    polyport-plot --moment '30s=the link breaks' --title 'seed 7' -o run.svg decisions.csv\n  \
-    polyport-plot --json decisions.csv | jq .directions.down\n\n\
-    Times count from the first decision of the log. A log has only those datagrams that something happened to; how many\n\
-    came is known by their numbers. A log that is still being written may be drawn: its last line waits until it is whole.\n\n\
-    Exit codes: 0 drawn, 64 usage, 65 the log is not there, empty or wrong, or has nothing of what is to be drawn,\n\
-    73 the output cannot be made, 74 reading or writing failed"
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}")
 )]
 struct Cli {
     /// The log; - is standard input
     #[arg(value_name = "LOG")]
     log: PathBuf,
     /// Where the picture goes, an SVG; - is standard output, and the default but for --json
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = heading::OUTPUT)]
     output: Option<PathBuf>,
     /// Print what is drawn as one JSON object; a picture is made only if --output names a file
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
     /// Only this client, as the log names it; an address without a port means all of its ports. May be repeated
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", help_heading = heading::TARGET)]
     client: Vec<String>,
     /// Only this direction. May be repeated
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = heading::TARGET)]
     direction: Vec<DirectionArg>,
     /// Only from this time on
-    #[arg(long, value_name = "TIME", value_parser = polyport_value::duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = heading::TIMING)]
     since: Option<Duration>,
     /// Only before this time
-    #[arg(long, value_name = "TIME", value_parser = polyport_value::duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = heading::TIMING)]
     until: Option<Duration>,
     /// What stands above the picture [default: the name of the log]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = heading::OUTPUT)]
     title: Option<String>,
     /// A moment to be marked, such as '30s=the link breaks'. May be repeated
-    #[arg(long, value_name = "TIME=NAME", value_parser = moment)]
+    #[arg(long, value_name = "TIME=NAME", value_parser = moment, help_heading = heading::OUTPUT)]
     moment: Vec<(Nanos, String)>,
 }
+
+const EXAMPLES: &str = "Examples:
+  polyport-plot decisions.csv -o run.svg
+  polyport-plot --client 192.0.2.7 --direction down --since 25s --until 40s decisions.csv > part.svg
+  polyport-plot --moment '30s=the link breaks' --title 'seed 7' -o run.svg decisions.csv
+  polyport-plot --json decisions.csv | jq .directions.down";
+
+const MORE: &str = "Times count from the first decision of the log; without a unit they are of seconds.
+A log has only those datagrams that something happened to; how many came is known by their
+numbers. A log that is still being written may be drawn: its last line waits until it is whole.
+
+Exit codes: 0 drawn, 64 usage, 65 the log is not there, empty or wrong, or has nothing of what is
+to be drawn, 73 the output cannot be made, 74 reading or writing failed";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum DirectionArg {
@@ -222,7 +232,7 @@ fn store(path: &Path, svg: &str) -> Result<(), ExitError> {
 
 fn moment(text: &str) -> Result<(Nanos, String), String> {
     let (at, name) = text.split_once('=').ok_or("TIME=NAME is expected, such as '30s=the link breaks'")?;
-    Ok((nanos(polyport_value::duration(at)?), name.to_owned()))
+    Ok((nanos(duration(at)?), name.to_owned()))
 }
 
 fn is_dash(path: &Path) -> bool {

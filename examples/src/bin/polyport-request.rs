@@ -13,10 +13,12 @@ use polyport_tools::VERSION;
 use polyport_tools::attempt;
 use polyport_tools::clock::{Clock, nanos};
 use polyport_tools::driver::{Driver, End};
+use polyport_tools::heading;
 use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, KeyArgs, generator};
 use polyport_tools::mtu::longest;
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
+use polyport_tools::payload::PayloadArgs;
 use polyport_tools::request::json::{AnswerReport, RequestReport};
 use polyport_tools::request::socket::{SocketReport, SocketState};
 use polyport_tools::request::{Answered, Bounds, Ppt, PptConfig, Raw, RawConfig, Reporter, unsent};
@@ -30,71 +32,68 @@ use polyport_tools::text::positive_duration;
 #[command(
     name = "polyport-request",
     version = VERSION,
-    after_help = "Examples:\n  polyport-request localhost:7000 hello\n  \
-    polyport-request --raw localhost:7001 \"how long is this?\"\n  \
-    polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello\n  \
-    polyport-request --from 127.0.0.2:5000 127.0.0.1:7000 hello\n\n\
-    Where a name has several addresses, the next one is asked when one refuses.\n\n\
-    Exit codes: 0 answered, 64 usage, 65 bad input, 68 host not found, 69 no reply or no route,\n\
-    71 the system refuses, as an address that is not ours, 75 the port of --from is taken, 76 not PPT/1 or refused,\n\
-    77 not permitted, 130 interrupted"
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}")
 )]
 struct Cli {
     /// The server; the port may be a service name
     #[arg(value_name = "HOST:PORT")]
     target: String,
-    /// The payload
-    #[arg(default_value = "ping")]
+    /// The payload; - reads it from standard input
+    #[arg(default_value = "ping", conflicts_with = "payload_file")]
     text: String,
     /// Plain text and the textbook schedule (0.1 s, doubling, up to 2 s) instead of PPT/1
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     raw: bool,
     /// Tie the socket to the server: the kernel drops all else unseen [default with --raw]
-    #[arg(long, conflicts_with = "unconnected")]
+    #[arg(long, conflicts_with = "unconnected", help_heading = heading::TARGET)]
     connect: bool,
     /// See replies from elsewhere, and count them [default with PPT/1]
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     unconnected: bool,
     /// Accept anything from anyone as the answer: to see why one must not
-    #[arg(long, conflicts_with = "connect")]
+    #[arg(long, conflicts_with = "connect", help_heading = heading::TARGET)]
     promiscuous: bool,
     /// Give up after this time in all, such as 5s [default: when the last wait is over]
-    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration, help_heading = heading::TIMING)]
     timeout: Option<Duration>,
     /// Retransmissions at most; PPT/1 makes no more than 5, the textbook schedule 4
     #[arg(long, value_name = "N", default_value_t = MAX_TRANSMISSIONS - 1,
-        value_parser = clap::value_parser!(u8).range(..i64::from(MAX_TRANSMISSIONS)))]
+        value_parser = clap::value_parser!(u8).range(..i64::from(MAX_TRANSMISSIONS)), help_heading = heading::TIMING)]
     retries: u8,
     /// First and lowest timeout of PPT/1
-    #[arg(long, value_enum, default_value_t = PresetArg::Internet)]
+    #[arg(long, value_enum, default_value_t = PresetArg::Internet, help_heading = heading::TIMING)]
     preset: PresetArg,
     /// How often PPT/1 frames carry what receivers must ignore
-    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes, help_heading = heading::PROTOCOL)]
     grease: GreaseArg,
     /// Pad the request to this length, so that the answer may be as long
-    #[arg(long, value_name = "OCTETS", default_value_t = 0, conflicts_with = "raw")]
+    #[arg(long, value_name = "OCTETS", default_value_t = 0, conflicts_with = "raw", help_heading = heading::CONTENT)]
     pad_to: usize,
     /// Reach only hosts on the own links, past no router (`SO_DONTROUTE`; over IPv6 a hop limit of 1 as well)
-    #[arg(long)]
+    #[arg(long, help_heading = heading::NETWORK)]
     dont_route: bool,
     /// Ask for a receive buffer (`SO_RCVBUF`), such as 64KiB
-    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size, help_heading = heading::NETWORK)]
     recv_buffer: Option<usize>,
     /// Ask for a send buffer (`SO_SNDBUF`)
-    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size, help_heading = heading::NETWORK)]
     send_buffer: Option<usize>,
     /// Print what getsockname(2), getpeername(2) and getsockopt(2) say of the socket, before and after
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     show_socket: bool,
     /// Print one JSON object
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long, conflicts_with = "quiet", help_heading = heading::OUTPUT)]
     json: bool,
     /// Makes ids repeatable, and thus predictable: for tests only
-    #[arg(long)]
+    #[arg(long, help_heading = heading::PROTOCOL)]
     seed: Option<u64>,
     /// Print the answer only
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = heading::OUTPUT)]
     quiet: bool,
+    #[command(flatten)]
+    payload: PayloadArgs,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -102,6 +101,21 @@ struct Cli {
     #[command(flatten)]
     family: Family,
 }
+
+const EXAMPLES: &str = "Examples:
+  polyport-request localhost:7000 hello
+  polyport-request --raw localhost:7001 \"how long is this?\"
+  polyport-request --preset lan --key-file shared.key 192.0.2.1:7000 hello
+  polyport-request --from 127.0.0.2:5000 127.0.0.1:7000 hello
+  printf '\\0\\1' | polyport-request --raw --json 127.0.0.1:7001 - | jq -r .answer.payload";
+
+const MORE: &str =
+    "Where a name has several addresses, the next one is asked when one refuses. A time is a number
+with its unit, such as 500ms or 1m30s; without a unit it is of seconds.
+
+Exit codes: 0 answered, 64 usage, 65 bad input, 68 host not found, 69 no reply or no route,
+71 the system refuses, as an address that is not ours, 74 reading or writing failed,
+75 the port of --from is taken, 76 not PPT/1 or refused, 77 not permitted, 130 interrupted";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PresetArg {
@@ -125,10 +139,19 @@ fn run(cli: Cli) -> Outcome {
     }
     // Before Ctrl-C is listened to: a key may come from a pipe that stays silent.
     let key = if cli.raw { None } else { cli.key.load()? };
+    let payload = cli.payload.or(&cli.text)?;
     let (clock, interrupt) = (Clock::start(), outcome::interrupt()?);
     let deadline = cli.timeout.map(|timeout| clock.now().saturating_add(nanos(timeout)));
     attempt::each(&candidates, cli.quiet, |peer, more| {
-        let asking = Asking { cli: &cli, peer, own: cli.source.towards(peer), more, clock, deadline };
+        let asking = Asking {
+            cli: &cli,
+            payload: &payload,
+            peer,
+            own: cli.source.towards(peer),
+            more,
+            clock,
+            deadline,
+        };
         ask(&asking, key.as_ref(), &interrupt)
     })
 }
@@ -137,6 +160,7 @@ fn run(cli: Cli) -> Outcome {
 #[derive(Clone, Copy)]
 struct Asking<'a> {
     cli: &'a Cli,
+    payload: &'a [u8],
     peer: SocketAddr,
     /// Where from.
     own: SocketAddr,
@@ -147,12 +171,17 @@ struct Asking<'a> {
 }
 
 fn ask(asking: &Asking<'_>, key: Option<&Key>, interrupt: &Interrupt) -> Outcome {
-    let Asking { cli, peer, own, clock, deadline, .. } = *asking;
+    let Asking { cli, payload, peer, own, clock, deadline, .. } = *asking;
     if cli.pad_to > longest(peer) {
         return Err(ExitError::usage(format!(
             "--pad-to: no datagram has more than {} octets",
             longest(peer)
         )));
+    }
+    if payload.len() > longest(peer) {
+        let long =
+            format!("the payload has {} octets, and a datagram at most {}", payload.len(), longest(peer));
+        return Err(ExitError::new(Exit::BadInput, long));
     }
     let connected = !cli.promiscuous && (cli.connect || (cli.raw && !cli.unconnected));
     let reporter = Reporter::new(cli.quiet || cli.json);
@@ -168,17 +197,11 @@ fn ask(asking: &Asking<'_>, key: Option<&Key>, interrupt: &Interrupt) -> Outcome
     let transmissions = cli.retries.saturating_add(1);
     let bounds = Bounds { transmissions, deadline, promiscuous: cli.promiscuous, dont_route: cli.dont_route };
     if cli.raw {
-        let text = cli.text.as_bytes();
-        if text.len() > longest(peer) {
-            let long =
-                format!("the text has {} octets, and a datagram at most {}", text.len(), longest(peer));
-            return Err(ExitError::new(Exit::BadInput, long));
-        }
         if asking.more && !connected {
             // An unconnected socket is not told of a refusal, which here leads to the next address.
             driver.watch_errors()?;
         }
-        let mut client = Raw::new(RawConfig { target: peer, own, text, bounds }, reporter);
+        let mut client = Raw::new(RawConfig { target: peer, own, text: payload, bounds }, reporter);
         let end = driver.run(&mut client);
         let strangers = client.strangers().clone();
         let foreign = (strangers.count() > 0).then(|| ("wrong_source".to_owned(), strangers.count()));
@@ -193,8 +216,7 @@ fn ask(asking: &Asking<'_>, key: Option<&Key>, interrupt: &Interrupt) -> Outcome
         ..RequestConfig::new(peer)
     };
     // Room for a cookie costs 20 octets and saves a refusal when the answer is longer than the request.
-    let request =
-        Request { payload: cli.text.as_bytes(), pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
+    let request = Request { payload, pad_to: cli.pad_to, want_cookie: true, ..Request::default() };
     let config = PptConfig { machine, own, bounds };
     let mut client = Ppt::new(config, request, reporter, generator(cli.seed), clock.now())?;
     let end = driver.run(&mut client);

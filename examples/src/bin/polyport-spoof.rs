@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use polyport_terminal::{Exit, Style};
 use polyport_tools::VERSION;
+use polyport_tools::heading;
 use polyport_tools::json;
 use polyport_tools::key::{GreaseArg, generator};
 use polyport_tools::outcome::{self, ExitError, Outcome, deliver};
@@ -18,28 +19,39 @@ use polyport_tools::spoof::{Case, Guard, Row, Setting, play};
 #[command(
     name = "polyport-spoof",
     version = VERSION,
-    after_help = "Examples:\n  polyport-spoof\n  polyport-spoof --json | jq .safe\n\n\
-    Everything happens on this host, between sockets of this process, on loopback if --from names no other address.\n\n\
-    Exit codes: 0 the request-id client took no forged reply, lost no genuine one and counted each under its name;\n\
-    64 usage, 70 it did not, 71, 75 and 77 the system refuses sockets"
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}")
 )]
 struct Cli {
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
     /// Play on `::1` instead of 127.0.0.1
-    #[arg(short = '6')]
+    #[arg(short = '6', help_heading = heading::NETWORK)]
     ipv6: bool,
     /// Play on this address of the host, with the client at this port, such as 127.0.0.2, 127.0.0.2:5000 or :5000
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse)]
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = SourceAddress::parse, help_heading = heading::NETWORK)]
     from: Option<SourceAddress>,
     /// How often requests carry what receivers must ignore
-    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes)]
+    #[arg(long, value_enum, default_value_t = GreaseArg::Sometimes, help_heading = heading::PROTOCOL)]
     grease: GreaseArg,
     /// Makes the run repeatable
-    #[arg(long)]
+    #[arg(long, help_heading = heading::PROTOCOL)]
     seed: Option<u64>,
 }
+
+const EXAMPLES: &str = "Examples:
+  polyport-spoof
+  polyport-spoof --json | jq .safe
+  polyport-spoof --from 192.0.2.7";
+
+const MORE: &str =
+    "Everything happens on this host, between sockets of this process, on loopback if --from names no
+other address.
+
+Exit codes: 0 the request-id client took no forged reply, lost no genuine one and counted each
+under its name, 64 usage, 70 it did not, 71, 75 and 77 the system refuses sockets, 74 writing failed";
 
 fn main() -> ExitCode {
     outcome::main(run)

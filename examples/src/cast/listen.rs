@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use polyport_net::{Pktinfo, RecvMeta, SocketOptions, UdpSocket, interface_name};
 use polyport_protocol::client::Transmit;
-use polyport_protocol::{DecodeError, Decoder, Integrity, Key, Kind, Nanos, Role};
+use polyport_protocol::{DecodeError, Decoder, Frame, Integrity, Key, Kind, Nanos, Role};
 use polyport_terminal::escape_payload;
 
+use super::json::{CastLine, Event};
 use crate::driver::{Client, Fault};
-use crate::outcome::{ExitError, deliver};
+use crate::outcome::{ExitError, deliver_on};
 use crate::text::hex;
 
 pub use polyport_net::Membership;
@@ -55,6 +56,8 @@ pub struct Listener {
     heard: u64,
     senders: BTreeSet<SocketAddr>,
     over: bool,
+    json: bool,
+    unread: bool,
 }
 
 /// Senders remembered for the count at the end.
@@ -65,7 +68,29 @@ impl Listener {
     #[must_use]
     pub fn new(at: SocketAddr, count: Option<u64>, until: Option<Nanos>, key: Option<Key>) -> Self {
         let key = key.into_iter().collect();
-        Self { at, count, until, key, heard: 0, senders: BTreeSet::new(), over: false }
+        Self {
+            at,
+            count,
+            until,
+            key,
+            heard: 0,
+            senders: BTreeSet::new(),
+            over: false,
+            json: false,
+            unread: false,
+        }
+    }
+
+    /// Tells what is heard as JSON.
+    #[must_use]
+    pub fn with_json(self, json: bool) -> Self {
+        Self { json, ..self }
+    }
+
+    /// Whether it has ended because nobody reads any more what it shows.
+    #[must_use]
+    pub const fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// Datagrams heard, and from how many senders.
@@ -74,19 +99,23 @@ impl Listener {
         (self.heard, self.senders.len())
     }
 
-    fn show(&self, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
+    fn show(&self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<bool, ExitError> {
         let destination = meta.local.map_or_else(|| self.at.ip(), |local| local.destination);
-        let interface = meta.local.map_or_else(
-            || "?".to_owned(),
-            |local| interface_name(local.ifindex).unwrap_or_else(|_| local.ifindex.to_string()),
-        );
-        let (to, frame) = (SocketAddr::new(destination, self.at.port()), self.describe(datagram));
-        deliver(format_args!("{} -> {to} on {interface}: {frame}", meta.peer))
+        let interface = meta
+            .local
+            .map(|local| interface_name(local.ifindex).unwrap_or_else(|_| local.ifindex.to_string()));
+        let (from, to) = (meta.peer, SocketAddr::new(destination, self.at.port()));
+        let integrity = if self.key.is_empty() { Integrity::Checksum } else { Integrity::Keys(&self.key) };
+        let verdict = Decoder::new(Role::Any).with_integrity(integrity).decode(datagram);
+        if self.json {
+            return heard(now, from, to, interface, verdict, datagram).deliver_on();
+        }
+        let interface = interface.as_deref().unwrap_or("?");
+        deliver_on(format_args!("{from} -> {to} on {interface}: {}", Self::describe(verdict, datagram)))
     }
 
-    fn describe(&self, datagram: &[u8]) -> String {
-        let integrity = if self.key.is_empty() { Integrity::Checksum } else { Integrity::Keys(&self.key) };
-        match Decoder::new(Role::Any).with_integrity(integrity).decode(datagram) {
+    fn describe(verdict: Result<Frame<'_>, DecodeError>, datagram: &[u8]) -> String {
+        match verdict {
             Ok(frame) => {
                 let header = frame.header();
                 let kind = if header.kind == Kind::Event { "event" } else { "frame" };
@@ -100,12 +129,36 @@ impl Listener {
     }
 }
 
+/// What is told of a datagram.
+fn heard(
+    at_ns: Nanos,
+    from: SocketAddr,
+    to: SocketAddr,
+    interface: Option<String>,
+    verdict: Result<Frame<'_>, DecodeError>,
+    datagram: &[u8],
+) -> CastLine {
+    let class = match verdict {
+        Ok(_) => "ok",
+        Err(DecodeError::Short | DecodeError::NotOurs) => "plain",
+        Err(class) => class.name(),
+    };
+    let class = class.to_owned();
+    let content = verdict.as_ref().map_or(datagram, |frame| frame.payload()).into();
+    let frame = verdict.ok().map(|frame| Event {
+        kind: format!("{:?}", frame.header().kind).to_lowercase(),
+        stream_id: hex(&frame.header().stream_id.to_be_bytes()),
+        seq: frame.header().seq,
+    });
+    CastLine::Heard { at_ns, from, to, interface, class, frame, content }
+}
+
 impl Client for Listener {
     fn poll_transmit(&mut self, _: Nanos, _: &mut [u8]) -> Option<Transmit> {
         None
     }
 
-    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         let foreign = meta.local.is_some_and(|local| local.destination != self.at.ip());
         if self.is_finished() || (foreign && !self.at.ip().is_unspecified()) {
             return Ok(());
@@ -114,7 +167,8 @@ impl Client for Listener {
         if self.senders.len() < MAX_SENDERS {
             self.senders.insert(meta.peer);
         }
-        self.show(meta, datagram)
+        self.unread = !self.show(now, meta, datagram)?;
+        Ok(())
     }
 
     fn handle_fault(&mut self, _: Nanos, fault: &Fault<'_>) -> Result<(), ExitError> {
@@ -133,6 +187,6 @@ impl Client for Listener {
     }
 
     fn is_finished(&self) -> bool {
-        self.over || self.count.is_some_and(|count| self.heard >= count)
+        self.over || self.unread || self.count.is_some_and(|count| self.heard >= count)
     }
 }

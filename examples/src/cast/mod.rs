@@ -1,6 +1,7 @@
 //! One to many: sending to a group or broadcast address, and listening there.
 
 mod event;
+pub mod json;
 mod listen;
 mod scope;
 mod send;

@@ -8,6 +8,7 @@ use polyport_protocol::client::{Pacer, Transmit};
 use polyport_terminal::{Exit, escape_payload};
 
 use super::event::Sealer;
+use super::json::CastLine;
 use crate::driver::{Client, Fault};
 use crate::outcome::{ExitError, deliver};
 use crate::unsent::unsent_to_any;
@@ -40,6 +41,8 @@ pub struct Plan<'a> {
     pub interval: Nanos,
     /// How long answers are heard after the last.
     pub answers: Nanos,
+    /// Tell what happens as JSON.
+    pub json: bool,
 }
 
 /// A socket that may send to groups and broadcast addresses.
@@ -131,14 +134,21 @@ impl Client for Sender<'_> {
         }
     }
 
-    fn handle_sent(&mut self, _: Nanos, _: &UdpSocket) -> Result<(), ExitError> {
+    fn handle_sent(&mut self, now: Nanos, _: &UdpSocket) -> Result<(), ExitError> {
         self.sent += 1;
+        if self.plan.json {
+            let (number, to) = (self.sent, self.plan.to);
+            return CastLine::Sent { at_ns: now, number, to, content: self.plan.text.into() }.deliver();
+        }
         let text = escape_payload(self.plan.text);
         deliver(format_args!("sent {} to {}: \"{text}\"", self.sent, self.plan.to))
     }
 
-    fn handle_input(&mut self, _: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
+    fn handle_input(&mut self, now: Nanos, meta: &RecvMeta, datagram: &[u8]) -> Result<(), ExitError> {
         self.answered += 1;
+        if self.plan.json {
+            return CastLine::Answer { at_ns: now, from: meta.peer, content: datagram.into() }.deliver();
+        }
         deliver(format_args!("answer from {}: \"{}\"", meta.peer, escape_payload(datagram)))
     }
 

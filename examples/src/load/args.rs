@@ -8,24 +8,31 @@ use clap::Parser;
 use polyport_protocol::{Nanos, SECOND};
 use rand::Rng;
 
+use super::arrivals::Arrival;
 use super::capacity::CapacityArgs;
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::gso::Gso;
 use super::histogram::Percent;
 use super::mix::Mix;
 use super::pacing::Pacing;
+use super::pin;
 use super::plan::{Distribution, LONGEST, Rate};
 use super::profile::Profile;
-use super::schedule::Arrival;
+use super::recorded::args::RecordedArgs;
+use super::recorded::settings::Settings;
+use super::stamps::RxTime;
 use super::template::Template;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::nanos;
+use crate::heading;
 use crate::key::{KeyArgs, generator};
 use crate::outcome::ExitError;
+use crate::payload::PayloadArgs;
 use crate::source::SourceArgs;
 use crate::target::{Family, MAX_ADDRESSES, many};
-use crate::text::positive_duration;
+use crate::text::{duration, positive_duration};
 
 /// Load tester for UDP services that speak PPT/1, and for those that do not.
 ///
@@ -34,91 +41,117 @@ use crate::text::positive_duration;
 /// for one answer, at 10 datagrams a second at most; where a name has several addresses, the next one is taken for a
 /// target whose first one refuses.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "polyport-load", version = VERSION, max_term_width = 100)]
+#[command(
+    name = "polyport-load",
+    version = VERSION,
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}")
+)]
 pub struct Args {
     /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
     #[arg(required = true, value_name = "TARGET")]
     pub targets: Vec<String>,
     /// Datagrams a time over all targets: 50000/s, 1.5k/s, 30/m
-    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse)]
+    #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse, help_heading = heading::TIMING)]
     pub rate: Rate,
     /// How long the measured load lasts
-    #[arg(short, long, default_value = "10s", value_parser = polyport_value::duration)]
+    #[arg(short, long, default_value = "10s", value_parser = duration, help_heading = heading::TIMING)]
     pub duration: Duration,
     /// How datagrams arrive that have a rate: constant (evenly), poisson (at random times that the seed repeats), or burst:N (N at
     /// once)
-    #[arg(long, default_value = "constant", value_parser = Arrival::parse)]
+    #[arg(long, default_value = "constant", value_parser = Arrival::parse, help_heading = heading::TIMING)]
     pub arrival: Arrival,
     /// A rate that grows or falls evenly instead of --rate and --duration: 0..50k/60s
-    #[arg(long, value_parser = Profile::parse_ramp, value_name = "FROM..TO/TIME", conflicts_with_all = ["rate", "duration", "flow"])]
+    #[arg(long, value_parser = Profile::parse_ramp, value_name = "FROM..TO/TIME", conflicts_with_all = ["rate", "duration", "flow"], help_heading = heading::TIMING)]
     pub ramp: Option<Profile>,
-    /// Rates one after the other instead of --rate and --duration: 10k:60s,80k:60s; a ramp may be among them: 0..50k:60s
-    #[arg(long, value_parser = Profile::parse, value_name = "RATE:TIME,...", conflicts_with_all = ["rate", "duration"])]
+    /// Rates one after the other instead of --rate and --duration: 10k:60s,80k:60s; a ramp may be among them: 0..50k:60s.
+    /// Ports of our own are --flows, which is another thing
+    #[arg(long, value_parser = Profile::parse, value_name = "RATE:TIME,...", conflicts_with_all = ["rate", "duration"], help_heading = heading::TIMING)]
     pub flow: Option<Profile>,
     /// How long the same load runs before it without being counted on either side
-    #[arg(long, default_value = "1s", value_parser = polyport_value::duration)]
+    #[arg(long, default_value = "1s", value_parser = duration, help_heading = heading::TIMING)]
     pub warmup: Duration,
     /// Wait for answers at the end: three times the longest round trip (and until every datagram had its timeout), or
     /// 4 s if nothing came; or a fixed time such as 500ms
-    #[arg(long, default_value = "3x,4s", value_parser = Drain::parse)]
+    #[arg(long, default_value = "3x,4s", value_parser = Drain::parse, help_heading = heading::TIMING)]
     pub drain: Drain,
     /// Answers that take longer are late
-    #[arg(short, long, default_value = "1s", value_parser = polyport_value::duration)]
+    #[arg(short, long, default_value = "1s", value_parser = duration, help_heading = heading::TIMING)]
     pub timeout: Duration,
     /// How targets take turns
-    #[arg(long, default_value = "round-robin")]
+    #[arg(long, default_value = "round-robin", help_heading = heading::TARGET)]
     pub distribution: Distribution,
-    /// Streams for each target, each from a port of our own; order and direction of loss are judged within a stream
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
-    pub streams: u32,
+    /// Ports of our own that take turns, one for each thread if not given; order and direction of loss are judged for each
+    /// flow to each target
+    #[arg(long, alias = "streams", value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N", help_heading = heading::TARGET)]
+    pub flows: Option<u32>,
+    /// Threads among which the flows are divided; each wants a processor for itself
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256), value_name = "N", help_heading = heading::TIMING)]
+    pub threads: u32,
+    /// Each thread keeps to a processor of its own: those given, such as 2,3 or 4-7, or any that it may use
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "CPUS", help_heading = heading::TIMING)]
+    pub pin: Option<String>,
+    /// Whether datagrams of one flow to one target leave as trains that the kernel cuts, and come as trains that it joins
+    #[arg(long, default_value = "auto", help_heading = heading::NETWORK)]
+    pub gso: Gso,
+    /// Whose clock says when an answer came
+    #[arg(long, default_value = "tester", help_heading = heading::TIMING)]
+    pub rx_time: RxTime,
     /// How to wait for the next planned time
-    #[arg(long, default_value = "sleep")]
+    #[arg(long, default_value = "sleep", help_heading = heading::TIMING)]
     pub pacing: Pacing,
     /// Octets of payload in each datagram
-    #[arg(long, default_value_t = 32, value_name = "OCTETS")]
+    #[arg(long, default_value_t = DEFAULT_PAYLOAD, value_name = "OCTETS", help_heading = heading::CONTENT)]
     pub payload: u16,
     /// Octets of each whole datagram, reached by padding
-    #[arg(long, value_name = "OCTETS")]
+    #[arg(long, value_name = "OCTETS", help_heading = heading::CONTENT)]
     pub size: Option<u16>,
     /// Octets of whole datagrams, each size with its share: 64:7,576:4,1500:1; or imix, which is packets of 64, 576 and 1500 octets as
     /// 7:4:1, the smallest as small as a frame can be
-    #[arg(long, value_parser = Mix::parse, value_name = "SIZE:SHARE,...", conflicts_with_all = ["size", "text", "template"])]
+    #[arg(long, value_parser = Mix::parse, value_name = "SIZE:SHARE,...", conflicts_with_all = ["size", "text", "template"], help_heading = heading::CONTENT)]
     pub sizes: Option<Mix>,
     /// A closed loop instead of a rate: N datagrams wait for answers at once, and the next one leaves when one of them is answered or
-    /// times out
+    /// times out; with several threads each has its share of N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT),
-        conflicts_with_all = ["rate", "arrival", "flow", "ramp", "find_max", "find_knee"])]
+        conflicts_with_all = ["rate", "arrival", "flow", "ramp", "find_max", "find_knee"], help_heading = heading::TIMING)]
     pub in_flight: Option<u64>,
     /// The byte of DSCP and congestion bits of what is sent
-    #[arg(long, value_name = "OCTET", conflicts_with = "dscp")]
+    #[arg(long, value_name = "OCTET", conflicts_with = "dscp", help_heading = heading::NETWORK)]
     pub tos: Option<u8>,
     /// The DSCP of what is sent: a number or a name such as ef, af41 or cs1
-    #[arg(long, value_parser = dscp, value_name = "CLASS")]
+    #[arg(long, value_parser = dscp, value_name = "CLASS", help_heading = heading::NETWORK)]
     pub dscp: Option<u8>,
     /// Hops that what is sent may make: the TTL of IPv4, the hop limit of IPv6
-    #[arg(long, value_name = "HOPS")]
+    #[arg(long, value_name = "HOPS", help_heading = heading::NETWORK)]
     pub ttl: Option<NonZeroU8>,
     /// What an answer looks like
-    #[arg(long, default_value = "reply")]
+    #[arg(long, default_value = "reply", help_heading = heading::TARGET)]
     pub expect: Expect,
     /// Another name of --expect echo: the targets send datagrams back as they are
-    #[arg(long, conflicts_with = "expect")]
+    #[arg(long, conflicts_with = "expect", help_heading = heading::TARGET)]
     pub raw_echo: bool,
     /// Asks the targets when they received and answered (TIMES of PPT/1), and shows the delay of each way: the offset of their clocks is
     /// estimated, with the error that it may have
-    #[arg(long, conflicts_with = "raw_echo")]
+    #[arg(long, conflicts_with = "raw_echo", help_heading = heading::PROTOCOL)]
     pub one_way: bool,
     /// With --expect any: what to send, instead of letters
-    #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"])]
+    #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"], help_heading = heading::CONTENT)]
     pub text: Option<String>,
     /// With --expect any: a text that is another one in each datagram, with the fields {seq}, {time} (in ns) and {random:8} (digits)
-    #[arg(long, value_parser = Template::parse, conflicts_with_all = ["payload", "size", "raw_echo", "text"])]
+    #[arg(long, value_parser = Template::parse, conflicts_with_all = ["payload", "size", "raw_echo", "text"], help_heading = heading::CONTENT)]
     pub template: Option<Template>,
+    /// With --expect any
+    #[command(flatten)]
+    pub content: PayloadArgs,
+    /// Instead of a schedule
+    #[command(flatten)]
+    pub recorded: RecordedArgs,
     /// Most datagrams that wait for answers; further ones are not sent, and counted
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N")]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT), value_name = "N", help_heading = heading::TIMING)]
     pub max_in_flight: u64,
     /// Repeats ids and random turns; predictable ids are for tests
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::PROTOCOL)]
     pub seed: Option<u64>,
     /// Which addresses of a name
     #[command(flatten)]
@@ -130,43 +163,78 @@ pub struct Args {
     #[command(flatten)]
     pub key: KeyArgs,
     /// Start without asking the targets for an answer first
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     pub no_handshake: bool,
     /// The targets outside of loopback and private networks are mine
-    #[arg(long)]
+    #[arg(long, help_heading = heading::TARGET)]
     pub i_own_the_target: bool,
     /// What must hold, else the exit code is 99: p99<5ms, send.p99<1ms, lag<1ms, loss<0.1%, ok>=1000; several may be
     /// given
-    #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION")]
+    #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION", help_heading = heading::JUDGEMENT)]
     pub thresholds: Vec<Threshold>,
     /// Percentiles to show instead of the usual ones: 50,75,99.999
-    #[arg(long, value_delimiter = ',', value_parser = Percent::parse, value_name = "PERCENT,...")]
+    #[arg(long, value_delimiter = ',', value_parser = Percent::parse, value_name = "PERCENT,...", help_heading = heading::OUTPUT)]
     pub percentiles: Vec<Percent>,
     /// A row for every target instead of the worst one
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     pub per_port: bool,
+    /// A row for every flow, that is for every port of our own
+    #[arg(long, help_heading = heading::OUTPUT)]
+    pub per_flow: bool,
     /// One JSON object instead of the summary screen
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     pub json: bool,
     /// Time between two lines of progress
-    #[arg(long, default_value = "1s", value_parser = positive_duration)]
+    #[arg(long, default_value = "1s", value_parser = positive_duration, help_heading = heading::OUTPUT)]
     pub interval: Duration,
     /// No progress
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = heading::OUTPUT)]
     pub quiet: bool,
     /// Capacity instead of a load
     #[command(flatten)]
     pub capacity: CapacityArgs,
 }
 
+const EXAMPLES: &str = "Examples:
+  polyport-load -r 10k/s -d 30 127.0.0.1:7000
+  polyport-load -r 50k/s --threshold 'p99<5ms' --threshold 'loss<0.1%' 127.0.0.1:7000-7063
+  polyport-load --expect echo --json 127.0.0.1:7 | jq .counts
+  polyport-load --expect any --payload-file query.bin 127.0.0.1:53
+  polyport-load --pcap recorded.pcapng --speed 2x --loop 10 127.0.0.1:53";
+
+const MORE: &str =
+    "A time is a number with its unit, such as 500ms or 1m30s; without a unit it is of seconds. Limits
+of --threshold want the unit.
+
+Exit codes: 0 measured, 64 usage, 65 a key or a payload is wrong, 68 host not found,
+69 no answer at all, 70 the books do not balance (our fault), 71, 75 and 77 the system refuses,
+74 reading or writing failed, 76 the target does not speak what was expected,
+99 a threshold was missed, 130 interrupted";
+
 /// Streams over all targets: each has books of its own of half a KiB at least, so 128 MiB, and every port of a host may
 /// have four.
 const MAX_STREAMS: u64 = 1 << 18;
+
+/// Octets of payload, if nobody says how many: a short request.
+const DEFAULT_PAYLOAD: u16 = 32;
 
 /// Datagrams that may wait for answers at once: more than any memory holds.
 const MOST_IN_FLIGHT: u64 = 1_000_000_000_000;
 
 impl Args {
+    /// The recording to be sent instead of a schedule, if there is one.
+    #[must_use]
+    pub fn recording(&self) -> Option<Settings> {
+        let RecordedArgs { pcap, speed, passes, pcap_port } = &self.recorded;
+        Some(Settings {
+            file: pcap.clone()?,
+            speed: *speed,
+            passes: *passes,
+            port: *pcap_port,
+            interval: (!self.quiet).then(|| nanos(self.interval)),
+        })
+    }
+
     /// Resolves the targets, and checks what clap cannot check by itself.
     ///
     /// # Errors
@@ -190,24 +258,43 @@ impl Args {
                 return Err(ExitError::usage(format!("the targets are more than {MAX_ADDRESSES} addresses")));
             }
         }
-        let streams = targets.len() as u64 * u64::from(self.streams);
+        let flows = self.flows.unwrap_or(self.threads);
+        if flows < self.threads {
+            return Err(ExitError::usage(format!(
+                "{flows} flows cannot be divided among {} threads: raise --flows or lower --threads",
+                self.threads
+            )));
+        }
+        let streams = targets.len() as u64 * u64::from(flows);
         if streams > MAX_STREAMS {
             return Err(ExitError::usage(format!(
-                "{} targets with {} streams each are more than {MAX_STREAMS} streams",
+                "{} targets with {flows} flows each are more than {MAX_STREAMS} streams",
                 targets.len(),
-                self.streams
             )));
         }
         let expect = if self.raw_echo { Expect::Echo } else { self.expect };
         if self.one_way && expect != Expect::Reply {
             return Err(ExitError::usage("--one-way asks a responder of PPT/1: --expect reply"));
         }
-        for (name, is_given) in [("--text", self.text.is_some()), ("--template", self.template.is_some())] {
-            if is_given && expect != Expect::Any {
-                return Err(ExitError::usage(format!(
-                    "{name} is for --expect any: frames have a payload of their own"
-                )));
-            }
+        let file = self.content.payload_file.is_some();
+        let given = [
+            (self.text.is_some(), "--text"),
+            (file, "--payload-file"),
+            (self.template.is_some(), "--template"),
+        ];
+        if let Some((_, name)) = given.iter().find(|(given, _)| *given && expect != Expect::Any) {
+            return Err(ExitError::usage(format!(
+                "{name} is for --expect any: frames have a payload of their own"
+            )));
+        }
+        let mut names = given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name);
+        if let (Some(one), Some(other)) = (names.next(), names.next()) {
+            return Err(ExitError::usage(format!("{one} and {other} are two payloads")));
+        }
+        if file && (self.size.is_some() || self.sizes.is_some() || self.payload != DEFAULT_PAYLOAD) {
+            return Err(ExitError::usage(
+                "--payload-file is as long as it is: without --payload, --size and --sizes",
+            ));
         }
         if let Drain::Fixed(wait) | Drain::Adaptive { fallback: wait, .. } = self.drain
             && wait > LONGEST
@@ -232,13 +319,17 @@ impl Args {
             drain: self.drain,
             timeout: span("--timeout", self.timeout)?,
             distribution: self.distribution,
-            streams: self.streams,
+            flows,
+            threads: self.threads,
+            pin: pin::processors(self.pin.as_deref(), self.threads)?,
+            gso: self.gso,
+            rx_time: self.rx_time,
             pacing: self.pacing,
             payload: self.payload.into(),
             size: self.size.map(usize::from),
             expect,
             sizes: self.sizes.clone(),
-            text: self.text.clone().map(String::into_bytes),
+            text: self.content.load()?.or_else(|| self.text.clone().map(String::into_bytes)),
             template: self.template.clone(),
             in_flight: self.in_flight,
             tos: self.tos.or_else(|| self.dscp.map(|dscp| dscp << 2)),
@@ -342,14 +433,27 @@ mod tests {
             "127.0.0.1:1 --tos 3 --dscp ef",
             "127.0.0.1:1 --percentiles 101",
             "127.0.0.1:1 --expect any --text hi --size 5",
+            "127.0.0.1:1 --payload-file /dev/null",
+            "127.0.0.1:1 --expect any --text hi --payload-file /dev/null",
+            "127.0.0.1:1 --expect any --size 5 --payload-file /dev/null",
+            "127.0.0.1:1 --interval 0",
             "127.0.0.1:1 --interval 0s",
-            "127.0.0.1:1-263 --streams 1000",
+            "127.0.0.1:1-263 --flows 1000",
+            "127.0.0.1:1 --flows 1 --threads 2",
+            "127.0.0.1:1 --threads 0",
+            "127.0.0.1:1 --pin=x",
+            "127.0.0.1:1 --gso maybe",
             "127.0.0.1:1-65535 127.0.0.2:1",
             "192.0.2.1:1",
         ] {
             assert_eq!(config(line).unwrap_err(), Exit::Usage, "{line}");
         }
         assert_eq!(config("127.0.0.1:no-such-service").unwrap_err(), Exit::HostNotFound);
+        for line in
+            ["/nowhere", "/dev/zero"].map(|file| format!("127.0.0.1:1 --expect any --payload-file {file}"))
+        {
+            assert_eq!(config(&line).unwrap_err(), Exit::BadInput, "{line}");
+        }
         assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
         config("192.0.2.1:1 --i-own-the-target").unwrap();
     }
@@ -366,6 +470,26 @@ mod tests {
         }
         assert_eq!(config("127.0.0.1:1 --dscp ef").unwrap().tos, Some(46 << 2));
         assert_eq!(config("127.0.0.1:1 --tos 3 --ttl 5").unwrap().tos, Some(3));
+    }
+
+    #[test]
+    fn a_bare_number_is_of_seconds() {
+        let config = config("127.0.0.1:1 -d 3 --warmup 0 --timeout 0.5 --drain 2").unwrap();
+        let second = 1_000_000_000;
+        assert_eq!((config.duration, config.warm_up, config.timeout), (3 * second, 0, second / 2));
+        assert_eq!(config.drain, Drain::Fixed(2 * second));
+    }
+
+    #[test]
+    fn each_thread_has_a_flow() {
+        let read = |line: &str| {
+            let config = config(line).unwrap();
+            (config.flows, config.threads)
+        };
+        assert_eq!(read("127.0.0.1:1"), (1, 1));
+        assert_eq!(read("127.0.0.1:1 --threads 3"), (3, 3));
+        assert_eq!(read("127.0.0.1:1 --threads 3 --flows 7"), (7, 3));
+        assert_eq!(read("127.0.0.1:1 --streams 7"), (7, 1));
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Behind {
         self.missed.get_or_insert_with(|| self.since.unwrap_or(planned));
     }
 
+    /// Takes the account of another thread: whoever missed the rate first.
+    pub fn absorb(&mut self, other: &Self) {
+        self.missed = self.missed.into_iter().chain(other.missed).min();
+    }
+
     /// When the first datagram was planned from which on the tester was behind without a break, until it gave one up.
     #[must_use]
     pub const fn missed_since(&self) -> Option<Nanos> {
@@ -61,5 +66,9 @@ mod tests {
         let mut behind = Behind::default();
         behind.give_up(7);
         assert_eq!(behind.missed_since(), Some(7));
+        let mut other = Behind::default();
+        other.absorb(&behind);
+        other.absorb(&Behind::default());
+        assert_eq!(other.missed_since(), Some(7));
     }
 }

@@ -130,6 +130,15 @@ impl ClassCounts {
         } += 1;
     }
 
+    /// Adds the counts of others.
+    pub fn add(&mut self, other: &Self) {
+        let all = |counts: &Self| -> Vec<u64> {
+            counts.plain.iter().chain(&counts.errors).chain(&counts.malformed).copied().collect()
+        };
+        let mine = self.plain.iter_mut().chain(&mut self.errors).chain(&mut self.malformed);
+        mine.zip(all(other)).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
     /// Datagrams of one class; [`Class::Error`] counts one code.
     #[must_use]
     pub fn get(&self, class: Class) -> u64 {
@@ -191,6 +200,9 @@ mod tests {
             assert_eq!(counts.get(*class), 1);
         }
         assert_eq!((counts.errors(), counts.malformed(), counts.codes().count()), (256, 17, 256));
+        let mut twice = counts.clone();
+        twice.add(&counts);
+        assert!(all.iter().all(|class| twice.get(*class) == 2));
         let names: BTreeSet<_> = counts.rows().map(|(name, _)| name).collect();
         assert_eq!(names.len(), Class::PLAIN.len() + 1 + DecodeError::ALL.len());
         assert_eq!(counts.rows().map(|(_, count)| count).sum::<u64>(), counts.total());

@@ -11,16 +11,19 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::{Arrival, Arrivals};
 use super::drain::Drain;
 use super::frame::Shape;
+use super::gso::Gso;
 use super::histogram::Percent;
 use super::ids::Ids;
 use super::ledger::LedgerConfig;
 use super::mix::Mix;
 use super::pacing::Pacing;
+use super::part::Part;
 use super::plan::{Distribution, Rate, Turns};
 use super::profile::{Piece, Profile};
-use super::schedule::{Arrival, Schedule};
+use super::stamps::RxTime;
 use super::template::Template;
 use crate::outcome::ExitError;
 use crate::source::{SourceAddress, SourceArgs};
@@ -50,8 +53,16 @@ pub struct Config {
     pub timeout: Nanos,
     /// How targets take turns.
     pub distribution: Distribution,
-    /// Streams for each target, each from a port of its own.
-    pub streams: u32,
+    /// Our own ports that take turns. Each of them has a stream to each target, with books of its own.
+    pub flows: u32,
+    /// Threads among which the flows are divided.
+    pub threads: u32,
+    /// The processors that the threads keep to, one for each; empty leaves it to the system.
+    pub pin: Vec<u32>,
+    /// Whether datagrams leave and come as trains.
+    pub gso: Gso,
+    /// Whose clock says when an answer came.
+    pub rx_time: RxTime,
     /// How to wait for a planned time.
     pub pacing: Pacing,
     /// Octets of payload.
@@ -130,6 +141,18 @@ impl Config {
                 self.shape().shortest()
             )));
         }
+        if let Some(most) = self.in_flight.filter(|most| *most < u64::from(self.threads)) {
+            return Err(ExitError::usage(format!(
+                "--in-flight {most} cannot be divided among {} threads: each has a closed loop of its own",
+                self.threads
+            )));
+        }
+        if let Some(most) = self.in_flight.filter(|most| *most > self.max_in_flight) {
+            return Err(ExitError::usage(format!(
+                "--in-flight {most} is above --max-in-flight {}: what is above it would not be sent",
+                self.max_in_flight
+            )));
+        }
         if self.expect == Expect::Any && self.key.is_some() {
             return Err(ExitError::usage("--expect any sends plain text, and a key seals frames only"));
         }
@@ -162,8 +185,8 @@ impl Config {
         SourceArgs { from: self.from }.towards(target)
     }
 
-    /// The address to bind for the `n`th of our [`Config::ports`] towards `target`. A port that the user chose is the
-    /// first one, and the next ones follow.
+    /// The address to bind for the `n`th of our ports towards `target`. A port that the user chose is the first one, and the
+    /// next ones follow.
     ///
     /// # Errors
     /// There is no such port.
@@ -171,9 +194,9 @@ impl Config {
         let mut own = self.own(target);
         if own.port() != 0 {
             let port = u16::try_from(n).ok().and_then(|n| own.port().checked_add(n)).ok_or_else(|| {
-                let ports = self.ports();
+                let ports: usize = self.parts().map(|part| self.ports(part)).sum();
                 ExitError::usage(format!(
-                    "{ports} ports from {} on are more than there are: lower --streams",
+                    "{ports} ports from {} on are more than there are: lower --flows",
                     own.port()
                 ))
             })?;
@@ -205,33 +228,46 @@ impl Config {
         }
     }
 
-    /// Our own ports for each family of addresses: one for each stream. Where a port is all that tells the streams apart,
-    /// handshake and warm-up need one as well.
+    /// What each thread has.
+    pub fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+        let (threads, flows) = (self.threads.max(1), self.flows.max(1));
+        (0..threads).map(move |index| Part::new(index, threads, flows))
+    }
+
+    /// Our own ports of a part for each family of addresses: one for each flow. Where a port is all that tells the streams to
+    /// a target apart, handshake and warm-up need one as well.
     #[must_use]
-    pub fn ports(&self) -> usize {
-        self.streams.max(1) as usize + usize::from(self.expect == Expect::Any)
+    pub fn ports(&self, part: Part) -> usize {
+        part.flows() as usize + self.practice_ports()
+    }
+
+    /// Our own ports of the parts before this one.
+    #[must_use]
+    pub fn ports_before(&self, part: Part) -> usize {
+        part.before() as usize + part.index() as usize * self.practice_ports()
+    }
+
+    fn practice_ports(&self) -> usize {
+        usize::from(self.expect == Expect::Any)
     }
 
     /// When datagrams leave from `start` on: those of the load, or those of a warm-up, which has the rate that the load begins with.
     #[must_use]
-    pub fn schedule(&self, start: Nanos, duration: Nanos, practice: bool) -> Schedule {
+    pub fn arrivals(&self, start: Nanos, duration: Nanos, practice: bool) -> Arrivals {
         let even = |rate: Rate| {
             let per_second = rate.per_second();
             Profile::new(vec![Piece { from: per_second, to: per_second, duration }])
         };
         let rate = match (&self.profile, practice) {
-            (Some(profile), false) => return Schedule::new(start, profile.clone(), self.arrival, self.seed),
+            (Some(profile), false) => return Arrivals::new(start, profile.clone(), self.arrival, self.seed),
             (Some(profile), true) => Rate { count: profile.first(), period: SECOND },
             (None, _) => self.rate,
         };
-        if self.in_flight.is_some() {
-            return Schedule::closed(start.saturating_add(duration));
-        }
         if self.arrival == Arrival::Constant || duration == 0 {
-            return Schedule::even(rate.schedule(start, duration));
+            return Arrivals::even(start, rate, duration);
         }
         // Other draws than those of the load.
-        Schedule::new(start, even(rate), self.arrival, if practice { !self.seed } else { self.seed })
+        Arrivals::new(start, even(rate), self.arrival, if practice { !self.seed } else { self.seed })
     }
 
     /// Who gets which datagram.
@@ -240,26 +276,30 @@ impl Config {
         Turns {
             distribution: self.distribution,
             targets: self.targets.len() as u64,
-            streams: self.streams,
+            streams: self.flows,
             seed: self.seed,
         }
     }
 
-    /// The books of the run.
+    /// The books of a part of the run. All parts draw the same from `rng`: ids follow from the seed and the stream alone.
     #[must_use]
-    pub fn books(&self, rng: &mut impl Rng) -> LedgerConfig {
+    pub fn books(&self, rng: &mut impl Rng, part: Part) -> LedgerConfig {
         let targets = (self.targets.len() as u64).max(1);
+        let all = u64::from(part.all());
+        let first = targets * (u64::from(part.index()) + u64::from(part.before()));
         LedgerConfig {
             targets: self.targets.clone(),
-            streams: self.streams,
-            ring: self.ring(self.duration, targets * u64::from(self.streams)),
-            practice_ring: self.ring(self.warm_up, targets),
+            streams: part.flows(),
+            ring: self.ring(self.duration, targets * all),
+            practice_ring: self.ring(self.warm_up, targets * u64::from(part.of())),
             timeout: self.timeout,
-            max_in_flight: self.max_in_flight,
+            max_in_flight: part.share(self.max_in_flight),
+            first: u32::try_from(first).unwrap_or(u32::MAX),
             first_stream_id: rng.next_u32(),
             epoch: rng.next_u64(),
             ids: Ids::new(rng),
             any: self.expect == Expect::Any,
+            nameless: self.expect == Expect::Any && self.sizes.is_none() && self.template.is_none(),
         }
     }
 
@@ -310,7 +350,11 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         drain: Drain::Fixed(0),
         timeout: SECOND,
         distribution: Distribution::RoundRobin,
-        streams: 1,
+        flows: 1,
+        threads: 1,
+        pin: Vec::new(),
+        gso: Gso::Auto,
+        rx_time: RxTime::Tester,
         pacing: Pacing::Sleep,
         payload: 32,
         size: None,
@@ -363,10 +407,11 @@ mod tests {
     fn a_stream_remembers_what_may_still_be_answered() {
         let config = example(vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);
         let long = Config { duration: 100 * SECOND, ..config };
-        let ring = |config: &Config| config.books(&mut generator(Some(1))).ring;
+        let books = |config: &Config| config.books(&mut generator(Some(1)), Part::whole(1));
+        let ring = |config: &Config| books(config).ring;
         assert_eq!(ring(&long), 5064, "half of 5 s at 1000/s, doubled, and 64");
         let short = Config { duration: SECOND / 10, ..long.clone() };
-        assert_eq!((ring(&short), short.books(&mut generator(Some(1))).practice_ring), (164, 64));
+        assert_eq!((ring(&short), books(&short).practice_ring), (164, 64));
         let absurd = Config { rate: Rate::parse("1000M/s").unwrap(), ..long };
         assert_eq!(ring(&absurd) as u64, MOST_REMEMBERED / 2);
     }
@@ -375,9 +420,12 @@ mod tests {
     fn plain_text_is_as_long_as_asked_and_is_not_sealed() {
         let config = Config { expect: Expect::Any, ..example(vec!["127.0.0.1:1".parse().unwrap()]) };
         let shape = |payload, size| Config { payload, size, ..config.clone() }.shape();
-        assert_eq!((shape(32, None).size(), shape(32, Some(5)).size(), config.ports()), (32, 5, 2));
-        let given = Config { text: Some(b"how long is this?".to_vec()), streams: 3, ..config.clone() };
-        assert_eq!((given.shape().size(), given.ports()), (17, 4));
+        assert_eq!(
+            (shape(32, None).size(), shape(32, Some(5)).size(), config.ports(Part::whole(1))),
+            (32, 5, 2)
+        );
+        let given = Config { text: Some(b"how long is this?".to_vec()), flows: 3, ..config.clone() };
+        assert_eq!((given.shape().size(), given.ports(Part::whole(3))), (17, 4));
         given.check(false).unwrap();
         let long = Config { text: Some(vec![b'x'; 65_508]), ..config.clone() };
         assert!(long.check(false).unwrap_err().to_string().contains("65508 octets does not fit"));

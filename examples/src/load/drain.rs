@@ -28,7 +28,7 @@ impl Drain {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no drain: write 3x,4s (three round trips, or 4 s) or 500ms");
         let span = |text: &str| {
-            let span = polyport_value::duration(text).map_err(|_| wrong())?;
+            let span = crate::text::duration(text).map_err(|_| wrong())?;
             u64::try_from(span.as_nanos()).map_err(|_| wrong())
         };
         let Some((factor, fallback)) = text.split_once(',') else { return Ok(Self::Fixed(span(text)?)) };
@@ -63,7 +63,8 @@ mod tests {
         let adaptive = Drain::Adaptive { factor: 3, fallback: 4 * SECOND };
         assert_eq!(Drain::parse("3x,4s"), Ok(adaptive));
         assert_eq!(Drain::parse("500ms"), Ok(Drain::Fixed(SECOND / 2)));
-        for wrong in ["", "3x", "x,4s", "3,4s", "3x,", "4", "-1s"] {
+        assert_eq!((Drain::parse("3x,4"), Drain::parse("0.5")), (Ok(adaptive), Ok(Drain::Fixed(SECOND / 2))));
+        for wrong in ["", "3x", "x,4s", "3,4s", "3x,", "4x,", "-1s"] {
             assert!(Drain::parse(wrong).is_err(), "{wrong}");
         }
     }

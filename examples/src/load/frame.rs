@@ -1,6 +1,6 @@
 //! The datagrams of a run: REQUEST frames, all of one shape, or plain text for servers that want no frames.
 
-use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind};
+use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind, Reissue};
 
 use super::ledger::Identity;
 use super::mix::Mix;
@@ -29,6 +29,9 @@ pub struct Shape {
     template: Option<Template>,
     /// Sizes instead of one.
     mix: Option<Mix>,
+    /// A frame of the load and one of handshake and warm-up, which all others differ from in their identity alone; none of
+    /// plain text, of several sizes, nor where a tag depends on all of a frame.
+    models: Option<[Vec<u8>; 2]>,
 }
 
 impl Shape {
@@ -38,20 +41,34 @@ impl Shape {
     pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
-        let (template, mix) = (None, None);
+        let (template, mix, models) = (None, None, None);
         let (plain, times) = (false, false);
-        let mut shape = Self { payload, size: 0, statistics, times, key, plain, template, mix };
+        let mut shape = Self { payload, size: 0, statistics, times, key, plain, template, mix, models };
         shape.size = shape.least().max(size.unwrap_or(0));
-        shape
+        shape.modelled()
+    }
+
+    /// Encodes once what all frames have in common.
+    fn modelled(self) -> Self {
+        let model = |practice| {
+            let mut model = vec![0; self.size];
+            self.compose(&mut model, &Identity::default(), practice, self.size).map(|_| model)
+        };
+        let models = if self.key.is_none() && !self.plain {
+            model(false).and_then(|load| Ok([load, model(true)?])).ok()
+        } else {
+            None
+        };
+        Self { models, ..self }
     }
 
     /// Datagrams that are this text.
     #[must_use]
     pub const fn text(text: Vec<u8>) -> Self {
         let size = text.len();
-        let (template, mix) = (None, None);
+        let (template, mix, models) = (None, None, None);
         let (statistics, times, plain) = (false, false, true);
-        Self { payload: text, size, statistics, times, key: None, plain, template, mix }
+        Self { payload: text, size, statistics, times, key: None, plain, template, mix, models }
     }
 
     /// Has the responder asked when it received and answered.
@@ -59,7 +76,7 @@ impl Shape {
     pub fn timed(self) -> Self {
         let mut shape = Self { times: true, statistics: true, ..self };
         shape.size = shape.least().max(shape.size);
-        shape
+        shape.modelled()
     }
 
     /// Datagrams that are made from this.
@@ -71,7 +88,7 @@ impl Shape {
     /// Gives them these sizes, none of which is below [`Self::shortest`]. Text is cut to them.
     #[must_use]
     pub fn mixed(self, mix: Mix) -> Self {
-        Self { size: mix.largest(), mix: Some(mix), ..self }
+        Self { size: mix.largest(), mix: Some(mix), models: None, ..self }
     }
 
     /// The smallest size that a mix may have.
@@ -136,12 +153,36 @@ impl Shape {
                 Ok(template.write(buffer, identity))
             };
         }
-        if self.plain {
-            let (needed, available) = (size, buffer.len());
+        let whole = |buffer: &mut [u8], octets: &[u8]| {
+            let (needed, available) = (octets.len(), buffer.len());
             let room = buffer.get_mut(..needed).ok_or(EncodeError::NoSpace { needed, available })?;
-            room.copy_from_slice(self.payload.get(..needed).unwrap_or_default());
-            return Ok(room.len());
+            room.copy_from_slice(octets);
+            Ok(needed)
+        };
+        if self.plain {
+            return whole(buffer, self.payload.get(..size).unwrap_or(&self.payload));
         }
+        let Some([load, warm_up]) = &self.models else {
+            return self.compose(buffer, identity, practice, size);
+        };
+        let len = whole(buffer, if practice { warm_up } else { load })?;
+        let &Identity { stream_id, seq, request_id, timestamp } = identity;
+        let reissued = Reissue { request_id, stream_id, seq, timestamp };
+        let available = len;
+        reissued
+            .write(&mut buffer[..len])
+            .map(|()| len)
+            .ok_or(EncodeError::NoSpace { needed: HEADER_LEN, available })
+    }
+
+    /// Encodes one frame of `size` octets, part by part.
+    fn compose(
+        &self,
+        buffer: &mut [u8],
+        identity: &Identity,
+        practice: bool,
+        size: usize,
+    ) -> Result<usize, EncodeError> {
         let &Identity { stream_id, seq, request_id, timestamp } = identity;
         let mut header = Header::new(Kind::Request, request_id, stream_id, seq, timestamp);
         // Nothing is executed, so nothing needs the reply cache.
@@ -177,7 +218,11 @@ mod tests {
         for key in keys {
             for statistics in [false, true] {
                 for (payload, size) in [(0, None), (5, None), (32, Some(300)), (100, Some(44))] {
-                    shapes.push(Shape::new(payload, size, statistics, key.clone()));
+                    let shape = Shape::new(payload, size, statistics, key.clone());
+                    if statistics {
+                        shapes.push(shape.clone().timed());
+                    }
+                    shapes.push(shape);
                 }
             }
         }
@@ -191,6 +236,9 @@ mod tests {
             let mut buffer = vec![0; shape.size()];
             let len = shape.write(&mut buffer, &identity, true).unwrap();
             assert_eq!(len, shape.size(), "{shape:?}");
+            let mut composed = vec![0; shape.size()];
+            shape.compose(&mut composed, &identity, true, shape.size()).unwrap();
+            assert_eq!((&buffer, shape.models.is_some()), (&composed, shape.key.is_none()), "{shape:?}");
             let keys = shape.key.clone().map(|key| vec![key]).unwrap_or_default();
             let integrity = if keys.is_empty() { Integrity::Checksum } else { Integrity::Keys(&keys) };
             let decoder = Decoder::new(Role::Responder).with_integrity(integrity);
@@ -200,6 +248,7 @@ mod tests {
             assert_eq!((frame.header().stream_id, frame.header().seq, frame.header().timestamp), (7, 8, 9));
             assert!(frame.header().flags.contains(Flags::WARM_UP | Flags::IDEMPOTENT));
             assert_eq!(frame.header().flags.contains(Flags::WANT_STATS), shape.statistics);
+            assert_eq!(frame.header().flags.contains(Flags::WANT_TIMES), shape.times);
         }
     }
 

@@ -128,7 +128,7 @@ fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
         .filter(|(name, count)| *count > 0 && *name != "warm_up")
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    let from = transceiver.strangers().names().map_or_else(String::new, |names| format!(" from {names}"));
+    let from = transceiver.strangers.names().map_or_else(String::new, |names| format!(" from {names}"));
     let heard =
         if heard.is_empty() { String::new() } else { format!("; received: {}{from}", heard.join(", ")) };
     ExitError::new(

@@ -68,6 +68,17 @@ impl<C: Counter> Latency<C> {
         self.histogram.saturating_record(latency.min(LONGEST));
     }
 
+    /// Adds all that another one has recorded.
+    pub fn add(&mut self, other: &Self) {
+        // Bounds and digits are the same, and that is all that the library could complain about.
+        if let Err(error) = self.histogram.add(&other.histogram) {
+            unreachable!("histograms of one shape add up: {error}");
+        }
+        self.beyond += other.beyond;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
     /// What is read from it; `None` if nothing was recorded.
     #[must_use]
     pub fn percentiles(&self) -> Option<Percentiles> {
@@ -216,6 +227,20 @@ impl Latencies {
         })
     }
 
+    /// Adds those of another thread, for the same targets.
+    pub fn add(&mut self, other: &Self) {
+        self.from_plan.add(&other.from_plan);
+        self.from_send.add(&other.from_send);
+        self.lag.add(&other.lag);
+        self.ipdv.add(&other.ipdv);
+        for (mine, theirs) in self.targets.iter_mut().zip(&other.targets) {
+            if let Some(theirs) = theirs {
+                mine.get_or_insert_with(|| self.empty.clone()).add(theirs);
+            }
+        }
+        self.late_sends += other.late_sends;
+    }
+
     /// A datagram left.
     pub fn left(&mut self, planned: Nanos, sent: Nanos) {
         let lag = sent.saturating_sub(planned);
@@ -278,6 +303,32 @@ mod tests {
         assert_eq!((read.count, read.beyond), (3, 2));
         assert_eq!((read.min, read.max), (LONGEST, u64::MAX));
         assert!(read.p50 >= LONGEST);
+    }
+
+    #[test]
+    fn what_threads_recorded_is_what_one_would_have() {
+        let mut parts = [Latencies::new(2).unwrap(), Latencies::new(2).unwrap()];
+        let mut whole = Latencies::new(2).unwrap();
+        for n in 0..1000_u64 {
+            let (planned, sent) = (n * 1000, n * 1000 + n * 2000);
+            let arrival = sent + n * n * n * 100;
+            for latencies in [&mut parts[usize::from(n % 3 == 0)], &mut whole] {
+                latencies.left(planned, sent);
+                latencies.answered(usize::from(n > 300), planned, sent, arrival);
+                latencies.ipdv.record(n * n);
+            }
+        }
+        let [mut one, other] = parts;
+        one.add(&other);
+        let read = |latencies: &Latencies| {
+            let totals = [&latencies.from_plan, &latencies.from_send, &latencies.lag, &latencies.ipdv]
+                .map(Latency::percentiles);
+            let targets: Vec<_> =
+                latencies.targets.iter().map(|latency| latency.as_ref().unwrap().percentiles()).collect();
+            (totals, targets, latencies.late_sends)
+        };
+        assert_eq!(read(&one), read(&whole));
+        assert!(read(&one).0[0].unwrap().beyond > 0);
     }
 
     #[test]

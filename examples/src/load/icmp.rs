@@ -72,6 +72,14 @@ impl IcmpCounts {
         self.disbelieved += 1;
     }
 
+    /// Adds what was said of others.
+    pub fn add(&mut self, other: &Self) {
+        for (complaint, count) in &other.by_code {
+            *self.by_code.entry(*complaint).or_default() += count;
+        }
+        self.disbelieved += other.disbelieved;
+    }
+
     /// Messages not believed.
     #[must_use]
     pub const fn disbelieved(&self) -> u64 {
@@ -122,6 +130,8 @@ mod tests {
         assert_eq!((counts.words().as_str(), counts.total(), counts.disbelieved()), (words, 7, 1));
         assert_eq!(counts.by_name()["port_unreachable"], 3);
         assert_eq!(Complaint::new(ErrorOrigin::Local), None);
+        counts.add(&counts.clone());
+        assert_eq!((counts.by_name()["port_unreachable"], counts.total(), counts.disbelieved()), (6, 14, 2));
         assert_eq!(IcmpCounts::default().words(), "");
     }
 }

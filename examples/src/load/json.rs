@@ -9,17 +9,19 @@ use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::Arrival;
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::gso::Gso;
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
 use super::one_way::OneWayReport;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::profile::Piece;
-use super::schedule::Arrival;
+use super::stamps::RxTime;
 use super::stream::Tally;
-use super::summary::{Chosen, Local, Port, Summary};
+use super::summary::{Chosen, Flow, Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
@@ -67,6 +69,8 @@ pub struct LoadReport {
     pub thresholds: Vec<Judgement>,
     /// Each target.
     pub ports: Vec<PortReport>,
+    /// Each flow.
+    pub flows: Vec<FlowReport>,
     /// What happened on this side.
     pub local: Local,
 }
@@ -94,8 +98,18 @@ pub struct ConfigReport {
     pub distribution: Distribution,
     /// How planned times are waited for.
     pub pacing: Pacing,
-    /// Streams for each target, each from a port of its own.
+    /// Our own ports that take turns, each with a stream to each target.
+    pub flows: u32,
+    /// Another name of `flows`.
     pub streams: u32,
+    /// Threads among which the flows are divided.
+    pub threads: u32,
+    /// The processors that the threads keep to; empty if the system chooses.
+    pub pin: Vec<u32>,
+    /// Whether datagrams may leave and come as trains.
+    pub gso: Gso,
+    /// Whose clock says when an answer came.
+    pub rx_time: RxTime,
     /// Octets of payload.
     pub payload: usize,
     /// Octets of the whole datagram, or of the longest one.
@@ -240,6 +254,18 @@ pub struct PortReport {
     pub tally: TallyReport,
 }
 
+/// The result of one of our own ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowReport {
+    /// Its address in each family of the targets.
+    pub sockets: Vec<SocketAddr>,
+    /// The thread that had it, from 0.
+    pub thread: u32,
+    /// What became of the datagrams sent from it.
+    #[serde(flatten)]
+    pub tally: TallyReport,
+}
+
 impl LoadReport {
     /// All that a run found out.
     #[must_use]
@@ -276,6 +302,7 @@ impl LoadReport {
             late_sends: summary.late_sends,
             thresholds: judgements.to_vec(),
             ports: summary.ports.iter().map(PortReport::new).collect(),
+            flows: summary.flows.iter().map(FlowReport::new).collect(),
             local: summary.local.clone(),
         }
     }
@@ -299,7 +326,12 @@ impl ConfigReport {
             timeout_ns: config.timeout,
             distribution: config.distribution,
             pacing: config.pacing,
-            streams: config.streams,
+            flows: config.flows,
+            streams: config.flows,
+            threads: config.threads,
+            pin: config.pin.clone(),
+            gso: config.gso,
+            rx_time: config.rx_time,
             payload: config.payload,
             size: config.shape().size(),
             sizes: config.shape().mix().map(ToString::to_string),
@@ -351,6 +383,12 @@ impl TallyReport {
             reordered: tally.reordered,
             three_reordered: tally.three_reordered,
         }
+    }
+}
+
+impl FlowReport {
+    fn new(flow: &Flow) -> Self {
+        Self { sockets: flow.sockets.clone(), thread: flow.thread, tally: TallyReport::new(&flow.tally) }
     }
 }
 

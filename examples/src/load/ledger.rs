@@ -9,46 +9,20 @@
 //!   ICMP --> about a datagram that is remembered? --> its type and code
 //! ```
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use polyport_net::QueuedError;
 use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 
 use super::class::{Class, ClassCounts};
+use super::density;
 use super::icmp::{Complaint, IcmpCounts};
 use super::ids::Ids;
+pub use super::imbalance::Imbalance;
+use super::loss_runs;
+pub use super::not_sent::NotSent;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
-
-/// Why a planned datagram was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSent {
-    /// The limit of datagrams that wait for their answers was reached.
-    InFlight,
-    /// It could not leave within the timeout after its planned time: this machine is too slow for the rate, or
-    /// the send buffer stayed full.
-    Behind,
-    /// The system refused it.
-    Refused,
-    /// The run was broken off before it could leave.
-    Aborted,
-}
-
-impl NotSent {
-    /// Every reason; `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 4] = [Self::InFlight, Self::Behind, Self::Refused, Self::Aborted];
-
-    /// Name of the counter.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InFlight => "in_flight",
-            Self::Behind => "behind",
-            Self::Refused => "refused",
-            Self::Aborted => "aborted",
-        }
-    }
-}
 
 /// Which stream of which target; handshake and warm-up have one of their own for each target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +36,7 @@ pub struct Lane {
 }
 
 /// What identifies a datagram on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The stream.
     pub stream_id: u32,
@@ -89,7 +63,9 @@ pub struct LedgerConfig {
     pub timeout: Nanos,
     /// Most datagrams without answer and not timed out.
     pub max_in_flight: u64,
-    /// Random: id of the first stream.
+    /// Streams of the run that other threads have and that are numbered before these.
+    pub first: u32,
+    /// Random: id of the first stream of the run.
     pub first_stream_id: u32,
     /// Random: what the clock of the timestamps shows at time 0.
     pub epoch: u64,
@@ -98,6 +74,8 @@ pub struct LedgerConfig {
     /// Whether any datagram from a target is an answer: then its port alone tells the stream, and handshake and warm-up
     /// have a port of their own.
     pub any: bool,
+    /// Whether nothing in the datagrams follows from their ids, which saves to make them.
+    pub nameless: bool,
 }
 
 /// All books of a run.
@@ -118,6 +96,11 @@ pub struct Ledger {
     practice_icmp: IcmpCounts,
     /// ICMP messages about the datagrams to each target, without handshake and warm-up.
     refused: Vec<u64>,
+    /// The sums of each target in the books of other threads; empty if there are none.
+    others: Vec<Tally>,
+    /// Losses in a row and displacements in the books of other threads.
+    other_runs: BTreeMap<u64, u64>,
+    other_density: BTreeMap<i64, u64>,
 }
 
 /// What a received datagram turned out to be.
@@ -132,25 +115,6 @@ pub struct Received {
     pub ipdv: Option<Nanos>,
 }
 
-/// A sum that must hold and does not: a fault of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Imbalance {
-    /// The identity.
-    pub identity: &'static str,
-    /// Its left side.
-    pub left: u64,
-    /// Its right side.
-    pub right: u64,
-}
-
-impl fmt::Display for Imbalance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the books do not balance: {} is {} = {}", self.identity, self.left, self.right)
-    }
-}
-
-impl std::error::Error for Imbalance {}
-
 impl Ledger {
     /// Empty books.
     #[must_use]
@@ -163,6 +127,9 @@ impl Ledger {
         sorted.sort_unstable();
         Self {
             refused: vec![0; config.targets.len()],
+            others: Vec::new(),
+            other_runs: BTreeMap::new(),
+            other_density: BTreeMap::new(),
             config,
             streams,
             sorted,
@@ -212,10 +179,12 @@ impl Ledger {
                 return Err(NotSent::InFlight);
             }
         }
-        let sent = self.with(lane, |stream| stream.send(planned, now));
-        let seq = sent.map_err(|_full| NotSent::InFlight)?;
-        let stream_id = self.config.first_stream_id.wrapping_add(lane.index);
-        let request_id = self.config.ids.id(lane.index, seq);
+        let (ids, number, nameless) = (self.config.ids, self.number(lane), self.config.nameless);
+        let sent = self.with(lane, |stream| {
+            stream.send(planned, now, |seq| if nameless { 0 } else { ids.id(number, seq) })
+        });
+        let (seq, request_id) = sent.map_err(|_full| NotSent::InFlight)?;
+        let stream_id = self.first_stream_id().wrapping_add(lane.index);
         Ok(Identity { stream_id, seq, request_id, timestamp: now.wrapping_add(self.config.epoch) })
     }
 
@@ -299,7 +268,20 @@ impl Ledger {
     pub fn of_target(&self, target: usize) -> Tally {
         let streams = self.config.streams as usize;
         let first = self.config.targets.len() + target * streams;
-        sum(&self.streams[first..first + streams])
+        let mut sum = sum(&self.streams[first..first + streams]);
+        if let Some(others) = self.others.get(target) {
+            sum.add(others);
+        }
+        sum
+    }
+
+    /// The sums of one flow of these books, that is of its streams to all targets, without those of other threads.
+    #[must_use]
+    pub fn of_flow(&self, which: u32) -> Tally {
+        let measured = self.streams.iter().skip(self.config.targets.len() + which as usize);
+        let mut total = Tally::default();
+        measured.step_by(self.config.streams as usize).for_each(|stream| total.add(&stream.tally()));
+        total
     }
 
     /// What ICMP said against datagrams of the run, without handshake and warm-up.
@@ -323,13 +305,51 @@ impl Ledger {
     /// The sums of the run, without handshake and warm-up.
     #[must_use]
     pub fn total(&self) -> Tally {
-        sum(self.streams())
+        let mut total = sum(&self.streams[self.config.targets.len()..]);
+        self.others.iter().for_each(|others| total.add(others));
+        total
     }
 
-    /// The streams of the load, without those of handshake and warm-up.
+    /// How many losses came in a row within a stream of the load, and how often.
     #[must_use]
-    pub fn streams(&self) -> &[Stream] {
-        &self.streams[self.config.targets.len()..]
+    pub fn loss_runs(&self) -> BTreeMap<u64, u64> {
+        let mine = self.load().map(|stream| stream.loss_runs().lengths());
+        loss_runs::sum(mine.chain([self.other_runs.clone()]))
+    }
+
+    /// Displacements of first answers within a stream of the load, and how often (RFC 5236).
+    #[must_use]
+    pub fn density(&self) -> BTreeMap<i64, u64> {
+        density::sum(self.load().map(|stream| stream.density().counts()).chain([self.other_density.clone()]))
+    }
+
+    /// The streams without those of handshake and warm-up.
+    fn load(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.iter().skip(self.config.targets.len())
+    }
+
+    /// Takes the closed books of another thread into these, for the same targets.
+    pub fn absorb(&mut self, other: &Self) {
+        self.others.resize(self.config.targets.len(), Tally::default());
+        for (target, tally) in self.others.iter_mut().enumerate() {
+            tally.add(&other.of_target(target));
+        }
+        self.other_runs =
+            loss_runs::sum([std::mem::take(&mut self.other_runs), other.loss_runs()].into_iter());
+        self.other_density =
+            density::sum([std::mem::take(&mut self.other_density), other.density()].into_iter());
+        for (mine, theirs) in self.refused.iter_mut().zip(&other.refused) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.not_sent.iter_mut().zip(other.not_sent) {
+            *mine = mine.saturating_add(theirs);
+        }
+        self.planned = self.planned.saturating_add(other.planned);
+        self.in_flight += other.in_flight;
+        self.received += other.received;
+        self.counts.add(&other.counts);
+        self.icmp.add(&other.icmp);
+        self.practice_icmp.add(&other.practice_icmp);
     }
 
     /// Places of the schedule that came up.
@@ -392,7 +412,7 @@ impl Ledger {
             return no_answer(Class::WrongSource);
         }
         let reply = Reply {
-            owner: self.config.ids.seq(lane.index, header.request_id),
+            owner: self.owner(lane, header.seq, header.request_id),
             seq: header.seq,
             attempt: header.attempt,
             sent: header.timestamp.wrapping_sub(self.config.epoch),
@@ -422,6 +442,25 @@ impl Ledger {
         received
     }
 
+    const fn first_stream_id(&self) -> u32 {
+        self.config.first_stream_id.wrapping_add(self.config.first)
+    }
+
+    /// The number of a stream in the run.
+    const fn number(&self, lane: Lane) -> u32 {
+        lane.index.wrapping_add(self.config.first)
+    }
+
+    /// The number of the datagram whose id this is. An answer says itself whose it is, and mostly tells the truth.
+    fn owner(&self, lane: Lane, seq: u64, request_id: u64) -> u64 {
+        let stream = &self.streams[lane.index as usize];
+        if stream.id(seq) == Some(request_id) {
+            seq
+        } else {
+            self.config.ids.seq(self.number(lane), request_id)
+        }
+    }
+
     const fn is_practice(&self, lane: Lane) -> bool {
         (lane.index as usize) < self.config.targets.len()
     }
@@ -447,12 +486,12 @@ impl Ledger {
         }
         let request_id = u64::from_be_bytes(field(8, 16)?.try_into().ok()?);
         let lane = self.lane(u32::from_be_bytes(field(16, 20)?.try_into().ok()?))?;
-        let seq = self.config.ids.seq(lane.index, request_id);
+        let seq = self.config.ids.seq(self.number(lane), request_id);
         (lane.target == target && self.streams[lane.index as usize].remembers(seq)).then_some(lane)
     }
 
     fn lane(&self, stream_id: u32) -> Option<Lane> {
-        let index = stream_id.wrapping_sub(self.config.first_stream_id);
+        let index = stream_id.wrapping_sub(self.first_stream_id());
         let place = index as usize;
         let targets = self.config.targets.len();
         if place >= self.streams.len() {

@@ -21,10 +21,12 @@ fn ledger() -> Ledger {
         practice_ring: 4,
         timeout: TIMEOUT,
         max_in_flight: 12,
-        first_stream_id: u32::MAX - 2,
+        first: 1,
+        first_stream_id: u32::MAX - 3,
         epoch: u64::MAX - 5,
         ids: Ids::new(&mut generator(Some(1))),
         any: false,
+        nameless: false,
     })
 }
 
@@ -356,7 +358,7 @@ fn icmp_counts_if_it_quotes_what_was_sent() {
 
 #[test]
 fn where_anything_is_an_answer_the_port_tells_the_stream() {
-    let mut ledger = Ledger::new(LedgerConfig { any: true, ..ledger().config });
+    let mut ledger = Ledger::new(LedgerConfig { any: true, nameless: true, ..ledger().config });
     let lanes = [ledger.practice(1), ledger.measured(1, 0), ledger.measured(1, 1)];
     assert_eq!(lanes.map(|lane| lane.port), [0, 1, 2]);
     for lane in lanes {

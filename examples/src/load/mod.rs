@@ -1,20 +1,24 @@
 //! The load tester: an open model, exact books, honest latencies.
 //!
 //! ```text
-//!   args -> config -> plan (when, to whom) --+
-//!                                            v
-//!   address (of a name) --> targets
-//!   handshake -> warm-up -> load -> drain:  transceiver -- outbox --> sockets
+//!   args -> config -> plan (when, to whom) ------+
+//!                                                v
+//!   address (of a name) --> targets       part, schedule
+//!   engine: handshake, then each worker          v
+//!     warm-up -> load -> drain:  transceiver -- outbox (trains) --> sockets
 //!                                            |   ^
-//!          ledger (stream, ring, ids, icmp) <+   +---- datagrams, decoded; ICMP
+//!          ledger (stream, ring, ids, icmp) <+   +-- inbox (trains, stamps), decoded; ICMP
 //!                     histogram             <+
-//!                                            |
+//!                                            |  the books of all workers, added up
 //!                    summary -> threshold, report, json
 //! ```
 //!
 //! - The planned time of a datagram follows from its number alone, so a slow server or a slow tester cannot move the
 //!   schedule. Latency is measured from the plan, and again from the actual sending; the difference is this program's
 //!   own lag, and is shown.
+//! - A worker is a thread with flows of its own: their ports, their part of the schedule, their books. Nothing is shared
+//!   while the load runs but a few counters to show. What is due is sent and what waits is received in one pass, without
+//!   allocation.
 //! - Every planned datagram is sent or not sent for a reason; every one sent is ok, late, an error, lost, or pending at
 //!   an abort; every one received is in exactly one class. Nothing is printed unless the sums hold.
 //! - [`capacity`] runs it many times, with the rates that [`search`] asks for.
@@ -23,6 +27,7 @@
 
 pub mod address;
 pub mod args;
+pub mod arrivals;
 pub mod behind;
 pub mod capacity;
 pub mod class;
@@ -31,32 +36,42 @@ pub mod density;
 pub mod drain;
 pub mod engine;
 pub mod frame;
+pub mod gso;
 pub mod handshake;
 pub mod histogram;
 pub mod icmp;
 pub mod ids;
+pub mod imbalance;
+pub mod inbox;
 pub mod json;
 pub mod ledger;
+pub mod live;
 pub mod loss_runs;
 pub mod mix;
+pub mod not_sent;
 pub mod one_way;
 pub mod outbox;
 pub mod pacing;
+pub mod part;
+pub mod pin;
 pub mod plan;
 mod poisson;
 pub mod profile;
 pub mod progress;
+pub mod recorded;
 pub mod reorder;
 pub mod report;
 pub mod ring;
 pub mod schedule;
 pub mod search;
+pub mod stamps;
 pub mod stream;
 pub mod summary;
 pub mod template;
 pub mod threshold;
 pub mod transceiver;
 pub mod unit;
+pub mod worker;
 
 use polyport_terminal::{Exit, Style, remark};
 
@@ -70,6 +85,9 @@ use crate::outcome::{self, ExitError, Outcome, deliver};
 pub fn run(args: &args::Args) -> Outcome {
     let mut config = args.config()?;
     let interrupt = outcome::interrupt()?;
+    if let Some(settings) = args.recording() {
+        return recorded::play(&config, &settings, &args.thresholds, args.json, &interrupt);
+    }
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
     }
@@ -81,7 +99,8 @@ pub fn run(args: &args::Args) -> Outcome {
     if args.json {
         deliver(crate::json::line(&json::LoadReport::new(&config, &summary, &judgements))?)?;
     } else {
-        deliver(report::text(&config, &summary, &judgements, args.per_port, Style::stdout()).trim_end())?;
+        let tables = report::Tables { ports: args.per_port, flows: args.per_flow };
+        deliver(report::text(&config, &summary, &judgements, tables, Style::stdout()).trim_end())?;
     }
     let style = Style::stderr();
     report::warnings(&config, &summary)

@@ -97,6 +97,42 @@ impl OneWay {
         }
     }
 
+    /// Adds the exchanges of another thread with the same targets. If there are too many, each of both has the same chance to be
+    /// kept, as if one had seen all of them.
+    pub fn absorb(&mut self, mut other: Self) {
+        for (mine, theirs) in self.clocks.iter_mut().zip(&other.clocks) {
+            *mine = [*mine, *theirs].into_iter().flatten().min_by_key(|clocks| clocks.round_trip);
+        }
+        let (mut mine, mut theirs) = (self.seen, other.seen);
+        self.seen += other.seen;
+        if self.kept.len() as u64 == mine
+            && other.kept.len() as u64 == theirs
+            && self.seen <= MOST_KEPT as u64
+        {
+            self.kept.append(&mut other.kept);
+            return;
+        }
+        let mut old = std::mem::take(&mut self.kept);
+        while self.kept.len() < MOST_KEPT && mine + theirs > 0 {
+            // From all that were seen one is drawn; which of its side it was, the draw of that side has settled.
+            let (from, rest) = if self.draw(mine + theirs) < mine {
+                (&mut old, &mut mine)
+            } else {
+                (&mut other.kept, &mut theirs)
+            };
+            *rest -= 1;
+            let place = self.draw(from.len() as u64);
+            let Some(place) = usize::try_from(place).ok().filter(|place| *place < from.len()) else { break };
+            self.kept.push(from.swap_remove(place));
+        }
+    }
+
+    /// A number below `end`, or 0.
+    fn draw(&mut self, end: u64) -> u64 {
+        self.draw = scramble(self.draw);
+        self.draw % end.max(1)
+    }
+
     /// Reads the delays, both ways; `None` if there were no stamps.
     ///
     /// # Errors
@@ -208,6 +244,32 @@ mod tests {
         let read = delays.read().unwrap().unwrap().report;
         assert_eq!((read.clock_offset_ns, read.error_ns, read.up.min, read.up.max), (None, 300, 100, 300));
         assert!(OneWay::new(1, 1).read().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_threads_saw_is_what_one_would_have() {
+        let (mut parts, mut whole) = ([OneWay::new(2, 1), OneWay::new(2, 2)], OneWay::new(2, 3));
+        for i in 0..1000 {
+            let (target, stamps) = ((i % 2) as usize, stamps(i, 100 + i % 37 * 10, 100 + i % 41 * 10, 77));
+            for delays in [&mut parts[usize::from(i % 3 == 0)], &mut whole] {
+                delays.record(target, stamps);
+            }
+        }
+        let [mut one, other] = parts;
+        one.absorb(other);
+        assert_eq!(one.read().unwrap().unwrap().report, whole.read().unwrap().unwrap().report);
+        // Of too many, the part of each thread is that of what it saw, however many it kept.
+        let (mut few, mut many) = (OneWay::new(1, 1), OneWay::new(1, 2));
+        (0..2000).for_each(|i| few.record(0, stamps(i, 100, 100, 0)));
+        let last = 3 * MOST_KEPT as u64 - 2000;
+        (0..last).for_each(|i| many.record(0, stamps(i, 100 + i, 100, 0)));
+        few.absorb(many);
+        let read = few.read().unwrap().unwrap().report;
+        assert_eq!((read.kept, read.stamped), (MOST_KEPT as u64, last + 2000));
+        assert!(read.up.p50.abs_diff(last / 2) < last / 100, "{}", read.up.p50);
+        let first = few.kept.iter().filter(|(_, up, down)| *up == 100 && *down == 100).count();
+        // A third of 2001, within six standard deviations.
+        assert!(first.abs_diff(667) < 6 * 22, "{first}");
     }
 
     #[test]

@@ -1,16 +1,24 @@
-//! Our sockets, and a batch of datagrams that are about to leave by them.
+//! Our sockets, and a batch of datagrams that are about to leave by them: each by itself, or those of one flow to one
+//! target as trains.
 
-use std::array;
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::ops::Range;
 
-use polyport_net::{QueuedError, SendBatch, SendMessage, UdpSocket};
+use arrayvec::ArrayVec;
+use polyport_net::{MAX_SEGMENTS, QueuedError, SendBatch, SendMessage, UdpSocket};
 use polyport_protocol::client::Slot;
 
+use super::gso::{self, Gso};
 use super::ledger::Lane;
 
-/// Datagrams a system call. More would make the first of them wait for the last; fewer cost calls when behind.
+/// Datagrams a batch without trains. More would make the first of them wait for the last; fewer cost calls when behind.
 pub const BATCH: usize = 32;
+
+/// Datagrams a batch with trains: one train for each of eight flows or targets that take turns. With more of them the
+/// trains are shorter.
+pub const TRAIN_BATCH: usize = 8 * MAX_SEGMENTS;
 
 /// Octets of a quotation that are looked at: the ids lie in the first twenty.
 const QUOTE: usize = 64;
@@ -66,9 +74,33 @@ pub struct Outbox {
     batch: SendBatch,
     memory: Vec<u8>,
     stride: usize,
+    capacity: usize,
     /// Datagrams with the place of each in the memory.
     pending: Vec<(usize, Pending)>,
     blocked: Vec<usize>,
+    trains: Trains,
+}
+
+/// Which trains there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trains {
+    /// Most datagrams of one; 1 if there are none.
+    most: usize,
+    /// For each target whether a train to it was refused: its datagrams leave one by one from then on.
+    apart: Vec<bool>,
+    /// Trains that left.
+    pub left: u64,
+    /// Datagrams in them.
+    pub datagrams: u64,
+    /// Trains that the kernel or a device refused.
+    pub refused: u64,
+}
+
+/// Datagrams that leave as one message.
+struct Train {
+    first: usize,
+    datagrams: usize,
+    parts: Range<usize>,
 }
 
 impl Report {
@@ -86,24 +118,36 @@ impl Report {
 }
 
 impl Outbox {
-    /// For datagrams of up to `size` octets. The network's complaints are asked for, where the system has them.
+    /// For datagrams of up to `size` octets to so many targets. The network's complaints are asked for, where the system
+    /// has them.
     ///
     /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn new(sockets: Vec<UdpSocket>, size: usize) -> io::Result<Self> {
+    /// Those of `setsockopt(2)`; `Unsupported` if trains are asked for and the kernel has none.
+    pub fn new(sockets: Vec<UdpSocket>, size: usize, targets: usize, gso: Gso) -> io::Result<Self> {
         for socket in &sockets {
             match socket.set_error_queue(true) {
                 Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
                 Ok(()) | Err(_) => {}
             }
         }
+        let able = sockets.iter().all(UdpSocket::can_segment);
+        if gso == Gso::On && !able {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel has no UDP_SEGMENT: use --gso auto",
+            ));
+        }
+        let most = if able && gso != Gso::Off { gso::most(size) } else { 1 };
+        let capacity = if most > 1 { TRAIN_BATCH } else { BATCH };
         Ok(Self {
             sockets,
-            batch: SendBatch::new(BATCH),
-            memory: vec![0; size * BATCH],
+            batch: SendBatch::new(capacity),
+            memory: vec![0; size * capacity],
             stride: size,
-            pending: Vec::with_capacity(BATCH),
+            capacity,
+            pending: Vec::with_capacity(capacity),
             blocked: Vec::new(),
+            trains: Trains { most, apart: vec![false; targets], ..Trains::default() },
         })
     }
 
@@ -111,6 +155,18 @@ impl Outbox {
     #[must_use]
     pub fn sockets(&self) -> &[UdpSocket] {
         &self.sockets
+    }
+
+    /// Datagrams that one batch takes.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// What became of trains.
+    #[must_use]
+    pub const fn trains(&self) -> &Trains {
+        &self.trains
     }
 
     /// The sockets whose send buffers were full at the last [`Self::flush`].
@@ -130,60 +186,165 @@ impl Outbox {
         self.pending.push((self.pending.len(), pending));
     }
 
-    /// Sends the batch and empties it. `tell` hears of each datagram, for each socket in order; after the first that is
-    /// blocked, all others of its socket are.
+    /// Sends the batch and empties it. `tell` hears of each datagram, for each socket in order, or with trains for each
+    /// target of it in order; after the first that is blocked, all others of its socket are.
     pub fn flush(&mut self, mut tell: impl FnMut(Event<'_>)) {
         self.blocked.clear();
-        // Stable: the datagrams of one socket stay in order. With one socket there is nothing to sort.
-        self.pending.sort_by_key(|(_, datagram)| datagram.socket);
-        let Self { sockets, batch, memory, stride, pending, blocked } = self;
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let parts: [[IoSlice<'_>; 1]; BATCH] = array::from_fn(|index| {
-            let (place, len) = pending.get(index).map_or((0, 0), |(place, datagram)| (*place, datagram.len));
-            [IoSlice::new(memory.get(place * *stride..place * *stride + len).unwrap_or_default())]
-        });
-        let messages: [SendMessage<'_>; BATCH] = array::from_fn(|index| SendMessage {
-            to: pending.get(index).map_or(nowhere, |(_, datagram)| datagram.to),
-            from: None,
-            parts: &parts[index],
-            segment: None,
-            tos: 0,
-            hop_limit: None,
-        });
-        let mut done = 0;
+        let Self { sockets, batch, memory, stride, pending, blocked, trains, .. } = self;
+        // By the place as well: what leaves by one socket to one target stays in order. The sort of the library that keeps
+        // the order by itself allocates.
+        if trains.most > 1 {
+            sort(pending, |(place, datagram)| (datagram.socket, datagram.lane.target, *place));
+        } else {
+            sort(pending, |(place, datagram)| (datagram.socket, 0, *place));
+        }
         for run in pending.chunk_by(|(_, one), (_, other)| one.socket == other.socket) {
             let index = run[0].1.socket;
-            let end = done + run.len();
-            let mut tries = 0;
-            while done < end {
-                let at = run.len() - (end - done);
-                match batch.send(&sockets[index], &messages[done..end]) {
+            let (mut rest, mut tries) = (run, 0);
+            while !rest.is_empty() {
+                let mut parts = ArrayVec::new();
+                let mut messages = ArrayVec::new();
+                plan(rest, memory, *stride, trains, &mut parts, &mut messages);
+                match send(batch, &sockets[index], rest, &parts, &messages) {
                     Ok(count) => {
-                        run[at..at + count].iter().for_each(|(_, datagram)| tell(Event::Left(datagram)));
-                        done += count;
+                        for train in messages.iter().take(count) {
+                            let (left, behind) = rest.split_at(train.datagrams);
+                            trains.count(train.datagrams);
+                            left.iter().for_each(|(_, datagram)| tell(Event::Left(datagram)));
+                            rest = behind;
+                        }
                         tries = 0;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         blocked.push(index);
-                        run[at..].iter().for_each(|(_, datagram)| tell(Event::Blocked(datagram)));
-                        done = end;
+                        rest.iter().for_each(|(_, datagram)| tell(Event::Blocked(datagram)));
+                        rest = &[];
                     }
                     Err(error) => {
                         tries += 1;
                         let complaints = complaints(&sockets[index], |report| {
                             tell(Event::Complaint(index, report));
                         });
-                        if complaints == 0 || tries > TRIES {
-                            tell(Event::Refused(&run[at].1, &error));
-                            done += 1;
-                            tries = 0;
+                        if complaints > 0 && tries <= TRIES {
+                            continue;
                         }
+                        tries = 0;
+                        let first = messages.first().map_or(1, |train| train.datagrams);
+                        if first > 1 && is_of_trains(&error) {
+                            trains.refuse(rest[0].1.lane.target);
+                            continue;
+                        }
+                        let (refused, behind) = rest.split_at(first);
+                        refused.iter().for_each(|(_, datagram)| tell(Event::Refused(datagram, &error)));
+                        rest = behind;
                     }
                 }
             }
         }
         self.pending.clear();
     }
+}
+
+impl Trains {
+    /// Whether there are any.
+    #[must_use]
+    pub const fn are_used(&self) -> bool {
+        self.most > 1
+    }
+
+    const fn count(&mut self, datagrams: usize) {
+        if datagrams > 1 {
+            self.left += 1;
+            self.datagrams += datagrams as u64;
+        }
+    }
+
+    fn refuse(&mut self, target: usize) {
+        self.refused += 1;
+        if let Some(apart) = self.apart.get_mut(target) {
+            *apart = true;
+        }
+    }
+
+    fn most_to(&self, target: usize) -> usize {
+        if self.apart.get(target).copied().unwrap_or(true) { 1 } else { self.most }
+    }
+}
+
+fn sort(pending: &mut [(usize, Pending)], key: impl Fn(&(usize, Pending)) -> (usize, usize, usize)) {
+    // With one flow to one target there is nothing to do.
+    if !pending.is_sorted_by_key(&key) {
+        pending.sort_unstable_by_key(key);
+    }
+}
+
+/// Divides datagrams of one socket into messages. Those that lie behind each other in the memory are one part.
+fn plan<'m>(
+    rest: &[(usize, Pending)],
+    memory: &'m [u8],
+    stride: usize,
+    trains: &Trains,
+    parts: &mut ArrayVec<IoSlice<'m>, TRAIN_BATCH>,
+    messages: &mut ArrayVec<Train, TRAIN_BATCH>,
+) {
+    let mut at = 0;
+    while let Some((_, first)) = rest.get(at) {
+        let most = trains.most_to(first.lane.target);
+        let begin = parts.len();
+        // From where to where in the memory the last part reaches.
+        let (mut from, mut to) = (0, 0);
+        let mut count = 0;
+        for (place, datagram) in rest[at..].iter().take(most) {
+            if datagram.to != first.to || datagram.len > first.len {
+                break;
+            }
+            let start = place * stride;
+            if count > 0 && start == to {
+                parts.pop();
+            } else {
+                from = start;
+            }
+            to = start + datagram.len;
+            parts.push(IoSlice::new(memory.get(from..to).unwrap_or_default()));
+            count += 1;
+            // Only the last one may be shorter.
+            if datagram.len < first.len {
+                break;
+            }
+        }
+        messages.push(Train { first: at, datagrams: count, parts: begin..parts.len() });
+        at += count;
+    }
+}
+
+fn send(
+    batch: &mut SendBatch,
+    socket: &UdpSocket,
+    rest: &[(usize, Pending)],
+    parts: &[IoSlice<'_>],
+    messages: &[Train],
+) -> io::Result<usize> {
+    let described = messages.iter().map(|train| {
+        let first = &rest[train.first].1;
+        SendMessage {
+            to: first.to,
+            from: None,
+            parts: &parts[train.parts.clone()],
+            segment: u16::try_from(first.len).ok().and_then(NonZeroU16::new),
+            tos: 0,
+            hop_limit: None,
+        }
+    });
+    batch.send_iter(socket, described)
+}
+
+/// Whether a train may have failed because it is one: the device has no checksum offload (EIO), or a datagram is longer than
+/// the path's MTU, which alone would leave in fragments (EMSGSIZE, EINVAL of older kernels).
+fn is_of_trains(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EMSGSIZE | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOPROTOOPT)
+    )
 }
 
 /// Takes what waits in the error queue of a socket, up to `MOST_REPORTS`, and says how many complaints of the network
@@ -203,95 +364,5 @@ pub fn complaints(socket: &UdpSocket, mut tell: impl FnMut(Report)) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use polyport_net::SocketOptions;
-
-    use super::*;
-    use crate::key::generator;
-    use crate::load::config::example;
-    use crate::load::ledger::Ledger;
-
-    fn bind() -> UdpSocket {
-        UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap()
-    }
-
-    fn pending(seq: u64, to: SocketAddr, socket: usize) -> Pending {
-        let ledger = Ledger::new(example(vec![to]).books(&mut generator(Some(1))));
-        let slot = Slot { index: seq, planned: 0 };
-        Pending { lane: ledger.practice(0), seq, slot, to, len: 4, socket }
-    }
-
-    fn push(outbox: &mut Outbox, pending: Pending) {
-        outbox.room().fill(pending.seq.to_le_bytes()[0]);
-        outbox.push(pending);
-    }
-
-    #[test]
-    fn one_refused_datagram_stops_no_other_and_each_is_told_once() {
-        let peer = bind();
-        let good = peer.local_addr().unwrap();
-        let nowhere = "127.0.0.1:0".parse().unwrap();
-        let mut outbox = Outbox::new(vec![bind()], 4).unwrap();
-        for (seq, to) in [(0, good), (1, nowhere), (2, good)] {
-            push(&mut outbox, pending(seq, to, 0));
-        }
-        let mut told = Vec::new();
-        outbox.flush(|event| match event {
-            Event::Left(datagram) => told.push((datagram.seq, true)),
-            Event::Refused(datagram, _) => told.push((datagram.seq, false)),
-            Event::Blocked(_) | Event::Complaint(..) => panic!("{event:?}"),
-        });
-        assert_eq!(told, [(0, true), (1, false), (2, true)]);
-        outbox.flush(|event| panic!("{event:?}: the batch is not empty"));
-        for _ in 0..BATCH {
-            assert_eq!(outbox.room().len(), 4);
-            outbox.push(pending(0, good, 0));
-        }
-        assert!(outbox.room().is_empty(), "the batch is full");
-    }
-
-    #[test]
-    fn each_datagram_leaves_whole_by_its_own_socket() {
-        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        peer.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
-        let to = peer.local_addr().unwrap();
-        let mut outbox = Outbox::new(vec![bind(), bind(), bind()], 4).unwrap();
-        let ports: Vec<u16> =
-            outbox.sockets().iter().map(|socket| socket.local_addr().unwrap().port()).collect();
-        for seq in 0..9 {
-            push(&mut outbox, pending(seq, to, usize::try_from(seq % 3).unwrap()));
-        }
-        let mut left = 0;
-        outbox.flush(|event| left += u64::from(matches!(event, Event::Left(_))));
-        assert_eq!(left, 9);
-        for _ in 0..9 {
-            let mut octets = [0; 8];
-            let (len, from) = peer.recv_from(&mut octets).unwrap();
-            assert_eq!((len, octets[0]), (4, octets[3]));
-            assert_eq!(from.port(), ports[usize::from(octets[0] % 3)], "datagram {}", octets[0]);
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_complaint_about_one_datagram_costs_no_other() {
-        let closed = bind().local_addr().unwrap();
-        let mut outbox = Outbox::new(vec![bind()], 4).unwrap();
-        let (mut left, mut complaints) = (0, 0);
-        for seq in 0..10 {
-            push(&mut outbox, pending(seq, closed, 0));
-        }
-        outbox.flush(|event| match event {
-            Event::Left(_) => left += 1,
-            Event::Complaint(0, report) => {
-                assert_eq!(report.error().destination, Some(closed));
-                assert_eq!(report.quote().len(), 4);
-                complaints += 1;
-            }
-            Event::Complaint(..) | Event::Blocked(_) | Event::Refused(..) => panic!("{event:?}"),
-        });
-        assert_eq!(left, 10);
-        complaints += self::complaints(&outbox.sockets()[0], |_| ());
-        assert_eq!(complaints, 10);
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

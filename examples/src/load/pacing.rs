@@ -2,6 +2,7 @@
 
 use std::io;
 
+use arrayvec::ArrayVec;
 use polyport_net::UdpSocket;
 use polyport_protocol::{Nanos, SECOND};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -59,32 +60,46 @@ impl Pacing {
         }
         let events =
             |index| if blocked.contains(&index) { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let mut entries: Vec<PollFd<'_>> =
-            sockets.iter().enumerate().map(|(index, socket)| PollFd::new(socket, events(index))).collect();
-        match poll(&mut entries, Some(&timespec(sleep))) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let entries = sockets.iter().enumerate().map(|(index, socket)| PollFd::new(socket, events(index)));
+        look(entries, sleep, |_| ())
     }
 }
 
-/// The sockets that have something to say now: a datagram, or an error.
-///
-/// # Errors
-/// Those of `ppoll(2)`, without EINTR.
-pub fn ready(sockets: &[UdpSocket]) -> io::Result<Vec<usize>> {
-    // To ask two sockets in vain costs less than to ask whether to ask.
-    if sockets.len() <= 2 {
-        return Ok((0..sockets.len()).collect());
-    }
-    let mut entries: Vec<PollFd<'_>> =
-        sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
-    match poll(&mut entries, Some(&timespec(0))) {
+/// Sockets that are looked at without memory of their own for it.
+const FEW: usize = 64;
+
+/// Calls poll(2) for at most `span`, and `tell` with what it said.
+fn look<'s>(
+    entries: impl ExactSizeIterator<Item = PollFd<'s>>,
+    span: Nanos,
+    tell: impl FnOnce(&[PollFd<'s>]),
+) -> io::Result<()> {
+    let (mut few, mut many) = (ArrayVec::<_, FEW>::new(), Vec::new());
+    let entries: &mut [PollFd<'_>] = if entries.len() <= FEW {
+        few.extend(entries);
+        &mut few
+    } else {
+        many.extend(entries);
+        &mut many
+    };
+    match poll(entries, Some(&timespec(span))) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    let told = entries.iter().enumerate().filter(|(_, entry)| !entry.revents().is_empty());
-    Ok(told.map(|(index, _)| index).collect())
+    tell(entries);
+    Ok(())
+}
+
+/// Writes to `ready` the sockets that have something to say now: a datagram, or an error.
+///
+/// # Errors
+/// Those of `ppoll(2)`, without EINTR.
+pub fn ready(sockets: &[UdpSocket], ready: &mut Vec<usize>) -> io::Result<()> {
+    ready.clear();
+    look(sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)), 0, |entries| {
+        let told = entries.iter().enumerate().filter(|(_, entry)| !entry.revents().is_empty());
+        ready.extend(told.map(|(index, _)| index));
+    })
 }
 
 fn timespec(span: Nanos) -> Timespec {
@@ -138,7 +153,10 @@ mod tests {
         for index in [3, 1] {
             peer.send_to(b"x", sockets[index].local_addr().unwrap()).unwrap();
         }
-        assert_eq!(ready(&sockets).unwrap(), [1, 3]);
-        assert_eq!(ready(&sockets[..2]).unwrap(), [0, 1], "two are asked always");
+        let mut ready = vec![7];
+        super::ready(&sockets, &mut ready).unwrap();
+        assert_eq!(ready, [1, 3]);
+        super::ready(&sockets[..1], &mut ready).unwrap();
+        assert!(ready.is_empty());
     }
 }

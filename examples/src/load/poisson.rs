@@ -47,6 +47,23 @@ impl Poisson {
         self.next
     }
 
+    /// The number of the next arrival.
+    pub(super) fn index(&self) -> u64 {
+        self.block * u64::from(BLOCK) + u64::from(self.taken)
+    }
+
+    /// All arrivals before number `index` are over.
+    pub(super) fn skip_to(&mut self, index: u64) {
+        let target = index / u64::from(BLOCK);
+        // A block in which the load ends is gone through, so that the number of the last one stays known.
+        while self.block < target && self.profile.time_of(self.start + self.length).is_some() {
+            self.open(self.block + 1, self.start + self.length);
+        }
+        while self.index() < index && self.next.is_some() {
+            self.step();
+        }
+    }
+
     /// The next arrival is over.
     pub(super) fn step(&mut self) {
         self.taken += 1;
@@ -57,20 +74,16 @@ impl Poisson {
         }
     }
 
-    /// All arrivals up to `time` are over; how many they were.
-    pub(super) fn pass(&mut self, time: Nanos) -> u64 {
-        let mut passed = 0;
+    /// All arrivals up to `time` are over.
+    pub(super) fn pass(&mut self, time: Nanos) {
         while self.next.is_some_and(|next| next <= time) {
             // The last arrival of a block is its end.
             if self.profile.time_of(self.start + self.length).is_some_and(|end| end <= time) {
-                passed += u64::from(BLOCK - self.taken);
                 self.open(self.block + 1, self.start + self.length);
             } else {
-                passed += 1;
                 self.step();
             }
         }
-        passed
     }
 
     fn open(&mut self, block: u64, start: f64) {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use polyport_protocol::Nanos;
 
-use super::ledger::Ledger;
+use super::live::Counters;
 use super::unit;
 
 /// The display. It reads counters that are kept anyway, so a run is not slower for being watched.
@@ -51,8 +51,8 @@ impl Progress {
     }
 
     /// Shows the state if it is time to.
-    pub fn tick(&mut self, now: Nanos, phase: &str, ledger: &Ledger) {
-        let Some(line) = self.due(now, phase, ledger) else { return };
+    pub fn tick(&mut self, now: Nanos, phase: &str, counters: &Counters) {
+        let Some(line) = self.due(now, phase, counters) else { return };
         // A terminal that has gone is no reason to end a run.
         drop(match self.mode {
             Mode::Quiet => Ok(()),
@@ -69,19 +69,19 @@ impl Progress {
     }
 
     /// The line, if it is time for one.
-    fn due(&mut self, now: Nanos, phase: &str, ledger: &Ledger) -> Option<String> {
+    fn due(&mut self, now: Nanos, phase: &str, counters: &Counters) -> Option<String> {
         if now < self.next() {
             return None;
         }
-        let line = self.line(now, phase, ledger);
-        self.last = (now, ledger.total().sent);
+        let line = self.line(now, phase, counters);
+        self.last = (now, counters.total.sent);
         // Intervals that passed during a pause bring no line of their own.
         self.next = now - (now - self.start) % self.interval + self.interval;
         Some(line)
     }
 
-    fn line(&self, now: Nanos, phase: &str, ledger: &Ledger) -> String {
-        let total = ledger.total();
+    fn line(&self, now: Nanos, phase: &str, counters: &Counters) -> String {
+        let total = counters.total;
         let rate = unit::per_second(total.sent - self.last.1.min(total.sent), now - self.last.0);
         format!(
             "{:>7}  {phase}  sent {} ({rate}/s)  ok {}  late {}  error {}  no answer {}  in flight {}  not sent {}",
@@ -91,8 +91,8 @@ impl Progress {
             total.late,
             total.error,
             total.lost() + total.expired,
-            ledger.in_flight(),
-            ledger.not_sent(),
+            counters.in_flight,
+            counters.not_sent,
         )
     }
 }
@@ -113,23 +113,16 @@ mod tests {
     use polyport_protocol::SECOND;
 
     use super::*;
-    use crate::key::generator;
-    use crate::load::config::example;
+    use crate::load::stream::Tally;
 
-    fn ledger() -> Ledger {
-        let mut ledger =
-            Ledger::new(example(vec!["127.0.0.1:7".parse().unwrap()]).books(&mut generator(Some(1))));
-        for _ in 0..50 {
-            ledger.plan(1);
-            ledger.send(ledger.measured(0, 0), 0, SECOND).unwrap();
-        }
-        ledger
+    fn counters() -> Counters {
+        Counters { total: Tally { sent: 50, ..Tally::default() }, in_flight: 50, not_sent: 0 }
     }
 
     #[test]
     fn the_rate_is_that_of_the_last_interval() {
         let progress = Progress::new(true, SECOND, SECOND);
-        let line = progress.line(SECOND + SECOND / 2, "load", &ledger());
+        let line = progress.line(SECOND + SECOND / 2, "load", &counters());
         assert!(line.starts_with("  500ms  load  sent 50 (100/s)  ok 0 "), "{line}");
         assert!(line.contains("  in flight 50  not sent 0"), "{line}");
         assert_eq!((cut(&line, 8), cut("short", 80)), ("  500ms", "short"));
@@ -138,9 +131,9 @@ mod tests {
     #[test]
     fn intervals_that_were_missed_are_not_made_up_for() {
         let mut progress = Progress { mode: Mode::Lines, ..Progress::new(true, SECOND, 0) };
-        assert_eq!(progress.due(SECOND - 1, "load", &ledger()), None);
+        assert_eq!(progress.due(SECOND - 1, "load", &counters()), None);
         assert_eq!((progress.next(), progress.last), (SECOND, (0, 0)), "not yet");
-        assert!(progress.due(5 * SECOND + 1, "load", &ledger()).is_some());
+        assert!(progress.due(5 * SECOND + 1, "load", &counters()).is_some());
         assert_eq!((progress.next(), progress.last), (6 * SECOND, (5 * SECOND + 1, 50)));
         assert_eq!(Progress::new(true, SECOND, 0).next(), Nanos::MAX, "quiet");
     }

@@ -1,29 +1,40 @@
 //! The result of a run as text.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use polyport_protocol::Nanos;
 use polyport_terminal::{Style, counted};
 
 use super::class::Class;
 use super::config::{Config, Expect};
+use super::gso::Gso;
 use super::histogram::Percentiles;
 use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::stream::Tally;
-use super::summary::{Chosen, Port, Summary};
+use super::summary::{Chosen, Flow, Port, Summary};
 use super::threshold::Judgement;
 use super::transceiver::RECEIVE_BUFFER;
 use super::unit::{per_second, percent, span};
 
-/// The summary screen. With `per_port`, every target has a row.
+/// Which tables the summary screen has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// A row for every target.
+    pub ports: bool,
+    /// A row for every flow.
+    pub flows: bool,
+}
+
+/// The summary screen.
 #[must_use]
 pub fn text(
     config: &Config,
     summary: &Summary,
     judgements: &[Judgement],
-    per_port: bool,
+    tables: Tables,
     style: Style,
 ) -> String {
     let mut lines = vec![head(config, summary, style)];
@@ -54,9 +65,14 @@ pub fn text(
     lines.push(latency("generator lag", summary.lag, chosen, |point| point.lag) + &late);
     lines.extend(books(config, summary));
     lines.push(local(summary));
-    if per_port {
+    lines.extend(how(summary));
+    if tables.ports {
         lines.push(style.dim(port_columns()));
         lines.extend(summary.ports.iter().map(port_row));
+    }
+    if tables.flows {
+        lines.push(style.dim(flow_columns()));
+        lines.extend(summary.flows.iter().map(flow_row));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -71,7 +87,7 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
         let advice = if local.receive_buffer < RECEIVE_BUFFER {
             "raise net.core.rmem_max, or lower the rate"
         } else {
-            "lower the rate, or give each of several --streams a buffer of its own"
+            "lower the rate, or give each of several --flows a buffer of its own"
         };
         warnings.push(format!(
             "our own socket dropped {}: the loss reported is too high by as many; the receive buffer has \
@@ -106,6 +122,19 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
             "datagrams were held back because too many waited for answers: see --max-in-flight and --timeout"
                 .to_owned(),
         );
+    }
+    if local.trains_refused > 0 && config.gso == Gso::On {
+        warnings.push(format!(
+            "the kernel or a device refused {}: datagrams to those targets left one by one, since they are longer than the \
+             path's MTU or the device has no checksum offload",
+            counted(local.trains_refused, "train", "trains")
+        ));
+    }
+    if let Some(stamps) = local.stamps.filter(|stamps| stamps.implausible > 0) {
+        warnings.push(format!(
+            "the wall clock was set during the run: {} of the kernel were not believed, and count from when they were read",
+            counted(stamps.implausible, "stamp", "stamps")
+        ));
     }
     if summary.icmp.total() > 0 {
         warnings.push(format!(
@@ -335,6 +364,28 @@ fn local(summary: &Summary) -> String {
     line
 }
 
+/// How datagrams travelled and whose clock told their arrivals, where that is not the usual way.
+fn how(summary: &Summary) -> Option<String> {
+    let local = &summary.local;
+    let mut words = Vec::new();
+    if local.trains > 0 || local.trains_refused > 0 {
+        words.push(format!(
+            "trains {} with {}",
+            local.trains,
+            counted(local.in_trains, "datagram", "datagrams")
+        ));
+    }
+    if local.trains_refused > 0 {
+        words.push(format!("trains refused {}", local.trains_refused));
+    }
+    if let Some(stamps) = local.stamps {
+        words.push(format!("stamps of the kernel {}", stamps.used));
+        words.extend((stamps.missing > 0).then(|| format!("missing {}", stamps.missing)));
+        words.extend((stamps.implausible > 0).then(|| format!("implausible {}", stamps.implausible)));
+    }
+    (!words.is_empty()).then(|| format!("         {}", words.join(", ")))
+}
+
 fn p99(port: &Port) -> String {
     port.from_plan.map_or_else(|| "-".to_owned(), |read| span(read.p99))
 }
@@ -361,6 +412,31 @@ fn port_row(port: &Port) -> String {
         p50,
         p99(port),
         port.icmp
+    )
+}
+
+fn flow_columns() -> String {
+    format!(
+        " {:<28}{:>6}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>10}",
+        "flow", "thread", "sent", "ok", "late", "error", "lost", "loss", "dup", "reordered"
+    )
+}
+
+fn flow_row(flow: &Flow) -> String {
+    let tally = &flow.tally;
+    let sockets: Vec<String> = flow.sockets.iter().map(SocketAddr::to_string).collect();
+    format!(
+        " {:<28}{:>6}{:>10}{:>10}{:>8}{:>8}{:>8}{:>9}{:>9}{:>10}",
+        sockets.join(" "),
+        flow.thread,
+        tally.sent,
+        tally.ok,
+        tally.late,
+        tally.error,
+        tally.lost(),
+        percent(tally.lost(), tally.sent),
+        tally.dup_up + tally.dup_down,
+        tally.reordered
     )
 }
 

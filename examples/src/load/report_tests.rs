@@ -7,7 +7,10 @@ use crate::load::class::{Class, ClassCounts};
 use crate::load::config::example;
 use crate::load::histogram::TotalLatency;
 use crate::load::icmp::Complaint;
+use crate::load::stamps::StampCounts;
 use crate::load::summary::Local;
+
+const PORTS: Tables = Tables { ports: true, flows: false };
 
 fn run() -> (Config, Summary) {
     let targets = [7000, 7001].map(|port| ([127, 0, 0, 1], port).into());
@@ -57,7 +60,7 @@ fn run() -> (Config, Summary) {
 fn the_screen_shows_both_identities() {
     let (config, summary) = run();
     let judged = |met| Judgement { text: "p99<5ms".into(), met, measured: "99.0ms".into() };
-    let screen = text(&config, &summary, &[judged(true), judged(false)], true, Style::PLAIN);
+    let screen = text(&config, &summary, &[judged(true), judged(false)], PORTS, Style::PLAIN);
     let expected = " \
 polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + drain 100ms  seed 42
  \u{2713} ok    p99<5ms               99.0ms
@@ -95,7 +98,7 @@ fn percentiles_of_choice_have_the_columns() {
         way_down: None,
     };
     let chosen = vec![point("p75", 75 * MILLISECOND), point("p99.999", 99 * MILLISECOND)];
-    let screen = text(&config, &Summary { chosen, ..summary }, &[], false, Style::PLAIN);
+    let screen = text(&config, &Summary { chosen, ..summary }, &[], Tables::default(), Style::PLAIN);
     let lines = "                       p75  p99.999      max     mean   stddev
  rtt (from plan)    75.0ms   99.0ms    100ms   50.4ms   28.8ms
  rtt (from send)         -
@@ -108,7 +111,8 @@ fn a_raw_echo_claims_no_direction_and_an_abort_shows_what_is_pending() {
     let (config, mut summary) = run();
     summary.aborted = true;
     summary.total.pending = 5;
-    let screen = text(&Config { expect: Expect::Echo, ..config }, &summary, &[], false, Style::PLAIN);
+    let screen =
+        text(&Config { expect: Expect::Echo, ..config }, &summary, &[], Tables::default(), Style::PLAIN);
     assert!(screen.contains(" + lost 45 + pending 5\n"), "{screen}");
     assert!(screen.contains(" extra   dup 11,"), "{screen}");
     assert!(screen.contains("seed 42  interrupted\n"), "{screen}");
@@ -156,7 +160,7 @@ fn no_advice_names_what_is_in_use() {
     full.skipped = [0, 3, 0, 0];
     full.behind_since = Some(0);
     let all = warnings(&config, &full).join("\n");
-    assert!(!all.contains("rmem_max") && all.contains("--streams"), "{all}");
+    assert!(!all.contains("rmem_max") && all.contains("--flows"), "{all}");
     assert!(all.contains("this machine is too slow or too busy: lower --rate"), "{all}");
 }
 
@@ -166,7 +170,7 @@ fn what_icmp_said_has_a_line_and_a_column() {
     summary.icmp.count(Complaint::V6 { kind: 1, code: 4 });
     summary.icmp.disbelieve();
     summary.ports[1].icmp = 1;
-    let screen = text(&config, &summary, &[], true, Style::PLAIN);
+    let screen = text(&config, &summary, &[], PORTS, Style::PLAIN);
     assert!(screen.contains("\n icmp    port_unreachable 1, not believed 1\n"), "{screen}");
     assert!(screen.ends_with("  99.0ms       1\n"), "{screen}");
 }
@@ -175,7 +179,8 @@ fn what_icmp_said_has_a_line_and_a_column() {
 fn plain_text_claims_neither_order_nor_copies() {
     let (config, mut summary) = run();
     summary.classes.count(Class::Unasked);
-    let screen = text(&Config { expect: Expect::Any, ..config }, &summary, &[], false, Style::PLAIN);
+    let screen =
+        text(&Config { expect: Expect::Any, ..config }, &summary, &[], Tables::default(), Style::PLAIN);
     assert!(screen.contains("\n extra   unasked 1\n other   wrong_source 1\n"), "{screen}");
 }
 
@@ -193,4 +198,33 @@ fn silence_is_said_with_what_came_instead() {
     let local = Local { refusal: Some("send to 127.0.0.1:7000: no".into()), ..Local::default() };
     let unsent = Summary { planned: 8, local, ..Summary::default() };
     assert_eq!(unanswered(&unsent), "nothing was sent of the 8 planned: cannot send to 127.0.0.1:7000: no");
+}
+
+#[test]
+fn flows_trains_and_stamps_are_shown_where_there_are_any() {
+    let (config, mut summary) = run();
+    let tables = Tables { ports: false, flows: true };
+    summary.flows = vec![Flow {
+        sockets: vec!["0.0.0.0:4000".parse().unwrap(), "[::]:4001".parse().unwrap()],
+        thread: 1,
+        tally: summary.total,
+    }];
+    let stamps = StampCounts { used: 90, missing: 0, implausible: 1 };
+    summary.local =
+        Local { trains: 7, in_trains: 70, trains_refused: 1, stamps: Some(stamps), ..summary.local };
+    let screen = text(&config, &summary, &[], tables, Style::PLAIN);
+    let expected = "
+         trains 7 with 70 datagrams, trains refused 1, stamps of the kernel 90, implausible 1
+ flow                        thread      sent        ok    late   error    lost     loss      dup reordered
+ 0.0.0.0:4000 [::]:4001           1       997       900      50       2      45    4.51%       14        41
+";
+    assert!(screen.ends_with(expected), "{screen}");
+    let told = |config: &Config| warnings(config, &summary).join("\n");
+    assert!(
+        told(&config).contains("the wall clock was set during the run: 1 stamp of the kernel"),
+        "{}",
+        told(&config)
+    );
+    assert!(!told(&config).contains("1 train:"), "nobody asked for them");
+    assert!(told(&Config { gso: Gso::On, ..config }).contains("refused 1 train: "));
 }

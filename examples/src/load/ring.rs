@@ -7,6 +7,8 @@ use polyport_protocol::Nanos;
 pub struct Entry {
     /// Number in its stream.
     pub seq: u64,
+    /// Its id on the wire: an answer is known by it without computing it again.
+    pub id: u64,
     /// When it should have left.
     pub planned: Nanos,
     /// When it left.
@@ -46,7 +48,7 @@ pub enum Reach {
 
 impl Entry {
     const FREE: Self =
-        Self { seq: 0, planned: 0, sent: 0, state: State::Free, reach: Reach::Unknown, answers: None };
+        Self { seq: 0, id: 0, planned: 0, sent: 0, state: State::Free, reach: Reach::Unknown, answers: None };
 
     /// A datagram that leaves now.
     #[must_use]

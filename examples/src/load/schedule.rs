@@ -1,236 +1,162 @@
-//! When each datagram of a load should leave: it follows from the flow, the way of arrival, its number and the seed, so that
-//! every run with the same ones plans the same times.
-
-use std::fmt;
+//! The schedule of a run, as one thread follows it: the places of its flows, in order, each at the time that the schedule
+//! of the whole run gives to it.
 
 use polyport_protocol::Nanos;
-use polyport_protocol::client::{Pacer, Slot};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use polyport_protocol::client::Slot;
 
-use super::poisson::Poisson;
-use super::profile::Profile;
+use super::arrivals::Arrivals;
+use super::config::Config;
+use super::part::Part;
 
-/// How datagrams arrive that have a rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrival {
-    /// Evenly.
-    #[default]
-    Constant,
-    /// With times between them that are exponentially distributed: as many independent users send.
-    Poisson,
-    /// So many at once, and nothing in between.
-    Burst(u64),
-}
-
-/// The times of a load, and how far it has come.
+/// The places of a part.
 #[derive(Debug)]
 pub struct Schedule {
-    start: Nanos,
-    taken: u64,
-    times: Times,
+    pace: Pace,
+    targets: u64,
+    part: Part,
+    /// The next place of this part, which may lie behind the end.
+    next: u64,
+    peeked: Option<Slot>,
 }
 
+/// What says when the next one may leave.
 #[derive(Debug)]
-enum Times {
-    /// One rate, evenly.
-    Even(Pacer),
-    /// Pieces, evenly or in bursts.
-    Pieces { profile: Profile, burst: u64 },
-    /// By chance.
-    Random(Box<Poisson>),
-    /// When one that was sent is answered or timed out: so many may leave, since when, and the end of all.
+enum Pace {
+    /// The plan of the whole load.
+    Open(Arrivals),
+    /// The answers to this part: how many more may leave, since when, and the end of all.
     Closed { allowed: u64, since: Nanos, end: Nanos, over: bool },
 }
 
 impl Schedule {
-    /// One rate, evenly.
+    /// The part's places of a load of `duration` from `start` on, or of its warm-up.
     #[must_use]
-    pub const fn even(pacer: Pacer) -> Self {
-        Self { start: 0, taken: 0, times: Times::Even(pacer) }
-    }
-
-    /// A closed loop: datagrams leave when [`Self::allow`] says so, until `end`.
-    #[must_use]
-    pub const fn closed(end: Nanos) -> Self {
-        Self { start: 0, taken: 0, times: Times::Closed { allowed: 0, since: 0, end, over: false } }
+    pub fn new(config: &Config, part: Part, start: Nanos, duration: Nanos, practice: bool) -> Self {
+        let targets = (config.targets.len() as u64).max(1);
+        let pace = match config.in_flight {
+            Some(_) => Pace::Closed {
+                allowed: 0,
+                since: start,
+                end: start.saturating_add(duration),
+                over: duration == 0,
+            },
+            None => Pace::Open(config.arrivals(start, duration, practice)),
+        };
+        let mut schedule = Self { pace, targets, part, next: 0, peeked: None };
+        schedule.go_to(0);
+        schedule
     }
 
     /// In a closed loop, `more` datagrams may leave at `now`. Of other schedules it changes nothing.
-    pub const fn allow(&mut self, more: u64, now: Nanos) {
-        if let Times::Closed { allowed, since, end, over } = &mut self.times {
-            let wanted = self.taken.saturating_add(more);
-            if wanted > *allowed {
-                (*allowed, *since) = (wanted, now);
+    pub fn allow(&mut self, more: u64, now: Nanos) {
+        if let Pace::Closed { allowed, since, end, over } = &mut self.pace {
+            if more > *allowed {
+                (*allowed, *since) = (more, now);
             }
             *over = now >= *end;
+            self.peeked = self.look();
         }
-    }
-
-    /// From `start` on, along `profile`.
-    #[must_use]
-    pub fn new(start: Nanos, profile: Profile, arrival: Arrival, seed: u64) -> Self {
-        let times = match arrival {
-            Arrival::Constant => Times::Pieces { profile, burst: 1 },
-            Arrival::Burst(burst) => Times::Pieces { profile, burst: burst.max(1) },
-            Arrival::Poisson => Times::Random(Box::new(Poisson::new(profile, seed))),
-        };
-        Self { start, taken: 0, times }
     }
 
     /// The next place; its time is the next deadline. `None` once the schedule has ended.
     #[must_use]
-    pub fn peek(&self) -> Option<Slot> {
-        let after = match &self.times {
-            Times::Even(pacer) => return pacer.peek(),
-            Times::Pieces { profile, burst } => {
-                (self.taken < profile.total()).then(|| profile.planned(self.taken - self.taken % burst))?
-            }
-            Times::Random(poisson) => poisson.next()?,
-            Times::Closed { over: true, .. } => return None,
-            Times::Closed { allowed, since, end, over: false } => {
-                if self.taken < *allowed {
-                    *since
-                } else {
-                    *end
-                }
-            }
-        };
-        Some(Slot { index: self.taken, planned: self.start.saturating_add(after) })
+    pub const fn peek(&self) -> Option<Slot> {
+        self.peeked
     }
 
     /// Takes the next place if it is due at `now`.
     pub fn take(&mut self, now: Nanos) -> Option<Slot> {
-        if let Times::Even(pacer) = &mut self.times {
-            return pacer.take(now);
+        let slot = self.peeked.filter(|slot| slot.planned <= now)?;
+        if let Pace::Closed { allowed, .. } = &mut self.pace {
+            *allowed = allowed.checked_sub(1)?;
         }
-        let slot = self.peek().filter(|slot| slot.planned <= now)?;
-        if matches!(self.times, Times::Closed { allowed, .. } if self.taken >= allowed) {
-            return None;
-        }
-        self.taken += 1;
-        if let Times::Random(poisson) = &mut self.times {
-            poisson.step();
-        }
+        self.go_to(slot.index + 1);
         Some(slot)
     }
 
-    /// Passes over the places planned up to `time`, and says how many there were: without a step for each.
+    /// Passes over the places planned up to `time`, and says how many there were: in one step, however many.
     pub fn pass(&mut self, time: Nanos) -> u64 {
-        let passed = match &mut self.times {
-            Times::Even(pacer) => return pacer.pass(time),
+        if self.peeked.is_none_or(|slot| slot.planned > time) {
+            return 0;
+        }
+        let end = match &mut self.pace {
+            Pace::Open(arrivals) => arrivals.due(time).max(self.next),
             // What could not leave at once still may: nothing was planned that it could miss.
-            Times::Closed { .. } => 0,
-            _ if time < self.start => 0,
-            Times::Pieces { profile, burst } => {
-                let burst = *burst;
-                let (mut due, mut open) = (self.taken, profile.total());
-                while due < open {
-                    let middle = due + (open - due) / 2;
-                    if self.start.saturating_add(profile.planned(middle - middle % burst)) <= time {
-                        due = middle + 1;
-                    } else {
-                        open = middle;
-                    }
-                }
-                due - self.taken
-            }
-            Times::Random(poisson) => poisson.pass(time - self.start),
+            Pace::Closed { .. } => return 0,
         };
-        self.taken += passed;
+        let passed = self.before(end) - self.before(self.next);
+        self.go_to(end);
         passed
     }
-}
 
-impl Arrival {
-    /// Parses `constant`, `poisson` or `burst:10`.
-    ///
-    /// # Errors
-    /// Says what is expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "constant" => Ok(Self::Constant),
-            None if text == "poisson" => Ok(Self::Poisson),
-            Some(("burst", count)) => match count.parse() {
-                Ok(count @ 1..=MOST_AT_ONCE) => Ok(Self::Burst(count)),
-                Ok(_) | Err(_) => Err(format!("a burst has 1 to {MOST_AT_ONCE} datagrams")),
-            },
-            _ => Err(format!("`{text}` is no way of arrival: write constant, poisson or burst:10")),
-        }
+    /// Makes the first place of this part from `index` on the next one.
+    fn go_to(&mut self, index: u64) {
+        self.next = if self.part.of() == 1 { index } else { self.from(index) };
+        self.peeked = self.look();
     }
-}
 
-/// Datagrams of a burst: more than any socket buffer takes.
-const MOST_AT_ONCE: u64 = 1_000_000;
+    fn look(&mut self) -> Option<Slot> {
+        let index = self.next;
+        let planned = match &mut self.pace {
+            Pace::Open(arrivals) => arrivals.planned(index)?,
+            Pace::Closed { over: true, .. } => return None,
+            Pace::Closed { allowed: 0, end, .. } => *end,
+            Pace::Closed { since, .. } => *since,
+        };
+        Some(Slot { index, planned })
+    }
 
-impl fmt::Display for Arrival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Constant => f.write_str("constant"),
-            Self::Poisson => f.write_str("poisson"),
-            Self::Burst(count) => write!(f, "bursts of {count}"),
+    /// The first place of this part that is not below `index`. Each flow has all targets, one place for each, before the
+    /// next one has its turn.
+    fn from(&self, index: u64) -> u64 {
+        let turn = index / self.targets;
+        let flows = u64::from(self.part.all());
+        let is_ours = |turn: u64| u32::try_from(turn % flows).is_ok_and(|flow| self.part.has(flow));
+        if is_ours(turn) {
+            return index;
         }
+        // Twice as many turns as there are threads hold one of each thread, also where the flows begin anew.
+        let later = (turn + 1..=turn + 2 * u64::from(self.part.of())).find(|turn| is_ours(*turn));
+        later.map_or(u64::MAX, |turn| turn.saturating_mul(self.targets))
+    }
+
+    /// How many places of this part are below `index`.
+    fn before(&self, index: u64) -> u64 {
+        let (turns, rest) = (index / self.targets, index % self.targets);
+        let flows = u64::from(self.part.all());
+        let flow = u32::try_from(turns % flows).unwrap_or(0);
+        let rounds = turns / flows * u64::from(self.part.flows()) + u64::from(self.part.below(flow));
+        rounds * self.targets + if self.part.has(flow) { rest } else { 0 }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use polyport_protocol::{MILLISECOND, SECOND};
+    use std::net::SocketAddr;
+
+    use polyport_protocol::SECOND;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::load::arrivals::Arrival;
+    use crate::load::config::example;
+    use crate::load::plan::{Rate, Turns};
+    use crate::load::profile::Profile;
 
-    fn schedule(flow: &str, arrival: Arrival, seed: u64) -> Schedule {
-        Schedule::new(5, Profile::parse(flow).unwrap(), arrival, seed)
+    fn config(targets: u16, flows: u32, count: u64) -> Config {
+        let target = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let rate = Rate { count, period: SECOND };
+        Config { flows, rate, ..example((1..=targets).map(target).collect()) }
     }
 
-    fn all(mut schedule: Schedule) -> Vec<Nanos> {
-        std::iter::from_fn(|| schedule.take(Nanos::MAX)).map(|slot| slot.planned).collect()
-    }
-
-    #[test]
-    fn ways_of_arrival_are_read() {
-        for (text, arrival) in
-            [("constant", Arrival::Constant), ("poisson", Arrival::Poisson), ("burst:32", Arrival::Burst(32))]
-        {
-            assert_eq!(Arrival::parse(text), Ok(arrival));
-        }
-        for wrong in ["", "burst", "burst:0", "burst:1000001", "poisson:2", "often"] {
-            assert!(Arrival::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_burst_leaves_at_the_time_of_its_first() {
-        let times = all(schedule("1000:10ms", Arrival::Burst(4), 0));
-        let at = |ms: u64| 5 + ms * MILLISECOND;
-        assert_eq!(times, [at(0), at(0), at(0), at(0), at(4), at(4), at(4), at(4), at(8), at(8)]);
-    }
-
-    #[test]
-    fn an_even_flow_is_that_of_the_pacer() {
-        let pacer = Pacer::per_second(5, 7000).with_total(7000);
-        let (one, other) = (all(Schedule::even(pacer)), all(schedule("7000:1s", Arrival::Constant, 0)));
-        assert_eq!(one.len(), other.len());
-        assert!(one.iter().zip(&other).all(|(one, other)| one.abs_diff(*other) <= 1));
-    }
-
-    #[test]
-    fn poisson_repeats_by_seed() {
-        let times = |seed| all(schedule("20000:1s,0..20000:1s", Arrival::Poisson, seed));
-        assert_eq!(times(1), times(1));
-        assert_ne!(times(1), times(2));
-        assert!(times(1).is_sorted());
-        let (first, second): (Vec<_>, Vec<_>) = times(3).into_iter().partition(|time| *time < SECOND);
-        // Within six standard deviations, the square roots of what is expected.
-        assert!(first.len().abs_diff(20_000) < 6 * 142, "{}", first.len());
-        assert!(second.len().abs_diff(10_000) < 6 * 100, "{}", second.len());
+    fn schedule(config: &Config, part: Part) -> Schedule {
+        Schedule::new(config, part, 7, SECOND, false)
     }
 
     #[test]
     fn a_closed_loop_lets_so_many_leave_as_are_allowed() {
-        let mut schedule = Schedule::closed(100);
+        let config = Config { in_flight: Some(2), ..config(1, 1, 1) };
+        let mut schedule = Schedule::new(&config, Part::whole(1), 0, 100, false);
         schedule.allow(2, 10);
         assert_eq!(schedule.take(9), None);
         assert_eq!(schedule.take(10), Some(Slot { index: 0, planned: 10 }));
@@ -243,28 +169,55 @@ mod tests {
         assert_eq!((schedule.peek(), schedule.pass(Nanos::MAX)), (None, 0));
     }
 
+    #[test]
+    fn a_closed_loop_of_a_part_has_the_places_of_its_flows() {
+        let config = Config { in_flight: Some(9), ..config(3, 5, 1) };
+        let part = Part::new(1, 2, 5);
+        let mut schedule = schedule(&config, part);
+        schedule.allow(100, 7);
+        let turns: Vec<_> =
+            std::iter::from_fn(|| schedule.take(7)).map(|slot| config.turns().of(slot.index)).collect();
+        assert_eq!(turns.len(), 100);
+        assert!(turns.iter().all(|(_, flow)| part.has(*flow)), "{turns:?}");
+        let count = |lane| turns.iter().filter(|turn| **turn == lane).count();
+        assert_eq!((count((0, 1)), count((2, 3))), (17, 16));
+    }
+
     proptest! {
         #[test]
-        fn passing_is_taking_without_looking(
-            seed in any::<u64>(),
-            kind in 0..3_usize,
-            steps in prop::collection::vec((any::<bool>(), 0..40_000_000_u64), 1..30),
+        fn the_parts_are_the_whole(
+            targets in 1_u16..5, threads in 1_u32..5, more in 0_u32..5, count in 1_u64..3000, pass in 0..SECOND,
+            kind in 0..4_usize, ramp in any::<bool>(), seed in any::<u64>(),
         ) {
-            let arrival = [Arrival::Constant, Arrival::Poisson, Arrival::Burst(7)][kind];
-            let schedule = || schedule("0..30000:100ms,5000:100ms", arrival, seed);
-            let (mut one, mut other) = (schedule(), schedule());
-            let mut now = 0;
-            for (pass, more) in steps {
-                now += more;
-                let taken = std::iter::from_fn(|| one.take(now)).count() as u64;
-                if pass {
-                    prop_assert_eq!(other.pass(now), taken);
-                } else {
-                    prop_assert_eq!(std::iter::from_fn(|| other.take(now)).count() as u64, taken);
+            let arrival = [Arrival::Constant, Arrival::Poisson, Arrival::Burst(7), Arrival::Burst(1000)][kind];
+            let profile = ramp.then(|| Profile::parse(&format!("0..{count}:500ms,{count}:500ms")).unwrap());
+            let config = Config { arrival, profile, seed, ..config(targets, threads + more, count) };
+            let turns: Turns = config.turns();
+            let mut all = Vec::new();
+            let mut passed = 0;
+            for index in 0..threads {
+                let part = Part::new(index, threads, config.flows);
+                let mut schedule = schedule(&config, part);
+                let mut other = self::schedule(&config, part);
+                while let Some(slot) = schedule.take(Nanos::MAX) {
+                    prop_assert!(part.has(turns.of(slot.index).1), "{slot:?}");
+                    all.push(slot);
                 }
-                prop_assert_eq!(one.peek(), other.peek());
-                prop_assert!(one.peek().is_none_or(|slot| slot.planned > now));
+                // Passing over is the same as taking.
+                passed += other.pass(7 + pass);
+                prop_assert_eq!(other.pass(7 + pass), 0);
+                let rest = all.iter().filter(|slot| part.has(turns.of(slot.index).1) && slot.planned > 7 + pass);
+                let left: Vec<_> = std::iter::from_fn(|| other.take(Nanos::MAX)).collect();
+                prop_assert_eq!(left, rest.copied().collect::<Vec<_>>());
             }
+            all.sort_by_key(|slot| slot.index);
+            let mut whole = config.arrivals(7, SECOND, false);
+            let planned: Vec<_> =
+                (0..).map_while(|index| Some(Slot { index, planned: whole.planned(index)? })).collect();
+            prop_assert_eq!(&all, &planned);
+            prop_assert!(all.is_sorted_by_key(|slot| slot.planned));
+            let due = all.iter().filter(|slot| slot.planned <= 7 + pass).count();
+            prop_assert_eq!(passed, due as u64);
         }
     }
 }

@@ -184,11 +184,16 @@ impl Stream {
         self.tally.open
     }
 
-    /// Enters a datagram that leaves at `now`, and says its number.
+    /// Enters a datagram that leaves at `now`, and says its number and its id, which `id` gives to the number.
     ///
     /// # Errors
     /// [`Full`] if it would displace one that may still be answered in time.
-    pub fn send(&mut self, planned: Nanos, now: Nanos) -> Result<u64, Full> {
+    pub fn send(
+        &mut self,
+        planned: Nanos,
+        now: Nanos,
+        id: impl FnOnce(u64) -> u64,
+    ) -> Result<(u64, u64), Full> {
         let seq = self.next_seq;
         if self.ring.slot(seq).state == State::Open {
             self.expire(now);
@@ -196,12 +201,13 @@ impl Stream {
                 return Err(Full);
             }
         }
-        let displaced = self.ring.put(Entry::open(seq, planned, now));
+        let id = id(seq);
+        let displaced = self.ring.put(Entry { id, ..Entry::open(seq, planned, now) });
         self.retire(&displaced);
         self.next_seq += 1;
         self.tally.sent += 1;
         self.tally.open += 1;
-        Ok(seq)
+        Ok((seq, id))
     }
 
     /// Strikes out a datagram that was entered and did not leave after all. Once all later ones are struck out, too,
@@ -287,6 +293,12 @@ impl Stream {
     #[must_use]
     pub fn remembers(&self, seq: u64) -> bool {
         self.ring.get(seq).is_some()
+    }
+
+    /// The id of datagram `seq`, if it was sent and is not forgotten yet.
+    #[must_use]
+    pub fn id(&self, seq: u64) -> Option<u64> {
+        self.ring.get(seq).map(|entry| entry.id)
     }
 
     /// Marks what is timed out at `now`. Times of sending never fall, so it stops at the first that is not.

@@ -18,7 +18,7 @@ fn reply(seq: u64, sent: Nanos) -> Reply {
 
 /// Sends the next datagram, planned one tick before.
 fn send(stream: &mut Stream, seq: u64, now: Nanos) {
-    assert_eq!(stream.send(now.saturating_sub(1), now), Ok(seq));
+    assert_eq!(stream.send(now.saturating_sub(1), now, |seq| seq + 1), Ok((seq, seq + 1)));
 }
 
 fn with_rstat(seq: u64, sent: Nanos, rseq: u64, window: u64) -> Reply {
@@ -123,7 +123,7 @@ fn windows_tell_the_direction_of_loss() {
 fn a_full_ring_refuses_until_the_oldest_has_timed_out() {
     let mut stream = stream();
     (0..8).for_each(|seq| send(&mut stream, seq, 0));
-    assert_eq!(stream.send(0, TIMEOUT), Err(Full));
+    assert_eq!(stream.send(0, TIMEOUT, |seq| seq), Err(Full));
     assert_eq!(stream.tally().sent, 8);
     send(&mut stream, 8, TIMEOUT + 1);
     assert_eq!(stream.tally().lost_unknown, 1, "what is displaced can no longer be late");
@@ -281,7 +281,7 @@ impl Model {
         let older = seq.checked_sub(8).filter(|older| self.sent.contains_key(older));
         let blocked =
             older.is_some_and(|o| !self.ended.contains_key(&o) && self.now <= self.sent[&o] + TIMEOUT);
-        let result = stream.send(self.now, self.now);
+        let result = stream.send(self.now, self.now, |seq| seq).map(|(seq, _)| seq);
         assert_eq!(result, if blocked { Err(Full) } else { Ok(seq) });
         if blocked {
             return;
@@ -379,7 +379,7 @@ proptest! {
 fn neighbours_whose_answers_come_in_a_row_are_compared() {
     let mut stream = Stream::new(8, 1000);
     for seq in 0..6 {
-        stream.send(10 * seq, 10 * seq).unwrap();
+        stream.send(10 * seq, 10 * seq, |seq| seq).unwrap();
     }
     let mut answer = |seq: u64, trip: u64| stream.receive(&reply(seq, 10 * seq), 10 * seq + trip).ipdv;
     assert_eq!((answer(0, 100), answer(1, 130), answer(2, 90)), (None, Some(30), Some(40)));
@@ -392,7 +392,7 @@ fn neighbours_whose_answers_come_in_a_row_are_compared() {
 fn losses_in_a_row_are_counted_by_the_numbers_not_by_the_answers() {
     let mut stream = Stream::new(4, 10);
     for seq in 0..10 {
-        stream.send(100 * seq, 100 * seq).unwrap();
+        stream.send(100 * seq, 100 * seq, |seq| seq).unwrap();
         // Lost are 1, 2, 5, 8 and 9.
         if ![1, 2, 5, 8, 9].contains(&seq) {
             stream.receive(&reply(seq, 100 * seq), 100 * seq + 1);

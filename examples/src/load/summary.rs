@@ -8,12 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
-use super::density;
 use super::histogram::{Latencies, Latency, Percent, Percentiles};
 use super::icmp::IcmpCounts;
 use super::ledger::{Imbalance, Ledger, NotSent};
-use super::loss_runs;
 use super::one_way::{Delays, OneWayReport};
+use super::stamps::StampCounts;
 use super::stream::Tally;
 use super::unit::per_second;
 use crate::strangers::Strangers;
@@ -49,6 +48,8 @@ pub struct Summary {
     pub late_sends: u64,
     /// Each target.
     pub ports: Vec<Port>,
+    /// Each flow, that is each of our own ports.
+    pub flows: Vec<Flow>,
     /// What the sockets say.
     pub local: Local,
     /// What ICMP said against datagrams of the load.
@@ -113,6 +114,17 @@ pub struct Port {
     pub from_plan: Option<Percentiles>,
 }
 
+/// The result of one of our own ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Its address in each family of the targets.
+    pub sockets: Vec<SocketAddr>,
+    /// The thread that had it, from 0.
+    pub thread: u32,
+    /// The sums over all targets.
+    pub tally: Tally,
+}
+
 /// What happened on this side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Local {
@@ -129,6 +141,34 @@ pub struct Local {
     pub refusal: Option<String>,
     /// Bytes of the smallest receive buffer granted.
     pub receive_buffer: usize,
+    /// Trains that left, those of the warm-up included.
+    pub trains: u64,
+    /// Datagrams in them.
+    pub in_trains: u64,
+    /// Trains that the kernel or a device refused; their datagrams, and all later ones to the same target, left one by one.
+    pub trains_refused: u64,
+    /// By whose clock the arrivals were told, if the kernel was asked.
+    pub stamps: Option<StampCounts>,
+}
+
+impl Local {
+    /// Adds what happened to another thread.
+    pub fn absorb(&mut self, other: Self) {
+        self.sockets.extend(other.sockets);
+        self.socket_drops = match (self.socket_drops, other.socket_drops) {
+            (Some(mine), Some(theirs)) => Some(mine + theirs),
+            (mine, theirs) => mine.or(theirs),
+        };
+        self.eagain += other.eagain;
+        self.refusal = self.refusal.take().or(other.refusal);
+        self.receive_buffer = self.receive_buffer.min(other.receive_buffer);
+        self.trains += other.trains;
+        self.in_trains += other.in_trains;
+        self.trains_refused += other.trains_refused;
+        if let Some(theirs) = &other.stamps {
+            self.stamps.get_or_insert_default().add(theirs);
+        }
+    }
 }
 
 impl Summary {
@@ -150,8 +190,8 @@ impl Summary {
             ipdv: latencies.ipdv.percentiles(),
             one_way: None,
             chosen: Vec::new(),
-            density: density::sum(ledger.streams().iter().map(|stream| stream.density().counts())),
-            loss_runs: loss_runs::sum(ledger.streams().iter().map(|stream| stream.loss_runs().lengths())),
+            density: ledger.density(),
+            loss_runs: ledger.loss_runs(),
             late_sends: latencies.late_sends,
             ports: ports
                 .map(|(index, (address, latency))| Port {
@@ -161,6 +201,7 @@ impl Summary {
                     from_plan: latency.as_ref().and_then(Latency::percentiles),
                 })
                 .collect(),
+            flows: Vec::new(),
             local,
             icmp: ledger.icmp().clone(),
             strangers: Strangers::default(),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
-use polyport_net::{Pktinfo, RecvBatch, SlotLayout, SocketOptions, UdpSocket};
+use polyport_net::{Pktinfo, SocketOptions, UdpSocket};
 use polyport_protocol::client::Slot;
 use polyport_protocol::{Decoder, Frame, FrameOption, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
@@ -14,13 +14,16 @@ use super::class::Class;
 use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
+use super::inbox::{Arrived, Inbox};
 use super::ledger::{Lane, Ledger, NotSent, Received};
-use super::one_way::{OneWay, Stamps};
-use super::outbox::{BATCH, Event, Outbox, Pending, complaints};
+use super::one_way::{self, OneWay};
+use super::outbox::{Event, Outbox, Pending, complaints};
 use super::pacing;
+use super::part::Part;
 use super::plan::Turns;
 use super::schedule::Schedule;
-use super::summary::Local;
+use super::stamps::Stamps;
+use super::summary::{Flow, Local};
 use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
@@ -32,14 +35,7 @@ use crate::unsent::unsent;
 /// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
 pub const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Datagrams received with one call.
-const RECEIVE_BATCH: usize = 64;
-
-/// Shortest slot for a received datagram: no reply of a responder is longer than its request, but other servers are
-/// not ours.
-const LEAST_SLOT: usize = 2048;
-
-/// Everything a run works with.
+/// Everything a thread of a run works with.
 #[derive(Debug)]
 pub struct Transceiver<'c> {
     /// The books.
@@ -57,11 +53,10 @@ pub struct Transceiver<'c> {
     clock: Clock,
     timeout: Nanos,
     outbox: Outbox,
+    part: Part,
     /// Our ports for each family.
     ports: usize,
-    inbox: RecvBatch,
-    memory: Vec<u8>,
-    layout: SlotLayout,
+    inbox: Inbox,
     decoder: Decoder<'c>,
     /// Whether any datagram from a target is an answer.
     any: bool,
@@ -73,12 +68,18 @@ pub struct Transceiver<'c> {
     refusal: Option<(SocketAddr, io::Error)>,
     from: Option<SourceAddress>,
     sealed: bool,
-    strangers: Strangers,
+    /// Who sent something that was asked of a target, or of nobody.
+    pub strangers: Strangers,
     /// The latest frames of the handshake.
     greetings: OwnFrames,
     greets: bool,
     echo: Option<SocketAddr>,
+    /// Sockets that have something to say; here only to keep its memory.
+    ready: Vec<usize>,
 }
+
+/// To ask so many sockets in vain costs less than to ask whether to ask.
+const ALWAYS_ASKED: usize = 2;
 
 /// What [`Transceiver::send_due`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +91,12 @@ pub struct Turn {
 }
 
 impl<'c> Transceiver<'c> {
-    /// Binds the sockets and opens the books.
+    /// Binds the sockets of a part of the run and opens its books.
     ///
     /// # Errors
-    /// A socket cannot be bound.
-    pub fn new(config: &'c Config, clock: Clock) -> Result<Self, ExitError> {
+    /// A socket cannot be bound, or does not do what is asked of it.
+    pub fn new(config: &'c Config, clock: Clock, part: Part) -> Result<Self, ExitError> {
         let shape = config.shape();
-        let layout = SlotLayout::new(shape.size().max(LEAST_SLOT), 0);
         let integrity = match &config.key {
             Some(key) => Integrity::Keys(std::slice::from_ref(key)),
             None => Integrity::Checksum,
@@ -105,22 +105,26 @@ impl<'c> Transceiver<'c> {
         let role = if config.expect == Expect::Echo { Role::Any } else { Role::Client };
         let latencies = Latencies::new(config.targets.len())
             .map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
-        let outbox = Outbox::new(sockets(config)?, shape.size())
-            .map_err(|error| ExitError::io("ask for ICMP errors", &error))?;
+        let mut sockets = sockets(config, part)?;
+        let inbox = Inbox::new(&mut sockets, shape.size(), config.gso, config.rx_time)
+            .map_err(|error| ExitError::io("prepare the sockets for receiving", &error))?;
+        let outbox = Outbox::new(sockets, shape.size(), config.targets.len(), config.gso)
+            .map_err(|error| ExitError::io("prepare the sockets for sending", &error))?;
         Ok(Self {
-            ledger: Ledger::new(config.books(&mut generator(Some(config.seed)))),
+            ledger: Ledger::new(config.books(&mut generator(Some(config.seed)), part)),
             latencies,
-            one_way: config.one_way.then(|| OneWay::new(config.targets.len(), config.seed)),
+            one_way: config
+                .one_way
+                .then(|| OneWay::new(config.targets.len(), config.seed.wrapping_add(part.index().into()))),
             longest: None,
             last_sent: clock.now(),
             behind: Behind::default(),
             clock,
             timeout: config.timeout,
             outbox,
-            ports: config.ports(),
-            inbox: RecvBatch::new(RECEIVE_BATCH),
-            memory: vec![0; layout.memory(RECEIVE_BATCH)],
-            layout,
+            part,
+            ports: config.ports(part),
+            inbox,
             decoder: Decoder::new(role).with_integrity(integrity),
             any: config.expect == Expect::Any,
             even: shape.mix().is_none() && config.template.is_none(),
@@ -134,6 +138,7 @@ impl<'c> Transceiver<'c> {
             greetings: OwnFrames::default(),
             greets: false,
             echo: None,
+            ready: Vec::new(),
         })
     }
 
@@ -154,7 +159,7 @@ impl<'c> Transceiver<'c> {
             let next = backlog.front().copied().or_else(|| pacer.peek()).map(|slot| slot.planned);
             self.behind.look(next.filter(|planned| *planned <= now), now);
         }
-        for _ in 0..BATCH {
+        for _ in 0..self.outbox.capacity() {
             let slot = match backlog.pop_front() {
                 Some(slot) => slot,
                 None => {
@@ -165,9 +170,12 @@ impl<'c> Transceiver<'c> {
                     slot
                 }
             };
-            let (target, which) = self.turns.of(slot.index);
-            let lane =
-                if practice { self.ledger.practice(target) } else { self.ledger.measured(target, which) };
+            let (target, flow) = self.turns.of(slot.index);
+            let lane = if practice {
+                self.ledger.practice(target)
+            } else {
+                self.ledger.measured(target, self.part.below(flow))
+            };
             if let Some(reason) = self.enter(lane, slot, practice, now).err().filter(|_| !practice) {
                 self.ledger.skip(reason, 1);
             }
@@ -220,64 +228,70 @@ impl<'c> Transceiver<'c> {
     /// Those of the socket.
     pub fn receive(&mut self) -> Result<bool, ExitError> {
         let mut any = false;
-        let ready = pacing::ready(self.outbox.sockets())
-            .map_err(|error| ExitError::io("ask which sockets are ready", &error))?;
-        for index in ready {
-            let (socket, port) = (&self.outbox.sockets()[index], index % self.ports);
-            match self.inbox.recv(socket, &mut self.memory, self.layout, RECEIVE_BATCH) {
-                Ok(_) => any = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                // The error of a datagram that left earlier: the queue has it with the details.
-                Err(error) => {
-                    let ledger = &mut self.ledger;
-                    let told = complaints(socket, |report| {
-                        ledger.complain(report.error(), report.quote(), port);
-                    });
-                    if told == 0 && !is_of_the_network(&error) {
-                        return Err(ExitError::io("receive", &error));
-                    }
-                    any = true;
-                    continue;
-                }
+        let count = self.outbox.sockets().len();
+        if count <= ALWAYS_ASKED {
+            for index in 0..count {
+                any |= self.receive_from(index)?;
             }
-            let arrival = self.clock.now();
-            for (place, meta) in self.inbox.metas().enumerate() {
-                let received = if self.any {
-                    self.ledger.receive_any(meta.peer, port, arrival)
-                } else {
-                    let datagram = self.layout.datagram(&self.memory, place, meta.len);
-                    let decoded = self.decoder.decode_received(datagram, meta.truncated);
-                    // With a key nothing without a tag may end the run: see `own_frames`.
-                    if decoded.is_err() && !self.sealed && self.greetings.is_echo(datagram) {
-                        self.echo = Some(meta.peer);
-                    }
-                    let received = self.ledger.receive(
-                        decoded.as_ref().map_err(|error| *error),
-                        meta.peer,
-                        port,
-                        arrival,
-                    );
-                    if let (Some(delays), Some((target, _, sent)), Ok(frame)) =
-                        (&mut self.one_way, received.first, &decoded)
-                        && let Some((rx, tx)) = times(frame)
-                    {
-                        delays.record(target, Stamps { sent, received: rx, answered: tx, arrival });
-                    }
-                    received
-                };
-                if received.class == Class::WrongSource {
-                    self.strangers.heard(meta.peer);
+            return Ok(any);
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        pacing::ready(self.outbox.sockets(), &mut ready)
+            .map_err(|error| ExitError::io("ask which sockets are ready", &error))?;
+        for index in &ready {
+            any |= self.receive_from(*index)?;
+        }
+        self.ready = ready;
+        Ok(any)
+    }
+
+    fn receive_from(&mut self, index: usize) -> Result<bool, ExitError> {
+        let Self { ledger, latencies, outbox, inbox, greetings, strangers, echo, longest, one_way, .. } =
+            self;
+        let (socket, port) = (&outbox.sockets()[index], index % self.ports);
+        match inbox.receive(socket, index, self.clock) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            // The error of a datagram that left earlier: the queue has it with the details.
+            Err(error) => {
+                let told = complaints(socket, |report| ledger.complain(report.error(), report.quote(), port));
+                if told == 0 && !is_of_the_network(&error) {
+                    return Err(ExitError::io("receive", &error));
                 }
-                if let Some(ipdv) = received.ipdv.filter(|_| self.even) {
-                    self.latencies.ipdv.record(ipdv);
-                }
-                if let Received { first: Some((target, planned, sent)), .. } = received {
-                    self.longest = self.longest.max(Some(arrival.saturating_sub(sent)));
-                    self.latencies.answered(target, planned, sent, arrival);
-                }
+                return Ok(true);
             }
         }
-        Ok(any)
+        inbox.each(|Arrived { octets, peer, truncated, arrival }| {
+            let received = if self.any {
+                ledger.receive_any(peer, port, arrival)
+            } else {
+                let decoded = self.decoder.decode_received(octets, truncated);
+                // With a key nothing without a tag may end the run: see `own_frames`.
+                if decoded.is_err() && !self.sealed && greetings.is_echo(octets) {
+                    *echo = Some(peer);
+                }
+                let received = ledger.receive(decoded.as_ref().map_err(|error| *error), peer, port, arrival);
+                if let (Some(delays), Some((target, _, sent)), Ok(frame)) =
+                    (&mut *one_way, received.first, &decoded)
+                    && let Some((rx, tx)) = times(frame)
+                {
+                    let stamps = one_way::Stamps { sent, received: rx, answered: tx, arrival };
+                    delays.record(target, stamps);
+                }
+                received
+            };
+            if received.class == Class::WrongSource {
+                strangers.heard(peer);
+            }
+            if let Some(ipdv) = received.ipdv.filter(|_| self.even) {
+                latencies.ipdv.record(ipdv);
+            }
+            if let Received { first: Some((target, planned, sent)), .. } = received {
+                *longest = (*longest).max(Some(arrival.saturating_sub(sent)));
+                latencies.answered(target, planned, sent, arrival);
+            }
+        });
+        Ok(true)
     }
 
     /// What the sockets have to say at the end of a run.
@@ -285,8 +299,13 @@ impl<'c> Transceiver<'c> {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn local(&self) -> io::Result<Local> {
+        let trains = self.outbox.trains();
         let mut local = Local {
             eagain: self.eagain,
+            trains: trains.left,
+            in_trains: trains.datagrams,
+            trains_refused: trains.refused,
+            stamps: self.inbox.stamps().map(Stamps::counts),
             refusal: self.refusal().map(|failure| failure.to_string()),
             receive_buffer: usize::MAX,
             ..Local::default()
@@ -301,17 +320,26 @@ impl<'c> Transceiver<'c> {
         Ok(local)
     }
 
+    /// The result of each flow, with its number in the run.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn flows(&self) -> io::Result<Vec<(u32, Flow)>> {
+        let first = self.ports - self.part.flows() as usize;
+        let flow = |own: u32| {
+            let sockets = self.outbox.sockets().iter().skip(first + own as usize).step_by(self.ports);
+            let sockets = sockets.map(UdpSocket::local_addr).collect::<io::Result<_>>()?;
+            let flow = Flow { sockets, thread: self.part.index(), tally: self.ledger.of_flow(own) };
+            Ok((self.part.flow(own), flow))
+        };
+        (0..self.part.flows()).map(flow).collect()
+    }
+
     /// The last reason why the system refused to send.
     #[must_use]
     pub fn refusal(&self) -> Option<ExitError> {
         let (to, error) = self.refusal.as_ref()?;
         Some(unsent("send to", *to, SourceArgs { from: self.from }.towards(*to), error))
-    }
-
-    /// Who sent something that was asked of a target, or of nobody.
-    #[must_use]
-    pub const fn strangers(&self) -> &Strangers {
-        &self.strangers
     }
 
     /// A target that sends our own frames back, where answers of its own were to come.
@@ -370,6 +398,10 @@ impl<'c> Transceiver<'c> {
             }
         });
         let blocked = outbox.blocked().len();
+        if blocked > 0 {
+            // They were told by socket and target; who is given up first is who was planned first.
+            backlog.make_contiguous().sort_unstable_by_key(|slot| slot.index);
+        }
         *eagain += blocked as u64;
         Turn { left, blocked: blocked > 0 }
     }
@@ -408,7 +440,7 @@ fn is_of_the_network(error: &io::Error) -> bool {
 
 /// Our own ports for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
 /// are seen and counted ([P-75]).
-fn sockets(config: &Config) -> Result<Vec<UdpSocket>, ExitError> {
+fn sockets(config: &Config, part: Part) -> Result<Vec<UdpSocket>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,
@@ -416,11 +448,12 @@ fn sockets(config: &Config) -> Result<Vec<UdpSocket>, ExitError> {
         ttl: config.ttl,
         ..SocketOptions::default()
     };
+    let (first, count) = (config.ports_before(part), config.ports(part));
     let v4 = config.targets.iter().find(|target| target.is_ipv4());
     let v6 = config.targets.iter().find(|target| target.is_ipv6());
     v4.into_iter()
         .chain(v6)
-        .flat_map(|target| (0..config.ports()).map(|n| config.own_of_port(*target, n)))
+        .flat_map(|target| (first..first + count).map(|n| config.own_of_port(*target, n)))
         .map(|own| Ok(UdpSocket::bind(own?, &options)?))
         .collect()
 }

@@ -146,7 +146,7 @@ impl Client for Ppt<'_> {
         }
         let transmit = self.machine.poll_transmit(now, buffer);
         if let Some(Failure::Encode(_, error)) = self.machine.poll_failure() {
-            let text = format!("the text does not fit into one datagram: {error}");
+            let text = format!("the payload does not fit into one datagram: {error}");
             self.encode = Some(ExitError::new(Exit::BadInput, text));
         }
         let transmit = transmit?;

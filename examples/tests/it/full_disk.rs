@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Stdio;
 
@@ -41,6 +42,7 @@ fn a_frame_explained_or_built() {
         &["decode", "--hex", "00", "--json"],
         &["encode"],
         &["encode", "--raw"],
+        &["encode", "--json"],
     ] {
         fails("frame", arguments);
     }
@@ -96,6 +98,8 @@ fn datagrams_to_all_or_from_all() {
     fails("cast", &["127.255.255.255:9", "hi"]);
     let free = format!("127.255.255.255:{}", closed().port());
     fails("cast", &["--listen", "--for", "20s", &free]);
+    fails("cast", &["--json", "127.255.255.255:9", "hi"]);
+    fails("cast", &["--json", "--listen", "--for", "20", &free]);
 }
 
 #[test]
@@ -114,4 +118,41 @@ fn a_reader_that_has_gone_is_no_failure() {
     drop(reader);
     let ended = finish(command("frame", &["encode"]).stdout(Stdio::from(writer)).spawn().unwrap());
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+}
+
+/// Who reads no more ends what would go on for ever: `| head`.
+#[test]
+fn what_has_no_end_ends_with_its_reader() {
+    let unread = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    for more in [&[][..], &["--json"]] {
+        let (endless, mut lines) = std::io::pipe().unwrap();
+        let child = command("frame", &[&["decode", "--stdin"], more].concat())
+            .stdin(Stdio::from(endless))
+            .stdout(unread())
+            .spawn()
+            .unwrap();
+        // The pipe stays open: only its reader can end this.
+        lines.write_all(b"00\n").unwrap();
+        assert_eq!(finish(child).code, 0);
+        let address = format!("127.255.255.255:{}", closed().port());
+        let listener =
+            command("cast", &[&["--listen", &address], more].concat()).stdout(unread()).spawn().unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.set_broadcast(true).unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let sending = std::thread::spawn(move || {
+            // Until somebody has bound the port nobody hears it.
+            while is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
+                drop(sender.send_to(b"x", &address));
+            }
+        });
+        let ended = finish(listener);
+        done.send(()).unwrap();
+        sending.join().unwrap();
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+    }
 }

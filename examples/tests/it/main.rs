@@ -7,10 +7,12 @@ mod colours;
 mod endless;
 mod frame;
 mod full_disk;
+mod help;
 mod hostile;
 mod mtu;
 #[cfg(target_os = "linux")]
 mod obstacles;
+mod payloads;
 mod plot;
 mod request;
 mod schemas;

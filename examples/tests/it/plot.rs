@@ -438,7 +438,7 @@ fn wrong_command_lines_are_told() {
     for (arguments, told) in [
         (&["--since", "5s", "--until", "5s", name][..], "--since must be earlier than --until"),
         (&["--json", "-o", "-", name], "--json and the picture would both go to standard output"),
-        (&["--since", "5", name], "a duration needs its unit"),
+        (&["--since", "soon", name], "expected a duration"),
         (&["--direction", "left", name], "left"),
         (&["--moment", "5s", name], "TIME=NAME is expected"),
         (&["--moment", "soon=x", name], "expected a duration"),

@@ -109,7 +109,7 @@ fn the_outcome_is_one_object_of_the_schema() {
 fn a_text_longer_than_a_datagram_is_the_callers_mistake() {
     let (_silent, address) = socket();
     let run = run("request", &["--raw", &address.to_string(), &"x".repeat(66_000)]);
-    run.fails(65, "the text has 66000 octets, and a datagram at most 65507");
+    run.fails(65, "the payload has 66000 octets, and a datagram at most 65507");
 }
 
 #[test]

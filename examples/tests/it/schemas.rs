@@ -5,9 +5,11 @@
 use std::fs;
 use std::path::Path;
 
+use polyport_tools::cast::json::CastLine;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::load::capacity::json::CapacityReport;
 use polyport_tools::load::json::LoadReport;
+use polyport_tools::load::recorded::json::RecordedReport;
 use polyport_tools::mtu::json::MtuReport;
 use polyport_tools::plot::report::PlotReport;
 use polyport_tools::request::json::RequestReport;
@@ -24,9 +26,11 @@ fn schema<T: JsonSchema>() -> Schema {
 fn the_committed_schemas_are_those_of_the_types() {
     let write = std::env::var_os("POLYPORT_WRITE_SCHEMAS").is_some();
     let all = [
+        ("polyport-cast", schema::<CastLine>()),
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
         ("polyport-load-capacity", schema::<CapacityReport>()),
+        ("polyport-load-pcap", schema::<RecordedReport>()),
         ("polyport-mtu", schema::<MtuReport>()),
         ("polyport-plot", schema::<PlotReport>()),
         ("polyport-request", schema::<RequestReport>()),

@@ -8,7 +8,12 @@ mod capacity;
 mod ending;
 #[cfg(test)]
 mod modes;
+mod recorded;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tester;
+#[cfg(test)]
+mod train_server;
+#[cfg(test)]
+mod trains;

@@ -1,8 +1,10 @@
 //! Ways to send: as what was planned, and as a server sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use serde_json::json;
 
 use crate::server::Server;
 use crate::tester::{expect, measure, run};
@@ -181,4 +183,99 @@ fn command_line(target: impl std::fmt::Display, template: &str) -> serde_json::V
     let ran = crate::tester::Ran::from(command.output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     ran.json()
+}
+
+#[test]
+fn threads_plan_what_one_plans() {
+    let server = good();
+    for more in [
+        "--rate 2k/s -d 200ms --arrival poisson --seed 5",
+        "--rate 2k/s -d 200ms --arrival burst:16",
+        "--flow 500:100ms,0..2000:100ms",
+        "--ramp 0..2k/200ms --arrival poisson --seed 6",
+    ] {
+        let one = load(server.address, &format!("{more} --flows 4"));
+        let three = load(server.address, &format!("{more} --flows 4 --threads 3"));
+        let planned = one["counts"]["planned"].as_u64().unwrap();
+        expect(&three["counts"], &[("planned", planned), ("ok", planned), ("not_sent", 0)]);
+        let sent = |result: &serde_json::Value| -> Vec<u64> {
+            result["flows"].as_array().unwrap().iter().map(|flow| flow["sent"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(sent(&one), sent(&three), "{more}: the same ones have the same flows");
+    }
+}
+
+#[test]
+fn a_closed_loop_is_divided_among_threads() {
+    let server = Server::start(|request| {
+        let reply = request.response();
+        request.send_later(Duration::from_millis(50), &reply);
+    });
+    let result = load(server.address, "--in-flight 5 --threads 2 --flows 3 -d 500ms");
+    let sent = result["counts"]["sent"].as_u64().unwrap();
+    assert!((5..=55).contains(&sent), "{sent}");
+    expect(&result["counts"], &[("planned", sent), ("ok", sent), ("lost", 0), ("not_sent", 0)]);
+    let flows = result["flows"].as_array().unwrap();
+    assert!(flows.iter().all(|flow| flow["sent"].as_u64() > Some(0)), "{flows:?}");
+    for (more, told) in [
+        ("--in-flight 1 --threads 2", "--in-flight 1 cannot be divided among 2 threads"),
+        ("--in-flight 9 --max-in-flight 8", "--in-flight 9 is above --max-in-flight 8"),
+        ("--in-flight 9 --pcap file.pcap", "--in-flight"),
+        ("--find-max loss<1% --pcap file.pcap", "--find-max"),
+        ("--expect any --payload-file file --sizes 50:1", "--payload-file is as long as it is"),
+    ] {
+        let ran = run(&format!("{} {more}", server.address));
+        assert!(ran.code == 64 && ran.stderr.contains(told), "{more}: {}", ran.stderr);
+    }
+}
+
+/// Trains have parts of one length, so a mix makes short ones; none of it may change what arrives.
+#[test]
+fn sizes_and_texts_are_the_same_with_trains_and_threads() {
+    for more in ["--gso off", "--gso auto", "--gso auto --threads 2 --flows 2"] {
+        let sizes = Arc::new(Mutex::new(BTreeMap::<usize, u64>::new()));
+        let seen = Arc::clone(&sizes);
+        let server = Server::start(move |request| {
+            *seen.lock().unwrap().entry(request.datagram.len()).or_default() += 1;
+            request.send(request.datagram);
+        });
+        let line = format!(
+            "--expect any --sizes 100:3,500:1 --seed 7 --rate 2k/s -d 200ms --arrival burst:40 {more}"
+        );
+        let result = load(server.address, &line);
+        expect(&result["counts"], &[("planned", 400), ("sent", 400), ("ok", 400)]);
+        assert!(result["latency"]["ipdv"].is_null(), "datagrams of several sizes are no neighbours");
+        let sizes = std::mem::take(&mut *sizes.lock().unwrap());
+        assert_eq!((sizes.len(), sizes[&100] + sizes[&500]), (2, 400), "{sizes:?}");
+        // Six standard deviations.
+        assert!(sizes[&500].abs_diff(100) < 52, "{sizes:?}");
+    }
+}
+
+#[test]
+fn what_streams_found_is_added_over_threads() {
+    for more in ["", "--threads 2"] {
+        // Each stream loses the numbers 10 and 11, and 20 is answered after 21.
+        let mut held = HashMap::new();
+        let server = Server::start(move |request| match request.seq() {
+            10 | 11 => {}
+            20 => {
+                held.insert(request.from, request.stamped(0));
+            }
+            _ => {
+                request.send(&request.stamped(0));
+                if request.seq() == 21 {
+                    request.send(&held[&request.from]);
+                }
+            }
+        });
+        let result = load(server.address, &format!("--flows 4 --rate 1600/s -d 100ms --one-way {more}"));
+        expect(&result["counts"], &[("sent", 160), ("ok", 152), ("lost", 8), ("reordered", 4)]);
+        assert_eq!(result["loss_runs"], json!({ "2": 4 }), "{more}");
+        assert_eq!(result["reorder_density"], json!({ "-1": 4, "0": 144, "1": 4 }), "{more}");
+        // Neighbours in a row are 0 to 9, 12 to 19, 21 with 20, and 22 to 39.
+        assert_eq!(result["latency"]["ipdv"]["count"], 4 * (9 + 7 + 1 + 17), "{more}");
+        let ways = &result["latency"]["one_way"];
+        assert_eq!((&ways["stamped"], &ways["up"]["count"]), (&152.into(), &152.into()), "{more}");
+    }
 }

@@ -110,6 +110,11 @@ impl Request<'_> {
         self.later.push((at, datagram.to_vec(), self.from));
     }
 
+    /// Its number in its stream.
+    pub(crate) fn seq(&self) -> u64 {
+        Decoder::new(Role::Responder).decode(self.datagram).unwrap().header().seq
+    }
+
     /// A good answer with the same payload.
     pub(crate) fn response(&self) -> Vec<u8> {
         self.reply(Code::OK, None, |_| ())

@@ -56,6 +56,7 @@ config! {
         error: Duration = "10ms", "How far the clock may be off, as answers say", min = 1, max = LARGEST_ERROR_NS;
         synchronized: bool = "false", "Whether answers say that something keeps the clock at UTC";
         ssid: bool = "false", "Whether the session's identifier of RFC 8972 goes back, and tells sessions apart";
+        reflect_tos: bool = "false", "Whether an answer leaves in the class (DSCP) of its request, so that both ways are measured in one class; ECN is not reflected, and class 0 is the listener's own";
         sessions: u32 = "65536", "Sessions counted at most, in the stateful mode", min = 1, max = MOST_SESSIONS;
         session_ttl: Duration = "15m", "A session that was silent for so long has ended", min = 1, max = LONGEST_TTL_NS;
     }
@@ -78,6 +79,8 @@ pub(crate) struct Settings {
     /// The key of both directions.
     pub(crate) seal: Option<Seal>,
     pub(crate) ssid: bool,
+    /// Answers leave in the class of their requests.
+    pub(crate) reflect_tos: bool,
     pub(crate) kept: Kept,
     timestamps: Timestamps,
     tai_offset: Duration,
@@ -104,6 +107,7 @@ impl Settings {
             layout: if seal.is_some() { SEALED } else { OPEN },
             seal,
             ssid: config.ssid,
+            reflect_tos: config.reflect_tos,
             kept: Kept { mode: config.mode, sessions: config.sessions, session_ttl: config.session_ttl },
             timestamps: config.timestamps,
             tai_offset: config.tai_offset,

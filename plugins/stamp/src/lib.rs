@@ -61,7 +61,11 @@ impl Handler for Stamp {
     fn new(config: StampConfig, setup: &mut Setup<'_>) -> Result<Self> {
         let settings = Settings::new(&config)?;
         // Where the system does not tell the one or the other, answers say so, or are less exact.
-        setup.want(Facts::HOPS | Facts::TIME);
+        let wanted = Facts::HOPS | Facts::TIME;
+        let got = setup.want(if settings.reflect_tos { wanted | Facts::TOS } else { wanted });
+        if settings.reflect_tos && !got.contains(Facts::TOS) {
+            return Err(Error::option("reflect_tos", "this system does not tell the class of datagrams"));
+        }
         let sessions = match settings.kept.mode {
             Mode::Stateless => None,
             Mode::Stateful => {
@@ -84,10 +88,10 @@ impl Handler for Stamp {
         Settings::new(config).map(drop)
     }
 
-    /// All but what the table of sessions depends on.
+    /// All but what the table of sessions depends on, and what is wanted of datagrams, which is said when the handler is made.
     fn reconfigure(&mut self, config: StampConfig) -> Result<()> {
         let settings = Settings::new(&config)?;
-        if settings.kept != self.settings.kept {
+        if settings.kept != self.settings.kept || settings.reflect_tos != self.settings.reflect_tos {
             return Err(Error::unsupported());
         }
         self.settings = settings;
@@ -131,6 +135,11 @@ fn answer(
     sequence: [u8; 4],
     moment: Moment,
 ) -> bool {
+    /// The six bits of the DSCP (RFC 2474). The other two are between a sender and the routers on its way (RFC 3168).
+    const DSCP: u8 = 0xFC;
+    if settings.reflect_tos {
+        datagram.set_tos(datagram.tos() & DSCP);
+    }
     let format = settings.format(&request);
     let received_ns = datagram.rx_wall_ns();
     let reply = Reply {

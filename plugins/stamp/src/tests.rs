@@ -281,3 +281,25 @@ fn options_that_do_not_go_together_are_refused_and_no_key_is_shown() {
         assert!(refused.message.contains(says) && !refused.message.contains("deadbeef"), "{refused}");
     }
 }
+
+/// Long answers go in place, short ones are written anew: both in the class.
+#[test]
+fn a_class_is_reflected_without_ecn_if_that_is_asked_for() {
+    for (reflect, expected) in [("false", [0, 0, 0]), ("true", [0xB8, 0x88, 0])] {
+        let mut h = Harness::<Stamp>::new(&[("reflect_tos", reflect)]);
+        assert_eq!(h.told().contains(Facts::TOS), reflect == "true", "nothing that is not needed");
+        for rest in [&[0; 30][..], &[]] {
+            let packet = request(7, rest);
+            let incoming = |tos| Incoming { tos, ..Incoming::new(peer(), &packet) };
+            assert_eq!(h.deliver(&[0xB9, 0x8B, 0x03].map(incoming)), Outcome::Done);
+            assert_eq!(h.sent().iter().map(|sent| sent.tos).collect::<Vec<_>>(), expected, "{reflect}");
+        }
+    }
+}
+
+#[test]
+fn who_begins_to_reflect_is_made_anew() {
+    let mut h = Harness::<Stamp>::new(&[]);
+    h.reconfigure(&[("reflect_tos", "true")]).unwrap_err();
+    h.reconfigure(&[("reflect_tos", "false"), ("ssid", "true")]).unwrap();
+}

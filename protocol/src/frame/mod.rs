@@ -7,6 +7,7 @@ pub(crate) mod field;
 mod flags;
 mod header;
 mod kind;
+mod reissue;
 mod reply;
 mod view;
 
@@ -20,6 +21,7 @@ pub use field::{HEADER_LEN, MAGIC, MAX_HEADER_LEN, VERSION};
 pub use flags::{Code, Flags};
 pub use header::Header;
 pub use kind::{Kind, is_grease};
+pub use reissue::Reissue;
 pub use reply::{InPlaceReply, Place, version_reply};
 pub use view::Frame;
 

@@ -243,8 +243,8 @@ fn set_changes_options_of_one_listener_until_the_next_reload() {
         (&["set", "a", "loss=much"][..], 78, "set a loss:1:6"),
         (&["set", "a", "los=1%"], 78, "set a los:1:1"),
         (&["set", "nobody", "loss=1%"], 65, "there is no listener `nobody`"),
-        (&["set", "a", "loss"], 64, "expected OPTION=VALUE"),
-        (&["set", "a"], 64, "OPTION=VALUE"),
+        (&["set", "a", "loss"], 64, "expected KEY=VALUE"),
+        (&["set", "a"], 64, "KEY=VALUE"),
     ] {
         let refused = command(&daemon, words);
         refused.expect_code(code).expect_stderr(&[told]);

@@ -3,6 +3,8 @@
 //! ```text
 //! commands     what the commands do
 //! alterations  listeners that come, go, and are not read for a while
+//! settings     settings of a listener that are set while it serves
+//! plugin_reload  a new build of one library
 //! hostile      clients that send garbage, hang, or are many (R54)
 //! place        where it is, and whose
 //! manual       the examples of the page
@@ -13,6 +15,8 @@ mod commands;
 mod hostile;
 mod manual;
 mod place;
+mod plugin_reload;
+mod settings;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

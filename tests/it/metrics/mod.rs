@@ -4,9 +4,11 @@
 //! pages     what is answered, and when
 //! hostile   clients that send garbage, hang, or are many
 //! many      thousands of addresses and metrics
+//! gone      addresses that go and come again
 //! watched   the page, the dashboard and the alerts name series that there are
 //! ```
 
+mod gone;
 mod hostile;
 mod many;
 mod pages;

@@ -180,6 +180,8 @@ fn the_file_is_made_as_others_make_it() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let writer = tap(&daemon, &["echo", "-w", file.to_str().unwrap()]);
     daemon.client(0).expect_echo(b"one");
+    // The answer is there before the turn ends in which the tap gets it.
+    wait::until("it is counted", || crate::control::json(&daemon, &["status"])["total"]["sent"] == 1);
     ended(writer).expect_code(0);
     assert_eq!((packets(&file), fs::metadata(&file).unwrap().permissions().mode() & 0o777), (2, 0o600));
     // A reader that has gone is no fault.

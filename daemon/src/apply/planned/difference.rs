@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::apply::configured::{addresses, ranges};
-use crate::apply::running::RESTART_KEYS;
+use crate::apply::configured::{SECRET, addresses, ranges};
+use crate::apply::restart::RESTART_KEYS;
 use crate::config::Settings;
 use crate::control::wire::{Configuration, Configured};
 
@@ -53,10 +53,10 @@ pub(crate) struct Change {
     pub(super) key: String,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
+    /// What it says now was set while it serves (`polyport set`), and is in no configuration.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) was_set: bool,
 }
-
-/// What there is instead of a secret.
-const SECRET: &str = "(secret)";
 
 /// From what a daemon serves to `next`.
 pub(super) fn between(now: &Configuration, next: &Configuration) -> Difference {
@@ -196,14 +196,17 @@ fn keys(old: &Configured, new: &Configured) -> Vec<Change> {
         key: key.to_owned(),
         from: Some(old.clone()),
         to: Some(new.clone()),
+        was_set: false,
     });
-    let secrets =
-        changes("options.", &old.secrets, &new.secrets).into_iter().map(|Change { key, from, to }| {
+    let secrets = changes("options.", &old.secrets, &new.secrets).into_iter().map(
+        |Change { key, from, to, was_set }| {
             let hidden = |value: Option<String>| value.map(|_| SECRET.to_owned());
-            Change { key, from: hidden(from), to: hidden(to) }
-        });
+            Change { key, from: hidden(from), to: hidden(to), was_set }
+        },
+    );
     let settings = changes("", &old.settings, &new.settings);
-    own.chain(settings).chain(changes("options.", &old.options, &new.options)).chain(secrets).collect()
+    let all = own.chain(settings).chain(changes("options.", &old.options, &new.options)).chain(secrets);
+    all.map(|change| Change { was_set: old.set.contains_key(&change.key), ..change }).collect()
 }
 
 fn changes(prefix: &str, old: &Settings, new: &Settings) -> Vec<Change> {
@@ -211,7 +214,12 @@ fn changes(prefix: &str, old: &Settings, new: &Settings) -> Vec<Change> {
     let pairs = keys.into_iter().map(|key| (key, old.get(key), new.get(key)));
     let changed = pairs.filter(|(_, from, to)| from != to);
     changed
-        .map(|(key, from, to)| Change { key: format!("{prefix}{key}"), from: from.cloned(), to: to.cloned() })
+        .map(|(key, from, to)| Change {
+            key: format!("{prefix}{key}"),
+            from: from.cloned(),
+            to: to.cloned(),
+            was_set: false,
+        })
         .collect()
 }
 
@@ -243,8 +251,9 @@ mod tests {
             format!("{sign} {} {} {}", of.listener, of.bind.join(" "), of.addresses)
         };
         let keys = |of: &Changed| {
-            let keys = of.keys.iter().map(|Change { key, from, to }| {
-                format!("{key}:{}>{}", from.as_deref().unwrap_or("-"), to.as_deref().unwrap_or("-"))
+            let keys = of.keys.iter().map(|Change { key, from, to, was_set }| {
+                let set = if *was_set { " set" } else { "" };
+                format!("{key}:{}>{}{set}", from.as_deref().unwrap_or("-"), to.as_deref().unwrap_or("-"))
             });
             format!("{} {}", words("~", &of.served), keys.collect::<Vec<_>>().join(" "))
         };
@@ -306,6 +315,17 @@ mod tests {
         assert_eq!(told(&[of("1")], &[of("1")]).0, 1);
         let expected = "~ a 127.0.0.1:7 1 options.key:(secret)>(secret)";
         assert_eq!(told(&[of("1")], &[of("2")]).1, [expected]);
+    }
+
+    #[test]
+    fn what_was_set_is_told_from_what_was_read() {
+        let now = Configured {
+            options: [("loss".to_owned(), "5%".to_owned())].into(),
+            set: [("options.loss".to_owned(), None)].into(),
+            ..listener("a", &[("127.0.0.1:7", 7)], &[("tos", "0x10")])
+        };
+        let expected = "~ a 127.0.0.1:7 1 tos:0x10>- options.loss:5%>- set";
+        assert_eq!(told(&[now], &[listener("a", &[("127.0.0.1:7", 7)], &[])]).1, [expected]);
     }
 
     #[test]

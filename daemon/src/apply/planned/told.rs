@@ -168,10 +168,11 @@ fn changed_key(change: &Change) -> String {
         None => "(default)".to_owned(),
     };
     let (from, to) = (value(&change.from), value(&change.to));
+    let set = if change.was_set { " (was set)" } else { "" };
     if from == to {
-        format!("{} is another", escaped(&change.key))
+        format!("{} is another{set}", escaped(&change.key))
     } else {
-        format!("{} {from} -> {to}", escaped(&change.key))
+        format!("{} {from} -> {to}{set}", escaped(&change.key))
     }
 }
 
@@ -227,6 +228,7 @@ mod tests {
             key: "k".to_owned(),
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
+            was_set: false,
         };
         assert_eq!(changed_key(&change(Some("(secret)"), Some("(secret)"))), "k is another");
         assert_eq!(changed_key(&change(None, Some("1%\n"))), "k (default) -> 1%\\n");

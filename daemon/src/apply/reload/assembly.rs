@@ -1,7 +1,7 @@
 //! From what the thread has read to what the reactor is asked for: some of it between two batches each, since
 //! thousands of listeners take longer than one of them may wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec;
@@ -42,6 +42,9 @@ impl Look {
     }
 }
 
+/// What all addresses of a listener share.
+pub(super) type Shared = (Arc<str>, Rc<ReplyPolicy>);
+
 /// What the reactor will be asked for.
 #[derive(Debug)]
 pub(super) struct Assembly {
@@ -51,12 +54,16 @@ pub(super) struct Assembly {
     /// Sockets that get other options, and how many have them.
     pub(super) tunings: Vec<(Token, Tuning)>,
     tuned: usize,
+    /// Their numbers.
+    are_tuned: HashSet<usize>,
     handlers: vec::IntoIter<Handler>,
     places: vec::IntoIter<(usize, Place)>,
     bound: vec::IntoIter<Bound>,
     tokens: Vec<Token>,
-    /// What all addresses of a listener share.
-    shared: HashMap<u32, (Arc<str>, Rc<ReplyPolicy>)>,
+    /// What all addresses of a listener share, by its table.
+    pub(super) shared: Vec<Option<Shared>>,
+    /// The names of all listeners.
+    pub(super) names: HashSet<String>,
     /// Addresses that have a handler together, by the table of their listener.
     together: BTreeMap<u32, Vec<ListenerSpec<Socket>>>,
     changes: Changes<Socket>,
@@ -65,9 +72,11 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Begins. `tokens` are those of the listeners by their numbers.
     pub(super) fn new(next: Next, tokens: Vec<Token>) -> Self {
-        let Next { plan, handlers, places, bound, tunings, removed, libraries } = next;
+        let Next { plan, handlers, places, bound, tunings, removed, names, libraries } = next;
+        let shared = vec![None; plan.listen.len()];
         let of = |number: usize| tokens.get(number).copied();
         let remove = removed.into_iter().filter_map(of).collect();
+        let are_tuned = tunings.iter().map(|(number, _)| *number).collect();
         let tunings = tunings.into_iter().filter_map(|(number, tuning)| Some((of(number)?, tuning)));
         Self {
             plan,
@@ -75,11 +84,13 @@ impl Assembly {
             libraries,
             tunings: tunings.collect(),
             tuned: 0,
+            are_tuned,
             handlers: handlers.into_iter(),
             places: places.into_iter(),
             bound: bound.into_iter(),
             tokens,
-            shared: HashMap::new(),
+            shared,
+            names,
             together: BTreeMap::new(),
             changes: Changes { wishes: Vec::new(), add: Vec::new(), remove },
         }
@@ -170,13 +181,14 @@ impl Assembly {
         let number = place.entry as usize;
         let (listen, entry) = (self.plan.listen.get(number)?, self.entries.get(number)?);
         let make = || (Arc::from(listen.name.as_str()), Rc::new(listen.reply.clone()));
-        let (name, reply) = self.shared.entry(place.entry).or_insert_with(make);
+        let (name, reply) = self.shared.get_mut(number)?.get_or_insert_with(make);
         Some((listen, entry, Arc::clone(name), Rc::clone(reply)))
     }
 
     /// What a listener that serves shall be.
     fn wish(&mut self, number: usize, place: Place) -> Option<Wish> {
         let token = *self.tokens.get(number)?;
+        let is_tuned = self.are_tuned.contains(&number);
         let (listen, Entry { plugin, values, .. }, name, reply) = self.of_listener(place)?;
         Some(Wish {
             token,
@@ -184,10 +196,12 @@ impl Assembly {
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: on_fault(listen),
+            access: listen.access.clone(),
             reply,
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             sessions: listen.sessions,
             chain: listen.chain,
+            is_tuned,
             tag: place.tag(),
         })
     }
@@ -205,11 +219,12 @@ impl Assembly {
             plugin: Arc::clone(plugin),
             values: Rc::clone(values),
             on_fault: on_fault(listen),
+            access: listen.access.clone(),
             reply,
             sessions: listen.sessions,
             chain: listen.chain,
             needs: needs.unwrap_or_default(),
-            ttl: listen.socket.ttl,
+            outgoing: sockets::outgoing(listen),
             kernel_drops_seen,
             tag: place.tag(),
         };

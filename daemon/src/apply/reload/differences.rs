@@ -1,6 +1,6 @@
 //! What a configuration asks for that can only be had by a restart, and where two differ in their sockets.
 
-use crate::apply::running::after_restart;
+use crate::apply::restart::after_restart;
 use crate::apply::steps::{Place, hears};
 use crate::config::{Plan, Problem};
 
@@ -17,6 +17,11 @@ pub(super) fn differences(before: &Plan, next: &Plan) -> Vec<Problem> {
 /// Something that can only be had by a restart.
 pub(super) fn problem(title: String) -> Problem {
     Problem::new("needs-restart", title).help(RESTART)
+}
+
+/// Something that can only be had by a restart, where no configuration asks for it.
+pub(super) fn only_by_restart(title: String) -> Problem {
+    Problem::new("needs-restart", title).help("a configuration that says so does it, by a restart")
 }
 
 /// Whether the sockets of two listeners are set up in different ways.

@@ -1,7 +1,9 @@
 //! Reloading: SIGHUP has the configuration and the libraries read again, and the listeners follow, all of them or none.
 //!
 //! ```text
+//! wanted       what is asked for: all of it, or one listener or plugin
 //! work         what reads disks and runs `check`, on a thread of its own
+//! thread       that thread
 //! differences  what can only be had by a restart, in words
 //! assembly     from what was read to what the reactor is asked for
 //! history      what became of reloads, for metrics
@@ -12,9 +14,11 @@
 mod assembly;
 mod differences;
 mod history;
+mod thread;
 mod turns;
+mod wanted;
 mod words;
 mod work;
 
 pub(super) use turns::Reloading;
-pub use work::Again;
+pub use wanted::Again;

@@ -4,26 +4,30 @@ use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
-use polyport_terminal::{Hangup, Hung, Output, Shape, Style, Waker, aside, counted};
+use polyport_terminal::{Hangup, Hung, Output, Shape, Style, counted};
 
-use super::assembly::{Assembly, Look};
+use super::assembly::{Assembly, Look, Shared};
 use super::history::History;
+use super::thread::{Thread, Todo, start};
+use super::wanted::{Again, Wanted};
 use super::words::{named, summary, told};
-use super::work::{Again, Done, Job, Wanted, work};
+use super::work::Job;
 use crate::apply::banner::scope;
 use crate::apply::notifier::Notifier;
-use crate::apply::prepare::Entry;
+use crate::apply::prepare::{Entry, Prepared};
 use crate::apply::running::{Running, is_denial, note_gone, refused_by};
 use crate::apply::sources::Sources;
 use crate::apply::steps::Place;
 use crate::broker::Maker;
-use crate::config::{Plan, Problem, Problems, quoted};
+use crate::config::{Plan, Problem, Problems};
 use crate::control::Reply;
 use crate::control::http::figures::Reloads;
-use crate::control::wire::{AddParams, Answer, Error, ListenerParams, Reloaded, SetParams, code};
+use crate::control::wire::{
+    AddParams, Answer, Error, ListenerParams, PluginParams, Reloaded, SetParams, code,
+};
 use crate::metrics::Counters;
 use crate::reactor::{ChangeDone, ChangeRefused, Clock, Token};
 use crate::sandbox::State;
@@ -36,9 +40,6 @@ const MOST_FORMER: usize = 256;
 
 /// What stands behind the status that the service manager shows.
 const REFUSED: &str = "; the last reload was refused";
-
-/// Options that a line of the log names.
-const MOST_NAMED: usize = 8;
 
 /// Reloads when a signal asks for it.
 pub(in crate::apply) struct Reloading {
@@ -59,17 +60,17 @@ pub(in crate::apply) struct Reloading {
     alterations: VecDeque<(Wanted, Reply)>,
     /// What is being done, as it is told when it is.
     done: &'static str,
+    /// How it is told if nothing came of it.
+    nothing: &'static str,
     /// It is a reload, of which the service manager is told.
     is_reload: bool,
     /// What served before, of which some go between two batches each.
     former: Vec<Entry>,
+    /// What addresses of one listener shared while it was put together, of which some go between two batches as well.
+    former_shared: Vec<Option<Shared>>,
+    /// The longest that this reload has kept the loop between two batches, processor time, ns.
+    longest_ns: u64,
     history: History,
-}
-
-/// The thread that reads.
-struct Thread {
-    jobs: Sender<Job>,
-    done: Receiver<Done>,
 }
 
 /// How far a reload is.
@@ -134,8 +135,11 @@ impl Reloading {
             asked_next: Vec::new(),
             alterations: VecDeque::new(),
             done: "reloaded",
+            nothing: "nothing has changed",
             is_reload: false,
             former: Vec::new(),
+            former_shared: Vec::new(),
+            longest_ns: 0,
             history: History::begin(began_ns),
         }
     }
@@ -166,8 +170,22 @@ impl Reloading {
         self.alterations.push_back((Wanted::Remove(params), reply));
     }
 
+    /// A client of the control socket wants what lies now in the file of one plugin, and waits for what becomes of it.
+    pub(in crate::apply) fn plugin(&mut self, params: PluginParams, reply: Reply) {
+        self.alterations.push_back((Wanted::Plugin(params), reply));
+    }
+
     /// Looks at what has come: a signal, what the thread has read, what the reactor has changed. False if the daemon is to end.
     pub(in crate::apply) fn attend(&mut self, running: &mut Running) -> bool {
+        let (from_ns, step_ns) = (running.reactor.cpu_ns(), running.reactor.take_step_ns());
+        self.longest_ns = self.longest_ns.max(step_ns);
+        let goes_on = self.attend_to(running);
+        let spent_ns = running.reactor.cpu_ns().saturating_sub(from_ns);
+        self.longest_ns = self.longest_ns.max(step_ns + spent_ns);
+        goes_on
+    }
+
+    fn attend_to(&mut self, running: &mut Running) -> bool {
         match self.hangup.take() {
             Some(Hung::TerminalGone) => {
                 log::warn!("the terminal has gone (SIGHUP): the daemon ends");
@@ -176,8 +194,8 @@ impl Reloading {
             Some(Hung::Reload) => self.once_more = true,
             None => {}
         }
-        let left = self.former.len().saturating_sub(MOST_FORMER);
-        self.former.truncate(left);
+        self.former.truncate(self.former.len().saturating_sub(MOST_FORMER));
+        self.former_shared.truncate(self.former_shared.len().saturating_sub(MOST_FORMER));
         self.look(running);
         self.look_at_thread(running);
         self.assemble(running);
@@ -193,18 +211,16 @@ impl Reloading {
         while matches!(self.stage, Stage::Idle | Stage::Broken)
             && let Some((wanted, reply)) = self.alterations.pop_front()
         {
-            if let Some(name) = wanted.listener()
-                && running.prepared.plan.listen.iter().all(|listen| listen.name != name)
-            {
-                let words = format!("there is no listener `{name}`");
-                reply.send(Err(Error::new(code::NO_LISTENER, words)));
+            let Prepared { plan, entries, .. } = &running.prepared;
+            if let Some(missing) = wanted.missing(plan, entries.iter().map(|entry| &entry.plugin)) {
+                reply.send(Err(missing));
                 continue;
             }
             self.asked = vec![reply];
             self.begin(running, wanted);
         }
         let goes_on = matches!(self.stage, Stage::Looking { .. } | Stage::Assembling { .. });
-        if goes_on || !self.former.is_empty() {
+        if goes_on || !self.former.is_empty() || !self.former_shared.is_empty() {
             running.waker.wake();
         }
         true
@@ -222,12 +238,13 @@ impl Reloading {
     /// The daemon ends: nothing is changed any more, and what was changed counts.
     pub(in crate::apply) fn note_removed(running: &mut Running) {
         for removed in running.reactor.take_removed() {
-            note_gone(&mut running.gone, &removed);
+            note_gone(&mut running.gone, &mut running.gone_series, &removed);
         }
     }
 
     fn begin(&mut self, running: &mut Running, wanted: Wanted) {
-        self.done = wanted.done();
+        self.longest_ns = 0;
+        (self.done, self.nothing) = (wanted.done(), wanted.nothing());
         self.is_reload = matches!(wanted, Wanted::Again(_));
         if self.is_reload {
             self.notifier.reloading();
@@ -252,19 +269,7 @@ impl Reloading {
                 }
             }
         }
-        match &wanted {
-            Wanted::Again(_) if self.asked.is_empty() => log::info!("reloading (SIGHUP)"),
-            Wanted::Again(_) => log::info!("reloading (control socket)"),
-            // Values may be secrets.
-            Wanted::Set(SetParams { listener, options }) => {
-                let names: Vec<_> = options.keys().take(MOST_NAMED).map(|name| quoted(name)).collect();
-                log::info!("listener {listener}: {} set (control socket)", names.join(", "));
-            }
-            Wanted::Add(_) => log::info!("adding a listener (control socket)"),
-            Wanted::Remove(ListenerParams { listener }) => {
-                log::info!("listener {listener}: removing it (control socket)");
-            }
-        }
+        wanted.announce(!self.asked.is_empty());
         self.stage = Stage::Looking { since_ns: self.clock.mono_ns(), wanted, look: Look::default() };
         self.look(running);
     }
@@ -295,7 +300,7 @@ impl Reloading {
             loader: prepared.loader.take(),
             maker: mem::replace(&mut running.maker, Maker::Here),
         };
-        self.stage = match thread.jobs.send(job) {
+        self.stage = match thread.todo.send(Todo::Job(Box::new(job))) {
             Ok(()) => Stage::Reading { since_ns, tokens },
             Err(_) => Stage::Broken,
         };
@@ -354,7 +359,7 @@ impl Reloading {
                 let plan = Arc::clone(&assembly.plan);
                 let grace = (plan.grace != running.prepared.plan.grace).then_some(plan.grace);
                 let reloaded = Reloaded {
-                    summary: summary(&done, &assembly.libraries, grace),
+                    summary: summary(&done, &assembly.libraries, grace, self.nothing),
                     replaced: done.replaced,
                     reconfigured: done.reconfigured,
                     adjusted: done.adjusted,
@@ -367,9 +372,18 @@ impl Reloading {
                     running.gone.add(name, &Counters::default(), 0, cells);
                 }
                 let old = mem::replace(&mut running.prepared.plan, plan);
+                if done.removed > 0 {
+                    running.gone_series.begin(&old);
+                }
                 assembly.leave_groups(running, &old);
                 self.former.extend(mem::replace(&mut running.prepared.entries, assembly.entries));
-                running.forget_call_times();
+                self.former_shared.extend(assembly.shared);
+                running.share_descriptors();
+                running.reactor.retain_call_times(|name| assembly.names.contains(name));
+                if let Some(thread) = &self.thread {
+                    // A thread that has failed frees nothing; then this one does.
+                    thread.todo.send(Todo::Free((old, assembly.names))).unwrap_or(());
+                }
                 self.history.done(self.clock.unix_ns());
                 self.stage = Stage::Settling { since_ns, reloaded: Box::new(reloaded) };
             }
@@ -402,10 +416,16 @@ impl Reloading {
             return self.refuse(&running.prepared.plan, problems, None);
         }
         let Stage::Settling { since_ns, mut reloaded } = stage else { return };
+        running.gone_series.end();
         let took = Duration::from_nanos(self.clock.mono_ns().saturating_sub(since_ns));
         reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.notify(&running.prepared.plan, "");
         log::info!("{}: {}, in {} ms", self.done(), reloaded.summary, reloaded.took_ms);
+        log::debug!(
+            "{}: a batch waited for it for {} us of work at most",
+            self.done(),
+            self.longest_ns / 1000
+        );
         self.answer(&Ok(Answer::Reloaded(*reloaded)));
     }
 
@@ -457,28 +477,4 @@ impl Reloading {
             self.answer(&Err(Error { data, ..Error::new(code::REFUSED, words) }));
         }
     }
-}
-
-/// Starts the thread. Its end is noticed, however it comes.
-fn start(waker: Waker) -> std::io::Result<Thread> {
-    struct Woken(Waker);
-    impl Drop for Woken {
-        fn drop(&mut self) {
-            self.0.wake();
-        }
-    }
-    let (jobs, todo) = mpsc::channel::<Job>();
-    let (told, done) = mpsc::channel();
-    aside("reload", move || {
-        let mut waker = Woken(waker);
-        // The end of the channel is told before the loop is woken for the last time.
-        let told = told;
-        while let Ok(job) = todo.recv() {
-            if told.send(work(job)).is_err() {
-                break;
-            }
-            waker.0.wake();
-        }
-    })?;
-    Ok(Thread { jobs, done })
 }

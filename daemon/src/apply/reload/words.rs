@@ -28,8 +28,13 @@ pub(super) fn named(library: &Arc<Plugin>) -> String {
     format!("{} generation {}", library.identity(), library.generation())
 }
 
-/// What was changed, in words; `grace` is the new one, if there is one.
-pub(super) fn summary(done: &ChangeDone, libraries: &[Arc<Plugin>], grace: Option<Duration>) -> String {
+/// What was changed, in words, or `nothing`; `grace` is the new one, if there is one.
+pub(super) fn summary(
+    done: &ChangeDone,
+    libraries: &[Arc<Plugin>],
+    grace: Option<Duration>,
+    nothing: &str,
+) -> String {
     let changed = done.replaced + done.reconfigured + done.adjusted;
     let graced = grace.map(|grace| format!("grace, which is {grace:?} now"));
     let mut all = Vec::new();
@@ -51,8 +56,7 @@ pub(super) fn summary(done: &ChangeDone, libraries: &[Arc<Plugin>], grace: Optio
     let addresses = addresses.into_iter().filter(|(n, _)| *n > 0);
     all.extend(addresses.map(|(n, how)| format!("{} {how}", counted(n, "address", "addresses"))));
     if all.is_empty() {
-        return graced
-            .map_or_else(|| "nothing has changed".to_owned(), |it| format!("nothing has changed but {it}"));
+        return graced.map_or_else(|| nothing.to_owned(), |it| format!("nothing has changed but {it}"));
     }
     if !libraries.is_empty() {
         let shown: Vec<_> = libraries.iter().map(named).collect();

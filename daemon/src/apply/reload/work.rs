@@ -5,53 +5,19 @@ use std::sync::Arc;
 
 use polyport_terminal::Escaped;
 
-use super::differences::{differences, problem, sockets_differ};
+use super::differences::{differences, only_by_restart, problem, sockets_differ};
+use super::wanted::{Wanted, called, one};
 use crate::apply::files::FilesRead;
-use crate::apply::prepare::{Checked, check, search};
+use crate::apply::prepare::{Checked, check, missing, reference, search};
 use crate::apply::sockets::{self, Bound, Surroundings, Tuning};
 use crate::apply::sources::Sources;
 use crate::apply::steps::{Address, Place, Steps, has_same_options};
 use crate::broker::Maker;
-use crate::config::{Plan, Problem, Problems, Reading, with_listener, with_options, without_listener};
-use crate::control::wire::{AddParams, ListenerParams, SetParams};
+use crate::config::{
+    Listen, Plan, Problem, Problems, Reading, with_listener, with_settings, without_listener,
+};
+use crate::control::wire::{AddParams, ListenerParams, PluginParams, SetParams};
 use crate::plugin::{Loader, Plugin, Values};
-
-/// Reads the configuration again, from where it was read before.
-pub type Again = Arc<dyn Fn(&Plan) -> Reading + Send + Sync>;
-
-/// Where what shall run is written.
-pub(super) enum Wanted {
-    /// Where it was read before.
-    Again(Again),
-    /// What runs, with other options for one listener.
-    Set(SetParams),
-    /// What runs, and one listener more.
-    Add(AddParams),
-    /// What runs, without one listener.
-    Remove(ListenerParams),
-}
-
-impl Wanted {
-    /// The listener that has to be there for it.
-    pub(super) fn listener(&self) -> Option<&str> {
-        match self {
-            Self::Again(_) | Self::Add(_) => None,
-            Self::Set(SetParams { listener, .. }) | Self::Remove(ListenerParams { listener }) => {
-                Some(listener)
-            }
-        }
-    }
-
-    /// What was to be done, as it is told when it is.
-    pub(super) fn done(&self) -> &'static str {
-        match self {
-            Self::Again(_) => "reloaded",
-            Self::Set(_) => "set",
-            Self::Add(_) => "added",
-            Self::Remove(_) => "removed",
-        }
-    }
-}
 
 /// What runs, and where to look for what shall run.
 pub(super) struct Job {
@@ -95,6 +61,8 @@ pub(super) struct Next {
     pub(super) tunings: Vec<(usize, Tuning)>,
     /// What is to be served no more, by its number.
     pub(super) removed: Vec<usize>,
+    /// The names of all listeners of the plan.
+    pub(super) names: HashSet<String>,
     /// The libraries that serve nothing so far.
     pub(super) libraries: Vec<Arc<Plugin>>,
 }
@@ -114,30 +82,16 @@ const MANY_GENERATIONS: usize = 50;
 pub(super) fn work(job: Job) -> Done {
     let Job { wanted, sources, before, plugins, files, served, mut loader, mut maker, without_sessions } =
         job;
-    let reads_all = matches!(wanted, Wanted::Again(_));
-    let reading = match wanted {
-        Wanted::Again(again) => again(&before),
-        Wanted::Add(AddParams { spec }) => with_listener(&before, &spec),
-        Wanted::Remove(ListenerParams { listener }) => without_listener(&before, &listener)
-            .unwrap_or_else(|| Reading { plan: (*before).clone(), problems: before.problems() }),
-        Wanted::Set(SetParams { listener, options }) => {
-            let options: Vec<_> = options.into_iter().collect();
-            with_options(&before, &listener, &options).unwrap_or_else(|| {
-                // Nobody has removed it since the request was taken.
-                Reading { plan: (*before).clone(), problems: before.problems() }
-            })
-        }
-    };
-    if reads_all {
-        loader.look_again(search(&reading.plan, &sources));
-    }
-    let next = check(reading, &mut loader).and_then(|checked| {
-        let (next, steps) = next(checked, &before, (&plugins, &files), &served, reads_all)?;
-        let next =
-            if without_sessions { refuse_sessions(&next, &plugins).into_result(next) } else { Ok(next) }?;
-        // Whatever can be refused without a socket has been.
-        with_sockets(next, &steps, &before, &served, &mut maker)
-    });
+    let scope = Scope::of(&wanted);
+    let next = read(wanted, &before, &plugins, &sources, &mut loader)
+        .and_then(|reading| check(reading, &mut loader))
+        .and_then(|checked| {
+            let (next, steps) = next(checked, &before, (&plugins, &files), &served, &scope)?;
+            let next =
+                if without_sessions { refuse_sessions(&next, &plugins).into_result(next) } else { Ok(next) }?;
+            // Whatever can be refused without a socket has been.
+            with_sockets(next, &steps, &before, &served, &mut maker)
+        });
     if let Ok(next) = &next {
         for library in &next.libraries {
             let generation = library.generation();
@@ -152,14 +106,85 @@ pub(super) fn work(job: Job) -> Done {
     Done { loader, maker, next }
 }
 
-/// Compares a plan with what is served. Files that options name are looked at if it `reads_all`.
+/// What may be another one.
+enum Scope {
+    /// Whatever was read again.
+    All,
+    /// What was asked for alone.
+    Asked,
+    /// The handlers of a plugin that is called so.
+    Plugin(String),
+}
+
+impl Scope {
+    fn of(wanted: &Wanted) -> Self {
+        match wanted {
+            Wanted::Again(_) => Self::All,
+            Wanted::Set(_) | Wanted::Add(_) | Wanted::Remove(_) => Self::Asked,
+            Wanted::Plugin(PluginParams { plugin }) => Self::Plugin(plugin.clone()),
+        }
+    }
+}
+
+/// What shall run, as it is written. From then on `loader` knows what may be served by it: all that lies in files now, or what serves
+/// `before`, whatever its files are meanwhile.
+fn read(
+    wanted: Wanted,
+    before: &Arc<Plan>,
+    plugins: &[Arc<Plugin>],
+    sources: &Sources,
+    loader: &mut Loader,
+) -> Result<Reading, Problems> {
+    let as_before = || Reading { plan: (**before).clone(), problems: before.problems() };
+    if !matches!(wanted, Wanted::Again(_)) {
+        let named =
+            |(listen, plugin): (&Listen, &Arc<Plugin>)| (reference(listen).into_owned(), Arc::clone(plugin));
+        loader.keep(search(before, sources), before.listen.iter().zip(plugins).map(named));
+    }
+    // What it is about was there when the request was taken, and nobody has removed it since.
+    Ok(match wanted {
+        Wanted::Again(again) => {
+            let reading = again(before);
+            loader.look_again(search(&reading.plan, sources));
+            reading
+        }
+        Wanted::Add(AddParams { spec }) => with_listener(before, &spec),
+        Wanted::Remove(ListenerParams { listener }) => {
+            without_listener(before, &listener).unwrap_or_else(as_before)
+        }
+        Wanted::Set(SetParams { listener, options }) => {
+            let options: Vec<_> = options.into_iter().collect();
+            with_settings(before, &listener, &options).unwrap_or_else(as_before)
+        }
+        Wanted::Plugin(PluginParams { plugin }) => {
+            let refused = |problem: Box<Problem>| {
+                let mut problems = before.problems();
+                problems.push(*problem);
+                problems
+            };
+            if let Some(of) = one(&called(before, plugins.iter(), &plugin), &plugin).map_err(refused)? {
+                let serves = before.listen.iter().zip(plugins).filter(|(_, other)| Arc::ptr_eq(other, of));
+                let serves: Vec<&Listen> = serves.map(|(listen, _)| listen).collect();
+                loader.load_again(of).map_err(|refusal| {
+                    let mut problems = before.problems();
+                    missing(refusal, &serves).into_iter().for_each(|problem| problems.push(problem));
+                    problems
+                })?;
+            }
+            as_before()
+        }
+    })
+}
+
+/// Compares a plan with what is served. Files that options name are looked at if all of it was read again.
 fn next(
     checked: Checked,
     before: &Plan,
     (plugins, files): (&[Arc<Plugin>], &[FilesRead]),
     served: &[Address],
-    reads_all: bool,
+    scope: &Scope,
 ) -> Result<(Next, Steps), Problems> {
+    let reads_all = matches!(scope, Scope::All);
     let Checked { plan, handlers, .. } = checked;
     let steps = Steps::between(served, before, &plan);
     let mut problems = plan.problems();
@@ -211,9 +236,23 @@ fn next(
                 listen.name,
                 plugin.identity()
             );
-            problems.push(problem(title).at(&listen.plugin.span, "this plugin"));
+            let problem = if reads_all { problem(title) } else { only_by_restart(title) };
+            problems.push(problem.at(&listen.plugin.span, "this plugin"));
         }
     }
+    let names = plan.listen.iter().map(|listen| listen.name.clone()).collect();
+    let places = match scope {
+        // Whoever reads all of it wants all of it to serve: what is out of service is made again.
+        Scope::All => places,
+        Scope::Asked => touched(places, served, (&handlers, &changed), |_| false),
+        Scope::Plugin(text) => {
+            let meant = called(before, plugins.iter(), text);
+            let is_meant = |entry: usize| {
+                plugins.get(entry).is_some_and(|plugin| meant.iter().any(|of| Arc::ptr_eq(of, plugin)))
+            };
+            touched(places, served, (&handlers, &changed), is_meant)
+        }
+    };
     let next = Next {
         plan: Arc::new(plan),
         handlers,
@@ -221,9 +260,29 @@ fn next(
         bound: Vec::new(),
         tunings: Vec::new(),
         removed: steps.remove.clone(),
+        names,
         libraries,
     };
     problems.into_result((next, steps))
+}
+
+/// Of what serves on, what is to be another: the rest is not asked. Of the listeners `changed` the daemon's own settings are others.
+fn touched(
+    mut places: Vec<(usize, Place)>,
+    served: &[Address],
+    (handlers, changed): (&[Handler], &HashSet<usize>),
+    is_meant: impl Fn(usize) -> bool,
+) -> Vec<(usize, Place)> {
+    places.retain(|(number, place)| {
+        let is_same_place = served.get(*number).is_some_and(|address| address.place == *place);
+        match handlers.get(place.entry as usize) {
+            Some(Handler::AsBefore(entry)) => {
+                !is_same_place || changed.contains(&(place.entry as usize)) || is_meant(*entry)
+            }
+            Some(Handler::New(..)) | None => true,
+        }
+    });
+    places
 }
 
 /// Binds what is new, and says which sockets get other options.

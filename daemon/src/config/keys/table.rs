@@ -92,8 +92,14 @@ pub(in crate::config) const TOP: [Key; 9] = [
     needed("listen", &[Form::Tables(Place::Listen)], "", "the listeners, a table for each"),
 ];
 
+/// Networks: a text, or an array of them.
+const PREFIXES: &[Form] = &[
+    Form::Text("a prefix such as `192.0.2.0/24`, or an address"),
+    Form::List(&[Form::Text("a prefix or an address")], "an array of them"),
+];
+
 /// Of a table `[[listen]]`.
-pub(in crate::config) const LISTEN: [Key; 19] = [
+pub(in crate::config) const LISTEN: [Key; 21] = [
     open(
         "name",
         &[Form::Text("1 to 63 of `a-z A-Z 0-9 _ . -`")],
@@ -150,19 +156,19 @@ pub(in crate::config) const LISTEN: [Key; 19] = [
         "device",
         &[Form::Text("the name of an interface")],
         ("every interface", "\"eth0\""),
-        "the one interface, or VRF, by which it hears and sends (`SO_BINDTODEVICE`, Linux); one that goes and comes again under its name is taken again",
+        "the one interface, or VRF, by which it hears and sends, by the sockets of its sessions as well (`SO_BINDTODEVICE`, Linux); one that goes and comes again under its name is taken again",
     ),
     open(
         "tos",
         &[Form::Text("a class such as `\"af41\"`, `\"ef\"` or `\"cs1\"`"), Form::Whole(&bounds::TOS)],
         ("0", "\"af41\""),
-        "TOS or traffic class of what it sends, where the handler says no other (`IP_TOS`, `IPV6_TCLASS`): a class by its name has ECN 0, a number is the whole byte, `0xb8` is `\"ef\"`",
+        "TOS or traffic class of what it sends, by sessions as well, where the handler says no other (`IP_TOS`, `IPV6_TCLASS`): a class by its name has ECN 0, a number is the whole byte, `0xb8` is `\"ef\"`",
     ),
     open(
         "ttl",
         &[Form::Whole(&bounds::TTL)],
         ("the system's, and 1 for groups", "64"),
-        "how many routers what it sends may meet (`IP_TTL`, `IPV6_UNICAST_HOPS`, and those for groups); with `reply.ttl = \"decay\"` an answer leaves with this at most",
+        "how many routers what it sends, by sessions as well, may meet (`IP_TTL`, `IPV6_UNICAST_HOPS`, and those for groups); with `reply.ttl = \"decay\"` an answer leaves with this at most",
     ),
     open(
         "recv_buffer",
@@ -187,6 +193,18 @@ pub(in crate::config) const LISTEN: [Key; 19] = [
         FLAG,
         "false",
         "other listeners of this daemon may have sessions to it although its plugin opens sessions itself: a relay in front of a relay, see `security.md`. To plugins that open none they may anyway",
+    ),
+    open(
+        "allow",
+        PREFIXES,
+        ("everybody who is not denied", "[\"10.0.0.0/8\", \"2001:db8::/32\"]"),
+        "the networks that may talk to it, and no others; of `allow` and `deny` the longest prefix decides, whose datagrams are dropped as `source_denied` otherwise",
+    ),
+    open(
+        "deny",
+        PREFIXES,
+        ("nobody", "\"10.9.0.0/16\""),
+        "the networks that may not talk to it; IPv4 is meant however it is written, `::ffff:10.9.0.0/112` too",
     ),
     key(
         "on_fault",

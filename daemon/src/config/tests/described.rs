@@ -59,6 +59,8 @@ recv_buffer = "1MiB"
 send_buffer = 5000
 sessions = 3
 chain = true
+allow = ["10.0.0.0/8", "::ffff:192.0.2.0/120"]
+deny = "10.9.0.0/16"
 on_fault = "off"
 [listen.reply]
 ports = [53]
@@ -98,6 +100,7 @@ ttl = "decay"
         }
     }
     assert_eq!(plan.listen[0].settings()["reply.rate"], "10/s");
+    assert_eq!(plan.listen[0].settings()["allow"], "10.0.0.0/8, 192.0.2.0/24");
     assert_eq!(plan.listen[0].settings()["send_buffer"], "5000 bytes");
     assert_eq!(plan.settings()["limits.visit_bytes"], "128KiB");
     let off = "[[listen]]\nbind = \"0.0.0.0:7\"\nplugin = \"echo\"\nreply = { budget = \"off\" }\n";

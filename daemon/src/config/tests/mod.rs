@@ -1,6 +1,7 @@
 //! The whole way from text to plan and to rendered problems. The system's answers are fixed here, so
 //! that no test depends on the machine's services database.
 
+mod access;
 mod arbitrary;
 mod described;
 mod groups;

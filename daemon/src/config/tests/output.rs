@@ -71,7 +71,7 @@ fn json_has_a_line_for_each_problem() {
         "\n",
         r#"{"file":"etc/polyport.toml","line":7,"column":1,"code":"unknown-key","#,
         r#""message":"unknown key `colour` in [[listen]]","help":"plugin options belong in options = "#,
-        r#"{ colour = ... }; keys of [[listen]]: name, bind, plugin, options, join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, on_fault, try, reply"}"#,
+        r#"{ colour = ... }; keys of [[listen]]: name, bind, plugin, options, join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, allow, deny, on_fault, try, reply"}"#,
         "\n",
     );
     let json = toml(&text).unwrap_err().to_json();

@@ -80,7 +80,7 @@ error: unknown key `delay` in [[listen]]
   | ^^^^^
   |
   = help: plugin options belong in options = { delay = ... }; keys of [[listen]]: name, bind, plugin, options, \
-join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, on_fault, try, reply
+join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, allow, deny, on_fault, try, reply
 ";
     shows(&format!("{LISTEN}delay = \"20ms\"\n"), expected);
 }
@@ -126,7 +126,7 @@ error: unknown key `***` in [[listen]]
   | ^^^^^^^^^^^^
   |
   = help: plugin options belong in options = { KEY = ... }; keys of [[listen]]: name, bind, plugin, options, \
-join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, on_fault, try, reply
+join, share, broadcast, freebind, wait, device, tos, ttl, recv_buffer, send_buffer, sessions, chain, allow, deny, on_fault, try, reply
 ";
     shows(&format!("\"key=SECRET\" = 1\n{LISTEN}\"key=SECRET\" = 1\n"), expected);
     for (table, shown) in [

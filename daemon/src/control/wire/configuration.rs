@@ -58,6 +58,10 @@ pub struct Configured {
     pub options: BTreeMap<String, String>,
     /// Of those that are secrets a digest.
     pub secrets: BTreeMap<String, String>,
+    /// What was set since it was read and differs from that, by key: `tos`, `reply.rate`, `options.loss`. Each with what it was read
+    /// as, of a secret `(secret)`; none is the default.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub set: BTreeMap<String, Option<String>>,
 }
 
 /// Ports in a row of one address.

@@ -12,14 +12,13 @@ use std::{ptr, slice};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use polyport_abi::{
     OPT_ADDR, OPT_BOOL, OPT_DURATION, OPT_ENUM, OPT_FLOAT, OPT_INT, OPT_JSON, OPT_LIST, OPT_RATIO, OPT_READS,
-    OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, check_fn, create_fn, destroy_fn,
-    on_batch_fn, on_session_fn, on_timer_fn, on_wake_fn, pp_opt, pp_plugin, reconfigure_fn, rescue_fn,
-    save_fn,
+    OPT_REQUIRED, OPT_SECRET, OPT_SIZE, OPT_STRING, OPT_WRITES, SYMBOL, pp_opt, pp_plugin,
 };
 use polyport_terminal::counted;
 
 use super::generations::Generations;
 use super::option::{FileUse, OptionSpec, OptionType, Values};
+use super::plugin::{Functions, Plugin};
 use crate::plugin::find::{
     Beside, Cause, Identity, MAX_LIBRARY_BYTES, Owners, Refusal, Refused, SearchPath, Stages, find_beside,
     stage_candidates, trusted_file,
@@ -27,102 +26,6 @@ use crate::plugin::find::{
 
 /// The tables of the plugins that are linked into the program, each the same that its library exports.
 pub type BuiltIn = &'static [&'static pp_plugin];
-
-/// A plugin that is loaded. It is never unloaded, because thread-local destructors and leaked references of a Rust
-/// library would outlive a `dlclose(3)`.
-#[derive(Debug)]
-pub struct Plugin {
-    /// The user's file, not the private copy; none if the plugin is built in.
-    path: Option<PathBuf>,
-    identity: Identity,
-    name: Arc<str>,
-    options: Vec<OptionSpec>,
-    functions: Functions,
-    /// Builds of this file that were loaded before it, and it.
-    generation: usize,
-    _library: Option<ManuallyDrop<Library>>,
-}
-
-/// The functions of a plugin that the host calls. The required ones are never NULL.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::plugin) struct Functions {
-    pub(in crate::plugin) create: create_fn,
-    pub(in crate::plugin) destroy: destroy_fn,
-    pub(in crate::plugin) on_batch: on_batch_fn,
-    pub(in crate::plugin) on_timer: Option<on_timer_fn>,
-    pub(in crate::plugin) check: Option<check_fn>,
-    pub(in crate::plugin) on_session: Option<on_session_fn>,
-    pub(in crate::plugin) rescue: Option<rescue_fn>,
-    pub(in crate::plugin) save: Option<save_fn>,
-    pub(in crate::plugin) reconfigure: Option<reconfigure_fn>,
-    pub(in crate::plugin) on_wake: Option<on_wake_fn>,
-}
-
-impl Plugin {
-    /// What the plugin says of itself.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Name of the plugin.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// The user's file that the plugin was loaded from; none if it is built in.
-    #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
-    }
-
-    /// The options that the plugin declares.
-    #[must_use]
-    pub fn options(&self) -> &[OptionSpec] {
-        &self.options
-    }
-
-    /// Which build of its file this is, of those that this process has loaded, from 1. None of them is ever unloaded.
-    #[must_use]
-    pub fn generation(&self) -> usize {
-        self.generation
-    }
-
-    /// Whether its handlers may be able to take other options without being made anew.
-    #[must_use]
-    pub fn can_reconfigure(&self) -> bool {
-        self.functions.reconfigure.is_some()
-    }
-
-    /// Whether its handlers may open sessions: they can be told what becomes of them.
-    #[must_use]
-    pub fn has_sessions(&self) -> bool {
-        self.functions.on_session.is_some()
-    }
-
-    /// Whether one instance serves all addresses of a listener, instead of one for each.
-    #[must_use]
-    pub fn is_per_listener(&self) -> bool {
-        self.identity.is_per_listener()
-    }
-
-    /// Whether it says beforehand if it would take options.
-    #[must_use]
-    pub fn has_check(&self) -> bool {
-        self.functions.check.is_some()
-    }
-
-    /// Whether its instances can be woken by other threads.
-    #[must_use]
-    pub fn can_be_woken(&self) -> bool {
-        self.functions.on_wake.is_some()
-    }
-
-    pub(in crate::plugin) fn functions(&self) -> &Functions {
-        &self.functions
-    }
-}
 
 // A reload checks options on a thread of its own.
 // SAFETY: their pointers lead to their own memory alone, which nothing changes.
@@ -192,9 +95,8 @@ impl Loader {
             }
             Err(refusal) => return Err(refusal),
         };
-        let from =
-            plugin.path.as_deref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
-        log::debug!("plugin `{reference}` is {}: {from}", plugin.identity);
+        let from = plugin.path().map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
+        log::debug!("plugin `{reference}` is {}: {from}", plugin.identity());
         self.named.insert(reference.to_owned(), Arc::clone(&plugin));
         Ok(plugin)
     }
@@ -222,6 +124,35 @@ impl Loader {
         self.search = search.with_built_in(self.built_in_names().collect());
         self.loaded.clear();
         self.named.clear();
+    }
+
+    /// Knows from now on what serves, each by what it is called, and nothing else: whatever was looked at meanwhile, and whatever
+    /// lies in the files now. A plugin that is not among them is looked up in `search`.
+    pub fn keep(&mut self, search: SearchPath, serving: impl IntoIterator<Item = (String, Arc<Plugin>)>) {
+        self.look_again(search);
+        for (reference, plugin) in serving {
+            if let Some(real) = &plugin.real {
+                self.loaded.insert(real.clone(), Arc::clone(&plugin));
+            }
+            self.named.insert(reference, plugin);
+        }
+    }
+
+    /// Looks at the file of one plugin again, as [`look_again`](Self::look_again) has it done for all, and says which build it is.
+    /// Whatever `plugin` is called is that build from now on. One that is built in has no file, and stays.
+    ///
+    /// # Errors
+    /// What is wrong with the file; then nothing that is called so is known any more.
+    pub fn load_again(&mut self, plugin: &Arc<Plugin>) -> Result<Arc<Plugin>, Refusal> {
+        let Some(path) = plugin.path() else { return Ok(Arc::clone(plugin)) };
+        let is_other = |other: &Arc<Plugin>| !Arc::ptr_eq(other, plugin);
+        self.loaded.retain(|_, other| is_other(other));
+        let called = self.named.iter().filter(|(_, other)| !is_other(other)).map(|(name, _)| name.clone());
+        let called: Vec<String> = called.collect();
+        self.named.retain(|_, other| is_other(other));
+        let build = self.load_file(path).map_err(|cause| Refusal { path: path.to_path_buf(), cause })?;
+        self.named.extend(called.into_iter().map(|name| (name, Arc::clone(&build))));
+        Ok(build)
     }
 
     /// Where plugins are looked up.
@@ -288,7 +219,13 @@ impl Loader {
             Some(known) => known,
             None => {
                 let generation = self.generations.next(&trusted.real);
-                let plugin = Arc::new(self.open(path, &bytes, identity, &beside, generation)?);
+                let file = Origin {
+                    path: Some(path.to_path_buf()),
+                    real: Some(trusted.real.clone()),
+                    library: None,
+                    generation,
+                };
+                let plugin = Arc::new(self.open(file, &bytes, identity, &beside)?);
                 self.generations.add(&trusted.real, content, &plugin);
                 plugin
             }
@@ -297,14 +234,13 @@ impl Loader {
         Ok(plugin)
     }
 
-    /// Copies and loads the bytes of the file at `path`, whose identity was accepted.
+    /// Copies and loads the bytes of a file, whose identity was accepted.
     fn open(
         &mut self,
-        path: &Path,
+        file: Origin,
         bytes: &[u8],
         identity: Identity,
         beside: &Beside,
-        generation: usize,
     ) -> Result<Plugin, Cause> {
         let name = format!("{}-{}", identity.name, identity.version);
         let staged = self.stages.put(&name, bytes, beside).map_err(|tried| Cause::NoStage { tried })?;
@@ -313,6 +249,7 @@ impl Loader {
         }
         let staged = staged.path;
         let library = open(&staged)?;
+        let path = file.path.as_deref().unwrap_or_else(|| Path::new(""));
         log::debug!("plugin {identity} of {} runs as its copy {}", path.display(), staged.display());
         // SAFETY: the symbol is a data symbol; only its address is taken here.
         let symbol = unsafe { library.get::<*const pp_plugin>(SYMBOL.to_bytes_with_nul()) };
@@ -322,8 +259,7 @@ impl Loader {
             return Err(Cause::NotFresh);
         }
         self.tables.push(table.addr());
-        let origin = Origin { path: Some(path.to_path_buf()), library: Some(library), generation };
-        plugin(identity, &copy_table(table)?, origin)
+        plugin(identity, &copy_table(table)?, Origin { library: Some(library), ..file })
     }
 
     /// The plugin of this name that is linked into the program, by the same checks as one of a library.
@@ -333,7 +269,7 @@ impl Loader {
         }
         let accepted = |table: &pp_plugin| Identity::of(&table.ident).ok().filter(|found| found.name == name);
         let (table, identity) = self.built_in.iter().find_map(|table| Some((*table, accepted(table)?)))?;
-        let origin = Origin { path: None, library: None, generation: 1 };
+        let origin = Origin { path: None, real: None, library: None, generation: 1 };
         let plugin = copy_table(table).and_then(|table| plugin(identity, &table, origin)).map(Arc::new);
         if let Ok(plugin) = &plugin {
             self.linked.insert(name.to_owned(), Arc::clone(plugin));
@@ -353,6 +289,7 @@ fn open(copy: &Path) -> Result<ManuallyDrop<Library>, Cause> {
 /// Where the functions of a plugin come from.
 struct Origin {
     path: Option<PathBuf>,
+    real: Option<PathBuf>,
     library: Option<ManuallyDrop<Library>>,
     generation: usize,
 }
@@ -361,6 +298,7 @@ struct Origin {
 fn plugin(identity: Identity, table: &pp_plugin, origin: Origin) -> Result<Plugin, Cause> {
     Ok(Plugin {
         path: origin.path,
+        real: origin.real,
         name: Arc::from(identity.name.as_str()),
         identity,
         options: options(table)?,

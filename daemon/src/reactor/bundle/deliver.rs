@@ -103,7 +103,7 @@ impl<I: Io> Core<I> {
             }
             output.hop_limit = hop_limit;
             if output.at_ns > now_ns {
-                listener.delays = true;
+                listener.marks.note_delay();
                 let refused = delay(listener, delayed, &output, now_ns, |_| {});
                 if listener.tapped != 0 {
                     show_delayed(listener, &mut transmitter, &output, (None, refused));

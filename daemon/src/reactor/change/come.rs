@@ -1,5 +1,6 @@
 //! Listeners that are not there yet: each gets its handler ahead of the switch, and is served by a turn after it.
 
+use super::share::Share;
 use super::wish::{Changing, Newcomer};
 use crate::limits::CHANGE_OPENS;
 use crate::plugin::Why;
@@ -10,10 +11,15 @@ use crate::reactor::listener::{AddError, ListenerSpec, Service, Standing};
 impl<I: Io> Reactor<I> {
     /// Makes the next newcomers, `most` of them. Those that have a handler together are left to the switch. Returns
     /// whether all others are made.
-    pub(super) fn make_newcomers(&mut self, change: &mut Changing<I::Socket>, most: usize) -> bool {
+    pub(super) fn make_newcomers(
+        &mut self,
+        change: &mut Changing<I::Socket>,
+        most: usize,
+        share: Share,
+    ) -> bool {
         let mut together = std::mem::take(&mut change.together);
-        for _ in 0..most {
-            if !change.refused.is_empty() {
+        for number in 0..most {
+            if !change.refused.is_empty() || number > 0 && share.is_over(&mut self.core.io) {
                 break;
             }
             match change.add.pop_front() {
@@ -77,8 +83,11 @@ impl<I: Io> Reactor<I> {
     }
 
     /// Has the next newcomers served, after the switch. Returns whether there are more.
-    pub(super) fn open_newcomers(&mut self, change: &mut Changing<I::Socket>, most: usize) -> bool {
-        for _ in 0..most.min(CHANGE_OPENS) {
+    pub(super) fn open_newcomers(&mut self, change: &mut Changing<I::Socket>, share: Share) -> bool {
+        for number in 0..CHANGE_OPENS {
+            if number > 0 && share.is_over(&mut self.core.io) {
+                break;
+            }
             let Some(token) = change.coming.pop_front() else { return false };
             self.open(token);
         }

@@ -132,7 +132,7 @@ impl<I: Io> Reactor<I> {
         for (at, fresh) in mem::take(&mut change.todo) {
             let Some(wish) = change.wishes.get(at) else { continue };
             let Some(listener) = current(listeners, wish.token) else { continue };
-            let adjusts = wish.adjusts(listener, core.limits.sessions);
+            let adjusts = wish.adjusts(listener);
             if let Some(Fresh { instance, kept, wanted, cells, state, .. }) = fresh {
                 if let Some(cells) = cells {
                     done.retired.push((Arc::clone(&listener.name), mem::replace(&mut listener.cells, cells)));
@@ -165,10 +165,15 @@ impl<I: Io> Reactor<I> {
                 done.adjusted += 1;
             }
             let closed = listener.is_closed();
-            settle_in(listener, wish, core.limits.sessions);
+            settle_in(listener, wish);
             listener.tapped = core.taps.bits(&listener.name);
             core.own.set_closed(listener.local, closed, listener.is_closed());
             core.apply_timers_of(listener);
+        }
+        for (token, tag) in mem::take(&mut change.retagged) {
+            if let Some(listener) = current(listeners, token) {
+                listener.tag = tag;
+            }
         }
         // Handlers are called only when all are in their places.
         for Newcomer { token, was_down, kept } in replaced {
@@ -277,20 +282,27 @@ impl<I: Io> Core<I> {
 }
 
 /// What a wish says besides the handler.
-fn settle_in<S>(listener: &mut Listener<S>, wish: &Wish, most_sessions: usize) {
+fn settle_in<S>(listener: &mut Listener<S>, wish: &Wish) {
     listener.name = Arc::clone(&wish.name);
     listener.plugin = Arc::clone(&wish.plugin);
     listener.values = Rc::clone(&wish.values);
     listener.on_fault = wish.on_fault;
     listener.chain = wish.chain;
+    listener.marks.restrict(wish.access.is_some());
+    listener.access.clone_from(&wish.access);
     listener.counted = Counted::by(wish.reply.budget.as_ref());
-    listener.farthest = farthest(&wish.reply, wish.ttl);
+    listener.farthest = farthest(&wish.reply, wish.outgoing.ttl);
     listener.reply = Rc::clone(&wish.reply);
     listener.tag = wish.tag;
-    let most = wish.sessions.unwrap_or(most_sessions);
+    let most = wish.sessions.unwrap_or(usize::MAX);
     match &mut listener.family {
-        Some(family) => family.set_most(most),
-        none if wish.plugin.has_sessions() => *none = Some(Box::new(Family::new(most))),
+        Some(family) => {
+            family.set_most(most);
+            family.outgoing = Rc::clone(&wish.outgoing);
+        }
+        none if wish.plugin.has_sessions() => {
+            *none = Some(Box::new(Family::new(most, Rc::clone(&wish.outgoing))));
+        }
         _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! Listeners that go with the switch: marked ahead of it, and removed by the turns after it.
 
+use super::share::Share;
 use super::wish::Changing;
 use crate::limits::{CHANGE_INSTANCES, CHANGE_LOOKS};
 use crate::reactor::core::{Reactor, current};
@@ -27,8 +28,11 @@ impl<I: Io> Reactor<I> {
     }
 
     /// Removes some of those that go; or of the newcomers, if there was no switch. Returns whether there are more.
-    pub(super) fn remove_some(&mut self, change: &mut Changing<I::Socket>) -> bool {
-        for _ in 0..CHANGE_INSTANCES {
+    pub(super) fn remove_some(&mut self, change: &mut Changing<I::Socket>, share: Share) -> bool {
+        for number in 0..CHANGE_INSTANCES {
+            if number > 0 && share.is_over(&mut self.core.io) {
+                break;
+            }
             if change.made {
                 let Some(token) = change.remove.pop() else { return false };
                 let removed = self.remove(token);

@@ -7,6 +7,7 @@
 //! come    listeners that are not there yet: made ahead, and served after the switch
 //! leave   listeners that go with the switch
 //! make    a new handler beside the one that serves
+//! share   how long a turn works at it
 //! step    a part of the work in each turn: what can be made ahead, and what is left to be destroyed
 //! go      the switch
 //! back    a new handler breaks while it is on trial
@@ -17,6 +18,7 @@ mod come;
 mod go;
 mod leave;
 mod make;
+mod share;
 mod step;
 mod trial;
 mod wish;

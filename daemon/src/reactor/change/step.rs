@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::share::Share;
 use super::wish::{ChangeDone, ChangeRefused, Changes, Changing, Need, Wish};
-use crate::limits::{CHANGE_INSTANCES, CHANGE_LOOKS};
+use crate::limits::{CHANGE_INSTANCES, CHANGE_LOOKS, CHANGE_SPAN};
 use crate::plugin::{Reconfigured, Rescued};
 use crate::reactor::core::{Core, Reactor, current};
 use crate::reactor::io::Io;
@@ -40,12 +41,24 @@ impl<I: Io> Reactor<I> {
         if !change.decided {
             self.go_back(&mut change);
         }
-        while self.open_newcomers_or_not(&mut change) | self.remove_some(&mut change) {}
+        let all = Share::ALL;
+        while self.open_newcomers_or_not(&mut change, all) | self.remove_some(&mut change, all) {}
     }
 
     /// Newcomers are served after a switch only.
-    fn open_newcomers_or_not(&mut self, change: &mut Changing<I::Socket>) -> bool {
-        change.made && self.open_newcomers(change, usize::MAX)
+    fn open_newcomers_or_not(&mut self, change: &mut Changing<I::Socket>, share: Share) -> bool {
+        change.made && self.open_newcomers(change, share)
+    }
+
+    /// The most processor time that a turn has taken for changes since the last call, ns: so long did a listener wait for
+    /// its visit because of them.
+    pub fn take_step_ns(&mut self) -> u64 {
+        std::mem::take(&mut self.step_ns)
+    }
+
+    /// Processor time of the thread that serves, ns.
+    pub fn cpu_ns(&mut self) -> u64 {
+        self.core.io.cpu_ns()
     }
 
     /// What has become of the last change; none if it goes on, or was taken already.
@@ -62,17 +75,22 @@ impl<I: Io> Reactor<I> {
     pub(in crate::reactor) fn tend_change(&mut self) -> bool {
         let mut decided = false;
         if let Some(mut change) = self.change.take() {
+            let from_ns = self.core.io.cpu_ns();
+            let share = Share::from(self.core.io.now().mono_ns, CHANGE_SPAN);
             let goes_on = if change.decided {
-                let opening = self.open_newcomers_or_not(&mut change);
-                let leaving = self.remove_some(&mut change);
+                let opening = self.open_newcomers_or_not(&mut change, share);
+                let leaving = self.remove_some(&mut change, share);
                 // Who waits for the books of those that have gone, and for the end, looks.
                 decided = !self.removed.is_empty();
                 bury(&mut change) | opening | leaving
             } else {
-                let left = self.make_ahead(&mut change);
+                let is_prepared = change.is_prepared();
+                let left = self.make_ahead(&mut change, share);
+                // The switch has a turn of its own.
                 if change.at == change.wishes.len()
-                    && self.make_newcomers(&mut change, left)
+                    && self.make_newcomers(&mut change, left, share)
                     && self.mark_leaving(&mut change)
+                    && is_prepared
                 {
                     self.go(&mut change);
                     decided = true;
@@ -83,6 +101,7 @@ impl<I: Io> Reactor<I> {
             decided |= !goes_on;
             // All of that has taken its time, of which no handler is slow.
             self.core.now = self.core.io.now();
+            self.step_ns = self.step_ns.max(self.core.io.cpu_ns().saturating_sub(from_ns));
         }
         let core = &mut self.core;
         core.kept_bytes -= core.trial.end(core.now.mono_ns);
@@ -97,12 +116,13 @@ impl<I: Io> Reactor<I> {
 
     /// Looks at the next wishes, and makes their handlers if nothing that the ones before do until the switch is of use to
     /// them. Returns how many more handlers may be made in this turn.
-    fn make_ahead(&mut self, change: &mut Changing<I::Socket>) -> usize {
+    fn make_ahead(&mut self, change: &mut Changing<I::Socket>, share: Share) -> usize {
         let (mut looks, mut instances) = (CHANGE_LOOKS, CHANGE_INSTANCES);
         let Self { listeners, core, .. } = self;
-        let Changing { wishes, at, todo, asked, fixed, refused, .. } = change;
+        let Changing { wishes, at, todo, retagged, asked, fixed, refused, .. } = change;
         while looks > 0
             && instances > 0
+            && (looks == CHANGE_LOOKS || !looks.is_multiple_of(LOOKS_A_TIME) || !share.is_over(&mut core.io))
             && let Some(wish) = wishes.get(*at)
         {
             looks -= 1;
@@ -117,14 +137,17 @@ impl<I: Io> Reactor<I> {
                 }
             }
             let need = wish.need(listener, fixed);
-            if need == Need::Nothing
-                && listener.tag == wish.tag
-                && !wish.adjusts(listener, core.limits.sessions)
-            {
+            if need == Need::Nothing && !wish.adjusts(listener) {
+                if listener.tag != wish.tag {
+                    // Thousands may get other places, by one that comes before them in the file.
+                    retagged.push((wish.token, wish.tag));
+                }
                 continue;
             }
             let mut fresh = None;
             if need == Need::Replace {
+                // The next look is one at the clock as well.
+                looks -= looks % LOOKS_A_TIME;
                 instances -= 1;
                 if !has_something_to_lose(listener, wish) {
                     match core.make_anew(listener, wish) {
@@ -138,6 +161,9 @@ impl<I: Io> Reactor<I> {
         instances
     }
 }
+
+/// Looks at wishes between two looks at the clock.
+const LOOKS_A_TIME: usize = 32;
 
 impl<I: Io> Core<I> {
     /// Whether the handler of a listener takes no other options. It is asked with those it has.

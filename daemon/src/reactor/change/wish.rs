@@ -1,14 +1,14 @@
 //! What listeners shall be from now on, and how far the way there is.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU8;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::exchange::Facts;
 use crate::plugin::{Cells, CreateError, Instance, InstancePlace, Plugin, State, Values};
-use crate::reactor::io::Token;
-use crate::reactor::listener::{AddError, Listener, ListenerSpec, OnFault, Service};
+use crate::reactor::io::{Outgoing, Token};
+use crate::reactor::listener::{AddError, Listener, ListenerSpec, OnFault, Service, farthest};
 use crate::reply::ReplyPolicy;
 
 /// What shall be different from now on: all of it, or nothing.
@@ -51,14 +51,18 @@ pub struct Wish {
     pub values: Rc<Values>,
     /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
+    /// Who may talk to it; none is anybody.
+    pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom. Where the TTL of answers is that of their requests, its socket has to tell it.
     pub reply: Rc<ReplyPolicy>,
-    /// The TTL or hop limit that its socket sends with; none is the system's.
-    pub ttl: Option<NonZeroU8>,
+    /// How its socket sends, and those of its sessions that are made from now on.
+    pub outgoing: Rc<Outgoing>,
     /// Most sessions that its handler may have; none is what the limits allow.
     pub sessions: Option<usize>,
     /// Other listeners may have sessions to it although its handler has sessions itself.
     pub chain: bool,
+    /// Its socket was given other options for it.
+    pub is_tuned: bool,
     /// Comes back in reports.
     pub tag: u64,
 }
@@ -104,6 +108,8 @@ pub(crate) struct Changing<S> {
     pub(super) at: usize,
     /// Wishes that ask for anything, with the handlers that were made for them.
     pub(super) todo: Vec<(usize, Option<Fresh>)>,
+    /// Listeners of which nothing changes but what their owner calls them.
+    pub(super) retagged: Vec<(Token, u64)>,
     /// Plugins that were asked whether their handlers take other options.
     pub(super) asked: Vec<Arc<Plugin>>,
     /// Those of them whose handlers do not.
@@ -158,6 +164,7 @@ impl<S> Changing<S> {
             wishes,
             at: 0,
             todo: Vec::new(),
+            retagged: Vec::new(),
             asked: Vec::new(),
             fixed: Vec::new(),
             refused: Vec::new(),
@@ -170,6 +177,12 @@ impl<S> Changing<S> {
             decided: false,
             made: false,
         }
+    }
+
+    /// Whether nothing is left to be done ahead of the switch.
+    pub(super) fn is_prepared(&self) -> bool {
+        let all_made = self.add.is_empty() || !self.refused.is_empty();
+        self.at == self.wishes.len() && all_made && self.marked == self.remove.len()
     }
 
     /// Notes that a wish cannot be fulfilled.
@@ -231,11 +244,14 @@ impl Wish {
     }
 
     /// Whether settings of the daemon's own differ.
-    pub(super) fn adjusts<S>(&self, listener: &Listener<S>, most_sessions: usize) -> bool {
-        let most = self.sessions.unwrap_or(most_sessions);
-        listener.on_fault != self.on_fault
+    pub(super) fn adjusts<S>(&self, listener: &Listener<S>) -> bool {
+        let most = self.sessions.unwrap_or(usize::MAX);
+        self.is_tuned
+            || listener.on_fault != self.on_fault
+            || listener.access != self.access
             || *listener.reply != *self.reply
             || listener.chain != self.chain
+            || listener.farthest != farthest(&self.reply, self.outgoing.ttl)
             || listener.family.as_ref().is_some_and(|family| family.most() != most)
     }
 }

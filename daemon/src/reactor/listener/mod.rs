@@ -6,6 +6,7 @@
 //! watch        what brings the listener back: an event, the next turn, or a timer
 //! transitions  from one state of `watch` to another
 //! polling      when it is cheaper to visit it every turn than to watch it
+//! marks        what only some have, a bit each
 //! pace         how the next visit receives
 //! fault        a broken handler: how long until it is made again, and what waits for that
 //! backlog      datagrams that the socket did not take
@@ -17,6 +18,7 @@
 
 mod backlog;
 mod fault;
+mod marks;
 mod pace;
 mod polling;
 mod repeats;

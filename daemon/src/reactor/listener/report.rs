@@ -84,6 +84,8 @@ pub struct Removed<S> {
     pub cells: Cells,
     /// What its sessions have counted, if its plugin has any.
     pub sessions: Option<SessionBook>,
+    /// That of its reports.
+    pub tag: u64,
 }
 
 /// Why a listener could not be added.

@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::fault::Faults;
+use super::marks::Marks;
 use super::pace::Pace;
 use super::polling::Polling;
 use super::repeats::Repeats;
 use super::report::{ListenerReport, ListenerState, Removed};
 use super::seen::Seen;
 use super::watch::Watch;
+use crate::access::Access;
 use crate::exchange::{Facts, TicketCounts};
 use crate::guard::{self, Counted};
 use crate::metrics::{Counters, DropReason};
 use crate::plugin::{CACHE_LINE, Cells, GroupRequest, Instance, Plugin, Values};
 use crate::reactor::bundle::Seat;
-use crate::reactor::io::{Needs, Token};
+use crate::reactor::io::{Needs, Outgoing, Token};
 use crate::reactor::session::Family;
 use crate::reactor::tap::Place;
 use crate::reply::{ReplyPolicy, ReplyTtl};
@@ -52,12 +54,14 @@ pub struct ListenerSpec<S> {
     pub values: Rc<Values>,
     /// What the daemon does when the handler breaks.
     pub on_fault: OnFault,
+    /// Who may talk to it; none is anybody.
+    pub access: Option<Arc<Access>>,
     /// What it may answer, and to whom.
     pub reply: Rc<ReplyPolicy>,
     /// What it needs of the network beside its socket.
     pub needs: Needs,
-    /// The TTL or hop limit that its socket sends with; none is the system's.
-    pub ttl: Option<NonZeroU8>,
+    /// How its socket sends, and those of its sessions.
+    pub outgoing: Rc<Outgoing>,
     /// Drops of the kernel at this socket that are counted elsewhere already, modulo 2^32.
     pub kernel_drops_seen: u32,
     /// Most sessions that its handler may have; none is what the limits allow.
@@ -112,9 +116,7 @@ pub(crate) struct Listener<S> {
     pub(crate) counted: Counted,
     /// Answers leave with the TTL or hop limit of their request, less one, and this at most; 0: with the socket's.
     pub(crate) farthest: u8,
-    /// The handler has sent something later, so its calls are told a time that is not before the arrival of what they show, and
-    /// what room is left.
-    pub(crate) delays: bool,
+    pub(crate) marks: Marks,
     /// The taps that see it, a bit each.
     pub(crate) tapped: u8,
     /// What brings the listener back after a visit.
@@ -151,6 +153,8 @@ pub(crate) struct Listener<S> {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) values: Rc<Values>,
+    /// Who may talk to it; none is anybody.
+    pub(crate) access: Option<Arc<Access>>,
     /// What it may answer, and to whom. Looked at only for the few destinations that a policy speaks of.
     pub(crate) reply: Rc<ReplyPolicy>,
     pub(crate) cells: Cells,
@@ -175,6 +179,8 @@ pub(crate) fn farthest(reply: &ReplyPolicy, ttl: Option<NonZeroU8>) -> u8 {
 impl<S> Listener<S> {
     /// A listener without a handler. `segments` is whether its socket takes segmented messages.
     pub(crate) fn new(token: Token, spec: ListenerSpec<S>, segments: bool) -> Self {
+        let mut marks = Marks::default();
+        marks.restrict(spec.access.is_some());
         Self {
             token,
             name: spec.name,
@@ -185,9 +191,10 @@ impl<S> Listener<S> {
             on_fault: spec.on_fault,
             chain: spec.chain,
             counted: Counted::by(spec.reply.budget.as_ref()),
-            farthest: farthest(&spec.reply, spec.ttl),
-            delays: false,
+            farthest: farthest(&spec.reply, spec.outgoing.ttl),
+            marks,
             tapped: 0,
+            access: spec.access,
             reply: spec.reply,
             service: Service::Down,
             cells: Cells::default(),
@@ -272,11 +279,11 @@ impl<S> Listener<S> {
 
     /// Destroys the handler, and returns what is left of the listener.
     pub(crate) fn into_removed(self) -> Removed<S> {
-        let Self { name, local, socket, service, cells, counters, family, .. } = self;
+        let Self { name, local, socket, service, cells, counters, family, tag, .. } = self;
         // The handler goes first, because `destroy` may still count in the cells.
         drop(service);
         let sessions = family.map(|family| family.into_book());
-        Removed { name, local, socket, counters, cells, sessions }
+        Removed { name, local, socket, counters, cells, sessions, tag }
     }
 
     /// Prefetches what a visit touches outside the slot. The slot must be in the cache already.
@@ -383,6 +390,6 @@ mod tests {
         let last_hot_counter = offset_of!(Counters, sent_bytes) + size_of::<u64>();
         assert!(counters + last_hot_counter <= HOT_BYTES, "{counters} + {last_hot_counter} bytes");
         assert_eq!(align_of::<Listener<Socket>>(), CACHE_LINE);
-        assert!(size_of::<Listener<Socket>>() <= 11 * CACHE_LINE, "{} bytes", size_of::<Listener<Socket>>());
+        assert!(size_of::<Listener<Socket>>() <= 12 * CACHE_LINE, "{} bytes", size_of::<Listener<Socket>>());
     }
 }

@@ -23,8 +23,8 @@ use crate::exchange::{ArrivalFlags, Arrived, Exchange, Facts, ReplySource};
 use crate::guard::LocalAddress;
 use crate::plugin::{GroupRequest, Notify};
 use crate::reactor::io::{
-    AddressReading, Dial, Event, Group, Interest, Io, Link, MOST_ERRORS, Message, NetError, Now, Received,
-    Token, Wait,
+    AddressReading, Dial, Event, Group, Interest, Io, Link, MOST_ERRORS, Message, NetError, Now, Outgoing,
+    Received, Token, Wait,
 };
 
 /// Most events taken from the kernel in one call.
@@ -294,8 +294,20 @@ impl Io for MioIo {
     }
 
     fn open(&mut self, dial: &Dial) -> io::Result<UdpSocket> {
-        let Dial { to, from, ipv6, df, recv_buffer, send_buffer } = *dial;
-        UdpSocket::dial(&polyport_net::Dial { to, from, ipv6, df, recv_buffer, send_buffer })
+        let Dial { to, from, ipv6, df, recv_buffer, send_buffer, ref outgoing } = *dial;
+        let Outgoing { device, tos, ttl } = &**outgoing;
+        let (device, tos, ttl) = (device.as_deref(), *tos, *ttl);
+        UdpSocket::dial(&polyport_net::Dial {
+            to,
+            from,
+            ipv6,
+            df,
+            recv_buffer,
+            send_buffer,
+            device,
+            tos,
+            ttl,
+        })
     }
 
     fn local(&self, socket: &UdpSocket) -> Option<std::net::SocketAddr> {

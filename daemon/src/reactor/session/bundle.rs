@@ -119,7 +119,7 @@ impl<I: Io> Core<I> {
                 return;
             }
             if output.at_ns > now_ns && by_listener {
-                listener.delays = true;
+                listener.marks.note_delay();
                 let refused = delay(listener, delayed, &output, now_ns, |_| {});
                 show(listener, family, sessions, &mut transmitter, &output, Fate::Delayed(refused));
             } else if output.at_ns > now_ns {

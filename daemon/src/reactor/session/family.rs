@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::book::{SessionBook, SessionReport};
 use crate::exchange::{SessionEvent, SessionSpec};
+use crate::reactor::io::Outgoing;
 use crate::reactor::listener::Repeats;
 
 /// The sessions of one listener, whose plugin has sessions.
@@ -18,6 +19,8 @@ pub(crate) struct Family {
     pub(in crate::reactor) book: SessionBook,
     /// Most that there may be.
     pub(super) most: usize,
+    /// How the sockets of those send that are made from now on.
+    pub(in crate::reactor) outgoing: Rc<Outgoing>,
     /// How many the other addresses of the same handler have as well, with these; none if there is only one address.
     shared: Option<Rc<Cell<usize>>>,
     /// What the handler has not been told yet.
@@ -35,13 +38,14 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    /// A family without sessions, which may have so many.
-    pub(crate) fn new(most: usize) -> Self {
+    /// A family without sessions, which may have so many, with sockets that send so.
+    pub(crate) fn new(most: usize, outgoing: Rc<Outgoing>) -> Self {
         Self {
             ready: VecDeque::new(),
             listed: false,
             book: SessionBook::default(),
             most,
+            outgoing,
             shared: None,
             events: VecDeque::new(),
             deferred: Vec::new(),

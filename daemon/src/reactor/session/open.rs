@@ -1,5 +1,7 @@
 //! Sessions are made and ended. What a handler asks for in a call is carried out when the call is settled.
 
+use std::rc::Rc;
+
 use super::chain::Link;
 use super::family::Family;
 use super::kept::Kept;
@@ -184,6 +186,7 @@ impl<I: Io> Core<I> {
             df: spec.flags.df,
             recv_buffer: buffer(spec.recv_buffer),
             send_buffer: buffer(spec.send_buffer),
+            outgoing: Rc::clone(&family.outgoing),
         };
         let mut socket = self.io.open(&dial).map_err(|error| self.not_made(listener, spec, &error))?;
         if let Err(error) = self.io.register(&mut socket, event_token(spec.id)) {

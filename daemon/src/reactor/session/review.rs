@@ -72,7 +72,8 @@ impl<I: Io> Reactor<I> {
     /// now, and one that must not be any more ends.
     #[inline]
     pub(in crate::reactor) fn review_sessions(&mut self) {
-        if let Some(changed) = self.core.own.take_changed() {
+        let Core { own, sessions, .. } = &mut self.core;
+        if let Some(changed) = own.take_changed(|port| sessions.lead_to(port)) {
             self.review(changed);
         }
     }

@@ -1,6 +1,7 @@
 //! All sessions, by their ids. An id is never used again: it has the number of the slot and that of its owner, counted over
 //! all sessions.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::chain::Chain;
@@ -31,6 +32,8 @@ pub(crate) struct Sessions<S> {
     pub(super) wheel: IdleWheel,
     pub(super) chain: Chain,
     pub(super) near: Near,
+    /// How many sessions lead to each port that any does.
+    ports: BTreeMap<u16, usize>,
     /// Listeners with sessions that are to be opened in the next turn.
     pub(super) deferred: Vec<Token>,
     /// Memory for the requests of one call, used again by the next.
@@ -54,6 +57,7 @@ impl<S> Default for Sessions<S> {
             wheel: IdleWheel::default(),
             chain: Chain::default(),
             near: Near::default(),
+            ports: BTreeMap::new(),
             deferred: Vec::new(),
             requests: Vec::new(),
             errors: Vec::new(),
@@ -87,8 +91,12 @@ impl<S> Sessions<S> {
     /// Puts a session into the slot of its id.
     pub(super) fn insert(&mut self, session: Session<S>) {
         let (owner, Some(index)) = (session.owner, index(session.id)) else { return };
+        let upstream = session.upstream.get();
         if let Some(slot) = self.slot(index) {
             *slot = Some(session);
+            if let Some(to) = upstream {
+                *self.ports.entry(to.port()).or_default() += 1;
+            }
             self.owners.add(owner, index);
             self.open += 1;
         }
@@ -104,10 +112,21 @@ impl<S> Sessions<S> {
         self.chain.remove(id);
         if let Some(to) = session.upstream.get() {
             self.near.remove(to, id);
+            if let Some(count) = self.ports.get_mut(&to.port()) {
+                *count -= 1;
+                if *count == 0 {
+                    self.ports.remove(&to.port());
+                }
+            }
         }
         self.free.push(index);
         self.open -= 1;
         Some(session)
+    }
+
+    /// Whether there is a session to this port, at any address.
+    pub(super) fn lead_to(&self, port: u16) -> bool {
+        self.ports.contains_key(&port)
     }
 
     /// The session of an id.

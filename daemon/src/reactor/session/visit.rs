@@ -254,13 +254,14 @@ impl<I: Io> Core<I> {
             let local =
                 self.sessions.get(id).and_then(|session| session.local.get()).unwrap_or(Output::UNNAMED);
             let (now, messages) = (self.io.now(), self.exchange.messages().iter().skip(first));
-            self.taps.stage(messages, &self.exchange, local, now, |arrived| admission(arrived).err());
+            self.taps.stage(messages, &self.exchange, local, now, |arrived| admission(arrived, None).err());
         }
         let counters = &mut family.book.counters;
         let (mut down, mut refused) = ((0, 0), false);
         for arrived in self.exchange.messages().iter().skip(first) {
             down = (down.0 + arrived.datagrams() as u64, down.1 + arrived.len as u64);
-            if let Err(reason) = admission(arrived) {
+            // Whom the handler has dialled itself may answer: the list is about those who come.
+            if let Err(reason) = admission(arrived, None) {
                 counters.drop_many(reason, arrived.datagrams() as u64);
                 refused = true;
             }
@@ -271,7 +272,7 @@ impl<I: Io> Core<I> {
             session.down = (session.down.0 + down.0, session.down.1 + down.1);
         }
         if refused {
-            self.exchange.retain(|arrived| admission(arrived).is_ok());
+            self.exchange.retain(|arrived| admission(arrived, None).is_ok());
         }
     }
 

@@ -7,6 +7,7 @@ use polyport_protocol::Nanos;
 
 use super::aim::Aim;
 use crate::clock::nanos;
+use crate::heading;
 use crate::load::config::Config;
 use crate::load::plan::{LONGEST, Rate};
 use crate::outcome::ExitError;
@@ -14,35 +15,34 @@ use crate::text::positive_duration;
 
 /// How much the targets can take.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Capacity")]
 pub struct CapacityArgs {
     /// Searches for the highest rate at which all of these conditions are met, by MLRsearch: 'loss<0.1%,p99<5ms'; answers
     /// after the timeout and errors count as lost. May be given several times: the goals share their trials. Parameters of a
     /// goal: width=1% between its bounds, trials from initial=1s to final=10s, that last sum=30s together at a bound, of which
     /// exceed=50% may be bad
-    #[arg(long, value_parser = Aim::parse, value_name = "GOAL", conflicts_with_all = ["rate", "duration", "thresholds"])]
+    #[arg(long, value_parser = Aim::parse, value_name = "GOAL", conflicts_with_all = ["rate", "duration", "thresholds"], help_heading = heading::CAPACITY)]
     pub find_max: Vec<Aim>,
     /// Measures latency over load, in steps up to the capacity and a tenth beyond, and names the knee: the step with the greatest power,
     /// which is answers a second divided by p99 (Kleinrock). The capacity is what --find-max has found, else where 5% are lost
-    #[arg(long, conflicts_with_all = ["rate", "duration", "thresholds"])]
+    #[arg(long, conflicts_with_all = ["rate", "duration", "thresholds"], help_heading = heading::CAPACITY)]
     pub find_knee: bool,
     /// The lowest rate that is tried
-    #[arg(long, default_value = "100/s", value_parser = Rate::parse, value_name = "RATE")]
+    #[arg(long, default_value = "100/s", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
     pub min_rate: Rate,
     /// The highest rate that is tried
-    #[arg(long, default_value = "1M/s", value_parser = Rate::parse, value_name = "RATE")]
+    #[arg(long, default_value = "1M/s", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
     pub max_rate: Rate,
     /// A trial whose own lag exceeds this at p99 says nothing of the server: the tester is the limit
-    #[arg(long, default_value = "10ms", value_parser = positive_duration, value_name = "TIME")]
+    #[arg(long, default_value = "10ms", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
     pub max_lag: Duration,
     /// A search that takes longer ends with what is known
-    #[arg(long, default_value = "20m", value_parser = positive_duration, value_name = "TIME")]
+    #[arg(long, default_value = "20m", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
     pub search_time: Duration,
     /// Steps of --find-knee
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=1000), value_name = "N")]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=1000), value_name = "N", help_heading = heading::CAPACITY)]
     pub steps: u32,
     /// Length of each step of --find-knee
-    #[arg(long, default_value = "2s", value_parser = positive_duration, value_name = "TIME")]
+    #[arg(long, default_value = "2s", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
     pub step_time: Duration,
 }
 

@@ -64,8 +64,10 @@ pub struct CapacityConfig {
     pub distribution: Distribution,
     /// How planned times are waited for.
     pub pacing: Pacing,
-    /// Streams for each target, each from a port of its own.
-    pub streams: u32,
+    /// Our own ports that take turns.
+    pub flows: u32,
+    /// Threads among which they are divided.
+    pub threads: u32,
     /// Octets of the whole datagram.
     pub size: usize,
     /// What an answer looks like.
@@ -159,7 +161,8 @@ impl CapacityReport {
                 timeout_ns: config.timeout,
                 distribution: config.distribution,
                 pacing: config.pacing,
-                streams: config.streams,
+                flows: config.flows,
+                threads: config.threads,
                 size: config.shape().size(),
                 expect: config.expect,
                 seed: config.seed,

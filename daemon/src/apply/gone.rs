@@ -1,0 +1,93 @@
+//! What addresses counted that are gone, by the series under which metrics tell them: an address that comes again goes on where it
+//! ended, and a sum of several does not shrink.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::steps::{Place, shown};
+use crate::config::{Bind, Plan};
+use crate::control::http::figures::MOST_RANGES;
+use crate::metrics::Counters;
+use crate::reactor::{Removed, SessionBook, Socket};
+
+/// Series of which the counts are kept when their addresses are gone, four for each that is told at a time: whoever exchanges addresses
+/// without end does not fill the memory. Those behind are not kept, and begin at 0 if they come again.
+const MOST_GONE: usize = 4 * MOST_RANGES;
+
+/// Listener and address as they are told, of those that have no series of their own.
+pub(super) const OTHERS: &str = "(others)";
+
+/// What is kept.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    /// By the name of the listener, and the address or range.
+    series: BTreeMap<(Arc<str>, String), Sum>,
+    /// The plan of those that go now, with the number of the first range of each table.
+    going: Option<(Arc<Plan>, Vec<usize>)>,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    pub(super) counters: Counters,
+    pub(super) sessions: Option<SessionBook>,
+}
+
+impl Gone {
+    /// What is removed from now on is of this plan.
+    pub(super) fn begin(&mut self, plan: &Arc<Plan>) {
+        self.going = Some((Arc::clone(plan), first_ranges(plan)));
+    }
+
+    /// Nothing of it is there any more.
+    pub(super) fn end(&mut self) {
+        self.going = None;
+    }
+
+    /// Keeps what a listener has counted.
+    pub(super) fn add(&mut self, removed: &Removed<Socket>) {
+        let Some((plan, first)) = &self.going else { return };
+        let place = Place::of_tag(removed.tag);
+        let (Some((_, bind)), Some(first)) = (place.of(plan), first.get(place.entry as usize)) else {
+            return;
+        };
+        let key = if first + place.bind as usize >= MOST_RANGES {
+            (Arc::from(OTHERS), OTHERS.to_owned())
+        } else {
+            (Arc::clone(&removed.name), label(bind, removed.local))
+        };
+        if self.series.len() >= MOST_GONE && !self.series.contains_key(&key) {
+            return;
+        }
+        let sum = self.series.entry(key).or_default();
+        sum.counters += &removed.counters;
+        if let Some(book) = removed.sessions.as_ref().filter(|book| !book.is_blank()) {
+            *sum.sessions.get_or_insert_default() += book;
+        }
+    }
+
+    /// What was counted under this listener and address by those that are gone.
+    pub(super) fn of(&self, listener: &str, address: &str) -> Option<&Sum> {
+        self.series.get(&(Arc::from(listener), address.to_owned()))
+    }
+}
+
+/// For each table of a plan the number of its first bind address or range among all of them.
+pub(super) fn first_ranges(plan: &Plan) -> Vec<usize> {
+    let mut ranges = 0;
+    let first = plan.listen.iter().map(|listen| {
+        let first = ranges;
+        ranges += listen.bind.len();
+        first
+    });
+    first.collect()
+}
+
+/// How a bind address is told, or the range of one that is bound to `local`.
+pub(super) fn label(bind: &Bind, local: std::net::SocketAddr) -> String {
+    // Port 0 is any: the one that it is tells it from others.
+    match bind.addresses().next().filter(|_| bind.count() > 1) {
+        Some(first) => shown(bind, first),
+        None => local.to_string(),
+    }
+}

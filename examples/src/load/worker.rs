@@ -1,0 +1,278 @@
+//! One thread of a run: it follows the schedule of its flows and keeps their books.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use polyport_protocol::{MILLISECOND, Nanos};
+use polyport_terminal::Interrupt;
+
+use super::behind::Behind;
+use super::config::Config;
+use super::histogram::Latencies;
+use super::ledger::{Ledger, NotSent};
+use super::live::{Counters, Live};
+use super::one_way::OneWay;
+use super::outbox::TRAIN_BATCH;
+use super::pacing::{self, Pacing};
+use super::part::Part;
+use super::pin;
+use super::progress::Progress;
+use super::schedule::Schedule;
+use super::summary::{Flow, Local};
+use super::transceiver::{Transceiver, Turn};
+use crate::clock::Clock;
+use crate::outcome::ExitError;
+use crate::strangers::Strangers;
+
+/// How often timeouts are noticed. They are judged by the times of the datagrams, so this moves no result; it only
+/// delays the count in flight.
+const SWEEP: Nanos = 10 * MILLISECOND;
+
+/// Datagrams that may leave after the end of a schedule: what a pause of this machine just before the end has held up.
+/// More would be a load after the load.
+const OVERTIME: u64 = 1024;
+
+/// Whether a run is to end early: its user wants that, or one of its threads has failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Halt<'r> {
+    interrupt: &'r Interrupt,
+    failed: &'r AtomicBool,
+}
+
+/// One thread of a run.
+#[derive(Debug)]
+pub struct Worker<'r> {
+    config: &'r Config,
+    clock: Clock,
+    part: Part,
+    halt: Halt<'r>,
+    /// Its sockets and books.
+    pub transceiver: Transceiver<'r>,
+    live: Option<&'r Live>,
+    /// Of one of all threads.
+    progress: Option<Progress>,
+    next_sweep: Nanos,
+}
+
+/// What a thread found out, its books closed.
+#[derive(Debug)]
+pub struct Done {
+    /// Its books.
+    pub ledger: Ledger,
+    /// Its histograms.
+    pub latencies: Latencies,
+    /// Its delays of each way, if they are asked for.
+    pub one_way: Option<OneWay>,
+    /// What its sockets say.
+    pub local: Local,
+    /// Its flows, with their numbers in the run.
+    pub flows: Vec<(u32, Flow)>,
+    /// Who answered without having been asked.
+    pub strangers: Strangers,
+    /// Since when it was behind.
+    pub behind: Behind,
+    /// When the load began.
+    pub start: Nanos,
+    /// When its schedule had ended.
+    pub end: Nanos,
+    /// When it had waited for the last answers.
+    pub closed: Nanos,
+    /// Whether the run was broken off.
+    pub aborted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    WarmUp,
+    Load,
+    Drain,
+}
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Load => "load",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+impl<'r> Halt<'r> {
+    /// The two reasons.
+    #[must_use]
+    pub const fn new(interrupt: &'r Interrupt, failed: &'r AtomicBool) -> Self {
+        Self { interrupt, failed }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.interrupt.is_set() || self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Done {
+    /// Adds what another thread found out, once both books were found in order.
+    pub fn absorb(&mut self, other: Self) {
+        self.ledger.absorb(&other.ledger);
+        self.latencies.add(&other.latencies);
+        if let (Some(mine), Some(theirs)) = (&mut self.one_way, other.one_way) {
+            mine.absorb(theirs);
+        }
+        self.local.absorb(other.local);
+        self.flows.extend(other.flows);
+        self.strangers.absorb(&other.strangers);
+        self.behind.absorb(&other.behind);
+        self.end = self.end.max(other.end);
+        self.closed = self.closed.max(other.closed);
+        self.aborted |= other.aborted;
+    }
+}
+
+impl<'r> Worker<'r> {
+    /// Binds the sockets of a part of the run and opens its books.
+    ///
+    /// # Errors
+    /// Those of [`Transceiver::new`].
+    pub fn new(
+        config: &'r Config,
+        clock: Clock,
+        part: Part,
+        halt: Halt<'r>,
+        live: Option<&'r Live>,
+    ) -> Result<Self, ExitError> {
+        let transceiver = Transceiver::new(config, clock, part)?;
+        Ok(Self { config, clock, part, halt, transceiver, live, progress: None, next_sweep: 0 })
+    }
+
+    /// Makes it the one that shows how all threads get on.
+    pub fn show(&mut self, progress: Progress) {
+        self.progress = Some(progress);
+    }
+
+    /// Warm-up, load and drain, from `start` on; nothing of that if the targets were not `greeted`.
+    ///
+    /// # Errors
+    /// A socket fails. The other threads end then, too.
+    pub fn run(mut self, start: Nanos, greeted: bool) -> Result<Done, ExitError> {
+        let failed = self.halt.failed;
+        let done =
+            self.follow(start, greeted).and_then(|(start, end, aborted)| self.close(start, end, aborted));
+        if done.is_err() {
+            failed.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// When the load began and ended, and whether it was broken off.
+    fn follow(&mut self, start: Nanos, greeted: bool) -> Result<(Nanos, Nanos, bool), ExitError> {
+        pacing::be_exact();
+        if let Some(processor) = self.config.pin.get(self.part.index() as usize) {
+            pin::keep_to(*processor)?;
+        }
+        let warm_up = self.config.warm_up;
+        if !greeted || (warm_up > 0 && self.play(start, warm_up, Phase::WarmUp)?) {
+            let now = self.clock.now();
+            return Ok((now, now, true));
+        }
+        // One schedule: the load goes on where the warm-up ended, even if that was late.
+        let start = start + warm_up;
+        let aborted = self.play(start, self.config.duration, Phase::Load)?;
+        let end = self.clock.now();
+        Ok((start, end, aborted || self.drain()?))
+    }
+
+    /// Follows a schedule to its end; whether an earlier one is wanted.
+    fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
+        let practice = phase == Phase::WarmUp;
+        let mut schedule = Schedule::new(self.config, self.part, start, duration, practice);
+        let mut backlog = VecDeque::with_capacity(TRAIN_BATCH);
+        let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
+        loop {
+            if self.halt.is_wanted() {
+                if !practice {
+                    self.transceiver.ledger.skip(NotSent::Aborted, backlog.len() as u64);
+                }
+                return Ok(true);
+            }
+            let over = self.clock.now() >= end;
+            if let Some(most) = self.config.in_flight {
+                let waiting = self.transceiver.ledger.in_flight() + backlog.len() as u64;
+                schedule.allow(self.part.share(most).saturating_sub(waiting), self.clock.now());
+            }
+            let Turn { left, blocked } = self.transceiver.send_due(&mut schedule, &mut backlog, practice);
+            if over {
+                overtime = overtime.saturating_sub(left);
+                if overtime == 0 {
+                    self.transceiver.give_up(&mut schedule, &mut backlog, practice, Nanos::MAX);
+                }
+            }
+            let received = self.transceiver.receive()?;
+            self.look_around(phase);
+            let Some(next) = backlog.front().copied().or_else(|| schedule.peek()) else { return Ok(false) };
+            if !received && (blocked || next.planned > self.clock.now()) {
+                // A blocked datagram is due already: the socket tells when, the sweep looks after it.
+                let due = if blocked { Nanos::MAX } else { next.planned };
+                self.wait(self.config.pacing, due, blocked)?;
+            }
+        }
+    }
+
+    /// Waits for the answers that may still come; whether an earlier end is wanted.
+    fn drain(&mut self) -> Result<bool, ExitError> {
+        loop {
+            if self.halt.is_wanted() {
+                return Ok(true);
+            }
+            let received = self.transceiver.receive()?;
+            self.look_around(Phase::Drain);
+            let Transceiver { last_sent, longest, ref ledger, .. } = self.transceiver;
+            let end = self.config.drain.end(last_sent, longest, ledger.in_flight() > 0);
+            if end.is_some_and(|end| end <= self.clock.now()) {
+                return Ok(false);
+            }
+            if !received {
+                self.wait(Pacing::Sleep, end.unwrap_or(Nanos::MAX), false)?;
+            }
+        }
+    }
+
+    /// Timeouts and display.
+    fn look_around(&mut self, phase: Phase) {
+        let now = self.clock.now();
+        let shows = self.progress.as_ref().is_some_and(|progress| now >= progress.next());
+        if now >= self.next_sweep {
+            self.transceiver.ledger.expire(now);
+            self.next_sweep = now + SWEEP;
+        } else if !shows {
+            return;
+        }
+        let Some(live) = self.live else { return };
+        live.publish(self.part.index() as usize, Counters::of(&self.transceiver.ledger));
+        if let Some(progress) = self.progress.as_mut().filter(|_| shows) {
+            progress.tick(now, phase.name(), &live.sum());
+        }
+    }
+
+    fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), ExitError> {
+        let shows = self.progress.as_ref().map_or(Nanos::MAX, Progress::next);
+        let deadline = due.min(self.next_sweep).min(shows);
+        let now = self.clock.now();
+        let outbox = self.transceiver.outbox();
+        let full = if blocked { outbox.blocked() } else { &[] };
+        pacing.wait(outbox.sockets(), full, now, deadline).map_err(|error| ExitError::io("wait", &error))
+    }
+
+    fn close(mut self, start: Nanos, end: Nanos, aborted: bool) -> Result<Done, ExitError> {
+        let closed = self.clock.now();
+        if let Some(progress) = &self.progress {
+            progress.clear();
+        }
+        let Transceiver { ledger, .. } = &mut self.transceiver;
+        ledger.finish(closed, aborted);
+        let asked = |error| ExitError::io("ask the socket", &error);
+        let local = self.transceiver.local().map_err(asked)?;
+        let flows = self.transceiver.flows().map_err(asked)?;
+        let Transceiver { ledger, latencies, one_way, behind, strangers, .. } = self.transceiver;
+        Ok(Done { ledger, latencies, one_way, local, flows, strangers, behind, start, end, closed, aborted })
+    }
+}

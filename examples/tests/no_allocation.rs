@@ -1,0 +1,103 @@
+//! A load sends, receives, accounts and waits without allocating, once each target has answered.
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use clap::Parser;
+    use polyport_counting_alloc::{CountingAlloc, allocations};
+    use polyport_protocol::client::Slot;
+    use polyport_protocol::{MILLISECOND, SECOND};
+    use polyport_tools::clock::Clock;
+    use polyport_tools::load::args::Args;
+    use polyport_tools::load::config::Config;
+    use polyport_tools::load::outbox::TRAIN_BATCH;
+    use polyport_tools::load::part::Part;
+    use polyport_tools::load::schedule::Schedule;
+    use polyport_tools::load::transceiver::Transceiver;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAlloc = CountingAlloc;
+
+    /// Follows a load of 100 ms, and waits until all is answered or 30 s have passed.
+    fn follow(
+        transceiver: &mut Transceiver<'_>,
+        config: &Config,
+        clock: Clock,
+        backlog: &mut VecDeque<Slot>,
+    ) {
+        let start = clock.now();
+        let mut schedule = Schedule::new(config, Part::whole(config.flows), start, 100 * MILLISECOND, false);
+        loop {
+            transceiver.send_due(&mut schedule, backlog, false);
+            let received = transceiver.receive().unwrap();
+            let now = clock.now();
+            transceiver.ledger.expire(now);
+            let due = backlog.front().copied().or_else(|| schedule.peek()).map(|slot| slot.planned);
+            if due.is_none() && transceiver.ledger.in_flight() == 0 {
+                return;
+            }
+            assert!(now < start + 30 * SECOND, "{} have no answer", transceiver.ledger.in_flight());
+            if !received {
+                let deadline = due.unwrap_or(now + MILLISECOND);
+                config.pacing.wait(transceiver.outbox().sockets(), &[], now, deadline).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_load_does_not_allocate() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let echoes: Vec<_> = (0..3)
+            .map(|_| {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+                let (address, stop) = (socket.local_addr().unwrap(), Arc::clone(&stop));
+                let echo = thread::spawn(move || {
+                    let mut octets = vec![0; 2048];
+                    while !stop.load(Ordering::Relaxed) {
+                        if let Ok((len, from)) = socket.recv_from(&mut octets) {
+                            socket.send_to(&octets[..len], from).unwrap();
+                        }
+                    }
+                });
+                (address, echo)
+            })
+            .collect();
+        let targets: Vec<SocketAddr> = echoes.iter().map(|(address, _)| *address).collect();
+        for more in [
+            "",
+            "--gso off",
+            "--flows 4",
+            "--pacing hybrid",
+            "--distribution random --flows 2",
+            "--sizes 100:1,300:1",
+            "--arrival burst:5",
+        ] {
+            let mut line = vec!["polyport-load".to_owned()];
+            line.extend(targets.iter().map(ToString::to_string));
+            let rest = "--raw-echo --rate 3000/s --timeout 30s -d 1s";
+            line.extend(format!("{rest} {more}").split_ascii_whitespace().map(str::to_owned));
+            let config = Args::try_parse_from(line).unwrap().config().unwrap();
+            let clock = Clock::start();
+            let mut transceiver = Transceiver::new(&config, clock, Part::whole(config.flows)).unwrap();
+            let mut backlog = VecDeque::with_capacity(TRAIN_BATCH);
+            let before = allocations();
+            follow(&mut transceiver, &config, clock, &mut backlog);
+            assert!(allocations() > before, "{more}: the counter counts");
+            let before = allocations();
+            follow(&mut transceiver, &config, clock, &mut backlog);
+            assert_eq!(allocations() - before, 0, "{more}");
+            transceiver.ledger.finish(clock.now(), false);
+            transceiver.ledger.audit().unwrap();
+            assert_eq!(transceiver.ledger.total().ok, 600, "{more}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        echoes.into_iter().for_each(|(_, echo)| echo.join().unwrap());
+    }
+}
