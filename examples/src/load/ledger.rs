@@ -18,11 +18,12 @@ use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 use super::class::{Class, ClassCounts};
 use super::density;
 use super::icmp::{Complaint, IcmpCounts};
-use super::ids::Ids;
-pub use super::imbalance::Imbalance;
 use super::loss_runs;
-pub use super::not_sent::NotSent;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
+
+pub use super::imbalance::Imbalance;
+pub use super::ledger_config::LedgerConfig;
+pub use super::not_sent::NotSent;
 
 /// Which stream of which target; handshake and warm-up have one of their own for each target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,36 +47,6 @@ pub struct Identity {
     pub request_id: u64,
     /// The time of sending, on a clock with a random epoch ([P-12]).
     pub timestamp: u64,
-}
-
-/// What the books need to know of a run.
-#[derive(Clone, Debug)]
-pub struct LedgerConfig {
-    /// Where datagrams go.
-    pub targets: Vec<SocketAddr>,
-    /// Streams for each target, at least 1.
-    pub streams: u32,
-    /// Datagrams that each stream remembers.
-    pub ring: usize,
-    /// Datagrams that each stream of handshake and warm-up remembers.
-    pub practice_ring: usize,
-    /// After this time an answer is late.
-    pub timeout: Nanos,
-    /// Most datagrams without answer and not timed out.
-    pub max_in_flight: u64,
-    /// Streams of the run that other threads have and that are numbered before these.
-    pub first: u32,
-    /// Random: id of the first stream of the run.
-    pub first_stream_id: u32,
-    /// Random: what the clock of the timestamps shows at time 0.
-    pub epoch: u64,
-    /// The ids.
-    pub ids: Ids,
-    /// Whether any datagram from a target is an answer: then its port alone tells the stream, and handshake and warm-up
-    /// have a port of their own.
-    pub any: bool,
-    /// Whether nothing in the datagrams follows from their ids, which saves to make them.
-    pub nameless: bool,
 }
 
 /// All books of a run.

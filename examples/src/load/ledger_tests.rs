@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::key::generator;
 use crate::load::frame::Shape;
+use crate::load::ids::Ids;
 
 const TIMEOUT: Nanos = 1000;
 

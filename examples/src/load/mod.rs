@@ -45,6 +45,7 @@ pub mod imbalance;
 pub mod inbox;
 pub mod json;
 pub mod ledger;
+pub mod ledger_config;
 pub mod live;
 pub mod loss_runs;
 pub mod mix;

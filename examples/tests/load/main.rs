@@ -8,6 +8,7 @@ mod capacity;
 mod ending;
 #[cfg(test)]
 mod modes;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod server;

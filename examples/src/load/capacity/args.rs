@@ -13,6 +13,10 @@ use crate::load::plan::{LONGEST, Rate};
 use crate::outcome::ExitError;
 use crate::text::positive_duration;
 
+/// What a search decides by itself, or does not show.
+const NOT_OF_TRIALS: [&str; 9] =
+    ["rate", "duration", "thresholds", "ramp", "flow", "one_way", "percentiles", "per_port", "per_flow"];
+
 /// How much the targets can take.
 #[derive(Args, Clone, Debug)]
 pub struct CapacityArgs {
@@ -20,11 +24,11 @@ pub struct CapacityArgs {
     /// after the timeout and errors count as lost. May be given several times: the goals share their trials. Parameters of a
     /// goal: width=1% between its bounds, trials from initial=1s to final=10s, that last sum=30s together at a bound, of which
     /// exceed=50% may be bad
-    #[arg(long, value_parser = Aim::parse, value_name = "GOAL", conflicts_with_all = ["rate", "duration", "thresholds"], help_heading = heading::CAPACITY)]
+    #[arg(long, value_parser = Aim::parse, value_name = "GOAL", conflicts_with_all = NOT_OF_TRIALS, help_heading = heading::CAPACITY)]
     pub find_max: Vec<Aim>,
     /// Measures latency over load, in steps up to the capacity and a tenth beyond, and names the knee: the step with the greatest power,
     /// which is answers a second divided by p99 (Kleinrock). The capacity is what --find-max has found, else where 5% are lost
-    #[arg(long, conflicts_with_all = ["rate", "duration", "thresholds"], help_heading = heading::CAPACITY)]
+    #[arg(long, conflicts_with_all = NOT_OF_TRIALS, help_heading = heading::CAPACITY)]
     pub find_knee: bool,
     /// The lowest rate that is tried
     #[arg(long, default_value = "100/s", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
