@@ -30,6 +30,7 @@ pub mod mtu;
 pub mod outcome;
 pub mod own_frames;
 pub mod payload;
+mod picture;
 pub mod plot;
 pub mod request;
 pub mod source;

@@ -16,6 +16,7 @@ mod tests {
     use polyport_tools::clock::Clock;
     use polyport_tools::load::args::Args;
     use polyport_tools::load::config::Config;
+    use polyport_tools::load::live::{Counters, Live};
     use polyport_tools::load::outbox::TRAIN_BATCH;
     use polyport_tools::load::part::Part;
     use polyport_tools::load::schedule::Schedule;
@@ -27,6 +28,7 @@ mod tests {
     /// Follows a load of 100 ms, and waits until all is answered or 30 s have passed. How often that allocated.
     fn follow(
         transceiver: &mut Transceiver<'_>,
+        live: &Live,
         config: &Config,
         clock: Clock,
         backlog: &mut VecDeque<Slot>,
@@ -38,7 +40,10 @@ mod tests {
             transceiver.send_due(&mut schedule, backlog, false);
             let received = transceiver.receive().unwrap();
             let now = clock.now();
-            transceiver.ledger.expire(now);
+            let Transceiver { ledger, intervals, .. } = &mut *transceiver;
+            ledger.expire(now);
+            live.publish(0, Counters::of(ledger), &mut intervals.window);
+            assert!(live.gather(&mut intervals.window).is_some(), "nobody else is there");
             let due = backlog.front().copied().or_else(|| schedule.peek()).map(|slot| slot.planned);
             if due.is_none() && transceiver.ledger.in_flight() == 0 {
                 return allocations() - before;
@@ -82,18 +87,29 @@ mod tests {
         ] {
             let mut line = vec!["polyport-load".to_owned()];
             line.extend(targets.iter().map(ToString::to_string));
-            let rest = "--raw-echo --rate 3000/s --timeout 30s -d 1s";
+            // So many intervals that each of the two loads reaches some of its own.
+            let rest = "--raw-echo --rate 3000/s --timeout 30s -d 40s --interval 50ms";
             line.extend(format!("{rest} {more}").split_ascii_whitespace().map(str::to_owned));
             let config = Args::try_parse_from(line).unwrap().config().unwrap();
             let clock = Clock::start();
             let mut transceiver = Transceiver::new(&config, clock, Part::whole(config.flows)).unwrap();
+            transceiver.intervals.begin(clock.now());
+            let live = Live::new(1).unwrap();
             let mut backlog = VecDeque::with_capacity(TRAIN_BATCH);
-            let first = follow(&mut transceiver, &config, clock, &mut backlog);
+            let first = follow(&mut transceiver, &live, &config, clock, &mut backlog);
             assert!(first > 0, "{more}: the counter counts");
-            assert_eq!(follow(&mut transceiver, &config, clock, &mut backlog), 0, "{more}");
+            assert_eq!(follow(&mut transceiver, &live, &config, clock, &mut backlog), 0, "{more}");
             transceiver.ledger.finish(clock.now(), false);
             transceiver.ledger.audit().unwrap();
             assert_eq!(transceiver.ledger.total().ok, 600, "{more}");
+            let intervals: Vec<_> = transceiver.intervals.iter().map(|(_, interval)| interval.ok).collect();
+            assert_eq!(intervals.iter().sum::<u64>(), 600, "{more}");
+            assert!(intervals.iter().filter(|ok| **ok > 0).count() >= 4, "{more}: {intervals:?}");
+            assert_eq!(
+                transceiver.intervals.window.percentiles().map(|read| read.count),
+                Some(600),
+                "{more}"
+            );
         }
         stop.store(true, Ordering::Relaxed);
         echoes.into_iter().for_each(|(_, echo)| echo.join().unwrap());

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use polyport_tools::{load, outcome};
 
 fn main() -> ExitCode {
-    outcome::main(|args| load::run(&args))
+    outcome::main(|args| load::run(&args, &[]))
 }

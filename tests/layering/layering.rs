@@ -10,7 +10,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polyport-fuzz", &["*"]),
     (
         "polyport-tools",
-        &["polyport-capture", "polyport-protocol", "polyport-net", "polyport-terminal", "polyport-value"],
+        &[
+            "polyport-capture",
+            "polyport-protocol",
+            "polyport-net",
+            "polyport-terminal",
+            "polyport-value",
+            "polyport-counting-alloc",
+        ],
     ),
     ("polyport-echo-handler", &["polyport-plugin", "polyport-echo-reply"]),
     (

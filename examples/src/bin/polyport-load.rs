@@ -5,5 +5,7 @@ use std::process::ExitCode;
 use polyport_tools::{load, outcome};
 
 fn main() -> ExitCode {
-    outcome::main(|args| load::run(&args))
+    let command: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    outcome::main(|args| load::run(&args, &command))
 }

@@ -6,26 +6,31 @@ use std::time::Duration;
 
 use clap::Parser;
 use polyport_protocol::{Nanos, SECOND};
+use polyport_terminal::counted;
 use rand::Rng;
 
 use super::arrivals::Arrival;
 use super::capacity::CapacityArgs;
+use super::command::Command;
 use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::gso::Gso;
 use super::histogram::Percent;
 use super::mix::Mix;
+use super::output::OutputArgs;
 use super::pacing::Pacing;
 use super::pin;
 use super::plan::{Distribution, LONGEST, Rate};
 use super::profile::Profile;
 use super::recorded::args::RecordedArgs;
 use super::recorded::settings::Settings;
+use super::shard::{self, Shard};
 use super::stamps::RxTime;
+use super::start::StartAt;
 use super::template::Template;
 use super::threshold::Threshold;
 use crate::VERSION;
-use crate::clock::nanos;
+use crate::clock::{nanos, time_of_day};
 use crate::heading;
 use crate::key::{KeyArgs, generator};
 use crate::outcome::ExitError;
@@ -48,10 +53,18 @@ use crate::text::{duration, positive_duration};
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{MORE}")
 )]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
 pub struct Args {
     /// Targets: HOST:PORT, with ranges and lists such as 127.0.0.1:7000-7999,8100
     #[arg(required = true, value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// What to do instead of a load
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Datagrams a time over all targets: 50000/s, 1.5k/s, 30/m
     #[arg(short, long, default_value = "1000/s", value_parser = Rate::parse, help_heading = heading::TIMING)]
     pub rate: Rate,
@@ -181,12 +194,19 @@ pub struct Args {
     /// A row for every flow, that is for every port of our own
     #[arg(long, help_heading = heading::OUTPUT)]
     pub per_flow: bool,
-    /// One JSON object instead of the summary screen
-    #[arg(long, help_heading = heading::OUTPUT)]
-    pub json: bool,
-    /// Time between two lines of progress
+    /// Forms of the result for programs
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Time between two lines of progress, and length of an interval of the results; a run of more than 1024 of them
+    /// has longer ones
     #[arg(long, default_value = "1s", value_parser = positive_duration, help_heading = heading::OUTPUT)]
     pub interval: Duration,
+    /// Start load and warm-up at this time, after the handshake: +10s, or 2026-11-30T18:00:00Z as RFC 3339 has it
+    #[arg(long, value_parser = StartAt::parse, value_name = "TIME", help_heading = heading::TIMING)]
+    pub start_at: Option<StartAt>,
+    /// This is one of several generators: it takes one of N targets, and their part of the rate. The first one is 0/N
+    #[arg(long, value_parser = Shard::parse, value_name = "INDEX/N", conflicts_with_all = ["ramp", "flow", "in_flight"], help_heading = heading::TARGET)]
+    pub shard: Option<Shard>,
     /// No progress
     #[arg(short, long, help_heading = heading::OUTPUT)]
     pub quiet: bool,
@@ -258,6 +278,18 @@ impl Args {
                 return Err(ExitError::usage(format!("the targets are more than {MAX_ADDRESSES} addresses")));
             }
         }
+        let mut rate = self.rate;
+        if let Some(shard) = self.shard {
+            let all = targets.len();
+            targets = shard.share(targets);
+            if targets.is_empty() {
+                return Err(ExitError::usage(format!(
+                    "{} for generator {shard}: start as many as there are targets at most",
+                    counted(all as u64, "target leaves none", "targets leave none")
+                )));
+            }
+            rate = shard::part(rate, targets.len(), all).map_err(ExitError::usage)?;
+        }
         let flows = self.flows.unwrap_or(self.threads);
         if flows < self.threads {
             return Err(ExitError::usage(format!(
@@ -305,7 +337,7 @@ impl Args {
         let (rate, duration) = match &profile {
             Some(profile) if profile.duration() > LONGEST => return Err(too_long("--flow")),
             Some(profile) => (Rate { count: profile.peak(), period: SECOND }, profile.duration()),
-            None => (self.rate, span("--duration", self.duration)?),
+            None => (rate, span("--duration", self.duration)?),
         };
         let config = Config {
             targets,
@@ -338,6 +370,9 @@ impl Args {
             percentiles: self.percentiles.clone(),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
+            interval: nanos(self.interval),
+            start_at: self.start_at.map(|start| start.time(time_of_day())),
+            shard: self.shard,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
             key: self.key.load()?,
         };
@@ -490,6 +525,31 @@ mod tests {
         assert_eq!(read("127.0.0.1:1 --threads 3"), (3, 3));
         assert_eq!(read("127.0.0.1:1 --threads 3 --flows 7"), (7, 3));
         assert_eq!(read("127.0.0.1:1 --streams 7"), (7, 1));
+    }
+
+    #[test]
+    fn a_host_may_be_named_like_the_command() {
+        let args = |line: &str| Args::try_parse_from(line.split(' '));
+        let load = args("polyport-load report:7000").unwrap();
+        assert!(load.command.is_none() && load.targets == ["report:7000"]);
+        let show = args("polyport-load report show one.json").unwrap();
+        assert!(show.command.is_some() && show.targets.is_empty());
+        assert_eq!(
+            config("127.0.0.1:1 report show one.json").unwrap_err(),
+            Exit::Usage,
+            "no target has such names"
+        );
+        args("polyport-load report").unwrap_err();
+    }
+
+    #[test]
+    fn a_shard_has_its_targets_and_their_part_of_the_rate() {
+        let shard = config("127.0.0.1:7000-7009 --rate 1000/s --shard 2/3").unwrap();
+        let ports: Vec<u16> = shard.targets.iter().map(std::net::SocketAddr::port).collect();
+        assert_eq!((ports, shard.rate.to_string().as_str()), (vec![7002, 7005, 7008], "300/s"));
+        for line in ["127.0.0.1:1 --shard 1/2", "127.0.0.1:1 --shard 2/2", "127.0.0.1:1 --start-at noon"] {
+            assert_eq!(config(line).unwrap_err(), Exit::Usage, "{line}");
+        }
     }
 
     #[test]

@@ -123,20 +123,45 @@ impl Default for ClassCounts {
 impl ClassCounts {
     /// Counts one datagram.
     pub fn count(&mut self, class: Class) {
-        *match class.place() {
-            Place::Plain(index) => &mut self.plain[index],
-            Place::Error(code) => &mut self.errors[usize::from(code)],
-            Place::Malformed(index) => &mut self.malformed[index],
-        } += 1;
+        *self.of(class) += 1;
     }
 
-    /// Adds the counts of others.
+    const fn of(&mut self, class: Class) -> &mut u64 {
+        match class.place() {
+            Place::Plain(index) => &mut self.plain[index],
+            Place::Error(code) => &mut self.errors[code as usize],
+            Place::Malformed(index) => &mut self.malformed[index],
+        }
+    }
+
+    /// Adds the counters of another run.
     pub fn add(&mut self, other: &Self) {
-        let all = |counts: &Self| -> Vec<u64> {
-            counts.plain.iter().chain(&counts.errors).chain(&counts.malformed).copied().collect()
-        };
-        let mine = self.plain.iter_mut().chain(&mut self.errors).chain(&mut self.malformed);
-        mine.zip(all(other)).for_each(|(mine, theirs)| *mine += theirs);
+        let add = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        add(&mut self.plain, &other.plain);
+        add(&mut self.errors, &other.errors);
+        add(&mut self.malformed, &other.malformed);
+    }
+
+    /// The counters that were written down by their names ([`Self::rows`]) and codes ([`Self::codes`]).
+    ///
+    /// # Errors
+    /// A name or code that no class has.
+    pub fn restore<'n>(
+        rows: impl IntoIterator<Item = (&'n String, &'n u64)>,
+        codes: impl IntoIterator<Item = (&'n String, &'n u64)>,
+    ) -> Result<Self, String> {
+        let mut counts = Self::default();
+        for (name, count) in rows.into_iter().filter(|(name, _)| *name != "error") {
+            let plain = Class::PLAIN.into_iter().find(|class| class.name() == name);
+            let mut malformed = DecodeError::ALL.into_iter().map(Class::Malformed);
+            let class = plain.or_else(|| malformed.find(|class| class.name() == name));
+            *counts.of(class.ok_or_else(|| format!("there is no class `{name}`"))?) = *count;
+        }
+        for (code, count) in codes {
+            let number = code.parse().map_err(|_| format!("`{code}` is no code of an ERROR"))?;
+            *counts.of(Class::Error(Code(number))) = *count;
+        }
+        Ok(counts)
     }
 
     /// Datagrams of one class; [`Class::Error`] counts one code.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use polyport_net::MAX_DATAGRAM;
@@ -23,6 +24,7 @@ use super::pacing::Pacing;
 use super::part::Part;
 use super::plan::{Distribution, Rate, Turns};
 use super::profile::{Piece, Profile};
+use super::shard::Shard;
 use super::stamps::RxTime;
 use super::template::Template;
 use crate::outcome::ExitError;
@@ -91,6 +93,12 @@ pub struct Config {
     pub handshake: bool,
     /// Most datagrams without answer and not timed out.
     pub max_in_flight: u64,
+    /// Length of an interval of the results.
+    pub interval: Nanos,
+    /// When the load with its warm-up begins, as a span since 1970-01-01 UTC; `None` is at once.
+    pub start_at: Option<Duration>,
+    /// Which part of the targets is ours; `targets` and `rate` are that part's already.
+    pub shard: Option<Shard>,
     /// Seed of ids and of random turns.
     pub seed: u64,
     /// Seals frames, both ways.
@@ -369,6 +377,9 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         percentiles: Vec::new(),
         handshake: true,
         max_in_flight: 1000,
+        interval: SECOND,
+        start_at: None,
+        shard: None,
         seed: 1,
         key: None,
     }

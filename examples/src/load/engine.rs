@@ -7,13 +7,15 @@ use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::{Exit, Interrupt};
 
 use super::config::Config;
+use super::events::Events;
 use super::handshake::{self, Greeting};
 use super::live::Live;
 use super::one_way::OneWay;
 use super::progress::Progress;
-use super::summary::{Chosen, Summary};
+use super::start;
+use super::summary::{Chosen, Histograms, Summary};
 use super::worker::{Done, Halt, Worker};
-use crate::clock::Clock;
+use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
 
 /// How long before the schedule starts where threads must be started first.
@@ -27,10 +29,15 @@ pub fn run(
     config: &Config,
     interrupt: &Interrupt,
     quiet: bool,
-    interval: Nanos,
+    events: Option<Events>,
 ) -> Result<Summary, ExitError> {
     let clock = Clock::start();
-    let live = (!quiet).then(|| Live::new(config.threads.max(1) as usize));
+    let live = if quiet && events.is_none() {
+        None
+    } else {
+        let threads = config.threads.max(1) as usize;
+        Some(Live::new(threads).map_err(|error| ExitError::new(Exit::Software, error.to_string()))?)
+    };
     let failed = AtomicBool::new(false);
     let mut workers = Vec::new();
     for part in config.parts() {
@@ -40,19 +47,28 @@ pub fn run(
     let Some(mut first) = workers.pop() else {
         return Err(ExitError::new(Exit::Software, "a run has at least one thread"));
     };
-    let progress = Progress::new(quiet, interval, clock.now());
+    let mut progress = Progress::new(quiet, config.interval, clock.now(), events);
     let greeting = if config.handshake {
         handshake::greet(&mut first.transceiver, clock, config.timeout, interrupt)?
     } else {
         Greeting::Answered
     };
-    first.show(progress.restart(clock.now()));
-    let start = clock.now() + if rest.is_empty() { 0 } else { MUSTER };
-    let greeted = greeting == Greeting::Answered;
+    let muster = if rest.is_empty() { 0 } else { MUSTER };
+    let mut goes = greeting == Greeting::Answered;
+    let start = match config.start_at.filter(|_| goes) {
+        None => clock.now() + muster,
+        Some(at) => {
+            let start = start::moment(at, time_of_day(), clock.now())?;
+            goes = first.wait_until(start.saturating_sub(muster))?;
+            start
+        }
+    };
+    progress.restart(start);
+    first.show(progress);
     let done = thread::scope(|scope| {
         let others: Vec<_> =
-            rest.drain(..).map(|worker| scope.spawn(move || worker.run(start, greeted))).collect();
-        let mut done = vec![first.run(start, greeted)];
+            rest.drain(..).map(|worker| scope.spawn(move || worker.run(start, goes))).collect();
+        let mut done = vec![first.run(start, goes)];
         done.extend(others.into_iter().map(|other| {
             other
                 .join()
@@ -73,25 +89,35 @@ fn close(config: &Config, done: Vec<Result<Done, ExitError>>) -> Result<Summary,
     all.ledger.audit().map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
     for other in done {
         other.ledger.audit().map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
-        all.absorb(other);
+        all.absorb(other)?;
     }
     all.flows.sort_by_key(|(number, _)| *number);
     let summary = Summary::new(&all.ledger, &all.latencies, all.local)
         .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
     let delays = all.one_way.as_ref().map(OneWay::read).transpose();
     let delays = delays.map_err(|error| ExitError::new(Exit::Software, error.to_string()))?.flatten();
+    // In a closed loop nothing was planned: a datagram left when another was answered.
+    let open = config.in_flight.is_none();
+    let histograms = Histograms {
+        from_plan: summary.histograms.from_plan.filter(|_| open),
+        way_up: delays.as_ref().map(|delays| delays.up.clone()),
+        way_down: delays.as_ref().map(|delays| delays.down.clone()),
+        ..summary.histograms
+    };
     let points = config.percentiles.iter();
     Ok(Summary {
-        chosen: points.map(|percent| Chosen::new(*percent, &all.latencies, delays.as_ref())).collect(),
+        chosen: points.map(|percent| Chosen::new(*percent, &histograms)).collect(),
+        histograms,
         one_way: delays.map(|delays| delays.report),
-        // In a closed loop nothing was planned: a datagram left when another was answered.
-        from_plan: summary.from_plan.filter(|_| config.in_flight.is_none()),
+        from_plan: summary.from_plan.filter(|_| open),
         flows: all.flows.into_iter().map(|(_, flow)| flow).collect(),
         strangers: all.strangers,
         took: all.end.saturating_sub(all.start),
         behind_since: all.behind.missed_since().map(|since| since.saturating_sub(all.start)),
         drained: all.closed.saturating_sub(all.end),
         aborted: all.aborted,
+        started: all.started,
+        intervals: Some(all.intervals),
         ..summary
     })
 }

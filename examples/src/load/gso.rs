@@ -12,7 +12,7 @@ pub enum Gso {
     /// Where the kernel has them and datagrams of equal size are due together
     #[default]
     Auto,
-    /// The same, and a kernel without them is an error
+    /// As with auto, but a kernel without them is an error
     On,
     /// Every datagram by itself
     Off,

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 pub const LONGEST: Nanos = 60 * SECOND;
 
 /// Significant digits of the histograms of a run: 221 kB each.
-const DIGITS_TOTAL: u8 = 3;
+pub const DIGITS_TOTAL: u8 = 3;
 
 /// Significant digits of the histogram of one target: 15 kB each, 15 MB for a thousand targets.
-const DIGITS_TARGET: u8 = 2;
+pub const DIGITS_TARGET: u8 = 2;
 
 /// One histogram, how often it was too short, and the exact ends of what was recorded.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Latency<C: Counter> {
 /// The histogram of a run.
 pub type TotalLatency = Latency<u64>;
 
-/// The histogram of one target.
+/// The histogram of one target, or of one interval.
 pub type TargetLatency = Latency<u32>;
 
 impl TotalLatency {
@@ -68,15 +68,54 @@ impl<C: Counter> Latency<C> {
         self.histogram.saturating_record(latency.min(LONGEST));
     }
 
+    /// The histogram with what was recorded before it was written down.
+    ///
+    /// # Errors
+    /// The histogram has other bounds than ours.
+    pub fn restore(histogram: Histogram<C>, digits: u8, read: &Percentiles) -> Result<Self, String> {
+        let empty = Self::new(digits).map_err(|error| error.to_string())?;
+        let shape = |histogram: &Histogram<C>| (histogram.low(), histogram.high(), histogram.sigfig());
+        if shape(&histogram) != shape(&empty.histogram) {
+            return Err(format!(
+                "its bounds are {:?}, and ours {:?}",
+                shape(&histogram),
+                shape(&empty.histogram)
+            ));
+        }
+        if histogram.len() != read.count {
+            return Err(format!("it has {} latencies, and its `count` says {}", histogram.len(), read.count));
+        }
+        Ok(Self { histogram, beyond: read.beyond, min: read.min, max: read.max })
+    }
+
     /// Adds all that another one has recorded.
     pub fn add(&mut self, other: &Self) {
-        // Bounds and digits are the same, and that is all that the library could complain about.
+        // Bounds and digits are the same, and that is all that the library could complain about. A count stops at the most
+        // that its type holds.
         if let Err(error) = self.histogram.add(&other.histogram) {
             unreachable!("histograms of one shape add up: {error}");
         }
         self.beyond += other.beyond;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
+    }
+
+    /// Whether nothing was recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histogram.is_empty()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.histogram.reset();
+        (self.beyond, self.min, self.max) = (0, Nanos::MAX, 0);
+    }
+
+    /// The buckets.
+    #[must_use]
+    pub const fn histogram(&self) -> &Histogram<C> {
+        &self.histogram
     }
 
     /// What is read from it; `None` if nothing was recorded.

@@ -61,7 +61,31 @@ impl Complaint {
     }
 }
 
+/// The messages that have a name of their own, one of those that share it.
+const NAMED: [(u8, u8); 8] = [(3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 13), (11, 0), (11, 1)];
+
 impl IcmpCounts {
+    /// Adds the counters of another run.
+    pub fn add(&mut self, other: &Self) {
+        for (complaint, count) in &other.by_code {
+            *self.by_code.entry(*complaint).or_default() += count;
+        }
+        self.disbelieved += other.disbelieved;
+    }
+
+    /// The counters that were written down by their names ([`Self::by_name`]).
+    ///
+    /// # Errors
+    /// A name that no message has.
+    pub fn restore(by_name: &BTreeMap<String, u64>, disbelieved: u64) -> Result<Self, String> {
+        let mut counts = Self { disbelieved, ..Self::default() };
+        for (name, count) in by_name {
+            let complaint = named(name).ok_or_else(|| format!("there is no ICMP message `{name}`"))?;
+            counts.by_code.insert(complaint, *count);
+        }
+        Ok(counts)
+    }
+
     /// Counts a message about a datagram of this run.
     pub fn count(&mut self, complaint: Complaint) {
         *self.by_code.entry(complaint).or_default() += 1;
@@ -70,14 +94,6 @@ impl IcmpCounts {
     /// Counts a message that quotes nothing of this run, or too little to tell ([P-76]).
     pub const fn disbelieve(&mut self) {
         self.disbelieved += 1;
-    }
-
-    /// Adds what was said of others.
-    pub fn add(&mut self, other: &Self) {
-        for (complaint, count) in &other.by_code {
-            *self.by_code.entry(*complaint).or_default() += count;
-        }
-        self.disbelieved += other.disbelieved;
     }
 
     /// Messages not believed.
@@ -109,6 +125,22 @@ impl IcmpCounts {
         named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let words: Vec<String> = named.iter().map(|(name, count)| format!("{name} {count}")).collect();
         words.join(", ")
+    }
+}
+
+/// A message with this name.
+fn named(name: &str) -> Option<Complaint> {
+    let mut known = NAMED.into_iter().map(|(kind, code)| Complaint::V4 { kind, code });
+    if let Some(complaint) = known.find(|complaint| complaint.name() == name) {
+        return Some(complaint);
+    }
+    let numbers = |rest: &str| {
+        let (kind, code) = rest.strip_prefix("type_")?.split_once("_code_")?;
+        Some((kind.parse().ok()?, code.parse().ok()?))
+    };
+    match name.strip_prefix("icmp6_") {
+        Some(rest) => numbers(rest).map(|(kind, code)| Complaint::V6 { kind, code }),
+        None => numbers(name).map(|(kind, code)| Complaint::V4 { kind, code }),
     }
 }
 

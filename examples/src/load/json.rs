@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::arrivals::Arrival;
 use super::config::{Config, Expect};
 use super::drain::Drain;
+use super::generator::{PROGRAM, RunReport};
 use super::gso::Gso;
+use super::hdr;
 use super::histogram::Percentiles;
+use super::intervals::{Interval, Intervals};
 use super::ledger::NotSent;
 use super::one_way::OneWayReport;
 use super::pacing::Pacing;
@@ -25,7 +28,7 @@ use super::summary::{Chosen, Flow, Local, Port, Summary};
 use super::threshold::Judgement;
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What `polyport-load --json` prints. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +37,8 @@ pub struct LoadReport {
     pub format: u32,
     /// The program and its version.
     pub program: String,
+    /// The generators of the load: one, or all whose results were merged.
+    pub runs: Vec<RunReport>,
     /// What the run was to do.
     pub config: ConfigReport,
     /// Whether the user broke the run off.
@@ -63,8 +68,12 @@ pub struct LoadReport {
     pub reorder_density: BTreeMap<String, u64>,
     /// How many losses came in a row within a stream, as the key, and how often (loss periods, RFC 3357).
     pub loss_runs: BTreeMap<String, u64>,
+    /// These distributions with all their buckets.
+    pub histograms: HistogramsReport,
     /// Datagrams that left more than a millisecond late.
     pub late_sends: u64,
+    /// The load over time, without its warm-up: a datagram counts in the interval in which it was planned.
+    pub intervals: Vec<IntervalReport>,
     /// Each threshold that was asked for.
     pub thresholds: Vec<Judgement>,
     /// Each target.
@@ -86,6 +95,8 @@ pub struct ConfigReport {
     pub arrival: Arrival,
     /// How the rate goes over the load, whose highest one is `rate`; `null` if it is one.
     pub flow: Option<Vec<Piece>>,
+    /// Length of an interval: that of `--interval`, or a multiple of it for a long run.
+    pub interval_ns: Nanos,
     /// Length of the measured part.
     pub duration_ns: Nanos,
     /// Length of the warm-up, which is not counted.
@@ -124,6 +135,8 @@ pub struct ConfigReport {
     pub tos: Option<u8>,
     /// Hops that what is sent may make; `null` leaves them to the system.
     pub ttl: Option<u8>,
+    /// Whether the targets were asked when they received and answered.
+    pub one_way: bool,
     /// What an answer looks like.
     pub expect: Expect,
     /// Whether the targets send every datagram back as it is.
@@ -240,13 +253,71 @@ pub struct LatencyReport {
     pub chosen: Vec<Chosen>,
 }
 
+/// Histograms with all their buckets, so that they can be added: `HdrHistogram` V2, deflated, in base64; `null` where nothing
+/// was measured. Values are nanoseconds up to 60 s; those of a run have three significant digits, those of a target or of an
+/// interval two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistogramsReport {
+    /// Answer after planned time.
+    pub rtt_from_plan: Option<String>,
+    /// Answer after actual sending.
+    pub rtt_from_send: Option<String>,
+    /// Actual sending after planned time.
+    pub lag: Option<String>,
+    /// By how much the round trips of neighbours differ; of a run only.
+    pub ipdv: Option<String>,
+    /// Delay from us to the targets, by the estimated offset of the clocks; of a run only.
+    pub way_up: Option<String>,
+    /// Delay from the targets to us; of a run only.
+    pub way_down: Option<String>,
+}
+
+/// The datagrams planned in one interval: `planned = sent + not_sent`, `sent = ok + late + error + lost + pending_at_abort`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IntervalReport {
+    /// From the start of the load.
+    pub start_ns: Nanos,
+    /// Places of the schedule that came up.
+    pub planned: u64,
+    /// Planned datagrams not sent.
+    pub not_sent: u64,
+    /// Planned datagrams held back because too many waited for answers.
+    pub not_sent_in_flight: u64,
+    /// Planned datagrams given up because this machine is too slow for the rate, or the send buffer stayed full.
+    pub not_sent_behind: u64,
+    /// Planned datagrams that the system refused.
+    pub not_sent_refused: u64,
+    /// Planned datagrams left when the run was broken off.
+    pub not_sent_aborted: u64,
+    /// Datagrams that left.
+    pub sent: u64,
+    /// Datagrams answered within the timeout, without error.
+    pub ok: u64,
+    /// Datagrams answered after the timeout.
+    pub late: u64,
+    /// Datagrams answered by an ERROR within the timeout.
+    pub error: u64,
+    /// Datagrams not answered.
+    pub lost: u64,
+    /// Datagrams neither answered nor timed out when the run was broken off.
+    pub pending_at_abort: u64,
+    /// Datagrams that left more than a millisecond late.
+    pub late_sends: u64,
+    /// Distributions of times.
+    pub latency: LatencyReport,
+    /// These distributions with all their buckets.
+    pub histograms: HistogramsReport,
+}
+
 /// The result of one target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
     /// The target.
     pub target: SocketAddr,
     /// Answer after planned time; `null` where nothing was measured.
     pub rtt_from_plan: Option<Percentiles>,
+    /// The buckets of `rtt_from_plan`, as in [`HistogramsReport`].
+    pub histogram: Option<String>,
     /// ICMP messages about the datagrams sent to it.
     pub icmp: u64,
     /// What became of the datagrams sent to it.
@@ -269,12 +340,16 @@ pub struct FlowReport {
 impl LoadReport {
     /// All that a run found out.
     #[must_use]
-    pub fn new(config: &Config, summary: &Summary, judgements: &[Judgement]) -> Self {
+    pub fn new(config: &Config, summary: &Summary, judgements: &[Judgement], runs: Vec<RunReport>) -> Self {
         let classes = &summary.classes;
         Self {
             format: FORMAT,
-            program: concat!("polyport-load ", env!("CARGO_PKG_VERSION")).to_owned(),
-            config: ConfigReport::new(config),
+            program: PROGRAM.to_owned(),
+            runs,
+            config: ConfigReport {
+                interval_ns: summary.intervals.as_ref().map_or(config.interval, Intervals::width),
+                ..ConfigReport::new(config)
+            },
             aborted: summary.aborted,
             took_ns: summary.took,
             drained_ns: summary.drained,
@@ -299,7 +374,16 @@ impl LoadReport {
                 .map(|(place, count)| (place.to_string(), *count))
                 .collect(),
             loss_runs: summary.loss_runs.iter().map(|(length, count)| (length.to_string(), *count)).collect(),
+            histograms: HistogramsReport {
+                rtt_from_plan: summary.histograms.from_plan.as_ref().and_then(hdr::encode),
+                rtt_from_send: summary.histograms.from_send.as_ref().and_then(hdr::encode),
+                lag: summary.histograms.lag.as_ref().and_then(hdr::encode),
+                ipdv: summary.histograms.ipdv.as_ref().and_then(hdr::encode),
+                way_up: summary.histograms.way_up.as_ref().and_then(hdr::encode),
+                way_down: summary.histograms.way_down.as_ref().and_then(hdr::encode),
+            },
             late_sends: summary.late_sends,
+            intervals: summary.intervals.as_ref().map(IntervalReport::all).unwrap_or_default(),
             thresholds: judgements.to_vec(),
             ports: summary.ports.iter().map(PortReport::new).collect(),
             flows: summary.flows.iter().map(FlowReport::new).collect(),
@@ -309,12 +393,15 @@ impl LoadReport {
 }
 
 impl ConfigReport {
-    fn new(config: &Config) -> Self {
+    /// What a run with this configuration is to do.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
         Self {
             targets: config.targets.clone(),
             rate: RateReport { count: config.rate.count, period_ns: config.rate.period },
             arrival: config.arrival,
             flow: config.profile.as_ref().map(|profile| profile.pieces().to_vec()),
+            interval_ns: config.interval,
             duration_ns: config.duration,
             warmup_ns: config.warm_up,
             drain: match config.drain {
@@ -338,6 +425,7 @@ impl ConfigReport {
             template: config.template.as_ref().map(ToString::to_string),
             in_flight: config.in_flight,
             tos: config.tos,
+            one_way: config.one_way,
             ttl: config.ttl.map(NonZeroU8::get),
             expect: config.expect,
             raw_echo: config.expect == Expect::Echo,
@@ -392,11 +480,52 @@ impl FlowReport {
     }
 }
 
+impl IntervalReport {
+    fn all(intervals: &Intervals) -> Vec<Self> {
+        intervals.iter().map(|(start, interval)| Self::new(start, interval)).collect()
+    }
+
+    fn new(start_ns: Nanos, interval: &Interval) -> Self {
+        let skipped = |reason: NotSent| interval.skipped[reason as usize];
+        Self {
+            start_ns,
+            planned: interval.planned,
+            not_sent: interval.not_sent(),
+            not_sent_in_flight: skipped(NotSent::InFlight),
+            not_sent_behind: skipped(NotSent::Behind),
+            not_sent_refused: skipped(NotSent::Refused),
+            not_sent_aborted: skipped(NotSent::Aborted),
+            sent: interval.sent,
+            ok: interval.ok,
+            late: interval.late,
+            error: interval.error,
+            lost: interval.lost(),
+            pending_at_abort: interval.pending,
+            late_sends: interval.late_sends,
+            latency: LatencyReport {
+                rtt_from_plan: interval.from_plan.percentiles(),
+                rtt_from_send: interval.from_send.percentiles(),
+                lag: interval.lag.percentiles(),
+                ipdv: None,
+                one_way: None,
+                chosen: Vec::new(),
+            },
+            histograms: HistogramsReport {
+                rtt_from_plan: hdr::encode(&interval.from_plan),
+                rtt_from_send: hdr::encode(&interval.from_send),
+                lag: hdr::encode(&interval.lag),
+                ..HistogramsReport::default()
+            },
+        }
+    }
+}
+
 impl PortReport {
-    const fn new(port: &Port) -> Self {
+    fn new(port: &Port) -> Self {
         Self {
             target: port.address,
             rtt_from_plan: port.from_plan,
+            histogram: port.histogram.as_ref().and_then(hdr::encode),
             icmp: port.icmp,
             tally: TallyReport::new(&port.tally),
         }
@@ -404,61 +533,5 @@ impl PortReport {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::load::config::example;
-
-    #[test]
-    fn every_class_and_every_count_has_a_field_even_if_zero() {
-        let config = example(vec!["127.0.0.1:7".parse().unwrap()]);
-        let report = LoadReport::new(&config, &Summary::default(), &[]);
-        let object = serde_json::to_value(&report).unwrap();
-        assert_eq!(object["format"], 2);
-        assert_eq!(object["config"]["seed"], "1", "all 64 bits of it survive any reader");
-        assert!(object["behind_since_ns"].is_null() && object["icmp"].as_object().unwrap().is_empty());
-        for class in [
-            "ok",
-            "bad_checksum",
-            "wrong_source",
-            "stale_stream",
-            "truncated",
-            "error",
-            "warm_up",
-            "wrong_seq",
-            "wrong_attempt",
-            "wrong_timestamp",
-            "unasked",
-        ] {
-            assert_eq!(object["classes"][class], 0, "{class}");
-        }
-        for count in
-            ["planned", "not_sent", "not_sent_behind", "lost_unknown", "pending_at_abort", "received"]
-        {
-            assert_eq!(object["counts"][count], 0, "{count}");
-        }
-        for reason in NotSent::ALL {
-            assert_eq!(object["counts"][format!("not_sent_{}", reason.name())], 0, "{reason:?}");
-        }
-        assert!(object["latency"]["lag"].is_null() && object["config"]["rate"]["count"] == 1000);
-        assert_eq!(
-            (&object["config"]["distribution"], &object["config"]["pacing"]),
-            (&json!("round-robin"), &json!("sleep"))
-        );
-        let read: Value = serde_json::from_str(&object.to_string()).unwrap();
-        assert_eq!(read, object);
-    }
-
-    #[test]
-    fn either_drain_is_told_by_its_fields() {
-        let object = |drain| {
-            let config = Config { drain, ..example(vec!["127.0.0.1:7".parse().unwrap()]) };
-            let report = LoadReport::new(&config, &Summary::default(), &[]);
-            serde_json::to_value(&report).unwrap()["config"]["drain"].clone()
-        };
-        assert_eq!(object(Drain::Fixed(5)), json!({"fixed_ns": 5}));
-        let adaptive = Drain::Adaptive { factor: 3, fallback: 7 };
-        assert_eq!(object(adaptive), json!({"factor": 3, "fallback_ns": 7}));
-    }
-}
+#[path = "json_tests.rs"]
+mod tests;

@@ -21,6 +21,7 @@ use super::icmp::{Complaint, IcmpCounts};
 use super::loss_runs;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
+pub use super::identity::Identity;
 pub use super::imbalance::Imbalance;
 pub use super::ledger_config::LedgerConfig;
 pub use super::not_sent::NotSent;
@@ -34,19 +35,6 @@ pub struct Lane {
     pub port: usize,
     /// Index of the stream; its id on the wire is this many above that of the first.
     index: u32,
-}
-
-/// What identifies a datagram on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// The stream.
-    pub stream_id: u32,
-    /// The number in it.
-    pub seq: u64,
-    /// The id.
-    pub request_id: u64,
-    /// The time of sending, on a clock with a random epoch ([P-12]).
-    pub timestamp: u64,
 }
 
 /// All books of a run.
@@ -213,6 +201,12 @@ impl Ledger {
     pub fn expire(&mut self, now: Nanos) {
         self.streams.iter_mut().for_each(|stream| stream.expire(now));
         self.in_flight = self.streams.iter().map(Stream::open).sum();
+    }
+
+    /// When each datagram of the load was planned that is without answer and was not timed out at the last
+    /// [`Self::expire`].
+    pub fn open_plans(&self) -> impl Iterator<Item = Nanos> + '_ {
+        self.load().flat_map(Stream::open_plans)
     }
 
     /// Closes the books.

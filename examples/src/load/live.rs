@@ -1,7 +1,10 @@
 //! What the threads of a run tell of themselves while it goes on: counters, each thread's in a place of its own.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
+use hdrhistogram::CreationError;
+
+use super::histogram::TargetLatency;
 use super::ledger::Ledger;
 use super::stream::Tally;
 
@@ -19,7 +22,14 @@ pub struct Counters {
 /// What each thread told last.
 #[derive(Debug)]
 pub struct Live {
-    threads: Vec<Mutex<Counters>>,
+    threads: Vec<Mutex<Told>>,
+}
+
+#[derive(Debug)]
+struct Told {
+    counters: Counters,
+    /// The answers since they were gathered last.
+    window: TargetLatency,
 }
 
 impl Counters {
@@ -38,26 +48,48 @@ impl Counters {
 
 impl Live {
     /// For so many threads.
-    #[must_use]
-    pub fn new(threads: usize) -> Self {
-        Self { threads: (0..threads).map(|_| Mutex::default()).collect() }
+    ///
+    /// # Errors
+    /// None with the bounds of our histograms; the library cannot know.
+    pub fn new(threads: usize) -> Result<Self, CreationError> {
+        let told =
+            || Ok(Mutex::new(Told { counters: Counters::default(), window: TargetLatency::target()? }));
+        Ok(Self { threads: (0..threads).map(|_| told()).collect::<Result<_, _>>()? })
     }
 
-    /// A thread tells. Nobody else writes there, and who reads is done in a moment.
-    pub fn publish(&self, thread: usize, counters: Counters) {
-        if let Some(place) = self.threads.get(thread) {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    /// A thread tells, and hands over the `window` of its latest answers. Without waiting: while somebody reads there, it
+    /// keeps both for the next time.
+    pub fn publish(&self, thread: usize, counters: Counters, window: &mut TargetLatency) {
+        let Some(mut told) = self.threads.get(thread).and_then(open) else { return };
+        told.counters = counters;
+        if !window.is_empty() {
+            told.window.add(window);
+            window.clear();
         }
     }
 
-    /// The sums over all threads.
+    /// The sums over all threads. What was answered since the last time is moved to `window`. `None` if a thread is just
+    /// telling, without waiting for it.
     #[must_use]
-    pub fn sum(&self) -> Counters {
+    pub fn gather(&self, window: &mut TargetLatency) -> Option<Counters> {
         let mut sum = Counters::default();
         for place in &self.threads {
-            sum.add(&place.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut told = open(place)?;
+            sum.add(&told.counters);
+            if !told.window.is_empty() {
+                window.add(&told.window);
+                told.window.clear();
+            }
         }
-        sum
+        Some(sum)
+    }
+}
+
+fn open(place: &Mutex<Told>) -> Option<MutexGuard<'_, Told>> {
+    match place.try_lock() {
+        Ok(told) => Some(told),
+        Err(TryLockError::Poisoned(told)) => Some(told.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -66,14 +98,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latest_of_each_thread_counts() {
-        let live = Live::new(2);
+    fn the_latest_of_each_thread_counts_and_each_answer_once() {
+        let live = Live::new(2).unwrap();
         let counters =
             |sent| Counters { total: Tally { sent, ..Tally::default() }, in_flight: 1, not_sent: 2 };
-        live.publish(0, counters(1));
-        live.publish(0, counters(10));
-        live.publish(1, counters(5));
-        let sum = live.sum();
+        let mut own = TargetLatency::target().unwrap();
+        let tell = |thread, sent, latency| {
+            let mut window = TargetLatency::target().unwrap();
+            window.record(latency);
+            live.publish(thread, counters(sent), &mut window);
+            window.is_empty()
+        };
+        assert!(tell(0, 1, 1000) && tell(1, 10, 2000) && tell(0, 5, 3000));
+        let sum = live.gather(&mut own).unwrap();
         assert_eq!((sum.total.sent, sum.in_flight, sum.not_sent), (15, 2, 4));
+        let read = own.percentiles().unwrap();
+        assert_eq!((read.count, read.min, read.max), (3, 1000, 3000), "of all threads, and of both times");
+        own.clear();
+        live.gather(&mut own).unwrap();
+        assert_eq!(own.percentiles(), None, "gathered once");
+    }
+
+    #[test]
+    fn nobody_waits_and_nothing_is_lost() {
+        let live = Live::new(1).unwrap();
+        let mut window = TargetLatency::target().unwrap();
+        window.record(1000);
+        let reader = live.threads[0].lock().unwrap();
+        live.publish(0, Counters { in_flight: 1, ..Counters::default() }, &mut window);
+        assert!(!window.is_empty(), "kept");
+        assert_eq!(live.gather(&mut TargetLatency::target().unwrap()), None);
+        drop(reader);
+        live.publish(0, Counters { in_flight: 2, ..Counters::default() }, &mut window);
+        let mut gathered = TargetLatency::target().unwrap();
+        assert_eq!(live.gather(&mut gathered).unwrap().in_flight, 2);
+        assert_eq!(gathered.percentiles().unwrap().count, 1);
     }
 }

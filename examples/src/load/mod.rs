@@ -31,28 +31,40 @@ pub mod arrivals;
 pub mod behind;
 pub mod capacity;
 pub mod class;
+pub mod command;
+pub mod compare;
 pub mod config;
 pub mod density;
 pub mod drain;
 pub mod engine;
+pub mod events;
+pub mod forms;
 pub mod frame;
+pub mod generator;
 pub mod gso;
 pub mod handshake;
+pub mod hdr;
 pub mod histogram;
+pub mod host;
 pub mod icmp;
+pub mod identity;
 pub mod ids;
 pub mod imbalance;
 pub mod inbox;
+pub mod intervals;
 pub mod json;
 pub mod ledger;
 pub mod ledger_config;
 pub mod live;
 pub mod loss_runs;
+pub mod merge;
 pub mod mix;
 pub mod not_sent;
 pub mod one_way;
 pub mod outbox;
+pub mod output;
 pub mod pacing;
+pub mod page;
 pub mod part;
 pub mod pin;
 pub mod plan;
@@ -62,10 +74,13 @@ pub mod progress;
 pub mod recorded;
 pub mod reorder;
 pub mod report;
+pub mod restore;
 pub mod ring;
 pub mod schedule;
 pub mod search;
+pub mod shard;
 pub mod stamps;
+pub mod start;
 pub mod stream;
 pub mod summary;
 pub mod template;
@@ -74,31 +89,48 @@ pub mod transceiver;
 pub mod unit;
 pub mod worker;
 
+use std::time::Duration;
+
 use polyport_terminal::{Exit, Style, remark};
 
-use crate::clock::nanos;
+use self::events::Events;
+use self::generator::RunReport;
+use self::json::{ConfigReport, LoadReport};
 use crate::outcome::{self, ExitError, Outcome, deliver};
 
-/// The program: runs a load, prints the result, and says how it went.
+/// The program: runs a load, prints the result, and says how it went. `command` is the command line without its first
+/// word, for the result.
 ///
 /// # Errors
 /// See [`args::Args::config`] and [`engine::run`].
-pub fn run(args: &args::Args) -> Outcome {
+pub fn run(args: &args::Args, command: &[String]) -> Outcome {
+    if let Some(command) = &args.command {
+        return command::run(command);
+    }
     let mut config = args.config()?;
+    let output = &args.output;
+    output.files.check()?;
     let interrupt = outcome::interrupt()?;
     if let Some(settings) = args.recording() {
-        return recorded::play(&config, &settings, &args.thresholds, args.json, &interrupt);
+        return recorded::play(&config, &settings, &args.thresholds, output.json, &interrupt);
     }
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
     }
     if args.capacity.is_wanted() {
-        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, args.json);
+        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, output.json);
     }
-    let summary = engine::run(&config, &interrupt, args.quiet, nanos(args.interval))?;
+    let generator = |started| RunReport::new(&config, command.to_vec(), started);
+    let events =
+        output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
+    let summary = engine::run(&config, &interrupt, args.quiet, events)?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
-    if args.json {
-        deliver(crate::json::line(&json::LoadReport::new(&config, &summary, &judgements))?)?;
+    let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);
+    output.files.write(&report, &summary)?;
+    if output.json {
+        deliver(crate::json::line(&report)?)?;
+    } else if output.json_stream {
+        events::end(report)?;
     } else {
         let tables = report::Tables { ports: args.per_port, flows: args.per_flow };
         deliver(report::text(&config, &summary, &judgements, tables, Style::stdout()).trim_end())?;

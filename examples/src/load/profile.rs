@@ -105,6 +105,20 @@ impl Profile {
         Self { pieces, starts, end: at }
     }
 
+    /// The sum of two loads, if their pieces are equally long.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        let both = || self.pieces.iter().zip(&other.pieces);
+        let fit = self.pieces.len() == other.pieces.len()
+            && both().all(|(one, other)| one.duration == other.duration);
+        let sum = |(one, other): (&Piece, &Piece)| Piece {
+            from: one.from + other.from,
+            to: one.to + other.to,
+            duration: one.duration,
+        };
+        fit.then(|| Self::new(both().map(sum).collect()))
+    }
+
     /// The pieces.
     #[must_use]
     pub fn pieces(&self) -> &[Piece] {
@@ -226,6 +240,9 @@ mod tests {
         let held = Profile::parse("0..50k:60s,50k:30s").unwrap();
         assert_eq!((held.total(), held.duration()), (3_000_000, 90 * SECOND));
         assert_eq!(held.to_string(), "0..50000/s for 60.0s, 50000/s for 30.0s");
+        let sum = held.plus(&Profile::parse("5:60s,7:30s").unwrap()).unwrap();
+        assert_eq!(sum.to_string(), "5..50005/s for 60.0s, 50007/s for 30.0s");
+        assert!(held.plus(&ramp).is_none());
         for wrong in ["", "10k", "10k:0s", "0:5s", "0..0:5s", ":5s", "10k:soon", "1..2..3:5s"] {
             assert!(pieces(wrong).is_err(), "{wrong}");
         }

@@ -36,7 +36,13 @@ fn run() -> (Config, Summary) {
     classes.count(Class::WrongSource);
     classes.count(Class::Error(Code::BUSY));
     classes.count(Class::Error(Code::BUSY));
-    let port = |index: usize, tally| Port { address: targets[index], tally, icmp: 0, from_plan: read };
+    let port = |index: usize, tally| Port {
+        address: targets[index],
+        tally,
+        icmp: 0,
+        from_plan: read,
+        histogram: None,
+    };
     let summary = Summary {
         planned: 1000,
         skipped: [0, 2, 1, 0],

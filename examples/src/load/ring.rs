@@ -111,6 +111,11 @@ impl Ring {
         self.capacity as u64
     }
 
+    /// All that is remembered, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> + '_ {
+        self.entries.iter().filter(|entry| entry.state != State::Free)
+    }
+
     /// Forgets everything, handing out what was there in no particular order.
     pub fn drain(&mut self) -> impl Iterator<Item = Entry> + '_ {
         let taken = self.entries.iter_mut().map(|entry| std::mem::replace(entry, Entry::FREE));

@@ -318,6 +318,11 @@ impl Stream {
         }
     }
 
+    /// When each datagram was planned that is without answer and was not timed out at the last [`Self::expire`].
+    pub fn open_plans(&self) -> impl Iterator<Item = Nanos> + '_ {
+        self.ring.iter().filter(|entry| entry.state == State::Open).map(|entry| entry.planned)
+    }
+
     /// Closes the books at `now`: what is without answer is lost, or, after an abort, pending as long as its
     /// timeout has not passed. Later answers are unknown.
     pub fn finish(&mut self, now: Nanos, aborted: bool) {

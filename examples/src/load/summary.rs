@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
-use super::histogram::{Latencies, Latency, Percent, Percentiles};
+use super::histogram::{Latencies, Latency, Percent, Percentiles, TargetLatency, TotalLatency};
 use super::icmp::IcmpCounts;
+use super::intervals::Intervals;
 use super::ledger::{Imbalance, Ledger, NotSent};
-use super::one_way::{Delays, OneWayReport};
+use super::one_way::OneWayReport;
 use super::stamps::StampCounts;
 use super::stream::Tally;
 use super::unit::per_second;
@@ -64,6 +66,29 @@ pub struct Summary {
     pub drained: Nanos,
     /// The user broke the run off.
     pub aborted: bool,
+    /// When the load began, as a span since 1970-01-01 UTC.
+    pub started: Duration,
+    /// All latencies of the run.
+    pub histograms: Histograms,
+    /// The load over time; `None` if it never began.
+    pub intervals: Option<Intervals>,
+}
+
+/// All latencies of a run; `None` where nothing was recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Histograms {
+    /// Answer after planned time.
+    pub from_plan: Option<TotalLatency>,
+    /// Answer after actual sending.
+    pub from_send: Option<TotalLatency>,
+    /// Actual sending after planned time.
+    pub lag: Option<TotalLatency>,
+    /// By how much neighbours' round trips differ.
+    pub ipdv: Option<TotalLatency>,
+    /// Delay from us to the targets.
+    pub way_up: Option<TotalLatency>,
+    /// Delay from the targets to us.
+    pub way_down: Option<TotalLatency>,
 }
 
 /// A percentile that the user chose, of each distribution; `null` where nothing was measured. Times are in nanoseconds.
@@ -88,15 +113,16 @@ pub struct Chosen {
 impl Chosen {
     /// Reads one percentile.
     #[must_use]
-    pub fn new(percent: Percent, latencies: &Latencies, delays: Option<&Delays>) -> Self {
+    pub fn new(percent: Percent, histograms: &Histograms) -> Self {
+        let at = |histogram: &Option<TotalLatency>| histogram.as_ref().and_then(|read| read.at(percent));
         Self {
             percentile: percent.to_string(),
-            rtt_from_plan: latencies.from_plan.at(percent),
-            rtt_from_send: latencies.from_send.at(percent),
-            lag: latencies.lag.at(percent),
-            ipdv: latencies.ipdv.at(percent),
-            way_up: delays.and_then(|delays| delays.up.at(percent)),
-            way_down: delays.and_then(|delays| delays.down.at(percent)),
+            rtt_from_plan: at(&histograms.from_plan),
+            rtt_from_send: at(&histograms.from_send),
+            lag: at(&histograms.lag),
+            ipdv: at(&histograms.ipdv),
+            way_up: at(&histograms.way_up),
+            way_down: at(&histograms.way_down),
         }
     }
 }
@@ -112,6 +138,8 @@ pub struct Port {
     pub icmp: u64,
     /// Answer after planned time.
     pub from_plan: Option<Percentiles>,
+    /// Answer after planned time, with all buckets.
+    pub histogram: Option<TargetLatency>,
 }
 
 /// The result of one of our own ports.
@@ -199,6 +227,7 @@ impl Summary {
                     tally: ledger.of_target(index),
                     icmp: ledger.refused(index),
                     from_plan: latency.as_ref().and_then(Latency::percentiles),
+                    histogram: latency.clone(),
                 })
                 .collect(),
             flows: Vec::new(),
@@ -209,6 +238,16 @@ impl Summary {
             behind_since: None,
             drained: 0,
             aborted: false,
+            started: Duration::ZERO,
+            histograms: Histograms {
+                from_plan: Some(latencies.from_plan.clone()),
+                from_send: Some(latencies.from_send.clone()),
+                lag: Some(latencies.lag.clone()),
+                ipdv: Some(latencies.ipdv.clone()),
+                way_up: None,
+                way_down: None,
+            },
+            intervals: None,
         })
     }
 
@@ -256,6 +295,7 @@ mod tests {
             tally: Tally { sent, lost_up, ..Tally::default() },
             icmp: 0,
             from_plan: None,
+            histogram: None,
         };
         let ports = vec![port(1, 1000, 9), port(2, 10, 1), port(3, 0, 0), port(4, 100, 0)];
         let summary = Summary { ports, ..Summary::default() };

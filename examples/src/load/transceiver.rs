@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
+use hdrhistogram::CreationError;
 use polyport_net::{Pktinfo, SocketOptions, UdpSocket};
 use polyport_protocol::client::Slot;
 use polyport_protocol::{Decoder, Frame, FrameOption, Integrity, Nanos, Role};
@@ -15,6 +16,7 @@ use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
 use super::inbox::{Arrived, Inbox};
+use super::intervals::Intervals;
 use super::ledger::{Lane, Ledger, NotSent, Received};
 use super::one_way::{self, OneWay};
 use super::outbox::{Event, Outbox, Pending, complaints};
@@ -44,6 +46,8 @@ pub struct Transceiver<'c> {
     pub latencies: Latencies,
     /// Delays of each way, if they are asked for.
     pub one_way: Option<OneWay>,
+    /// Books and histograms over time.
+    pub intervals: Intervals,
     /// Longest round trip so far, from sending.
     pub longest: Option<Nanos>,
     /// When the last datagram left.
@@ -96,6 +100,7 @@ impl<'c> Transceiver<'c> {
     /// # Errors
     /// A socket cannot be bound, or does not do what is asked of it.
     pub fn new(config: &'c Config, clock: Clock, part: Part) -> Result<Self, ExitError> {
+        let software = |error: CreationError| ExitError::new(Exit::Software, error.to_string());
         let shape = config.shape();
         let integrity = match &config.key {
             Some(key) => Integrity::Keys(std::slice::from_ref(key)),
@@ -103,8 +108,8 @@ impl<'c> Transceiver<'c> {
         };
         // [P-44]: what a raw echo sends back has R clear.
         let role = if config.expect == Expect::Echo { Role::Any } else { Role::Client };
-        let latencies = Latencies::new(config.targets.len())
-            .map_err(|error| ExitError::new(Exit::Software, error.to_string()))?;
+        let latencies = Latencies::new(config.targets.len()).map_err(software)?;
+        let intervals = Intervals::new(config.duration, config.interval).map_err(software)?;
         let mut sockets = sockets(config, part)?;
         let inbox = Inbox::new(&mut sockets, shape.size(), config.gso, config.rx_time)
             .map_err(|error| ExitError::io("prepare the sockets for receiving", &error))?;
@@ -113,6 +118,7 @@ impl<'c> Transceiver<'c> {
         Ok(Self {
             ledger: Ledger::new(config.books(&mut generator(Some(config.seed)), part)),
             latencies,
+            intervals,
             one_way: config
                 .one_way
                 .then(|| OneWay::new(config.targets.len(), config.seed.wrapping_add(part.index().into()))),
@@ -166,6 +172,7 @@ impl<'c> Transceiver<'c> {
                     let Some(slot) = pacer.take(now) else { break };
                     if !practice {
                         self.ledger.plan(1);
+                        self.intervals.plan(slot.planned, 1);
                     }
                     slot
                 }
@@ -178,6 +185,7 @@ impl<'c> Transceiver<'c> {
             };
             if let Some(reason) = self.enter(lane, slot, practice, now).err().filter(|_| !practice) {
                 self.ledger.skip(reason, 1);
+                self.intervals.skip(reason, slot.planned, 1);
             }
         }
         self.flush(backlog, practice, now)
@@ -197,9 +205,12 @@ impl<'c> Transceiver<'c> {
             backlog.pop_front();
             first.get_or_insert(slot.planned);
             given_up += 1;
+            if !practice {
+                self.intervals.skip(NotSent::Behind, slot.planned, 1);
+            }
         }
         let next = pacer.peek().map(|slot| slot.planned);
-        let passed = pacer.pass(time);
+        let passed = if practice { pacer.pass(time) } else { self.pass(pacer, time) };
         if !practice {
             self.ledger.plan(passed);
             self.ledger.skip(NotSent::Behind, given_up + passed);
@@ -207,6 +218,22 @@ impl<'c> Transceiver<'c> {
                 self.behind.give_up(planned);
             }
         }
+    }
+
+    /// Passes over the places planned up to `time`, in one step for each interval, so that each has its own.
+    fn pass(&mut self, pacer: &mut Schedule, time: Nanos) -> u64 {
+        let mut passed = 0;
+        while let Some(planned) = pacer.peek().map(|slot| slot.planned).filter(|planned| *planned <= time) {
+            let count = pacer.pass(time.min(self.intervals.end_of(planned).saturating_sub(1)));
+            // In a closed loop nothing is passed over.
+            if count == 0 {
+                break;
+            }
+            self.intervals.plan(planned, count);
+            self.intervals.skip(NotSent::Behind, planned, count);
+            passed += count;
+        }
+        passed
     }
 
     /// Sends one datagram of handshake to `target`, now.
@@ -246,8 +273,19 @@ impl<'c> Transceiver<'c> {
     }
 
     fn receive_from(&mut self, index: usize) -> Result<bool, ExitError> {
-        let Self { ledger, latencies, outbox, inbox, greetings, strangers, echo, longest, one_way, .. } =
-            self;
+        let Self {
+            ledger,
+            latencies,
+            intervals,
+            outbox,
+            inbox,
+            greetings,
+            strangers,
+            echo,
+            longest,
+            one_way,
+            ..
+        } = self;
         let (socket, port) = (&outbox.sockets()[index], index % self.ports);
         match inbox.receive(socket, index, self.clock) {
             Ok(()) => {}
@@ -289,6 +327,7 @@ impl<'c> Transceiver<'c> {
             if let Received { first: Some((target, planned, sent)), .. } = received {
                 *longest = (*longest).max(Some(arrival.saturating_sub(sent)));
                 latencies.answered(target, planned, sent, arrival);
+                intervals.answered(received.class, planned, sent, arrival);
             }
         });
         Ok(true)
@@ -372,7 +411,7 @@ impl<'c> Transceiver<'c> {
     }
 
     fn flush(&mut self, backlog: &mut VecDeque<Slot>, practice: bool, now: Nanos) -> Turn {
-        let Self { ledger, latencies, outbox, refusal, eagain, last_sent, ports, .. } = self;
+        let Self { ledger, latencies, intervals, outbox, refusal, eagain, last_sent, ports, .. } = self;
         let mut left = 0;
         outbox.flush(|event| match event {
             Event::Left(datagram) => {
@@ -380,6 +419,7 @@ impl<'c> Transceiver<'c> {
                 *last_sent = now;
                 if !practice {
                     latencies.left(datagram.slot.planned, now);
+                    intervals.left(datagram.slot.planned, now);
                 }
             }
             Event::Blocked(datagram) => {
@@ -391,6 +431,7 @@ impl<'c> Transceiver<'c> {
                 *refusal = Some((datagram.to, again(error)));
                 if !practice {
                     ledger.skip(NotSent::Refused, 1);
+                    intervals.skip(NotSent::Refused, datagram.slot.planned, 1);
                 }
             }
             Event::Complaint(socket, report) => {

@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use polyport_protocol::client::Slot;
 use polyport_protocol::{MILLISECOND, Nanos};
-use polyport_terminal::Interrupt;
+use polyport_terminal::{Exit, Interrupt};
 
 use super::behind::Behind;
 use super::config::Config;
 use super::histogram::Latencies;
+use super::intervals::Intervals;
 use super::ledger::{Ledger, NotSent};
 use super::live::{Counters, Live};
 use super::one_way::OneWay;
@@ -20,7 +23,7 @@ use super::progress::Progress;
 use super::schedule::Schedule;
 use super::summary::{Flow, Local};
 use super::transceiver::{Transceiver, Turn};
-use crate::clock::Clock;
+use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
 use crate::strangers::Strangers;
 
@@ -52,6 +55,7 @@ pub struct Worker<'r> {
     /// Of one of all threads.
     progress: Option<Progress>,
     next_sweep: Nanos,
+    started: Duration,
 }
 
 /// What a thread found out, its books closed.
@@ -63,6 +67,8 @@ pub struct Done {
     pub latencies: Latencies,
     /// Its delays of each way, if they are asked for.
     pub one_way: Option<OneWay>,
+    /// Its part of the load over time.
+    pub intervals: Intervals,
     /// What its sockets say.
     pub local: Local,
     /// Its flows, with their numbers in the run.
@@ -73,6 +79,8 @@ pub struct Done {
     pub behind: Behind,
     /// When the load began.
     pub start: Nanos,
+    /// When the load began, as a span since 1970-01-01 UTC; zero if it never did.
+    pub started: Duration,
     /// When its schedule had ended.
     pub end: Nanos,
     /// When it had waited for the last answers.
@@ -112,7 +120,11 @@ impl<'r> Halt<'r> {
 
 impl Done {
     /// Adds what another thread found out, once both books were found in order.
-    pub fn absorb(&mut self, other: Self) {
+    ///
+    /// # Errors
+    /// The intervals do not fit, which is a fault of ours: all threads of a run have the same.
+    pub fn absorb(&mut self, other: Self) -> Result<(), ExitError> {
+        self.intervals.merge(&other.intervals).map_err(|error| ExitError::new(Exit::Software, error))?;
         self.ledger.absorb(&other.ledger);
         self.latencies.add(&other.latencies);
         if let (Some(mine), Some(theirs)) = (&mut self.one_way, other.one_way) {
@@ -125,6 +137,7 @@ impl Done {
         self.end = self.end.max(other.end);
         self.closed = self.closed.max(other.closed);
         self.aborted |= other.aborted;
+        Ok(())
     }
 }
 
@@ -141,7 +154,17 @@ impl<'r> Worker<'r> {
         live: Option<&'r Live>,
     ) -> Result<Self, ExitError> {
         let transceiver = Transceiver::new(config, clock, part)?;
-        Ok(Self { config, clock, part, halt, transceiver, live, progress: None, next_sweep: 0 })
+        Ok(Self {
+            config,
+            clock,
+            part,
+            halt,
+            transceiver,
+            live,
+            progress: None,
+            next_sweep: 0,
+            started: Duration::ZERO,
+        })
     }
 
     /// Makes it the one that shows how all threads get on.
@@ -149,14 +172,36 @@ impl<'r> Worker<'r> {
         self.progress = Some(progress);
     }
 
-    /// Warm-up, load and drain, from `start` on; nothing of that if the targets were not `greeted`.
+    /// Waits for `time`, and takes what comes meanwhile; whether the run goes on, because nobody wanted its end.
+    ///
+    /// # Errors
+    /// A socket fails.
+    pub fn wait_until(&mut self, time: Nanos) -> Result<bool, ExitError> {
+        while self.clock.now() < time {
+            if self.halt.is_wanted() {
+                return Ok(false);
+            }
+            if !self.transceiver.receive()? {
+                let now = self.clock.now();
+                self.next_sweep = now.saturating_add(SWEEP);
+                let deadline = time.min(self.next_sweep);
+                let sockets = self.transceiver.outbox().sockets();
+                self.config
+                    .pacing
+                    .wait(sockets, &[], now, deadline)
+                    .map_err(|error| ExitError::io("wait", &error))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Warm-up, load and drain, from `start` on; nothing of that if it `goes` no further.
     ///
     /// # Errors
     /// A socket fails. The other threads end then, too.
-    pub fn run(mut self, start: Nanos, greeted: bool) -> Result<Done, ExitError> {
+    pub fn run(mut self, start: Nanos, goes: bool) -> Result<Done, ExitError> {
         let failed = self.halt.failed;
-        let done =
-            self.follow(start, greeted).and_then(|(start, end, aborted)| self.close(start, end, aborted));
+        let done = self.follow(start, goes).and_then(|(start, end, aborted)| self.close(start, end, aborted));
         if done.is_err() {
             failed.store(true, Ordering::Relaxed);
         }
@@ -164,33 +209,46 @@ impl<'r> Worker<'r> {
     }
 
     /// When the load began and ended, and whether it was broken off.
-    fn follow(&mut self, start: Nanos, greeted: bool) -> Result<(Nanos, Nanos, bool), ExitError> {
+    fn follow(&mut self, start: Nanos, goes: bool) -> Result<(Nanos, Nanos, bool), ExitError> {
         pacing::be_exact();
         if let Some(processor) = self.config.pin.get(self.part.index() as usize) {
             pin::keep_to(*processor)?;
         }
         let warm_up = self.config.warm_up;
-        if !greeted || (warm_up > 0 && self.play(start, warm_up, Phase::WarmUp)?) {
+        if !goes || (warm_up > 0 && self.play(start, warm_up, Phase::WarmUp)?) {
             let now = self.clock.now();
             return Ok((now, now, true));
         }
         // One schedule: the load goes on where the warm-up ended, even if that was late.
         let start = start + warm_up;
+        self.begin(start)?;
         let aborted = self.play(start, self.config.duration, Phase::Load)?;
         let end = self.clock.now();
         Ok((start, end, aborted || self.drain()?))
+    }
+
+    /// The load begins at `start`.
+    fn begin(&mut self, start: Nanos) -> Result<(), ExitError> {
+        self.transceiver.intervals.begin(start);
+        let since = self.clock.now().saturating_sub(start);
+        self.started = time_of_day().saturating_sub(Duration::from_nanos(since));
+        let Self { progress, started, .. } = self;
+        progress.as_mut().map_or(Ok(()), |progress| progress.load(*started))
     }
 
     /// Follows a schedule to its end; whether an earlier one is wanted.
     fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
         let mut schedule = Schedule::new(self.config, self.part, start, duration, practice);
-        let mut backlog = VecDeque::with_capacity(TRAIN_BATCH);
+        let mut backlog: VecDeque<Slot> = VecDeque::with_capacity(TRAIN_BATCH);
         let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
         loop {
             if self.halt.is_wanted() {
                 if !practice {
                     self.transceiver.ledger.skip(NotSent::Aborted, backlog.len() as u64);
+                    for slot in &backlog {
+                        self.transceiver.intervals.skip(NotSent::Aborted, slot.planned, 1);
+                    }
                 }
                 return Ok(true);
             }
@@ -207,7 +265,7 @@ impl<'r> Worker<'r> {
                 }
             }
             let received = self.transceiver.receive()?;
-            self.look_around(phase);
+            self.look_around(phase)?;
             let Some(next) = backlog.front().copied().or_else(|| schedule.peek()) else { return Ok(false) };
             if !received && (blocked || next.planned > self.clock.now()) {
                 // A blocked datagram is due already: the socket tells when, the sweep looks after it.
@@ -224,7 +282,7 @@ impl<'r> Worker<'r> {
                 return Ok(true);
             }
             let received = self.transceiver.receive()?;
-            self.look_around(Phase::Drain);
+            self.look_around(Phase::Drain)?;
             let Transceiver { last_sent, longest, ref ledger, .. } = self.transceiver;
             let end = self.config.drain.end(last_sent, longest, ledger.in_flight() > 0);
             if end.is_some_and(|end| end <= self.clock.now()) {
@@ -237,20 +295,22 @@ impl<'r> Worker<'r> {
     }
 
     /// Timeouts and display.
-    fn look_around(&mut self, phase: Phase) {
+    fn look_around(&mut self, phase: Phase) -> Result<(), ExitError> {
         let now = self.clock.now();
         let shows = self.progress.as_ref().is_some_and(|progress| now >= progress.next());
         if now >= self.next_sweep {
             self.transceiver.ledger.expire(now);
             self.next_sweep = now + SWEEP;
         } else if !shows {
-            return;
+            return Ok(());
         }
-        let Some(live) = self.live else { return };
-        live.publish(self.part.index() as usize, Counters::of(&self.transceiver.ledger));
-        if let Some(progress) = self.progress.as_mut().filter(|_| shows) {
-            progress.tick(now, phase.name(), &live.sum());
-        }
+        let Some(live) = self.live else { return Ok(()) };
+        let Transceiver { ledger, intervals, .. } = &mut self.transceiver;
+        live.publish(self.part.index() as usize, Counters::of(ledger), &mut intervals.window);
+        let Some(progress) = self.progress.as_mut().filter(|_| shows) else { return Ok(()) };
+        // Where a thread is just telling, the next look will find what it told.
+        let Some(counters) = live.gather(&mut intervals.window) else { return Ok(()) };
+        progress.tick(now, phase.name(), &counters, &mut intervals.window)
     }
 
     fn wait(&self, pacing: Pacing, due: Nanos, blocked: bool) -> Result<(), ExitError> {
@@ -267,12 +327,31 @@ impl<'r> Worker<'r> {
         if let Some(progress) = &self.progress {
             progress.clear();
         }
-        let Transceiver { ledger, .. } = &mut self.transceiver;
+        let Transceiver { ledger, intervals, .. } = &mut self.transceiver;
+        if aborted {
+            ledger.expire(closed);
+            ledger.open_plans().for_each(|planned| intervals.pending(planned));
+        }
         ledger.finish(closed, aborted);
         let asked = |error| ExitError::io("ask the socket", &error);
         let local = self.transceiver.local().map_err(asked)?;
         let flows = self.transceiver.flows().map_err(asked)?;
-        let Transceiver { ledger, latencies, one_way, behind, strangers, .. } = self.transceiver;
-        Ok(Done { ledger, latencies, one_way, local, flows, strangers, behind, start, end, closed, aborted })
+        let (started, Transceiver { ledger, latencies, one_way, intervals, behind, strangers, .. }) =
+            (self.started, self.transceiver);
+        Ok(Done {
+            ledger,
+            latencies,
+            one_way,
+            intervals,
+            local,
+            flows,
+            strangers,
+            behind,
+            start,
+            started,
+            end,
+            closed,
+            aborted,
+        })
     }
 }

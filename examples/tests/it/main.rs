@@ -9,6 +9,7 @@ mod frame;
 mod full_disk;
 mod help;
 mod hostile;
+mod kubernetes;
 mod mtu;
 #[cfg(target_os = "linux")]
 mod obstacles;

@@ -8,6 +8,8 @@ use std::path::Path;
 use polyport_tools::cast::json::CastLine;
 use polyport_tools::frame::json::FrameReport;
 use polyport_tools::load::capacity::json::CapacityReport;
+use polyport_tools::load::compare::CompareReport;
+use polyport_tools::load::events::Event;
 use polyport_tools::load::json::LoadReport;
 use polyport_tools::load::recorded::json::RecordedReport;
 use polyport_tools::mtu::json::MtuReport;
@@ -30,6 +32,8 @@ fn the_committed_schemas_are_those_of_the_types() {
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
         ("polyport-load-capacity", schema::<CapacityReport>()),
+        ("polyport-load-compare", schema::<CompareReport>()),
+        ("polyport-load-stream", schema::<Event>()),
         ("polyport-load-pcap", schema::<RecordedReport>()),
         ("polyport-mtu", schema::<MtuReport>()),
         ("polyport-plot", schema::<PlotReport>()),

@@ -11,6 +11,8 @@ mod modes;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tester;

@@ -1,12 +1,12 @@
 //! Ways to send: as what was planned, and as a server sees it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{Server, disorderly};
 use crate::tester::{expect, measure, run};
 
 fn good() -> Server {
@@ -255,20 +255,7 @@ fn sizes_and_texts_are_the_same_with_trains_and_threads() {
 #[test]
 fn what_streams_found_is_added_over_threads() {
     for more in ["", "--threads 2"] {
-        // Each stream loses the numbers 10 and 11, and 20 is answered after 21.
-        let mut held = HashMap::new();
-        let server = Server::start(move |request| match request.seq() {
-            10 | 11 => {}
-            20 => {
-                held.insert(request.from, request.stamped(0));
-            }
-            _ => {
-                request.send(&request.stamped(0));
-                if request.seq() == 21 {
-                    request.send(&held[&request.from]);
-                }
-            }
-        });
+        let server = disorderly();
         let result = load(server.address, &format!("--flows 4 --rate 1600/s -d 100ms --one-way {more}"));
         expect(&result["counts"], &[("sent", 160), ("ok", 152), ("lost", 8), ("reordered", 4)]);
         assert_eq!(result["loss_runs"], json!({ "2": 4 }), "{more}");

@@ -1,5 +1,6 @@
 //! Servers that misbehave on purpose, each in a thread of its own, on loopback.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -51,6 +52,23 @@ impl Server {
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
+}
+
+/// Of each stream the numbers 10 and 11 are lost, and 20 is answered after 21; all answers have stamps.
+pub(crate) fn disorderly() -> Server {
+    let mut held = HashMap::new();
+    Server::start(move |request| match request.seq() {
+        10 | 11 => {}
+        20 => {
+            held.insert(request.from, request.stamped(0));
+        }
+        number => {
+            request.send(&request.stamped(0));
+            if let Some(late) = held.remove(&request.from).filter(|_| number == 21) {
+                request.send(&late);
+            }
+        }
+    })
 }
 
 impl Drop for Server {

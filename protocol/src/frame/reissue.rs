@@ -1,4 +1,4 @@
-//! The same frame once more, for another datagram of the same stream or of another one.
+//! A frame once more, for another datagram of the same stream or of another one.
 
 use super::field::{HEADER_LEN, REQUEST_ID_AT, SEQ_AT, STREAM_ID_AT, TIMESTAMP_AT};
 use crate::checksum::crc32c;
@@ -6,7 +6,7 @@ use crate::checksum::crc32c;
 /// What a frame has for itself, in the words of SPEC.md section 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reissue {
-    /// The same for all attempts.
+    /// What all attempts of a request have in common.
     pub request_id: u64,
     /// Whose it is.
     pub stream_id: u32,

@@ -14,8 +14,26 @@ use crate::outcome::ExitError;
 use crate::text::positive_duration;
 
 /// What a search decides by itself, or does not show.
-const NOT_OF_TRIALS: [&str; 9] =
-    ["rate", "duration", "thresholds", "ramp", "flow", "one_way", "percentiles", "per_port", "per_flow"];
+const NOT_OF_TRIALS: [&str; 18] = [
+    "rate",
+    "duration",
+    "thresholds",
+    "ramp",
+    "flow",
+    "one_way",
+    "percentiles",
+    "per_port",
+    "per_flow",
+    "start_at",
+    "shard",
+    "json_stream",
+    "html",
+    "svg",
+    "csv",
+    "hdr_log",
+    "junit",
+    "openmetrics",
+];
 
 /// How much the targets can take.
 #[derive(Args, Clone, Debug)]

@@ -192,7 +192,7 @@ impl<'t> Trials<'t> {
         self.runs += 1;
         let config =
             Config { rate: exactly(rate), duration, warm_up: 0, handshake, seed, ..self.config.clone() };
-        let summary = engine::run(&config, self.interrupt, true, SECOND)?;
+        let summary = engine::run(&config, self.interrupt, true, None)?;
         self.interrupted |= summary.aborted;
         Ok(summary)
     }

@@ -2,9 +2,9 @@
 
 use svg::node::element::Group;
 
-use super::scale::Scale;
 use super::sheet::{Anchor, INK, LEFT, RIGHT, part, rule, text};
 use super::time::Time;
+use crate::picture::scale::Scale;
 
 /// Grey lines from the top of each panel to its bottom.
 pub(super) fn grid(time: &Time, panels: &[(f64, f64)]) -> Group {

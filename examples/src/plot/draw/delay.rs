@@ -4,10 +4,10 @@ use polyport_protocol::Nanos;
 use svg::node::element::Group;
 
 use super::axes::values;
-use super::scale::{Scale, in_unit, unit};
 use super::sheet::{Anchor, DELAY, FAINT, LEFT, RIGHT, frame, look, part, step, stroke, text};
 use super::steps;
 use super::time::Time;
+use crate::picture::scale::{Scale, in_unit, unit};
 use crate::plot::decision::Direction;
 use crate::plot::run::Run;
 

@@ -3,10 +3,10 @@
 use svg::node::element::{Group, Path};
 
 use super::axes::values;
-use super::scale::{Scale, round_up};
 use super::sheet::{Anchor, FAINT, LEFT, LOSS, RIGHT, frame, look, part, stroke, text};
 use super::steps;
 use super::time::Time;
+use crate::picture::scale::{Scale, round_up};
 use crate::plot::decision::Direction;
 use crate::plot::run::Run;
 

@@ -1,7 +1,6 @@
 //! The picture: an SVG of three panels over one axis of time, and what it says of itself.
 //!
 //! ```text
-//!   scale    values to places, and the round values of an axis
 //!   sheet    places, looks, and pieces of SVG
 //!   time     moments to places
 //!   axes     lines and values of the panels
@@ -17,7 +16,6 @@ mod delay;
 mod lanes;
 mod loss;
 mod notes;
-mod scale;
 mod sheet;
 mod steps;
 mod time;
@@ -31,6 +29,7 @@ use self::axes::{axis, grid};
 use self::sheet::{Anchor, DELAY, FAINT, LOSS, WIDTH, look, part, place, shown, text};
 use self::time::Time;
 use super::run::Run;
+use crate::picture::scale;
 
 /// What is written about a run that its log does not say.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,8 @@ use svg::node::element::Group;
 
 use super::sheet::{Anchor, FAINT, INK, RIGHT, WIDTH, part, shown, step, stroke, text, wide, wrapped};
 use super::time::Time;
-use super::{delay, lanes, scale};
+use super::{delay, lanes};
+use crate::picture::scale;
 use crate::plot::few::MAX_TICKS;
 use crate::plot::run::Run;
 use crate::plot::span::after;

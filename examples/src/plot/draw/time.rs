@@ -1,7 +1,7 @@
 //! The axis of time: from moments to places.
 
-use super::scale::{Scale, unit};
 use super::sheet::{LEFT, RIGHT};
+use crate::picture::scale::{Scale, unit};
 use crate::plot::run::Run;
 use crate::plot::span::{Offset, between};
 

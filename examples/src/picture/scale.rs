@@ -6,7 +6,7 @@ use polyport_protocol::{MILLISECOND, Nanos, SECOND};
 
 /// A straight line from values to pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -15,19 +15,19 @@ pub(super) struct Scale {
 
 impl Scale {
     /// `low` is drawn at `from`, and `high` at `to`.
-    pub(super) fn new((low, high): (f64, f64), (from, to): (f64, f64)) -> Self {
+    pub(crate) fn new((low, high): (f64, f64), (from, to): (f64, f64)) -> Self {
         // Nothing has a length of nothing on the sheet.
         let high = if high > low { high } else { low + 1.0 };
         Self { low, high, from, to }
     }
 
     /// Where a value is drawn.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
     /// The values that are named: some `count` round ones, and how each is written.
-    pub(super) fn ticks(&self, count: f64) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self, count: f64) -> Vec<(f64, String)> {
         let step = round_up((self.high - self.low) / count);
         let digits = decimals(step);
         let first = (self.low / step - 1e-9).ceil();
@@ -43,7 +43,7 @@ impl Scale {
 const MOST_TICKS: u32 = 40;
 
 /// The next of 1, 2, 5, 10, 20 ... that is not smaller.
-pub(super) fn round_up(value: f64) -> f64 {
+pub(crate) fn round_up(value: f64) -> f64 {
     if !(value.is_finite() && value > 0.0) {
         return 1.0;
     }
@@ -61,10 +61,10 @@ fn decimals(step: f64) -> usize {
 }
 
 /// A unit of time: how many nanoseconds it has, and its name.
-pub(super) type Unit = (f64, &'static str);
+pub(crate) type Unit = (f64, &'static str);
 
 /// The unit in which a span of time has few digits.
-pub(super) fn unit(span: Nanos) -> Unit {
+pub(crate) fn unit(span: Nanos) -> Unit {
     const HOUR: Nanos = 3600 * SECOND;
     match span {
         0..10_000 => (1.0, "ns"),
@@ -76,7 +76,7 @@ pub(super) fn unit(span: Nanos) -> Unit {
 }
 
 /// A span of time with its unit, as short as it is exact to three digits.
-pub(super) fn span(nanos: Nanos) -> String {
+pub(crate) fn span(nanos: Nanos) -> String {
     let (per_unit, name) = unit(nanos);
     let value = in_unit(nanos, per_unit);
     let digits = [100.0, 10.0].iter().filter(|bound| value < **bound).count();
@@ -91,7 +91,7 @@ pub(super) fn span(nanos: Nanos) -> String {
 
 /// A span of time in a unit.
 #[expect(clippy::cast_precision_loss, reason = "a picture has no 53 bits")]
-pub(super) fn in_unit(nanos: Nanos, per_unit: f64) -> f64 {
+pub(crate) fn in_unit(nanos: Nanos, per_unit: f64) -> f64 {
     nanos as f64 / per_unit
 }
 
