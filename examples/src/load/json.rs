@@ -16,16 +16,17 @@ use super::generator::{PROGRAM, RunReport};
 use super::gso::Gso;
 use super::hdr;
 use super::histogram::Percentiles;
-use super::intervals::{Interval, Intervals};
+use super::intervals::Intervals;
 use super::ledger::NotSent;
-use super::one_way::OneWayReport;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::profile::Piece;
 use super::stamps::RxTime;
 use super::stream::Tally;
-use super::summary::{Chosen, Flow, Local, Port, Summary};
+use super::summary::{Flow, Local, Port, Summary};
 use super::threshold::Judgement;
+
+pub use super::distributions::{HistogramsReport, IntervalReport, LatencyReport};
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
 pub const FORMAT: u32 = 3;
@@ -235,80 +236,6 @@ pub struct TallyReport {
     pub three_reordered: u64,
 }
 
-/// Distributions of times; `null` where nothing was measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LatencyReport {
-    /// Answer after planned time: what a user would have waited; `null` in a closed loop, too.
-    pub rtt_from_plan: Option<Percentiles>,
-    /// Answer after actual sending: what server and network took.
-    pub rtt_from_send: Option<Percentiles>,
-    /// Actual sending after planned time: what the tester itself was late.
-    pub lag: Option<Percentiles>,
-    /// By how much the round trips of neighbours differ whose answers came directly one after the other (IPDV, RFC 3393, of
-    /// round trips); `null` also where datagrams are not equally long.
-    pub ipdv: Option<Percentiles>,
-    /// Delays of each way; `null` unless `--one-way` asked for them and the targets stamp.
-    pub one_way: Option<OneWayReport>,
-    /// The percentiles of `--percentiles`.
-    pub chosen: Vec<Chosen>,
-}
-
-/// Histograms with all their buckets, so that they can be added: `HdrHistogram` V2, deflated, in base64; `null` where nothing
-/// was measured. Values are nanoseconds up to 60 s; those of a run have three significant digits, those of a target or of an
-/// interval two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HistogramsReport {
-    /// Answer after planned time.
-    pub rtt_from_plan: Option<String>,
-    /// Answer after actual sending.
-    pub rtt_from_send: Option<String>,
-    /// Actual sending after planned time.
-    pub lag: Option<String>,
-    /// By how much the round trips of neighbours differ; of a run only.
-    pub ipdv: Option<String>,
-    /// Delay from us to the targets, by the estimated offset of the clocks; of a run only.
-    pub way_up: Option<String>,
-    /// Delay from the targets to us; of a run only.
-    pub way_down: Option<String>,
-}
-
-/// The datagrams planned in one interval: `planned = sent + not_sent`, `sent = ok + late + error + lost + pending_at_abort`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct IntervalReport {
-    /// From the start of the load.
-    pub start_ns: Nanos,
-    /// Places of the schedule that came up.
-    pub planned: u64,
-    /// Planned datagrams not sent.
-    pub not_sent: u64,
-    /// Planned datagrams held back because too many waited for answers.
-    pub not_sent_in_flight: u64,
-    /// Planned datagrams given up because this machine is too slow for the rate, or the send buffer stayed full.
-    pub not_sent_behind: u64,
-    /// Planned datagrams that the system refused.
-    pub not_sent_refused: u64,
-    /// Planned datagrams left when the run was broken off.
-    pub not_sent_aborted: u64,
-    /// Datagrams that left.
-    pub sent: u64,
-    /// Datagrams answered within the timeout, without error.
-    pub ok: u64,
-    /// Datagrams answered after the timeout.
-    pub late: u64,
-    /// Datagrams answered by an ERROR within the timeout.
-    pub error: u64,
-    /// Datagrams not answered.
-    pub lost: u64,
-    /// Datagrams neither answered nor timed out when the run was broken off.
-    pub pending_at_abort: u64,
-    /// Datagrams that left more than a millisecond late.
-    pub late_sends: u64,
-    /// Distributions of times.
-    pub latency: LatencyReport,
-    /// These distributions with all their buckets.
-    pub histograms: HistogramsReport,
-}
-
 /// The result of one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
@@ -360,28 +287,14 @@ impl LoadReport {
             icmp_disbelieved: summary.icmp.disbelieved(),
             achieved_per_second: summary.achieved(config.duration),
             behind_since_ns: summary.behind_since,
-            latency: LatencyReport {
-                rtt_from_plan: summary.from_plan,
-                rtt_from_send: summary.from_send,
-                lag: summary.lag,
-                ipdv: summary.ipdv,
-                one_way: summary.one_way,
-                chosen: summary.chosen.clone(),
-            },
+            latency: LatencyReport::new(summary),
             reorder_density: summary
                 .density
                 .iter()
                 .map(|(place, count)| (place.to_string(), *count))
                 .collect(),
             loss_runs: summary.loss_runs.iter().map(|(length, count)| (length.to_string(), *count)).collect(),
-            histograms: HistogramsReport {
-                rtt_from_plan: summary.histograms.from_plan.as_ref().and_then(hdr::encode),
-                rtt_from_send: summary.histograms.from_send.as_ref().and_then(hdr::encode),
-                lag: summary.histograms.lag.as_ref().and_then(hdr::encode),
-                ipdv: summary.histograms.ipdv.as_ref().and_then(hdr::encode),
-                way_up: summary.histograms.way_up.as_ref().and_then(hdr::encode),
-                way_down: summary.histograms.way_down.as_ref().and_then(hdr::encode),
-            },
+            histograms: HistogramsReport::new(summary),
             late_sends: summary.late_sends,
             intervals: summary.intervals.as_ref().map(IntervalReport::all).unwrap_or_default(),
             thresholds: judgements.to_vec(),
@@ -477,46 +390,6 @@ impl TallyReport {
 impl FlowReport {
     fn new(flow: &Flow) -> Self {
         Self { sockets: flow.sockets.clone(), thread: flow.thread, tally: TallyReport::new(&flow.tally) }
-    }
-}
-
-impl IntervalReport {
-    fn all(intervals: &Intervals) -> Vec<Self> {
-        intervals.iter().map(|(start, interval)| Self::new(start, interval)).collect()
-    }
-
-    fn new(start_ns: Nanos, interval: &Interval) -> Self {
-        let skipped = |reason: NotSent| interval.skipped[reason as usize];
-        Self {
-            start_ns,
-            planned: interval.planned,
-            not_sent: interval.not_sent(),
-            not_sent_in_flight: skipped(NotSent::InFlight),
-            not_sent_behind: skipped(NotSent::Behind),
-            not_sent_refused: skipped(NotSent::Refused),
-            not_sent_aborted: skipped(NotSent::Aborted),
-            sent: interval.sent,
-            ok: interval.ok,
-            late: interval.late,
-            error: interval.error,
-            lost: interval.lost(),
-            pending_at_abort: interval.pending,
-            late_sends: interval.late_sends,
-            latency: LatencyReport {
-                rtt_from_plan: interval.from_plan.percentiles(),
-                rtt_from_send: interval.from_send.percentiles(),
-                lag: interval.lag.percentiles(),
-                ipdv: None,
-                one_way: None,
-                chosen: Vec::new(),
-            },
-            histograms: HistogramsReport {
-                rtt_from_plan: hdr::encode(&interval.from_plan),
-                rtt_from_send: hdr::encode(&interval.from_send),
-                lag: hdr::encode(&interval.lag),
-                ..HistogramsReport::default()
-            },
-        }
     }
 }
 

@@ -35,6 +35,7 @@ pub mod command;
 pub mod compare;
 pub mod config;
 pub mod density;
+pub mod distributions;
 pub mod drain;
 pub mod engine;
 pub mod events;
