@@ -20,3 +20,5 @@ pub const INPUT: &str = "Input";
 pub const HEADER: &str = "Header";
 /// A recording that is sent.
 pub const RECORDING: &str = "Recording";
+/// What is searched instead of one measurement.
+pub const CAPACITY: &str = "Capacity";

@@ -28,6 +28,9 @@ mod budget;
 #[cfg(target_os = "linux")]
 mod built_in;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod capacity;
+#[cfg(test)]
 mod chains;
 #[cfg(test)]
 mod changes;

@@ -1,26 +1,33 @@
 //! The command line.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use clap::Parser;
-use polyport_protocol::Nanos;
+use polyport_protocol::{Nanos, SECOND};
 use polyport_terminal::counted;
 use rand::Rng;
 
+use super::arrivals::Arrival;
+use super::capacity::CapacityArgs;
 use super::command::Command;
 use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::gso::Gso;
+use super::histogram::Percent;
+use super::mix::Mix;
 use super::output::OutputArgs;
 use super::pacing::Pacing;
 use super::pin;
 use super::plan::{Distribution, LONGEST, Rate};
+use super::profile::Profile;
 use super::recorded::args::RecordedArgs;
 use super::recorded::settings::Settings;
 use super::shard::{self, Shard};
 use super::stamps::RxTime;
 use super::start::StartAt;
+use super::template::Template;
 use super::threshold::Threshold;
 use crate::VERSION;
 use crate::clock::{nanos, time_of_day};
@@ -64,6 +71,17 @@ pub struct Args {
     /// How long the measured load lasts
     #[arg(short, long, default_value = "10s", value_parser = duration, help_heading = heading::TIMING)]
     pub duration: Duration,
+    /// How datagrams arrive that have a rate: constant (evenly), poisson (at random times that the seed repeats), or burst:N (N at
+    /// once)
+    #[arg(long, default_value = "constant", value_parser = Arrival::parse, help_heading = heading::TIMING)]
+    pub arrival: Arrival,
+    /// A rate that grows or falls evenly instead of --rate and --duration: 0..50k/60s
+    #[arg(long, value_parser = Profile::parse_ramp, value_name = "FROM..TO/TIME", conflicts_with_all = ["rate", "duration", "flow"], help_heading = heading::TIMING)]
+    pub ramp: Option<Profile>,
+    /// Rates one after the other instead of --rate and --duration: 10k:60s,80k:60s; a ramp may be among them: 0..50k:60s.
+    /// Ports of our own are --flows, which is another thing
+    #[arg(long, value_parser = Profile::parse, value_name = "RATE:TIME,...", conflicts_with_all = ["rate", "duration"], help_heading = heading::TIMING)]
+    pub flow: Option<Profile>,
     /// How long the same load runs before it without being counted on either side
     #[arg(long, default_value = "1s", value_parser = duration, help_heading = heading::TIMING)]
     pub warmup: Duration,
@@ -102,15 +120,40 @@ pub struct Args {
     /// Octets of each whole datagram, reached by padding
     #[arg(long, value_name = "OCTETS", help_heading = heading::CONTENT)]
     pub size: Option<u16>,
+    /// Octets of whole datagrams, each size with its share: 64:7,576:4,1500:1; or imix, which is packets of 64, 576 and 1500 octets as
+    /// 7:4:1, the smallest as small as a frame can be
+    #[arg(long, value_parser = Mix::parse, value_name = "SIZE:SHARE,...", conflicts_with_all = ["size", "text", "template"], help_heading = heading::CONTENT)]
+    pub sizes: Option<Mix>,
+    /// A closed loop instead of a rate: N datagrams wait for answers at once, and the next one leaves when one of them is answered or
+    /// times out; with several threads each has its share of N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_IN_FLIGHT),
+        conflicts_with_all = ["rate", "arrival", "flow", "ramp", "find_max", "find_knee"], help_heading = heading::TIMING)]
+    pub in_flight: Option<u64>,
+    /// The byte of DSCP and congestion bits of what is sent
+    #[arg(long, value_name = "OCTET", conflicts_with = "dscp", help_heading = heading::NETWORK)]
+    pub tos: Option<u8>,
+    /// The DSCP of what is sent: a number or a name such as ef, af41 or cs1
+    #[arg(long, value_parser = dscp, value_name = "CLASS", help_heading = heading::NETWORK)]
+    pub dscp: Option<u8>,
+    /// Hops that what is sent may make: the TTL of IPv4, the hop limit of IPv6
+    #[arg(long, value_name = "HOPS", help_heading = heading::NETWORK)]
+    pub ttl: Option<NonZeroU8>,
     /// What an answer looks like
     #[arg(long, default_value = "reply", help_heading = heading::TARGET)]
     pub expect: Expect,
     /// Another name of --expect echo: the targets send datagrams back as they are
     #[arg(long, conflicts_with = "expect", help_heading = heading::TARGET)]
     pub raw_echo: bool,
+    /// Asks the targets when they received and answered (TIMES of PPT/1), and shows the delay of each way: the offset of their clocks is
+    /// estimated, with the error that it may have
+    #[arg(long, conflicts_with = "raw_echo", help_heading = heading::PROTOCOL)]
+    pub one_way: bool,
     /// With --expect any: what to send, instead of letters
     #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"], help_heading = heading::CONTENT)]
     pub text: Option<String>,
+    /// With --expect any: a text that is another one in each datagram, with the fields {seq}, {time} (in ns) and {random:8} (digits)
+    #[arg(long, value_parser = Template::parse, conflicts_with_all = ["payload", "size", "raw_echo", "text"], help_heading = heading::CONTENT)]
+    pub template: Option<Template>,
     /// With --expect any
     #[command(flatten)]
     pub content: PayloadArgs,
@@ -142,6 +185,9 @@ pub struct Args {
     /// given
     #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION", help_heading = heading::JUDGEMENT)]
     pub thresholds: Vec<Threshold>,
+    /// Percentiles to show instead of the usual ones: 50,75,99.999
+    #[arg(long, value_delimiter = ',', value_parser = Percent::parse, value_name = "PERCENT,...", help_heading = heading::OUTPUT)]
+    pub percentiles: Vec<Percent>,
     /// A row for every target instead of the worst one
     #[arg(long, help_heading = heading::OUTPUT)]
     pub per_port: bool,
@@ -159,11 +205,14 @@ pub struct Args {
     #[arg(long, value_parser = StartAt::parse, value_name = "TIME", help_heading = heading::TIMING)]
     pub start_at: Option<StartAt>,
     /// This is one of several generators: it takes one of N targets, and their part of the rate. The first one is 0/N
-    #[arg(long, value_parser = Shard::parse, value_name = "INDEX/N", help_heading = heading::TARGET)]
+    #[arg(long, value_parser = Shard::parse, value_name = "INDEX/N", conflicts_with_all = ["ramp", "flow", "in_flight"], help_heading = heading::TARGET)]
     pub shard: Option<Shard>,
     /// No progress
     #[arg(short, long, help_heading = heading::OUTPUT)]
     pub quiet: bool,
+    /// Capacity instead of a load
+    #[command(flatten)]
+    pub capacity: CapacityArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -256,30 +305,48 @@ impl Args {
             )));
         }
         let expect = if self.raw_echo { Expect::Echo } else { self.expect };
-        let given =
-            [(self.text.is_some(), "--text"), (self.content.payload_file.is_some(), "--payload-file")];
+        if self.one_way && expect != Expect::Reply {
+            return Err(ExitError::usage("--one-way asks a responder of PPT/1: --expect reply"));
+        }
+        let file = self.content.payload_file.is_some();
+        let given = [
+            (self.text.is_some(), "--text"),
+            (file, "--payload-file"),
+            (self.template.is_some(), "--template"),
+        ];
         if let Some((_, name)) = given.iter().find(|(given, _)| *given && expect != Expect::Any) {
             return Err(ExitError::usage(format!(
                 "{name} is for --expect any: frames have a payload of their own"
             )));
         }
-        if given[0].0 && given[1].0 {
-            return Err(ExitError::usage("--text and --payload-file are two payloads"));
+        let mut names = given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name);
+        if let (Some(one), Some(other)) = (names.next(), names.next()) {
+            return Err(ExitError::usage(format!("{one} and {other} are two payloads")));
         }
-        if given[1].0 && (self.size.is_some() || self.payload != DEFAULT_PAYLOAD) {
-            return Err(ExitError::usage("--payload-file is as long as it is: without --payload and --size"));
+        if file && (self.size.is_some() || self.sizes.is_some() || self.payload != DEFAULT_PAYLOAD) {
+            return Err(ExitError::usage(
+                "--payload-file is as long as it is: without --payload, --size and --sizes",
+            ));
         }
         if let Drain::Fixed(wait) | Drain::Adaptive { fallback: wait, .. } = self.drain
             && wait > LONGEST
         {
             return Err(too_long("--drain"));
         }
+        let profile = self.flow.clone().or_else(|| self.ramp.clone());
+        let (rate, duration) = match &profile {
+            Some(profile) if profile.duration() > LONGEST => return Err(too_long("--flow")),
+            Some(profile) => (Rate { count: profile.peak(), period: SECOND }, profile.duration()),
+            None => (rate, span("--duration", self.duration)?),
+        };
         let config = Config {
             targets,
             alternatives,
             from: self.source.from,
             rate,
-            duration: span("--duration", self.duration)?,
+            profile,
+            arrival: self.arrival,
+            duration,
             warm_up: span("--warmup", self.warmup)?,
             drain: self.drain,
             timeout: span("--timeout", self.timeout)?,
@@ -293,7 +360,14 @@ impl Args {
             payload: self.payload.into(),
             size: self.size.map(usize::from),
             expect,
+            sizes: self.sizes.clone(),
             text: self.content.load()?.or_else(|| self.text.clone().map(String::into_bytes)),
+            template: self.template.clone(),
+            in_flight: self.in_flight,
+            tos: self.tos.or_else(|| self.dscp.map(|dscp| dscp << 2)),
+            ttl: self.ttl,
+            one_way: self.one_way,
+            percentiles: self.percentiles.clone(),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
             interval: nanos(self.interval),
@@ -310,6 +384,30 @@ impl Args {
 fn span(name: &str, span: Duration) -> Result<Nanos, ExitError> {
     let span = nanos(span);
     if span > LONGEST { Err(too_long(name)) } else { Ok(span) }
+}
+
+/// A class of RFC 2474, 2597, 3246, 5865 or 8622, or its number.
+fn dscp(text: &str) -> Result<u8, String> {
+    let name = text.to_ascii_lowercase();
+    let number = |prefix: &str, numbers: std::ops::RangeInclusive<u8>| {
+        name.strip_prefix(prefix)
+            .and_then(|digits| digits.parse().ok())
+            .filter(|number| numbers.contains(number))
+    };
+    let class = match name.as_str() {
+        "be" | "default" => Some(0),
+        "le" => Some(1),
+        "va" | "voice-admit" => Some(44),
+        "ef" => Some(46),
+        _ => number("cs", 0..=7).map(|class| class * 8).or_else(|| {
+            let both =
+                number("af", 11..=43).filter(|both| both / 10 <= 4 && (1..=3).contains(&(both % 10)))?;
+            Some(both / 10 * 8 + both % 10 * 2)
+        }),
+    };
+    class.or_else(|| number("", 0..=63)).ok_or_else(|| {
+        format!("`{text}` is no DSCP: write 0 to 63, ef, va, le, be, cs0 to cs7 or af11 to af43")
+    })
 }
 
 fn too_long(name: &str) -> ExitError {
@@ -356,8 +454,19 @@ mod tests {
             "127.0.0.1:1 --rate 1001M/s",
             "127.0.0.1:1 --max-in-flight 1000000000001",
             "127.0.0.1:1 --expect all",
+            "127.0.0.1:1 --arrival burst:0",
+            "127.0.0.1:1 --flow 5:1s --rate 5",
+            "127.0.0.1:1 --flow 5:1s --ramp 0..5/1s",
+            "127.0.0.1:1 --flow 5:60d,5:60d",
+            "127.0.0.1:1 --ramp 0..5/1s --duration 5s",
             "127.0.0.1:1 --expect any --raw-echo",
             "127.0.0.1:1 --text hi",
+            "127.0.0.1:1 --one-way --expect echo",
+            "127.0.0.1:1 --template hi",
+            "127.0.0.1:1 --sizes 20:1",
+            "127.0.0.1:1 --in-flight 2 --rate 5",
+            "127.0.0.1:1 --tos 3 --dscp ef",
+            "127.0.0.1:1 --percentiles 101",
             "127.0.0.1:1 --expect any --text hi --size 5",
             "127.0.0.1:1 --payload-file /dev/null",
             "127.0.0.1:1 --expect any --text hi --payload-file /dev/null",
@@ -382,6 +491,20 @@ mod tests {
         }
         assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
         config("192.0.2.1:1 --i-own-the-target").unwrap();
+    }
+
+    #[test]
+    fn classes_have_names_and_numbers() {
+        for (text, class) in
+            [("0", 0), ("63", 63), ("EF", 46), ("cs7", 56), ("af11", 10), ("AF41", 34), ("af43", 38)]
+        {
+            assert_eq!(dscp(text), Ok(class), "{text}");
+        }
+        for wrong in ["64", "cs8", "af14", "af51", "af20", "", "fe"] {
+            assert!(dscp(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(config("127.0.0.1:1 --dscp ef").unwrap().tos, Some(46 << 2));
+        assert_eq!(config("127.0.0.1:1 --tos 3 --ttl 5").unwrap().tos, Some(3));
     }
 
     #[test]

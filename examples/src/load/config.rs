@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -11,16 +12,21 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::{Arrival, Arrivals};
 use super::drain::Drain;
 use super::frame::Shape;
 use super::gso::Gso;
+use super::histogram::Percent;
 use super::ids::Ids;
 use super::ledger::LedgerConfig;
+use super::mix::Mix;
 use super::pacing::Pacing;
 use super::part::Part;
 use super::plan::{Distribution, Rate, Turns};
+use super::profile::{Piece, Profile};
 use super::shard::Shard;
 use super::stamps::RxTime;
+use super::template::Template;
 use crate::outcome::ExitError;
 use crate::source::{SourceAddress, SourceArgs};
 
@@ -33,8 +39,12 @@ pub struct Config {
     pub alternatives: HashMap<SocketAddr, Vec<SocketAddr>>,
     /// Where datagrams leave from; `None` leaves it to the system.
     pub from: Option<SourceAddress>,
-    /// Datagrams a time, over all targets.
+    /// Datagrams a time, over all targets; the highest rate of a profile.
     pub rate: Rate,
+    /// How the rate goes over the load, if it is not one.
+    pub profile: Option<Profile>,
+    /// How datagrams arrive that have a rate.
+    pub arrival: Arrival,
     /// Length of the measured part.
     pub duration: Nanos,
     /// Length of the part before it that is not counted.
@@ -63,8 +73,22 @@ pub struct Config {
     pub size: Option<usize>,
     /// What an answer looks like.
     pub expect: Expect,
+    /// Sizes of whole datagrams, each with its share, instead of one.
+    pub sizes: Option<Mix>,
     /// The datagrams themselves, for targets that want no frames.
     pub text: Option<Vec<u8>>,
+    /// What makes the datagrams themselves, where each has another text.
+    pub template: Option<Template>,
+    /// In a closed loop, datagrams that wait for answers at once: the next one leaves when one of them is answered or times out.
+    pub in_flight: Option<u64>,
+    /// DSCP and congestion bits of what is sent.
+    pub tos: Option<u8>,
+    /// Hops that what is sent may make.
+    pub ttl: Option<NonZeroU8>,
+    /// Ask the targets when they received and answered.
+    pub one_way: bool,
+    /// Percentiles to be read besides the usual ones.
+    pub percentiles: Vec<Percent>,
     /// Ask every target for an answer before the load.
     pub handshake: bool,
     /// Most datagrams without answer and not timed out.
@@ -117,6 +141,24 @@ impl Config {
             return Err(ExitError::usage(format!(
                 "--size {wanted} is too small: header, options and payload have {} octets",
                 self.shape().least()
+            )));
+        }
+        if let Some(Err(small)) = self.sizes.clone().map(|sizes| sizes.at_least(self.shape().shortest())) {
+            return Err(ExitError::usage(format!(
+                "--sizes has {small}, and a datagram has {} octets at least: a shorter --payload makes them shorter",
+                self.shape().shortest()
+            )));
+        }
+        if let Some(most) = self.in_flight.filter(|most| *most < u64::from(self.threads)) {
+            return Err(ExitError::usage(format!(
+                "--in-flight {most} cannot be divided among {} threads: each has a closed loop of its own",
+                self.threads
+            )));
+        }
+        if let Some(most) = self.in_flight.filter(|most| *most > self.max_in_flight) {
+            return Err(ExitError::usage(format!(
+                "--in-flight {most} is above --max-in-flight {}: what is above it would not be sent",
+                self.max_in_flight
             )));
         }
         if self.expect == Expect::Any && self.key.is_some() {
@@ -174,15 +216,23 @@ impl Config {
     /// The datagrams of the run.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        match (&self.text, self.expect) {
-            (Some(text), _) => Shape::text(text.clone()),
-            (None, Expect::Any) => {
+        let shape = match (&self.template, &self.text, self.expect) {
+            (Some(template), ..) => Shape::template(template.clone()),
+            (None, Some(text), _) => Shape::text(text.clone()),
+            (None, None, Expect::Any) => {
                 let len = self.size.unwrap_or(self.payload);
+                let len = self.sizes.as_ref().map_or(len, Mix::largest);
                 Shape::text((b'a'..=b'z').cycle().take(len).collect())
             }
-            (None, Expect::Reply | Expect::Echo) => {
+            (None, None, Expect::Reply | Expect::Echo) => {
                 Shape::new(self.payload, self.size, self.expect == Expect::Reply, self.key.clone())
             }
+        };
+        let shape = if self.one_way { shape.timed() } else { shape };
+        match self.sizes.clone().map(|sizes| sizes.at_least(shape.shortest())) {
+            Some(Ok(sizes)) => shape.mixed(sizes),
+            // What is too small is refused before a run starts.
+            Some(Err(_)) | None => shape,
         }
     }
 
@@ -207,6 +257,25 @@ impl Config {
 
     fn practice_ports(&self) -> usize {
         usize::from(self.expect == Expect::Any)
+    }
+
+    /// When datagrams leave from `start` on: those of the load, or those of a warm-up, which has the rate that the load begins with.
+    #[must_use]
+    pub fn arrivals(&self, start: Nanos, duration: Nanos, practice: bool) -> Arrivals {
+        let even = |rate: Rate| {
+            let per_second = rate.per_second();
+            Profile::new(vec![Piece { from: per_second, to: per_second, duration }])
+        };
+        let rate = match (&self.profile, practice) {
+            (Some(profile), false) => return Arrivals::new(start, profile.clone(), self.arrival, self.seed),
+            (Some(profile), true) => Rate { count: profile.first(), period: SECOND },
+            (None, _) => self.rate,
+        };
+        if self.arrival == Arrival::Constant || duration == 0 {
+            return Arrivals::even(start, rate, duration);
+        }
+        // Other draws than those of the load.
+        Arrivals::new(start, even(rate), self.arrival, if practice { !self.seed } else { self.seed })
     }
 
     /// Who gets which datagram.
@@ -238,19 +307,28 @@ impl Config {
             epoch: rng.next_u64(),
             ids: Ids::new(rng),
             any: self.expect == Expect::Any,
+            nameless: self.expect == Expect::Any && self.sizes.is_none() && self.template.is_none(),
         }
     }
 
     /// Datagrams that each of `streams` streams has to remember. Random turns are uneven, hence the double.
     fn ring(&self, duration: Nanos, streams: u64) -> usize {
         let remembered = self.timeout.saturating_add(LATE_MEMORY).min(duration);
-        let share = (self.rate.total(remembered) / streams.max(1) * 2).saturating_add(UNEVENNESS);
+        let expected = match self.in_flight {
+            None => self.rate.total(remembered),
+            // How fast a closed loop is, nobody knows before.
+            Some(most) => most.saturating_mul(4).max(CLOSED_LOOP),
+        };
+        let share = (expected / streams.max(1) * 2).saturating_add(UNEVENNESS);
         usize::try_from(share.min(MOST_REMEMBERED / streams.max(1)).max(1)).unwrap_or(1)
     }
 }
 
 /// Headers of IPv4 and UDP, octets.
 const IP_AND_UDP: usize = 28;
+
+/// Datagrams that a closed loop remembers at least, over all streams: those of a second at a rate that is high for one.
+const CLOSED_LOOP: u64 = 1 << 17;
 
 /// Datagrams a stream remembers on top of its share: small shares deviate most, and the handshake needs some.
 const UNEVENNESS: u64 = 64;
@@ -273,6 +351,8 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         alternatives: HashMap::new(),
         from: None,
         rate: Rate { count: 1000, period: SECOND },
+        profile: None,
+        arrival: Arrival::Constant,
         duration: SECOND,
         warm_up: 0,
         drain: Drain::Fixed(0),
@@ -287,7 +367,14 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         payload: 32,
         size: None,
         expect: Expect::Reply,
+        sizes: None,
         text: None,
+        template: None,
+        in_flight: None,
+        tos: None,
+        ttl: None,
+        one_way: false,
+        percentiles: Vec::new(),
         handshake: true,
         max_in_flight: 1000,
         interval: SECOND,

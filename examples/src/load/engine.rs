@@ -10,9 +10,10 @@ use super::config::Config;
 use super::events::Events;
 use super::handshake::{self, Greeting};
 use super::live::Live;
+use super::one_way::OneWay;
 use super::progress::Progress;
 use super::start;
-use super::summary::Summary;
+use super::summary::{Chosen, Histograms, Summary};
 use super::worker::{Done, Halt, Worker};
 use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
@@ -75,11 +76,11 @@ pub fn run(
         }));
         done
     });
-    close(done)
+    close(config, done)
 }
 
 /// Makes one result of those of all workers.
-fn close(done: Vec<Result<Done, ExitError>>) -> Result<Summary, ExitError> {
+fn close(config: &Config, done: Vec<Result<Done, ExitError>>) -> Result<Summary, ExitError> {
     let mut done = done.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter();
     let Some(mut all) = done.next() else {
         return Err(ExitError::new(Exit::Software, "a run has at least one thread"));
@@ -93,7 +94,22 @@ fn close(done: Vec<Result<Done, ExitError>>) -> Result<Summary, ExitError> {
     all.flows.sort_by_key(|(number, _)| *number);
     let summary = Summary::new(&all.ledger, &all.latencies, all.local)
         .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
+    let delays = all.one_way.as_ref().map(OneWay::read).transpose();
+    let delays = delays.map_err(|error| ExitError::new(Exit::Software, error.to_string()))?.flatten();
+    // In a closed loop nothing was planned: a datagram left when another was answered.
+    let open = config.in_flight.is_none();
+    let histograms = Histograms {
+        from_plan: summary.histograms.from_plan.filter(|_| open),
+        way_up: delays.as_ref().map(|delays| delays.up.clone()),
+        way_down: delays.as_ref().map(|delays| delays.down.clone()),
+        ..summary.histograms
+    };
+    let points = config.percentiles.iter();
     Ok(Summary {
+        chosen: points.map(|percent| Chosen::new(*percent, &histograms)).collect(),
+        histograms,
+        one_way: delays.map(|delays| delays.report),
+        from_plan: summary.from_plan.filter(|_| open),
         flows: all.flows.into_iter().map(|(_, flow)| flow).collect(),
         strangers: all.strangers,
         took: all.end.saturating_sub(all.start),

@@ -3,9 +3,14 @@
 use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, Header, Key, Kind, Reissue};
 
 use super::ledger::Identity;
+use super::mix::Mix;
+use super::template::Template;
 
 /// Value octets of the ROOM option that keeps room for RSTAT in the answer ([P-54]): 24 octets in all.
 const ROOM_FOR_RSTAT: [u8; 22] = [0; 22];
+
+/// Of the ROOM option that keeps room for RSTAT and TIMES: 44 octets in all.
+const ROOM_FOR_BOTH: [u8; 42] = [0; 42];
 
 /// What all datagrams of a run have in common.
 #[derive(Clone, Debug)]
@@ -15,11 +20,17 @@ pub struct Shape {
     size: usize,
     /// Ask for RSTAT, and keep room for it.
     statistics: bool,
+    /// Ask for TIMES as well.
+    times: bool,
     key: Option<Key>,
     /// The payload alone is the datagram.
     plain: bool,
+    /// Or what this makes.
+    template: Option<Template>,
+    /// Sizes instead of one.
+    mix: Option<Mix>,
     /// A frame of the load and one of handshake and warm-up, which all others differ from in their identity alone; none of
-    /// plain text, nor where a tag depends on all of a frame.
+    /// plain text, of several sizes, nor where a tag depends on all of a frame.
     models: Option<[Vec<u8>; 2]>,
 }
 
@@ -30,35 +41,78 @@ impl Shape {
     pub fn new(payload: usize, size: Option<usize>, statistics: bool, key: Option<Key>) -> Self {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
-        let mut shape = Self { payload, size: 0, statistics, key, plain: false, models: None };
+        let (template, mix, models) = (None, None, None);
+        let (plain, times) = (false, false);
+        let mut shape = Self { payload, size: 0, statistics, times, key, plain, template, mix, models };
         shape.size = shape.least().max(size.unwrap_or(0));
-        if shape.key.is_none() {
-            let model = |practice| {
-                let mut model = vec![0; shape.size];
-                shape.compose(&mut model, &Identity::default(), practice).map(|_| model)
-            };
-            shape.models = model(false).and_then(|load| Ok([load, model(true)?])).ok();
-        }
-        shape
+        shape.modelled()
+    }
+
+    /// Encodes once what all frames have in common.
+    fn modelled(self) -> Self {
+        let model = |practice| {
+            let mut model = vec![0; self.size];
+            self.compose(&mut model, &Identity::default(), practice, self.size).map(|_| model)
+        };
+        let models = if self.key.is_none() && !self.plain {
+            model(false).and_then(|load| Ok([load, model(true)?])).ok()
+        } else {
+            None
+        };
+        Self { models, ..self }
     }
 
     /// Datagrams that are this text.
     #[must_use]
     pub const fn text(text: Vec<u8>) -> Self {
         let size = text.len();
-        Self { payload: text, size, statistics: false, key: None, plain: true, models: None }
+        let (template, mix, models) = (None, None, None);
+        let (statistics, times, plain) = (false, false, true);
+        Self { payload: text, size, statistics, times, key: None, plain, template, mix, models }
+    }
+
+    /// Has the responder asked when it received and answered.
+    #[must_use]
+    pub fn timed(self) -> Self {
+        let mut shape = Self { times: true, statistics: true, ..self };
+        shape.size = shape.least().max(shape.size);
+        shape.modelled()
+    }
+
+    /// Datagrams that are made from this.
+    #[must_use]
+    pub fn template(template: Template) -> Self {
+        Self { size: template.longest(), template: Some(template), ..Self::text(Vec::new()) }
+    }
+
+    /// Gives them these sizes, none of which is below [`Self::shortest`]. Text is cut to them.
+    #[must_use]
+    pub fn mixed(self, mix: Mix) -> Self {
+        Self { size: mix.largest(), mix: Some(mix), models: None, ..self }
+    }
+
+    /// The smallest size that a mix may have.
+    #[must_use]
+    pub fn shortest(&self) -> usize {
+        if self.plain { 1 } else { self.least() }
     }
 
     /// The datagrams themselves, if all of them are one text.
     #[must_use]
     pub fn plain(&self) -> Option<&[u8]> {
-        self.plain.then_some(&self.payload)
+        (self.plain && self.template.is_none() && self.mix.is_none()).then_some(&self.payload)
     }
 
-    /// Octets of each datagram.
+    /// Octets of each datagram, or of the longest one.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
+    }
+
+    /// The sizes, if there are several.
+    #[must_use]
+    pub const fn mix(&self) -> Option<&Mix> {
+        self.mix.as_ref()
     }
 
     /// Octets of payload.
@@ -89,6 +143,16 @@ impl Shape {
         identity: &Identity,
         practice: bool,
     ) -> Result<usize, EncodeError> {
+        // The id looks random, and is that of this datagram alone.
+        let size = self.mix.as_ref().map_or(self.size, |mix| mix.pick(identity.request_id));
+        if let Some(template) = &self.template {
+            let (needed, available) = (self.size, buffer.len());
+            return if available < needed {
+                Err(EncodeError::NoSpace { needed, available })
+            } else {
+                Ok(template.write(buffer, identity))
+            };
+        }
         let whole = |buffer: &mut [u8], octets: &[u8]| {
             let (needed, available) = (octets.len(), buffer.len());
             let room = buffer.get_mut(..needed).ok_or(EncodeError::NoSpace { needed, available })?;
@@ -96,9 +160,11 @@ impl Shape {
             Ok(needed)
         };
         if self.plain {
-            return whole(buffer, &self.payload);
+            return whole(buffer, self.payload.get(..size).unwrap_or(&self.payload));
         }
-        let Some([load, warm_up]) = &self.models else { return self.compose(buffer, identity, practice) };
+        let Some([load, warm_up]) = &self.models else {
+            return self.compose(buffer, identity, practice, size);
+        };
         let len = whole(buffer, if practice { warm_up } else { load })?;
         let &Identity { stream_id, seq, request_id, timestamp } = identity;
         let reissued = Reissue { request_id, stream_id, seq, timestamp };
@@ -109,8 +175,14 @@ impl Shape {
             .ok_or(EncodeError::NoSpace { needed: HEADER_LEN, available })
     }
 
-    /// Encodes one frame, part by part.
-    fn compose(&self, buffer: &mut [u8], identity: &Identity, practice: bool) -> Result<usize, EncodeError> {
+    /// Encodes one frame of `size` octets, part by part.
+    fn compose(
+        &self,
+        buffer: &mut [u8],
+        identity: &Identity,
+        practice: bool,
+        size: usize,
+    ) -> Result<usize, EncodeError> {
         let &Identity { stream_id, seq, request_id, timestamp } = identity;
         let mut header = Header::new(Kind::Request, request_id, stream_id, seq, timestamp);
         // Nothing is executed, so nothing needs the reply cache.
@@ -121,13 +193,16 @@ impl Shape {
         if self.statistics {
             header.flags = header.flags | Flags::WANT_STATS;
         }
+        if self.times {
+            header.flags = header.flags | Flags::WANT_TIMES;
+        }
         let encoder = Encoder::new(buffer, &header);
         let encoder = if self.statistics { encoder.option(&self.room()) } else { encoder };
-        encoder.auth_if(self.key.as_ref()).payload(&self.payload).pad_to(self.size).finish()
+        encoder.auth_if(self.key.as_ref()).payload(&self.payload).pad_to(size).finish()
     }
 
     const fn room(&self) -> FrameOption<'static> {
-        FrameOption::Room(&ROOM_FOR_RSTAT)
+        FrameOption::Room(if self.times { &ROOM_FOR_BOTH } else { &ROOM_FOR_RSTAT })
     }
 }
 
@@ -143,7 +218,11 @@ mod tests {
         for key in keys {
             for statistics in [false, true] {
                 for (payload, size) in [(0, None), (5, None), (32, Some(300)), (100, Some(44))] {
-                    shapes.push(Shape::new(payload, size, statistics, key.clone()));
+                    let shape = Shape::new(payload, size, statistics, key.clone());
+                    if statistics {
+                        shapes.push(shape.clone().timed());
+                    }
+                    shapes.push(shape);
                 }
             }
         }
@@ -158,7 +237,7 @@ mod tests {
             let len = shape.write(&mut buffer, &identity, true).unwrap();
             assert_eq!(len, shape.size(), "{shape:?}");
             let mut composed = vec![0; shape.size()];
-            shape.compose(&mut composed, &identity, true).unwrap();
+            shape.compose(&mut composed, &identity, true, shape.size()).unwrap();
             assert_eq!((&buffer, shape.models.is_some()), (&composed, shape.key.is_none()), "{shape:?}");
             let keys = shape.key.clone().map(|key| vec![key]).unwrap_or_default();
             let integrity = if keys.is_empty() { Integrity::Checksum } else { Integrity::Keys(&keys) };
@@ -169,6 +248,7 @@ mod tests {
             assert_eq!((frame.header().stream_id, frame.header().seq, frame.header().timestamp), (7, 8, 9));
             assert!(frame.header().flags.contains(Flags::WARM_UP | Flags::IDEMPOTENT));
             assert_eq!(frame.header().flags.contains(Flags::WANT_STATS), shape.statistics);
+            assert_eq!(frame.header().flags.contains(Flags::WANT_TIMES), shape.times);
         }
     }
 
@@ -187,5 +267,9 @@ mod tests {
         let shape = Shape::new(32, None, true, None);
         let rstat = FrameOption::Rstat { rseq: 0, rcount: 0, window: 0 };
         assert_eq!(shape.size(), HEADER_LEN + rstat.wire_len() + 32);
+        let times = FrameOption::Times { rx_ns: 0, tx_ns: 0 };
+        let timed = shape.timed();
+        assert_eq!(timed.size(), HEADER_LEN + rstat.wire_len() + times.wire_len() + 32);
+        assert_eq!(Shape::new(32, Some(300), true, None).timed().size(), 300);
     }
 }

@@ -129,10 +129,21 @@ impl<C: Counter> Latency<C> {
             min: self.min,
             p50: at(0.5),
             p90: at(0.9),
+            p95: at(0.95),
             p99: at(0.99),
             p99_9: at(0.999),
+            p99_99: at(0.9999),
             max: self.max,
+            mean: whole(self.histogram.mean()).min(self.max),
+            stddev: whole(self.histogram.stdev()),
         })
+    }
+
+    /// What so many percent are not longer than; `None` if nothing was recorded.
+    #[must_use]
+    pub fn at(&self, percent: Percent) -> Option<Nanos> {
+        (!self.histogram.is_empty())
+            .then(|| self.histogram.value_at_quantile(percent.0 / 100.0).min(self.max))
     }
 }
 
@@ -149,20 +160,70 @@ pub struct Percentiles {
     pub p50: Nanos,
     /// Nine of ten latencies are not longer.
     pub p90: Nanos,
+    /// 95 of 100 latencies are not longer.
+    pub p95: Nanos,
     /// 99 of 100 latencies are not longer.
     pub p99: Nanos,
     /// 999 of 1000 latencies are not longer.
     #[serde(rename = "p99.9")]
     pub p99_9: Nanos,
+    /// 9999 of 10000 latencies are not longer.
+    #[serde(rename = "p99.99")]
+    pub p99_99: Nanos,
     /// The longest latency, exactly.
     pub max: Nanos,
+    /// The mean.
+    pub mean: Nanos,
+    /// The standard deviation. Latencies are not normally distributed: percentiles say more.
+    pub stddev: Nanos,
+}
+
+/// A percentile that the user chose, above 0 and at most 100.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// Parses `50` or `99.99`.
+    ///
+    /// # Errors
+    /// Says what is expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
+        let number = number.filter(|number| *number > 0.0 && *number <= 100.0);
+        number.map(Self).ok_or_else(|| format!("`{text}` is no percentile: write 50,90,99.9"))
+    }
+}
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a time is not negative, and far below 2^53 ns"
+)]
+const fn whole(nanos: f64) -> Nanos {
+    nanos as Nanos
 }
 
 impl Percentiles {
     /// The columns of a report, with their names.
     #[must_use]
-    pub const fn columns(&self) -> [(&'static str, Nanos); 5] {
-        [("p50", self.p50), ("p90", self.p90), ("p99", self.p99), ("p99.9", self.p99_9), ("max", self.max)]
+    pub const fn columns(&self) -> [(&'static str, Nanos); 9] {
+        [
+            ("p50", self.p50),
+            ("p90", self.p90),
+            ("p95", self.p95),
+            ("p99", self.p99),
+            ("p99.9", self.p99_9),
+            ("p99.99", self.p99_99),
+            ("max", self.max),
+            ("mean", self.mean),
+            ("stddev", self.stddev),
+        ]
     }
 }
 
@@ -175,6 +236,8 @@ pub struct Latencies {
     pub from_send: TotalLatency,
     /// Actual sending after planned time: what this program itself was late.
     pub lag: TotalLatency,
+    /// By how much neighbours' round trips differ (RFC 3393, of round trips).
+    pub ipdv: TotalLatency,
     /// `from_plan` of each target that has answered: of all ports of a host they would fill a gigabyte.
     pub targets: Vec<Option<TargetLatency>>,
     /// What a target starts with.
@@ -196,6 +259,7 @@ impl Latencies {
             from_plan: TotalLatency::total()?,
             from_send: TotalLatency::total()?,
             lag: TotalLatency::total()?,
+            ipdv: TotalLatency::total()?,
             targets: vec![None; targets],
             empty: TargetLatency::target()?,
             late_sends: 0,
@@ -207,6 +271,7 @@ impl Latencies {
         self.from_plan.add(&other.from_plan);
         self.from_send.add(&other.from_send);
         self.lag.add(&other.lag);
+        self.ipdv.add(&other.ipdv);
         for (mine, theirs) in self.targets.iter_mut().zip(&other.targets) {
             if let Some(theirs) = theirs {
                 mine.get_or_insert_with(|| self.empty.clone()).add(theirs);
@@ -251,8 +316,20 @@ mod tests {
         }
         assert_eq!((read.count, read.beyond, read.min, read.max), (1000, 0, 1_000_000, 1_000_000_000));
         let columns = read.columns();
-        assert_eq!(columns.map(|(name, _)| name), ["p50", "p90", "p99", "p99.9", "max"]);
-        assert_eq!(columns.map(|(_, value)| value), [read.p50, read.p90, read.p99, read.p99_9, read.max]);
+        assert_eq!(
+            columns.map(|(name, _)| name),
+            ["p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "mean", "stddev"]
+        );
+        let values = [read.p50, read.p90, read.p95, read.p99, read.p99_9, read.p99_99, read.max];
+        assert_eq!(columns.map(|(_, value)| value)[..7], values);
+        // Of 1 to 1000 ms evenly: 500.5 and 288.7.
+        assert!(read.mean.abs_diff(500_500_000) < 500_000, "{}", read.mean);
+        assert!(read.stddev.abs_diff(288_675_000) < 500_000, "{}", read.stddev);
+        assert_eq!(latency.at(Percent::parse("99.99").unwrap()), Some(read.p99_99));
+        assert_eq!(latency.at(Percent::parse("p50").unwrap()), Some(read.p50));
+        for wrong in ["0", "101", "-1", "x", "", "nan"] {
+            Percent::parse(wrong).unwrap_err();
+        }
     }
 
     #[test]
@@ -277,13 +354,14 @@ mod tests {
             for latencies in [&mut parts[usize::from(n % 3 == 0)], &mut whole] {
                 latencies.left(planned, sent);
                 latencies.answered(usize::from(n > 300), planned, sent, arrival);
+                latencies.ipdv.record(n * n);
             }
         }
         let [mut one, other] = parts;
         one.add(&other);
         let read = |latencies: &Latencies| {
-            let totals =
-                [&latencies.from_plan, &latencies.from_send, &latencies.lag].map(Latency::percentiles);
+            let totals = [&latencies.from_plan, &latencies.from_send, &latencies.lag, &latencies.ipdv]
+                .map(Latency::percentiles);
             let targets: Vec<_> =
                 latencies.targets.iter().map(|latency| latency.as_ref().unwrap().percentiles()).collect();
             (totals, targets, latencies.late_sends)

@@ -3,25 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 
 use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::Arrival;
 use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::generator::{PROGRAM, RunReport};
 use super::gso::Gso;
 use super::hdr;
 use super::histogram::Percentiles;
-use super::intervals::{Interval, Intervals};
+use super::intervals::Intervals;
 use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
+use super::profile::Piece;
 use super::stamps::RxTime;
 use super::stream::Tally;
 use super::summary::{Flow, Local, Port, Summary};
 use super::threshold::Judgement;
+
+pub use super::distributions::{HistogramsReport, IntervalReport, LatencyReport};
 
 /// Version of the object: raised when a field changes its meaning or goes, not when one is added.
 pub const FORMAT: u32 = 3;
@@ -59,6 +64,11 @@ pub struct LoadReport {
     pub behind_since_ns: Option<Nanos>,
     /// Distributions of times.
     pub latency: LatencyReport,
+    /// By how many places first answers were displaced within a stream, as the key, and how often: 0 in order, above it late, below it
+    /// early (reorder density, RFC 5236).
+    pub reorder_density: BTreeMap<String, u64>,
+    /// How many losses came in a row within a stream, as the key, and how often (loss periods, RFC 3357).
+    pub loss_runs: BTreeMap<String, u64>,
     /// These distributions with all their buckets.
     pub histograms: HistogramsReport,
     /// Datagrams that left more than a millisecond late.
@@ -82,6 +92,10 @@ pub struct ConfigReport {
     pub targets: Vec<SocketAddr>,
     /// Datagrams a time, over all targets.
     pub rate: RateReport,
+    /// How datagrams arrive that have a rate.
+    pub arrival: Arrival,
+    /// How the rate goes over the load, whose highest one is `rate`; `null` if it is one.
+    pub flow: Option<Vec<Piece>>,
     /// Length of an interval: that of `--interval`, or a multiple of it for a long run.
     pub interval_ns: Nanos,
     /// Length of the measured part.
@@ -110,8 +124,20 @@ pub struct ConfigReport {
     pub rx_time: RxTime,
     /// Octets of payload.
     pub payload: usize,
-    /// Octets of the whole datagram.
+    /// Octets of the whole datagram, or of the longest one.
     pub size: usize,
+    /// Sizes with their shares, if there are several.
+    pub sizes: Option<String>,
+    /// What datagrams are made from, if each is another text.
+    pub template: Option<String>,
+    /// Datagrams that wait for answers at once, in a closed loop; `null` where the rate does not depend on answers.
+    pub in_flight: Option<u64>,
+    /// DSCP and congestion bits of what is sent; `null` leaves them to the system.
+    pub tos: Option<u8>,
+    /// Hops that what is sent may make; `null` leaves them to the system.
+    pub ttl: Option<u8>,
+    /// Whether the targets were asked when they received and answered.
+    pub one_way: bool,
     /// What an answer looks like.
     pub expect: Expect,
     /// Whether the targets send every datagram back as it is.
@@ -210,67 +236,6 @@ pub struct TallyReport {
     pub three_reordered: u64,
 }
 
-/// Distributions of times; `null` where nothing was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LatencyReport {
-    /// Answer after planned time: what a user would have waited.
-    pub rtt_from_plan: Option<Percentiles>,
-    /// Answer after actual sending: what server and network took.
-    pub rtt_from_send: Option<Percentiles>,
-    /// Actual sending after planned time: what the tester itself was late.
-    pub lag: Option<Percentiles>,
-}
-
-/// Histograms with all their buckets, so that they can be added: `HdrHistogram` V2, deflated, in base64; `null` where nothing
-/// was measured. Values are nanoseconds up to 60 s; those of a run have three significant digits, those of a target or of an
-/// interval two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HistogramsReport {
-    /// Answer after planned time.
-    pub rtt_from_plan: Option<String>,
-    /// Answer after actual sending.
-    pub rtt_from_send: Option<String>,
-    /// Actual sending after planned time.
-    pub lag: Option<String>,
-}
-
-/// The datagrams planned in one interval: `planned = sent + not_sent`, `sent = ok + late + error + lost + pending_at_abort`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct IntervalReport {
-    /// From the start of the load.
-    pub start_ns: Nanos,
-    /// Places of the schedule that came up.
-    pub planned: u64,
-    /// Planned datagrams not sent.
-    pub not_sent: u64,
-    /// Planned datagrams held back because too many waited for answers.
-    pub not_sent_in_flight: u64,
-    /// Planned datagrams given up because this machine is too slow for the rate, or the send buffer stayed full.
-    pub not_sent_behind: u64,
-    /// Planned datagrams that the system refused.
-    pub not_sent_refused: u64,
-    /// Planned datagrams left when the run was broken off.
-    pub not_sent_aborted: u64,
-    /// Datagrams that left.
-    pub sent: u64,
-    /// Datagrams answered within the timeout, without error.
-    pub ok: u64,
-    /// Datagrams answered after the timeout.
-    pub late: u64,
-    /// Datagrams answered by an ERROR within the timeout.
-    pub error: u64,
-    /// Datagrams not answered.
-    pub lost: u64,
-    /// Datagrams neither answered nor timed out when the run was broken off.
-    pub pending_at_abort: u64,
-    /// Datagrams that left more than a millisecond late.
-    pub late_sends: u64,
-    /// Distributions of times.
-    pub latency: LatencyReport,
-    /// These distributions with all their buckets.
-    pub histograms: HistogramsReport,
-}
-
 /// The result of one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
@@ -322,16 +287,14 @@ impl LoadReport {
             icmp_disbelieved: summary.icmp.disbelieved(),
             achieved_per_second: summary.achieved(config.duration),
             behind_since_ns: summary.behind_since,
-            latency: LatencyReport {
-                rtt_from_plan: summary.from_plan,
-                rtt_from_send: summary.from_send,
-                lag: summary.lag,
-            },
-            histograms: HistogramsReport {
-                rtt_from_plan: summary.histograms.from_plan.as_ref().and_then(hdr::encode),
-                rtt_from_send: summary.histograms.from_send.as_ref().and_then(hdr::encode),
-                lag: summary.histograms.lag.as_ref().and_then(hdr::encode),
-            },
+            latency: LatencyReport::new(summary),
+            reorder_density: summary
+                .density
+                .iter()
+                .map(|(place, count)| (place.to_string(), *count))
+                .collect(),
+            loss_runs: summary.loss_runs.iter().map(|(length, count)| (length.to_string(), *count)).collect(),
+            histograms: HistogramsReport::new(summary),
             late_sends: summary.late_sends,
             intervals: summary.intervals.as_ref().map(IntervalReport::all).unwrap_or_default(),
             thresholds: judgements.to_vec(),
@@ -349,6 +312,8 @@ impl ConfigReport {
         Self {
             targets: config.targets.clone(),
             rate: RateReport { count: config.rate.count, period_ns: config.rate.period },
+            arrival: config.arrival,
+            flow: config.profile.as_ref().map(|profile| profile.pieces().to_vec()),
             interval_ns: config.interval,
             duration_ns: config.duration,
             warmup_ns: config.warm_up,
@@ -369,6 +334,12 @@ impl ConfigReport {
             rx_time: config.rx_time,
             payload: config.payload,
             size: config.shape().size(),
+            sizes: config.shape().mix().map(ToString::to_string),
+            template: config.template.as_ref().map(ToString::to_string),
+            in_flight: config.in_flight,
+            tos: config.tos,
+            one_way: config.one_way,
+            ttl: config.ttl.map(NonZeroU8::get),
             expect: config.expect,
             raw_echo: config.expect == Expect::Echo,
             handshake: config.handshake,
@@ -419,42 +390,6 @@ impl TallyReport {
 impl FlowReport {
     fn new(flow: &Flow) -> Self {
         Self { sockets: flow.sockets.clone(), thread: flow.thread, tally: TallyReport::new(&flow.tally) }
-    }
-}
-
-impl IntervalReport {
-    fn all(intervals: &Intervals) -> Vec<Self> {
-        intervals.iter().map(|(start, interval)| Self::new(start, interval)).collect()
-    }
-
-    fn new(start_ns: Nanos, interval: &Interval) -> Self {
-        let skipped = |reason: NotSent| interval.skipped[reason as usize];
-        Self {
-            start_ns,
-            planned: interval.planned,
-            not_sent: interval.not_sent(),
-            not_sent_in_flight: skipped(NotSent::InFlight),
-            not_sent_behind: skipped(NotSent::Behind),
-            not_sent_refused: skipped(NotSent::Refused),
-            not_sent_aborted: skipped(NotSent::Aborted),
-            sent: interval.sent,
-            ok: interval.ok,
-            late: interval.late,
-            error: interval.error,
-            lost: interval.lost(),
-            pending_at_abort: interval.pending,
-            late_sends: interval.late_sends,
-            latency: LatencyReport {
-                rtt_from_plan: interval.from_plan.percentiles(),
-                rtt_from_send: interval.from_send.percentiles(),
-                lag: interval.lag.percentiles(),
-            },
-            histograms: HistogramsReport {
-                rtt_from_plan: hdr::encode(&interval.from_plan),
-                rtt_from_send: hdr::encode(&interval.from_send),
-                lag: hdr::encode(&interval.lag),
-            },
-        }
     }
 }
 

@@ -9,18 +9,21 @@
 //!   ICMP --> about a datagram that is remembered? --> its type and code
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use polyport_net::QueuedError;
 use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
 
 use super::class::{Class, ClassCounts};
+use super::density;
 use super::icmp::{Complaint, IcmpCounts};
-use super::ids::Ids;
+use super::loss_runs;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
 
 pub use super::identity::Identity;
 pub use super::imbalance::Imbalance;
+pub use super::ledger_config::LedgerConfig;
 pub use super::not_sent::NotSent;
 
 /// Which stream of which target; handshake and warm-up have one of their own for each target.
@@ -32,34 +35,6 @@ pub struct Lane {
     pub port: usize,
     /// Index of the stream; its id on the wire is this many above that of the first.
     index: u32,
-}
-
-/// What the books need to know of a run.
-#[derive(Clone, Debug)]
-pub struct LedgerConfig {
-    /// Where datagrams go.
-    pub targets: Vec<SocketAddr>,
-    /// Streams for each target, at least 1.
-    pub streams: u32,
-    /// Datagrams that each stream remembers.
-    pub ring: usize,
-    /// Datagrams that each stream of handshake and warm-up remembers.
-    pub practice_ring: usize,
-    /// After this time an answer is late.
-    pub timeout: Nanos,
-    /// Most datagrams without answer and not timed out.
-    pub max_in_flight: u64,
-    /// Streams of the run that other threads have and that are numbered before these.
-    pub first: u32,
-    /// Random: id of the first stream of the run.
-    pub first_stream_id: u32,
-    /// Random: what the clock of the timestamps shows at time 0.
-    pub epoch: u64,
-    /// The ids.
-    pub ids: Ids,
-    /// Whether any datagram from a target is an answer: then its port alone tells the stream, and handshake and warm-up
-    /// have a port of their own.
-    pub any: bool,
 }
 
 /// All books of a run.
@@ -82,6 +57,9 @@ pub struct Ledger {
     refused: Vec<u64>,
     /// The sums of each target in the books of other threads; empty if there are none.
     others: Vec<Tally>,
+    /// Losses in a row and displacements in the books of other threads.
+    other_runs: BTreeMap<u64, u64>,
+    other_density: BTreeMap<i64, u64>,
 }
 
 /// What a received datagram turned out to be.
@@ -92,6 +70,8 @@ pub struct Received {
     /// The target whose datagram it answers, plan and departure of that datagram; for first answers only, and not
     /// during handshake and warm-up.
     pub first: Option<(usize, Nanos, Nanos)>,
+    /// By how much its round trip differs from that of its neighbour.
+    pub ipdv: Option<Nanos>,
 }
 
 impl Ledger {
@@ -107,6 +87,8 @@ impl Ledger {
         Self {
             refused: vec![0; config.targets.len()],
             others: Vec::new(),
+            other_runs: BTreeMap::new(),
+            other_density: BTreeMap::new(),
             config,
             streams,
             sorted,
@@ -156,10 +138,9 @@ impl Ledger {
                 return Err(NotSent::InFlight);
             }
         }
-        let (ids, number, any) = (self.config.ids, self.number(lane), self.config.any);
+        let (ids, number, nameless) = (self.config.ids, self.number(lane), self.config.nameless);
         let sent = self.with(lane, |stream| {
-            // Plain text has no ids.
-            stream.send(planned, now, |seq| if any { 0 } else { ids.id(number, seq) })
+            stream.send(planned, now, |seq| if nameless { 0 } else { ids.id(number, seq) })
         });
         let (seq, request_id) = sent.map_err(|_full| NotSent::InFlight)?;
         let stream_id = self.first_stream_id().wrapping_add(lane.index);
@@ -181,7 +162,7 @@ impl Ledger {
     ) -> Received {
         let received = match decoded {
             Ok(frame) => self.judge(frame, source, port, arrival),
-            Err(error) => Received { class: Class::Malformed(error), first: None },
+            Err(error) => Received { class: Class::Malformed(error), first: None, ipdv: None },
         };
         // A datagram that did not come from a target is counted under its source, whatever it says.
         let stranger = received.first.is_none() && self.target_at(source).is_none();
@@ -191,7 +172,7 @@ impl Ledger {
     /// Enters a datagram that is an answer whatever it says.
     pub fn receive_any(&mut self, source: SocketAddr, port: usize, arrival: Nanos) -> Received {
         let Some(target) = self.target_at(source) else {
-            return self.enter(Received { class: Class::WrongSource, first: None });
+            return self.enter(Received { class: Class::WrongSource, first: None, ipdv: None });
         };
         let lane = self.lane_of_port(target, port);
         let classified = self.with(lane, |stream| stream.receive_any(arrival));
@@ -225,7 +206,7 @@ impl Ledger {
     /// When each datagram of the load was planned that is without answer and was not timed out at the last
     /// [`Self::expire`].
     pub fn open_plans(&self) -> impl Iterator<Item = Nanos> + '_ {
-        self.streams[self.config.targets.len()..].iter().flat_map(Stream::open_plans)
+        self.load().flat_map(Stream::open_plans)
     }
 
     /// Closes the books.
@@ -294,12 +275,34 @@ impl Ledger {
         total
     }
 
+    /// How many losses came in a row within a stream of the load, and how often.
+    #[must_use]
+    pub fn loss_runs(&self) -> BTreeMap<u64, u64> {
+        let mine = self.load().map(|stream| stream.loss_runs().lengths());
+        loss_runs::sum(mine.chain([self.other_runs.clone()]))
+    }
+
+    /// Displacements of first answers within a stream of the load, and how often (RFC 5236).
+    #[must_use]
+    pub fn density(&self) -> BTreeMap<i64, u64> {
+        density::sum(self.load().map(|stream| stream.density().counts()).chain([self.other_density.clone()]))
+    }
+
+    /// The streams without those of handshake and warm-up.
+    fn load(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.iter().skip(self.config.targets.len())
+    }
+
     /// Takes the closed books of another thread into these, for the same targets.
     pub fn absorb(&mut self, other: &Self) {
         self.others.resize(self.config.targets.len(), Tally::default());
         for (target, tally) in self.others.iter_mut().enumerate() {
             tally.add(&other.of_target(target));
         }
+        self.other_runs =
+            loss_runs::sum([std::mem::take(&mut self.other_runs), other.loss_runs()].into_iter());
+        self.other_density =
+            density::sum([std::mem::take(&mut self.other_density), other.density()].into_iter());
         for (mine, theirs) in self.refused.iter_mut().zip(&other.refused) {
             *mine += theirs;
         }
@@ -367,7 +370,7 @@ impl Ledger {
     }
 
     fn judge(&mut self, frame: &Frame<'_>, source: SocketAddr, port: usize, arrival: Nanos) -> Received {
-        let no_answer = |class| Received { class, first: None };
+        let no_answer = |class| Received { class, first: None, ipdv: None };
         let header = frame.header();
         let Some(lane) = self.lane(header.stream_id) else { return no_answer(Class::StaleStream) };
         if self.config.targets[lane.target] != source || lane.port != port {
@@ -388,13 +391,14 @@ impl Ledger {
     }
 
     /// What a stream made of a datagram, for the run.
-    fn of_lane(&self, lane: Lane, Classified { class, first }: Classified) -> Received {
+    fn of_lane(&self, lane: Lane, Classified { class, first, ipdv }: Classified) -> Received {
         if !self.is_practice(lane) {
-            return Received { class, first: first.map(|(planned, sent)| (lane.target, planned, sent)) };
+            let first = first.map(|(planned, sent)| (lane.target, planned, sent));
+            return Received { class, first, ipdv };
         }
         let answer =
             matches!(class, Class::Ok | Class::Late | Class::Error(_) | Class::DupUp | Class::DupDown);
-        Received { class: if answer { Class::WarmUp } else { class }, first: None }
+        Received { class: if answer { Class::WarmUp } else { class }, first: None, ipdv: None }
     }
 
     fn enter(&mut self, received: Received) -> Received {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::key::generator;
 use crate::load::frame::Shape;
+use crate::load::ids::Ids;
 
 const TIMEOUT: Nanos = 1000;
 
@@ -26,6 +27,7 @@ fn ledger() -> Ledger {
         epoch: u64::MAX - 5,
         ids: Ids::new(&mut generator(Some(1))),
         any: false,
+        nameless: false,
     })
 }
 
@@ -357,7 +359,7 @@ fn icmp_counts_if_it_quotes_what_was_sent() {
 
 #[test]
 fn where_anything_is_an_answer_the_port_tells_the_stream() {
-    let mut ledger = Ledger::new(LedgerConfig { any: true, ..ledger().config });
+    let mut ledger = Ledger::new(LedgerConfig { any: true, nameless: true, ..ledger().config });
     let lanes = [ledger.practice(1), ledger.measured(1, 0), ledger.measured(1, 1)];
     assert_eq!(lanes.map(|lane| lane.port), [0, 1, 2]);
     for lane in lanes {

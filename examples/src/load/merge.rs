@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use polyport_protocol::{Nanos, SECOND};
 use serde_json::Value;
 
-use super::histogram::{Latency, Percentiles};
+use super::density;
+use super::histogram::{Latency, Percent, Percentiles};
 use super::json::{ConfigReport, LoadReport, RateReport};
+use super::loss_runs;
+use super::one_way::OneWayReport;
 use super::plan::Rate;
 use super::restore::restore;
 use super::shard;
-use super::summary::{Port, Summary};
+use super::summary::{Chosen, Port, Summary};
 use super::threshold::{Judgement, Threshold};
 use super::{start, unit};
 
@@ -39,6 +42,22 @@ pub fn merge(reports: &[(String, LoadReport)], mixed: bool) -> Result<LoadReport
         }
         config.rate = shard::sum(config.rate, their.rate)
             .ok_or_else(|| format!("{name}: the sum of the rates cannot be written"))?;
+        config.profile = match (config.profile.take(), their.profile) {
+            (None, None) => None,
+            (Some(ours), Some(theirs)) => Some(ours.plus(&theirs).ok_or_else(|| {
+                format!("{name} and {first_name} change their rates at other times: no flow is their sum")
+            })?),
+            _ => {
+                return Err(format!(
+                    "{name} and {first_name}: one of them has a flow, and the other one does not"
+                ));
+            }
+        };
+        config.in_flight = match (config.in_flight, their.in_flight) {
+            (None, None) => None,
+            (Some(ours), Some(theirs)) => Some(ours + theirs),
+            _ => return Err(format!("{name} and {first_name}: only one of them is a closed loop")),
+        };
         let known: std::collections::HashSet<SocketAddr> = config.targets.iter().copied().collect();
         config.targets.extend(their.targets.iter().filter(|target| !known.contains(target)));
         config.duration = config.duration.max(their.duration);
@@ -50,16 +69,30 @@ pub fn merge(reports: &[(String, LoadReport)], mixed: bool) -> Result<LoadReport
         thresholds.extend(fresh.map(|judged| judged.text.clone()).collect::<Vec<_>>());
     }
     let judgements = judge(&thresholds, &total)?;
+    total.chosen = chosen(reports, &total)?;
     Ok(LoadReport {
         config: ConfigReport {
             rate: RateReport { count: config.rate.count, period_ns: config.rate.period },
             targets: config.targets.clone(),
             interval_ns: config.interval,
             duration_ns: config.duration,
+            flow: config.profile.as_ref().map(|profile| profile.pieces().to_vec()),
+            in_flight: config.in_flight,
             ..first.config.clone()
         },
         ..LoadReport::new(&config, &total, &judgements, runs)
     })
+}
+
+/// The percentiles that any of the generators was to show.
+fn chosen(reports: &[(String, LoadReport)], total: &Summary) -> Result<Vec<Chosen>, String> {
+    let mut names: Vec<&str> = Vec::new();
+    for chosen in reports.iter().flat_map(|(_, report)| &report.latency.chosen) {
+        if !names.contains(&chosen.percentile.as_str()) {
+            names.push(&chosen.percentile);
+        }
+    }
+    names.into_iter().map(|name| Ok(Chosen::new(Percent::parse(name)?, &total.histograms))).collect()
 }
 
 /// The thresholds, held against other figures than when they were written down.
@@ -111,6 +144,11 @@ fn add(total: &mut Summary, other: &Summary) -> Result<(), String> {
     join(&mut total.histograms.from_plan, &mut total.from_plan, other.histograms.from_plan.as_ref());
     join(&mut total.histograms.from_send, &mut total.from_send, other.histograms.from_send.as_ref());
     join(&mut total.histograms.lag, &mut total.lag, other.histograms.lag.as_ref());
+    join(&mut total.histograms.ipdv, &mut total.ipdv, other.histograms.ipdv.as_ref());
+    ways(total, other);
+    total.density = density::sum([std::mem::take(&mut total.density), other.density.clone()].into_iter());
+    total.loss_runs =
+        loss_runs::sum([std::mem::take(&mut total.loss_runs), other.loss_runs.clone()].into_iter());
     ports(&mut total.ports, &other.ports);
     let (ours, theirs) = (&mut total.local, &other.local);
     // Of a sum with an unknown part nothing is known.
@@ -130,6 +168,28 @@ fn add(total: &mut Summary, other: &Summary) -> Result<(), String> {
             Ok(())
         }
         (Some(_), None) => Ok(()),
+    }
+}
+
+/// Adds the delays of each way. Where one side has none, or only a sample, no sum is true: then there is none.
+fn ways(total: &mut Summary, other: &Summary) {
+    let whole = |ways: &OneWayReport| ways.kept == ways.stamped;
+    let both = total.one_way.filter(whole).zip(other.one_way.filter(whole));
+    let (mut up, mut down) = (None, None);
+    if let Some((ours, theirs)) = both {
+        join(&mut total.histograms.way_up, &mut up, other.histograms.way_up.as_ref());
+        join(&mut total.histograms.way_down, &mut down, other.histograms.way_down.as_ref());
+        total.one_way = up.zip(down).map(|(up, down)| OneWayReport {
+            up,
+            down,
+            error_ns: ours.error_ns.max(theirs.error_ns),
+            // Each generator has a clock of its own.
+            clock_offset_ns: None,
+            kept: ours.kept + theirs.kept,
+            stamped: ours.stamped + theirs.stamped,
+        });
+    } else {
+        (total.histograms.way_up, total.histograms.way_down, total.one_way) = (None, None, None);
     }
 }
 

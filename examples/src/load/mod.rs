@@ -21,16 +21,21 @@
 //!   allocation.
 //! - Every planned datagram is sent or not sent for a reason; every one sent is ok, late, an error, lost, or pending at
 //!   an abort; every one received is in exactly one class. Nothing is printed unless the sums hold.
+//! - [`capacity`] runs it many times, with the rates that [`search`] asks for.
 //! - The books ([`ledger`], [`stream`], [`ring`], [`ids`], [`class`], [`icmp`], [`reorder`], [`behind`]) are pure: times and
 //!   datagrams are arguments.
 
 pub mod address;
 pub mod args;
+pub mod arrivals;
 pub mod behind;
+pub mod capacity;
 pub mod class;
 pub mod command;
 pub mod compare;
 pub mod config;
+pub mod density;
+pub mod distributions;
 pub mod drain;
 pub mod engine;
 pub mod events;
@@ -50,9 +55,13 @@ pub mod inbox;
 pub mod intervals;
 pub mod json;
 pub mod ledger;
+pub mod ledger_config;
 pub mod live;
+pub mod loss_runs;
 pub mod merge;
+pub mod mix;
 pub mod not_sent;
+pub mod one_way;
 pub mod outbox;
 pub mod output;
 pub mod pacing;
@@ -60,6 +69,8 @@ pub mod page;
 pub mod part;
 pub mod pin;
 pub mod plan;
+mod poisson;
+pub mod profile;
 pub mod progress;
 pub mod recorded;
 pub mod reorder;
@@ -67,11 +78,13 @@ pub mod report;
 pub mod restore;
 pub mod ring;
 pub mod schedule;
+pub mod search;
 pub mod shard;
 pub mod stamps;
 pub mod start;
 pub mod stream;
 pub mod summary;
+pub mod template;
 pub mod threshold;
 pub mod transceiver;
 pub mod unit;
@@ -104,6 +117,9 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     }
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
+    }
+    if args.capacity.is_wanted() {
+        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, output.json);
     }
     let generator = |started| RunReport::new(&config, command.to_vec(), started);
     let events =

@@ -56,6 +56,13 @@ impl Rate {
         }
     }
 
+    /// Datagrams a second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "at most 10^9 datagrams in at most 100 days")]
+    pub fn per_second(self) -> f64 {
+        self.count as f64 * SECOND as f64 / self.period as f64
+    }
+
     /// Parses `50000/s`, `1.5k/s`, `2M/s` or `30/m`.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! The result of a run as text.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use polyport_protocol::Nanos;
 use polyport_terminal::{Style, counted};
 
 use super::class::Class;
@@ -12,10 +14,10 @@ use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::stream::Tally;
-use super::summary::{Flow, Port, Summary};
+use super::summary::{Chosen, Flow, Port, Summary};
 use super::threshold::Judgement;
 use super::transceiver::RECEIVE_BUFFER;
-use super::unit::{percent, span};
+use super::unit::{per_second, percent, span};
 
 /// Which tables the summary screen has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,11 +40,29 @@ pub fn text(
     let mut lines = vec![head(config, summary, style)];
     lines.extend(judgements.iter().map(|judged| threshold(judged, style)));
     lines.extend(missed(config, summary).map(|missed| format!(" rate    {missed}")));
-    lines.push(style.dim(columns()));
-    lines.push(latency("rtt (from plan)", summary.from_plan, ""));
-    lines.push(latency("rtt (from send)", summary.from_send, ""));
+    let chosen = summary.chosen.as_slice();
+    lines.push(style.dim(columns(chosen)));
+    match config.in_flight {
+        Some(_) => lines.push(format!(" {:<16}{:>9}    none in a closed loop", "rtt (from plan)", "-")),
+        None => {
+            lines.push(latency("rtt (from plan)", summary.from_plan, chosen, |point| point.rtt_from_plan));
+        }
+    }
+    lines.push(latency("rtt (from send)", summary.from_send, chosen, |point| point.rtt_from_send));
+    lines.push(latency("ipdv (of rtt)", summary.ipdv, chosen, |point| point.ipdv));
+    match summary.one_way {
+        Some(delays) => {
+            let error = format!("    +- {}", span(delays.error_ns));
+            lines.push(latency("way up", Some(delays.up), chosen, |point| point.way_up) + &error);
+            lines.push(latency("way down", Some(delays.down), chosen, |point| point.way_down) + &error);
+        }
+        None if config.one_way => {
+            lines.push(format!(" {:<16}{:>9}    the targets do not stamp", "way up, down", "-"));
+        }
+        None => {}
+    }
     let late = format!("    late sends {}", percent(summary.late_sends, summary.total.sent));
-    lines.push(latency("generator lag", summary.lag, &late));
+    lines.push(latency("generator lag", summary.lag, chosen, |point| point.lag) + &late);
     lines.extend(books(config, summary));
     lines.push(local(summary));
     lines.extend(how(summary));
@@ -155,10 +175,14 @@ pub fn unanswered(summary: &Summary) -> String {
 
 /// What was asked and what was sent, if that was less; nothing after an abort, which is the user's doing.
 fn missed(config: &Config, summary: &Summary) -> Option<String> {
-    if summary.not_sent() == 0 || summary.aborted {
+    if summary.not_sent() == 0 || summary.aborted || config.in_flight.is_some() {
         return None;
     }
-    let asked = format!("asked {}, achieved {}/s", config.rate, summary.achieved(config.duration));
+    let asked = match &config.profile {
+        Some(profile) => format!("{}/s in the mean", per_second(profile.total(), config.duration)),
+        None => config.rate.to_string(),
+    };
+    let asked = format!("asked {asked}, achieved {}/s", summary.achieved(config.duration));
     Some(match summary.behind_since {
         Some(since) => format!("{asked}, behind since {} of the load", span(since)),
         None => asked,
@@ -177,12 +201,16 @@ fn head(config: &Config, summary: &Summary, style: Style) -> String {
         Distribution::RoundRobin => "",
         Distribution::Random => ", random turns",
     };
+    let rate = match (config.in_flight, &config.profile) {
+        (Some(most), _) => format!("{most} in flight (closed loop{turns})"),
+        (None, Some(profile)) => format!("rate {profile} ({}{turns})", config.arrival),
+        (None, None) => format!("rate {} ({}{turns})", config.rate, config.arrival),
+    };
     let aborted = if summary.aborted { format!("  {}", style.yellow("interrupted")) } else { String::new() };
     let load = if summary.aborted { summary.took } else { config.duration };
     format!(
-        " {}  {targets}  rate {} (constant{turns})  {} + drain {}  seed {}{aborted}",
+        " {}  {targets}  {rate}  {} + drain {}  seed {}{aborted}",
         style.bold("polyport-load"),
-        config.rate,
         span(load),
         span(summary.drained),
         config.seed,
@@ -194,20 +222,74 @@ fn threshold(judged: &Judgement, style: Style) -> String {
     format!(" {mark}  {:<20}  {}", judged.text, judged.measured)
 }
 
-fn columns() -> String {
-    format!(" {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p90", "p99", "p99.9", "max")
+/// The names of the columns: of the usual points, or of those that the user chose with what goes with any.
+fn columns(chosen: &[Chosen]) -> String {
+    let mut line = format!(" {:<16}", "");
+    if chosen.is_empty() {
+        USUAL.iter().for_each(|name| line.push_str(&format!("{name:>9}")));
+    } else {
+        let names = chosen.iter().map(|point| point.percentile.as_str()).chain(ALWAYS);
+        names.for_each(|name| line.push_str(&format!("{name:>9}")));
+    }
+    line
 }
 
-fn latency(name: &str, read: Option<Percentiles>, note: &str) -> String {
+const USUAL: [&str; 9] = ["p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "mean", "stddev"];
+const ALWAYS: [&str; 3] = ["max", "mean", "stddev"];
+
+fn latency(
+    name: &str,
+    read: Option<Percentiles>,
+    chosen: &[Chosen],
+    of: fn(&Chosen) -> Option<Nanos>,
+) -> String {
     let Some(read) = read else { return format!(" {name:<16}{:>9}", "-") };
+    let points: Vec<Nanos> = if chosen.is_empty() {
+        read.columns().map(|(_, nanos)| nanos).to_vec()
+    } else {
+        chosen.iter().filter_map(of).chain([read.max, read.mean, read.stddev]).collect()
+    };
     let mut line = format!(" {name:<16}");
-    for (_, nanos) in read.columns() {
-        line.push_str(&format!("{:>9}", span(nanos)));
-    }
+    points.into_iter().for_each(|nanos| line.push_str(&format!("{:>9}", span(nanos))));
     if read.beyond > 0 {
         line.push_str(&format!("    beyond 60 s: {}", read.beyond));
     }
-    line + note
+    line
+}
+
+/// The displacements that are shown one by one, the most frequent first.
+const MOST_PLACES: usize = 6;
+
+/// By how much first answers were displaced, if any was.
+fn density(density: &BTreeMap<i64, u64>) -> Option<String> {
+    let whole = density.values().sum();
+    let mut places: Vec<(i64, u64)> =
+        density.iter().filter(|(place, _)| **place != 0).map(|(place, count)| (*place, *count)).collect();
+    if places.is_empty() {
+        return None;
+    }
+    places.sort_by_key(|(place, count)| (std::cmp::Reverse(*count), *place));
+    let more = if places.len() > MOST_PLACES { ", ..." } else { "" };
+    let words: Vec<String> = places
+        .iter()
+        .take(MOST_PLACES)
+        .map(|(place, count)| format!("{place:+} {}", percent(*count, whole)))
+        .collect();
+    Some(format!(" order   displaced by {}{more}", words.join(", ")))
+}
+
+/// The lengths of runs of losses that are shown one by one.
+const MOST_RUNS: usize = 6;
+
+/// How losses came: one by one or in a row.
+fn loss_runs(runs: &BTreeMap<u64, u64>) -> Option<String> {
+    let longest = runs.keys().next_back()?;
+    let mut words: Vec<String> =
+        runs.iter().take(MOST_RUNS).map(|(length, count)| format!("{count} of {length}")).collect();
+    if runs.len() > MOST_RUNS {
+        words.push("...".to_owned());
+    }
+    Some(format!(" losses  in a row: {} (longest {longest})", words.join(", ")))
 }
 
 fn books(config: &Config, summary: &Summary) -> Vec<String> {
@@ -236,7 +318,10 @@ fn books(config: &Config, summary: &Summary) -> Vec<String> {
         *count > 0 && !matches!(*name, "ok" | "late" | "error" | "dup_up" | "dup_down" | "unasked")
     });
     let rare: Vec<String> = rare.map(|(name, count)| format!("{name} {count}")).collect();
-    let mut lines = vec![planned, sent, extra];
+    let mut lines = vec![planned, sent];
+    lines.extend(loss_runs(&summary.loss_runs));
+    lines.extend(density(&summary.density).filter(|_| config.expect != Expect::Any));
+    lines.push(extra);
     if !rare.is_empty() {
         lines.push(format!(" other   {}", rare.join(", ")));
     }

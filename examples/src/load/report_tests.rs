@@ -51,6 +51,8 @@ fn run() -> (Config, Summary) {
         classes,
         from_plan: read,
         lag: read,
+        density: BTreeMap::from([(0, 900), (-1, 80), (7, 20)]),
+        loss_runs: BTreeMap::from([(1, 40), (5, 1)]),
         late_sends: 21,
         took: SECOND,
         drained: 100 * MILLISECOND,
@@ -70,12 +72,15 @@ polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + d
  \u{2713} ok    p99<5ms               99.0ms
  \u{2717} FAIL  p99<5ms               99.0ms
  rate    asked 1000/s, achieved 997/s
-                       p50      p90      p99    p99.9      max
- rtt (from plan)    50.0ms   90.0ms   99.0ms    100ms    100ms
+                       p50      p90      p95      p99    p99.9   p99.99      max     mean   stddev
+ rtt (from plan)    50.0ms   90.0ms   95.0ms   99.0ms    100ms    100ms    100ms   50.4ms   28.8ms
  rtt (from send)         -
- generator lag      50.0ms   90.0ms   99.0ms    100ms    100ms    late sends 2.10%
+ ipdv (of rtt)           -
+ generator lag      50.0ms   90.0ms   95.0ms   99.0ms    100ms    100ms    100ms   50.4ms   28.8ms    late sends 2.10%
  planned 1000 = sent 997 + not sent 3 (behind 2, refused 1)
  sent    997 = ok 900 + late 50 + error 2 (code 16 2) + lost 45 (up 20, down 15, unknown 10)
+ losses  in a row: 40 of 1, 1 of 5 (longest 5)
+ order   displaced by -1 8.00%, +7 2.00%
  extra   dup up 3, dup down 11, reordered 41 (3-reordered 4), malformed 0
  other   wrong_source 1
  local   socket drops 6, send EAGAIN 8    worst port 127.0.0.1:7001: loss 4.51%, p99 99.0ms
@@ -84,6 +89,27 @@ polyport-load  2 ports on 127.0.0.1:7000-7001  rate 1000/s (constant)  1.00s + d
  127.0.0.1:7001                     997       900      50       2      45    4.51%   50.0ms   99.0ms       0
 ";
     assert_eq!(screen, expected);
+}
+
+#[test]
+fn percentiles_of_choice_have_the_columns() {
+    let (config, summary) = run();
+    let point = |name: &str, nanos| Chosen {
+        percentile: name.to_owned(),
+        rtt_from_plan: Some(nanos),
+        rtt_from_send: None,
+        lag: Some(nanos),
+        ipdv: None,
+        way_up: None,
+        way_down: None,
+    };
+    let chosen = vec![point("p75", 75 * MILLISECOND), point("p99.999", 99 * MILLISECOND)];
+    let screen = text(&config, &Summary { chosen, ..summary }, &[], Tables::default(), Style::PLAIN);
+    let lines = "                       p75  p99.999      max     mean   stddev
+ rtt (from plan)    75.0ms   99.0ms    100ms   50.4ms   28.8ms
+ rtt (from send)         -
+";
+    assert!(screen.contains(lines), "{screen}");
 }
 
 #[test]

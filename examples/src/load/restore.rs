@@ -1,6 +1,8 @@
 //! From the JSON of a run back to what it was made of, so that it can be shown, judged and merged like the run itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU8;
+use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Counter;
@@ -16,9 +18,12 @@ use super::json::{
     ConfigReport, CountsReport, DrainReport, FORMAT, FlowReport, IntervalReport, LoadReport, PortReport,
     TallyReport,
 };
+use super::mix::Mix;
 use super::plan::Rate;
+use super::profile::Profile;
 use super::stream::Tally;
 use super::summary::{Flow, Histograms, Port, Summary};
+use super::template::Template;
 use crate::strangers::Strangers;
 
 /// A report that was written down.
@@ -43,7 +48,22 @@ fn config(report: &LoadReport) -> Result<Config, String> {
         return Err("its rate is none".to_owned());
     }
     let config = &report.config;
+    let sizes = config.sizes.as_deref().map(Mix::parse).transpose()?;
+    let template = config.template.as_deref().map(Template::parse).transpose()?;
+    let profile = config.flow.clone().map(Profile::new);
+    if profile.as_ref().is_some_and(|profile| profile.duration() != config.duration_ns) {
+        return Err("its flow is not as long as the load".to_owned());
+    }
     Ok(Config {
+        profile,
+        arrival: config.arrival,
+        sizes,
+        template,
+        in_flight: config.in_flight,
+        tos: config.tos,
+        ttl: config.ttl.and_then(NonZeroU8::new),
+        one_way: config.one_way,
+        percentiles: Vec::new(),
         targets: config.targets.clone(),
         alternatives: HashMap::new(),
         from: None,
@@ -82,6 +102,8 @@ fn summary(report: &LoadReport) -> Result<Summary, String> {
     let CountsReport { planned, ref tally, .. } = report.counts;
     let [from_plan, from_send, lag] =
         [report.latency.rtt_from_plan, report.latency.rtt_from_send, report.latency.lag];
+    let (ipdv, one_way) = (report.latency.ipdv, report.latency.one_way);
+    let texts = &report.histograms;
     let summary = Summary {
         planned,
         skipped: skipped(&report.counts),
@@ -90,6 +112,11 @@ fn summary(report: &LoadReport) -> Result<Summary, String> {
         from_plan,
         from_send,
         lag,
+        ipdv,
+        one_way,
+        chosen: report.latency.chosen.clone(),
+        density: counted(&report.reorder_density)?,
+        loss_runs: counted(&report.loss_runs)?,
         late_sends: report.late_sends,
         ports: report.ports.iter().map(port).collect::<Result<_, _>>()?,
         flows: report.flows.iter().map(flow).collect(),
@@ -105,11 +132,26 @@ fn summary(report: &LoadReport) -> Result<Summary, String> {
             from_plan: latency(report.histograms.rtt_from_plan.as_deref(), DIGITS_TOTAL, from_plan.as_ref())?,
             from_send: latency(report.histograms.rtt_from_send.as_deref(), DIGITS_TOTAL, from_send.as_ref())?,
             lag: latency(report.histograms.lag.as_deref(), DIGITS_TOTAL, lag.as_ref())?,
+            ipdv: latency(texts.ipdv.as_deref(), DIGITS_TOTAL, ipdv.as_ref())?,
+            way_up: latency(texts.way_up.as_deref(), DIGITS_TOTAL, one_way.as_ref().map(|ways| &ways.up))?,
+            way_down: latency(
+                texts.way_down.as_deref(),
+                DIGITS_TOTAL,
+                one_way.as_ref().map(|ways| &ways.down),
+            )?,
         },
         intervals: Some(intervals(report)?),
     };
     balanced(&summary)?;
     Ok(summary)
+}
+
+/// Counts whose keys are numbers.
+fn counted<K: FromStr + Ord>(texts: &BTreeMap<String, u64>) -> Result<BTreeMap<K, u64>, String> {
+    let read = |(key, count): (&String, &u64)| {
+        key.parse().map(|key| (key, *count)).map_err(|_| format!("`{key}` is no number of datagrams"))
+    };
+    texts.iter().map(read).collect()
 }
 
 /// The identities of a run: what does not hold them was not written by it.

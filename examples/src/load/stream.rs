@@ -7,6 +7,8 @@
 use polyport_protocol::{Code, Nanos};
 
 use super::class::Class;
+use super::density::Density;
+use super::loss_runs::LossRuns;
 use super::reorder::Reorder;
 use super::ring::{Entry, Reach, Ring, State};
 
@@ -21,6 +23,10 @@ pub struct Stream {
     /// Everything below is answered or forgotten; kept for [`Stream::receive_any`] only.
     oldest_owed: u64,
     reorder: Reorder,
+    density: Density,
+    runs: LossRuns,
+    /// Number and round trip of the latest first answer.
+    latest: Option<(u64, Nanos)>,
     tally: Tally,
 }
 
@@ -59,6 +65,9 @@ pub struct Classified {
     pub class: Class,
     /// Plan and departure of the datagram it answers, for first answers only.
     pub first: Option<(Nanos, Nanos)>,
+    /// By how much its round trip differs from that of its neighbour, where both answers came directly one after the other
+    /// (the selection function of RFC 3393 section 2.3).
+    pub ipdv: Option<Nanos>,
 }
 
 /// Every slot that the next number could take holds a datagram that is not answered and not timed out.
@@ -141,6 +150,9 @@ impl Stream {
             oldest_open: 0,
             oldest_owed: 0,
             reorder: Reorder::default(),
+            density: Density::default(),
+            runs: LossRuns::default(),
+            latest: None,
             tally: Tally::default(),
         }
     }
@@ -152,6 +164,18 @@ impl Stream {
         tally.reordered = self.reorder.reordered();
         tally.three_reordered = self.reorder.three_reordered();
         tally
+    }
+
+    /// Displacements of first answers (RFC 5236).
+    #[must_use]
+    pub const fn density(&self) -> &Density {
+        &self.density
+    }
+
+    /// How many losses came in a row, and how often (RFC 3357); whole once the books are closed.
+    #[must_use]
+    pub const fn loss_runs(&self) -> &LossRuns {
+        &self.runs
     }
 
     /// Datagrams without answer and not timed out.
@@ -204,7 +228,7 @@ impl Stream {
 
     /// Enters an answer that arrived at `arrival`: it is held to the last tests of [P-72], in their order.
     pub fn receive(&mut self, reply: &Reply, arrival: Nanos) -> Classified {
-        let refused = |class| Classified { class, first: None };
+        let refused = |class| Classified { class, first: None, ipdv: None };
         let deadline = reply.sent.saturating_add(self.timeout);
         let Some(entry) = self.ring.get_mut(reply.owner) else { return refused(Class::UnknownId) };
         if let Some(class) = misfit(entry, reply) {
@@ -220,14 +244,22 @@ impl Stream {
             State::Expired => self.tally.expired -= 1,
             State::Free | State::Answered => {}
         }
+        let mut ipdv = None;
         if before != State::Answered {
             self.reorder.arrive(reply.seq);
+            self.density.arrive(reply.seq);
+            let trip = arrival.saturating_sub(reply.sent);
+            ipdv = self
+                .latest
+                .replace((reply.seq, trip))
+                .filter(|(seq, _)| seq.abs_diff(reply.seq) == 1)
+                .map(|(_, before)| trip.abs_diff(before));
         }
         self.count(class);
         if let Some(rstat) = reply.rstat {
             self.look_through(reply.seq, rstat.window);
         }
-        Classified { class, first: (before != State::Answered).then_some((planned, reply.sent)) }
+        Classified { class, first: (before != State::Answered).then_some((planned, reply.sent)), ipdv }
     }
 
     /// Enters a datagram that says nothing of what it answers: it is taken for the answer to the oldest datagram that is
@@ -237,7 +269,7 @@ impl Stream {
         let owed = if self.tally.open > 0 { Some(self.oldest_open) } else { self.oldest_owed() };
         let entry = owed.and_then(|seq| self.ring.get(seq));
         let Some(&Entry { seq, sent, .. }) = entry else {
-            return Classified { class: Class::Unasked, first: None };
+            return Classified { class: Class::Unasked, first: None, ipdv: None };
         };
         let reply = Reply { owner: seq, seq, attempt: 0, sent, answers: true, error: None, rstat: None };
         self.receive(&reply, arrival)
@@ -296,6 +328,7 @@ impl Stream {
     pub fn finish(&mut self, now: Nanos, aborted: bool) {
         self.expire(now);
         let mut rest: Vec<Entry> = self.ring.drain().collect();
+        rest.sort_unstable_by_key(|entry| entry.seq);
         for entry in &mut rest {
             if entry.state == State::Open {
                 self.tally.open -= 1;
@@ -331,9 +364,11 @@ impl Stream {
     }
 
     /// Decides about a datagram that is about to be forgotten.
-    const fn retire(&mut self, entry: &Entry) {
-        if !matches!(entry.state, State::Expired) {
-            return;
+    fn retire(&mut self, entry: &Entry) {
+        match entry.state {
+            State::Expired => self.runs.lost(),
+            State::Answered => return self.runs.answered(),
+            State::Free | State::Open => return,
         }
         self.tally.expired -= 1;
         match entry.reach {

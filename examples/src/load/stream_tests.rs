@@ -31,9 +31,12 @@ fn an_answer_within_the_timeout_is_ok_and_tells_plan_and_departure() {
     send(&mut stream, 0, 10);
     assert_eq!(
         stream.receive(&reply(0, 10), 10 + TIMEOUT),
-        Classified { class: Class::Ok, first: Some((9, 10)) }
+        Classified { class: Class::Ok, first: Some((9, 10)), ipdv: None }
     );
-    assert_eq!(stream.receive(&reply(0, 10), 20), Classified { class: Class::DupDown, first: None });
+    assert_eq!(
+        stream.receive(&reply(0, 10), 20),
+        Classified { class: Class::DupDown, first: None, ipdv: None }
+    );
     let tally = stream.tally();
     assert_eq!((tally.sent, tally.ok, tally.dup_down, tally.open), (1, 1, 1, 0));
 }
@@ -84,7 +87,7 @@ fn every_echo_must_fit() {
         (timestamp, Class::WrongTimestamp),
         (kind, Class::WrongKind),
     ] {
-        assert_eq!(stream.receive(&wrong, 12), Classified { class, first: None }, "{wrong:?}");
+        assert_eq!(stream.receive(&wrong, 12), Classified { class, first: None, ipdv: None }, "{wrong:?}");
     }
     assert!(stream.remembers(0) && !stream.remembers(1) && !stream.remembers(8));
     assert_eq!(stream.receive(&reply(0, 10), 12).class, Class::Ok);
@@ -171,14 +174,20 @@ fn only_an_abort_leaves_something_pending() {
 #[test]
 fn what_says_nothing_answers_the_oldest_that_waits() {
     let mut stream = stream();
-    assert_eq!(stream.receive_any(1), Classified { class: Class::Unasked, first: None });
+    assert_eq!(stream.receive_any(1), Classified { class: Class::Unasked, first: None, ipdv: None });
     (0..4).for_each(|seq| send(&mut stream, seq, 10 * seq + 10));
-    assert_eq!(stream.receive_any(50), Classified { class: Class::Ok, first: Some((9, 10)) });
-    assert_eq!(stream.receive_any(50), Classified { class: Class::Ok, first: Some((19, 20)) });
+    assert_eq!(stream.receive_any(50), Classified { class: Class::Ok, first: Some((9, 10)), ipdv: None });
+    assert_eq!(
+        stream.receive_any(50),
+        Classified { class: Class::Ok, first: Some((19, 20)), ipdv: Some(10) }
+    );
     // 2 is timed out, 3 is not.
     let now = 31 + TIMEOUT;
-    assert_eq!(stream.receive_any(now), Classified { class: Class::Ok, first: Some((39, 40)) });
-    assert_eq!(stream.receive_any(now), Classified { class: Class::Late, first: Some((29, 30)) });
+    assert_eq!(stream.receive_any(now), Classified { class: Class::Ok, first: Some((39, 40)), ipdv: None });
+    assert_eq!(
+        stream.receive_any(now),
+        Classified { class: Class::Late, first: Some((29, 30)), ipdv: Some(10) }
+    );
     assert_eq!(stream.receive_any(now).class, Class::Unasked);
     // What the ring has forgotten is lost, and the oldest that it has not is next.
     (4..14).for_each(|seq| send(&mut stream, seq, now + (TIMEOUT + 1) * seq));
@@ -364,4 +373,33 @@ proptest! {
         prop_assert_eq!(tally.lost() + tally.pending, tally.sent - model.ended.len() as u64);
         prop_assert_eq!((tally.open, tally.expired), (0, 0));
     }
+}
+
+#[test]
+fn neighbours_whose_answers_come_in_a_row_are_compared() {
+    let mut stream = Stream::new(8, 1000);
+    for seq in 0..6 {
+        stream.send(10 * seq, 10 * seq, |seq| seq).unwrap();
+    }
+    let mut answer = |seq: u64, trip: u64| stream.receive(&reply(seq, 10 * seq), 10 * seq + trip).ipdv;
+    assert_eq!((answer(0, 100), answer(1, 130), answer(2, 90)), (None, Some(30), Some(40)));
+    assert_eq!(answer(2, 95), None, "a duplicate");
+    assert_eq!(answer(4, 100), None, "3 is between");
+    assert_eq!(answer(3, 120), Some(20), "also the other way round");
+}
+
+#[test]
+fn losses_in_a_row_are_counted_by_the_numbers_not_by_the_answers() {
+    let mut stream = Stream::new(4, 10);
+    for seq in 0..10 {
+        stream.send(100 * seq, 100 * seq, |seq| seq).unwrap();
+        // Lost are 1, 2, 5, 8 and 9.
+        if ![1, 2, 5, 8, 9].contains(&seq) {
+            stream.receive(&reply(seq, 100 * seq), 100 * seq + 1);
+        }
+    }
+    stream.finish(2000, false);
+    let lengths: Vec<(u64, u64)> = stream.loss_runs().lengths().into_iter().collect();
+    assert_eq!(lengths, [(1, 1), (2, 2)]);
+    assert_eq!(stream.tally().lost(), 5);
 }

@@ -1,5 +1,6 @@
 //! The result of a run, from which all reports are made.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::ClassCounts;
-use super::histogram::{Latencies, Latency, Percentiles, TargetLatency, TotalLatency};
+use super::histogram::{Latencies, Latency, Percent, Percentiles, TargetLatency, TotalLatency};
 use super::icmp::IcmpCounts;
 use super::intervals::Intervals;
 use super::ledger::{Imbalance, Ledger, NotSent};
+use super::one_way::OneWayReport;
 use super::stamps::StampCounts;
 use super::stream::Tally;
 use super::unit::per_second;
@@ -34,6 +36,16 @@ pub struct Summary {
     pub from_send: Option<Percentiles>,
     /// Actual sending after planned time.
     pub lag: Option<Percentiles>,
+    /// By how much neighbours' round trips differ; `None` also where datagrams are not equally long.
+    pub ipdv: Option<Percentiles>,
+    /// Delays of each way, if they were asked for and the targets stamp.
+    pub one_way: Option<OneWayReport>,
+    /// The percentiles that the user chose.
+    pub chosen: Vec<Chosen>,
+    /// Displacements of first answers within a stream, and how often (RFC 5236).
+    pub density: BTreeMap<i64, u64>,
+    /// How many losses came in a row within a stream, and how often.
+    pub loss_runs: BTreeMap<u64, u64>,
     /// Datagrams that left more than a millisecond late.
     pub late_sends: u64,
     /// Each target.
@@ -71,6 +83,48 @@ pub struct Histograms {
     pub from_send: Option<TotalLatency>,
     /// Actual sending after planned time.
     pub lag: Option<TotalLatency>,
+    /// By how much neighbours' round trips differ.
+    pub ipdv: Option<TotalLatency>,
+    /// Delay from us to the targets.
+    pub way_up: Option<TotalLatency>,
+    /// Delay from the targets to us.
+    pub way_down: Option<TotalLatency>,
+}
+
+/// A percentile that the user chose, of each distribution; `null` where nothing was measured. Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Chosen {
+    /// Its name, such as p99.99.
+    pub percentile: String,
+    /// Answer after planned time.
+    pub rtt_from_plan: Option<Nanos>,
+    /// Answer after actual sending.
+    pub rtt_from_send: Option<Nanos>,
+    /// Actual sending after planned time.
+    pub lag: Option<Nanos>,
+    /// By how much neighbours' round trips differ.
+    pub ipdv: Option<Nanos>,
+    /// Delay from us to the targets.
+    pub way_up: Option<Nanos>,
+    /// Delay from the targets to us.
+    pub way_down: Option<Nanos>,
+}
+
+impl Chosen {
+    /// Reads one percentile.
+    #[must_use]
+    pub fn new(percent: Percent, histograms: &Histograms) -> Self {
+        let at = |histogram: &Option<TotalLatency>| histogram.as_ref().and_then(|read| read.at(percent));
+        Self {
+            percentile: percent.to_string(),
+            rtt_from_plan: at(&histograms.from_plan),
+            rtt_from_send: at(&histograms.from_send),
+            lag: at(&histograms.lag),
+            ipdv: at(&histograms.ipdv),
+            way_up: at(&histograms.way_up),
+            way_down: at(&histograms.way_down),
+        }
+    }
 }
 
 /// The result of one target.
@@ -161,6 +215,11 @@ impl Summary {
             from_plan: latencies.from_plan.percentiles(),
             from_send: latencies.from_send.percentiles(),
             lag: latencies.lag.percentiles(),
+            ipdv: latencies.ipdv.percentiles(),
+            one_way: None,
+            chosen: Vec::new(),
+            density: ledger.density(),
+            loss_runs: ledger.loss_runs(),
             late_sends: latencies.late_sends,
             ports: ports
                 .map(|(index, (address, latency))| Port {
@@ -184,6 +243,9 @@ impl Summary {
                 from_plan: Some(latencies.from_plan.clone()),
                 from_send: Some(latencies.from_send.clone()),
                 lag: Some(latencies.lag.clone()),
+                ipdv: Some(latencies.ipdv.clone()),
+                way_up: None,
+                way_down: None,
             },
             intervals: None,
         })

@@ -34,15 +34,19 @@ enum Source {
     Plan,
     Send,
     Lag,
+    Ipdv,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
     P50,
     P90,
+    P95,
     P99,
     P999,
+    P9999,
     Max,
+    Mean,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +93,22 @@ impl Threshold {
             .ok_or_else(|| wrong(text, &format!("there is no metric `{}`", name.trim())))?;
         let (limit, share) = limit(metric, value.trim()).map_err(|reason| wrong(text, &reason))?;
         Ok(Self { text: text.split_whitespace().collect(), metric, comparison, limit, share })
+    }
+
+    /// The share of all datagrams that may stay without a good answer, where this is a condition on that: loss below something,
+    /// or good answers above something. A number of datagrams tolerates no share.
+    #[must_use]
+    pub fn tolerated_loss(&self) -> Option<f64> {
+        use Comparison::{Above, AtLeast, AtMost, Below};
+        match (self.metric, self.comparison) {
+            (Metric::Count(Count::Loss), Below | AtMost) => {
+                Some(if self.share { self.limit / 100.0 } else { 0.0 })
+            }
+            (Metric::Count(Count::Ok), Above | AtLeast) if self.share => {
+                Some((1.0 - self.limit / 100.0).max(0.0))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the run met it.
@@ -158,9 +178,11 @@ fn metric(name: &str) -> Option<Metric> {
         _ => {
             let (source, point) = name.rsplit_once('.').map_or((None, name), |(s, p)| (Some(s), p));
             // The point itself may have a dot.
-            let (source, point) = match name.strip_suffix("p99.9") {
-                Some("") => (None, "p99.9"),
-                Some(source) => (Some(source.strip_suffix('.')?), "p99.9"),
+            let dotted =
+                ["p99.99", "p99.9"].into_iter().find_map(|point| Some((name.strip_suffix(point)?, point)));
+            let (source, point) = match dotted {
+                Some(("", point)) => (None, point),
+                Some((source, point)) => (Some(source.strip_suffix('.')?), point),
                 None => (source, point),
             };
             return Some(Metric::Latency(self::source(source)?, self::point(point)?));
@@ -174,6 +196,7 @@ fn source(name: Option<&str>) -> Option<Source> {
         None | Some("rtt" | "plan") => Some(Source::Plan),
         Some("send") => Some(Source::Send),
         Some("lag") => Some(Source::Lag),
+        Some("ipdv") => Some(Source::Ipdv),
         Some(_) => None,
     }
 }
@@ -182,6 +205,9 @@ fn point(name: &str) -> Option<Point> {
     match name {
         "p50" => Some(Point::P50),
         "p90" => Some(Point::P90),
+        "p95" => Some(Point::P95),
+        "p99.99" => Some(Point::P9999),
+        "mean" => Some(Point::Mean),
         "p99" => Some(Point::P99),
         "p99.9" => Some(Point::P999),
         "max" => Some(Point::Max),
@@ -210,13 +236,18 @@ fn limit(metric: Metric, value: &str) -> Result<(f64, bool), String> {
 
 fn latency(summary: &Summary, source: Source, point: Point) -> Option<Nanos> {
     let read = match source {
-        Source::Plan => summary.from_plan,
+        // In a closed loop there is no plan, and sending is all there is to count from.
+        Source::Plan => summary.from_plan.or(summary.from_send),
         Source::Send => summary.from_send,
         Source::Lag => summary.lag,
+        Source::Ipdv => summary.ipdv,
     }?;
     Some(match point {
         Point::P50 => read.p50,
         Point::P90 => read.p90,
+        Point::P95 => read.p95,
+        Point::P9999 => read.p99_99,
+        Point::Mean => read.mean,
         Point::P99 => read.p99,
         Point::P999 => read.p99_9,
         Point::Max => read.max,
@@ -247,7 +278,7 @@ const fn exact(number: u64) -> f64 {
 fn wrong(text: &str, reason: &str) -> String {
     format!(
         "`{text}` is no threshold: {reason}; write p99<5ms, send.p99.9<=1ms, lag<1ms or loss<0.1% \
-         (points p50 p90 p99 p99.9 max; counts ok late error loss duplicate reordered not_sent)"
+         (points p50 p90 p95 p99 p99.9 p99.99 max mean; counts ok late error loss duplicate reordered not_sent)"
     )
 }
 
@@ -299,6 +330,9 @@ mod tests {
         let metric = |text: &str| Threshold::parse(text).map(|threshold| threshold.metric);
         assert_eq!(metric("p99.9<1ms"), Ok(Metric::Latency(Source::Plan, Point::P999)));
         assert_eq!(metric("send.p99.9<1ms"), Ok(Metric::Latency(Source::Send, Point::P999)));
+        assert_eq!(metric("p99.99<1ms"), Ok(Metric::Latency(Source::Plan, Point::P9999)));
+        assert_eq!(metric("ipdv.p95<1ms"), Ok(Metric::Latency(Source::Ipdv, Point::P95)));
+        assert_eq!(metric("send.mean<1ms"), Ok(Metric::Latency(Source::Send, Point::Mean)));
         assert_eq!(metric("lag.max<1ms"), Ok(Metric::Latency(Source::Lag, Point::Max)));
         assert_eq!(metric("lag<1ms"), Ok(Metric::Latency(Source::Lag, Point::P99)));
         for text in [

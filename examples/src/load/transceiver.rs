@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use hdrhistogram::CreationError;
 use polyport_net::{Pktinfo, SocketOptions, UdpSocket};
 use polyport_protocol::client::Slot;
-use polyport_protocol::{Decoder, Integrity, Nanos, Role};
+use polyport_protocol::{Decoder, Frame, FrameOption, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
 
 use super::behind::Behind;
@@ -18,6 +18,7 @@ use super::histogram::Latencies;
 use super::inbox::{Arrived, Inbox};
 use super::intervals::Intervals;
 use super::ledger::{Lane, Ledger, NotSent, Received};
+use super::one_way::{self, OneWay};
 use super::outbox::{Event, Outbox, Pending, complaints};
 use super::pacing;
 use super::part::Part;
@@ -43,6 +44,8 @@ pub struct Transceiver<'c> {
     pub ledger: Ledger,
     /// The histograms.
     pub latencies: Latencies,
+    /// Delays of each way, if they are asked for.
+    pub one_way: Option<OneWay>,
     /// Books and histograms over time.
     pub intervals: Intervals,
     /// Longest round trip so far, from sending.
@@ -62,6 +65,8 @@ pub struct Transceiver<'c> {
     /// Whether any datagram from a target is an answer.
     any: bool,
     shape: Shape,
+    /// All datagrams are equally long.
+    even: bool,
     turns: Turns,
     eagain: u64,
     refusal: Option<(SocketAddr, io::Error)>,
@@ -114,6 +119,9 @@ impl<'c> Transceiver<'c> {
             ledger: Ledger::new(config.books(&mut generator(Some(config.seed)), part)),
             latencies,
             intervals,
+            one_way: config
+                .one_way
+                .then(|| OneWay::new(config.targets.len(), config.seed.wrapping_add(part.index().into()))),
             longest: None,
             last_sent: clock.now(),
             behind: Behind::default(),
@@ -125,6 +133,7 @@ impl<'c> Transceiver<'c> {
             inbox,
             decoder: Decoder::new(role).with_integrity(integrity),
             any: config.expect == Expect::Any,
+            even: shape.mix().is_none() && config.template.is_none(),
             shape,
             turns: config.turns(),
             eagain: 0,
@@ -216,6 +225,10 @@ impl<'c> Transceiver<'c> {
         let mut passed = 0;
         while let Some(planned) = pacer.peek().map(|slot| slot.planned).filter(|planned| *planned <= time) {
             let count = pacer.pass(time.min(self.intervals.end_of(planned).saturating_sub(1)));
+            // In a closed loop nothing is passed over.
+            if count == 0 {
+                break;
+            }
             self.intervals.plan(planned, count);
             self.intervals.skip(NotSent::Behind, planned, count);
             passed += count;
@@ -260,8 +273,19 @@ impl<'c> Transceiver<'c> {
     }
 
     fn receive_from(&mut self, index: usize) -> Result<bool, ExitError> {
-        let Self { ledger, latencies, intervals, outbox, inbox, greetings, strangers, echo, longest, .. } =
-            self;
+        let Self {
+            ledger,
+            latencies,
+            intervals,
+            outbox,
+            inbox,
+            greetings,
+            strangers,
+            echo,
+            longest,
+            one_way,
+            ..
+        } = self;
         let (socket, port) = (&outbox.sockets()[index], index % self.ports);
         match inbox.receive(socket, index, self.clock) {
             Ok(()) => {}
@@ -284,10 +308,21 @@ impl<'c> Transceiver<'c> {
                 if decoded.is_err() && !self.sealed && greetings.is_echo(octets) {
                     *echo = Some(peer);
                 }
-                ledger.receive(decoded.as_ref().map_err(|error| *error), peer, port, arrival)
+                let received = ledger.receive(decoded.as_ref().map_err(|error| *error), peer, port, arrival);
+                if let (Some(delays), Some((target, _, sent)), Ok(frame)) =
+                    (&mut *one_way, received.first, &decoded)
+                    && let Some((rx, tx)) = times(frame)
+                {
+                    let stamps = one_way::Stamps { sent, received: rx, answered: tx, arrival };
+                    delays.record(target, stamps);
+                }
+                received
             };
             if received.class == Class::WrongSource {
                 strangers.heard(peer);
+            }
+            if let Some(ipdv) = received.ipdv.filter(|_| self.even) {
+                latencies.ipdv.record(ipdv);
             }
             if let Received { first: Some((target, planned, sent)), .. } = received {
                 *longest = (*longest).max(Some(arrival.saturating_sub(sent)));
@@ -413,6 +448,14 @@ impl<'c> Transceiver<'c> {
     }
 }
 
+/// When the responder received a request and sent its answer, on its clock.
+fn times(frame: &Frame<'_>) -> Option<(Nanos, Nanos)> {
+    frame.options().iter().find_map(|option| {
+        let FrameOption::Times { rx_ns, tx_ns } = option else { return None };
+        Some((rx_ns, tx_ns))
+    })
+}
+
 /// A copy of an error of the system, which has no `Clone`.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
@@ -442,6 +485,8 @@ fn sockets(config: &Config, part: Part) -> Result<Vec<UdpSocket>, ExitError> {
     let options = SocketOptions {
         recv_buffer: Some(RECEIVE_BUFFER),
         pktinfo: Pktinfo::Never,
+        tos: config.tos,
+        ttl: config.ttl,
         ..SocketOptions::default()
     };
     let (first, count) = (config.ports_before(part), config.ports(part));

@@ -35,6 +35,12 @@ pub fn per_second(count: u64, time: Nanos) -> u64 {
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
+/// Datagrams a second as `49998/s`, or `28.67/s` where there are few.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    if per_second < 100.0 { format!("{per_second:.2}/s") } else { format!("{per_second:.0}/s") }
+}
+
 /// `value / unit` with three digits.
 fn three(value: u64, unit: u64, name: &str) -> String {
     let (whole, rest) = (value / unit, value % unit);
@@ -66,5 +72,6 @@ mod tests {
         assert_eq!(percent(10, 10), "100%");
         assert_eq!(percent(0, 0), "-");
         assert_eq!(per_second(100, 500 * MILLISECOND), 200);
+        assert_eq!((rate(28.666), rate(49_998.4)), ("28.67/s".into(), "49998/s".into()));
     }
 }

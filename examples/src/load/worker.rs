@@ -14,6 +14,7 @@ use super::histogram::Latencies;
 use super::intervals::Intervals;
 use super::ledger::{Ledger, NotSent};
 use super::live::{Counters, Live};
+use super::one_way::OneWay;
 use super::outbox::TRAIN_BATCH;
 use super::pacing::{self, Pacing};
 use super::part::Part;
@@ -64,6 +65,8 @@ pub struct Done {
     pub ledger: Ledger,
     /// Its histograms.
     pub latencies: Latencies,
+    /// Its delays of each way, if they are asked for.
+    pub one_way: Option<OneWay>,
     /// Its part of the load over time.
     pub intervals: Intervals,
     /// What its sockets say.
@@ -124,6 +127,9 @@ impl Done {
         self.intervals.merge(&other.intervals).map_err(|error| ExitError::new(Exit::Software, error))?;
         self.ledger.absorb(&other.ledger);
         self.latencies.add(&other.latencies);
+        if let (Some(mine), Some(theirs)) = (&mut self.one_way, other.one_way) {
+            mine.absorb(theirs);
+        }
         self.local.absorb(other.local);
         self.flows.extend(other.flows);
         self.strangers.absorb(&other.strangers);
@@ -233,7 +239,7 @@ impl<'r> Worker<'r> {
     /// Follows a schedule to its end; whether an earlier one is wanted.
     fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
-        let mut schedule = Schedule::new(self.config, self.part, start, duration);
+        let mut schedule = Schedule::new(self.config, self.part, start, duration, practice);
         let mut backlog: VecDeque<Slot> = VecDeque::with_capacity(TRAIN_BATCH);
         let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
         loop {
@@ -247,6 +253,10 @@ impl<'r> Worker<'r> {
                 return Ok(true);
             }
             let over = self.clock.now() >= end;
+            if let Some(most) = self.config.in_flight {
+                let waiting = self.transceiver.ledger.in_flight() + backlog.len() as u64;
+                schedule.allow(self.part.share(most).saturating_sub(waiting), self.clock.now());
+            }
             let Turn { left, blocked } = self.transceiver.send_due(&mut schedule, &mut backlog, practice);
             if over {
                 overtime = overtime.saturating_sub(left);
@@ -326,11 +336,12 @@ impl<'r> Worker<'r> {
         let asked = |error| ExitError::io("ask the socket", &error);
         let local = self.transceiver.local().map_err(asked)?;
         let flows = self.transceiver.flows().map_err(asked)?;
-        let (started, Transceiver { ledger, latencies, intervals, behind, strangers, .. }) =
+        let (started, Transceiver { ledger, latencies, one_way, intervals, behind, strangers, .. }) =
             (self.started, self.transceiver);
         Ok(Done {
             ledger,
             latencies,
+            one_way,
             intervals,
             local,
             flows,

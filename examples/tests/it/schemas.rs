@@ -7,6 +7,7 @@ use std::path::Path;
 
 use polyport_tools::cast::json::CastLine;
 use polyport_tools::frame::json::FrameReport;
+use polyport_tools::load::capacity::json::CapacityReport;
 use polyport_tools::load::compare::CompareReport;
 use polyport_tools::load::events::Event;
 use polyport_tools::load::json::LoadReport;
@@ -30,6 +31,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         ("polyport-cast", schema::<CastLine>()),
         ("polyport-frame", schema::<FrameReport>()),
         ("polyport-load", schema::<LoadReport>()),
+        ("polyport-load-capacity", schema::<CapacityReport>()),
         ("polyport-load-compare", schema::<CompareReport>()),
         ("polyport-load-stream", schema::<Event>()),
         ("polyport-load-pcap", schema::<RecordedReport>()),

@@ -111,6 +111,9 @@ fn reordering_is_that_of_rfc_4737() {
     });
     let result = measure(server.address, "");
     expect(&result["counts"], &[("ok", 200), ("lost", 0), ("reordered", 40), ("three_reordered", 20)]);
+    // Of each ten: 1 is one place early and 0 one late; 5, 6 and 7 are early by one, and 4 is late by three.
+    let density = serde_json::json!({"-1": 80, "0": 80, "1": 20, "3": 20});
+    assert_eq!(result["reorder_density"], density);
 }
 
 /// One more datagram for each way to be wrong, before the good answer.

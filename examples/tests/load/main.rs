@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod accounting;
 #[cfg(test)]
+mod capacity;
+#[cfg(test)]
 mod ending;
+#[cfg(test)]
+mod modes;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

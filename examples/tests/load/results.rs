@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, disorderly};
 use crate::tester::{Ran, command, expect, measure, run};
 
 fn good() -> Server {
@@ -257,4 +257,67 @@ fn what_became_slower_is_a_regression() {
     assert_eq!((&json["regression"], &json["seed"]), (&true.into(), &"1".into()));
     let missing = compare(&["fast.json", "nowhere.json"]);
     assert!(missing.code == 65 && missing.stderr.contains("nowhere.json"), "{}", missing.stderr);
+}
+
+#[test]
+fn figures_of_order_and_of_each_way_are_written_read_and_added() {
+    let (server, folder) = (disorderly(), tempfile::tempdir().unwrap());
+    let target = server.address.to_string();
+    let measured = |name: &str, more: &str| {
+        let line = format!("{target} --warmup 0s --no-handshake --timeout 2s -q --json {more}");
+        let ran = run_in(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+        fs::write(folder.path().join(name), &ran.stdout).unwrap();
+        ran.json()
+    };
+    let merged = |words: &[&str]| run_in(folder.path(), &[&["report", "merge"], words].concat());
+    let same = |one: &Value, other: &Value| {
+        for part in ["config", "counts", "latency", "histograms", "reorder_density", "loss_runs", "intervals"]
+        {
+            assert_eq!(one[part], other[part], "{part}");
+        }
+    };
+    let one = measured("one", "--rate 800/s -d 100ms --flows 2 --one-way --percentiles 50,99.5");
+    assert_eq!(
+        (&one["loss_runs"], &one["reorder_density"]),
+        (&json!({ "2": 2 }), &json!({ "-1": 2, "0": 72, "1": 2 }))
+    );
+    same(&merged(&["one"]).json(), &one);
+    let both = merged(&["one", "one"]).json();
+    assert_eq!(both["loss_runs"], json!({ "2": 4 }));
+    assert_eq!(both["reorder_density"], json!({ "-1": 4, "0": 144, "1": 4 }));
+    let (latency, double) = (&one["latency"], &both["latency"]);
+    assert_eq!(number(&double["ipdv"]["count"]), 2 * number(&latency["ipdv"]["count"]));
+    assert_eq!(double["chosen"], latency["chosen"], "twice the same has the same percentiles");
+    assert_eq!(number(&double["one_way"]["stamped"]), 2 * 76);
+    assert_eq!(double["one_way"]["up"]["p50"], latency["one_way"]["up"]["p50"]);
+    let shown = run_in(folder.path(), &["report", "show", "one"]);
+    for row in [" ipdv ", " way up ", " losses  in a row: 2 of 2 ", " order "] {
+        assert!(shown.stdout.contains(row), "{row}: {}", shown.stdout);
+    }
+    // A load of another shape is read as well, and its sum has twice the rate.
+    let ramp = measured(
+        "ramp",
+        "--ramp 0..800/200ms --arrival poisson --seed 3 --sizes 100:1,200:1 --tos 4 --ttl 9",
+    );
+    assert!(ramp["latency"]["ipdv"].is_null());
+    same(&merged(&["ramp"]).json(), &ramp);
+    let both = merged(&["ramp", "ramp"]).json();
+    assert_eq!(both["config"]["flow"][0]["to_per_second"], 1600.0);
+    let closed = measured("closed", "--in-flight 3 -d 100ms");
+    assert!(closed["histograms"]["rtt_from_plan"].is_null());
+    same(&merged(&["closed"]).json(), &closed);
+    assert_eq!(merged(&["closed", "closed"]).json()["config"]["in_flight"], 6);
+    let refused = merged(&["--mixed", "one", "closed"]);
+    assert!(
+        refused.code == 65 && refused.stderr.contains("only one of them is a closed loop"),
+        "{}",
+        refused.stderr
+    );
+    for more in
+        ["--shard 0/1 --in-flight 3", "--find-knee --html page.html", "--find-max loss<1% --flow 5:1s"]
+    {
+        let line = format!("{target} {more}");
+        assert_eq!(run_in(folder.path(), &line.split(' ').collect::<Vec<_>>()).code, 64, "{line}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Servers that misbehave on purpose, each in a thread of its own, on loopback.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -51,6 +52,23 @@ impl Server {
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
+}
+
+/// Of each stream the numbers 10 and 11 are lost, and 20 is answered after 21; all answers have stamps.
+pub(crate) fn disorderly() -> Server {
+    let mut held = HashMap::new();
+    Server::start(move |request| match request.seq() {
+        10 | 11 => {}
+        20 => {
+            held.insert(request.from, request.stamped(0));
+        }
+        number => {
+            request.send(&request.stamped(0));
+            if let Some(late) = held.remove(&request.from).filter(|_| number == 21) {
+                request.send(&late);
+            }
+        }
+    })
 }
 
 impl Drop for Server {
@@ -110,6 +128,11 @@ impl Request<'_> {
         self.later.push((at, datagram.to_vec(), self.from));
     }
 
+    /// Its number in its stream.
+    pub(crate) fn seq(&self) -> u64 {
+        Decoder::new(Role::Responder).decode(self.datagram).unwrap().header().seq
+    }
+
     /// A good answer with the same payload.
     pub(crate) fn response(&self) -> Vec<u8> {
         self.reply(Code::OK, None, |_| ())
@@ -132,6 +155,19 @@ impl Request<'_> {
             encoder = encoder.option(&FrameOption::Rstat { rseq, rcount: 0, window });
         }
         let len = encoder.payload(request.payload()).finish().unwrap();
+        datagram.truncate(len);
+        datagram
+    }
+
+    /// A good answer with stamps of a clock that is ahead of the server's by `ahead`.
+    pub(crate) fn stamped(&self, ahead: Nanos) -> Vec<u8> {
+        let request = Decoder::new(Role::Responder).decode(self.datagram).unwrap();
+        let header = request.header().reply(Kind::Response, Code::OK);
+        let mut datagram = vec![0; self.datagram.len()];
+        let now = self.now + ahead;
+        let times = FrameOption::Times { rx_ns: now, tx_ns: now };
+        let len =
+            Encoder::new(&mut datagram, &header).option(&times).payload(request.payload()).finish().unwrap();
         datagram.truncate(len);
         datagram
     }

@@ -52,7 +52,7 @@ fn row(interval: &IntervalReport, length: Nanos) -> String {
 
 fn points(read: &Option<Percentiles>) -> [String; 5] {
     match read {
-        Some(read) => read.columns().map(|(_, nanos)| nanos.to_string()),
+        Some(read) => [read.p50, read.p90, read.p99, read.p99_9, read.max].map(|nanos| nanos.to_string()),
         None => [const { String::new() }; 5],
     }
 }

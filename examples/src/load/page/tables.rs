@@ -55,12 +55,19 @@ pub(super) fn thresholds(report: &LoadReport) -> Option<Markup> {
 /// The percentiles, as the screen shows them.
 pub(super) fn percentiles(report: &LoadReport) -> Markup {
     let latency = &report.latency;
+    let ways = latency.one_way.map(|ways| (ways.up, ways.down));
+    // These only where they were measured.
+    let more =
+        [("ipdv", latency.ipdv), ("way up", ways.map(|ways| ways.0)), ("way down", ways.map(|ways| ways.1))];
     let rows = [
         ("from plan", latency.rtt_from_plan),
         ("from send", latency.rtt_from_send),
         ("generator lag", latency.lag),
-    ];
-    let heads = ["measured", "count", "min", "p50", "p90", "p99", "p99.9", "max"];
+    ]
+    .into_iter()
+    .chain(more.into_iter().filter(|(_, read)| read.is_some()));
+    let heads =
+        ["measured", "count", "min", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "mean", "stddev"];
     let head = element("tr").holding_all(heads.map(|name| element("th").with("scope", "col").saying(name)));
     let mut table = element("table").holding(head);
     for (name, read) in rows {

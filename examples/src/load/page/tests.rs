@@ -63,7 +63,12 @@ fn run(length: u64, targets: u32, command: &str) -> (LoadReport, Summary) {
         lag: lag.percentiles(),
         ports: ports.collect(),
         took: length,
-        histograms: Histograms { from_plan: Some(plan), from_send: Some(send), lag: Some(lag) },
+        histograms: Histograms {
+            from_plan: Some(plan),
+            from_send: Some(send),
+            lag: Some(lag),
+            ..Histograms::default()
+        },
         intervals: Some(intervals),
         ..Summary::default()
     };

@@ -14,8 +14,9 @@ pub struct RecordedArgs {
     /// given here
     #[arg(long, value_name = "FILE", help_heading = heading::RECORDING, conflicts_with_all = [
         "rate", "duration", "warmup", "payload", "size", "text", "payload_file", "expect", "raw_echo", "distribution",
-        "flows", "per_port", "no_handshake", "seed", "json_stream", "html", "svg", "csv", "hdr_log", "junit",
-        "openmetrics", "start_at", "shard",
+        "flows", "per_port", "no_handshake", "seed", "arrival", "ramp", "flow", "in_flight", "sizes", "template", "one_way",
+        "percentiles", "find_max", "find_knee", "json_stream", "html", "svg", "csv", "hdr_log", "junit", "openmetrics",
+        "start_at", "shard",
     ])]
     pub pcap: Option<PathBuf>,
     /// So many times as fast as it was recorded: 2x, 0.5, or max for as fast as the system takes it

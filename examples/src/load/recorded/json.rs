@@ -161,6 +161,10 @@ impl RecordedReport {
                 rtt_from_plan: outcome.from_plan,
                 rtt_from_send: outcome.from_send,
                 lag: outcome.lag,
+                // Neither the order nor the ways are looked at.
+                ipdv: None,
+                one_way: None,
+                chosen: Vec::new(),
             },
             late_sends: outcome.late_sends,
             thresholds: judgements.to_vec(),

@@ -230,6 +230,8 @@ impl Player<'_> {
         let options = SocketOptions {
             recv_buffer: Some(RECEIVE_BUFFER),
             pktinfo: Pktinfo::Never,
+            tos: self.config.tos,
+            ttl: self.config.ttl,
             ..SocketOptions::default()
         };
         let own = self.config.own_of_port(to, source)?;
