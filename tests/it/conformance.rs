@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use polyport::workbench::CASES;
 use polyport_tests::plugins::{built, compile_c, fixture};
+use polyport_tests::process::Process;
 use polyport_tests::{Finished, Launch};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,6 +82,9 @@ fn json(finished: &Finished) -> Value {
     serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {}", finished.stdout))
 }
 
+/// More than the seconds that a case has, and the time that a call in it has.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Each by the case alone that is for it, so that none is found by accident.
 #[track_caller]
 fn found(which: impl Fn(usize) -> bool) {
@@ -90,7 +95,9 @@ fn found(which: impl Fn(usize) -> bool) {
         // It takes as long as it needs to find something, and a call that is not to return is not waited for.
         let limit = if words.contains("not returned") { "2s" } else { "60s" };
         let args = ["--option", &option, "--case", case, "--seconds", "15", "--timeout", limit, "--json"];
-        let finished = test(&library, &args).run();
+        // It says something at its end only.
+        let mut launch = test(&library, &args);
+        let finished = Process::spawn(launch.command()).silent_for(PATIENCE).finish();
         let told = json(&finished);
         let of = &told["cases"][0];
         let what = of["what"].as_str().unwrap_or_default();

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
@@ -17,6 +18,8 @@ pub struct Process {
     lines: Receiver<(Stream, String)>,
     stdout: String,
     stderr: String,
+    /// How long it may be silent.
+    patience: Duration,
 }
 
 /// A child that ended.
@@ -44,7 +47,7 @@ impl Process {
         let (sender, lines) = channel();
         read_lines(Stream::Out, child.stdout.take().expect("piped"), sender.clone());
         read_lines(Stream::Err, child.stderr.take().expect("piped"), sender);
-        Self { child, lines, stdout: String::new(), stderr: String::new() }
+        Self { child, lines, stdout: String::new(), stderr: String::new(), patience: DEADLINE }
     }
 
     /// Its process id.
@@ -122,6 +125,13 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
+    /// It may be silent for so long, since it works for a while before it says anything.
+    #[must_use]
+    pub fn silent_for(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Waits for its end.
     #[must_use]
     #[track_caller]
@@ -135,12 +145,12 @@ impl Process {
     /// False at the end of both streams.
     #[track_caller]
     fn read_line(&mut self) -> bool {
-        match self.lines.recv_timeout(DEADLINE) {
+        match self.lines.recv_timeout(self.patience) {
             Ok((Stream::Out, line)) => self.stdout.push_str(&line),
             Ok((Stream::Err, line)) => self.stderr.push_str(&line),
             Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("silent for {DEADLINE:?}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr)
+                panic!("silent for {:?}\nstdout:\n{}\nstderr:\n{}", self.patience, self.stdout, self.stderr)
             }
         }
         true

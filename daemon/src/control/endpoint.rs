@@ -148,7 +148,7 @@ impl Endpoint {
     }
 
     /// The socket of a daemon that is taken over, which lies at `path` and which that one still answers on. Dropping it before
-    /// [`Self::claim`] leaves it where it is.
+    /// `claim` leaves it where it is.
     ///
     /// # Errors
     /// It is not at `path` any more.
