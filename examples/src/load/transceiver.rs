@@ -92,6 +92,8 @@ pub struct Turn {
     pub left: u64,
     /// A send buffer was full.
     pub blocked: bool,
+    /// A closed loop had no room for what it may send: only an answer or a timeout makes some.
+    pub full: bool,
 }
 
 impl<'c> Transceiver<'c> {
@@ -165,30 +167,36 @@ impl<'c> Transceiver<'c> {
             let next = backlog.front().copied().or_else(|| pacer.peek()).map(|slot| slot.planned);
             self.behind.look(next.filter(|planned| *planned <= now), now);
         }
+        let mut full = false;
         for _ in 0..self.outbox.capacity() {
-            let slot = match backlog.pop_front() {
-                Some(slot) => slot,
-                None => {
-                    let Some(slot) = pacer.take(now) else { break };
-                    if !practice {
-                        self.ledger.plan(1);
-                        self.intervals.plan(slot.planned, 1);
-                    }
-                    slot
-                }
-            };
+            let waited = backlog.pop_front();
+            let Some(slot) = waited.or_else(|| pacer.take(now)) else { break };
             let (target, flow) = self.turns.of(slot.index);
             let lane = if practice {
                 self.ledger.practice(target)
             } else {
                 self.ledger.measured(target, self.part.below(flow))
             };
-            if let Some(reason) = self.enter(lane, slot, practice, now).err().filter(|_| !practice) {
+            let refused = self.enter(lane, slot, practice, now).err();
+            if refused == Some(NotSent::InFlight) && pacer.is_closed() {
+                // A closed loop holds nothing back: what has no room is not planned yet.
+                match waited {
+                    Some(slot) => backlog.push_front(slot),
+                    None => pacer.give_back(slot),
+                }
+                full = true;
+                break;
+            }
+            if waited.is_none() && !practice {
+                self.ledger.plan(1);
+                self.intervals.plan(slot.planned, 1);
+            }
+            if let Some(reason) = refused.filter(|_| !practice) {
                 self.ledger.skip(reason, 1);
                 self.intervals.skip(reason, slot.planned, 1);
             }
         }
-        self.flush(backlog, practice, now)
+        Turn { full, ..self.flush(backlog, practice, now) }
     }
 
     /// Gives up what was planned up to `time` and has not left: this machine is too slow. One step, however many that are.
@@ -444,7 +452,7 @@ impl<'c> Transceiver<'c> {
             backlog.make_contiguous().sort_unstable_by_key(|slot| slot.index);
         }
         *eagain += blocked as u64;
-        Turn { left, blocked: blocked > 0 }
+        Turn { left, blocked: blocked > 0, full: false }
     }
 }
 
