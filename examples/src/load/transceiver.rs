@@ -506,3 +506,7 @@ fn sockets(config: &Config, part: Part) -> Result<Vec<UdpSocket>, ExitError> {
         .map(|own| Ok(UdpSocket::bind(own?, &options)?))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "transceiver_tests.rs"]
+mod tests;
