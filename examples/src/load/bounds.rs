@@ -15,7 +15,7 @@ const MOST: u64 = (1 << 53) - 1;
 const LARGEST: usize = 65_507;
 
 /// Flows and generators of a result at most: more than all ports of a few hosts.
-const MOST_FLOWS: usize = 1 << 18;
+const MOST_FLOWS: u64 = 1 << 18;
 
 /// Whether a report is one that a run can have.
 ///
@@ -23,13 +23,13 @@ const MOST_FLOWS: usize = 1 << 18;
 /// Says what of it is too much.
 pub fn check(report: &LoadReport) -> Result<(), String> {
     let lists = [
-        ("targets", report.config.targets.len(), MAX_ADDRESSES),
-        ("ports", report.ports.len(), MAX_ADDRESSES),
+        ("targets", report.config.targets.len(), MAX_ADDRESSES as u64),
+        ("ports", report.ports.len(), MAX_ADDRESSES as u64),
         ("flows", report.flows.len(), MOST_FLOWS),
         ("runs", report.runs.len(), MOST_FLOWS),
         ("intervals", report.intervals.len(), MOST_INTERVALS),
     ];
-    if let Some((name, count, most)) = lists.into_iter().find(|(_, count, most)| count > most) {
+    if let Some((name, count, most)) = lists.into_iter().find(|(_, count, most)| *count as u64 > *most) {
         return Err(format!("it has {count} {name}, and no result has more than {most}"));
     }
     for (name, octets) in [("size", report.config.size), ("payload", report.config.payload)] {
@@ -41,7 +41,7 @@ pub fn check(report: &LoadReport) -> Result<(), String> {
 }
 
 /// Intervals of a run at most: one of each of its places, and one for what lies beyond.
-const MOST_INTERVALS: usize = super::intervals::MAX_INTERVALS as usize + 1;
+const MOST_INTERVALS: u64 = super::intervals::MAX_INTERVALS + 1;
 
 /// Whether all numbers in a value, and the keys that are numbers, are small enough.
 fn numbers(name: &str, value: &Value) -> Result<(), String> {

@@ -15,7 +15,7 @@ use super::class::Class;
 use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
-use super::inbox::{Arrived, Inbox};
+use super::inbox::{Arrived, Inbox, is_of_the_network};
 use super::intervals::Intervals;
 use super::ledger::{Lane, Ledger, NotSent, Received};
 use super::one_way::{self, OneWay};
@@ -467,24 +467,6 @@ fn times(frame: &Frame<'_>) -> Option<(Nanos, Nanos)> {
 /// A copy of an error of the system, which has no `Clone`.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-}
-
-/// Whether ICMP can be the cause (`icmp_err_convert` of Linux): another look may have taken its report from the queue.
-fn is_of_the_network(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::ECONNREFUSED
-                | libc::EHOSTUNREACH
-                | libc::ENETUNREACH
-                | libc::EHOSTDOWN
-                | libc::ENOPROTOOPT
-                | libc::EMSGSIZE
-                | libc::EOPNOTSUPP
-                | libc::EPROTO
-                | libc::EACCES
-        )
-    )
 }
 
 /// Our own ports for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
