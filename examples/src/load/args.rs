@@ -151,7 +151,7 @@ pub struct Args {
     /// With --expect any: what to send, instead of letters
     #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"], help_heading = heading::CONTENT)]
     pub text: Option<String>,
-    /// With --expect any: a text that is another one in each datagram, with the fields {seq}, {time} (in ns) and {random:8} (digits)
+    /// With --expect any: a text that is another one in each datagram, with the fields {seq}, {time} (when it left, in ns since a moment that is another one in each run: no wall time) and {random:8} (hexadecimal digits)
     #[arg(long, value_parser = Template::parse, conflicts_with_all = ["payload", "size", "raw_echo", "text"], help_heading = heading::CONTENT)]
     pub template: Option<Template>,
     /// With --expect any
@@ -476,6 +476,14 @@ mod tests {
             "127.0.0.1:1-263 --flows 1000",
             "127.0.0.1:1 --flows 1 --threads 2",
             "127.0.0.1:1 --threads 0",
+            "127.0.0.1:1 --min-rate 5/s",
+            "127.0.0.1:1 --max-rate 5M/s",
+            "127.0.0.1:1 --max-lag 5ms",
+            "127.0.0.1:1 --search-time 5m",
+            "127.0.0.1:1 --steps 5",
+            "127.0.0.1:1 --step-time 5s",
+            "127.0.0.1:1 --find-max loss<1% --steps 5",
+            "127.0.0.1:1 --find-max loss<1% --step-time 5s",
             "127.0.0.1:1 --pin=x",
             "127.0.0.1:1 --gso maybe",
             "127.0.0.1:1-65535 127.0.0.2:1",
@@ -491,6 +499,9 @@ mod tests {
         }
         assert_eq!(config("127.0.0.1:1 --key-file /nowhere").unwrap_err(), Exit::BadInput);
         config("192.0.2.1:1 --i-own-the-target").unwrap();
+        config("127.0.0.1:1 --find-max loss<1% --min-rate 5/s --max-rate 9/s --max-lag 5ms").unwrap();
+        config("127.0.0.1:1 --find-max loss<1% --find-knee --steps 5 --step-time 5s --search-time 5m")
+            .unwrap();
     }
 
     #[test]

@@ -121,10 +121,11 @@ pub fn run(command: &Command) -> Outcome {
             files.check()?;
             let report = from.read()?;
             let (config, summary) = restored(&report)?;
-            files.write(&report, &summary)?;
+            let written = files.write(&report, &summary);
             let tables = report::Tables { ports: *per_port, flows: *per_flow };
             let text = report::text(&config, &summary, &report.thresholds, tables, Style::stdout());
             deliver(text.trim_end())?;
+            written?;
             let met = report.thresholds.iter().all(|judged| judged.met);
             return Ok(if met { Exit::Ok } else { Exit::Threshold });
         }
@@ -166,18 +167,19 @@ impl FromArgs {
         if let [(_, only)] = reports.as_slice() {
             return Ok(only.clone());
         }
-        merge::merge(&reports, self.mixed).map_err(|error| ExitError::new(Exit::BadInput, error))
+        merge::merge(&reports, self.mixed).map_err(|error| ExitError::new(Exit::BadInput, seen(&error)))
     }
 }
 
 fn restored(report: &LoadReport) -> Result<(Config, Summary), ExitError> {
-    restore(report)
-        .map_err(|error| ExitError::new(Exit::BadInput, format!("a result that is none of ours: {error}")))
+    restore(report).map_err(|error| {
+        ExitError::new(Exit::BadInput, format!("a result that is none of ours: {}", seen(&error)))
+    })
 }
 
 fn read(path: &Path) -> Result<LoadReport, ExitError> {
     let name = escaped(path);
-    let bad = |text: String| ExitError::new(Exit::BadInput, format!("{name}: {text}"));
+    let bad = |text: String| ExitError::new(Exit::BadInput, format!("{name}: {}", seen(&text)));
     let text =
         if path.as_os_str() == "-" { text(io::stdin().lock()) } else { File::open(path).and_then(text) };
     let text = text.map_err(|error| bad(error.to_string()))?;
@@ -224,6 +226,11 @@ fn put(output: Option<&Path>, text: &str) -> Result<(), ExitError> {
 
 fn escaped(path: &Path) -> String {
     Escaped(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+/// Words in which a file may be quoted, without what a terminal would obey.
+fn seen(words: &str) -> String {
+    Escaped(words.as_bytes()).to_string()
 }
 
 fn part(text: &str) -> Result<f64, String> {

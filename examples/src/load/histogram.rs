@@ -95,7 +95,7 @@ impl<C: Counter> Latency<C> {
         if let Err(error) = self.histogram.add(&other.histogram) {
             unreachable!("histograms of one shape add up: {error}");
         }
-        self.beyond += other.beyond;
+        self.beyond = self.beyond.saturating_add(other.beyond);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }

@@ -105,7 +105,7 @@ impl IcmpCounts {
     /// Messages about datagrams of this run.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.by_code.values().sum()
+        self.by_code.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The counters that are not zero, by their names.

@@ -131,3 +131,22 @@ fn joined(sockets: &[UdpSocket], gso: Gso) -> io::Result<bool> {
     }
     Ok(true)
 }
+
+/// Whether ICMP can be the cause (`icmp_err_convert` of Linux): another look may have taken its report from the queue.
+#[must_use]
+pub fn is_of_the_network(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENOPROTOOPT
+                | libc::EMSGSIZE
+                | libc::EOPNOTSUPP
+                | libc::EPROTO
+                | libc::EACCES
+        )
+    )
+}

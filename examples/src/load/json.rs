@@ -305,6 +305,14 @@ impl LoadReport {
     }
 }
 
+impl LoadReport {
+    /// How long the load was: as long as it was to be, or to the abort.
+    #[must_use]
+    pub fn length(&self) -> Nanos {
+        if self.aborted { self.took_ns.min(self.config.duration_ns) } else { self.config.duration_ns }
+    }
+}
+
 impl ConfigReport {
     /// What a run with this configuration is to do.
     #[must_use]

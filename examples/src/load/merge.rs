@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use polyport_protocol::{Nanos, SECOND};
 use serde_json::Value;
 
+use super::bounds;
 use super::density;
 use super::histogram::{Latency, Percent, Percentiles};
 use super::json::{ConfigReport, LoadReport, RateReport};
@@ -55,7 +56,10 @@ pub fn merge(reports: &[(String, LoadReport)], mixed: bool) -> Result<LoadReport
         };
         config.in_flight = match (config.in_flight, their.in_flight) {
             (None, None) => None,
-            (Some(ours), Some(theirs)) => Some(ours + theirs),
+            (Some(ours), Some(theirs)) => Some(
+                ours.checked_add(theirs)
+                    .ok_or_else(|| format!("{name}: the sum in flight cannot be written"))?,
+            ),
             _ => return Err(format!("{name} and {first_name}: only one of them is a closed loop")),
         };
         let known: std::collections::HashSet<SocketAddr> = config.targets.iter().copied().collect();
@@ -63,6 +67,7 @@ pub fn merge(reports: &[(String, LoadReport)], mixed: bool) -> Result<LoadReport
         config.duration = config.duration.max(their.duration);
         let width = config.interval.max(their.interval);
         add(&mut total, &summary).map_err(|why| format!("{name} and {first_name}: {why}"))?;
+        bounds::sums(&total).map_err(|why| format!("{first_name} and those up to {name}: {why}"))?;
         config.interval = width;
         runs.extend(report.runs.iter().cloned());
         let fresh = report.thresholds.iter().filter(|judged| !thresholds.contains(&judged.text));
@@ -185,8 +190,8 @@ fn ways(total: &mut Summary, other: &Summary) {
             error_ns: ours.error_ns.max(theirs.error_ns),
             // Each generator has a clock of its own.
             clock_offset_ns: None,
-            kept: ours.kept + theirs.kept,
-            stamped: ours.stamped + theirs.stamped,
+            kept: ours.kept.saturating_add(theirs.kept),
+            stamped: ours.stamped.saturating_add(theirs.stamped),
         });
     } else {
         (total.histograms.way_up, total.histograms.way_down, total.one_way) = (None, None, None);

@@ -29,6 +29,7 @@ pub mod address;
 pub mod args;
 pub mod arrivals;
 pub mod behind;
+pub mod bounds;
 pub mod capacity;
 pub mod class;
 pub mod command;
@@ -127,7 +128,8 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     let summary = engine::run(&config, &interrupt, args.quiet, events)?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);
-    output.files.write(&report, &summary)?;
+    // What cannot be written must not take the rest with it.
+    let written = output.files.write(&report, &summary);
     if output.json {
         deliver(crate::json::line(&report)?)?;
     } else if output.json_stream {
@@ -140,6 +142,7 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     report::warnings(&config, &summary)
         .iter()
         .for_each(|warning| remark(format!("{} {warning}", style.yellow("warning:"))));
+    written?;
     Ok(if summary.aborted {
         Exit::Interrupted
     } else if summary.is_unanswered() {

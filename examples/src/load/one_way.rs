@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::{Percentiles, TotalLatency};
+use super::plan::LONGEST;
 
 /// Exchanges that are kept until the offset is known, of 24 octets each. Of more, each has the same chance to be among them.
 const MOST_KEPT: usize = 1 << 18;
@@ -175,9 +176,9 @@ const fn apart(one: Nanos, other: Nanos) -> i64 {
     one.wrapping_sub(other).cast_signed()
 }
 
-/// A delay is not negative: what is, by an offset that drifts, is none.
+/// A delay is not negative: what is, by an offset that drifts, is none. Nor is one longer than a run, whatever the target stamps.
 fn time(delay: i64) -> Nanos {
-    Nanos::try_from(delay).unwrap_or(0)
+    Nanos::try_from(delay).unwrap_or(0).min(LONGEST)
 }
 
 /// The finaliser of `SplitMix64`, one step further.

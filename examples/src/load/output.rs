@@ -1,7 +1,7 @@
 //! Where the result goes besides the screen.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct OutputArgs {
     /// One JSON object instead of the summary screen: `polyport-load report` reads it
     #[arg(long, help_heading = heading::OUTPUT)]
     pub json: bool,
-    /// One JSON object a line instead of the summary screen, while the run goes on: start, every interval, end
+    /// One JSON object a line instead of the summary screen, while the run goes on: start, every interval, end; intervals of the warm-up come before the start
     #[arg(long, conflicts_with = "json", help_heading = heading::OUTPUT)]
     pub json_stream: bool,
     /// The files
@@ -71,8 +71,11 @@ impl FileArgs {
     pub fn check(&self) -> Result<(), ExitError> {
         let files = [&self.html, &self.svg, &self.csv, &self.hdr_log, &self.junit, &self.openmetrics];
         for path in files.into_iter().flatten() {
+            if path.is_dir() {
+                return Err(unwritten(path, Exit::CannotCreate, &io::ErrorKind::IsADirectory.into()));
+            }
             if !is_special(path) {
-                beside(path)?;
+                beside(&behind(path))?;
             }
         }
         Ok(())
@@ -91,7 +94,7 @@ impl FileArgs {
         put(&self.svg, &|| Ok(page::svg(report, summary).into_bytes()))?;
         put(&self.csv, &|| Ok(csv::table(report).into_bytes()))?;
         put(&self.hdr_log, &|| {
-            let duration = Duration::from_nanos(report.config.duration_ns);
+            let duration = Duration::from_nanos(report.length());
             hdr_log::log(summary, duration).map_err(|error| ExitError::new(Exit::Software, error))
         })?;
         put(&self.junit, &|| Ok(junit::document(report).into_bytes()))?;
@@ -107,11 +110,18 @@ pub fn store(path: &Path, octets: &[u8]) -> Result<(), ExitError> {
     if is_special(path) {
         return fs::write(path, octets).map_err(|error| unwritten(path, Exit::Io, &error));
     }
+    let path = &behind(path);
     let mut file = beside(path)?;
     file.write_all(octets)
         .and_then(|()| file.as_file().sync_all())
         .map_err(|error| unwritten(path, Exit::Io, &error))?;
     file.persist(path).map(|_| ()).map_err(|error| unwritten(path, Exit::CannotCreate, &error.error))
+}
+
+/// What a link points to: renaming would replace the link itself.
+fn behind(path: &Path) -> PathBuf {
+    // What is not there yet has no other name.
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A new file beside `path`, which goes again if nothing comes of it.
@@ -132,7 +142,7 @@ fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|known| !known.is_file())
 }
 
-fn unwritten(path: &Path, exit: Exit, error: &std::io::Error) -> ExitError {
+fn unwritten(path: &Path, exit: Exit, error: &io::Error) -> ExitError {
     let name = Escaped(path.as_os_str().as_encoded_bytes());
     ExitError::new(exit, format!("cannot write {name}: {error}"))
 }
@@ -156,6 +166,22 @@ mod tests {
         assert_eq!(mode(&path), mode(&plain), "as other files");
         store(Path::new("/dev/null"), b"x").unwrap();
         assert!(is_special(Path::new("/dev/null")), "it was not replaced");
+    }
+
+    #[test]
+    fn a_link_stays_one_and_a_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (file, link) = (elsewhere.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "first").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        store(&link, b"second").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "second");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let files = FileArgs { html: Some(folder.path().to_owned()), ..FileArgs::default() };
+        let failure = files.check().unwrap_err();
+        assert_eq!(failure.exit, Exit::CannotCreate);
+        assert!(failure.to_string().contains("directory"), "{failure}");
     }
 
     #[test]

@@ -91,14 +91,14 @@ impl Profile {
     /// These pieces.
     #[must_use]
     pub fn new(pieces: Vec<Piece>) -> Self {
-        let mut at = (0, 0_u64);
+        let mut at = (0_u64, 0_u64);
         let starts = pieces
             .iter()
             .map(|piece| {
                 let start = at;
                 // Datagram 0 of a piece leaves at its start, so those before its end are rounded up.
                 let count = whole((piece.expected(piece.duration) - 1e-6).ceil().max(0.0));
-                at = (at.0 + piece.duration, at.1 + count);
+                at = (at.0.saturating_add(piece.duration), at.1.saturating_add(count));
                 start
             })
             .collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use polyport_protocol::Nanos;
-use polyport_terminal::{Style, counted};
+use polyport_terminal::{Escaped, Style, counted};
 
 use super::class::Class;
 use super::config::{Config, Expect};
@@ -219,7 +219,13 @@ fn head(config: &Config, summary: &Summary, style: Style) -> String {
 
 fn threshold(judged: &Judgement, style: Style) -> String {
     let mark = if judged.met { style.green("\u{2713} ok  ") } else { style.red("\u{2717} FAIL") };
-    format!(" {mark}  {:<20}  {}", judged.text, judged.measured)
+    let [text, measured] = [&judged.text, &judged.measured].map(|words| seen(words));
+    format!(" {mark}  {text:<20}  {measured}")
+}
+
+/// Words of a result, which may be anybody's, without what a terminal would obey.
+fn seen(words: &str) -> String {
+    Escaped(words.as_bytes()).to_string()
 }
 
 /// The names of the columns: of the usual points, or of those that the user chose with what goes with any.
@@ -228,7 +234,7 @@ fn columns(chosen: &[Chosen]) -> String {
     if chosen.is_empty() {
         USUAL.iter().for_each(|name| line.push_str(&format!("{name:>9}")));
     } else {
-        let names = chosen.iter().map(|point| point.percentile.as_str()).chain(ALWAYS);
+        let names = chosen.iter().map(|point| seen(&point.percentile)).chain(ALWAYS.map(str::to_owned));
         names.for_each(|name| line.push_str(&format!("{name:>9}")));
     }
     line

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Counter;
 
+use super::bounds;
 use super::class::ClassCounts;
 use super::config::Config;
 use super::drain::Drain;
@@ -37,8 +38,10 @@ pub fn restore(report: &LoadReport) -> Result<(Config, Summary), String> {
             report.format, report.program
         ));
     }
+    bounds::check(report)?;
     let config = config(report)?;
     let summary = summary(report)?;
+    bounds::sums(&summary)?;
     Ok((config, summary))
 }
 
@@ -160,7 +163,7 @@ fn balanced(summary: &Summary) -> Result<(), String> {
     let not_sent = summary.skipped.iter().try_fold(0_u64, |sum, skipped| sum.checked_add(*skipped));
     let identities = [
         ("planned = sent + not sent", Some(summary.planned), not_sent.and_then(|not| sent.checked_add(not))),
-        ("sent = ok + late + error + lost + pending", Some(sent), Some(summary.total.accounted())),
+        ("sent = ok + late + error + lost + pending", Some(sent), summary.total.checked_accounted()),
     ];
     match identities.into_iter().find(|(_, left, right)| left != right) {
         Some((identity, ..)) => Err(format!("its books do not balance: {identity} does not hold")),

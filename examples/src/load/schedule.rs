@@ -74,6 +74,20 @@ impl Schedule {
         Some(slot)
     }
 
+    /// Whether answers say when the next one may leave.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.pace, Pace::Closed { .. })
+    }
+
+    /// In a closed loop, the last place taken did not leave after all and is the next one again.
+    pub fn give_back(&mut self, slot: Slot) {
+        if let Pace::Closed { allowed, .. } = &mut self.pace {
+            *allowed = allowed.saturating_add(1);
+            self.go_to(slot.index);
+        }
+    }
+
     /// Passes over the places planned up to `time`, and says how many there were: in one step, however many.
     pub fn pass(&mut self, time: Nanos) -> u64 {
         if self.peeked.is_none_or(|slot| slot.planned > time) {
@@ -165,6 +179,8 @@ mod tests {
         assert_eq!((schedule.peek(), schedule.take(100)), (Some(Slot { index: 2, planned: 100 }), None));
         schedule.allow(1, 30);
         assert_eq!(schedule.take(31), Some(Slot { index: 2, planned: 30 }));
+        schedule.give_back(Slot { index: 2, planned: 30 });
+        assert_eq!(schedule.take(31), Some(Slot { index: 2, planned: 30 }), "it had no room");
         schedule.allow(2, 100);
         assert_eq!((schedule.peek(), schedule.pass(Nanos::MAX)), (None, 0));
     }

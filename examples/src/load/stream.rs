@@ -120,22 +120,30 @@ impl Tally {
         self.ok + self.late + self.error + self.lost() + self.pending + self.expired + self.open
     }
 
-    /// Adds the counters of another stream.
+    /// The same of counters that may be anything; `None` if they have no sum.
+    #[must_use]
+    pub fn checked_accounted(&self) -> Option<u64> {
+        let parts = [self.late, self.error, self.lost_up, self.lost_down, self.lost_unknown, self.pending];
+        let rest = [self.expired, self.open];
+        parts.into_iter().chain(rest).try_fold(self.ok, u64::checked_add)
+    }
+
+    /// Adds the counters of another stream. A sum stops at the most that a counter holds.
     pub const fn add(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.ok += other.ok;
-        self.late += other.late;
-        self.error += other.error;
-        self.lost_up += other.lost_up;
-        self.lost_down += other.lost_down;
-        self.lost_unknown += other.lost_unknown;
-        self.pending += other.pending;
-        self.expired += other.expired;
-        self.open += other.open;
-        self.dup_up += other.dup_up;
-        self.dup_down += other.dup_down;
-        self.reordered += other.reordered;
-        self.three_reordered += other.three_reordered;
+        self.sent = self.sent.saturating_add(other.sent);
+        self.ok = self.ok.saturating_add(other.ok);
+        self.late = self.late.saturating_add(other.late);
+        self.error = self.error.saturating_add(other.error);
+        self.lost_up = self.lost_up.saturating_add(other.lost_up);
+        self.lost_down = self.lost_down.saturating_add(other.lost_down);
+        self.lost_unknown = self.lost_unknown.saturating_add(other.lost_unknown);
+        self.pending = self.pending.saturating_add(other.pending);
+        self.expired = self.expired.saturating_add(other.expired);
+        self.open = self.open.saturating_add(other.open);
+        self.dup_up = self.dup_up.saturating_add(other.dup_up);
+        self.dup_down = self.dup_down.saturating_add(other.dup_down);
+        self.reordered = self.reordered.saturating_add(other.reordered);
+        self.three_reordered = self.three_reordered.saturating_add(other.three_reordered);
     }
 }
 

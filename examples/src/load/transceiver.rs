@@ -15,7 +15,7 @@ use super::class::Class;
 use super::config::{Config, Expect};
 use super::frame::Shape;
 use super::histogram::Latencies;
-use super::inbox::{Arrived, Inbox};
+use super::inbox::{Arrived, Inbox, is_of_the_network};
 use super::intervals::Intervals;
 use super::ledger::{Lane, Ledger, NotSent, Received};
 use super::one_way::{self, OneWay};
@@ -92,6 +92,8 @@ pub struct Turn {
     pub left: u64,
     /// A send buffer was full.
     pub blocked: bool,
+    /// A closed loop had no room for what it may send: only an answer or a timeout makes some.
+    pub full: bool,
 }
 
 impl<'c> Transceiver<'c> {
@@ -165,30 +167,36 @@ impl<'c> Transceiver<'c> {
             let next = backlog.front().copied().or_else(|| pacer.peek()).map(|slot| slot.planned);
             self.behind.look(next.filter(|planned| *planned <= now), now);
         }
+        let mut full = false;
         for _ in 0..self.outbox.capacity() {
-            let slot = match backlog.pop_front() {
-                Some(slot) => slot,
-                None => {
-                    let Some(slot) = pacer.take(now) else { break };
-                    if !practice {
-                        self.ledger.plan(1);
-                        self.intervals.plan(slot.planned, 1);
-                    }
-                    slot
-                }
-            };
+            let waited = backlog.pop_front();
+            let Some(slot) = waited.or_else(|| pacer.take(now)) else { break };
             let (target, flow) = self.turns.of(slot.index);
             let lane = if practice {
                 self.ledger.practice(target)
             } else {
                 self.ledger.measured(target, self.part.below(flow))
             };
-            if let Some(reason) = self.enter(lane, slot, practice, now).err().filter(|_| !practice) {
+            let refused = self.enter(lane, slot, practice, now).err();
+            if refused == Some(NotSent::InFlight) && pacer.is_closed() {
+                // A closed loop holds nothing back: what has no room is not planned yet.
+                match waited {
+                    Some(slot) => backlog.push_front(slot),
+                    None => pacer.give_back(slot),
+                }
+                full = true;
+                break;
+            }
+            if waited.is_none() && !practice {
+                self.ledger.plan(1);
+                self.intervals.plan(slot.planned, 1);
+            }
+            if let Some(reason) = refused.filter(|_| !practice) {
                 self.ledger.skip(reason, 1);
                 self.intervals.skip(reason, slot.planned, 1);
             }
         }
-        self.flush(backlog, practice, now)
+        Turn { full, ..self.flush(backlog, practice, now) }
     }
 
     /// Gives up what was planned up to `time` and has not left: this machine is too slow. One step, however many that are.
@@ -444,7 +452,7 @@ impl<'c> Transceiver<'c> {
             backlog.make_contiguous().sort_unstable_by_key(|slot| slot.index);
         }
         *eagain += blocked as u64;
-        Turn { left, blocked: blocked > 0 }
+        Turn { left, blocked: blocked > 0, full: false }
     }
 }
 
@@ -459,24 +467,6 @@ fn times(frame: &Frame<'_>) -> Option<(Nanos, Nanos)> {
 /// A copy of an error of the system, which has no `Clone`.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-}
-
-/// Whether ICMP can be the cause (`icmp_err_convert` of Linux): another look may have taken its report from the queue.
-fn is_of_the_network(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::ECONNREFUSED
-                | libc::EHOSTUNREACH
-                | libc::ENETUNREACH
-                | libc::EHOSTDOWN
-                | libc::ENOPROTOOPT
-                | libc::EMSGSIZE
-                | libc::EOPNOTSUPP
-                | libc::EPROTO
-                | libc::EACCES
-        )
-    )
 }
 
 /// Our own ports for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
@@ -498,3 +488,7 @@ fn sockets(config: &Config, part: Part) -> Result<Vec<UdpSocket>, ExitError> {
         .map(|own| Ok(UdpSocket::bind(own?, &options)?))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "transceiver_tests.rs"]
+mod tests;

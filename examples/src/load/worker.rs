@@ -257,7 +257,8 @@ impl<'r> Worker<'r> {
                 let waiting = self.transceiver.ledger.in_flight() + backlog.len() as u64;
                 schedule.allow(self.part.share(most).saturating_sub(waiting), self.clock.now());
             }
-            let Turn { left, blocked } = self.transceiver.send_due(&mut schedule, &mut backlog, practice);
+            let Turn { left, blocked, full } =
+                self.transceiver.send_due(&mut schedule, &mut backlog, practice);
             if over {
                 overtime = overtime.saturating_sub(left);
                 if overtime == 0 {
@@ -267,9 +268,10 @@ impl<'r> Worker<'r> {
             let received = self.transceiver.receive()?;
             self.look_around(phase)?;
             let Some(next) = backlog.front().copied().or_else(|| schedule.peek()) else { return Ok(false) };
-            if !received && (blocked || next.planned > self.clock.now()) {
-                // A blocked datagram is due already: the socket tells when, the sweep looks after it.
-                let due = if blocked { Nanos::MAX } else { next.planned };
+            if !received && (blocked || full || next.planned > self.clock.now()) {
+                // A blocked datagram is due already: the socket tells when, the sweep looks after it. So it is with one that has
+                // no room.
+                let due = if blocked || full { Nanos::MAX } else { next.planned };
                 self.wait(self.config.pacing, due, blocked)?;
             }
         }

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use polyport_protocol::{Code, Encoder, Header, Kind};
 use polyport_tools::load::recorded::json::RecordedReport;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::server::Server;
@@ -231,6 +234,46 @@ fn recordings_of_others_are_read() {
 }
 
 #[test]
+fn who_holds_datagrams_back_still_looks_for_answers() {
+    let server = Server::start(|request| request.send(request.datagram));
+    let recording = (0..1000).fold(Recording::new("full"), |recording, at| {
+        recording.datagram(at, host(1, 5000), host(9, 53), b"a")
+    });
+    let result = recording.result(server.address, "--speed max --max-in-flight 10 --timeout 60 --loop 300");
+    let count = |name: &str| result["counts"][name].as_u64().unwrap();
+    assert_eq!(count("due"), 300_000);
+    assert_eq!(count("due"), count("sent") + count("not_sent_in_flight"));
+    assert!(count("ok") > 10, "more than fit at once: {:#}", result["counts"]);
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_and_the_books_still_balance() {
+    let last = |recording: &Recording, target: std::net::SocketAddr, more: &str, heard: &Receiver<()>| {
+        fs::write(&recording.path, &recording.octets).unwrap();
+        let line = format!("{target} --pcap {} -q --json {more}", recording.path.display());
+        let child = command().args(line.split(' ')).spawn().unwrap();
+        heard.recv_timeout(Duration::from_secs(30)).unwrap();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 130, "{}", ran.stderr);
+        object(&ran.stdout)["counts"].clone()
+    };
+    let (hears, heard) = mpsc::channel();
+    // The test may have seen enough and be gone.
+    let mute = Server::start(move |_| hears.send(()).unwrap_or(()));
+    let two = |name, apart| {
+        let (from, to) = (host(1, 5000), host(9, 53));
+        Recording::new(name).datagram(0, from, to, b"a").datagram(apart, from, to, b"b")
+    };
+    let counts = last(&two("wait", 3_600_000 * MILLISECOND), mute.address, "--timeout 1h", &heard);
+    expect(&counts, &[("due", 1), ("sent", 1), ("pending_at_abort", 1), ("not_sent_in_flight", 0)]);
+    let stuck = "--timeout 1h --speed max --max-in-flight 1 --loop 1000000";
+    let counts = last(&two("stuck", 1), mute.address, stuck, &heard);
+    expect(&counts, &[("sent", 1), ("pending_at_abort", 1)]);
+    assert_eq!(counts["due"].as_u64().unwrap(), 1 + counts["not_sent_in_flight"].as_u64().unwrap());
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let server = Server::start(|request| request.send(request.datagram));
     let mute = Server::start(|_| ());
@@ -253,7 +296,10 @@ fn what_cannot_be_is_told() {
     foreign.octets = b"hello, world".to_vec();
     told(foreign.play(server.address, ""), 65, "it is neither pcap nor pcapng");
     told(one().play("192.0.2.1:9", ""), 64, "--i-own-the-target");
-    told(one().play(server.address, "--rate 5/s"), 64, "--rate");
+    for option in ["--rate 5/s", "--threads 2", "--pin=0", "--gso off", "--rx-time kernel", "--per-flow"] {
+        let name = option.split([' ', '=']).next().unwrap();
+        told(one().play(server.address, option), 64, name);
+    }
     told(one().play(server.address, "--threshold reordered<1"), 64, "no threshold of `reordered`");
     told(one().play(server.address, "--speed 0"), 64, "such as 2x or 0.5");
     let missing = command().args([&server.address.to_string(), "--pcap", "/no-such-file"]).output().unwrap();

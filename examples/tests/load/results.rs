@@ -151,6 +151,102 @@ fn a_stream_has_a_start_its_intervals_and_an_end() {
     assert!(refused.code == 65 && refused.stderr.contains("had not ended"), "{}", refused.stderr);
 }
 
+/// What a terminal obeys, in the form that JSON has it.
+const ESCAPE: &str = "\u{1b}[31m\u{9b}2J";
+
+#[test]
+fn a_result_of_a_stranger_is_refused_or_shown_without_harm() {
+    let (server, folder) = (good(), tempfile::tempdir().unwrap());
+    let good = measure(server.address, "--threshold ok>=1 --percentiles 50");
+    let report = |action: &str, result: &Value| {
+        fs::write(folder.path().join("hostile"), result.to_string()).unwrap();
+        fs::write(folder.path().join("good"), good.to_string()).unwrap();
+        let words: &[&str] = match action {
+            "merge" => &["report", "merge", "--mixed", "good", "hostile"],
+            "compare" => &["report", "compare", "good", "hostile"],
+            _ => &["report", action, "hostile"],
+        };
+        let ran = run_in(folder.path(), words);
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        assert!(
+            !(ran.stdout.clone() + &ran.stderr).contains(['\u{1b}', '\u{9b}']),
+            "{words:?}: {}{}",
+            ran.stdout,
+            ran.stderr
+        );
+        ran
+    };
+    let with = |pointer: &str, value: Value| {
+        let mut result = good.clone();
+        *result.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
+        result
+    };
+    let many = |pointer: &str, count: usize| {
+        let mut one = good.pointer(pointer).unwrap()[0].clone();
+        one.as_object_mut().unwrap().entry("histogram").and_modify(|text| *text = Value::Null);
+        with(pointer, vec![one; count].into())
+    };
+    let most = json!((1_u64 << 53) - 1);
+    let runs: serde_json::Map<_, _> = (0..4).map(|length| (length.to_string(), most.clone())).collect();
+    let name = |name: &str| json!({ name: 1 });
+    let refused = [
+        (with("/counts/planned", json!(u64::MAX)), "2^53"),
+        (with("/counts/lost_up", json!(u64::MAX)), "2^53"),
+        (with("/counts/dup_up", json!(1_u64 << 53)), "2^53"),
+        (with("/late_sends", json!(1_u64 << 60)), "2^53"),
+        (with("/loss_runs", json!(runs)), "2^53"),
+        (with("/loss_runs", json!({"9007199254740992": 1})), "2^53"),
+        (with("/config/interval_ns", json!(u64::MAX)), "2^53"),
+        (with("/config/size", json!(1_u64 << 40)), "65507"),
+        (with("/config/payload", json!(65_508)), "65507"),
+        (many("/intervals", 1026), "intervals"),
+        (many("/ports", 65_536), "ports"),
+        (with("/histograms/lag", json!("HISTE/////8=")), "HdrHistogram"),
+        (with("/classes", name(ESCAPE)), "there is no class `"),
+        (with("/icmp", name(ESCAPE)), "there is no ICMP message `"),
+        (with("/errors", name(ESCAPE)), "is no code"),
+        (with("/loss_runs", name(ESCAPE)), "is no number of datagrams"),
+        (with("/runs/0/started", json!(ESCAPE)), ""),
+        (with("/config/pacing", json!(ESCAPE)), "unknown variant"),
+        (with("/config/template", json!(format!("{{{ESCAPE}}}"))), "there is no field"),
+        (with("/format", json!(1)), "its format is 1"),
+    ];
+    for (result, why) in &refused {
+        // Of some ten megabytes, once is enough.
+        let actions =
+            ["show", "html", "merge", "compare"].into_iter().take(if *why == "ports" { 1 } else { 4 });
+        for action in actions {
+            let ran = report(action, result);
+            assert!(ran.code == 65 && ran.stderr.contains(why), "{why}: {} {}", ran.code, ran.stderr);
+        }
+    }
+    let mut shown = with("/thresholds/0/threshold", json!(ESCAPE));
+    *shown.pointer_mut("/thresholds/0/measured").unwrap() = json!(ESCAPE);
+    *shown.pointer_mut("/latency/chosen/0/percentile").unwrap() = json!(ESCAPE);
+    let ran = report("show", &shown);
+    assert!(
+        ran.code == 0 && ran.stdout.matches("\\u{1b}[31m\\u{9b}2J").count() == 3,
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(report("merge", &shown).code, 65, "it is no threshold");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_takes_nothing_else_with_it() {
+    let (server, folder) = (good(), tempfile::tempdir().unwrap());
+    let target = server.address.to_string();
+    let line = format!(
+        "{target} --rate 100/s -d 100ms --warmup 0s --no-handshake --timeout 2s -q --json --csv /dev/full --html p.html"
+    );
+    let ran = run_in(folder.path(), &line.split(' ').collect::<Vec<_>>());
+    assert_eq!((ran.code, &ran.json()["counts"]["ok"]), (74, &json!(10)), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot write /dev/full"), "{}", ran.stderr);
+    let refused = run_in(folder.path(), &[&target, "--html", "."]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (73, ""), "before the run: {}", refused.stderr);
+}
+
 #[test]
 fn every_form_is_written() {
     let (server, folder) = (good(), tempfile::tempdir().unwrap());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use polyport_protocol::Nanos;
 
 use super::aim::Aim;
@@ -37,6 +37,7 @@ const NOT_OF_TRIALS: [&str; 18] = [
 
 /// How much the targets can take.
 #[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("find").args(["find_max", "find_knee"]).multiple(true))]
 pub struct CapacityArgs {
     /// Searches for the highest rate at which all of these conditions are met, by MLRsearch: 'loss<0.1%,p99<5ms'; answers
     /// after the timeout and errors count as lost. May be given several times: the goals share their trials. Parameters of a
@@ -49,22 +50,22 @@ pub struct CapacityArgs {
     #[arg(long, conflicts_with_all = NOT_OF_TRIALS, help_heading = heading::CAPACITY)]
     pub find_knee: bool,
     /// The lowest rate that is tried
-    #[arg(long, default_value = "100/s", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
+    #[arg(long, default_value = "100/s", requires = "find", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
     pub min_rate: Rate,
     /// The highest rate that is tried
-    #[arg(long, default_value = "1M/s", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
+    #[arg(long, default_value = "1M/s", requires = "find", value_parser = Rate::parse, value_name = "RATE", help_heading = heading::CAPACITY)]
     pub max_rate: Rate,
     /// A trial whose own lag exceeds this at p99 says nothing of the server: the tester is the limit
-    #[arg(long, default_value = "10ms", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
+    #[arg(long, default_value = "10ms", requires = "find", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
     pub max_lag: Duration,
     /// A search that takes longer ends with what is known
-    #[arg(long, default_value = "20m", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
+    #[arg(long, default_value = "20m", requires = "find", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
     pub search_time: Duration,
     /// Steps of --find-knee
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=1000), value_name = "N", help_heading = heading::CAPACITY)]
+    #[arg(long, default_value_t = 16, requires = "find_knee", value_parser = clap::value_parser!(u32).range(4..=1000), value_name = "N", help_heading = heading::CAPACITY)]
     pub steps: u32,
     /// Length of each step of --find-knee
-    #[arg(long, default_value = "2s", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
+    #[arg(long, default_value = "2s", requires = "find_knee", value_parser = positive_duration, value_name = "TIME", help_heading = heading::CAPACITY)]
     pub step_time: Duration,
 }
 

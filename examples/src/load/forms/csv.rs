@@ -24,10 +24,10 @@ pub fn table(report: &LoadReport) -> String {
     table
 }
 
-/// The last interval of a load ends with the load.
+/// The last interval of a load ends with the load, or with its abort.
 fn length(report: &LoadReport, interval: &IntervalReport) -> Nanos {
     let width = report.config.interval_ns;
-    width.min(report.config.duration_ns.saturating_sub(interval.start_ns)).max(1)
+    width.min(report.length().saturating_sub(interval.start_ns)).max(1)
 }
 
 fn row(interval: &IntervalReport, length: Nanos) -> String {

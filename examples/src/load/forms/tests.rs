@@ -11,6 +11,7 @@ use crate::load::config::{Config, example};
 use crate::load::generator::RunReport;
 use crate::load::intervals::Intervals;
 use crate::load::json::LoadReport;
+use crate::load::output::FileArgs;
 use crate::load::summary::Summary;
 use crate::load::threshold::{Judgement, Threshold};
 
@@ -45,6 +46,22 @@ fn a_row_for_each_interval() {
     );
     assert_eq!((cell(1, "from_plan_max_ns"), cell(1, "lag_p50_ns")), ("3000", "1000"));
     assert_eq!((cell(3, "length_ns"), cell(3, "lost"), cell(3, "from_plan_p50_ns")), ("500000000", "5", ""));
+}
+
+#[test]
+fn the_last_interval_ends_with_an_abort() {
+    let (report, summary) = run(&[]);
+    let report = LoadReport { aborted: true, took_ns: 9 * SECOND / 4, ..report };
+    let table = csv::table(&report);
+    assert!(table.lines().last().unwrap().starts_with("2000000000,250000000,"), "{table}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let files = FileArgs { hdr_log: Some(path.clone()), ..FileArgs::default() };
+    files.write(&report, &summary).unwrap();
+    let log = std::fs::read(path).unwrap();
+    let last = IntervalLogIterator::new(&log).last().unwrap().unwrap();
+    let LogEntry::Interval(last) = last else { panic!("{last:?}") };
+    assert_eq!((last.start_timestamp().as_secs(), last.duration().as_millis()), (2, 250));
 }
 
 #[test]

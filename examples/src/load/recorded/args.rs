@@ -14,7 +14,7 @@ pub struct RecordedArgs {
     /// given here
     #[arg(long, value_name = "FILE", help_heading = heading::RECORDING, conflicts_with_all = [
         "rate", "duration", "warmup", "payload", "size", "text", "payload_file", "expect", "raw_echo", "distribution",
-        "flows", "per_port", "no_handshake", "seed", "arrival", "ramp", "flow", "in_flight", "sizes", "template", "one_way",
+        "flows", "threads", "pin", "gso", "rx_time", "per_port", "per_flow", "no_handshake", "seed", "arrival", "ramp", "flow", "in_flight", "sizes", "template", "one_way",
         "percentiles", "find_max", "find_knee", "json_stream", "html", "svg", "csv", "hdr_log", "junit", "openmetrics",
         "start_at", "shard",
     ])]

@@ -31,7 +31,7 @@ use crate::unsent::unsent;
 
 /// Datagrams taken in one call.
 const BATCH: usize = 32;
-/// Datagrams that are sent before answers are looked for, where nothing is waited for.
+/// Datagrams of the recording before answers are looked for, where nothing is waited for.
 const SENT_A_LOOK: u64 = 32;
 /// How often it is looked whether to end, while nothing is due.
 const LOOK: Nanos = SECOND / 10;
@@ -136,11 +136,12 @@ impl Player<'_> {
             match packet {
                 Ok(datagram) => {
                     let Some(route) = self.course.route(datagram.from, datagram.to) else { continue };
-                    self.outcome.of_recording += 1;
                     let due = self.pace.due(datagram.at_ns);
                     if self.wait_until(due)? {
                         return Ok(true);
                     }
+                    // One whose wait was broken off was never due.
+                    self.outcome.of_recording += 1;
                     self.leave(route, &datagram.payload, due)?;
                 }
                 // Every pass has the same ones.
@@ -154,7 +155,9 @@ impl Player<'_> {
     /// Takes answers until a moment has come; whether the user wants the end.
     fn wait_until(&mut self, due: Nanos) -> Result<bool, ExitError> {
         let is_hasty = self.settings.speed == Speed::Max;
-        if is_hasty && !self.books.tally().sent.is_multiple_of(SENT_A_LOOK) {
+        // What is held back counts as well, and only an answer or a timeout makes room.
+        let is_full = self.books.in_flight() >= self.config.max_in_flight;
+        if is_hasty && !is_full && !self.outcome.of_recording.is_multiple_of(SENT_A_LOOK) {
             return Ok(false);
         }
         loop {
@@ -324,6 +327,13 @@ impl Player<'_> {
         if tally.sent != tally.accounted() {
             let text =
                 format!("the books do not balance: sent {}, accounted {}", tally.sent, tally.accounted());
+            return Err(ExitError::new(Exit::Software, text));
+        }
+        let due = self.outcome.of_recording;
+        if due != tally.sent + self.outcome.not_sent() {
+            let not_sent = self.outcome.not_sent();
+            let text =
+                format!("the books do not balance: due {due}, sent {}, not sent {not_sent}", tally.sent);
             return Err(ExitError::new(Exit::Software, text));
         }
         let ask = |error: io::Error| ExitError::io("ask the socket", &error);
