@@ -425,3 +425,26 @@ fn not_begun(plan: &Plan, error: &CallError) -> Refused {
     };
     Refused { exit, ..Refused::at(plan, [problem]) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It has the kernel join datagrams after it has said how its sockets are set up.
+    #[test]
+    fn what_the_other_daemon_says_of_trains_may_be_over() {
+        for options in [serde_json::json!({}), serde_json::json!(null)] {
+            let kind = Kind {
+                listener: "echo".to_owned(),
+                options,
+                groups: Vec::new(),
+                wanted: vec!["tos".to_owned()],
+                surprises: false,
+                apart: true,
+            };
+            let known = Known::new(kind);
+            assert!(known.setup.surprises && known.setup.apart && known.setup.wanted.tos);
+            assert!(!known.setup.wanted.time);
+        }
+    }
+}
