@@ -109,6 +109,23 @@ fn what_is_not_due_in_time_holds_nobody_and_is_dropped_as_stopping() {
     assert_eq!((counted(near), counted(far)), ((10, 10, 0), (10, 0, 10)));
 }
 
+/// Somebody asks for it while the end is under way: what lies in the socket is for whoever has it next.
+#[test]
+fn who_is_paused_when_the_end_begins_is_not_read_again() {
+    let mut bench = Bench::new(&Setup::default());
+    let (slow, _) = bench.listen(&lossy(&[("delay", "1s".to_owned())]));
+    let (quiet, token) = bench.listen(&Bind::default());
+    bench.burst(slow, 0, 1, 10);
+    assert!(bench.reactor.pause(token));
+    bench.burst(quiet, 0, 1, 10);
+    bench.world().orders.ending = true;
+    bench.reactor.end_within(GRACE);
+    assert!(!bench.reactor.resume(token));
+    assert_between(end(&mut bench, GRACE), 1000, 1010);
+    assert_eq!((bench.counters(slow).sent, bench.counters(quiet).received), (10, 0));
+    assert_eq!(bench.world().queued(quiet.0), 10);
+}
+
 #[test]
 fn without_grace_nothing_is_taken_and_nothing_leaves() {
     let mut bench = Bench::new(&Setup::default());

@@ -43,6 +43,10 @@ pub(crate) enum Direction {
 pub(crate) fn ask(socket: &Socket, direction: Direction, size: usize) -> io::Result<()> {
     // A size beyond the kernel's int would wrap to a negative, which it takes for the minimum.
     let size = size.min(MAX_ASK);
+    // One that `CAP_NET_ADMIN` has granted would shrink to the limit, where the process has given that up.
+    if granted(socket, direction)? == size {
+        return Ok(());
+    }
     match direction {
         Direction::Recv => socket.set_recv_buffer_size(size)?,
         Direction::Send => socket.set_send_buffer_size(size)?,

@@ -88,7 +88,6 @@ pub(super) fn share(
 /// What the loop does about requests.
 #[derive(Debug)]
 pub(super) struct Control {
-    server: Server,
     calls: Receiver<Call>,
     /// The status that is gathered now, and those that follow.
     overviews: VecDeque<Overview>,
@@ -106,6 +105,8 @@ pub(super) struct Control {
     /// Another daemon takes over.
     hand_over: Option<HandOver>,
     given_up: u64,
+    /// Goes last: whoever has no answer yet is told by replies that are dropped.
+    server: Server,
 }
 
 /// A function without a name to print.
@@ -206,7 +207,16 @@ impl Control {
         true
     }
 
+    /// The daemon has ended. A hand-over that is not over may have given the control socket away: it stays where it is.
+    pub(super) fn leave(&mut self) {
+        if self.hand_over.is_some() {
+            self.server.close();
+        }
+    }
+
     fn note_given_up(&mut self, why: &str) {
+        // What could not go on meanwhile does.
+        self.waker.wake();
         let pid = self.hand_over.take().and_then(|hand_over| hand_over.pid());
         self.given_up += 1;
         log::warn!(
@@ -250,6 +260,7 @@ impl Control {
                 | Request::Set(_)
                 | Request::Add(_)
                 | Request::Remove(_)
+                | Request::PluginReload(_)
                 | Request::TakeOver(_)
                     if self.hand_over.is_some() =>
                 {

@@ -96,8 +96,11 @@ impl Quiets {
         });
     }
 
-    /// Does the next part of each.
+    /// Does the next part of each. At the end of the service, and while another daemon may have the sockets already, none goes on.
     pub(super) fn attend(&mut self, running: &mut Running) {
+        if running.reactor.is_ending() {
+            return;
+        }
         let now_ns = self.clock.mono_ns();
         let mut busy = false;
         self.all.retain_mut(|quiet| {

@@ -168,6 +168,9 @@ fn run(
     if output.lost() > 0 {
         output.say(format_args!("  lines of the log left out {}", output.lost()));
     }
+    if let Some(control) = &mut control {
+        control.leave();
+    }
     // Who waits for the end by the control socket is told when all of it is written.
     drop(control);
     Ok(exit)

@@ -166,6 +166,7 @@ pub(super) fn take_over(
 ///
 /// # Errors
 /// What cannot be had.
+#[cfg(target_os = "linux")]
 pub(super) fn rehearse(plan: &Plan, to: Address, options: &SocketOptions) -> Result<(), Vec<Problem>> {
     let Some((listen, bind)) = to.place.of(plan) else { return Ok(()) };
     let anywhere = SocketAddr::new(to.asked.ip(), 0);
@@ -378,7 +379,7 @@ fn report_buffers(listen: &Listen, socket: &Socket) -> bool {
 
 /// Raises the soft limit to the hard one; refuses a plan that needs more than that (R37).
 pub(super) fn raise_descriptor_limit(plan: &Plan, sockets: usize) -> Result<(), Refused> {
-    let needed = sockets as u64 + OTHER_DESCRIPTORS;
+    let needed = (sockets as u64).saturating_add(OTHER_DESCRIPTORS);
     let limit = getrlimit(Resource::Nofile);
     if let Some(hard) = limit.maximum.filter(|hard| *hard < needed) {
         // Who may raise the hard limit gets what the plan needs; everybody else is told.

@@ -119,7 +119,8 @@ impl Known {
         });
         let options: Option<Wanted> = serde_json::from_value(kind.options).ok();
         Self {
-            setup: Setup { wanted, surprises: kind.surprises || options.is_none(), apart: kind.apart },
+            // Until its last word the other daemon may have the kernel join datagrams, which stay joined in the queue.
+            setup: Setup { wanted, surprises: true, apart: kind.apart },
             listener: kind.listener,
             options: options.map(|options| options.options()),
             groups: groups.collect(),
@@ -142,6 +143,26 @@ struct Claim {
     change: Option<(Address, usize, SocketOptions)>,
 }
 
+/// A socket that has come.
+struct Came {
+    kind: usize,
+    /// As the configuration of the other daemon has it.
+    asked: SocketAddr,
+    /// Where it is: the system may have chosen the port, and the new plan may name it.
+    local: Option<SocketAddr>,
+    number: RawFd,
+    found: Found,
+}
+
+/// Which places a socket may have.
+#[derive(Clone, Copy)]
+enum For {
+    /// Those of its listener.
+    Its,
+    /// Any that is left, when all sockets of that name are there.
+    Any,
+}
+
 /// The addresses of a plan that wait for their sockets.
 struct Places {
     asking: HashMap<SocketAddr, Vec<Place>>,
@@ -158,9 +179,17 @@ impl Places {
         Self { asking, ready }
     }
 
-    /// The place that a socket of a listener serves from now on: that of the listener of the same name, if there are several. `found` makes
-    /// what is kept of it.
-    fn put(&mut self, plan: &Plan, listener: &str, asked: SocketAddr, found: Found) -> Result<Place, Found> {
+    /// The place at `asked` that a socket of a listener serves from now on.
+    ///
+    /// # Errors
+    /// There is none that is free: the socket is given back.
+    fn put(
+        &mut self,
+        plan: &Plan,
+        (listener, whose): (&str, For),
+        asked: SocketAddr,
+        found: Found,
+    ) -> Result<Place, Found> {
         let (Some(places), Some(slots)) = (self.asking.get(&asked), self.ready.get_mut(&asked)) else {
             return Err(found);
         };
@@ -169,8 +198,12 @@ impl Places {
             let place = places.get(*number).and_then(|place| place.of(plan));
             place.is_some_and(|(listen, _)| listen.name == listener)
         };
-        let all = || (0..places.len()).filter(free);
-        let Some(number) = all().find(is_meant).or_else(|| all().next()) else { return Err(found) };
+        let mut all = (0..places.len()).filter(free);
+        let number = match whose {
+            For::Its => all.find(is_meant),
+            For::Any => all.next(),
+        };
+        let Some(number) = number else { return Err(found) };
         match (places.get(number), slots.get_mut(number)) {
             (Some(place), Some(slot)) => {
                 *slot = Some(found);
@@ -194,7 +227,7 @@ impl TakeOver {
         sockets::raise_descriptor_limit(plan, plan.sockets().max(receiving.sockets()))?;
         let mut places = Places::of(plan);
         let (mut control, mut metrics) = (None, None);
-        let (mut arrived, mut left) = (0, 0_usize);
+        let (mut arrived, mut others) = (0, Vec::new());
         let mut take_over =
             Self { receiving: None, kinds: Vec::new(), of: HashMap::new(), pairs: BTreeSet::new() };
         loop {
@@ -208,7 +241,10 @@ impl TakeOver {
                     Descriptor::Control => control = Some(fd),
                     Descriptor::Metrics => metrics = Some(fd),
                     Descriptor::Socket { kind, asked } => {
-                        left += usize::from(!take_over.place(plan, &mut places, first + kind, asked, fd));
+                        // What the other daemon writes counts for nothing until it was looked at.
+                        let came = take_over.came(first.saturating_add(kind), asked, fd);
+                        others
+                            .extend(came.and_then(|came| take_over.place(plan, &mut places, For::Its, came)));
                     }
                 }
             }
@@ -216,6 +252,8 @@ impl TakeOver {
                 break;
             }
         }
+        let left =
+            others.into_iter().filter_map(|came| take_over.place(plan, &mut places, For::Any, came)).count();
         if left > 0 {
             log::info!("{} served no more", counted(left, "address is", "addresses are"));
         }
@@ -234,30 +272,37 @@ impl TakeOver {
         Ok(taking)
     }
 
-    /// Finds out what a socket serves from now on; false if nothing.
-    fn place(
-        &mut self,
-        plan: &Plan,
-        places: &mut Places,
-        kind: usize,
-        asked: SocketAddr,
-        fd: OwnedFd,
-    ) -> bool {
-        let Some(known) = self.kinds.get(kind) else { return false };
+    /// A socket with what is known of it; none if nothing is.
+    fn came(&self, kind: usize, asked: SocketAddr, fd: OwnedFd) -> Option<Came> {
+        let known = self.kinds.get(kind)?;
         let local = getsockname(&fd).ok().and_then(|local| SocketAddr::try_from(local).ok());
+        let local = local.filter(|local| *local != asked);
         let number = fd.as_raw_fd();
         let options = known.options.clone().unwrap_or_default();
         let found = Found::Shared(fd, Box::new(options), known.setup);
-        // Where the system has chosen the port, the new plan may name it.
-        let placed = places.put(plan, &known.listener, asked, found);
-        let placed = placed.or_else(|found| match local.filter(|local| *local != asked) {
-            Some(local) => places.put(plan, &known.listener, local, found),
-            None => Err(found),
-        });
-        let Ok(place) = placed else { return false };
-        self.of.insert(number, kind);
-        self.pairs.insert((kind, place.tag()));
-        true
+        Some(Came { kind, asked, local, number, found })
+    }
+
+    /// Finds out what a socket serves from now on, and returns it if that is nothing.
+    fn place(&mut self, plan: &Plan, places: &mut Places, whose: For, came: Came) -> Option<Came> {
+        let Came { kind, asked, local, number, mut found } = came;
+        let listener = self.kinds.get(kind).map_or("", |known| known.listener.as_str());
+        // Of another listener, who names the port means this socket; who leaves it to the system means any.
+        let order = match whose {
+            For::Its => [Some(asked), local],
+            For::Any => [local, Some(asked)],
+        };
+        for address in order.into_iter().flatten() {
+            match places.put(plan, (listener, whose), address, found) {
+                Ok(place) => {
+                    self.of.insert(number, kind);
+                    self.pairs.insert((kind, place.tag()));
+                    return None;
+                }
+                Err(back) => found = back,
+            }
+        }
+        Some(Came { kind, asked, local, number, found })
     }
 
     /// Sees whether sockets that are to be set up in another way can be.
@@ -379,4 +424,27 @@ fn not_begun(plan: &Plan, error: &CallError) -> Refused {
         }
     };
     Refused { exit, ..Refused::at(plan, [problem]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It has the kernel join datagrams after it has said how its sockets are set up.
+    #[test]
+    fn what_the_other_daemon_says_of_trains_may_be_over() {
+        for options in [serde_json::json!({}), serde_json::json!(null)] {
+            let kind = Kind {
+                listener: "echo".to_owned(),
+                options,
+                groups: Vec::new(),
+                wanted: vec!["tos".to_owned()],
+                surprises: false,
+                apart: true,
+            };
+            let known = Known::new(kind);
+            assert!(known.setup.surprises && known.setup.apart && known.setup.wanted.tos);
+            assert!(!known.setup.wanted.time);
+        }
+    }
 }

@@ -118,6 +118,11 @@ impl Client {
         Ok((read, result))
     }
 
+    /// The stream, to see who is on its other side.
+    pub(super) fn stream(&self) -> &UnixStream {
+        self.stream.get_ref()
+    }
+
     /// The stream, of which something may have been read already: for what follows an answer that is no line.
     #[must_use]
     pub fn into_stream(self) -> BufReader<UnixStream> {

@@ -10,6 +10,19 @@ pub(super) fn is_permitted(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
 }
 
+/// Whether a daemon that answers may be taken over: it is this user's or root's, or this process is root, which is told by whoever
+/// starts it whom to follow.
+#[cfg(target_os = "linux")]
+pub(super) fn is_trusted(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream)
+        .is_ok_and(|peer| is_trusted_of(peer.uid, rustix::process::geteuid()))
+}
+
+#[cfg(target_os = "linux")]
+fn is_trusted_of(theirs: rustix::process::Uid, own: rustix::process::Uid) -> bool {
+    theirs.is_root() || theirs == own || own.is_root()
+}
+
 /// The process of a client.
 #[cfg(target_os = "linux")]
 pub(super) fn pid_of(stream: &UnixStream) -> Option<u32> {
@@ -26,4 +39,23 @@ pub(super) fn pid_of(_: &UnixStream) -> Option<u32> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_permitted(_: &UnixStream) -> bool {
     true
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::Uid;
+
+    use super::*;
+
+    #[test]
+    fn nobody_follows_a_daemon_of_another_user_but_root() {
+        let (root, one, other) = (Uid::ROOT, Uid::from_raw(1001), Uid::from_raw(1002));
+        for (theirs, own, is) in
+            [(one, one, true), (root, one, true), (one, root, true), (root, root, true), (other, one, false)]
+        {
+            assert_eq!(is_trusted_of(theirs, own), is, "{theirs:?} {own:?}");
+        }
+        let (stream, _other) = UnixStream::pair().unwrap();
+        assert!(is_trusted(&stream), "this process is its own user's");
+    }
 }

@@ -186,6 +186,11 @@ impl Clerk {
         let mut last_words = None;
         loop {
             let now = (self.hooks.now)();
+            // Before the wait: an answer may take a connection away, and what has come belongs to those that were waited for. One that
+            // comes from here on ends the wait.
+            while let Ok((number, answer)) = self.answers.try_recv() {
+                self.answer(number, &answer, now);
+            }
             if self.ending.load(Relaxed) && last_words.is_none() {
                 last_words = Some(now + LAST_WORDS);
             }
@@ -202,9 +207,6 @@ impl Clerk {
             let now = (self.hooks.now)();
             let mut bytes = [0; 64];
             while self.woken.read(&mut bytes).is_ok_and(|n| n > 0) {}
-            while let Ok((number, answer)) = self.answers.try_recv() {
-                self.answer(number, &answer, now);
-            }
             self.look_after_talks(&ready, now);
             if self.accepts_again.is_some_and(|again| again <= now) {
                 self.accepts_again = None;

@@ -68,6 +68,10 @@ impl Receiving {
     /// Nobody answers, or it refuses.
     pub fn begin(path: &Path) -> Result<Self, CallError> {
         let mut client = Client::connect(path)?;
+        // Whoever answers there gets to say what this process serves, and with which sockets.
+        if !peer::is_trusted(client.stream()) {
+            return Err(CallError::Denied(path.to_path_buf()));
+        }
         let asked = client.call::<HandingOver>("take-over", &json!({ "version": TAKE_OVER_VERSION }));
         let (HandingOver { sockets, .. }, _) = asked.map_err(|error| match error {
             CallError::Refused(error) if error.code == code::UNKNOWN_METHOD => {
@@ -107,8 +111,7 @@ impl Receiving {
     /// # Errors
     /// There is none.
     pub fn portion(&mut self, arrived: usize) -> Result<(Portion, Vec<OwnedFd>), Lost> {
-        self.say(&Taker::Next(arrived))?;
-        match self.hear()? {
+        match self.ask(&Taker::Next(arrived))? {
             (Giver::Portion(portion), descriptors) if portion.descriptors.len() == descriptors.len() => {
                 Ok((portion, descriptors))
             }
@@ -133,8 +136,7 @@ impl Receiving {
     pub fn commit(mut self) -> Result<bool, Lost> {
         let patience = self.stream.set_read_timeout(Some(2 * TAKE_OVER_LAST_WORD));
         patience.map_err(Lost::Broken)?;
-        let yours = self.say(&Taker::Commit).and_then(|()| self.hear());
-        match yours {
+        match self.ask(&Taker::Commit) {
             Ok((Giver::Yours, _)) => {}
             Ok((Giver::Refused(words), _)) => return Err(Lost::Refused(words)),
             Ok((Giver::Portion(_), _)) => return Err(Lost::Broken(io::ErrorKind::InvalidData.into())),
@@ -142,7 +144,7 @@ impl Receiving {
             Err(other) => return Err(other),
         }
         // Whether this can be said decides who has the sockets.
-        match self.say(&Taker::Mine) {
+        match self.say(&Taker::Mine).map_err(|error| self.lost(error)) {
             Ok(()) => Ok(false),
             Err(Lost::Ended) => Ok(true),
             Err(other) => Err(other),
@@ -154,11 +156,20 @@ impl Receiving {
         self.say(&Taker::GiveUp(words.to_owned())).unwrap_or(());
     }
 
-    fn say(&mut self, said: &Taker) -> Result<(), Lost> {
-        let mut line = serde_json::to_vec(said).map_err(|error| Lost::Broken(error.into()))?;
+    /// Says something, and hears the answer. One that has hung up may have said why: that lies there still, and only where it does not
+    /// has the other daemon ended without a word.
+    fn ask(&mut self, said: &Taker) -> Result<(Giver, Vec<OwnedFd>), Lost> {
+        match self.say(said) {
+            Err(error) if !is_hung_up(&error) => Err(Lost::Broken(error)),
+            Ok(()) | Err(_) => self.hear(),
+        }
+    }
+
+    fn say(&mut self, said: &Taker) -> io::Result<()> {
+        let mut line = serde_json::to_vec(said)?;
         line.push(b'\n');
         // The standard library ignores SIGPIPE.
-        self.stream.write_all(&line).map_err(|error| self.lost(error))
+        self.stream.write_all(&line)
     }
 
     /// A line, with the descriptors beside it.
@@ -196,13 +207,7 @@ impl Receiving {
 
     /// Whether the other daemon has ended, or has only hung up: then it goes on.
     fn lost(&self, error: io::Error) -> Lost {
-        let hung_up = [
-            io::ErrorKind::UnexpectedEof,
-            io::ErrorKind::BrokenPipe,
-            io::ErrorKind::ConnectionReset,
-            io::ErrorKind::NotConnected,
-        ];
-        if !hung_up.contains(&error.kind()) {
+        if !is_hung_up(&error) {
             return Lost::Broken(error);
         }
         let Some(process) = &self.process else { return Lost::Broken(error) };
@@ -212,5 +217,55 @@ impl Receiving {
             Ok(1..) => Lost::Ended,
             _ => Lost::Refused("it has hung up".to_owned()),
         }
+    }
+}
+
+/// Whether an error says that nobody is at the other end any more.
+fn is_hung_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// A take-over from a process that has ended, after it has said this.
+    fn from_one_that_has_ended(last_words: &[u8]) -> (Receiving, Child) {
+        let (stream, mut other) = UnixStream::pair().unwrap();
+        stream.set_read_timeout(Some(TAKE_OVER)).unwrap();
+        let child = Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        other.write_all(last_words).unwrap();
+        (Receiving { stream, process: Some(process), pid: Some(child.id()), sockets: 1 }, child)
+    }
+
+    /// Its last words lie in the stream when nothing can be said to it any more.
+    #[test]
+    fn who_has_refused_and_ended_is_not_taken_over() {
+        let refused = b"{\"refused\":\"it ends itself\"}\n";
+        let (receiving, mut child) = from_one_that_has_ended(refused);
+        let lost = receiving.commit().unwrap_err();
+        assert!(matches!(&lost, Lost::Refused(words) if words == "it ends itself"), "{lost:?}");
+        child.wait().unwrap();
+        let (mut receiving, mut child) = from_one_that_has_ended(refused);
+        let lost = receiving.portion(0).unwrap_err();
+        assert!(matches!(&lost, Lost::Refused(words) if words == "it ends itself"), "{lost:?}");
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn who_has_ended_without_a_word_is_taken_over() {
+        let (receiving, mut child) = from_one_that_has_ended(b"");
+        assert!(receiving.commit().unwrap());
+        child.wait().unwrap();
     }
 }

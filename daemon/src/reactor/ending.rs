@@ -152,7 +152,7 @@ impl<I: Io> Reactor<I> {
             return messages;
         }
         listener.deaf = true;
-        ending.hearing -= 1;
+        ending.hearing = ending.hearing.saturating_sub(1);
         if !listener.broken {
             let core = &mut self.core;
             listener.resume(&mut core.io, &mut core.timers, core.now.mono_ns);

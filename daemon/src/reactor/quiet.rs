@@ -35,8 +35,11 @@ impl<I: Io> Reactor<I> {
         false
     }
 
-    /// Reads the socket of a listener again.
+    /// Reads the socket of a listener again. False as of [`Self::pause`], and while the service ends: what comes is another's then.
     pub fn resume(&mut self, token: Token) -> bool {
+        if self.ending.is_some() {
+            return false;
+        }
         let Self { listeners, core, ready, .. } = self;
         let Some(listener) = current(listeners, token).filter(|listener| !listener.broken) else {
             return false;

@@ -143,3 +143,22 @@ fn the_service_manager_is_told_of_the_new_process_by_both() {
     assert_eq!(told[1][..2], ["READY=1".to_owned(), main], "{told:?}");
     drop(new.stop_by(Signal::TERM));
 }
+
+/// Whichever comes first: the sockets of one address that the system chose the ports of are told apart by the names of their listeners.
+#[test]
+fn a_port_that_the_system_chose_stays_with_its_listener() {
+    let line = Line::new();
+    let first = line.first().listen("127.0.0.1:0=echo,name=a").listen("127.0.0.1:0=echo,name=b").serve();
+    let of_b = first.addresses()[1];
+    let second = line.next().listen("127.0.0.1:0=echo,name=b").serve();
+    assert_eq!(second.addresses(), [of_b]);
+    drop(first.ended());
+    Client::of(of_b).expect_echo(b"still of b");
+    // Of other names, the one that says the port has it, and not the one that comes first.
+    let third = line.next().listen("127.0.0.1:0=echo,name=x").listen(format!("{of_b}=echo,name=y")).serve();
+    assert_eq!(third.addresses()[1], of_b);
+    assert_ne!(third.addresses()[0], of_b);
+    assert_eq!(second.ended().received("b", "replied"), 1);
+    Client::of(of_b).expect_echo(b"of y");
+    assert_eq!(third.stop().received("y", "replied"), 1);
+}
