@@ -108,7 +108,8 @@ mod tests {
         let mut gone = Gone::default();
         gone.begin(&Arc::new(plan));
         let mut remove = |entry: u32, name: &str, port: u16| {
-            let counters = Counters { received: 1, ..Counters::default() };
+            let mut counters = Counters::default();
+            counters.received = 1;
             let local = ([127, 0, 0, 1], port).into();
             let tag = Place { entry, bind: 0 }.tag();
             let name = Arc::from(name);
