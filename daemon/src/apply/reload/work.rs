@@ -47,6 +47,9 @@ pub(super) struct Done {
     pub(super) next: Result<Next, Problems>,
 }
 
+/// What is served, by its number in the job, each with its place in the plan.
+type Places = Vec<(usize, Place)>;
+
 /// What shall run.
 #[derive(Debug)]
 pub(super) struct Next {
@@ -54,9 +57,9 @@ pub(super) struct Next {
     /// One for each `[[listen]]` table.
     pub(super) handlers: Vec<Handler>,
     /// What is served, by its number in the job, with its place in the plan.
-    pub(super) places: Vec<(usize, Place)>,
+    pub(super) places: Places,
     /// What serves on and has only another place: with it, of what is not among `places`.
-    pub(super) retagged: Vec<(usize, Place)>,
+    pub(super) retagged: Places,
     /// What is to be served for the first time: bound, and its groups joined.
     pub(super) bound: Vec<Bound>,
     /// Sockets that get other options or groups, by the number of what is served.
@@ -192,7 +195,7 @@ fn next(
     let mut problems = plan.problems();
     differences(before, &plan).into_iter().for_each(|difference| problems.push(difference));
     let changed = steps.change.iter().map(|(number, address)| (*number, address.place));
-    let places: Vec<(usize, Place)> = steps.keep.iter().copied().chain(changed).collect();
+    let places: Places = steps.keep.iter().copied().chain(changed).collect();
     let mut entries_before = BTreeMap::new();
     for (number, place) in &places {
         if let Some(address) = served.get(*number) {
@@ -280,11 +283,11 @@ fn next(
 /// Of what serves on, what is to be another, and what only gets another place: neither that nor the rest is asked. Of the listeners
 /// `changed` the daemon's own settings are others.
 fn touched(
-    places: Vec<(usize, Place)>,
+    places: Places,
     served: &[Address],
     (handlers, changed): (&[Handler], &HashSet<usize>),
     is_meant: impl Fn(usize) -> bool,
-) -> (Vec<(usize, Place)>, Vec<(usize, Place)>) {
+) -> (Places, Places) {
     let (touched, mut left): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|(_, place)| match handlers.get(place.entry as usize) {
             Some(Handler::AsBefore(entry)) => changed.contains(&(place.entry as usize)) || is_meant(*entry),
