@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
 use polyport::plugin::Cell;
-use polyport::reactor::{Flow, OnFault, Token};
+use polyport::reactor::{Flow, ListenerState, OnFault, Token};
 
 use crate::bench::{ASKED, Bench, Bind, Kind, Setup, without_budget};
 use crate::peers::{BY_WAKE, LATER, peer};
+use crate::reloads::{change, wish};
 use crate::world::{SocketId, Upstream};
 
 /// Nanoseconds of a millisecond.
@@ -198,6 +199,20 @@ fn on_fault_off_and_exit_hold_for_all_addresses() {
     all.command(2, 0, 1, PANIC);
     let ended = (0..100).any(|_| all.bench.turn().unwrap() == Flow::Fatal);
     assert!(ended);
+}
+
+/// A handler that stays off does not come back by a change as one for each address: only a restart makes it again.
+#[test]
+fn a_change_makes_no_handler_for_each_of_the_addresses() {
+    let mut all = addresses(&Setup::default(), 3, &Bind { on_fault: OnFault::Off, ..Bind::default() });
+    all.command(2, 0, 1, PANIC);
+    all.bench.fall_silent();
+    let plugin = Kind::Census.plugin();
+    let wishes = all.tokens.iter().map(|token| wish(&all.bench, *token, &plugin, &[])).collect();
+    let done = change(&mut all.bench, wishes).unwrap();
+    assert_eq!((done.replaced, done.reconfigured), (0, 0));
+    let states: Vec<_> = all.bench.reactor.reports().map(|report| report.state).collect();
+    assert_eq!(states, [ListenerState::Failed; 3]);
 }
 
 /// The first address speaks for the timers; when its socket is unusable, the next one does.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use polyport::limits::Limits;
 use polyport::metrics::DropReason;
-use polyport::reactor::{Changes, Newcomer, Token};
+use polyport::reactor::{Changes, ListenerState, Newcomer, OnFault, Token};
 
 use crate::bench::{Bench, Bind, Kind, Setup, without_budget};
 use crate::reloads::{change, heir, loader, wish};
@@ -13,6 +13,7 @@ use crate::world::SocketId;
 
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;
+const PANIC: u8 = 1;
 const ANSWER_LATER: u8 = 5;
 /// More than are made, opened and removed in one turn.
 const MANY: u16 = 100;
@@ -61,7 +62,7 @@ fn newcomers_are_served_from_one_turn_on_and_what_came_before_waits() {
     for n in 0..200 {
         bench.burst(old, n * MS / 20, 7, 1);
     }
-    bench.reactor.change(Changes { wishes: Vec::new(), add, remove: Vec::new() });
+    bench.reactor.change(Changes { wishes: Vec::new(), add, remove: Vec::new(), retag: Vec::new() });
     let mut turns = 0;
     let done = loop {
         bench.turn().unwrap();
@@ -106,7 +107,7 @@ fn one_that_refuses_leaves_nobody_behind_and_nobody_gone() {
         }
         let before = served(&bench);
         let remove = all.iter().skip(10).map(|(_, token)| *token).collect();
-        bench.reactor.change(Changes { wishes, add, remove });
+        bench.reactor.change(Changes { wishes, add, remove, retag: Vec::new() });
         let seen = until_done(&mut bench);
         assert!(seen.iter().all(|seen| *seen == before), "{seen:?}");
         let refused = bench.reactor.take_changed().unwrap().unwrap_err();
@@ -117,6 +118,62 @@ fn one_that_refuses_leaves_nobody_behind_and_nobody_gone() {
             assert_eq!(bench.answered(*socket).len(), 50, "{socket:?}");
         }
     }
+}
+
+/// A refused removal leaves nothing behind: who was to go is drained and handed over as anybody else.
+#[test]
+fn who_was_to_go_and_stays_is_what_it_was() {
+    let (dir, mut loader) = (tempfile::tempdir().unwrap(), loader());
+    let Some(refuses) = heir(dir.path(), &mut loader, "refuses", "-DNEVER") else { return };
+    let mut bench = Bench::new(&Setup::default());
+    let all: Vec<_> = (1..=3).map(|port| bench.listen(&bind(Kind::Echo, port))).collect();
+    let [(_, first), (second, second_token), (third, third_token)] = all[..] else { unreachable!() };
+    assert!(bench.reactor.pause(second_token));
+    let wishes = vec![wish(&bench, first, &refuses, &[])];
+    let remove = vec![second_token, third_token];
+    bench.reactor.change(Changes { wishes, add: Vec::new(), remove, retag: Vec::new() });
+    until_done(&mut bench);
+    bench.reactor.take_changed().unwrap().unwrap_err();
+    let state = |bench: &Bench, token: Token| {
+        bench.reactor.reports().find(|report| report.token == token).map(|report| report.state)
+    };
+    assert_eq!(state(&bench, second_token), Some(ListenerState::Paused));
+    assert!(bench.reactor.fall_silent());
+    bench.reactor.hear_again();
+    bench.burst(third, 0, 7, 3);
+    bench.settle();
+    assert_eq!(bench.answered(third).len(), 3, "it is read again");
+    assert_eq!(state(&bench, second_token), Some(ListenerState::Paused), "who is paused stays so");
+    while !bench.reactor.quiet_down(third_token, true) {}
+    assert_eq!(state(&bench, third_token), Some(ListenerState::Draining));
+    assert!(bench.reactor.resume(second_token));
+    bench.burst(second, 0, 7, 3);
+    bench.settle();
+    assert_eq!(bench.answered(second).len(), 3);
+    // The next change takes it all the same.
+    bench.reactor.change(Changes {
+        wishes: Vec::new(),
+        add: Vec::new(),
+        remove: vec![third_token],
+        retag: Vec::new(),
+    });
+    until_done(&mut bench);
+    assert_eq!(served(&bench), BTreeSet::from([1, 2]));
+}
+
+/// What only gets another place stays out of service, if it is, while another one goes.
+#[test]
+fn who_only_gets_another_tag_is_not_made_again() {
+    let mut bench = Bench::new(&Setup::default());
+    let off = Bind { on_fault: OnFault::Off, ..bind(Kind::Moody, 1) };
+    let ((broken, token), (_, gone)) = (bench.listen(&off), bench.listen(&bind(Kind::Echo, 2)));
+    bench.command(broken, 0, 1, PANIC);
+    bench.settle();
+    let retag = vec![(token, 77)];
+    bench.reactor.change(Changes { wishes: Vec::new(), add: Vec::new(), remove: vec![gone], retag });
+    until_done(&mut bench);
+    let reports: Vec<_> = bench.reactor.reports().map(|report| (report.tag, report.state)).collect();
+    assert_eq!(reports, [(77, ListenerState::Failed)]);
 }
 
 /// Those that go are known no more from the switch on; their books add up, and what they had still to send is counted.
@@ -135,7 +192,7 @@ fn who_goes_is_gone_with_books_that_add_up_and_the_others_lose_nothing() {
     bench.turn().unwrap();
     bench.turn().unwrap();
     let remove = go.iter().map(|(_, token)| *token).collect();
-    bench.reactor.change(Changes { wishes: Vec::new(), add: Vec::new(), remove });
+    bench.reactor.change(Changes { wishes: Vec::new(), add: Vec::new(), remove, retag: Vec::new() });
     let seen = until_done(&mut bench);
     let sizes: BTreeSet<usize> = seen.iter().map(BTreeSet::len).collect();
     assert!(sizes.is_subset(&BTreeSet::from([1, 1 + usize::from(MANY)])), "all or nothing: {sizes:?}");
@@ -161,7 +218,7 @@ fn the_end_and_another_change_find_everything_or_nothing() {
             let mut bench = Bench::new(&Setup::default());
             let (_, first) = bench.listen(&bind(Kind::Echo, 1));
             let (_, add) = newcomers(&mut bench, 2..2 + MANY);
-            bench.reactor.change(Changes { wishes: Vec::new(), add, remove: vec![first] });
+            bench.reactor.change(Changes { wishes: Vec::new(), add, remove: vec![first], retag: Vec::new() });
             (0..turns).for_each(|_| {
                 bench.turn().unwrap();
             });
@@ -197,7 +254,7 @@ fn no_turn_does_more_than_its_part_of_a_change() {
     wishes.iter_mut().for_each(|wish| wish.tag = 77);
     bench.burst(busy, 0, 7, 5000);
     bench.turn().unwrap();
-    bench.reactor.change(Changes { wishes, add, remove: go });
+    bench.reactor.change(Changes { wishes, add, remove: go, retag: Vec::new() });
     let (mut before, mut gone, mut switches) = (served(&bench), 0, 0);
     while bench.reactor.is_changing() {
         let answered = bench.answered(busy).len();

@@ -8,7 +8,7 @@ use super::steps::{Place, shown};
 use crate::config::{Bind, Plan};
 use crate::control::http::figures::MOST_RANGES;
 use crate::metrics::Counters;
-use crate::reactor::{Removed, SessionBook, Socket};
+use crate::reactor::{Removed, SessionBook};
 
 /// Series of which the counts are kept when their addresses are gone, four for each that is told at a time: whoever exchanges addresses
 /// without end does not fill the memory. Those behind are not kept, and begin at 0 if they come again.
@@ -39,13 +39,13 @@ impl Gone {
         self.going = Some((Arc::clone(plan), first_ranges(plan)));
     }
 
-    /// Nothing of it is there any more.
-    pub(super) fn end(&mut self) {
-        self.going = None;
+    /// Nothing of it is there any more. Returns that plan: thousands of tables take a while to be freed.
+    pub(super) fn end(&mut self) -> Option<(Arc<Plan>, Vec<usize>)> {
+        self.going.take()
     }
 
     /// Keeps what a listener has counted.
-    pub(super) fn add(&mut self, removed: &Removed<Socket>) {
+    pub(super) fn add<S>(&mut self, removed: &Removed<S>) {
         let Some((plan, first)) = &self.going else { return };
         let place = Place::of_tag(removed.tag);
         let (Some((_, bind)), Some(first)) = (place.of(plan), first.get(place.entry as usize)) else {
@@ -56,7 +56,9 @@ impl Gone {
         } else {
             (Arc::clone(&removed.name), label(bind, removed.local))
         };
-        if self.series.len() >= MOST_GONE && !self.series.contains_key(&key) {
+        // The one of all others has its place in any case: what it stands for does not shrink.
+        let is_one_more = *key.0 != *OTHERS && !self.series.contains_key(&key);
+        if self.series.len() >= MOST_GONE && is_one_more {
             return;
         }
         let sum = self.series.entry(key).or_default();
@@ -89,5 +91,47 @@ pub(super) fn label(bind: &Bind, local: std::net::SocketAddr) -> String {
     match bind.addresses().next().filter(|_| bind.count() > 1) {
         Some(first) => shown(bind, first),
         None => local.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::from_listen_args;
+    use crate::plugin::Cells;
+
+    /// However many series are kept, what has none of its own is counted.
+    #[test]
+    fn the_sum_of_the_others_has_its_place_when_all_are_taken() {
+        let listen = |n: usize| format!("127.0.0.1:{}=echo,name=n{n}", 1 + n);
+        let plan = from_listen_args(&(0..=MOST_RANGES).map(listen).collect::<Vec<_>>()).plan;
+        let mut gone = Gone::default();
+        gone.begin(&Arc::new(plan));
+        let mut remove = |entry: u32, name: &str, port: u16| {
+            let mut counters = Counters::default();
+            counters.received = 1;
+            let local = ([127, 0, 0, 1], port).into();
+            let tag = Place { entry, bind: 0 }.tag();
+            let name = Arc::from(name);
+            gone.add(&Removed {
+                name,
+                local,
+                socket: (),
+                counters,
+                cells: Cells::default(),
+                sessions: None,
+                tag,
+            });
+        };
+        for n in 0..=MOST_GONE {
+            remove(0, &format!("n{n}"), 1);
+        }
+        let last = u32::try_from(MOST_RANGES).unwrap();
+        remove(last, "n1000", 1001);
+        remove(last, "n1000", 1001);
+        let received = |name: &str, address: &str| gone.of(name, address).map(|sum| sum.counters.received);
+        assert_eq!(received("n0", "127.0.0.1:1"), Some(1));
+        assert_eq!(received(&format!("n{MOST_GONE}"), "127.0.0.1:1"), None, "there is no more room");
+        assert_eq!(received(OTHERS, OTHERS), Some(2));
     }
 }

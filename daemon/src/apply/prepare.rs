@@ -15,8 +15,8 @@ use super::policy;
 use super::restart::RESTART_KEYS;
 use super::sources::Sources;
 use crate::config::{
-    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, nearest, prefixed_setting,
-    quoted_key, spec_settings,
+    Listen, Plan, Problem, Problems, RawOption, RawValue, Reading, Span, idle_networks, nearest,
+    prefixed_setting, quoted_key, spec_settings,
 };
 use crate::plugin::{
     Cause, CreateError, Given, GivenValue, Identity, Loader, OptionProblem, Part, Plugin, Refusal,
@@ -166,7 +166,7 @@ fn advise(plan: &Plan, listen: &Listen, plugin: &Plugin) {
         let of = plugin.identity();
         log::warn!("listener {}: `chain`: without effect, since plugin {of} opens no sessions", listen.name);
     }
-    for setting in &listen.idle {
+    for setting in listen.idle.iter().chain(&idle_networks(listen)) {
         log::warn!("listener {}: {setting}", listen.name);
     }
     let secret = |name: &str| plugin.options().iter().any(|spec| spec.secret && spec.name == name);

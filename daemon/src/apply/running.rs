@@ -209,7 +209,7 @@ impl Running {
         for (token, _) in steps.remove.iter().filter_map(|number| of_old(*number)) {
             reactor.remove(token).iter().for_each(&mut note);
         }
-        self.gone_series.end();
+        drop(self.gone_series.end());
         for (number, place) in &steps.keep {
             tokens.get(*number).and_then(|token| reactor.set_tag(*token, place.tag())).unwrap_or(());
         }

@@ -21,14 +21,7 @@ pub(super) fn read(entries: &[Entry], reader: &mut Reader<'_>) -> Option<Arc<Acc
     for (entry, list) in [(allow, &mut lists.0), (deny, &mut lists.1)] {
         entry.into_iter().for_each(|entry| prefixes(entry, list, reader));
     }
-    let count = lists.0.len() + lists.1.len();
-    if count > ACCESS_PREFIXES {
-        let label =
-            format!("{count} prefixes in `allow` and `deny`, and a listener may have {ACCESS_PREFIXES}");
-        let problem = Problem::new(code::BAD_VALUE, format!("invalid value for `{}`", last.key))
-            .at(&last.value_span, label)
-            .help("a firewall drops what is in a longer list before the daemon pays for it, nft(8) with a set for example");
-        reader.problems.push(problem);
+    if are_too_many(lists.0.len() + lists.1.len(), last, reader) {
         return None;
     }
     contradictions(&lists.0, &lists.1, reader);
@@ -36,25 +29,41 @@ pub(super) fn read(entries: &[Entry], reader: &mut Reader<'_>) -> Option<Arc<Acc
     Some(Arc::new(Access::new(bare(lists.0), bare(lists.1))))
 }
 
-/// Changes what is said anew of a listener that is served; the other list stays as it is. False: nothing is said.
-pub(super) fn change(listen: &mut Listen, entries: &[Entry], reader: &mut Reader<'_>) -> bool {
+/// Whether there are more prefixes in both lists than a listener may have; then that is noted at the entry.
+fn are_too_many(count: usize, entry: &Entry, reader: &mut Reader<'_>) -> bool {
+    if count > ACCESS_PREFIXES {
+        let label =
+            format!("{count} prefixes in `allow` and `deny`, and a listener may have {ACCESS_PREFIXES}");
+        let problem = Problem::new(code::BAD_VALUE, format!("invalid value for `{}`", entry.key))
+            .at(&entry.value_span, label)
+            .help("a firewall drops what is in a longer list before the daemon pays for it, nft(8) with a set for example");
+        reader.problems.push(problem);
+    }
+    count > ACCESS_PREFIXES
+}
+
+/// Changes what is said anew of a listener that is served; the other list stays as it is.
+pub(super) fn change(listen: &mut Listen, entries: &[Entry], reader: &mut Reader<'_>) {
     let find = |key: &str| entries.iter().find(|entry| entry.key == key);
     let (allow, deny) = (find("allow"), find("deny"));
-    let (Some(entry), Some(new)) = (allow.or(deny), read(entries, reader)) else { return false };
+    let (Some(entry), Some(new)) = (allow.or(deny), read(entries, reader)) else { return };
     let old = |list: fn(&Access) -> &[Prefix]| listen.access.as_deref().map_or(&[][..], list);
     let allowed = if allow.is_some() { new.allow() } else { old(Access::allow) };
     let denied = if deny.is_some() { new.deny() } else { old(Access::deny) };
+    if are_too_many(allowed.len() + denied.len(), entry, reader) {
+        return;
+    }
     // Where both are said, the two places have been told.
     let both = |prefix: &&Prefix| allow.is_none() != deny.is_none() && denied.contains(prefix);
     if let Some(prefix) = allowed.iter().find(both) {
         reader.bad_value(&entry.key, &entry.value_span, format!("{prefix} is in the other list already"));
     }
     listen.access = Some(Arc::new(Access::new(allowed.to_vec(), denied.to_vec())));
-    true
 }
 
 /// Networks that nobody comes from to addresses of the other family, in words.
-pub(super) fn idle(listen: &Listen) -> Vec<String> {
+#[must_use]
+pub fn idle(listen: &Listen) -> Vec<String> {
     let Some(access) = &listen.access else { return Vec::new() };
     let nowhere = |prefix: &&Prefix| {
         !listen.bind.is_empty() && listen.bind.iter().all(|bind| bind.ip.is_ipv4() != prefix.is_ipv4())

@@ -118,8 +118,6 @@ pub(super) fn read(entries: &[Entry], span: &Span, reader: &mut Reader<'_>) -> D
     {
         listen.idle = idle(policy, &listen);
     }
-    let idle = access::idle(&listen);
-    listen.idle.extend(idle);
     finish(&mut listen, entries, reader);
     Draft { name, listen }
 }
@@ -168,10 +166,7 @@ pub(super) fn change(listen: &mut Listen, entries: &[Entry], policy: &[Entry], r
         reply::change(&mut listen.reply, policy, reader);
         listen.idle = idle(policy, listen);
     }
-    if access::change(listen, entries, reader) {
-        let idle = access::idle(listen);
-        listen.idle.extend(idle);
-    }
+    access::change(listen, entries, reader);
     finish(listen, entries, reader);
 }
 

@@ -91,6 +91,7 @@ use read::Reader;
 use tree::{Entry, Value};
 use veil::Veil;
 
+pub use access::idle as idle_networks;
 pub use alter::{with_listener, without_listener};
 pub use described::Settings;
 pub use listener::{prefixed_setting, spec_settings};

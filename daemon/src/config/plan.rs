@@ -141,7 +141,7 @@ pub struct Listen {
     /// A command that shows what the listener does, with `{address}` for where it is; `None` asks for one that
     /// sends plain text, which suits most handlers but none of a binary protocol.
     pub example: Option<String>,
-    /// Settings that were given and change nothing, each in words with the reason.
+    /// Keys of the reply policy that were given and change nothing, each in words with the reason.
     pub idle: Vec<String>,
     /// What it was read as, if something was set since.
     pub as_read: Option<Arc<AsRead>>,

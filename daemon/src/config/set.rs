@@ -1,5 +1,6 @@
 //! Other options and settings for one listener of a plan that is served: not of a text, and so gone when the text is read again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check;
@@ -12,12 +13,16 @@ use super::spec::{Meant, setting};
 use super::tree::{Entry, Value};
 use super::{Reading, reply};
 
+/// What the names of such texts begin with, before that of the listener and the key.
+const ORIGIN: &str = "set ";
+
 /// `before` with these options of the plugin of a listener, and settings of its own, each a key and the text of its value, as
 /// `--listen` takes them. None if there is no such listener.
 #[must_use]
 pub fn with_settings(before: &Plan, listener: &str, pairs: &[(String, String)]) -> Option<Reading> {
     let mut plan = before.clone();
     let mut texts = plan.texts.to_vec();
+    let mut left_over = left_over(before).into_iter();
     let listen = plan.listen.iter_mut().find(|listen| listen.name == listener)?;
     if listen.as_read.is_none() {
         let as_read = AsRead { options: listen.options.clone(), settings: listen.settings() };
@@ -27,10 +32,12 @@ pub fn with_settings(before: &Plan, listener: &str, pairs: &[(String, String)]) 
     let mut reader = Reader::new(&names);
     let (mut settings, mut policy) = (Vec::new(), Vec::new());
     for (key, value) in pairs {
-        // The text of a key that was set before goes: however often it is set, there is one.
-        let origin = format!("set {listener} {key}");
+        // The text of a key that was set before goes: however often it is set, there is one. What was set of listeners that
+        // are gone gives its place as well.
+        let origin = format!("{ORIGIN}{listener} {key}");
         let text = Source::new(origin.as_str(), format!("{key}={value}"));
-        let source = match texts.iter().position(|other| other.origin == origin) {
+        let place = texts.iter().position(|other| other.origin == origin);
+        let source = match place.or_else(|| left_over.next()) {
             Some(at) => at,
             None => {
                 texts.push(text.clone());
@@ -81,6 +88,17 @@ pub fn with_settings(before: &Plan, listener: &str, pairs: &[(String, String)]) 
     Some(Reading { plan, problems })
 }
 
+/// The places of texts that were set of listeners which are gone.
+fn left_over(plan: &Plan) -> Vec<usize> {
+    let names: HashSet<&str> = plan.listen.iter().map(|listen| listen.name.as_str()).collect();
+    let is_left_over = |(at, text): &(usize, &Source)| {
+        // A file is called what it was opened by, whatever that begins with.
+        let set = text.origin.strip_prefix(ORIGIN).filter(|_| plan.file_mode(*at).is_none());
+        set.and_then(|set| set.split_once(' ')).is_some_and(|(listener, _)| !names.contains(listener))
+    };
+    plan.texts.iter().enumerate().filter(is_left_over).map(|(at, _)| at).collect()
+}
+
 /// Gives a listener another option.
 fn set_option(listen: &mut Listen, name: &str, value: &str, (name_span, value_span): (Span, Span)) {
     let value = RawValue::Text(value.to_owned());
@@ -94,7 +112,7 @@ fn set_option(listen: &mut Listen, name: &str, value: &str, (name_span, value_sp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::from_listen_args;
+    use crate::config::{from_listen_args, with_listener, without_listener};
 
     fn set(before: &Plan, options: &[(&str, &str)]) -> Plan {
         let options: Vec<_> = options.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -121,6 +139,36 @@ mod tests {
         assert_eq!((plan.sources().len(), plan.listen[0].options.len()), (sources, 2));
         assert!(plan.veiled.len() < 10, "{:?}", plan.veiled);
         assert!(with_settings(&plan, "c", &[]).is_none());
+    }
+
+    /// Listeners that come, are set and go again do not fill the memory.
+    #[test]
+    fn the_texts_of_listeners_that_are_gone_give_their_places() {
+        let before = from_listen_args(&["127.0.0.1:7=lossy,name=b,loss=1%".to_owned()]).plan;
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut plan = with_settings(&before, "b", &[pair("loss", "2%")]).unwrap().into_result().unwrap();
+        let mut sources = None;
+        for n in 0..50 {
+            let name = format!("n{n}");
+            let added =
+                with_listener(&plan, &format!("127.0.0.1:8=lossy,name={name}")).into_result().unwrap();
+            let pairs = [pair("loss", "5%"), pair("delay", "1ms"), pair("on_fault", "exit")];
+            let set = with_settings(&added, &name, &pairs).unwrap().into_result().unwrap();
+            let text = |option: &RawOption| {
+                let Span { source, range } = option.value_span.clone();
+                (set.texts[source].origin.clone(), set.texts[source].text[range].to_owned())
+            };
+            let told: Vec<_> = set.listen[1].options.iter().map(text).collect();
+            let expected = [
+                (format!("set {name} loss"), "5%".to_owned()),
+                (format!("set {name} delay"), "1ms".to_owned()),
+            ];
+            assert_eq!(told, expected);
+            assert_eq!(text(&set.listen[0].options[0]), ("set b loss".to_owned(), "2%".to_owned()));
+            assert_eq!(*sources.get_or_insert(set.texts.len()), set.texts.len());
+            assert!(set.veiled.len() < 10, "{:?}", set.veiled);
+            plan = without_listener(&set, &name).unwrap().into_result().unwrap();
+        }
     }
 
     #[test]

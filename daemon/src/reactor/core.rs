@@ -265,11 +265,9 @@ impl<I: Io> Reactor<I> {
 
     /// Whether a listener is one of those that its owner knows of.
     fn is_known(&self, listener: &Listener<I::Socket>) -> bool {
-        match listener.standing {
-            Standing::Here | Standing::Paused | Standing::Draining => true,
-            Standing::Coming => false,
-            Standing::Leaving(change) => change != self.made,
-        }
+        // Of a change that was refused nothing is left to be undone: its number is never that of one that was made.
+        let has_left = listener.leaving != 0 && listener.leaving == self.made;
+        listener.standing != Standing::Coming && !has_left
     }
 
     /// How many slots there are that have a listener, or had one.

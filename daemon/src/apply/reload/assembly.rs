@@ -72,10 +72,12 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Begins. `tokens` are those of the listeners by their numbers.
     pub(super) fn new(next: Next, tokens: Vec<Token>) -> Self {
-        let Next { plan, handlers, places, bound, tunings, removed, names, libraries } = next;
+        let Next { plan, handlers, places, retagged, bound, tunings, removed, names, libraries } = next;
         let shared = vec![None; plan.listen.len()];
         let of = |number: usize| tokens.get(number).copied();
         let remove = removed.into_iter().filter_map(of).collect();
+        let retag =
+            retagged.into_iter().filter_map(|(number, place)| Some((of(number)?, place.tag()))).collect();
         let are_tuned = tunings.iter().map(|(number, _)| *number).collect();
         let tunings = tunings.into_iter().filter_map(|(number, tuning)| Some((of(number)?, tuning)));
         Self {
@@ -92,7 +94,7 @@ impl Assembly {
             shared,
             names,
             together: BTreeMap::new(),
-            changes: Changes { wishes: Vec::new(), add: Vec::new(), remove },
+            changes: Changes { wishes: Vec::new(), add: Vec::new(), remove, retag },
         }
     }
 
@@ -159,6 +161,12 @@ impl Assembly {
                 tuning.give_back(socket, &old, &self.plan);
             }
         }
+    }
+
+    /// Nothing comes of it: what of it only the loop may free, some at a time, and what a thread may.
+    pub(super) fn into_waste(self) -> (Vec<Entry>, Vec<Option<Shared>>, impl Send + 'static) {
+        let Self { plan, entries, handlers, bound, shared, names, .. } = self;
+        (entries, shared, (plan, names, handlers, bound))
     }
 
     /// After the switch from the plan `old`: the sockets leave the groups of before.

@@ -1,13 +1,10 @@
 //! The thread that reads a configuration, so that nobody who is served waits for a disk or for sockets.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use polyport_terminal::{Waker, aside};
 
 use super::work::{Done, Job, work};
-use crate::config::Plan;
 
 /// The thread that reads.
 pub(super) struct Thread {
@@ -18,8 +15,9 @@ pub(super) struct Thread {
 /// What the thread is for.
 pub(super) enum Todo {
     Job(Box<Job>),
-    /// A plan that is served no more, and names: to free what thousands of tables had takes longer than a batch may wait.
-    Free((Arc<Plan>, HashSet<String>)),
+    /// A plan that is served no more or never will be, and the like: to free what thousands of tables had takes longer than a batch
+    /// may wait.
+    Free(Box<dyn Send>),
 }
 
 /// Starts the thread. Its end is noticed, however it comes.

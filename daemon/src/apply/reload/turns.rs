@@ -344,7 +344,9 @@ impl Reloading {
             Err(found) => {
                 let mut problems = assembly.plan.problems();
                 found.into_iter().for_each(|problem| problems.push(problem));
-                self.stage = Stage::Idle;
+                if let Stage::Assembling { assembly, .. } = mem::replace(&mut self.stage, Stage::Idle) {
+                    self.throw_away(*assembly);
+                }
                 return self.refuse(&running.prepared.plan, &problems, None);
             }
         };
@@ -385,10 +387,8 @@ impl Reloading {
                 self.former_shared.extend(assembly.shared);
                 running.share_descriptors();
                 running.reactor.retain_call_times(|name| assembly.names.contains(name));
-                if let Some(thread) = &self.thread {
-                    // A thread that has failed frees nothing; then this one does.
-                    thread.todo.send(Todo::Free((old, assembly.names))).unwrap_or(());
-                }
+                // Where listeners go, the old plan is needed until they are gone: then this is not the last of it.
+                self.free((old, assembly.names));
                 self.history.done(self.clock.unix_ns());
                 self.stage = Stage::Settling { since_ns, reloaded: Box::new(reloaded) };
             }
@@ -404,6 +404,7 @@ impl Reloading {
                         refused_by(listen, plugin, error, running.sandbox.as_ref())
                     });
                 }
+                self.throw_away(*assembly);
                 self.stage = Stage::GoingBack { problems };
             }
         }
@@ -421,13 +422,31 @@ impl Reloading {
             return self.refuse(&running.prepared.plan, problems, None);
         }
         let Stage::Settling { since_ns, mut reloaded } = stage else { return };
-        running.gone_series.end();
+        if let Some(waste) = running.gone_series.end() {
+            self.free(waste);
+        }
         let took = Duration::from_nanos(self.clock.mono_ns().saturating_sub(since_ns));
         reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.notify(&running.prepared.plan, "");
         log::info!("{}: {}, in {} ms", self.done(), reloaded.summary, reloaded.took_ms);
         log::debug!("a batch waited for that for {} us of work at most", self.longest_ns / 1000);
         self.answer(&Ok(Answer::Reloaded(*reloaded)));
+    }
+
+    /// Has the thread free what nobody needs any more.
+    fn free(&self, waste: impl Send + 'static) {
+        if let Some(thread) = &self.thread {
+            // A thread that has failed frees nothing; then this one does.
+            thread.todo.send(Todo::Free(Box::new(waste))).unwrap_or(());
+        }
+    }
+
+    /// Nothing comes of what was put together.
+    fn throw_away(&mut self, assembly: Assembly) {
+        let (of_loop, shared, waste) = assembly.into_waste();
+        self.former.extend(of_loop);
+        self.former_shared.extend(shared);
+        self.free(waste);
     }
 
     /// Tells the service manager that the reload which it was told of is over.

@@ -47,6 +47,9 @@ pub(super) struct Done {
     pub(super) next: Result<Next, Problems>,
 }
 
+/// What is served, by its number in the job, each with its place in the plan.
+type Places = Vec<(usize, Place)>;
+
 /// What shall run.
 #[derive(Debug)]
 pub(super) struct Next {
@@ -54,7 +57,9 @@ pub(super) struct Next {
     /// One for each `[[listen]]` table.
     pub(super) handlers: Vec<Handler>,
     /// What is served, by its number in the job, with its place in the plan.
-    pub(super) places: Vec<(usize, Place)>,
+    pub(super) places: Places,
+    /// What serves on and has only another place: with it, of what is not among `places`.
+    pub(super) retagged: Places,
     /// What is to be served for the first time: bound, and its groups joined.
     pub(super) bound: Vec<Bound>,
     /// Sockets that get other options or groups, by the number of what is served.
@@ -185,16 +190,24 @@ fn next(
     scope: &Scope,
 ) -> Result<(Next, Steps), Problems> {
     let reads_all = matches!(scope, Scope::All);
-    let Checked { plan, handlers, .. } = checked;
+    let Checked { mut plan, handlers, .. } = checked;
     let steps = Steps::between(served, before, &plan);
     let mut problems = plan.problems();
     differences(before, &plan).into_iter().for_each(|difference| problems.push(difference));
     let changed = steps.change.iter().map(|(number, address)| (*number, address.place));
-    let places: Vec<(usize, Place)> = steps.keep.iter().copied().chain(changed).collect();
+    let places: Places = steps.keep.iter().copied().chain(changed).collect();
     let mut entries_before = BTreeMap::new();
     for (number, place) in &places {
         if let Some(address) = served.get(*number) {
             entries_before.entry(place.entry as usize).or_insert(address.place.entry as usize);
+        }
+    }
+    // Lists may be long: who has the very same ones is not compared for each address, while all others wait.
+    for (entry, old) in &entries_before {
+        if let (Some(was), Some(is)) = (before.listen.get(*old), plan.listen.get_mut(*entry))
+            && was.access == is.access
+        {
+            is.access.clone_from(&was.access);
         }
     }
     let mut changed: HashSet<usize> =
@@ -241,9 +254,9 @@ fn next(
         }
     }
     let names = plan.listen.iter().map(|listen| listen.name.clone()).collect();
-    let places = match scope {
+    let (places, retagged) = match scope {
         // Whoever reads all of it wants all of it to serve: what is out of service is made again.
-        Scope::All => places,
+        Scope::All => (places, Vec::new()),
         Scope::Asked => touched(places, served, (&handlers, &changed), |_| false),
         Scope::Plugin(text) => {
             let meant = called(before, plugins.iter(), text);
@@ -257,6 +270,7 @@ fn next(
         plan: Arc::new(plan),
         handlers,
         places,
+        retagged,
         bound: Vec::new(),
         tunings: Vec::new(),
         removed: steps.remove.clone(),
@@ -266,23 +280,21 @@ fn next(
     problems.into_result((next, steps))
 }
 
-/// Of what serves on, what is to be another: the rest is not asked. Of the listeners `changed` the daemon's own settings are others.
+/// Of what serves on, what is to be another, and what only gets another place: neither that nor the rest is asked. Of the listeners
+/// `changed` the daemon's own settings are others.
 fn touched(
-    mut places: Vec<(usize, Place)>,
+    places: Places,
     served: &[Address],
     (handlers, changed): (&[Handler], &HashSet<usize>),
     is_meant: impl Fn(usize) -> bool,
-) -> Vec<(usize, Place)> {
-    places.retain(|(number, place)| {
-        let is_same_place = served.get(*number).is_some_and(|address| address.place == *place);
-        match handlers.get(place.entry as usize) {
-            Some(Handler::AsBefore(entry)) => {
-                !is_same_place || changed.contains(&(place.entry as usize)) || is_meant(*entry)
-            }
+) -> (Places, Places) {
+    let (touched, mut left): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|(_, place)| match handlers.get(place.entry as usize) {
+            Some(Handler::AsBefore(entry)) => changed.contains(&(place.entry as usize)) || is_meant(*entry),
             Some(Handler::New(..)) | None => true,
-        }
-    });
-    places
+        });
+    left.retain(|(number, place)| served.get(*number).is_some_and(|address| address.place != *place));
+    (touched, left)
 }
 
 /// Binds what is new, and says which sockets get other options.
@@ -369,4 +381,22 @@ fn refuse_sessions(next: &Next, plugins: &[Arc<Plugin>]) -> Problems {
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first of three listeners goes, and the last one is another: the one between them is not asked for anything.
+    #[test]
+    fn what_only_gets_another_place_is_not_touched() {
+        let place = |entry| Place { entry, bind: 0 };
+        let served: Vec<_> =
+            (0..4).map(|entry| Address { place: place(entry), asked: ([127, 0, 0, 1], 7).into() }).collect();
+        let places = vec![(1, place(0)), (2, place(1)), (3, place(3))];
+        let handlers = [1, 2, 0, 3].map(Handler::AsBefore);
+        let changed = HashSet::from([1]);
+        let (touched, retagged) = touched(places, &served, (&handlers, &changed), |_| false);
+        assert_eq!((touched, retagged), (vec![(2, place(1))], vec![(1, place(0))]));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{codes, shows, specs, toml};
 use crate::access::Prefix;
-use crate::config::Plan;
+use crate::config::{Plan, Reading, idle_networks, with_settings};
 use crate::limits::ACCESS_PREFIXES;
 
 fn table(bind: &str, more: &str) -> String {
@@ -84,7 +84,7 @@ fn a_list_has_an_end() {
 
 #[test]
 fn a_network_of_the_other_family_changes_nothing_and_that_is_said() {
-    let idle = |bind: &str, more: &str| toml(&table(bind, more)).unwrap().listen[0].idle.clone();
+    let idle = |bind: &str, more: &str| idle_networks(&toml(&table(bind, more)).unwrap().listen[0]);
     let both = "deny = ['10.0.0.0/8', '2001:db8::/32', '2001:db9::/32']";
     let said =
         "`deny`: 2001:db8::/32 and 1 more: without effect, since the listener has IPv4 addresses alone";
@@ -92,4 +92,43 @@ fn a_network_of_the_other_family_changes_nothing_and_that_is_said() {
     let said = "`deny`: 10.0.0.0/8: without effect, since the listener has IPv6 addresses alone";
     assert_eq!(idle("'[::1]:1'", both), [said]);
     assert_eq!(idle("':1'", both), [""; 0]);
+}
+
+fn set(before: &Plan, pairs: &[(&str, &str)]) -> Reading {
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    with_settings(before, "echo", &pairs).unwrap()
+}
+
+/// However the two lists came about: one that was read and one that was set are as long as two that were read.
+#[test]
+fn what_is_set_has_the_same_end() {
+    let list = |count: usize| {
+        let all: Vec<_> = (0..count).map(|n| format!("10.{}.{}.0/24", n >> 8, n & 255)).collect();
+        all.join(",")
+    };
+    let before =
+        specs(&[&format!("127.0.0.1:1=echo,listen.deny=\"{}\"", list(ACCESS_PREFIXES - 1))]).unwrap();
+    let plan = set(&before, &[("listen.allow", "192.0.2.0/24")]).into_result().unwrap();
+    assert_eq!(lists(&plan, 0).1.len(), ACCESS_PREFIXES - 1);
+    let problems = set(&before, &[("listen.allow", "192.0.2.0/24,198.51.100.7")]).into_result().unwrap_err();
+    let told = problems.render(false);
+    assert!(told.contains("4097 prefixes in `allow` and `deny`, and a listener may have 4096"), "{told}");
+    assert!(told.contains("set echo listen.allow:1:14"), "{told}");
+}
+
+/// What is said of a list is said of the one that there is, once.
+#[test]
+fn what_was_set_before_is_not_told_of_any_more() {
+    let before = specs(&["127.0.0.1:1=echo,reply.rate=9/s"]).unwrap();
+    let of_policy = before.listen[0].idle.clone();
+    let plan = (1..4).fold(before, |plan, n| {
+        let plan = set(&plan, &[("listen.deny", &format!("2001:db8:{n}::/48"))]).into_result().unwrap();
+        let said =
+            format!("`deny`: 2001:db8:{n}::/48: without effect, since the listener has IPv4 addresses alone");
+        assert_eq!(idle_networks(&plan.listen[0]), [said]);
+        plan
+    });
+    let plan = set(&plan, &[("listen.deny", "192.0.2.7")]).into_result().unwrap();
+    assert!(idle_networks(&plan.listen[0]).is_empty());
+    assert_eq!((plan.listen[0].idle.len(), &plan.listen[0].idle), (1, &of_policy));
 }

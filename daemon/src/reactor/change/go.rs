@@ -132,7 +132,6 @@ impl<I: Io> Reactor<I> {
         for (at, fresh) in mem::take(&mut change.todo) {
             let Some(wish) = change.wishes.get(at) else { continue };
             let Some(listener) = current(listeners, wish.token) else { continue };
-            let adjusts = wish.adjusts(listener);
             if let Some(Fresh { instance, kept, wanted, cells, state, .. }) = fresh {
                 if let Some(cells) = cells {
                     done.retired.push((Arc::clone(&listener.name), mem::replace(&mut listener.cells, cells)));
@@ -161,7 +160,7 @@ impl<I: Io> Reactor<I> {
             } else if reconfigured.contains(&at) {
                 core.on_trial(listener, None);
                 done.reconfigured += 1;
-            } else if adjusts {
+            } else if wish.adjusts(listener) {
                 done.adjusted += 1;
             }
             let closed = listener.is_closed();

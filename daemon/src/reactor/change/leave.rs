@@ -5,7 +5,7 @@ use super::wish::Changing;
 use crate::limits::{CHANGE_INSTANCES, CHANGE_LOOKS};
 use crate::reactor::core::{Reactor, current};
 use crate::reactor::io::Io;
-use crate::reactor::listener::{Removed, Standing};
+use crate::reactor::listener::Removed;
 
 impl<I: Io> Reactor<I> {
     /// What is left of listeners that a change has removed, since the last call: their books are the caller's from
@@ -20,7 +20,7 @@ impl<I: Io> Reactor<I> {
         let number = change.number;
         for token in change.remove.iter().skip(change.marked).take(CHANGE_LOOKS) {
             if let Some(listener) = current(&mut self.listeners, *token) {
-                listener.standing = Standing::Leaving(number);
+                listener.leaving = number;
             }
             change.marked += 1;
         }

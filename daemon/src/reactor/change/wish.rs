@@ -20,6 +20,8 @@ pub struct Changes<S> {
     pub add: Vec<Newcomer<S>>,
     /// Listeners that shall be there no more.
     pub remove: Vec<Token>,
+    /// Listeners of which nothing changes but the tag, whether they are in service or not.
+    pub retag: Vec<(Token, u64)>,
 }
 
 /// What is not there yet.
@@ -34,7 +36,7 @@ pub enum Newcomer<S> {
 
 impl<S> From<Vec<Wish>> for Changes<S> {
     fn from(wishes: Vec<Wish>) -> Self {
-        Self { wishes, add: Vec::new(), remove: Vec::new() }
+        Self { wishes, add: Vec::new(), remove: Vec::new(), retag: Vec::new() }
     }
 }
 
@@ -158,13 +160,13 @@ pub(super) enum Need {
 
 impl<S> Changing<S> {
     pub(super) fn new(number: u32, changes: Changes<S>) -> Self {
-        let Changes { wishes, add, remove } = changes;
+        let Changes { wishes, add, remove, retag } = changes;
         Self {
             number,
             wishes,
             at: 0,
             todo: Vec::new(),
-            retagged: Vec::new(),
+            retagged: retag,
             asked: Vec::new(),
             fixed: Vec::new(),
             refused: Vec::new(),
@@ -228,7 +230,8 @@ impl<S> Newcomer<S> {
 impl Wish {
     /// What has to be done about the handler of its listener. Handlers of plugins that are `fixed` take no other options.
     pub(super) fn need<S>(&self, listener: &Listener<S>, fixed: &[Arc<Plugin>]) -> Need {
-        if listener.broken {
+        // Who has one handler for all its addresses gets no other one by this, least of all one for each.
+        if listener.broken || listener.seat().is_some() {
             return Need::Nothing;
         }
         let same_plugin = Arc::ptr_eq(&listener.plugin, &self.plugin) && listener.name == self.name;
@@ -248,10 +251,18 @@ impl Wish {
         let most = self.sessions.unwrap_or(usize::MAX);
         self.is_tuned
             || listener.on_fault != self.on_fault
-            || listener.access != self.access
+            || has_another_list(listener, self)
             || *listener.reply != *self.reply
             || listener.chain != self.chain
             || listener.farthest != farthest(&self.reply, self.outgoing.ttl)
             || listener.family.as_ref().is_some_and(|family| family.most() != most)
+    }
+}
+
+/// Whether others may talk to a listener than a wish says. Most often both have the very same lists, which are long.
+fn has_another_list<S>(listener: &Listener<S>, wish: &Wish) -> bool {
+    match (&listener.access, &wish.access) {
+        (Some(was), Some(is)) => !Arc::ptr_eq(was, is) && was != is,
+        (was, is) => was.is_some() || is.is_some(),
     }
 }

@@ -96,8 +96,6 @@ pub(crate) enum Standing {
     Paused,
     /// It is not read any more, and goes on with what it has.
     Draining,
-    /// It goes with the change of this number.
-    Leaving(u32),
 }
 
 /// One bound UDP address with its handler. The fields of every visit come first and fill cache lines: with a thousand
@@ -136,6 +134,9 @@ pub(crate) struct Listener<S> {
     pub(crate) delayed: u64,
     /// The kernel's count of drops when the sampler read it last, modulo 2^32.
     pub(crate) kernel_drops_seen: u32,
+    /// It goes with the change of this number, if that is made; 0: with none. Beside its standing, which it keeps if the
+    /// change is refused.
+    pub(crate) leaving: u32,
     /// A number that the owner chose.
     pub(crate) tag: u64,
     /// Its sessions, if its plugin has any.
@@ -208,6 +209,7 @@ impl<S> Listener<S> {
             marked: false,
             watch_failed: false,
             kernel_drops_seen: spec.kernel_drops_seen,
+            leaving: 0,
             tag: spec.tag,
             family: None,
             seat: None,
