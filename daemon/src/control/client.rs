@@ -119,6 +119,7 @@ impl Client {
     }
 
     /// The stream, to see who is on its other side.
+    #[cfg(target_os = "linux")]
     pub(super) fn stream(&self) -> &UnixStream {
         self.stream.get_ref()
     }

@@ -41,8 +41,8 @@ pub(super) fn is_permitted(_: &UnixStream) -> bool {
     true
 }
 
-#[cfg(target_os = "linux")]
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use rustix::process::Uid;
 

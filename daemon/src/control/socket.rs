@@ -33,7 +33,7 @@ pub(super) const REQUESTS: usize = 8;
 const LINES_A_LOOK: usize = 32;
 /// How long the end of the daemon waits for clients to read their answers.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long nobody is accepted after the system had no descriptor for a connection.
+/// How long nobody is accepted after the system had no descriptor for one.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 /// What the thread does by itself, so that it works when the loop is stuck in a handler.
@@ -186,8 +186,7 @@ impl Clerk {
         let mut last_words = None;
         loop {
             let now = (self.hooks.now)();
-            // Before the wait: an answer may take a connection away, and what has come belongs to those that were waited for. One that
-            // comes from here on ends the wait.
+            // Before the wait, whose flags are by place: an answer may take a connection away.
             while let Ok((number, answer)) = self.answers.try_recv() {
                 self.answer(number, &answer, now);
             }
