@@ -68,8 +68,9 @@ pub fn idle(listen: &Listen) -> Vec<String> {
     let nowhere = |prefix: &&Prefix| {
         !listen.bind.is_empty() && listen.bind.iter().all(|bind| bind.ip.is_ipv4() != prefix.is_ipv4())
     };
+    let (allow, deny) = (access.allow(), access.deny());
     let mut idle = Vec::new();
-    for (key, list) in [("allow", access.allow()), ("deny", access.deny())] {
+    for (key, list) in [("allow", allow), ("deny", deny)] {
         let mut others = list.iter().filter(nowhere);
         if let Some(first) = others.next() {
             let more = match others.count() {
