@@ -120,7 +120,7 @@ impl Tally {
         self.ok + self.late + self.error + self.lost() + self.pending + self.expired + self.open
     }
 
-    /// The same of counters that may be anything; `None` if they have no sum.
+    /// [`Self::accounted`] of counters that may be anything; `None` if they have no sum.
     #[must_use]
     pub fn checked_accounted(&self) -> Option<u64> {
         let parts = [self.late, self.error, self.lost_up, self.lost_down, self.lost_unknown, self.pending];

@@ -119,7 +119,7 @@ fn whoever_is_killed_on_the_way_leaves_thousands_of_sockets_as_they_were() {
     let stream = Stream::to(all(place, PORTS));
     let began = Instant::now();
     let mut daemon = line.next().listen(&listen).serve();
-    let longest = began.elapsed();
+    let mut longest = began.elapsed();
     assert_eq!(first.ended().received("echo", "dropped"), 0);
     let (mut draw, mut killed) = (SEED, 0);
     let mut base = settled(pid(&daemon));
@@ -141,7 +141,8 @@ fn whoever_is_killed_on_the_way_leaves_thousands_of_sockets_as_they_were() {
             killed += 1;
             continue;
         }
-        // It was quicker, and is the one that the next one takes over from.
+        // It was quicker, and is the one that the next one takes over from. The machine has more time than at first.
+        longest = longest.mul_f64(0.8);
         next.thaw();
         assert!(next.wait_for_stdout("serving; Ctrl-C stops\n"), "{}", next.stderr());
         drop(daemon.ended());
