@@ -186,7 +186,6 @@ impl Clerk {
         let mut last_words = None;
         loop {
             let now = (self.hooks.now)();
-            // Before the wait, whose flags are by place: an answer may take a connection away.
             while let Ok((number, answer)) = self.answers.try_recv() {
                 self.answer(number, &answer, now);
             }
@@ -225,7 +224,7 @@ impl Clerk {
         self.talks.iter().any(|talk| talk.state != State::Reading)
     }
 
-    /// Waits. Returns what has come for each connection.
+    /// Waits. Returns what has come for each connection, in their order: none may go before it was looked after.
     fn wait(&self, now: Moment, last_words: Option<Moment>) -> io::Result<Vec<PollFlags>> {
         let deadlines = self.talks.iter().filter_map(Talk::deadline);
         let deadlines = deadlines.chain(self.accepts_again).chain(last_words);
