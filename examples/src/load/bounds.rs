@@ -64,7 +64,7 @@ fn numbers(name: &str, value: &Value) -> Result<(), String> {
 /// 2^53.
 const LIMIT: f64 = 9_007_199_254_740_992.0;
 
-/// Whether the sums over a result stay within [`MOST`], too. Such results can be added one by one.
+/// Whether the sums over a result stay within `MOST`, too. Such results can be added one by one.
 ///
 /// # Errors
 /// Names one that does not.
