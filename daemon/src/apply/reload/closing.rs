@@ -122,11 +122,9 @@ pub(super) mod cpu {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
-
-    use rustix::thread::{sched_getaffinity, sched_getcpu};
 
     use super::*;
     use crate::reactor::SocketOptions;
@@ -151,8 +149,10 @@ mod tests {
         assert!(closing.is_done());
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn it_keeps_off_one_processor_for_a_while_if_there_is_another() {
+        use rustix::thread::{sched_getaffinity, sched_getcpu};
         std::thread::spawn(|| {
             let all = sched_getaffinity(None).unwrap();
             let mut place = cpu::Place::default();
