@@ -9,6 +9,7 @@ use std::thread;
 
 use polyport_tests::client::Client;
 use polyport_tests::daemon::Daemon;
+use polyport_tests::strace::Strace;
 use polyport_tests::{Launch, ports, wait};
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
@@ -276,6 +277,29 @@ fn ten_thousand_addresses_come_and_go_and_nobody_else_loses_a_datagram() {
     let served = daemon.stop();
     assert_eq!((served.received("stays", "received"), served.received("stays", "replied")), (asked, asked));
     assert_eq!(served.received("many", "replied"), 3);
+}
+
+/// The kernel frees closed sockets in the midst of what runs where they were closed, hundreds at a time: the loop closes none of those that go.
+#[test]
+fn the_loop_closes_no_socket_of_those_that_go() {
+    const MANY: usize = 300;
+    let first = ports::free_range(&[LOCALHOST], 1, 1250);
+    let text = listen("stays", &format!("127.0.0.1:{first}"), "");
+    let many = listen("many", "127.7.7.10:20000-20299", "");
+    let (launch, file) = configured(&(text.clone() + &many));
+    let mut daemon = launch.serve();
+    let before = inodes(&daemon);
+    let Some(strace) = Strace::attach(&daemon, "close", &[]) else { return };
+    write(&file, &text);
+    let told = daemon.reload(1);
+    assert!(told.contains("reloaded: 300 addresses removed, in "), "{told}");
+    // Told is what is done.
+    assert_eq!(before.len() - inodes(&daemon).len(), MANY);
+    UdpSocket::bind("127.7.7.10:20299").expect("its address is free");
+    let trace = strace.detach();
+    let by_loop = trace.calls_of(daemon.pid().parse().unwrap(), &["close"]);
+    assert!(trace.calls(&["close"]) >= MANY && by_loop < MANY / 10, "{by_loop}:\n{}", trace.text());
+    drop(daemon.stop());
 }
 
 /// Signals while a reload that adds is under way, and the end in the midst of one.

@@ -108,8 +108,17 @@ fn one_that_refuses_leaves_nobody_behind_and_nobody_gone() {
         let before = served(&bench);
         let remove = all.iter().skip(10).map(|(_, token)| *token).collect();
         bench.reactor.change(Changes { wishes, add, remove, retag: Vec::new() });
-        let seen = until_done(&mut bench);
+        let (mut seen, mut unserved) = (Vec::new(), Vec::new());
+        while bench.reactor.is_changing() {
+            bench.turn().unwrap();
+            seen.push(served(&bench));
+            let some = bench.reactor.take_unserved();
+            assert!(some.len() <= 8, "{some:?}: their sockets are for somebody else to close, some a turn");
+            unserved.extend(some);
+        }
         assert!(seen.iter().all(|seen| *seen == before), "{seen:?}");
+        // The one that has refused went with its listener.
+        assert_eq!(unserved.len(), usize::from(MANY), "{by_newcomer}");
         let refused = bench.reactor.take_changed().unwrap().unwrap_err();
         assert_eq!((refused.len(), &*refused[0].error.message), (1, "not with me"));
         assert!(bench.reactor.take_removed().is_empty());
@@ -208,6 +217,45 @@ fn who_goes_is_gone_with_books_that_add_up_and_the_others_lose_nothing() {
     while bench.answered(stays).len() < 200 {
         bench.turn().map(drop).unwrap();
     }
+}
+
+/// Who looks at all listeners some at a time finds each of those that go once: for so long nobody is removed.
+#[test]
+fn who_goes_stays_for_those_who_look() {
+    let mut bench = Bench::new(&Setup::default());
+    let (stays, _) = bench.listen(&bind(Kind::Echo, 1));
+    let go: Vec<_> = (2..2 + MANY).map(|port| bench.listen(&bind(Kind::Echo, port))).collect();
+    go.iter().for_each(|(socket, _)| bench.burst(*socket, 0, 7, 1));
+    bench.settle();
+    let remove = go.iter().map(|(_, token)| *token).collect();
+    bench.reactor.change(Changes { wishes: Vec::new(), add: Vec::new(), remove, retag: Vec::new() });
+    while bench.reactor.take_changed().is_none() {
+        bench.turn().unwrap();
+    }
+    let of_leaving = |bench: &Bench| {
+        let slots = bench.reactor.slots();
+        bench.reactor.leaving_in(0..slots).map(|report| report.counters.received).sum::<u64>()
+    };
+    let mut of_gone = 0;
+    let mut looks = 0;
+    while bench.reactor.is_changing() {
+        bench.reactor.keep_leaving(true);
+        let before = of_leaving(&bench);
+        bench.burst(stays, 0, 7, 1);
+        for _ in 0..3 {
+            bench.turn().unwrap();
+            assert_eq!((of_leaving(&bench), bench.reactor.take_removed().len()), (before, 0));
+        }
+        bench.reactor.keep_leaving(false);
+        bench.turn().unwrap();
+        let removed = bench.reactor.take_removed();
+        assert!(removed.len() <= 8);
+        of_gone += removed.iter().map(|removed| removed.counters.received).sum::<u64>();
+        assert_eq!(of_gone + of_leaving(&bench), u64::from(MANY), "each is in one of the two");
+        looks += 1;
+    }
+    assert!(looks >= usize::from(MANY) / 8);
+    assert_eq!((of_gone, served(&bench)), (u64::from(MANY), BTreeSet::from([1])));
 }
 
 /// The end, and another change, come while newcomers are being made, and after the switch.

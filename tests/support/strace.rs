@@ -78,6 +78,14 @@ impl Trace {
         calls.filter(|name| names.is_empty() || names.contains(&name.as_str())).count()
     }
 
+    /// Calls of one thread whose names are among `names`.
+    #[must_use]
+    pub fn calls_of(&self, thread: u32, names: &[&str]) -> usize {
+        let of = format!("{thread} ");
+        let lines = self.0.lines().filter(|line| line.starts_with(&of));
+        Self(lines.map(|line| format!("{line}\n")).collect()).calls(names)
+    }
+
     /// Calls that were made to fail.
     #[must_use]
     pub fn injected(&self) -> usize {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
+use super::books::Books;
 use super::gone::{Gone, OTHERS, Sum, first_ranges, label};
+use super::looks::{Look, Next};
 use super::overview::SLOTS_A_PART;
 use super::running::Running;
 use super::steps::Place;
@@ -36,6 +38,10 @@ pub(super) struct Gathering {
     /// For each table the number of its first bind address among all of them.
     first_of: Vec<usize>,
     next_slot: usize,
+    look: Look,
+    /// What those have counted that leave, by series and by listener.
+    leaving: Gone,
+    leaving_books: Books,
     /// One for each bind address or range, and one for those behind.
     rows: Vec<Option<Row>>,
     /// By the number of the table.
@@ -62,22 +68,25 @@ struct Row {
 impl Gathering {
     /// Begins to gather.
     pub(super) fn begin(wanted: Wanted, running: &Running) -> Self {
-        let mut gathering = Self {
+        Self {
             wanted,
             plan: Arc::clone(&running.prepared.plan),
             first_of: Vec::new(),
             next_slot: 0,
+            look: Look::default(),
+            leaving: Gone::default(),
+            leaving_books: Books::default(),
             rows: Vec::new(),
             listeners: BTreeMap::new(),
             names: BTreeSet::new(),
             plugin_series: 0,
             plugin_series_left_out: 0,
-        };
-        gathering.start();
-        gathering
+        }
     }
 
-    fn start(&mut self) {
+    fn start(&mut self, running: &Running) {
+        self.plan = Arc::clone(&running.prepared.plan);
+        (self.leaving, self.leaving_books) = (running.gone_series.beside(), Books::default());
         self.first_of = first_ranges(&self.plan);
         let ranges: usize = self.plan.listen.iter().map(|listen| listen.bind.len()).sum();
         self.next_slot = 0;
@@ -89,17 +98,27 @@ impl Gathering {
     }
 
     /// Looks at the next listeners. Returns whether all were looked at.
-    pub(super) fn go_on(&mut self, running: &Running) -> bool {
-        let plan = &running.prepared.plan;
-        if !Arc::ptr_eq(plan, &self.plan) {
-            // A reload has come in between: everything may be another.
-            self.plan = Arc::clone(plan);
-            self.start();
+    pub(super) fn go_on(&mut self, running: &mut Running) -> bool {
+        // Where a reload has come in between everything may be another.
+        let is_another = !Arc::ptr_eq(&running.prepared.plan, &self.plan);
+        let Running { reactor, looks, .. } = running;
+        let next = self.look.next(is_another, reactor.is_changing(), looks);
+        let running = &*running;
+        match next {
+            Next::Wait => return false,
+            Next::Begin => self.start(running),
+            Next::GoOn => {}
         }
         let slots = self.next_slot..self.next_slot + SLOTS_A_PART;
         self.next_slot = slots.end;
-        for report in running.reactor.reports_in(slots) {
+        for report in running.reactor.reports_in(slots.clone()) {
             self.add(&report, running);
+        }
+        if self.look.is_held() {
+            for report in running.reactor.leaving_in(slots) {
+                self.leaving.add_report(&report);
+                self.leaving_books.add_report(&report);
+            }
         }
         self.next_slot >= running.reactor.slots()
     }
@@ -167,7 +186,17 @@ impl Gathering {
         let held = running.reactor.held();
         let ranges: usize = self.plan.listen.iter().map(|listen| listen.bind.len()).sum();
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let mut rows = self.rows;
+        let (mut rows, mut listeners) = (self.rows, self.listeners);
+        if self.look.is_held() {
+            for row in rows.iter_mut().flatten() {
+                row.add_gone(&self.leaving);
+            }
+            for listener in listeners.values_mut() {
+                for metric in listener.metrics.iter_mut().filter(|metric| metric.is_counter) {
+                    metric.value += self.leaving_books.cell(&listener.name, &metric.name);
+                }
+            }
+        }
         let others = if rows.len() > MOST_RANGES { rows.pop().flatten() } else { None };
         let figures = Figures {
             ending: running.reactor.is_ending(),
@@ -178,7 +207,7 @@ impl Gathering {
             ends: SessionEnd::ALL.iter().map(|end| end.name().to_owned()).collect(),
             refusals: OpenRefused::NAMES.map(str::to_owned).to_vec(),
             listener_count: number(self.plan.listen.len()),
-            listeners: self.listeners.into_values().collect(),
+            listeners: listeners.into_values().collect(),
             ranges: rows.into_iter().flatten().map(Row::into_range).collect(),
             others: others.map(Row::into_range),
             other_ranges: number(ranges.saturating_sub(MOST_RANGES)),
@@ -222,11 +251,22 @@ impl Row {
 
     /// With what was counted under its name by addresses that are gone.
     fn with_gone(mut self, gone: &Gone) -> Self {
-        if let Some(Sum { counters, sessions }) = gone.of(&self.listener, &self.address) {
-            self.counters += counters;
-            self.sessions = sessions.map(|book| (book, 0));
-        }
+        self.add_gone(gone);
         self
+    }
+
+    /// Adds what was counted under its name by addresses that are gone, or leave.
+    fn add_gone(&mut self, gone: &Gone) {
+        let Some(Sum { counters, waiting, sessions }) = gone.of(&self.listener, &self.address) else {
+            return;
+        };
+        self.counters += counters;
+        self.waiting += waiting;
+        if let Some((book, waiting)) = sessions {
+            let all = self.sessions.get_or_insert_default();
+            all.0 += book;
+            all.1 += waiting;
+        }
     }
 
     fn add(&mut self, report: &ListenerReport<'_>) {

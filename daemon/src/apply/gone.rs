@@ -2,13 +2,14 @@
 //! ended, and a sum of several does not shrink.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::steps::{Place, shown};
 use crate::config::{Bind, Plan};
 use crate::control::http::figures::MOST_RANGES;
 use crate::metrics::Counters;
-use crate::reactor::{Removed, SessionBook};
+use crate::reactor::{ListenerReport, Removed, SessionBook};
 
 /// Series of which the counts are kept when their addresses are gone, four for each that is told at a time: whoever exchanges addresses
 /// without end does not fill the memory. Those behind are not kept, and begin at 0 if they come again.
@@ -23,38 +24,64 @@ pub(super) struct Gone {
     /// By the name of the listener, and the address or range.
     series: BTreeMap<(Arc<str>, String), Sum>,
     /// The plan of those that go now, with the number of the first range of each table.
-    going: Option<(Arc<Plan>, Vec<usize>)>,
+    going: Option<(Arc<Plan>, Arc<[usize]>)>,
 }
 
 /// What was counted.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     pub(super) counters: Counters,
-    pub(super) sessions: Option<SessionBook>,
+    /// Datagrams that wait to be sent, of those that only leave.
+    pub(super) waiting: u64,
+    /// What sessions counted, and how many datagrams wait to leave by them.
+    pub(super) sessions: Option<(SessionBook, u64)>,
 }
 
 impl Gone {
     /// What is removed from now on is of this plan.
     pub(super) fn begin(&mut self, plan: &Arc<Plan>) {
-        self.going = Some((Arc::clone(plan), first_ranges(plan)));
+        self.going = Some((Arc::clone(plan), first_ranges(plan).into()));
+    }
+
+    /// Has nothing, and is for those that leave as this is for those that are gone.
+    pub(super) fn beside(&self) -> Self {
+        Self { series: BTreeMap::new(), going: self.going.clone() }
     }
 
     /// Nothing of it is there any more. Returns that plan: thousands of tables take a while to be freed.
-    pub(super) fn end(&mut self) -> Option<(Arc<Plan>, Vec<usize>)> {
+    pub(super) fn end(&mut self) -> Option<(Arc<Plan>, Arc<[usize]>)> {
         self.going.take()
     }
 
     /// Keeps what a listener has counted.
     pub(super) fn add<S>(&mut self, removed: &Removed<S>) {
+        let Removed { name, local, tag, counters, sessions, .. } = removed;
+        let sessions = sessions.as_ref().map(|book| (book, 0));
+        self.count((name, *local, *tag), (counters, 0), sessions);
+    }
+
+    /// Keeps what a listener has counted so far that leaves.
+    pub(super) fn add_report(&mut self, report: &ListenerReport<'_>) {
+        let ListenerReport { name, local, tag, counters, waiting, .. } = report;
+        let sessions = report.sessions.map(|sessions| (sessions.book, sessions.waiting));
+        self.count((name, *local, *tag), (counters, *waiting), sessions);
+    }
+
+    fn count(
+        &mut self,
+        (name, local, tag): (&Arc<str>, SocketAddr, u64),
+        (counters, waiting): (&Counters, u64),
+        sessions: Option<(&SessionBook, u64)>,
+    ) {
         let Some((plan, first)) = &self.going else { return };
-        let place = Place::of_tag(removed.tag);
+        let place = Place::of_tag(tag);
         let (Some((_, bind)), Some(first)) = (place.of(plan), first.get(place.entry as usize)) else {
             return;
         };
         let key = if first + place.bind as usize >= MOST_RANGES {
             (Arc::from(OTHERS), OTHERS.to_owned())
         } else {
-            (Arc::clone(&removed.name), label(bind, removed.local))
+            (Arc::clone(name), label(bind, local))
         };
         // The one of all others has its place in any case: what it stands for does not shrink.
         let is_one_more = *key.0 != *OTHERS && !self.series.contains_key(&key);
@@ -62,9 +89,12 @@ impl Gone {
             return;
         }
         let sum = self.series.entry(key).or_default();
-        sum.counters += &removed.counters;
-        if let Some(book) = removed.sessions.as_ref().filter(|book| !book.is_blank()) {
-            *sum.sessions.get_or_insert_default() += book;
+        sum.counters += counters;
+        sum.waiting += waiting;
+        if let Some((book, waiting)) = sessions.filter(|(book, _)| !book.is_blank()) {
+            let all = sum.sessions.get_or_insert_default();
+            all.0 += book;
+            all.1 += waiting;
         }
     }
 
@@ -86,7 +116,7 @@ pub(super) fn first_ranges(plan: &Plan) -> Vec<usize> {
 }
 
 /// How a bind address is told, or the range of one that is bound to `local`.
-pub(super) fn label(bind: &Bind, local: std::net::SocketAddr) -> String {
+pub(super) fn label(bind: &Bind, local: SocketAddr) -> String {
     // Port 0 is any: the one that it is tells it from others.
     match bind.addresses().next().filter(|_| bind.count() > 1) {
         Some(first) => shown(bind, first),

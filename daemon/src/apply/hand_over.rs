@@ -207,7 +207,6 @@ fn kind(running: &Running, address: Address, setup: Setup, around: &Surroundings
         options: serde_json::to_value(options).map_err(|error| error.to_string())?,
         groups: joined.collect(),
         wanted: wanted.iter().filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()).collect(),
-        surprises: setup.surprises,
         apart: setup.apart,
     })
 }

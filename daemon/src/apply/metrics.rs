@@ -98,7 +98,7 @@ impl Metrics {
     }
 
     /// Takes who asks, and does the next part of what takes longer.
-    pub(super) fn attend(&mut self, running: &Running, reloading: &Reloading, control: Option<&Control>) {
+    pub(super) fn attend(&mut self, running: &mut Running, reloading: &Reloading, control: Option<&Control>) {
         while let Ok(wanted) = self.wanted.try_recv() {
             self.gatherings.push_back(Gathering::begin(wanted, running));
         }

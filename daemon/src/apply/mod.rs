@@ -33,6 +33,7 @@
 //! quiet     listeners that are not read for a while
 //! overview  what runs and what it has counted, for the control socket
 //! metrics   who asks for metrics by HTTP, between two batches
+//! looks     who looks at all listeners while some leave
 //! gone      what addresses counted that are gone, by the series of metrics
 //! figures   what metrics tell of the listeners
 //! peers     who sends most to a listener, for the control socket
@@ -64,6 +65,7 @@ mod hand_over;
 #[cfg(not(target_os = "linux"))]
 #[path = "no_hand_over.rs"]
 mod hand_over;
+mod looks;
 mod makers;
 mod manager;
 mod memory;

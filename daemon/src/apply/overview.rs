@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::books::Books;
 use super::configured::source;
+use super::looks::{Look, Next};
 use super::pages::{Pages, Tally, gathered};
 use super::running::Running;
 use super::steps::{Place, shown};
@@ -35,6 +37,9 @@ pub(super) struct Overview {
     /// That of the listeners which were looked at. Places in another one mean something else.
     plan: Arc<Plan>,
     next_slot: usize,
+    look: Look,
+    /// What those have counted that leave.
+    leaving: Books,
     total: Tally,
     /// One for each entry of the page, and of the pages behind it if they are kept: listeners by their number in the plan.
     page: Vec<Tally>,
@@ -67,16 +72,13 @@ impl Overview {
         let kept = pages.take(&params, &plan, running.vitals.now_ns());
         let is_whole = kept.is_some();
         let (total, page) = kept.unwrap_or_default();
-        let mut overview = Self { params, reply, plan, next_slot: 0, total, page, is_whole, one };
-        if !is_whole {
-            overview.start(running);
-        }
-        Some(overview)
+        let (look, leaving) = (Look::default(), Books::default());
+        Some(Self { params, reply, plan, next_slot: 0, look, leaving, total, page, is_whole, one })
     }
 
     /// Begins with the listeners that are gone.
     fn start(&mut self, running: &Running) {
-        self.total = Tally::default();
+        (self.total, self.leaving) = (Tally::default(), Books::default());
         (self.next_slot, self.is_whole) = (0, false);
         let first = self.params.offset.min(self.plan.listen.len());
         let entries = self
@@ -88,38 +90,43 @@ impl Overview {
             .take(gathered(&self.params, self.plan.listen.len()));
         let entries = if self.one.is_some() { Vec::new() } else { entries.collect() };
         self.page = vec![Tally::default(); entries.len()];
-        let places: BTreeMap<&str, usize> =
-            entries.iter().enumerate().map(|(at, listen)| (listen.name.as_str(), at)).collect();
-        for (name, gone) in running.gone.iter() {
-            self.total.sum += gone;
-            if let Some(tally) = places.get(name).and_then(|at| self.page.get_mut(*at)) {
-                tally.sum += gone;
-            }
-        }
+        add_gone(&running.gone, &entries, &mut self.total, &mut self.page);
         if let Some((_, entries, before)) = &mut self.one {
             (*entries, *before) = (Vec::new(), 0);
         }
     }
 
     /// Looks at the next listeners. Returns whether all were looked at.
-    pub(super) fn go_on(&mut self, running: &Running) -> bool {
-        let plan = &running.prepared.plan;
-        if !Arc::ptr_eq(plan, &self.plan) {
+    pub(super) fn go_on(&mut self, running: &mut Running) -> bool {
+        let is_another = !Arc::ptr_eq(&running.prepared.plan, &self.plan);
+        if self.is_whole && !is_another {
+            return true;
+        }
+        let Running { reactor, looks, .. } = running;
+        let next = self.look.next(is_another, reactor.is_changing(), looks);
+        let running = &*running;
+        if next == Next::Wait {
+            return false;
+        }
+        if is_another {
             // A reload has come in between: everything may be another.
-            self.plan = Arc::clone(plan);
+            self.plan = Arc::clone(&running.prepared.plan);
+            let plan = &self.plan;
             if let (Some((entry, ..)), Some(name)) = (&mut self.one, &self.params.listener) {
                 let found = (0..).zip(&plan.listen).find(|(_, listen)| listen.name == *name);
                 *entry = found.map_or(u32::MAX, |(entry, _)| entry);
             }
-            self.start(running);
         }
-        if self.is_whole {
-            return true;
+        if next == Next::Begin {
+            self.start(running);
         }
         let slots = self.next_slot..self.next_slot + SLOTS_A_PART;
         self.next_slot = slots.end;
-        for report in running.reactor.reports_in(slots) {
+        for report in running.reactor.reports_in(slots.clone()) {
             self.add(&report, running.reactor.missing(report.token));
+        }
+        if self.look.is_held() {
+            running.reactor.leaving_in(slots).for_each(|report| self.leaving.add_report(&report));
         }
         self.next_slot >= running.reactor.slots()
     }
@@ -147,7 +154,11 @@ impl Overview {
 
     /// Answers with what was gathered.
     pub(super) fn finish(self, running: &Running, around: Around, pages: &mut Pages) {
-        let Self { params, reply, plan, total, mut page, one, .. } = self;
+        let Self { params, reply, plan, mut total, mut page, one, leaving, look, .. } = self;
+        if look.is_held() {
+            let entries: Vec<&Listen> = plan.listen.iter().skip(params.offset).take(page.len()).collect();
+            add_gone(&leaving, &entries, &mut total, &mut page);
+        }
         pages.keep(&params, &plan, running.vitals.now_ns(), &total, &mut page);
         let offset = params.offset;
         let (entries, all) = match one {
@@ -172,6 +183,18 @@ impl Overview {
             control: around.control,
         };
         reply.send(Ok(Answer::Status(Box::new(status))));
+    }
+}
+
+/// Adds what listeners have counted that are gone, or leave, to the sum and to the entries of the same names.
+fn add_gone(gone: &Books, entries: &[&Listen], total: &mut Tally, page: &mut [Tally]) {
+    let places: BTreeMap<&str, usize> =
+        entries.iter().enumerate().map(|(at, listen)| (listen.name.as_str(), at)).collect();
+    for (name, gone) in gone.iter() {
+        total.sum += gone;
+        if let Some(tally) = places.get(name).and_then(|at| page.get_mut(*at)) {
+            tally.sum += gone;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::books::Books;
 use super::confine;
 use super::descriptors;
 use super::gone::Gone;
+use super::looks::Looks;
 use super::memory;
 use super::prepare::{Entry, Prepared, refusal};
 use super::refused::Refused;
@@ -42,6 +43,8 @@ pub struct Running {
     pub(super) gone: Books,
     /// What listeners counted that are gone, by the series of metrics.
     pub(super) gone_series: Gone,
+    /// Who looks at all listeners while some leave.
+    pub(super) looks: Looks,
     /// What the process has given up; `None`: nothing was to be.
     pub(super) sandbox: Option<State>,
     /// What is needed to tell how it goes.
@@ -151,6 +154,7 @@ impl Running {
             earlier: Vec::new(),
             gone: Books::default(),
             gone_series: Gone::default(),
+            looks: Looks::default(),
             sandbox,
             vitals,
             maker,

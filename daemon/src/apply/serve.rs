@@ -103,6 +103,10 @@ fn run(
             Ok(Flow::Continue) => {}
             Ok(Flow::Attend) => {
                 notifier.attend();
+                if let Some((reloading, _)) = &mut asked {
+                    reloading.catch_up(&mut running);
+                }
+                running.looks.note_turn();
                 if let (Some(control), Some((reloading, _))) = (&mut control, &mut asked) {
                     control.attend(&mut running, reloading);
                 }
@@ -118,8 +122,9 @@ fn run(
                 }
                 let is_handing_over = control.as_ref().is_some_and(Control::is_handing_over);
                 if let (Some(metrics), Some((reloading, _))) = (&mut metrics, &asked) {
-                    metrics.attend(&running, reloading, control.as_ref());
+                    metrics.attend(&mut running, reloading, control.as_ref());
                 }
+                running.reactor.keep_leaving(running.looks.goes_on());
                 if let Some((reloading, inquiry)) = &mut asked {
                     if inquiry.take() {
                         status::tell(&mut running);
@@ -160,8 +165,9 @@ fn run(
     };
     drop(metrics);
     running.reactor.stop();
-    Reloading::note_removed(&mut running);
-    if let Some((reloading, _)) = &asked {
+    if let Some((reloading, _)) = &mut asked {
+        // What was changed counts, though nobody has looked since.
+        reloading.catch_up(&mut running);
         reloading.end(&mut running);
     }
     output.say(banner::final_report(&running).trim_end_matches('\n'));

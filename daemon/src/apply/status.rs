@@ -63,6 +63,8 @@ impl Status {
                 busiest.push((report.counters.received, number));
             }
         }
+        // Those that leave count, until they are among the ones that are gone.
+        running.reactor.leaving_in(0..running.reactor.slots()).for_each(|report| books.add_report(&report));
         busiest.sort_unstable_by_key(|(received, number)| (Reverse(*received), *number));
         busiest.truncate(BUSIEST);
         let mut total = Sum::default();

@@ -439,7 +439,6 @@ mod tests {
                 options,
                 groups: Vec::new(),
                 wanted: vec!["tos".to_owned()],
-                surprises: false,
                 apart: true,
             };
             let known = Known::new(kind);

@@ -42,6 +42,10 @@ pub struct Reactor<I: Io> {
     pub(super) made: u32,
     /// What is left of listeners that were removed by a change, until their owner takes it.
     pub(super) removed: Vec<Removed<I::Socket>>,
+    /// Sockets of newcomers that were never served, until their owner takes them.
+    pub(super) unserved: Vec<I::Socket>,
+    /// Listeners that leave are not removed for now.
+    pub(super) keeps_leaving: bool,
     /// The most processor time that a turn has taken for changes since somebody looked, ns.
     pub(super) step_ns: u64,
     /// What has become of the last one.
@@ -201,6 +205,8 @@ impl<I: Io> Reactor<I> {
             changes: 0,
             made: 0,
             removed: Vec::new(),
+            unserved: Vec::new(),
+            keeps_leaving: false,
             step_ns: 0,
             changed: None,
             ending: None,
@@ -265,9 +271,13 @@ impl<I: Io> Reactor<I> {
 
     /// Whether a listener is one of those that its owner knows of.
     fn is_known(&self, listener: &Listener<I::Socket>) -> bool {
+        listener.standing != Standing::Coming && !self.has_left(listener)
+    }
+
+    /// Whether a listener has left with a change, and is not removed yet.
+    pub(super) fn has_left(&self, listener: &Listener<I::Socket>) -> bool {
         // Of a change that was refused nothing is left to be undone: its number is never that of one that was made.
-        let has_left = listener.leaving != 0 && listener.leaving == self.made;
-        listener.standing != Standing::Coming && !has_left
+        listener.leaving != 0 && listener.leaving == self.made
     }
 
     /// How many slots there are that have a listener, or had one.

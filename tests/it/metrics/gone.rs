@@ -3,6 +3,8 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use polyport_tests::Client;
 use polyport_tests::ports::free_range;
@@ -86,4 +88,52 @@ fn the_sum_of_the_others_does_not_shrink_when_some_of_them_go() {
     Client::of((LOCALHOST, first + ADDRESSES - 1).into()).expect_echo(b"?");
     wait::until("one more was counted", || scrape(at).get(&others) == Some(&4.0));
     drop(daemon.stop());
+}
+
+/// While thousands go, some a turn, and everybody asks: no page has a sum that was larger before.
+#[test]
+fn no_sum_shrinks_while_addresses_go() {
+    const SINGLE: u16 = 1000;
+    const RANGE: u16 = 3000;
+    let first = free_range(&[LOCALHOST], SINGLE + RANGE + 1, 5200);
+    let launch = polyport();
+    let etc = launch.dir().join("etc");
+    fs::create_dir(&etc).unwrap();
+    let file = etc.join("polyport.toml");
+    let single = |n: u16| format!("\"127.0.0.1:{}\"", first + n);
+    let mut bind: Vec<String> = (0..SINGLE).map(single).collect();
+    bind.push(single(SINGLE));
+    let stays = format!("[{}]", bind.join(", "));
+    bind.push(format!("\"127.0.0.1:{}-{}\"", first + SINGLE + 1, first + SINGLE + RANGE));
+    let all = format!("[{}]", bind.join(", "));
+    write(&file, &[("a", &all)]);
+    let (mut daemon, at) = serve(launch.arg("-c").arg(&file));
+    let asked = [SINGLE, SINGLE + 1, SINGLE + RANGE / 2, SINGLE + RANGE];
+    asked.iter().for_each(|n| Client::of((LOCALHOST, first + n).into()).expect_echo(b"?"));
+    let others = series("(others)", "(others)", "(others)");
+    let expected = f64::from(u8::try_from(asked.len()).unwrap());
+    wait::until("all were counted", || scrape(at).get(&others) == Some(&expected));
+    let ends = AtomicBool::new(false);
+    for (nth, text) in [(1, &stays), (2, &all), (3, &stays)] {
+        write(&file, &[("a", text)]);
+        ends.store(false, Ordering::Relaxed);
+        thread::scope(|scope| {
+            let pages = (0..2).map(|_| {
+                scope.spawn(|| {
+                    let mut pages = 0;
+                    while !ends.load(Ordering::Relaxed) || pages == 0 {
+                        assert_eq!(scrape(at).get(&others), Some(&expected), "page {pages} of reload {nth}");
+                        pages += 1;
+                    }
+                })
+            });
+            let pages: Vec<_> = pages.collect();
+            let told = daemon.reload(nth);
+            ends.store(true, Ordering::Relaxed);
+            pages.into_iter().for_each(|pages| pages.join().unwrap());
+            assert!(told.contains("reloaded: 3000 addresses "), "{told}");
+        });
+    }
+    let served = daemon.stop();
+    assert_eq!(served.received("a", "received"), asked.len() as u64, "{}", served.finished.stdout);
 }

@@ -162,3 +162,67 @@ fn a_port_that_the_system_chose_stays_with_its_listener() {
     Client::of(of_b).expect_echo(b"of y");
     assert_eq!(third.stop().received("y", "replied"), 1);
 }
+
+/// How large the buffer of a socket is says what it holds while nobody reads it.
+#[test]
+fn a_buffer_is_as_the_new_plan_has_it() {
+    const SENT: usize = 80;
+    const FEW: usize = 10;
+    let (line, place) = (Line::new(), range(15, 1));
+    let listen = |size: &str| format!("{}:{}=echo,name=echo,recv_buffer={size}", place.0, place.1);
+    let call = |method: &str| {
+        let params = json!({ "listener": "echo" });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let answer = ask(&line.control(), DEADLINE, &call).unwrap();
+        assert_eq!(answer["result"]["addresses"], 1, "{answer}");
+    };
+    let held = || {
+        let client = Client::of((place.0, place.1).into());
+        call("pause");
+        (0..SENT).for_each(|_| client.send(&[7; 1000]));
+        call("resume");
+        let mut held = 0;
+        wait::until("what comes behind them is answered", || {
+            client.send(b"behind");
+            while let Some(answer) = client.receive_within(Duration::from_millis(100)) {
+                if answer == b"behind" {
+                    return true;
+                }
+                held += 1;
+            }
+            false
+        });
+        held
+    };
+    let mut daemon = line.first().listen(listen("4KiB")).serve();
+    assert!(held() < FEW);
+    for (size, holds_all) in [("128KiB", true), ("128KiB", true), ("4KiB", false), ("128KiB", true)] {
+        let next = line.next().listen(listen(size)).serve();
+        drop(std::mem::replace(&mut daemon, next).ended());
+        let held = held();
+        assert!(if holds_all { held == SENT } else { held < FEW }, "{size}: {held}");
+    }
+    drop(daemon.stop());
+}
+
+/// The path of the control socket is that of all of them, one after the other, and its owner and mode as well.
+#[test]
+fn the_control_socket_keeps_its_path_however_often_it_passes_over() {
+    use std::os::unix::fs::MetadataExt;
+    let (line, place) = (Line::new(), range(16, 1));
+    let listen = spec(place, 1, "echo,name=echo");
+    let of_path = || {
+        let meta = std::fs::symlink_metadata(line.control()).unwrap();
+        (meta.ino(), meta.mode() & 0o777, meta.uid())
+    };
+    let mut daemon = line.first().listen(&listen).serve();
+    let first = of_path();
+    assert_eq!(first.1, 0o600);
+    for _ in 0..3 {
+        let next = line.next().listen(&listen).serve();
+        drop(std::mem::replace(&mut daemon, next).ended());
+        assert_eq!((of_path(), line.serving(DEADLINE)), (first, Some(pid(&daemon))));
+    }
+    drop(daemon.stop());
+    assert!(!line.control().exists(), "the last one removes it");
+}

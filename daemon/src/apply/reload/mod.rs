@@ -4,7 +4,9 @@
 //! wanted       what is asked for: all of it, or one listener or plugin
 //! work         what reads disks and runs `check`, on a thread of its own
 //! thread       that thread
+//! closing      it closes the sockets of those that have gone
 //! differences  what can only be had by a restart, in words
+//! remains      what of it nobody needs any more
 //! assembly     from what was read to what the reactor is asked for
 //! history      what became of reloads, for metrics
 //! words        what has become of it
@@ -12,8 +14,10 @@
 //! ```
 
 mod assembly;
+mod closing;
 mod differences;
 mod history;
+mod remains;
 mod thread;
 mod turns;
 mod wanted;

@@ -4,6 +4,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use polyport_terminal::{Waker, aside};
 
+use super::closing::{Portion, cpu};
 use super::work::{Done, Job, work};
 
 /// The thread that reads.
@@ -18,6 +19,8 @@ pub(super) enum Todo {
     /// A plan that is served no more or never will be, and the like: to free what thousands of tables had takes longer than a batch
     /// may wait.
     Free(Box<dyn Send>),
+    /// Sockets of listeners that have gone.
+    Close(Portion),
 }
 
 /// Starts the thread. Its end is noticed, however it comes.
@@ -34,7 +37,11 @@ pub(super) fn start(waker: Waker) -> std::io::Result<Thread> {
         let mut waker = Woken(waker);
         // The end of the channel is told before the loop is woken for the last time.
         let told = told;
+        let mut place = cpu::Place::default();
         while let Ok(todo) = todo.recv() {
+            if !matches!(todo, Todo::Close(_)) {
+                place.anywhere();
+            }
             match todo {
                 Todo::Job(job) => {
                     if told.send(work(*job)).is_err() {
@@ -43,6 +50,11 @@ pub(super) fn start(waker: Waker) -> std::io::Result<Thread> {
                     waker.0.wake();
                 }
                 Todo::Free(waste) => drop(waste),
+                Todo::Close(portion) => {
+                    if portion.close(&mut place) {
+                        waker.0.wake();
+                    }
+                }
             }
         }
     })?;

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use polyport_terminal::{Hangup, Hung, Output, Shape, Style, counted};
 
-use super::assembly::{Assembly, Look, Shared};
+use super::assembly::{Assembly, Look};
 use super::history::History;
+use super::remains::{Remains, free};
 use super::thread::{Thread, Todo, start};
 use super::wanted::{Again, Wanted};
 use super::words::{named, summary, told};
 use super::work::Job;
 use crate::apply::banner::scope;
 use crate::apply::notifier::Notifier;
-use crate::apply::prepare::{Entry, Prepared};
+use crate::apply::prepare::Prepared;
 use crate::apply::running::{Running, is_denial, note_gone, refused_by};
 use crate::apply::sources::Sources;
 use crate::apply::steps::Place;
@@ -34,9 +35,6 @@ use crate::sandbox::State;
 
 /// How long the end of the daemon waits for what is being read, so that its private copies of libraries can be removed.
 const LAST_READING: Duration = Duration::from_secs(2);
-
-/// What the handlers of tables were made of that go between two batches.
-const MOST_FORMER: usize = 256;
 
 /// What stands behind the status that the service manager shows.
 const REFUSED: &str = "; the last reload was refused";
@@ -64,10 +62,12 @@ pub(in crate::apply) struct Reloading {
     nothing: &'static str,
     /// It is a reload, of which the service manager is told.
     is_reload: bool,
-    /// What served before, of which some go between two batches each.
-    former: Vec<Entry>,
-    /// What addresses of one listener shared while it was put together, of which some go between two batches as well.
-    former_shared: Vec<Option<Shared>>,
+    /// What nobody needs any more.
+    remains: Remains,
+    /// The switch was made in this turn, which has enough to do.
+    has_switched: bool,
+    /// What it took to catch up in this turn, processor time, ns.
+    caught_up_ns: u64,
     /// The longest that this reload has kept the loop between two batches, processor time, ns.
     longest_ns: u64,
     history: History,
@@ -137,8 +137,9 @@ impl Reloading {
             done: "reloaded",
             nothing: "nothing has changed",
             is_reload: false,
-            former: Vec::new(),
-            former_shared: Vec::new(),
+            remains: Remains::default(),
+            has_switched: false,
+            caught_up_ns: 0,
             longest_ns: 0,
             history: History::begin(began_ns),
         }
@@ -180,10 +181,28 @@ impl Reloading {
         self.alterations.push_back((Wanted::Plugin(params), reply));
     }
 
-    /// Looks at what has come: a signal, what the thread has read, what the reactor has changed. False if the daemon is to end.
+    /// Follows what the reactor has made of a change since: the plan and the books are those of what serves from then on. Whoever
+    /// looks at the listeners does it after this, or sees those of one plan by the places of another.
+    pub(in crate::apply) fn catch_up(&mut self, running: &mut Running) {
+        let from_ns = running.reactor.cpu_ns();
+        if let Some(changed) = running.reactor.take_changed() {
+            self.has_switched = true;
+            self.switched(running, changed);
+        }
+        let mut sockets = running.reactor.take_unserved();
+        for removed in running.reactor.take_removed() {
+            note_gone(&mut running.gone, &mut running.gone_series, &removed);
+            sockets.push(removed.socket);
+        }
+        self.remains.close(self.thread.as_ref(), sockets);
+        self.caught_up_ns = running.reactor.cpu_ns().saturating_sub(from_ns);
+    }
+
+    /// Looks at what has come: a signal, what the thread has read. It has caught up with what the reactor has changed. False if the daemon is to end.
     pub(in crate::apply) fn attend(&mut self, running: &mut Running) -> bool {
-        let (from_ns, step_ns) = (running.reactor.cpu_ns(), running.reactor.take_step_ns());
+        let step_ns = running.reactor.take_step_ns() + mem::take(&mut self.caught_up_ns);
         self.longest_ns = self.longest_ns.max(step_ns);
+        let from_ns = running.reactor.cpu_ns();
         let goes_on = self.attend_to(running);
         let spent_ns = running.reactor.cpu_ns().saturating_sub(from_ns);
         self.longest_ns = self.longest_ns.max(step_ns + spent_ns);
@@ -199,14 +218,12 @@ impl Reloading {
             Some(Hung::Reload) => self.once_more = true,
             None => {}
         }
-        self.former.truncate(self.former.len().saturating_sub(MOST_FORMER));
-        self.former_shared.truncate(self.former_shared.len().saturating_sub(MOST_FORMER));
+        if !mem::take(&mut self.has_switched) {
+            self.remains.free_some();
+        }
         self.look(running);
         self.look_at_thread(running);
         self.assemble(running);
-        if let Some(changed) = running.reactor.take_changed() {
-            self.switched(running, changed);
-        }
         self.settle(running);
         if self.once_more && matches!(self.stage, Stage::Idle | Stage::Broken) {
             self.once_more = false;
@@ -225,7 +242,7 @@ impl Reloading {
             self.begin(running, wanted);
         }
         let goes_on = matches!(self.stage, Stage::Looking { .. } | Stage::Assembling { .. });
-        if goes_on || !self.former.is_empty() || !self.former_shared.is_empty() {
+        if goes_on || self.remains.has_more() {
             running.waker.wake();
         }
         true
@@ -237,13 +254,6 @@ impl Reloading {
             && let Ok(done) = thread.done.recv_timeout(LAST_READING)
         {
             running.prepared.loader = done.loader;
-        }
-    }
-
-    /// The daemon ends: nothing is changed any more, and what was changed counts.
-    pub(in crate::apply) fn note_removed(running: &mut Running) {
-        for removed in running.reactor.take_removed() {
-            note_gone(&mut running.gone, &mut running.gone_series, &removed);
         }
     }
 
@@ -383,12 +393,12 @@ impl Reloading {
                     running.gone_series.begin(&old);
                 }
                 assembly.leave_groups(running, &old);
-                self.former.extend(mem::replace(&mut running.prepared.entries, assembly.entries));
-                self.former_shared.extend(assembly.shared);
+                let before = mem::replace(&mut running.prepared.entries, assembly.entries);
+                self.remains.take(before, assembly.shared);
                 running.share_descriptors();
                 running.reactor.retain_call_times(|name| assembly.names.contains(name));
                 // Where listeners go, the old plan is needed until they are gone: then this is not the last of it.
-                self.free((old, assembly.names));
+                free(self.thread.as_ref(), (old, assembly.names));
                 self.history.done(self.clock.unix_ns());
                 self.stage = Stage::Settling { since_ns, reloaded: Box::new(reloaded) };
             }
@@ -412,8 +422,8 @@ impl Reloading {
 
     /// Tells what was changed, when all newcomers are served and all that go have gone; or that nothing was, when no newcomer is left.
     fn settle(&mut self, running: &mut Running) {
-        Self::note_removed(running);
-        let is_over = !running.reactor.is_changing() || running.reactor.is_ending();
+        let is_done = !running.reactor.is_changing() && self.remains.is_closed();
+        let is_over = is_done || running.reactor.is_ending();
         if !is_over || !matches!(self.stage, Stage::Settling { .. } | Stage::GoingBack { .. }) {
             return;
         }
@@ -423,30 +433,21 @@ impl Reloading {
         }
         let Stage::Settling { since_ns, mut reloaded } = stage else { return };
         if let Some(waste) = running.gone_series.end() {
-            self.free(waste);
+            free(self.thread.as_ref(), waste);
         }
         let took = Duration::from_nanos(self.clock.mono_ns().saturating_sub(since_ns));
         reloaded.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.notify(&running.prepared.plan, "");
-        log::info!("{}: {}, in {} ms", self.done(), reloaded.summary, reloaded.took_ms);
+        log::info!("{}: {}, in {} ms", self.done, reloaded.summary, reloaded.took_ms);
         log::debug!("a batch waited for that for {} us of work at most", self.longest_ns / 1000);
         self.answer(&Ok(Answer::Reloaded(*reloaded)));
-    }
-
-    /// Has the thread free what nobody needs any more.
-    fn free(&self, waste: impl Send + 'static) {
-        if let Some(thread) = &self.thread {
-            // A thread that has failed frees nothing; then this one does.
-            thread.todo.send(Todo::Free(Box::new(waste))).unwrap_or(());
-        }
     }
 
     /// Nothing comes of what was put together.
     fn throw_away(&mut self, assembly: Assembly) {
         let (of_loop, shared, waste) = assembly.into_waste();
-        self.former.extend(of_loop);
-        self.former_shared.extend(shared);
-        self.free(waste);
+        self.remains.take(of_loop, shared);
+        free(self.thread.as_ref(), waste);
     }
 
     /// Tells the service manager that the reload which it was told of is over.
@@ -461,15 +462,10 @@ impl Reloading {
         self.asked.drain(..).for_each(|reply| reply.send(answer.clone()));
     }
 
-    /// What was to be done, as it is told when it is.
-    fn done(&self) -> &'static str {
-        self.done
-    }
-
     /// No reload is possible.
     fn fail(&mut self, plan: &Plan, why: &str) {
         self.notify(plan, REFUSED);
-        let done = self.done();
+        let done = self.done;
         self.history.refused();
         log::error!("not {done}: {why}");
         self.answer(&Err(Error::new(code::REFUSED, format!("not {done}: {why}"))));
@@ -490,7 +486,7 @@ impl Reloading {
             );
         }
         let count = counted(problems.list().len(), "problem", "problems");
-        let words = format!("not {}: {count}; everything is served as before", self.done());
+        let words = format!("not {}: {count}; everything is served as before", self.done);
         log::error!("{words}");
         if !self.asked.is_empty() {
             let data = Some(told(problems));

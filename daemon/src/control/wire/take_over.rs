@@ -115,8 +115,6 @@ pub struct Kind {
     pub groups: Vec<Joined>,
     /// Facts that its handler has asked for: `tos`, `hop_limit`, `local`, `time`.
     pub wanted: Vec<String>,
-    /// Datagrams may come with control data that nobody asked for.
-    pub surprises: bool,
     /// Datagrams are not joined into trains.
     pub apart: bool,
 }

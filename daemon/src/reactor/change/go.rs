@@ -47,7 +47,10 @@ impl<I: Io> Reactor<I> {
             (change.made, self.made) = (true, change.number);
             self.changed = Some(Ok(ChangeDone { added, removed, ..done }));
         } else {
-            bundles.into_iter().for_each(|token| drop(self.remove(token)));
+            for token in bundles {
+                let unserved = self.remove(token).map(|removed| removed.socket);
+                self.unserved.extend(unserved);
+            }
             self.take_back(change, &reconfigured);
             self.changed = Some(Err(mem::take(&mut change.refused)));
         }

@@ -1,17 +1,37 @@
 //! Listeners that go with the switch: marked ahead of it, and removed by the turns after it.
 
+use std::ops::Range;
+
 use super::share::Share;
-use super::wish::Changing;
+use super::wish::{Changing, Newcomer};
 use crate::limits::{CHANGE_INSTANCES, CHANGE_LOOKS};
 use crate::reactor::core::{Reactor, current};
 use crate::reactor::io::Io;
-use crate::reactor::listener::Removed;
+use crate::reactor::listener::{Listener, ListenerReport, Removed};
 
 impl<I: Io> Reactor<I> {
     /// What is left of listeners that a change has removed, since the last call: their books are the caller's from
-    /// now on.
+    /// now on, and their sockets, which the loop does not close itself.
     pub fn take_removed(&mut self) -> Vec<Removed<I::Socket>> {
         std::mem::take(&mut self.removed)
+    }
+
+    /// The sockets of newcomers of a change that was not made, since the last call: for the caller to close.
+    pub fn take_unserved(&mut self) -> Vec<I::Socket> {
+        std::mem::take(&mut self.unserved)
+    }
+
+    /// Reports of the listeners in these slots that have left with a change and are not removed yet: they are in no other report, and
+    /// what they count is the caller's when they are removed.
+    pub fn leaving_in(&self, slots: Range<usize>) -> impl Iterator<Item = ListenerReport<'_>> {
+        let there = slots.filter_map(|slot| self.listeners.get(slot));
+        there.filter(|listener| self.has_left(listener)).map(Listener::report)
+    }
+
+    /// Whether listeners that leave stay where they are for now: who looks at all listeners, some between two batches, sees each of
+    /// them once, there or among those that were removed.
+    pub fn keep_leaving(&mut self, keep: bool) {
+        self.keeps_leaving = keep;
     }
 
     /// Marks the next listeners that are to go: with the switch their owner does not know them any more. Returns
@@ -39,9 +59,16 @@ impl<I: Io> Reactor<I> {
                 self.removed.extend(removed);
             } else if let Some(token) = change.coming.pop_back() {
                 // It was never served, so there is nothing to tell of it.
-                drop(self.remove(token));
-            } else if change.add.pop_back().is_none() && change.together.pop().is_none() {
-                return false;
+                let unserved = self.remove(token).map(|removed| removed.socket);
+                self.unserved.extend(unserved);
+            } else {
+                match change.add.pop_back().or_else(|| change.together.pop()) {
+                    Some(Newcomer::Alone(spec)) => self.unserved.push(spec.socket),
+                    Some(Newcomer::Together(specs)) => {
+                        self.unserved.extend(specs.into_iter().map(|spec| spec.socket));
+                    }
+                    None => return false,
+                }
             }
         }
         true

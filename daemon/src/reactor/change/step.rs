@@ -79,9 +79,9 @@ impl<I: Io> Reactor<I> {
             let share = Share::from(self.core.io.now().mono_ns, CHANGE_SPAN);
             let goes_on = if change.decided {
                 let opening = self.open_newcomers_or_not(&mut change, share);
-                let leaving = self.remove_some(&mut change, share);
+                let leaving = self.keeps_leaving || self.remove_some(&mut change, share);
                 // Who waits for the books of those that have gone, and for the end, looks.
-                decided = !self.removed.is_empty();
+                decided = !(self.removed.is_empty() && self.unserved.is_empty());
                 bury(&mut change) | opening | leaving
             } else {
                 let is_prepared = change.is_prepared();
