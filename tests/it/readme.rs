@@ -1,4 +1,5 @@
-//! `README.md`: every configuration of it is accepted, and what it shows of runs that repeat by a seed is what comes.
+//! `README.md` and the pages about operating, listeners and handlers: every configuration of them is accepted, and what they show of runs
+//! that repeat by a seed is what comes.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,8 +14,11 @@ use regex::Regex;
 
 use crate::polyport;
 
+/// All of them, one after the other.
 fn page() -> String {
-    fs::read_to_string(repository().join("README.md")).unwrap()
+    ["README.md", "daemon/docs/operating.md", "daemon/docs/listeners.md", "plugins/HANDLERS.md"]
+        .map(|page| fs::read_to_string(repository().join(page)).unwrap())
+        .concat()
 }
 
 /// The blocks of a language.
