@@ -72,7 +72,7 @@ fn follow(name: &str, tools: &[&str]) {
 }
 
 /// Lines without what depends on the machine and the moment: numbers with their units, and where programs lie.
-fn without_numbers(text: &str) -> Vec<String> {
+pub(crate) fn without_numbers(text: &str) -> Vec<String> {
     static PLACES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(/[\w.-]+)+/").unwrap());
     static NUMBERS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(late sends )?\d[\d.]*( ?(ns|us|ms|s|[KMG]?i?B)\b|%)?|-(\s|$)").unwrap()

@@ -36,8 +36,10 @@ def main():
     (source / "SUMMARY.md").write_text(summary)
     for page in pages:
         gather(page, pages, source)
-    subprocess.run(["mdbook", "build", "--dest-dir", "html", str(to)], check=True)
-    broken = broken_links(made)
+    subprocess.run(["mdbook", "build", "--dest-dir", str(made.resolve()), str(to)], check=True)
+    if len(list(made.rglob("*.html"))) < len(pages):
+        sys.exit(f"{made}: fewer pages than {HERE / 'SUMMARY.md'} names")
+    broken = broken_links(made.resolve())
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))
     print(f"{len(pages)} pages: {made / 'index.html'}")
@@ -55,7 +57,9 @@ def gather(page, pages, source):
         path = Path(os.path.normpath(page.parent / target))
         there = TOP / path
         if path in pages:
-            return link[0]
+            # mdbook makes an index of a README, and leaves links to it as they were.
+            made = re.sub(r"(^|/)README\.md$", r"\1index.html", target)
+            return link[1] + made + hash + anchor + link[3]
         if there.is_dir():
             list_folder(path, source)
             return f"{link[1]}{target.rstrip('/')}/index.html{link[3]}"
@@ -116,9 +120,9 @@ def broken_links(made):
             target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
             anchor = urllib.parse.unquote(parts.fragment)
             if not target.is_file() and not (target / "index.html").is_file():
-                broken.append(f"{path.relative_to(made.resolve())}: {link}")
+                broken.append(f"{path.relative_to(made)}: {link}")
             elif anchor and target in pages and anchor not in pages[target].anchors:
-                broken.append(f"{path.relative_to(made.resolve())}: {link}: no such anchor")
+                broken.append(f"{path.relative_to(made)}: {link}: no such anchor")
     return broken
 
 
