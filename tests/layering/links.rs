@@ -55,23 +55,17 @@ impl Page {
         let (mut links, mut anchors) = (Vec::new(), BTreeSet::new());
         let mut heading: Option<String> = None;
         for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
-            match event {
-                Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
-                    links.push(dest_url.into_string());
-                }
-                Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-                Event::Text(text) | Event::Code(text) => {
-                    if let Some(heading) = &mut heading {
-                        heading.push_str(&text);
-                    }
-                }
-                Event::End(TagEnd::Heading(_)) => {
-                    let name = anchor(&heading.take().expect("it has begun"));
-                    let again = (1..).map(|n| format!("{name}-{n}")).find(|again| !anchors.contains(again));
-                    let free = if anchors.contains(&name) { again.expect("some number") } else { name };
-                    anchors.insert(free);
-                }
-                _ => {}
+            if let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = event {
+                links.push(dest_url.into_string());
+            } else if let Event::Start(Tag::Heading { .. }) = event {
+                heading = Some(String::new());
+            } else if let (Event::Text(text) | Event::Code(text), Some(heading)) = (&event, &mut heading) {
+                heading.push_str(text);
+            } else if let Event::End(TagEnd::Heading(_)) = event {
+                let name = anchor(&heading.take().expect("it has begun"));
+                let again = (1..).map(|n| format!("{name}-{n}")).find(|again| !anchors.contains(again));
+                let free = if anchors.contains(&name) { again.expect("some number") } else { name };
+                anchors.insert(free);
             }
         }
         Self { links, anchors }
