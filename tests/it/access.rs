@@ -68,11 +68,11 @@ fn a_reload_changes_the_list_of_a_listener_that_serves() {
     // What waits in the socket is judged by the new list.
     fs::write(&file, text("allow = \"127.0.0.0/8\"\ndeny = [\"127.99.0.0/16\", \"127.5.5.5\"]")).unwrap();
     let told = daemon.reload(1);
-    assert!(told.contains("1 listener changed"), "{told}");
+    assert!(told.contains("1 address changed"), "{told}");
     inside.send(b"not any more");
     outside.expect_echo(b"still");
     fs::write(&file, text("deny = \"127.99.1.3\"")).unwrap();
-    assert!(daemon.reload(2).contains("1 listener changed"));
+    assert!(daemon.reload(2).contains("1 address changed"));
     inside.expect_echo(b"again");
     fs::write(&file, text("deny = [\"127.99.1.3\", \"127.99.0.1/16\"]")).unwrap();
     let from = daemon.process.stderr().len();

@@ -121,6 +121,35 @@ fn the_page_of_metrics_is_the_table_of_the_program() {
     assert!(written == table, "the head of this file says how to write {} anew:\n{table}", path.display());
 }
 
+/// The table of exit codes stands between two remarks as well. It is what their definition says.
+#[test]
+fn the_page_of_exit_codes_is_their_definition() {
+    let source = fs::read_to_string(repository().join("daemon/terminal/src/exit.rs")).unwrap();
+    let (_, source) = source.split_once("pub enum Exit {\n").unwrap();
+    let (source, _) = source.split_once("\n}").unwrap();
+    let mut table = String::from("| code | name | meaning |\n| --: | --- | --- |\n");
+    let mut meaning = Vec::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            meaning.push(text);
+        } else {
+            let (name, code) = line.trim_end_matches(',').split_once(" = ").unwrap();
+            writeln!(table, "| {code} | `{name}` | {} |", meaning.join(" ")).unwrap();
+            meaning.clear();
+        }
+    }
+    assert!(table.lines().count() > 10, "{table}");
+    let path = repository().join("daemon/docs/exit-codes.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("<!-- codes -->\n").unwrap();
+    let (written, after) = rest.split_once("<!-- end -->\n").unwrap();
+    if std::env::var_os("POLYPORT_WRITE_DOCS").is_some() {
+        fs::write(&path, format!("{before}<!-- codes -->\n{table}<!-- end -->\n{after}")).unwrap();
+    } else {
+        assert_eq!(written, table, "the head of this file says how to write it anew");
+    }
+}
+
 /// The tables of keys stand between two remarks each; what is around them is written by hand.
 #[test]
 fn the_page_of_keys_is_the_table_of_the_program() {
@@ -157,12 +186,12 @@ fn the_keys_that_the_program_tells_are_those_of_the_table() {
     assert_eq!(told.lines().next().unwrap(), names.join(", "));
 }
 
-/// The examples of the README for tables that are all defaults say what the table says.
+/// The examples of tables that are all defaults say what the table of keys says.
 #[test]
-fn the_defaults_in_the_readme_are_those_of_the_table() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    for place in [Place::Limits, Place::Reply] {
-        let (_, rest) = readme.split_once(&format!("\n{}\n", place.header())).unwrap();
+fn the_defaults_in_the_documents_are_those_of_the_table() {
+    for (place, page) in [(Place::Limits, "operating.md"), (Place::Reply, "listeners.md")] {
+        let page = fs::read_to_string(repository().join("daemon/docs").join(page)).unwrap();
+        let (_, rest) = page.split_once(&format!("\n{}\n", place.header())).unwrap();
         let block = rest.split("\n```").next().unwrap();
         let said: Vec<(&str, &str)> = block
             .lines()

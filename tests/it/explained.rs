@@ -99,7 +99,13 @@ fn the_schema_accepts_the_template_and_every_example() {
     let template = told(&["template"]);
     let default = fs::read_to_string(repository().join("daemon/default.toml")).unwrap();
     let mut texts = vec![whole(&template), template, default];
-    for page in ["README.md", "daemon/docs/configuration.md", "daemon/docs/security.md"] {
+    for page in [
+        "daemon/docs/operating.md",
+        "daemon/docs/listeners.md",
+        "plugins/HANDLERS.md",
+        "daemon/docs/configuration.md",
+        "daemon/docs/security.md",
+    ] {
         texts.extend(blocks(page));
     }
     assert!(texts.len() > 10, "{}", texts.len());

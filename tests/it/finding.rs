@@ -206,7 +206,7 @@ fn a_reload_reads_from_where_the_start_has_read() {
     write(&nearer, "nearer");
     fs::write(&own, echo("length")).unwrap();
     daemon.process.signal(Signal::HUP);
-    daemon.process.wait_for_stderr("reloaded: 1 listener changed");
+    daemon.process.wait_for_stderr("reloaded: 1 address changed");
     assert_eq!(client.ask(b"12345"), b"Your data was 5 bytes long");
     // It is looked at again in the same way.
     fs::set_permissions(&own, Permissions::from_mode(0o666)).unwrap();

@@ -35,7 +35,7 @@ fn a_reload_follows_files_that_are_edited_added_and_removed() {
     let client = daemon.client(1);
     client.expect_echo(b"included");
     fs::write(dir.join("a.toml"), listen("a", "length")).unwrap();
-    assert!(daemon.reload(1).contains("reloaded: 1 listener changed"));
+    assert!(daemon.reload(1).contains("reloaded: 1 address changed"));
     assert_eq!(client.ask(b"12345"), b"Your data was 5 bytes long");
     // An added file is seen, and what it asks for that cannot be had is told with its place.
     fs::write(dir.join("b.toml"), listen("b", "same").replace("127.0.0.1:0", "192.0.2.1:7")).unwrap();

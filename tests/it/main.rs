@@ -79,6 +79,12 @@ mod fair_ports;
 mod finding;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod first_hours;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod followed;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod forged_requests;
 #[cfg(test)]
 mod frozen;

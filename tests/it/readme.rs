@@ -1,4 +1,5 @@
-//! `README.md`: every configuration of it is accepted, and what it shows of runs that repeat by a seed is what comes.
+//! `README.md` and the pages about operating, listeners and handlers: every configuration of them is accepted, and what they show of runs
+//! that repeat by a seed is what comes.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,13 +9,18 @@ use polyport_tests::client::Client;
 use polyport_tests::network::Host;
 use polyport_tests::plugins::repository;
 use polyport_tests::process::Process;
+use polyport_tests::tool::tool;
 use polyport_tests::{kernel, wait};
 use regex::Regex;
 
-use crate::polyport;
+use crate::followed::{self, Reader, Step};
+use crate::{first_hours, polyport};
 
+/// All of them, one after the other.
 fn page() -> String {
-    fs::read_to_string(repository().join("README.md")).unwrap()
+    ["README.md", "daemon/docs/operating.md", "daemon/docs/listeners.md", "plugins/HANDLERS.md"]
+        .map(|page| fs::read_to_string(repository().join(page)).unwrap())
+        .concat()
 }
 
 /// The blocks of a language.
@@ -31,6 +37,48 @@ fn block<'page>(page: &'page str, language: &str, text: &str) -> &'page str {
     let found = with.next().unwrap_or_else(|| panic!("no block of `{language}` with {text:?}"));
     assert!(with.next().is_none(), "several blocks of `{language}` with {text:?}");
     found
+}
+
+/// Each of the five tasks, with what its reader has already, and what is left to end behind it.
+const TASKS: [(&str, &[&str], &[&str]); 5] = [
+    ("Student", &[], &["kill %1"]),
+    ("Network engineer", &["polyport run --listen [::1]:10000=echo &"], &["kill %1"]),
+    (
+        "Operator",
+        &[
+            "printf '[[listen]]\\nname = \"farm\"\\nbind = \"127.0.0.1:20000-20999\"\\nplugin = \"echo\"\\n' > polyport.toml",
+            "printf '[[listen]]\\nname = \"far-away\"\\nbind = \"127.0.0.1:7000\"\\nplugin = \"lossy\"\\n' >> polyport.toml",
+            "printf 'options = { loss = \"10%%\", delay = \"20ms\" }\\n' >> polyport.toml",
+            "polyport run -c polyport.toml &",
+            "sed -i -e s/20999/21999/ -e s/10%/20%/ polyport.toml",
+        ],
+        &["kill %1"],
+    ),
+    (
+        "Tester",
+        &["polyport run --control server.sock --listen 127.0.0.1:9000=echo &"],
+        &["kill %2", "kill %1"],
+    ),
+    ("Author of a handler", &[], &[]),
+];
+
+#[test]
+fn the_five_tasks_print_what_the_page_shows() {
+    if ["cc", "make", "sh"].into_iter().any(|name| tool(name).is_none()) {
+        return;
+    }
+    let page = fs::read_to_string(repository().join("README.md")).unwrap();
+    let typed = |command: &&str| Step::Type { command: (*command).to_owned(), shown: String::new() };
+    for (name, before, after) in TASKS {
+        let Some(host) = Host::alone() else { return };
+        let (_, text) = page.split_once(&format!("\n**{name}**: ")).expect("a task");
+        let text = text.split("\n**").next().and_then(|text| text.split("\n## ").next()).unwrap();
+        let mut steps: Vec<Step> = before.iter().map(typed).collect();
+        steps.extend(followed::steps(text));
+        steps.extend(after.iter().map(typed));
+        assert!(steps.len() > before.len() + after.len(), "{name}: nothing to type");
+        Reader::new(&host).follow(name, &steps, first_hours::without_numbers);
+    }
 }
 
 /// As they are, since `check` binds nothing.

@@ -58,7 +58,7 @@ fn options_are_taken_by_the_handlers_or_by_new_ones() {
     write(&file, &text("length", "100%"));
     let told = daemon.reload(2);
     assert!(
-        told.contains("reloaded: 3 listeners changed (1 by a new handler, 2 by new options), in "),
+        told.contains("reloaded: 3 addresses changed (1 by a new handler, 2 by new options), in "),
         "{told}"
     );
     assert_eq!(echo.ask(b"after"), b"Your data was 5 bytes long");
@@ -86,7 +86,7 @@ fn a_file_that_an_option_names_is_read_again_when_it_was_edited() {
     assert!(daemon.reload(1).contains("reloaded: nothing has changed, in "));
     write(&steps, "#0 loss=100%\n");
     let told = daemon.reload(2);
-    assert!(told.contains("reloaded: 1 listener changed, in "), "{told}");
+    assert!(told.contains("reloaded: 1 address changed, in "), "{told}");
     let said = format!("listener lossy: `timeline_file`: {} has changed since it was read", steps.display());
     daemon.process.wait_for_stderr_times(&said, 1);
     client.send(b"lost");
@@ -102,7 +102,7 @@ fn a_file_that_an_option_names_is_read_again_when_it_was_edited() {
     client.expect_echo(b"as before");
     write(&steps, "#0 loss=0%\n#1 loss=100%\n");
     let told = daemon.reload(5);
-    assert!(told.contains("reloaded: 1 listener changed, in "), "{told}");
+    assert!(told.contains("reloaded: 1 address changed, in "), "{told}");
     let told = daemon.reload(6);
     assert!(told.contains("reloaded: nothing has changed, in "), "{told}");
     let served = daemon.stop();
@@ -128,7 +128,7 @@ fn a_rebuilt_library_answers_and_the_client_loses_nothing() {
         heir(&library, &[&format!("-DNAME=\"{name}\"")]).unwrap();
         let told = daemon.reload(round + 1);
         let new =
-            format!("reloaded: 1 listener changed, 1 library new (heir 0.1.0 generation {}), in ", round + 2);
+            format!("reloaded: 1 address changed, 1 library new (heir 0.1.0 generation {}), in ", round + 2);
         assert!(told.contains(&new), "{told}");
         (0..3).for_each(|_| ask(name, 2));
     }
@@ -288,7 +288,7 @@ fn fifty_reloads_under_traffic_lose_nothing_and_leave_nothing_open() {
             clients.iter().for_each(|client| client.expect_echo(b"all the time"));
             asked += 1;
         }
-        daemon.process.wait_for_stderr_times("reloaded: 2 listeners changed", n);
+        daemon.process.wait_for_stderr_times("reloaded: 2 addresses changed", n);
         if n == 1 {
             before = descriptors(&daemon);
         }
@@ -332,7 +332,7 @@ fn what_the_sandbox_does_not_let_it_read_is_said() {
     write(&file, &listen("echo", library.to_str().unwrap(), ""));
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
     assert!(
-        daemon.reload(2).contains("reloaded: 1 listener changed, 1 library new (heir 0.1.0 generation 1)")
+        daemon.reload(2).contains("reloaded: 1 address changed, 1 library new (heir 0.1.0 generation 1)")
     );
     assert_eq!(daemon.client(0).ask(b"?"), b"mine 1 2");
     drop(daemon.stop());

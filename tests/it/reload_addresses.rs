@@ -84,7 +84,7 @@ fn addresses_come_and_go_and_what_stays_keeps_its_socket() {
         &range(2, 6).replace("\"echo\"", "\"echo\"\nrecv_buffer = \"64KiB\"\nreply.ttl = \"decay\""),
     );
     let told = daemon.reload(2);
-    assert!(told.contains("reloaded: 5 listeners changed, 1 address removed, in "), "{told}");
+    assert!(told.contains("reloaded: 5 addresses changed, 1 address removed, in "), "{told}");
     (2..7).for_each(|n| clients[n].expect_echo(b"with other settings"));
     assert_eq!((2..4).map(|n| inode_of(first + n)).collect::<Vec<_>>(), stays);
     let served = daemon.stop();
@@ -103,7 +103,7 @@ fn a_group_is_joined_and_left_by_the_socket_that_is_there() {
     assert!(!joined(hex));
     let before = inodes(&daemon);
     write(&file, &text("join = \"239.255.213.77 on lo\""));
-    assert!(daemon.reload(1).contains("reloaded: 1 listener changed") && joined(hex));
+    assert!(daemon.reload(1).contains("reloaded: 1 address changed") && joined(hex));
     write(&file, &text("join = \"239.255.213.77 on 999999\""));
     assert!(daemon.reload(2).contains("not reloaded: 1 problem"));
     assert!(joined(hex), "as before");

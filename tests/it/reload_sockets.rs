@@ -95,7 +95,7 @@ fn without_it_a_reload_adds_nothing_and_says_why_and_all_else_goes_on() {
         daemon.client(0).expect_echo(b"as before");
     }
     fs::write(&file, ONE.replace("\"echo\"", "\"echo\"\noptions = { reply = \"length\" }")).unwrap();
-    assert!(daemon.reload(3).contains("reloaded: 1 listener changed"));
+    assert!(daemon.reload(3).contains("reloaded: 1 address changed"));
     drop(daemon.stop());
 }
 

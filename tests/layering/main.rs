@@ -10,6 +10,7 @@
 //! checklist  every requirement has its line, and every test that the line names is there
 //! netem      every option of a bad network has its row against netem's, and the tests that the row names are there
 //! rules      the law of plugins has the rules that are named, and a finder for each pitfall
+//! links      every link of a page leads somewhere, and every page is in the book
 //! imports    one order of imports in every file
 //! comments   comments are sentences
 //! tidy       file size, the fence around unsafe, words that must not be there
@@ -27,6 +28,8 @@ mod comments;
 mod imports;
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod links;
 #[cfg(test)]
 mod locks;
 #[cfg(test)]

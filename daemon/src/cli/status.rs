@@ -1,5 +1,6 @@
 //! A status for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -52,8 +53,11 @@ pub(super) fn told(status: &Status) -> String {
             with_waits(states.join(", "), entry),
         ));
     }
+    // Also when one listener was asked for, the sum is that of the daemon.
+    let names: BTreeSet<&str> = status.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let sum = if names.len() < status.listeners { "total of all" } else { "total" };
     lines.push((
-        row("total".into(), String::new(), String::new(), &status.total, String::new()),
+        row(sum.into(), String::new(), String::new(), &status.total, String::new()),
         notes(&status.total),
     ));
     let mut widths = [0; 9];

@@ -119,7 +119,7 @@ fn a_reload_says_what_has_changed_or_what_is_wrong() {
         (&changed["reconfigured"], &changed["replaced"], &changed["adjusted"]),
         (&json!(1), &json!(0), &json!(0))
     );
-    assert_eq!(changed["summary"], "1 listener changed");
+    assert_eq!(changed["summary"], "1 address changed");
     fs::write(&file, text("much")).unwrap();
     let wrong = command(&daemon, &["reload"]);
     wrong.expect_code(78).expect_stderr(&[
@@ -231,7 +231,7 @@ fn set_changes_options_of_one_listener_until_the_next_reload() {
     let set = command(&daemon, &["set", "a", "loss=100%", "delay=1ms"]);
     let told = &set.expect_code(0).stdout;
     assert!(
-        told.starts_with("set: 1 listener changed, in ") && told.ends_with("the next reload takes it back\n"),
+        told.starts_with("set: 1 address changed, in ") && told.ends_with("the next reload takes it back\n"),
         "{told}"
     );
     daemon.process.wait_for_stderr("listener a: `delay`, `loss` set (control socket)");
@@ -252,7 +252,7 @@ fn set_changes_options_of_one_listener_until_the_next_reload() {
     daemon.process.wait_for_stderr("not set: 1 problem; everything is served as before");
     let counted = json(&daemon, &["status", "a"]);
     assert_eq!(counted["entries"][0]["counts"]["restarts"], 0);
-    assert!(command(&daemon, &["reload"]).expect_code(0).stdout.starts_with("reloaded: 2 listeners changed"));
+    assert!(command(&daemon, &["reload"]).expect_code(0).stdout.starts_with("reloaded: 2 addresses changed"));
     (0..3).for_each(|row| daemon.client(row).expect_echo(b"again"));
     drop(daemon.stop());
 }

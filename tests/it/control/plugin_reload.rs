@@ -89,7 +89,7 @@ fn a_new_build_serves_all_its_listeners_and_nothing_else_is_touched() {
         heir(&library, &[&format!("-DNAME=\"{name}\"")]).unwrap();
         let told = json(&daemon, &["plugin", "reload", "heir"]);
         let library = format!("heir 0.1.0 generation {}", n + 2);
-        assert_eq!(summary(&told), format!("2 listeners changed, 1 library new ({library})"));
+        assert_eq!(summary(&told), format!("2 addresses changed, 1 library new ({library})"));
         assert_eq!((&told["replaced"], &told["libraries"]), (&json!(2), &json!([library])), "{told}");
         for client in &clients[..2] {
             let said = String::from_utf8(client.ask(b"?")).unwrap();

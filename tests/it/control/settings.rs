@@ -108,7 +108,7 @@ fn they_count_at_once_without_another_socket_or_handler_until_a_reload() {
     );
     let counts = json(&daemon, &["status", "a"])["entries"][0]["counts"].clone();
     assert_eq!(counts["restarts"], 0, "{counts}");
-    assert!(daemon.reload(1).contains("reloaded: 1 listener changed"));
+    assert!(daemon.reload(1).contains("reloaded: 1 address changed"));
     assert_eq!(configured(&daemon, 0)["set"], Value::Null);
     assert_eq!(header(&daemon), (0, 64));
     drop(daemon.stop());

@@ -39,7 +39,7 @@ pub(super) fn summary(
     let graced = grace.map(|grace| format!("grace, which is {grace:?} now"));
     let mut all = Vec::new();
     if changed > 0 {
-        let mut text = format!("{} changed", counted(changed, "listener", "listeners"));
+        let mut text = format!("{} changed", counted(changed, "address", "addresses"));
         let parts = [
             (done.replaced, "by a new handler"),
             (done.reconfigured, "by new options"),

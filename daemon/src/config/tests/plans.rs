@@ -24,9 +24,9 @@ fn a_plan_that_sets_no_limit_has_the_default_ones() {
 }
 
 #[test]
-fn the_readme_shows_the_default_limits() {
-    let readme = include_str!("../../../../README.md");
-    let (_, rest) = readme.split_once("```toml\n[limits]").unwrap();
+fn the_documents_show_the_default_limits() {
+    let page = include_str!("../../../docs/operating.md");
+    let (_, rest) = page.split_once("```toml\n[limits]").unwrap();
     let (shown, _) = rest.split_once("```").unwrap();
     let text = format!("[limits]{shown}[[listen]]\nbind = \"127.0.0.1:7000\"\nplugin = \"echo\"\n");
     assert_eq!(toml(&text).unwrap().limits, Limits::default());

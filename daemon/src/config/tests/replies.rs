@@ -226,9 +226,9 @@ fn every_loop_port_may_be_allowed() {
 }
 
 #[test]
-fn the_readme_shows_the_defaults() {
-    let readme = include_str!("../../../../README.md");
-    let (_, table) = readme.split_once("[listen.reply]\n").unwrap();
+fn the_documents_show_the_defaults() {
+    let page = include_str!("../../../docs/listeners.md");
+    let (_, table) = page.split_once("[listen.reply]\n").unwrap();
     let (table, _) = table.split_once("```").unwrap();
     assert_eq!(policy(table), ReplyPolicy::default());
     let shown = table.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key));
