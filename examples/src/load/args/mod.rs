@@ -168,4 +168,6 @@ impl Args {
 }
 
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod tests;

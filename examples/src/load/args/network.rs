@@ -23,7 +23,7 @@ pub struct NetworkArgs {
     #[arg(long, value_parser = dscp, value_name = "CLASS", help_heading = heading::NETWORK)]
     pub dscp: Option<u8>,
     /// Hops that what is sent may make: the TTL of IPv4, the hop limit of IPv6
-    #[arg(long, value_name = "HOPS", help_heading = heading::NETWORK)]
+    #[arg(long, value_parser = hops, value_name = "HOPS", help_heading = heading::NETWORK)]
     pub ttl: Option<NonZeroU8>,
     /// Which addresses of a name
     #[command(flatten)]
@@ -38,6 +38,11 @@ impl NetworkArgs {
     pub(super) fn tos(&self) -> Option<u8> {
         self.tos.or_else(|| self.dscp.map(|dscp| dscp << 2))
     }
+}
+
+/// A number of hops: a datagram that may make none does not leave.
+fn hops(text: &str) -> Result<NonZeroU8, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number of hops: write 1 to 255"))
 }
 
 /// A class of RFC 2474, 2597, 3246, 5865 or 8622, or its number.
