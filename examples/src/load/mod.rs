@@ -90,6 +90,7 @@ pub mod threshold;
 pub mod transceiver;
 pub mod unit;
 pub mod worker;
+pub mod written;
 
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
         return command::run(command);
     }
     let mut config = args.config()?;
+    args.capacity.check(&config)?;
     let output = &args.shown.forms;
     output.files.check()?;
     let interrupt = outcome::interrupt()?;
