@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -349,8 +349,8 @@ fn sealed_frames_want_sealed_answers() {
 const BURST: u64 = 10_000;
 
 /// A server that reads a burst to its end, and answers the first half of what it got at once and the other half after the timeout.
-/// Ends when it is told to; how many it has answered.
-fn slow_server(stop: Arc<AtomicBool>) -> (SocketAddr, thread::JoinHandle<u64>) {
+/// Ends when nobody has the other end of `stop` any more; how many it has answered.
+fn slow_server(stop: Receiver<()>) -> (SocketAddr, thread::JoinHandle<u64>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     if cfg!(target_os = "linux") {
@@ -362,20 +362,23 @@ fn slow_server(stop: Arc<AtomicBool>) -> (SocketAddr, thread::JoinHandle<u64>) {
     }
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let serving = thread::spawn(move || {
+        let pause = |millis| stop.recv_timeout(Duration::from_millis(millis));
         let (mut buffer, mut kept, mut answered) = ([0; 2048], Vec::new(), 0);
         loop {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) => kept.push((buffer[..length].to_vec(), from)),
-                Err(_) if kept.is_empty() && stop.load(Ordering::Relaxed) => return answered,
+                Err(_) if kept.is_empty() && pause(0) == Err(RecvTimeoutError::Disconnected) => {
+                    return answered;
+                }
                 Err(_) => {
                     let half = kept.len() / 2;
                     for (place, (datagram, from)) in kept.drain(..).enumerate() {
                         if place == half && half > 1000 {
-                            thread::sleep(Duration::from_millis(1200));
+                            pause(1200).unwrap_err();
                         }
                         // Not faster than a busy tester reads.
                         if place % 20 == 0 {
-                            thread::sleep(Duration::from_millis(2));
+                            pause(2).unwrap_err();
                         }
                         socket.send_to(&datagram, from).unwrap();
                         answered += 1;
@@ -389,15 +392,15 @@ fn slow_server(stop: Arc<AtomicBool>) -> (SocketAddr, thread::JoinHandle<u64>) {
 
 #[test]
 fn a_burst_to_a_slow_server_is_accounted_to_the_last_datagram() {
-    let stop = Arc::new(AtomicBool::new(false));
-    let (address, serving) = slow_server(Arc::clone(&stop));
+    let (stop, stopped) = mpsc::channel();
+    let (address, serving) = slow_server(stopped);
     // 5 s at this rate are 4,500 datagrams: by the mean, a stream would forget a part of the burst before it is answered.
     let ran = run(&format!(
         "{address} --rate 900/s --arrival burst:{BURST} -d 11200ms --warmup 0s --no-handshake --timeout 1s --raw-echo --json -q"
     ));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let result = ran.json();
-    stop.store(true, Ordering::Relaxed);
+    drop(stop);
     let answered = serving.join().unwrap();
     let of = |name: &str| result["counts"][name].as_u64().unwrap();
     let dropped = result["local"]["dropped_in_our_socket"].as_u64().unwrap();

@@ -4,18 +4,21 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use polyport_protocol::{Nanos, SECOND};
+use polyport_tools::clock::Clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::tester::tool;
 
 /// A browser may take so long for a step, on a machine that runs other tests.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Nanos = 120 * SECOND;
 
 /// A browser with one page.
 pub(crate) struct Browser {
+    clock: Clock,
     child: Child,
     to: ChildStdin,
     from: Receiver<Value>,
@@ -54,8 +57,16 @@ impl Browser {
                 .map(|message| serde_json::from_slice(&message).unwrap())
                 .try_for_each(|message| sender.send(message))
         });
-        let mut browser =
-            Self { child, to, from, asked: 0, session: None, events: Vec::new(), _profile: profile };
+        let mut browser = Self {
+            clock: Clock::start(),
+            child,
+            to,
+            from,
+            asked: 0,
+            session: None,
+            events: Vec::new(),
+            _profile: profile,
+        };
         let target = browser.ask("Target.createTarget", &json!({ "url": "about:blank" }));
         let attached =
             browser.ask("Target.attachToTarget", &json!({ "targetId": target["targetId"], "flatten": true }));
@@ -77,7 +88,7 @@ impl Browser {
         self.events.clear();
         let opened = self.ask("Page.navigate", &json!({ "url": address }));
         assert!(opened["errorText"].is_null(), "{opened}");
-        let end = Instant::now() + PATIENCE;
+        let end = self.clock.now() + PATIENCE;
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.next(end);
             self.events.push(event);
@@ -119,7 +130,7 @@ impl Browser {
             message["sessionId"] = session.as_str().into();
         }
         self.to.write_all(&[message.to_string().as_bytes(), &[0]].concat()).unwrap();
-        let end = Instant::now() + PATIENCE;
+        let end = self.clock.now() + PATIENCE;
         loop {
             let message = self.next(end);
             if message["id"] == self.asked {
@@ -131,8 +142,8 @@ impl Browser {
     }
 
     #[track_caller]
-    fn next(&self, end: Instant) -> Value {
-        let left = end.saturating_duration_since(Instant::now());
+    fn next(&self, end: Nanos) -> Value {
+        let left = Duration::from_nanos(end.saturating_sub(self.clock.now()));
         self.from.recv_timeout(left).expect("the browser said nothing")
     }
 }

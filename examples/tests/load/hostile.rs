@@ -185,7 +185,7 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
                 all.push(at);
             }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -10,12 +10,6 @@ mod timing;
 use clap::Parser;
 use rand::Rng;
 
-pub use self::content::ContentArgs;
-pub use self::network::NetworkArgs;
-pub use self::protocol::ProtocolArgs;
-pub use self::shown::ShownArgs;
-pub use self::target::TargetArgs;
-pub use self::timing::TimingArgs;
 use super::capacity::CapacityArgs;
 use super::command::Command;
 use super::config::{Config, Expect};
@@ -26,6 +20,13 @@ use crate::VERSION;
 use crate::clock::{nanos, time_of_day};
 use crate::key::generator;
 use crate::outcome::ExitError;
+
+pub use self::content::ContentArgs;
+pub use self::network::NetworkArgs;
+pub use self::protocol::ProtocolArgs;
+pub use self::shown::ShownArgs;
+pub use self::target::TargetArgs;
+pub use self::timing::TimingArgs;
 
 /// Load tester for UDP services that speak PPT/1, and for those that do not.
 ///
