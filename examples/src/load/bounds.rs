@@ -17,6 +17,9 @@ const LARGEST: usize = 65_507;
 /// Flows and generators of a result at most: more than all ports of a few hosts.
 const MOST_FLOWS: u64 = 1 << 18;
 
+/// Words of one command line at most, and so its thresholds and percentiles: more than a system takes in two megabytes.
+const MOST_WORDS: u64 = 1 << 18;
+
 /// Whether a report is one that a run can have.
 ///
 /// # Errors
@@ -28,6 +31,13 @@ pub fn check(report: &LoadReport) -> Result<(), String> {
         ("flows", report.flows.len(), MOST_FLOWS),
         ("runs", report.runs.len(), MOST_FLOWS),
         ("intervals", report.intervals.len(), MOST_INTERVALS),
+        ("thresholds", report.thresholds.len(), MOST_WORDS),
+        ("percentiles", report.latency.chosen.len(), MOST_WORDS),
+        (
+            "words of a command",
+            report.runs.iter().map(|run| run.command.len()).max().unwrap_or(0),
+            MOST_WORDS,
+        ),
     ];
     if let Some((name, count, most)) = lists.into_iter().find(|(_, count, most)| *count as u64 > *most) {
         return Err(format!("it has {count} {name}, and no result has more than {most}"));

@@ -1,19 +1,14 @@
 //! `polyport-load report`: what to do with results that were written down.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use polyport_terminal::{Escaped, Exit, Style};
+use polyport_terminal::{Exit, Style};
 
 use super::compare::{Method, Run, compare};
-use super::config::Config;
-use super::events::Event;
 use super::json::LoadReport;
 use super::output::{FileArgs, store};
-use super::restore::restore;
-use super::summary::Summary;
+use super::written::{Written, escaped, name, read};
 use super::{merge, page, report};
 use crate::heading;
 use crate::json;
@@ -23,6 +18,7 @@ use crate::outcome::{ExitError, Outcome, deliver};
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
     /// Show, merge, compare and draw results that --json has written
+    #[command(max_term_width = 100, disable_help_subcommand = true, after_long_help = REPORT)]
     Report {
         /// Which of these
         #[command(subcommand)]
@@ -34,6 +30,7 @@ pub enum Command {
 #[derive(Subcommand, Clone, Debug)]
 pub enum Action {
     /// Print the summary screen of a result, or of several merged ones
+    #[command(max_term_width = 100, after_long_help = SHOW)]
     Show {
         /// The results; - is standard input
         #[command(flatten)]
@@ -49,6 +46,7 @@ pub enum Action {
         files: FileArgs,
     },
     /// Add the results of several generators of one load, as JSON: histograms and books are added, no percentile is averaged
+    #[command(max_term_width = 100, after_long_help = MERGE)]
     Merge {
         /// The results; - is standard input
         #[command(flatten)]
@@ -58,8 +56,10 @@ pub enum Action {
         output: Option<PathBuf>,
     },
     /// Say what differs between two results beyond noise, by a bootstrap over their intervals
+    #[command(max_term_width = 100, after_long_help = COMPARE)]
     Compare(CompareArgs),
     /// Make the page of a result, or of several merged ones
+    #[command(max_term_width = 100, after_long_help = HTML)]
     Html {
         /// The results; - is standard input
         #[command(flatten)]
@@ -69,6 +69,46 @@ pub enum Action {
         output: Option<PathBuf>,
     },
 }
+
+const REPORT: &str = "Examples:
+  polyport-load --json 127.0.0.1:7000 > run.json; polyport-load report show run.json
+  polyport-load report merge 0.json 1.json 2.json -o all.json
+  polyport-load report compare before.json after.json --fail-on-regression
+  polyport-load report html all.json -o all.html
+
+Exit codes: 0 done, 64 usage, 65 a file is no result, or results do not fit each other, 73 a file
+cannot be made, 74 reading or writing failed, 99 a threshold was missed (show), or something
+became worse (compare --fail-on-regression)";
+
+const SHOW: &str = "Examples:
+  polyport-load report show run.json
+  polyport-load report show 0.json 1.json 2.json --per-port
+  kubectl logs job/polyport-load | polyport-load report show - --junit load.xml
+
+Exit codes: 0 shown, 64 usage, 65 a file is no result, or results do not fit each other, 73 a file
+cannot be made, 74 reading or writing failed, 99 a threshold was missed";
+
+const MERGE: &str = "Examples:
+  polyport-load report merge 0.json 1.json 2.json -o all.json
+  polyport-load report merge --mixed monday.json tuesday.json | jq .counts
+
+Exit codes: 0 merged, 64 usage, 65 a file is no result, or results do not fit each other, 73 a file
+cannot be made, 74 reading or writing failed";
+
+const COMPARE: &str = "Examples:
+  polyport-load report compare before.json after.json
+  polyport-load report compare before.json after.json --tolerance 10% --fail-on-regression
+  polyport-load report compare before.json after.json --json | jq .regression
+
+Exit codes: 0 compared, 64 usage, 65 a file is no result, or one of too few intervals, 74 reading or
+writing failed, 99 something became worse, with --fail-on-regression";
+
+const HTML: &str = "Examples:
+  polyport-load report html run.json -o run.html
+  polyport-load report html 0.json 1.json 2.json > all.html
+
+Exit codes: 0 made, 64 usage, 65 a file is no result, or results do not fit each other, 73 a file
+cannot be made, 74 reading or writing failed";
 
 /// Results to read.
 #[derive(Args, Clone, Debug)]
@@ -107,9 +147,6 @@ pub struct CompareArgs {
     pub json: bool,
 }
 
-/// Longest result that is read: one of 65,535 targets has some 60 MB.
-const MAX_RESULT: u64 = 512 << 20;
-
 /// Does it.
 ///
 /// # Errors
@@ -119,8 +156,7 @@ pub fn run(command: &Command) -> Outcome {
     match action {
         Action::Show { from, per_port, per_flow, files } => {
             files.check()?;
-            let report = from.read()?;
-            let (config, summary) = restored(&report)?;
+            let Written { report, config, summary } = from.read()?;
             let written = files.write(&report, &summary);
             let tables = report::Tables { ports: *per_port, flows: *per_flow };
             let text = report::text(&config, &summary, &report.thresholds, tables, Style::stdout());
@@ -129,10 +165,9 @@ pub fn run(command: &Command) -> Outcome {
             let met = report.thresholds.iter().all(|judged| judged.met);
             return Ok(if met { Exit::Ok } else { Exit::Threshold });
         }
-        Action::Merge { from, output } => put(output.as_deref(), &json::line(&from.read()?)?)?,
+        Action::Merge { from, output } => put(output.as_deref(), &json::line(&from.read()?.report)?)?,
         Action::Html { from, output } => {
-            let report = from.read()?;
-            let (_, summary) = restored(&report)?;
+            let Written { report, summary, .. } = from.read()?;
             put(output.as_deref(), &page::html(&report, &summary))?;
         }
         Action::Compare(args) => return args.run(),
@@ -143,9 +178,8 @@ pub fn run(command: &Command) -> Outcome {
 impl CompareArgs {
     fn run(&self) -> Outcome {
         let run = |path: &PathBuf| -> Result<Run, ExitError> {
-            let (config, summary) = restored(&read(path)?)?;
-            let length = if summary.aborted { summary.took } else { config.duration };
-            Ok(Run { intervals: summary.intervals, length })
+            let Written { report, summary, .. } = read(path)?;
+            Ok(Run { intervals: summary.intervals, length: report.length() })
         };
         let method = Method { confidence: self.confidence, tolerance: self.tolerance, seed: self.seed };
         let report = compare(&run(&self.before)?, &run(&self.after)?, method)
@@ -161,60 +195,20 @@ impl CompareArgs {
 
 impl FromArgs {
     /// The result, or the sum of all.
-    fn read(&self) -> Result<LoadReport, ExitError> {
-        let read = |path: &PathBuf| Ok((escaped(path), read(path)?));
-        let reports = self.results.iter().map(read).collect::<Result<Vec<_>, ExitError>>()?;
-        if let [(_, only)] = reports.as_slice() {
-            return Ok(only.clone());
+    fn read(&self) -> Result<Written, ExitError> {
+        let mut all = self.results.iter().map(|path| read(path));
+        let Some(first) = all.next().transpose()? else { return Err(ExitError::usage("no result is named")) };
+        let others = all.collect::<Result<Vec<_>, _>>()?;
+        if others.is_empty() {
+            return Ok(first);
         }
-        merge::merge(&reports, self.mixed).map_err(|error| ExitError::new(Exit::BadInput, seen(&error)))
+        let reports = [first].into_iter().chain(others).zip(&self.results);
+        let reports: Vec<(String, LoadReport)> =
+            reports.map(|(written, path)| (name(path), written.report)).collect();
+        merge::merge(&reports, self.mixed)
+            .and_then(Written::new)
+            .map_err(|error| ExitError::new(Exit::BadInput, escaped(&error)))
     }
-}
-
-fn restored(report: &LoadReport) -> Result<(Config, Summary), ExitError> {
-    restore(report).map_err(|error| {
-        ExitError::new(Exit::BadInput, format!("a result that is none of ours: {}", seen(&error)))
-    })
-}
-
-fn read(path: &Path) -> Result<LoadReport, ExitError> {
-    let name = escaped(path);
-    let bad = |text: String| ExitError::new(Exit::BadInput, format!("{name}: {}", seen(&text)));
-    let text =
-        if path.as_os_str() == "-" { text(io::stdin().lock()) } else { File::open(path).and_then(text) };
-    let text = text.map_err(|error| bad(error.to_string()))?;
-    let report = find(&text).map_err(bad)?;
-    restore(&report).map_err(bad)?;
-    Ok(report)
-}
-
-/// The result in a text: all of it, or its last line that is one. A stream of events ends with its result, and where
-/// standard error goes into the same log, as that of a container does, warnings stand behind it.
-fn find(text: &str) -> Result<LoadReport, String> {
-    let whole = match serde_json::from_str(text) {
-        Ok(report) => return Ok(report),
-        Err(error) => error,
-    };
-    for line in text.lines().rev().filter(|line| line.starts_with('{')) {
-        if let Ok(report) = serde_json::from_str(line) {
-            return Ok(report);
-        }
-        match serde_json::from_str(line) {
-            Ok(Event::End(end)) => return Ok(end.report),
-            Ok(Event::Start(_) | Event::Interval(_)) => return Err("the run had not ended".to_owned()),
-            Err(_) => {}
-        }
-    }
-    Err(format!("no result of this version of polyport-load --json: {whole}"))
-}
-
-fn text(from: impl Read) -> io::Result<String> {
-    let mut text = String::new();
-    from.take(MAX_RESULT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_RESULT {
-        return Err(io::Error::other(format!("longer than {} MiB", MAX_RESULT >> 20)));
-    }
-    Ok(text)
 }
 
 fn put(output: Option<&Path>, text: &str) -> Result<(), ExitError> {
@@ -222,15 +216,6 @@ fn put(output: Option<&Path>, text: &str) -> Result<(), ExitError> {
         Some(path) => store(path, (text.trim_end().to_owned() + "\n").as_bytes()),
         None => deliver(text.trim_end()),
     }
-}
-
-fn escaped(path: &Path) -> String {
-    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
-}
-
-/// Words in which a file may be quoted, without what a terminal would obey.
-fn seen(words: &str) -> String {
-    Escaped(words.as_bytes()).to_string()
 }
 
 fn part(text: &str) -> Result<f64, String> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::TargetLatency;
 use super::intervals::{Interval, Intervals};
-use super::unit;
+use super::unit::{self, exact};
 use crate::key::generator;
 
 /// Version of the object.
@@ -134,7 +134,7 @@ const READINGS: [Reading; 7] = [
         name: "rate",
         unit: Unit::PerSecond,
         more_is_better: true,
-        of: |sum| float(sum.sent) * 1e9 / float(sum.time.max(1)),
+        of: |sum| exact(sum.sent) * 1e9 / exact(sum.time.max(1)),
     },
 ];
 
@@ -272,13 +272,13 @@ impl<'r> Counts<'r> {
 
     fn quantile(&self, quantile: f64) -> f64 {
         let total: u64 = self.counts.iter().sum();
-        let wanted = (quantile * float(total)).max(1.0);
+        let wanted = (quantile * exact(total)).max(1.0);
         let mut passed = 0;
         let reached = self.values.iter().zip(&self.counts).find(|(_, count)| {
             passed += **count;
-            float(passed) >= wanted
+            exact(passed) >= wanted
         });
-        reached.map_or(0.0, |(value, _)| float(*value))
+        reached.map_or(0.0, |(value, _)| exact(*value))
     }
 }
 
@@ -358,7 +358,7 @@ impl CompareReport {
             "before",
             "after",
             "change",
-            format!("with {} confidence", percent(self.confidence))
+            format!("with {} confidence", unit::share(self.confidence))
         )];
         lines.extend(self.figures.iter().map(Figure::line));
         lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
@@ -368,7 +368,7 @@ impl CompareReport {
             self.blocks[0],
             self.blocks[1],
             self.seed,
-            percent(self.tolerance)
+            unit::share(self.tolerance)
         ));
         lines.join("\n")
     }
@@ -405,25 +405,15 @@ impl Figure {
     }
 }
 
-fn percent(part: f64) -> String {
-    let text = format!("{:.1}", part * 100.0);
-    format!("{}%", text.trim_end_matches(".0"))
-}
-
 /// A value of a sorted sample.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
 fn at(sorted: &[f64], quantile: f64) -> f64 {
-    let place = (quantile * float(sorted.len().saturating_sub(1) as u64)).round() as usize;
+    let place = (quantile * exact(sorted.len().saturating_sub(1) as u64)).round() as usize;
     sorted.get(place).copied().unwrap_or(0.0)
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    float(part) / float(whole.max(1)) * 100.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure of three digits has no 53 bits")]
-const fn float(number: u64) -> f64 {
-    number as f64
+    exact(part) / exact(whole.max(1)) * 100.0
 }
 
 #[cfg(test)]

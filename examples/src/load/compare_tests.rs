@@ -73,3 +73,48 @@ fn a_long_run_is_drawn_in_blocks() {
     let report = compare(&run(1, 130, MILLISECOND, 0), &run(2, 10, MILLISECOND, 0), METHOD).unwrap();
     assert_eq!(report.blocks, [43, 10]);
 }
+
+/// A run as [`run`], whose intervals each have a mood of their own by chance: some are up to a tenth slower than others.
+fn moody(seed: u64, seconds: u64, usual: Nanos) -> Run {
+    let mut rng = generator(Some(seed));
+    let mut intervals = Intervals::new(seconds * SECOND, SECOND).unwrap();
+    for second in 0..seconds {
+        let mood = rng.random_range(950..1050);
+        for index in 0..200 {
+            let planned = second * SECOND + index * 5 * MILLISECOND;
+            intervals.plan(planned, 1);
+            intervals.left(planned, planned + 1000);
+            if rng.random_range(0..1000) >= 5 {
+                let latency = usual * mood / 1000 * rng.random_range(500..1500) / 1000;
+                intervals.answered(Class::Ok, planned, planned + 1000, planned + latency);
+            }
+        }
+    }
+    Run { intervals: Some(intervals), length: seconds * SECOND }
+}
+
+/// Pairs of runs that are compared.
+const PAIRS: u64 = 20;
+
+#[test]
+fn of_runs_of_the_same_hardly_any_differ_and_a_tenth_more_is_seen() {
+    let compared = |seed: u64, usual: Nanos, method: Method| {
+        compare(&moody(seed, 30, MILLISECOND), &moody(seed + 10_000, 30, usual), method).unwrap()
+    };
+    let differs =
+        |report: &CompareReport| report.figures.iter().any(|figure| figure.verdict != Verdict::Same);
+    let tenth = MILLISECOND * 11 / 10;
+    // As it is asked for if nothing is said. A twentieth of the pairs may be taken for different.
+    let mistaken = (0..PAIRS).filter(|seed| differs(&compared(*seed, MILLISECOND, METHOD))).count() as u64;
+    assert!(mistaken <= PAIRS / 20, "{mistaken} of {PAIRS}");
+    // A change of a tenth is twice the tolerance, and more than the moods of thirty intervals leave in doubt.
+    let seen = |seed: &u64| verdict(&compared(*seed, tenth, METHOD), "p50") == Verdict::Worse;
+    let seen = (0..PAIRS).filter(seen).count() as u64;
+    assert!(seen >= PAIRS * 19 / 20, "{seen} of {PAIRS}");
+    // Without tolerance there is the bootstrap alone: each figure is wrong as often as its confidence says, or little more, as
+    // thirty intervals are few.
+    let bare = Method { confidence: 0.95, tolerance: 0.0, seed: 1 };
+    let figures = (0..PAIRS).flat_map(|seed| compared(seed, MILLISECOND, bare).figures);
+    let wrong = figures.filter(|figure| figure.verdict != Verdict::Same).count() as u64;
+    assert!(wrong <= PAIRS * READINGS.len() as u64 / 10, "{wrong}");
+}

@@ -151,22 +151,25 @@ impl Config {
         }
         if let Some(most) = self.in_flight.filter(|most| *most < u64::from(self.threads)) {
             return Err(ExitError::usage(format!(
-                "--in-flight {most} cannot be divided among {} threads: each has a closed loop of its own",
+                "--in-flight {most} cannot be divided among {} threads, each of which has a closed loop of its own: raise it or lower \
+                 --threads",
                 self.threads
             )));
         }
         if let Some(most) = self.in_flight.filter(|most| *most > self.max_in_flight) {
             return Err(ExitError::usage(format!(
-                "--in-flight {most} is above --max-in-flight {}: what is above it would not be sent",
+                "--in-flight {most} is above --max-in-flight {}, beyond which nothing is sent: raise --max-in-flight",
                 self.max_in_flight
             )));
         }
         if self.expect == Expect::Any && self.key.is_some() {
-            return Err(ExitError::usage("--expect any sends plain text, and a key seals frames only"));
+            return Err(ExitError::usage(
+                "--expect any sends plain text, and a key seals frames only: leave one of them out",
+            ));
         }
         if self.timeout == 0 {
             return Err(ExitError::usage(
-                "with --timeout 0 every answer would be late, and every datagram behind",
+                "with --timeout 0 every answer would be late, and every datagram behind: give a timeout above zero",
             ));
         }
         for target in self.targets.iter().chain(self.alternatives.values().flatten()) {
@@ -311,11 +314,20 @@ impl Config {
         }
     }
 
+    /// Datagrams of a burst, if there are bursts.
+    const fn at_once(&self) -> u64 {
+        match self.arrival {
+            Arrival::Burst(count) => count,
+            Arrival::Constant | Arrival::Poisson => 0,
+        }
+    }
+
     /// Datagrams that each of `streams` streams has to remember. Random turns are uneven, hence the double.
     fn ring(&self, duration: Nanos, streams: u64) -> usize {
         let remembered = self.timeout.saturating_add(LATE_MEMORY).min(duration);
         let expected = match self.in_flight {
-            None => self.rate.total(remembered),
+            // A burst comes at once, however few there are in the mean, and a time has one more of them than fit into it.
+            None => self.rate.total(remembered).saturating_add(self.at_once()).min(self.rate.total(duration)),
             // How fast a closed loop is, nobody knows before.
             Some(most) => most.saturating_mul(4).max(CLOSED_LOOP),
         };
@@ -423,6 +435,10 @@ mod tests {
         assert_eq!(ring(&long), 5064, "half of 5 s at 1000/s, doubled, and 64");
         let short = Config { duration: SECOND / 10, ..long.clone() };
         assert_eq!((ring(&short), books(&short).practice_ring), (164, 64));
+        let bursts = Config { arrival: Arrival::Burst(10_000), ..long.clone() };
+        assert_eq!(ring(&bursts), 15_064, "half of 5 s at 1000/s and of a burst, doubled, and 64");
+        let one_burst = Config { arrival: Arrival::Burst(10_000), ..short };
+        assert_eq!(ring(&one_burst), 164, "no more than all");
         let absurd = Config { rate: Rate::parse("1000M/s").unwrap(), ..long };
         assert_eq!(ring(&absurd) as u64, MOST_REMEMBERED / 2);
     }

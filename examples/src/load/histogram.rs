@@ -190,7 +190,9 @@ impl Percent {
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
         let number = number.filter(|number| *number > 0.0 && *number <= 100.0);
-        number.map(Self).ok_or_else(|| format!("`{text}` is no percentile: write 50,90,99.9"))
+        number.map(Self).ok_or_else(|| {
+            format!("`{text}` is no percentile: write numbers above 0 and up to 100, such as 50,90,99.9")
+        })
     }
 }
 

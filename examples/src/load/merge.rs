@@ -231,3 +231,7 @@ pub fn rate_words(report: &LoadReport) -> String {
     let RateReport { count, period_ns } = report.config.rate;
     format!("{} for {}", Rate { count, period: period_ns }, unit::span(report.config.duration_ns))
 }
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

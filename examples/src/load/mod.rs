@@ -90,6 +90,7 @@ pub mod threshold;
 pub mod transceiver;
 pub mod unit;
 pub mod worker;
+pub mod written;
 
 use std::time::Duration;
 
@@ -110,23 +111,25 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
         return command::run(command);
     }
     let mut config = args.config()?;
-    let output = &args.output;
+    args.capacity.check(&config)?;
+    let output = &args.shown.forms;
     output.files.check()?;
     let interrupt = outcome::interrupt()?;
     if let Some(settings) = args.recording() {
-        return recorded::play(&config, &settings, &args.thresholds, output.json, &interrupt);
+        return recorded::play(&config, &settings, &args.shown.thresholds, output.json, &interrupt);
     }
     if config.handshake {
-        address::settle(&mut config, args.quiet, &interrupt)?;
+        address::settle(&mut config, args.shown.quiet, &interrupt)?;
     }
     if args.capacity.is_wanted() {
-        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, output.json);
+        return capacity::run(&args.capacity, &config, &interrupt, args.shown.quiet, output.json);
     }
     let generator = |started| RunReport::new(&config, command.to_vec(), started);
     let events =
         output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
-    let summary = engine::run(&config, &interrupt, args.quiet, events)?;
-    let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
+    let summary = engine::run(&config, &interrupt, args.shown.quiet, events)?;
+    let judgements: Vec<_> =
+        args.shown.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);
     // What cannot be written must not take the rest with it.
     let written = output.files.write(&report, &summary);
@@ -135,7 +138,7 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     } else if output.json_stream {
         events::end(report)?;
     } else {
-        let tables = report::Tables { ports: args.per_port, flows: args.per_flow };
+        let tables = report::Tables { ports: args.shown.per_port, flows: args.shown.per_flow };
         deliver(report::text(&config, &summary, &judgements, tables, Style::stdout()).trim_end())?;
     }
     let style = Style::stderr();

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Rate;
-use super::unit::span;
+use super::unit::{exact, span};
 use crate::clock::nanos;
 
 /// A part of the load. Rates are datagrams a second.
@@ -208,11 +208,6 @@ fn rate(text: &str) -> Result<f64, String> {
 
 fn seconds(span: Nanos) -> f64 {
     exact(span) / exact(SECOND)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and times of a load stay below 2^53: see LONGEST")]
-const fn exact(number: u64) -> f64 {
-    number as f64
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]

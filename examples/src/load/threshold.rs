@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
-use super::unit;
+use super::unit::{self, exact};
 use crate::clock::nanos;
 
 /// One condition on the result of a run.
@@ -267,12 +267,6 @@ const fn counted(summary: &Summary, count: Count) -> (u64, u64) {
         Count::NotSent => return (summary.not_sent(), summary.planned),
     };
     (part, total.sent)
-}
-
-/// Counts and times of a run stay far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
-const fn exact(number: u64) -> f64 {
-    number as f64
 }
 
 fn wrong(text: &str, reason: &str) -> String {

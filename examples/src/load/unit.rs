@@ -28,6 +28,29 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{text}%")
 }
 
+/// A part of one as `0.25%`, with no digit that says nothing.
+#[must_use]
+pub fn share(part: f64) -> String {
+    let text = format!("{:.2}", part * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Seconds with all their nanoseconds, for programs.
+#[must_use]
+pub fn seconds(nanos: Nanos) -> String {
+    format!("{}.{:09}", nanos / SECOND, nanos % SECOND)
+}
+
+/// A count or a time of a run as a number to reckon with.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and times of a run stay below 2^53, and 2^53 ns are 104 days"
+)]
+#[must_use]
+pub const fn exact(number: u64) -> f64 {
+    number as f64
+}
+
 /// A rate as `49998/s` from a count and the time it took.
 #[must_use]
 pub fn per_second(count: u64, time: Nanos) -> u64 {
@@ -71,6 +94,8 @@ mod tests {
         assert_eq!(percent(999_999, 1_000_000), "99.9%");
         assert_eq!(percent(10, 10), "100%");
         assert_eq!(percent(0, 0), "-");
+        assert_eq!([0.05, 0.0025, 1.0, 0.0, 0.999].map(share), ["5%", "0.25%", "100%", "0%", "99.9%"]);
+        assert_eq!(seconds(1_000_000_020), "1.000000020");
         assert_eq!(per_second(100, 500 * MILLISECOND), 200);
         assert_eq!((rate(28.666), rate(49_998.4)), ("28.67/s".into(), "49998/s".into()));
     }

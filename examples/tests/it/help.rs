@@ -3,12 +3,17 @@
 use super::support::run;
 
 /// Each client and its subcommands.
-const COMMANDS: [(&str, &[&str]); 9] = [
+const COMMANDS: [(&str, &[&str]); 14] = [
     ("cast", &[]),
     ("frame", &[]),
     ("frame", &["decode"]),
     ("frame", &["encode"]),
     ("load", &[]),
+    ("load", &["report"]),
+    ("load", &["report", "show"]),
+    ("load", &["report", "merge"]),
+    ("load", &["report", "compare"]),
+    ("load", &["report", "html"]),
     ("mtu", &[]),
     ("plot", &[]),
     ("request", &[]),
@@ -31,7 +36,9 @@ fn help_has_examples_and_every_exit_code_and_fits_a_screen() {
 
 #[test]
 fn options_stand_under_headings() {
-    for (binary, words) in COMMANDS.iter().filter(|(binary, words)| *binary != "frame" || !words.is_empty()) {
+    // These two only have subcommands.
+    let groups: [(&str, &[&str]); 2] = [("frame", &[]), ("load", &["report"])];
+    for (binary, words) in COMMANDS.iter().filter(|command| !groups.contains(command)) {
         let short = run(binary, &[*words, &["-h"]].concat());
         let long = run(binary, &[*words, &["--help"]].concat());
         assert!(short.out.lines().count() < long.out.lines().count(), "{binary} {words:?}");

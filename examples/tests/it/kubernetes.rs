@@ -29,8 +29,13 @@ fn the_job_has_a_generator_for_each_shard() {
     for index in 0..completions {
         let line = line.iter().map(|word| word.replace("$(JOB_COMPLETION_INDEX)", &index.to_string()));
         let args = Args::try_parse_from(line).unwrap();
-        let shard = args.shard.unwrap();
+        let shard = args.target.shard.unwrap();
         assert_eq!((i64::from(shard.index), i64::from(shard.count)), (index, completions));
-        assert!(args.start_at.is_some() && args.output.json && args.quiet && args.i_own_the_target);
+        assert!(
+            args.timing.start_at.is_some()
+                && args.shown.forms.json
+                && args.shown.quiet
+                && args.target.i_own_the_target
+        );
     }
 }

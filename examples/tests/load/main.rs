@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod accounting;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod capacity;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod modes;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::server::{Server, disorderly};
-use crate::tester::{Ran, command, expect, measure, run};
+use crate::tester::{Ran, command, expect, measure, run, tool};
 
 fn good() -> Server {
     Server::start(|request| request.send(&request.response()))
@@ -273,6 +274,69 @@ fn every_form_is_written() {
     assert_eq!(again.stdout, read("p.html"), "the page of the result is that of the run");
     let refused = run_in(folder.path(), &[&target, "--html", "nowhere/p.html"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (73, ""), "before the run: {}", refused.stderr);
+}
+
+/// Reads the suites as a CI system would, by another parser than that of the other tests, and says what it saw.
+const JUNIT: &str = r#"
+import json, sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+assert root.tag == "testsuites", root.tag
+suite, = root.findall("testsuite")
+cases = suite.findall("testcase")
+assert int(suite.get("tests")) == len(cases) and float(suite.get("time")) > 0
+assert int(suite.get("failures")) == sum(case.find("failure") is not None for case in cases)
+print(json.dumps([[case.get("name"), case.find("failure") is None] for case in cases]))
+"#;
+
+#[test]
+fn other_programs_read_the_files_for_them() {
+    let (server, folder) = (good(), tempfile::tempdir().unwrap());
+    let target = server.address.to_string();
+    let words = [
+        &target,
+        "--rate",
+        "500/s",
+        "-d",
+        "200ms",
+        "--warmup",
+        "0s",
+        "--timeout",
+        "2s",
+        "-q",
+        "--threshold",
+        "ok>=1",
+        "--threshold",
+        "p99<1ns",
+        "--junit",
+        "p.xml",
+        "--openmetrics",
+        "p.prom",
+    ];
+    let ran = run_in(folder.path(), &words);
+    assert_eq!(ran.code, 99, "{}", ran.stderr);
+    if let Some(python) = tool(&["python3"]) {
+        let script =
+            Command::new(python).args(["-c", JUNIT, "p.xml"]).current_dir(folder.path()).output().unwrap();
+        let said: Ran = script.into();
+        assert!(said.code == 0 && said.stderr.is_empty(), "{}", said.stderr);
+        let cases: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(cases, json!([["ok>=1", true], ["p99<1ns", false]]));
+    }
+    if let Some(promtool) = tool(&["promtool"]) {
+        let text = fs::File::open(folder.path().join("p.prom")).unwrap();
+        let said: Ran = Command::new(promtool)
+            .args(["check", "metrics"])
+            .stdin(Stdio::from(text))
+            .output()
+            .unwrap()
+            .into();
+        assert!(
+            said.code == 0 && said.stdout.is_empty() && said.stderr.is_empty(),
+            "{}{}",
+            said.stdout,
+            said.stderr
+        );
+    }
 }
 
 #[test]

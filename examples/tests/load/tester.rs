@@ -1,5 +1,7 @@
 //! The program under test, as a process.
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use polyport_tools::load::json::LoadReport;
@@ -70,4 +72,23 @@ pub(crate) fn expect_classes(result: &Value, wanted: &[(&str, u64)]) {
         let wanted = wanted.iter().find(|(class, _)| class == name).map_or(0, |(_, count)| *count);
         assert_eq!(*count, wanted, "class {name} of {:#}", result["classes"]);
     }
+}
+
+/// The path of a program. Without it the test is skipped, past the capturing of the test harness, so that it is seen; where `CI` is
+/// set nothing is skipped.
+#[track_caller]
+pub(crate) fn tool(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let found = found.into_iter().find(|file| file.is_file());
+    if found.is_none() {
+        let (thread, name) = (std::thread::current(), names.join("` or `"));
+        let test = thread.name().unwrap_or("a test");
+        let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+        assert!(!ci, "{test} cannot run in CI: there is no program `{name}`");
+        // Nobody is left to tell when standard error is closed.
+        writeln!(std::io::stderr(), "SKIPPED {test}: there is no program `{name}`").ok();
+    }
+    found
 }

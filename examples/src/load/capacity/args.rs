@@ -98,6 +98,14 @@ impl CapacityArgs {
         self.find_knee || !self.find_max.is_empty()
     }
 
+    /// Checks what is to be found, before anything is sent.
+    ///
+    /// # Errors
+    /// What cannot be searched so.
+    pub fn check(&self, config: &Config) -> Result<(), ExitError> {
+        if self.is_wanted() { self.plan(config).map(drop) } else { Ok(()) }
+    }
+
     pub(super) fn plan(&self, config: &Config) -> Result<Plan, ExitError> {
         let (lowest, highest) = (self.min_rate.per_second(), self.max_rate.per_second());
         if lowest >= highest {
@@ -107,7 +115,7 @@ impl CapacityArgs {
         let length = nanos(self.step_time);
         let longest = self.find_max.iter().map(|aim| aim.goal.sum).chain([length]).max();
         if longest.is_some_and(|longest| longest > LONGEST) {
-            return Err(ExitError::usage("a trial is longer than 100 days"));
+            return Err(ExitError::usage("a trial or a step is longer than 100 days"));
         }
         if nanos(self.max_lag) >= config.timeout {
             return Err(ExitError::usage(

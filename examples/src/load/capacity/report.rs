@@ -5,7 +5,7 @@ use polyport_terminal::{Style, counted};
 
 use super::json::{BoundReport, CapacityReport, GoalReport, LimitReport, StepReport, StoppedReport};
 use super::sweep::SweepReport;
-use crate::load::unit::{percent, rate, span};
+use crate::load::unit::{percent, rate, share, span};
 
 /// Columns of the longest bar.
 const BAR: usize = 24;
@@ -129,11 +129,6 @@ fn bound(name: &str, bound: &BoundReport, goal: &GoalReport) -> String {
 
 fn total(time: Nanos) -> String {
     if time == 0 { "0s".to_owned() } else { span(time) }
-}
-
-fn share(share: f64) -> String {
-    let text = format!("{:.2}", share * 100.0);
-    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A table with a bar for each p99, on a logarithmic scale, since a knee is a matter of decades.

@@ -15,7 +15,7 @@ use crate::load::histogram::Percentiles;
 use crate::load::plan::Rate;
 use crate::load::report::unanswered;
 use crate::load::summary::Summary;
-use crate::load::unit::{self, span};
+use crate::load::unit::{self, exact, span};
 use crate::outcome::ExitError;
 
 /// The result of one trial. Times are in nanoseconds.
@@ -105,11 +105,6 @@ fn as_trial(summary: &Summary) -> Summary {
     let mut judged = summary.clone();
     judged.total.lost_unknown += judged.total.late + judged.total.error;
     judged
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and times of a run stay below 2^53")]
-pub(super) const fn exact(number: u64) -> f64 {
-    number as f64
 }
 
 /// Makes trials, one after the other.

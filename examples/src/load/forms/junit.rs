@@ -1,6 +1,7 @@
 //! Thresholds as test cases, in the form of `JUnit` that CI systems show.
 
 use crate::load::json::LoadReport;
+use crate::load::unit::seconds;
 use crate::picture::markup::element;
 
 /// The document: one suite, and a case for each threshold.
@@ -34,8 +35,4 @@ pub fn document(report: &LoadReport) -> String {
     }
     let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
     format!("{head}\n{}\n", element("testsuites").holding(suite))
-}
-
-fn seconds(nanos: u64) -> String {
-    format!("{}.{:03}", nanos / 1_000_000_000, nanos / 1_000_000 % 1000)
 }

@@ -2,15 +2,19 @@
 
 use std::fmt::Write;
 
-use polyport_protocol::Nanos;
-
 use crate::load::histogram::Percentiles;
 use crate::load::json::LoadReport;
+use crate::load::unit::seconds;
+use crate::picture::sheet::shown;
 
-/// Samples of a family, each with its labels.
+/// Samples of a family, each with what stands behind the name: a suffix, labels, or both.
 type Samples = Vec<(String, String)>;
 
-/// The text, with its end mark. All families are gauges: they are the result of one run, and the next run starts anew.
+/// The family whose samples are quantiles, which is a summary therefore.
+const SUMMARY: &str = "latency";
+
+/// The text, with its end mark. The families are gauges, but for the latencies: they are the result of one run, and the next run starts
+/// anew.
 #[must_use]
 pub fn text(report: &LoadReport) -> String {
     let mut text = String::new();
@@ -21,7 +25,8 @@ pub fn text(report: &LoadReport) -> String {
             format!("polyport_load_{name}_{unit}")
         };
         // Writing to a text cannot fail.
-        writeln!(text, "# HELP {family} {help}\n# TYPE {family} gauge").unwrap_or(());
+        let kind = if name == SUMMARY { "summary" } else { "gauge" };
+        writeln!(text, "# HELP {family} {help}\n# TYPE {family} {kind}").unwrap_or(());
         if !unit.is_empty() {
             writeln!(text, "# UNIT {family} {unit}").unwrap_or(());
         }
@@ -86,9 +91,9 @@ fn families(report: &LoadReport) -> Vec<(&'static str, &'static str, &'static st
         ),
         ("sent_per_second", "", "Datagrams sent a second.", vec![plain(report.achieved_per_second)]),
         (
-            "latency",
+            SUMMARY,
             "seconds",
-            "Quantiles of the latency from the planned time and from sending, and of the generator's own lag.",
+            "Latency from the planned time and from sending, and of the generator's own lag.",
             reads.iter().flat_map(|(source, read)| quantiles(source, read.as_ref())).collect(),
         ),
         (
@@ -123,17 +128,17 @@ fn quantiles(source: &str, read: Option<&Percentiles>) -> Samples {
     let points =
         [("0.5", read.p50), ("0.9", read.p90), ("0.99", read.p99), ("0.999", read.p99_9), ("1", read.max)];
     let sample = |(quantile, nanos)| (labelled(&[("of", source), ("quantile", quantile)]), seconds(nanos));
-    points.into_iter().map(sample).collect()
+    let of = labelled(&[("of", source)]);
+    let sum = u128::from(read.mean) * u128::from(read.count);
+    let sum = u64::try_from(sum).unwrap_or(u64::MAX);
+    let ends = [(format!("_sum{of}"), seconds(sum)), (format!("_count{of}"), read.count.to_string())];
+    points.into_iter().map(sample).chain(ends).collect()
 }
 
 fn labelled(labels: &[(&str, &str)]) -> String {
-    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    // Control characters are made visible first: a result may be a stranger's, and somebody will look at the file.
+    let escaped = |value: &str| shown(value).replace('\\', "\\\\").replace('"', "\\\"");
     let labels: Vec<String> =
         labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     format!("{{{}}}", labels.join(","))
-}
-
-/// Seconds with all their nanoseconds.
-fn seconds(nanos: Nanos) -> String {
-    format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
 }

@@ -6,10 +6,10 @@ use svg::node::element::{Group, Rectangle};
 use crate::picture::scale::{Scale, in_unit, unit};
 use crate::picture::sheet::{Anchor, FAINT, INK, part, place, rule, step, stroke, text};
 
-/// Width of a picture, so that its letters can be read on a telephone.
-pub(super) const WIDTH: f64 = 560.0;
+/// Width of a picture: not much more than a telephone has, so that its letters can be read there.
+pub(super) const WIDTH: f64 = 460.0;
 /// Left end of the panel.
-pub(super) const LEFT: f64 = 62.0;
+pub(super) const LEFT: f64 = 58.0;
 /// Right end of the panel.
 pub(super) const RIGHT: f64 = WIDTH - 16.0;
 /// Top of the first panel, below its heading.
@@ -57,8 +57,11 @@ pub(super) fn nothing(top: f64, height: f64, words: &str) -> Group {
     Group::new().add(frame(top, height)).add(text(middle, 12.0, Anchor::Middle, words).set("fill", FAINT))
 }
 
+/// A line with a name: its colour and its dashes.
+pub(super) type Named = (&'static str, &'static str, &'static str);
+
 /// Lines with their names, from the left, below the heading.
-pub(super) fn legend(entries: &[(&str, &str, &str)]) -> Group {
+pub(super) fn legend(entries: &[Named]) -> Group {
     let mut all = Group::new();
     let mut x = LEFT;
     for (words, colour, dashes) in entries {
@@ -115,12 +118,12 @@ impl Logarithmic {
     }
 }
 
-/// A power of ten nanoseconds in the largest unit that it is a whole number of.
+/// A power of ten nanoseconds in the largest unit that it is a whole number of, as the tables write it.
 fn decade(power: i32) -> String {
-    let units = ["ns", "\u{b5}s", "ms", "s"];
+    let units = ["ns", "us", "ms", "s"];
     let place = usize::try_from(power / 3).unwrap_or(0).min(units.len() - 1);
     let rest = power - 3 * i32::try_from(place).unwrap_or(0);
-    format!("{} {}", 10_u32.saturating_pow(u32::try_from(rest).unwrap_or(0)), units[place])
+    format!("{}{}", 10_u32.saturating_pow(u32::try_from(rest).unwrap_or(0)), units[place])
 }
 
 /// Values on a straight axis from zero, with their lines.

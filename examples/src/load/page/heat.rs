@@ -22,23 +22,21 @@ const SHADES: u32 = 6;
 pub(super) fn picture(columns: &Columns) -> Picture {
     let name = "Latency over time, from plan";
     let height = TOP + HEIGHT + FOOT;
-    let group = heading(name).add(legend(&[("median", PLAN, "none"), ("99th percentile", SEND, "7 3")]));
     let reads: Vec<_> = columns.iter().filter_map(|(.., one)| one.from_plan.percentiles()).collect();
     let low = reads.iter().map(|read| read.min).min().unwrap_or(1);
     let high = reads.iter().map(|read| read.max).max().unwrap_or(0);
     if reads.is_empty() {
-        let group = group.add(columns.time.axis(TOP, TOP + HEIGHT));
-        return Picture {
-            name: name.to_owned(),
-            group: group.add(nothing(TOP, HEIGHT, "no answer came")),
-            height,
-        };
+        let group = heading(name).add(nothing(TOP, HEIGHT, "no answer came"));
+        return Picture { name: name.to_owned(), group, height };
     }
     let y = Logarithmic::new(low, high, TOP, HEIGHT);
     let point = |of: fn(&Percentiles) -> Nanos| {
         columns.steps(|_, interval| interval.from_plan.percentiles().map(|read| y.at(of(&read))))
     };
-    let mut group = group.add(y.values()).add(columns.time.axis(TOP, TOP + HEIGHT));
+    let mut group = heading(name)
+        .add(legend(&[("median", PLAN, "none"), ("99th percentile", SEND, "7 3")]))
+        .add(y.values())
+        .add(columns.time.axis(TOP, TOP + HEIGHT));
     for (shade, cells) in (1_u32..).zip(cells(columns, y)).filter(|(_, cells)| !cells.is_empty()) {
         let opacity = 0.12 + 0.78 * f64::from(shade) / f64::from(SHADES);
         group = group.add(

@@ -20,20 +20,18 @@ pub(super) fn picture(columns: &Columns) -> Picture {
         ("99th percentile", SEND, "7 3", |read| read.p99),
         ("longest", PLAN, "2 3", |read| read.max),
     ];
-    let group = heading(name).add(legend(&lines.map(|(words, colour, dashes, _)| (words, colour, dashes))));
     let reads: Vec<_> = columns.iter().filter_map(|(.., one)| one.lag.percentiles()).collect();
     let low = reads.iter().map(|read| read.p50).min().unwrap_or(1);
     let high = reads.iter().map(|read| read.max).max().unwrap_or(0);
     if reads.is_empty() {
-        let group = group.add(columns.time.axis(TOP, TOP + HEIGHT));
-        return Picture {
-            name: name.to_owned(),
-            group: group.add(nothing(TOP, HEIGHT, "nothing was sent")),
-            height,
-        };
+        let group = heading(name).add(nothing(TOP, HEIGHT, "nothing was sent"));
+        return Picture { name: name.to_owned(), group, height };
     }
     let y = Logarithmic::new(low, high, TOP, HEIGHT);
-    let mut group = group.add(y.values()).add(columns.time.axis(TOP, TOP + HEIGHT));
+    let mut group = heading(name)
+        .add(legend(&lines.map(|(words, colour, dashes, _)| (words, colour, dashes))))
+        .add(y.values())
+        .add(columns.time.axis(TOP, TOP + HEIGHT));
     for (_, colour, dashes, of) in lines {
         let line = columns.steps(|_, interval| interval.lag.percentiles().map(|read| y.at(of(&read))));
         group = group.add(stroke(line, colour, 1.6).set("stroke-dasharray", dashes));

@@ -38,6 +38,9 @@ use crate::picture::sheet::{Anchor, FAINT, place, shown, text};
 /// Between the pictures of a sheet.
 const GAP: f64 = 18.0;
 
+/// What a browser lets the page do: have colours. A result may be a stranger's, and what is escaped stays without effect even so.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
 /// The page.
 #[must_use]
 pub fn html(report: &LoadReport, summary: &Summary) -> String {
@@ -45,6 +48,7 @@ pub fn html(report: &LoadReport, summary: &Summary) -> String {
     let title = title(report);
     let head = element("head")
         .holding(element("meta").with("charset", "utf-8"))
+        .holding(element("meta").with("http-equiv", "Content-Security-Policy").with("content", POLICY))
         .holding(
             element("meta").with("name", "viewport").with("content", "width=device-width, initial-scale=1"),
         )

@@ -2,7 +2,7 @@
 
 use svg::node::element::Path;
 
-use super::axes::{FOOT, LEFT, PLAN, Picture, RIGHT, SEND, TOP, frame, heading, legend, values};
+use super::axes::{FOOT, LEFT, PLAN, Picture, RIGHT, SEND, TOP, frame, heading, legend, nothing, values};
 use super::columns::Columns;
 use crate::load::json::LoadReport;
 use crate::load::unit::per_second;
@@ -21,6 +21,11 @@ pub(super) fn picture(report: &LoadReport, columns: &Columns) -> Picture {
     let asked = per_second(report.config.rate.count, report.config.rate.period_ns);
     let sent = |length, sent| per_second(sent, length);
     let most = columns.iter().map(|(_, length, one)| sent(length, one.sent)).max().unwrap_or(0).max(asked);
+    if columns.iter().all(|(.., one)| one.sent == 0) {
+        let height = RATE + GAP + LOSS;
+        let group = heading(name).add(nothing(TOP, height, "nothing was sent"));
+        return Picture { name: name.to_owned(), group, height: TOP + height + FOOT };
+    }
     let rate = Scale::new((0.0, in_unit(most.max(1), 1.0) * 1.08), (TOP + RATE, TOP));
     let top = TOP + RATE + GAP;
     let share = |part: u64, whole: u64| {

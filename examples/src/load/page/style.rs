@@ -33,4 +33,6 @@ th { color: var(--faint); font-weight: 600 }
 th[scope=row], th:first-child { text-align: left } td.words { text-align: left; white-space: normal; overflow-wrap: anywhere }
 .met { color: var(--good) } .missed { color: var(--bad); font-weight: 600 }
 code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere }
+code span { display: inline-block; max-width: 100% }
+@media (max-width: 36rem) { th[scope=row]:has(+ td.words) { white-space: normal } }
 "##;

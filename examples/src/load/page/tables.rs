@@ -1,6 +1,8 @@
 //! What the page says in figures and words.
 
-use polyport_terminal::counted;
+use std::path::Path;
+
+use polyport_terminal::{counted, shell_word};
 
 use crate::load::histogram::Percentiles;
 use crate::load::json::{LoadReport, PortReport};
@@ -113,7 +115,8 @@ pub(super) fn books(report: &LoadReport) -> Markup {
         String::new()
     };
     let classes = nonzero(report.classes.iter().map(|(name, count)| (name.clone(), *count)).collect());
-    let icmp = nonzero(report.icmp.iter().map(|(name, count)| (name.clone(), *count)).collect());
+    let icmp = report.icmp.iter().filter(|(_, count)| **count > 0);
+    let icmp: Vec<String> = icmp.map(|(name, count)| format!("{name} {count}")).collect();
     let drops = report.local.socket_drops.map_or_else(|| "unknown".to_owned(), |drops| drops.to_string());
     let rows = [
         (
@@ -135,7 +138,7 @@ pub(super) fn books(report: &LoadReport) -> Markup {
             ),
         ),
         ("received", format!("{}{classes}", counts.received)),
-        ("ICMP", if icmp.is_empty() { "none".to_owned() } else { icmp.trim().to_owned() }),
+        ("ICMP", if icmp.is_empty() { "none".to_owned() } else { icmp.join(", ") }),
         (
             "this side",
             format!(
@@ -154,7 +157,7 @@ pub(super) fn machines(report: &LoadReport) -> Markup {
     let more = (more > 0).then(|| row("and", format!("{more} more generators")));
     let rows = report.runs.iter().take(GENERATORS).map(|run| {
         let shard = run.shard.map(|shard| format!(", generator {shard}")).unwrap_or_default();
-        let command = format!("polyport-load {}", run.command.join(" "));
+        let command = command(&run.command);
         element("tr")
             .holding(element("th").with("scope", "row").saying(format!("{}{shard}", run.started)))
             .holding(
@@ -162,19 +165,29 @@ pub(super) fn machines(report: &LoadReport) -> Markup {
                     .with("class", "words")
                     .holding(element("div").saying(run.host.words()))
                     .holding(element("div").saying(format!("{}, seed {}", run.program, run.seed)))
-                    .holding(element("code").saying(cut(command.trim()))),
+                    .holding(command),
             )
     });
     section("Machine and command", element("table").holding_all(rows).holding_all(more))
 }
 
-/// A command line may have as many letters as a system takes.
-fn cut(words: &str) -> String {
-    let mut text: String = words.chars().take(LETTERS).collect();
-    if text.len() < words.len() {
-        text.push('\u{2026}');
+/// A command line, as a shell takes it. Each word is an element: a browser would break a line between the hyphens of an option.
+fn command(words: &[String]) -> Markup {
+    let mut code = element("code").holding(element("span").saying("polyport-load"));
+    // It may have as many letters as a system takes.
+    let mut left = LETTERS;
+    for word in words {
+        let word = shell_word(Path::new(word));
+        let shown: String = word.chars().take(left).collect();
+        left = left.saturating_sub(shown.chars().count() + 1);
+        let is_whole = shown.len() == word.len();
+        let shown = if is_whole { shown } else { format!("{shown}\u{2026}") };
+        code = code.saying(" ").holding(element("span").saying(shown));
+        if !is_whole {
+            break;
+        }
     }
-    text
+    code
 }
 
 /// What the run was to do.

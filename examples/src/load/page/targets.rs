@@ -1,6 +1,5 @@
 //! Loss and latency of each target. However many there are, a picture has a thousand cells at most, and the table the worst.
 
-use std::cmp::Reverse;
 use std::fmt::Write;
 
 use polyport_terminal::counted;
@@ -11,7 +10,7 @@ use crate::load::json::{LoadReport, PortReport};
 use crate::load::unit;
 use crate::picture::markup::{Markup, element};
 use crate::picture::scale::in_unit;
-use crate::picture::sheet::{Anchor, FAINT, place, text};
+use crate::picture::sheet::{Anchor, FAINT, place, text, wrapped};
 
 /// Cells of a row.
 const ACROSS: usize = 40;
@@ -37,36 +36,40 @@ pub(super) fn picture(report: &LoadReport) -> Option<Picture> {
     let of_each = |value: fn(&PortReport) -> f64| -> Vec<f64> {
         cells.iter().map(|cell| cell.iter().map(value).fold(0.0, f64::max)).collect()
     };
-    let losses = of_each(share);
-    let tails = of_each(|port| port.rtt_from_plan.map_or(0.0, |read| in_unit(read.p99, 1.0)));
+    let worst = |value: fn(&PortReport) -> f64| ports.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
     let per_cell =
         if size == 1 { "a cell for each".to_owned() } else { format!("the worst of {size} in each cell") };
     let name = "Targets".to_owned();
     let mut group = heading(&format!("{}, {per_cell}", counted(ports.len() as u64, "target", "targets")));
-    let first = text(
-        (LEFT, TOP - 8.0),
-        11.0,
-        Anchor::Start,
-        scale_words("loss", &losses, |value| format!("{value:.3}%")),
-    );
-    group = group.add(first.set("fill", FAINT)).add(grid(&losses, SEND, side, TOP));
-    let top = TOP + panel + 30.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time that was one before")]
-    let words = scale_words("99th percentile", &tails, |value| unit::span(value as u64));
-    group = group.add(text((LEFT, top - 8.0), 11.0, Anchor::Start, words).set("fill", FAINT));
-    group = group.add(grid(&tails, LAG, side, top));
+    let loss = worst(share).map(|port| unit::percent(port.tally.lost, port.tally.sent));
+    let tail = worst(tail).and_then(|port| port.rtt_from_plan).map(|read| unit::span(read.p99));
+    let maps = [("loss", of_each(share), loss, SEND), ("99th percentile", of_each(self::tail), tail, LAG)];
+    let mut top = TOP;
+    for (name, values, strongest, colour) in maps {
+        let any = values.iter().any(|value| *value > 0.0);
+        let strongest = strongest.filter(|_| any);
+        let words = strongest
+            .map_or_else(|| format!("{name}: none"), |words| format!("{name}: strongest is {words}"));
+        group = group.add(text((LEFT, top - 8.0), 11.0, Anchor::Start, words).set("fill", FAINT));
+        // A thousand cells of nothing say no more than that word.
+        if any {
+            group = group.add(grid(&values, colour, side, top));
+            top += panel + 12.0;
+        }
+        top += 18.0;
+    }
     let ends = [cells.first().and_then(|cell| cell.first()), ports.last()];
     let ends: Vec<String> = ends.into_iter().flatten().map(|port| port.target.to_string()).collect();
-    let bottom = top + panel;
+    let bottom = top - 24.0;
+    // Two long addresses take a line each.
     let words = format!("in rows from {}", ends.join(" to "));
-    group = group.add(text((LEFT, bottom + 16.0), 11.0, Anchor::Start, words).set("fill", FAINT));
+    let lines = wrapped(&words, 11.0, RIGHT - LEFT);
+    for (line, number) in lines.iter().zip(1_u32..) {
+        let place = (LEFT, bottom + 16.0 * f64::from(number));
+        group = group.add(text(place, 11.0, Anchor::Start, line).set("fill", FAINT));
+    }
+    let bottom = bottom + 16.0 * in_unit(lines.len() as u64, 1.0) - 16.0;
     Some(Picture { name, group, height: bottom + 28.0 })
-}
-
-/// What the strongest cell stands for.
-fn scale_words(name: &str, values: &[f64], words: impl Fn(f64) -> String) -> String {
-    let most = values.iter().copied().fold(0.0, f64::max);
-    if most > 0.0 { format!("{name}: strongest is {}", words(most)) } else { format!("{name}: none") }
 }
 
 /// A cell for each value, one path for each shade.
@@ -108,13 +111,15 @@ fn share(port: &PortReport) -> f64 {
     in_unit(port.tally.lost, 1.0) / in_unit(port.tally.sent.max(1), 1.0) * 100.0
 }
 
+/// Nanoseconds.
+fn tail(port: &PortReport) -> f64 {
+    port.rtt_from_plan.map_or(0.0, |read| in_unit(read.p99, 1.0))
+}
+
 /// The targets with the greatest loss, and among equals with the longest tail.
 pub(super) fn table(report: &LoadReport) -> Markup {
     let mut ports: Vec<&PortReport> = report.ports.iter().collect();
-    ports.sort_by(|a, b| {
-        let tail = |port: &PortReport| Reverse(port.rtt_from_plan.map_or(0, |read| read.p99));
-        share(b).total_cmp(&share(a)).then_with(|| tail(a).cmp(&tail(b)))
-    });
+    ports.sort_by(|a, b| share(b).total_cmp(&share(a)).then_with(|| tail(b).total_cmp(&tail(a))));
     let all = ports.len();
     ports.truncate(ROWS);
     let heading =

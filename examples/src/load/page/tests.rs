@@ -100,9 +100,13 @@ fn the_page_is_well_formed_and_needs_nothing_else() {
     let page = html(&report, &summary);
     let document = parsed(&page);
     assert_eq!(document.root_element().tag_name().name(), "html");
-    for word in ["http", "src=", "url(", "href", "<script", "@import"] {
+    for word in ["http:", "https:", "src=", "url(", "href", "<script", "@import"] {
         assert!(!page.contains(word), "{word}");
     }
+    assert!(
+        page.contains("default-src 'none'") || page.contains("default-src &apos;none&apos;"),
+        "nor may it: {page:.600}"
+    );
     let figures = document.descendants().filter(|node| node.has_tag_name("figure")).count();
     assert_eq!(figures, 5, "percentiles, heat, rate, lag, targets");
     // HTML knows no empty elements but its own: any other would swallow what follows it.
@@ -187,7 +191,7 @@ fn a_run_without_anything_has_a_page() {
     let report = LoadReport::new(&config, &summary, &[], Vec::new());
     let page = html(&report, &summary);
     let document = parsed(&page);
-    for word in ["nothing was measured", "no answer came", "nothing was sent", "nothing was lost"] {
+    for word in ["nothing was measured", "no answer came", "nothing was sent"] {
         assert!(words(&document).contains(word), "{word}");
     }
 }
