@@ -222,6 +222,9 @@ mod stale_bytes;
 mod stamp;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod stamp_load;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(test)]
 mod system_limits;

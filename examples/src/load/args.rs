@@ -25,6 +25,7 @@ use super::profile::Profile;
 use super::recorded::args::RecordedArgs;
 use super::recorded::settings::Settings;
 use super::shard::{self, Shard};
+use super::stamp::args::StampArgs;
 use super::stamps::RxTime;
 use super::start::StartAt;
 use super::template::Template;
@@ -148,6 +149,9 @@ pub struct Args {
     /// estimated, with the error that it may have
     #[arg(long, conflicts_with = "raw_echo", help_heading = heading::PROTOCOL)]
     pub one_way: bool,
+    /// Reflectors as targets
+    #[command(flatten)]
+    pub stamp: StampArgs,
     /// With --expect any: what to send, instead of letters
     #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"], help_heading = heading::CONTENT)]
     pub text: Option<String>,
@@ -220,6 +224,7 @@ const EXAMPLES: &str = "Examples:
   polyport-load -r 50k/s --threshold 'p99<5ms' --threshold 'loss<0.1%' 127.0.0.1:7000-7063
   polyport-load --expect echo --json 127.0.0.1:7 | jq .counts
   polyport-load --expect any --payload-file query.bin 127.0.0.1:53
+  polyport-load --stamp -r 10/s -d 1m 192.168.1.1:862
   polyport-load --pcap recorded.pcapng --speed 2x --loop 10 127.0.0.1:53";
 
 const MORE: &str =
@@ -304,7 +309,12 @@ impl Args {
                 targets.len(),
             )));
         }
-        let expect = if self.raw_echo { Expect::Echo } else { self.expect };
+        let stamp = self.stamp.load(&self.key)?;
+        let expect = match (&stamp, self.raw_echo) {
+            (Some(_), _) => Expect::Stamp,
+            (None, true) => Expect::Echo,
+            (None, false) => self.expect,
+        };
         if self.one_way && expect != Expect::Reply {
             return Err(ExitError::usage("--one-way asks a responder of PPT/1: --expect reply"));
         }
@@ -357,7 +367,7 @@ impl Args {
             gso: self.gso,
             rx_time: self.rx_time,
             pacing: self.pacing,
-            payload: self.payload.into(),
+            payload: if stamp.is_some() { 0 } else { self.payload.into() },
             size: self.size.map(usize::from),
             expect,
             sizes: self.sizes.clone(),
@@ -366,7 +376,7 @@ impl Args {
             in_flight: self.in_flight,
             tos: self.tos.or_else(|| self.dscp.map(|dscp| dscp << 2)),
             ttl: self.ttl,
-            one_way: self.one_way,
+            one_way: self.one_way || stamp.is_some(),
             percentiles: self.percentiles.clone(),
             handshake: !self.no_handshake,
             max_in_flight: self.max_in_flight,
@@ -374,7 +384,8 @@ impl Args {
             start_at: self.start_at.map(|start| start.time(time_of_day())),
             shard: self.shard,
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
-            key: self.key.load()?,
+            key: if stamp.is_some() { None } else { self.key.load()? },
+            stamp,
         };
         config.check(self.i_own_the_target)?;
         Ok(config)

@@ -25,6 +25,8 @@ use super::part::Part;
 use super::plan::{Distribution, Rate, Turns};
 use super::profile::{Piece, Profile};
 use super::shard::Shard;
+use super::stamp::codec::Codec;
+use super::stamp::settings::Stamp;
 use super::stamps::RxTime;
 use super::template::Template;
 use crate::outcome::ExitError;
@@ -87,6 +89,8 @@ pub struct Config {
     pub ttl: Option<NonZeroU8>,
     /// Ask the targets when they received and answered.
     pub one_way: bool,
+    /// The targets are reflectors of STAMP.
+    pub stamp: Option<Stamp>,
     /// Percentiles to be read besides the usual ones.
     pub percentiles: Vec<Percent>,
     /// Ask every target for an answer before the load.
@@ -116,6 +120,9 @@ pub enum Expect {
     Echo,
     /// Whatever comes from the target: it gets plain text, and each answer counts for the oldest datagram of its port
     Any,
+    /// A packet of a reflector of STAMP or TWAMP Light
+    #[value(skip)]
+    Stamp,
 }
 
 /// How long after its timeout a datagram is remembered, so that a late answer is known for what it is.
@@ -224,11 +231,14 @@ impl Config {
                 let len = self.sizes.as_ref().map_or(len, Mix::largest);
                 Shape::text((b'a'..=b'z').cycle().take(len).collect())
             }
+            (None, None, Expect::Stamp) => {
+                Shape::stamp(Codec::new(&self.stamp.clone().unwrap_or_default()), self.size)
+            }
             (None, None, Expect::Reply | Expect::Echo) => {
                 Shape::new(self.payload, self.size, self.expect == Expect::Reply, self.key.clone())
             }
         };
-        let shape = if self.one_way { shape.timed() } else { shape };
+        let shape = if self.one_way && self.expect == Expect::Reply { shape.timed() } else { shape };
         match self.sizes.clone().map(|sizes| sizes.at_least(shape.shortest())) {
             Some(Ok(sizes)) => shape.mixed(sizes),
             // What is too small is refused before a run starts.
@@ -256,7 +266,7 @@ impl Config {
     }
 
     fn practice_ports(&self) -> usize {
-        usize::from(self.expect == Expect::Any)
+        usize::from(matches!(self.expect, Expect::Any | Expect::Stamp))
     }
 
     /// When datagrams leave from `start` on: those of the load, or those of a warm-up, which has the rate that the load begins with.
@@ -306,8 +316,9 @@ impl Config {
             first_stream_id: rng.next_u32(),
             epoch: rng.next_u64(),
             ids: Ids::new(rng),
-            any: self.expect == Expect::Any,
-            nameless: self.expect == Expect::Any && self.sizes.is_none() && self.template.is_none(),
+            by_port: self.practice_ports() > 0,
+            numbering: self.stamp.as_ref().map(|stamp| stamp.settings.reflector),
+            nameless: self.practice_ports() > 0 && self.sizes.is_none() && self.template.is_none(),
         }
     }
 
@@ -374,6 +385,7 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         tos: None,
         ttl: None,
         one_way: false,
+        stamp: None,
         percentiles: Vec::new(),
         handshake: true,
         max_in_flight: 1000,

@@ -21,6 +21,8 @@ use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::profile::Piece;
+use super::stamp::figures::StampReport;
+use super::stamp::settings::StampSettings;
 use super::stamps::RxTime;
 use super::stream::Tally;
 use super::summary::{Flow, Local, Port, Summary};
@@ -83,6 +85,8 @@ pub struct LoadReport {
     pub flows: Vec<FlowReport>,
     /// What happened on this side.
     pub local: Local,
+    /// What reflectors told; `null` without `--stamp`.
+    pub stamp: Option<StampReport>,
 }
 
 /// What the run was to do.
@@ -138,6 +142,8 @@ pub struct ConfigReport {
     pub ttl: Option<u8>,
     /// Whether the targets were asked when they received and answered.
     pub one_way: bool,
+    /// What is asked of reflectors of STAMP; `null` if the targets are none.
+    pub stamp: Option<StampSettings>,
     /// What an answer looks like.
     pub expect: Expect,
     /// Whether the targets send every datagram back as it is.
@@ -301,6 +307,7 @@ impl LoadReport {
             ports: summary.ports.iter().map(PortReport::new).collect(),
             flows: summary.flows.iter().map(FlowReport::new).collect(),
             local: summary.local.clone(),
+            stamp: summary.stamp.clone(),
         }
     }
 }
@@ -347,6 +354,7 @@ impl ConfigReport {
             in_flight: config.in_flight,
             tos: config.tos,
             one_way: config.one_way,
+            stamp: config.stamp.as_ref().map(|stamp| stamp.settings),
             ttl: config.ttl.map(NonZeroU8::get),
             expect: config.expect,
             raw_echo: config.expect == Expect::Echo,

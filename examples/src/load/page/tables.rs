@@ -57,8 +57,14 @@ pub(super) fn percentiles(report: &LoadReport) -> Markup {
     let latency = &report.latency;
     let ways = latency.one_way.map(|ways| (ways.up, ways.down));
     // These only where they were measured.
-    let more =
-        [("ipdv", latency.ipdv), ("way up", ways.map(|ways| ways.0)), ("way down", ways.map(|ways| ways.1))];
+    let more = [
+        ("ipdv", latency.ipdv),
+        ("way up", ways.map(|ways| ways.0)),
+        ("way down", ways.map(|ways| ways.1)),
+        ("ipdv up", latency.ipdv_ways.map(|ways| ways.up)),
+        ("ipdv down", latency.ipdv_ways.map(|ways| ways.down)),
+        ("in reflector", report.stamp.as_ref().and_then(|stamp| stamp.inside)),
+    ];
     let rows = [
         ("from plan", latency.rtt_from_plan),
         ("from send", latency.rtt_from_send),
