@@ -118,6 +118,9 @@ mod libraries;
 #[cfg(target_os = "linux")]
 mod listener;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod load_books;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod loops;

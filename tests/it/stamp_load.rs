@@ -16,11 +16,15 @@ use crate::polyport;
 const KEY: &str = "000102030405060708090a0b0c0d0e0f1011121314151617";
 const MILLISECOND: u64 = 1_000_000;
 
-/// Runs a load of 200 packets with nothing before it.
+/// Runs a load of 200 packets with nothing before it, unless `more` says otherwise.
 fn run(to: SocketAddr, more: &str) -> Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyport-load-under-test"));
-    command.arg(to.to_string());
-    command.args("--rate 1000/s -d 200ms --warmup 0s --json -q --timeout 5s".split(' '));
+    command.arg(to.to_string()).args(["--warmup", "0s", "--json", "-q"]);
+    for (name, value) in [("--rate", "1000/s"), ("-d", "200ms"), ("--timeout", "5s")] {
+        if !more.split_ascii_whitespace().any(|word| word == name) {
+            command.args([name, value]);
+        }
+    }
     command.args(more.split_ascii_whitespace());
     Process::spawn(&mut command).finish()
 }
@@ -139,7 +143,7 @@ fn with_a_key_packets_are_sealed_both_ways() {
     let mut other = tempfile::NamedTempFile::new().unwrap();
     writeln!(other, "{}", KEY.replace('0', "f")).unwrap();
     let silent = run(to, &format!("--stamp --timeout 200ms --key-file {}", other.path().display()));
-    silent.expect_code(69).expect_stderr(&["does not answer"]);
+    silent.expect_code(69).expect_stderr(&["1 of 1 targets do not answer"]);
     let served = daemon.stop();
     assert_eq!(
         (served.counted("stamp", "reflected_total"), served.counted("stamp", "unauthentic_total")),

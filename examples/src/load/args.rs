@@ -10,6 +10,7 @@ use polyport_terminal::counted;
 use rand::Rng;
 
 use super::arrivals::Arrival;
+use super::books::args::BooksArgs;
 use super::capacity::CapacityArgs;
 use super::command::Command;
 use super::config::{Config, Expect};
@@ -152,6 +153,9 @@ pub struct Args {
     /// Reflectors as targets
     #[command(flatten)]
     pub stamp: StampArgs,
+    /// Daemons as witnesses
+    #[command(flatten)]
+    pub books: BooksArgs,
     /// With --expect any: what to send, instead of letters
     #[arg(long, conflicts_with_all = ["payload", "size", "raw_echo"], help_heading = heading::CONTENT)]
     pub text: Option<String>,
@@ -318,13 +322,15 @@ impl Args {
         if self.one_way && expect != Expect::Reply {
             return Err(ExitError::usage("--one-way asks a responder of PPT/1: --expect reply"));
         }
+        let books = self.books.socket(expect)?;
         let file = self.content.payload_file.is_some();
         let given = [
             (self.text.is_some(), "--text"),
             (file, "--payload-file"),
             (self.template.is_some(), "--template"),
         ];
-        if let Some((_, name)) = given.iter().find(|(given, _)| *given && expect != Expect::Any) {
+        let plain = matches!(expect, Expect::Any | Expect::Nothing);
+        if let Some((_, name)) = given.iter().find(|(given, _)| *given && !plain) {
             return Err(ExitError::usage(format!(
                 "{name} is for --expect any: frames have a payload of their own"
             )));
@@ -357,7 +363,8 @@ impl Args {
             profile,
             arrival: self.arrival,
             duration,
-            warm_up: span("--warmup", self.warmup)?,
+            // The books of a daemon would have it in them.
+            warm_up: if books.is_some() { 0 } else { span("--warmup", self.warmup)? },
             drain: self.drain,
             timeout: span("--timeout", self.timeout)?,
             distribution: self.distribution,
@@ -378,7 +385,7 @@ impl Args {
             ttl: self.ttl,
             one_way: self.one_way || stamp.is_some(),
             percentiles: self.percentiles.clone(),
-            handshake: !self.no_handshake,
+            handshake: !self.no_handshake && books.is_none(),
             max_in_flight: self.max_in_flight,
             interval: nanos(self.interval),
             start_at: self.start_at.map(|start| start.time(time_of_day())),
@@ -386,6 +393,7 @@ impl Args {
             seed: self.seed.unwrap_or_else(|| generator(None).next_u64()),
             key: if stamp.is_some() { None } else { self.key.load()? },
             stamp,
+            books,
         };
         config.check(self.i_own_the_target)?;
         Ok(config)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -91,6 +92,8 @@ pub struct Config {
     pub one_way: bool,
     /// The targets are reflectors of STAMP.
     pub stamp: Option<Stamp>,
+    /// The control socket of the daemon that serves the targets, where they answer nothing.
+    pub books: Option<PathBuf>,
     /// Percentiles to be read besides the usual ones.
     pub percentiles: Vec<Percent>,
     /// Ask every target for an answer before the load.
@@ -120,6 +123,8 @@ pub enum Expect {
     Echo,
     /// Whatever comes from the target: it gets plain text, and each answer counts for the oldest datagram of its port
     Any,
+    /// Nothing comes: what arrived is asked of the daemon that serves the targets (--books)
+    Nothing,
     /// A packet of a reflector of STAMP or TWAMP Light
     #[value(skip)]
     Stamp,
@@ -168,8 +173,11 @@ impl Config {
                 self.max_in_flight
             )));
         }
-        if self.expect == Expect::Any && self.key.is_some() {
+        if matches!(self.expect, Expect::Any | Expect::Nothing) && self.key.is_some() {
             return Err(ExitError::usage("--expect any sends plain text, and a key seals frames only"));
+        }
+        if self.expect == Expect::Nothing && self.in_flight.is_some() {
+            return Err(ExitError::usage("--in-flight waits for answers, and --expect nothing has none"));
         }
         if self.timeout == 0 {
             return Err(ExitError::usage(
@@ -226,7 +234,7 @@ impl Config {
         let shape = match (&self.template, &self.text, self.expect) {
             (Some(template), ..) => Shape::template(template.clone()),
             (None, Some(text), _) => Shape::text(text.clone()),
-            (None, None, Expect::Any) => {
+            (None, None, Expect::Any | Expect::Nothing) => {
                 let len = self.size.unwrap_or(self.payload);
                 let len = self.sizes.as_ref().map_or(len, Mix::largest);
                 Shape::text((b'a'..=b'z').cycle().take(len).collect())
@@ -318,7 +326,9 @@ impl Config {
             ids: Ids::new(rng),
             by_port: self.practice_ports() > 0,
             numbering: self.stamp.as_ref().map(|stamp| stamp.settings.reflector),
-            nameless: self.practice_ports() > 0 && self.sizes.is_none() && self.template.is_none(),
+            nameless: matches!(self.expect, Expect::Any | Expect::Stamp | Expect::Nothing)
+                && self.sizes.is_none()
+                && self.template.is_none(),
         }
     }
 
@@ -386,6 +396,7 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         ttl: None,
         one_way: false,
         stamp: None,
+        books: None,
         percentiles: Vec::new(),
         handshake: true,
         max_in_flight: 1000,

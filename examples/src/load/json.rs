@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::arrivals::Arrival;
+use super::books::compare::BooksReport;
 use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::generator::{PROGRAM, RunReport};
@@ -87,6 +88,9 @@ pub struct LoadReport {
     pub local: Local,
     /// What reflectors told; `null` without `--stamp`.
     pub stamp: Option<StampReport>,
+    /// What a daemon's books say of what arrived, with `--expect nothing`. Then `ok` is what arrived at handlers, all losses are on the way up, and
+    /// there are neither flows nor intervals.
+    pub books: Option<BooksReport>,
 }
 
 /// What the run was to do.
@@ -308,6 +312,7 @@ impl LoadReport {
             flows: summary.flows.iter().map(FlowReport::new).collect(),
             local: summary.local.clone(),
             stamp: summary.stamp.clone(),
+            books: summary.books.clone(),
         }
     }
 }

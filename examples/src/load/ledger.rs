@@ -44,6 +44,7 @@ pub struct Ledger {
     planned: u64,
     not_sent: [u64; NotSent::ALL.len()],
     in_flight: u64,
+    handed_over: u64,
     received: u64,
     counts: ClassCounts,
     icmp: IcmpCounts,
@@ -80,6 +81,7 @@ impl Ledger {
             planned: 0,
             not_sent: [0; NotSent::ALL.len()],
             in_flight: 0,
+            handed_over: 0,
             received: 0,
             counts: ClassCounts::default(),
             icmp: IcmpCounts::default(),
@@ -122,6 +124,11 @@ impl Ledger {
         let (seq, request_id) = sent.map_err(|_full| NotSent::InFlight)?;
         let stream_id = self.first_stream_id().wrapping_add(lane.index);
         Ok(Identity { stream_id, seq, request_id, timestamp: now.wrapping_add(self.config.epoch) })
+    }
+
+    /// A datagram left that nobody will answer.
+    pub fn hand_over(&mut self, lane: Lane, seq: u64) {
+        self.handed_over += u64::from(self.with(lane, |stream| stream.hand_over(seq)));
     }
 
     /// Strikes out a datagram that did not leave after all.
@@ -330,6 +337,7 @@ impl Ledger {
         }
         self.planned = self.planned.saturating_add(other.planned);
         self.in_flight += other.in_flight;
+        self.handed_over += other.handed_over;
         self.received += other.received;
         self.counts.add(&other.counts);
         self.icmp.add(&other.icmp);
@@ -376,7 +384,7 @@ impl Ledger {
             ("planned = sent + not sent", self.planned, total.sent + self.not_sent()),
             ("sent = ok + late + error + lost + pending", total.sent, total.accounted()),
             ("received = sum of its classes", self.received, classes.total()),
-            ("class ok = ok of all streams", classes.get(Class::Ok), total.ok),
+            ("class ok = ok of all streams", classes.get(Class::Ok) + self.handed_over, total.ok),
             ("class late = late of all streams", classes.get(Class::Late), total.late),
             ("class error = error of all streams", classes.errors(), total.error),
             ("class dup_up = dup_up of all streams", classes.get(Class::DupUp), total.dup_up),

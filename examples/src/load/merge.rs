@@ -154,6 +154,14 @@ fn add(total: &mut Summary, other: &Summary) -> Result<(), String> {
     ways(total, other);
     differences(total, other);
     reflected(total, other);
+    match (&mut total.books, &other.books) {
+        (Some(ours), Some(theirs)) => {
+            ours.addresses.extend(theirs.addresses.iter().cloned());
+            ours.doubts.extend(theirs.doubts.iter().cloned());
+        }
+        (ours @ None, theirs) => ours.clone_from(theirs),
+        (Some(_), None) => {}
+    }
     total.density = density::sum([std::mem::take(&mut total.density), other.density.clone()].into_iter());
     total.loss_runs =
         loss_runs::sum([std::mem::take(&mut total.loss_runs), other.loss_runs.clone()].into_iter());

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use polyport_protocol::Nanos;
 use polyport_terminal::{Escaped, Style, counted};
 
+use super::books::compare::AddressReport;
 use super::class::Class;
 use super::config::{Config, Expect};
 use super::gso::Gso;
@@ -73,6 +74,7 @@ pub fn text(
     lines.push(latency("generator lag", summary.lag, chosen, |point| point.lag) + &late);
     lines.extend(books(config, summary));
     lines.extend(summary.stamp.as_ref().map(|told| words::line(config.stamp.as_ref(), told)));
+    lines.extend(summary.books.iter().flat_map(|books| &books.addresses).map(AddressReport::line));
     lines.push(local(summary));
     lines.extend(how(summary));
     if tables.ports {
@@ -157,6 +159,9 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
             "wrong_source {count}: from {names}; a server must answer from the address that was asked"
         ));
     }
+    for doubt in summary.books.iter().flat_map(|books| &books.doubts) {
+        warnings.push(format!("the books of the daemon do not add up: {}", seen(doubt)));
+    }
     if let Some(refusal) = &local.refusal {
         warnings.push(format!("the system refused datagrams: {refusal}"));
     }
@@ -167,6 +172,9 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
 #[must_use]
 pub fn unanswered(summary: &Summary) -> String {
     let sent = summary.total.sent;
+    if sent > 0 && summary.books.is_some() {
+        return format!("nothing arrived of {sent} sent, by the books of the daemon");
+    }
     if sent == 0 {
         let cause = summary.local.refusal.as_ref().map(|refusal| format!(": cannot {refusal}"));
         return format!("nothing was sent of the {} planned{}", summary.planned, cause.unwrap_or_default());
@@ -330,7 +338,7 @@ fn books(config: &Config, summary: &Summary) -> Vec<String> {
         }
         Expect::Echo => format!("dup {down}, {reordered}, malformed {malformed}"),
         // Which answer was a second one, or which overtook which, plain text does not say.
-        Expect::Any => format!("unasked {}", classes.get(Class::Unasked)),
+        Expect::Any | Expect::Nothing => format!("unasked {}", classes.get(Class::Unasked)),
     };
     let extra = format!(" extra   {extra}");
     let rare = classes.rows().filter(|(name, count)| {

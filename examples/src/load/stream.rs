@@ -236,6 +236,17 @@ impl Stream {
         Ok((seq, id))
     }
 
+    /// Datagram `seq` left, and nobody will answer it: that it left is all that is known here. Whether it was open.
+    pub fn hand_over(&mut self, seq: u64) -> bool {
+        let Some(entry) = self.ring.get_mut(seq).filter(|entry| entry.state == State::Open) else {
+            return false;
+        };
+        entry.state = State::Answered;
+        self.tally.open -= 1;
+        self.tally.ok += 1;
+        true
+    }
+
     /// Strikes out a datagram that was entered and did not leave after all. Once all later ones are struck out, too,
     /// its number is given to the next one: gaps would use up the ring while the send buffer is full.
     pub fn cancel(&mut self, seq: u64) {

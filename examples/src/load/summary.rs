@@ -8,6 +8,7 @@ use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::books::compare::BooksReport;
 use super::class::ClassCounts;
 use super::histogram::{Latencies, Latency, Percent, Percentiles, TargetLatency, TotalLatency};
 use super::icmp::IcmpCounts;
@@ -46,6 +47,8 @@ pub struct Summary {
     pub ipdv_ways: Option<WaysReport>,
     /// What reflectors of STAMP told, if the targets are such.
     pub stamp: Option<StampReport>,
+    /// What a daemon's books say of what arrived, where nothing is answered.
+    pub books: Option<BooksReport>,
     /// The percentiles that the user chose.
     pub chosen: Vec<Chosen>,
     /// Displacements of first answers within a stream, and how often (RFC 5236).
@@ -240,6 +243,7 @@ impl Summary {
             one_way: None,
             ipdv_ways: None,
             stamp: None,
+            books: None,
             chosen: Vec::new(),
             density: ledger.density(),
             loss_runs: ledger.loss_runs(),

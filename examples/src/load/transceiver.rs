@@ -30,6 +30,7 @@ use super::stamp::receiver::Receiver;
 use super::stamps::Stamps;
 use super::summary::{Flow, Local};
 use super::told;
+use super::turn::Turn;
 use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
@@ -69,6 +70,8 @@ pub struct Transceiver<'c> {
     decoder: Decoder<'c>,
     /// Whether any datagram from a target is an answer.
     any: bool,
+    /// Whether none is expected.
+    nothing: bool,
     shape: Shape,
     /// All datagrams are equally long.
     even: bool,
@@ -89,17 +92,6 @@ pub struct Transceiver<'c> {
 
 /// To ask so many sockets in vain costs less than to ask whether to ask.
 const ALWAYS_ASKED: usize = 2;
-
-/// What [`Transceiver::send_due`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// Datagrams that left.
-    pub left: u64,
-    /// A send buffer was full.
-    pub blocked: bool,
-    /// A closed loop had no room for what it may send: only an answer or a timeout makes some.
-    pub full: bool,
-}
 
 impl<'c> Transceiver<'c> {
     /// Binds the sockets of a part of the run and opens its books.
@@ -148,7 +140,8 @@ impl<'c> Transceiver<'c> {
             ports: config.ports(part),
             inbox,
             decoder: Decoder::new(role).with_integrity(integrity),
-            any: config.expect == Expect::Any,
+            any: matches!(config.expect, Expect::Any | Expect::Nothing),
+            nothing: config.expect == Expect::Nothing,
             even: shape.mix().is_none() && config.template.is_none(),
             shape,
             turns: config.turns(),
@@ -454,12 +447,16 @@ impl<'c> Transceiver<'c> {
     }
 
     fn flush(&mut self, backlog: &mut VecDeque<Slot>, practice: bool, now: Nanos) -> Turn {
+        let nothing = self.nothing;
         let Self { ledger, latencies, intervals, outbox, refusal, eagain, last_sent, ports, .. } = self;
         let mut left = 0;
         outbox.flush(|event| match event {
             Event::Left(datagram) => {
                 left += 1;
                 *last_sent = now;
+                if nothing {
+                    ledger.hand_over(datagram.lane, datagram.seq);
+                }
                 if !practice {
                     latencies.left(datagram.slot.planned, now);
                     intervals.left(datagram.slot.planned, now);

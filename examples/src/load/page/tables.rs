@@ -151,7 +151,12 @@ pub(super) fn books(report: &LoadReport) -> Markup {
             ),
         ),
     ];
-    section("The books", element("table").holding_all(rows.map(|(name, words)| row(name, words))))
+    let served = report.books.iter().flat_map(|books| &books.addresses);
+    let served = served.map(|address| row("daemon", address.line().trim().to_owned()));
+    section(
+        "The books",
+        element("table").holding_all(rows.map(|(name, words)| row(name, words))).holding_all(served),
+    )
 }
 
 /// Where and how the load was made.
