@@ -90,13 +90,13 @@ pub fn compare(sent: &[(SocketAddr, u64)], before: &Books, after: &Books) -> Res
         let same = |row: &&Row| row.bind == old.bind && row.listener == old.listener;
         let now =
             after.rows.iter().find(same).ok_or_else(|| format!("`{}` is not served any more", old.bind))?;
-        report.address(address, old, &now.counts)?;
+        report.address(&address, old, &now.counts)?;
     }
     Ok(report)
 }
 
 impl BooksReport {
-    fn address(&mut self, sent: AddressReport, old: &Row, now: &Counts) -> Result<(), String> {
+    fn address(&mut self, sent: &AddressReport, old: &Row, now: &Counts) -> Result<(), String> {
         let (then, bind) = (&old.counts, Escaped(old.bind.as_bytes()).to_string());
         let grown = |now: u64, then: u64| {
             now.checked_sub(then)
@@ -135,7 +135,8 @@ impl BooksReport {
             lost_in_network: sent.sent.saturating_sub(seen),
             dropped_in_kernel,
             dropped,
-            ..sent
+            target: sent.target,
+            sent: sent.sent,
         });
         Ok(())
     }

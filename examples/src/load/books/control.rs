@@ -92,10 +92,8 @@ struct Connection<'p> {
 /// Nobody answers, or not in the way that is understood.
 pub fn ask(path: &Path) -> Result<Books, ExitError> {
     let failed = |error: &std::io::Error| {
-        let exit = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::NoReply,
-        };
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let exit = if denied { Exit::Permission } else { Exit::NoReply };
         ExitError::new(exit, format!("no daemon answers at the control socket {}: {error}", shown(path)))
     };
     let stream = UnixStream::connect(path).map_err(|error| failed(&error))?;
