@@ -50,6 +50,14 @@ impl KeyArgs {
         self.make(&secret).map(Some)
     }
 
+    /// The secret itself, for another protocol than PPT/1.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not hex.
+    pub fn secret(&self) -> Result<Option<Vec<u8>>, ExitError> {
+        self.key_file.as_deref().map(read).transpose()
+    }
+
     /// A key of this type and number.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod tests {
     use clap::Parser;
     use polyport_counting_alloc::{CountingAlloc, allocations};
     use polyport_protocol::client::Slot;
-    use polyport_protocol::{MILLISECOND, SECOND};
+    use polyport_protocol::{MAGIC, MILLISECOND, SECOND};
     use polyport_tools::clock::Clock;
     use polyport_tools::load::args::Args;
     use polyport_tools::load::config::Config;
@@ -56,6 +56,15 @@ mod tests {
         }
     }
 
+    /// What a stateless reflector of STAMP answers in no time: its times are that of the packet.
+    fn reflected(packet: &[u8]) -> [u8; 44] {
+        let mut answer = [0; 44];
+        for (to, from) in [(0, 0..16), (16, 4..12), (24, 0..4), (28, 4..14)] {
+            answer[to..to + from.len()].copy_from_slice(&packet[from]);
+        }
+        answer
+    }
+
     #[test]
     fn a_load_does_not_allocate() {
         let stop = Arc::new(AtomicBool::new(false));
@@ -68,7 +77,9 @@ mod tests {
                     let mut octets = vec![0; 2048];
                     while !stop.load(Ordering::Relaxed) {
                         if let Ok((len, from)) = socket.recv_from(&mut octets) {
-                            socket.send_to(&octets[..len], from).unwrap();
+                            let answer =
+                                if octets.starts_with(&MAGIC) { &octets[..len] } else { &reflected(&octets) };
+                            socket.send_to(answer, from).unwrap();
                         }
                     }
                 });
@@ -84,11 +95,14 @@ mod tests {
             "--distribution random --flows 2",
             "--sizes 100:1,300:1",
             "--arrival burst:5",
+            "--stamp",
+            "--stamp --size 300 --flows 2",
         ] {
             let mut line = vec!["polyport-load".to_owned()];
             line.extend(targets.iter().map(ToString::to_string));
             // So many intervals that each of the two loads reaches some of its own.
-            let rest = "--raw-echo --rate 3000/s --timeout 30s -d 40s --interval 50ms";
+            let expected = if more.contains("--stamp") { "" } else { "--raw-echo" };
+            let rest = format!("{expected} --rate 3000/s --timeout 30s -d 40s --interval 50ms");
             line.extend(format!("{rest} {more}").split_ascii_whitespace().map(str::to_owned));
             let config = Args::try_parse_from(line).unwrap().config().unwrap();
             let clock = Clock::start();

@@ -124,6 +124,9 @@ mod libraries;
 #[cfg(target_os = "linux")]
 mod listener;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod load_books;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod loops;
@@ -226,6 +229,9 @@ mod stale_bytes;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod stamp;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod stamp_load;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod system_calls;

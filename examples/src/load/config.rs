@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -25,6 +26,8 @@ use super::part::Part;
 use super::plan::{Distribution, Rate, Turns};
 use super::profile::{Piece, Profile};
 use super::shard::Shard;
+use super::stamp::codec::Codec;
+use super::stamp::settings::Stamp;
 use super::stamps::RxTime;
 use super::template::Template;
 use crate::outcome::ExitError;
@@ -87,6 +90,10 @@ pub struct Config {
     pub ttl: Option<NonZeroU8>,
     /// Ask the targets when they received and answered.
     pub one_way: bool,
+    /// The targets are reflectors of STAMP.
+    pub stamp: Option<Stamp>,
+    /// The control socket of the daemon that serves the targets, where they answer nothing.
+    pub books: Option<PathBuf>,
     /// Percentiles to be read besides the usual ones.
     pub percentiles: Vec<Percent>,
     /// Ask every target for an answer before the load.
@@ -116,6 +123,11 @@ pub enum Expect {
     Echo,
     /// Whatever comes from the target: it gets plain text, and each answer counts for the oldest datagram of its port
     Any,
+    /// Nothing comes: what arrived is asked of the daemon that serves the targets (--books)
+    Nothing,
+    /// A packet of a reflector of STAMP or TWAMP Light
+    #[value(skip)]
+    Stamp,
 }
 
 /// How long after its timeout a datagram is remembered, so that a late answer is known for what it is.
@@ -162,10 +174,13 @@ impl Config {
                 self.max_in_flight
             )));
         }
-        if self.expect == Expect::Any && self.key.is_some() {
+        if matches!(self.expect, Expect::Any | Expect::Nothing) && self.key.is_some() {
             return Err(ExitError::usage(
-                "--expect any sends plain text, and a key seals frames only: leave one of them out",
+                "--expect any and nothing send plain text, and a key seals frames only: leave one of them out",
             ));
+        }
+        if self.expect == Expect::Nothing && self.in_flight.is_some() {
+            return Err(ExitError::usage("--in-flight waits for answers, and --expect nothing has none"));
         }
         if self.timeout == 0 {
             return Err(ExitError::usage(
@@ -222,16 +237,19 @@ impl Config {
         let shape = match (&self.template, &self.text, self.expect) {
             (Some(template), ..) => Shape::template(template.clone()),
             (None, Some(text), _) => Shape::text(text.clone()),
-            (None, None, Expect::Any) => {
+            (None, None, Expect::Any | Expect::Nothing) => {
                 let len = self.size.unwrap_or(self.payload);
                 let len = self.sizes.as_ref().map_or(len, Mix::largest);
                 Shape::text((b'a'..=b'z').cycle().take(len).collect())
+            }
+            (None, None, Expect::Stamp) => {
+                Shape::stamp(Codec::new(&self.stamp.clone().unwrap_or_default()), self.size)
             }
             (None, None, Expect::Reply | Expect::Echo) => {
                 Shape::new(self.payload, self.size, self.expect == Expect::Reply, self.key.clone())
             }
         };
-        let shape = if self.one_way { shape.timed() } else { shape };
+        let shape = if self.one_way && self.expect == Expect::Reply { shape.timed() } else { shape };
         match self.sizes.clone().map(|sizes| sizes.at_least(shape.shortest())) {
             Some(Ok(sizes)) => shape.mixed(sizes),
             // What is too small is refused before a run starts.
@@ -259,7 +277,7 @@ impl Config {
     }
 
     fn practice_ports(&self) -> usize {
-        usize::from(self.expect == Expect::Any)
+        usize::from(matches!(self.expect, Expect::Any | Expect::Stamp))
     }
 
     /// When datagrams leave from `start` on: those of the load, or those of a warm-up, which has the rate that the load begins with.
@@ -309,8 +327,11 @@ impl Config {
             first_stream_id: rng.next_u32(),
             epoch: rng.next_u64(),
             ids: Ids::new(rng),
-            any: self.expect == Expect::Any,
-            nameless: self.expect == Expect::Any && self.sizes.is_none() && self.template.is_none(),
+            by_port: self.practice_ports() > 0,
+            numbering: self.stamp.as_ref().map(|stamp| stamp.settings.reflector),
+            nameless: matches!(self.expect, Expect::Any | Expect::Stamp | Expect::Nothing)
+                && self.sizes.is_none()
+                && self.template.is_none(),
         }
     }
 
@@ -386,6 +407,8 @@ pub(crate) fn example(targets: Vec<SocketAddr>) -> Config {
         tos: None,
         ttl: None,
         one_way: false,
+        stamp: None,
+        books: None,
         percentiles: Vec::new(),
         handshake: true,
         max_in_flight: 1000,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::hdr;
 use super::histogram::Percentiles;
 use super::intervals::{Interval, Intervals};
+use super::ipdv::WaysReport;
 use super::ledger::NotSent;
 use super::one_way::OneWayReport;
 use super::summary::{Chosen, Summary};
@@ -23,8 +24,11 @@ pub struct LatencyReport {
     /// By how much the round trips of neighbours differ whose answers came directly one after the other (IPDV, RFC 3393, of
     /// round trips); `null` also where datagrams are not equally long.
     pub ipdv: Option<Percentiles>,
-    /// Delays of each way; `null` unless `--one-way` asked for them and the targets stamp.
+    /// Delays of each way; `null` unless `--one-way` or `--stamp` asked for them and the targets stamp.
     pub one_way: Option<OneWayReport>,
+    /// By how much the delays of each way differ between neighbours whose answers came directly one after the other (IPDV, RFC 3393); no
+    /// offset of clocks is in it. `null` where `one_way` is, or datagrams are not equally long.
+    pub ipdv_ways: Option<WaysReport>,
     /// The percentiles of `--percentiles`.
     pub chosen: Vec<Chosen>,
 }
@@ -46,6 +50,12 @@ pub struct HistogramsReport {
     pub way_up: Option<String>,
     /// Delay from the targets to us; of a run only.
     pub way_down: Option<String>,
+    /// By how much the delays of neighbours to the targets differ; of a run only.
+    pub ipdv_up: Option<String>,
+    /// By how much those from the targets differ; of a run only.
+    pub ipdv_down: Option<String>,
+    /// How long packets were in reflectors of STAMP; of a run only.
+    pub inside: Option<String>,
 }
 
 /// The datagrams planned in one interval: `planned = sent + not_sent`, `sent = ok + late + error + lost + pending_at_abort`.
@@ -93,6 +103,7 @@ impl LatencyReport {
             lag: summary.lag,
             ipdv: summary.ipdv,
             one_way: summary.one_way,
+            ipdv_ways: summary.ipdv_ways,
             chosen: summary.chosen.clone(),
         }
     }
@@ -107,6 +118,9 @@ impl HistogramsReport {
             ipdv: summary.histograms.ipdv.as_ref().and_then(hdr::encode),
             way_up: summary.histograms.way_up.as_ref().and_then(hdr::encode),
             way_down: summary.histograms.way_down.as_ref().and_then(hdr::encode),
+            ipdv_up: summary.histograms.ipdv_up.as_ref().and_then(hdr::encode),
+            ipdv_down: summary.histograms.ipdv_down.as_ref().and_then(hdr::encode),
+            inside: summary.histograms.inside.as_ref().and_then(hdr::encode),
         }
     }
 }
@@ -139,6 +153,7 @@ impl IntervalReport {
                 lag: interval.lag.percentiles(),
                 ipdv: None,
                 one_way: None,
+                ipdv_ways: None,
                 chosen: Vec::new(),
             },
             histograms: HistogramsReport {

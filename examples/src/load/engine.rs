@@ -12,6 +12,7 @@ use super::handshake::{self, Greeting};
 use super::live::Live;
 use super::one_way::OneWay;
 use super::progress::Progress;
+use super::stamp::figures::Figures;
 use super::start;
 use super::summary::{Chosen, Histograms, Summary};
 use super::worker::{Done, Halt, Worker};
@@ -96,12 +97,16 @@ fn close(config: &Config, done: Vec<Result<Done, ExitError>>) -> Result<Summary,
         .map_err(|imbalance| ExitError::new(Exit::Software, imbalance.to_string()))?;
     let delays = all.one_way.as_ref().map(OneWay::read).transpose();
     let delays = delays.map_err(|error| ExitError::new(Exit::Software, error.to_string()))?.flatten();
+    let ipdv = all.ways.and_then(|ways| ways.report().map(|report| (ways, report)));
     // In a closed loop nothing was planned: a datagram left when another was answered.
     let open = config.in_flight.is_none();
     let histograms = Histograms {
         from_plan: summary.histograms.from_plan.filter(|_| open),
         way_up: delays.as_ref().map(|delays| delays.up.clone()),
         way_down: delays.as_ref().map(|delays| delays.down.clone()),
+        ipdv_up: ipdv.as_ref().map(|(ways, _)| ways.up.clone()),
+        ipdv_down: ipdv.as_ref().map(|(ways, _)| ways.down.clone()),
+        inside: all.stamp.as_ref().map(|stamp| stamp.inside().clone()).filter(|inside| !inside.is_empty()),
         ..summary.histograms
     };
     let points = config.percentiles.iter();
@@ -109,6 +114,8 @@ fn close(config: &Config, done: Vec<Result<Done, ExitError>>) -> Result<Summary,
         chosen: points.map(|percent| Chosen::new(*percent, &histograms)).collect(),
         histograms,
         one_way: delays.map(|delays| delays.report),
+        ipdv_ways: ipdv.map(|(_, report)| report),
+        stamp: all.stamp.as_ref().map(Figures::report),
         from_plan: summary.from_plan.filter(|_| open),
         flows: all.flows.into_iter().map(|(_, flow)| flow).collect(),
         strangers: all.strangers,

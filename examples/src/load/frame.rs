@@ -4,6 +4,7 @@ use polyport_protocol::{EncodeError, Encoder, Flags, FrameOption, HEADER_LEN, He
 
 use super::ledger::Identity;
 use super::mix::Mix;
+use super::stamp::codec::Codec;
 use super::template::Template;
 
 /// Value octets of the ROOM option that keeps room for RSTAT in the answer ([P-54]): 24 octets in all.
@@ -25,6 +26,8 @@ pub struct Shape {
     key: Option<Key>,
     /// The payload alone is the datagram.
     plain: bool,
+    /// Or packets of STAMP are.
+    stamp: Option<Codec>,
     /// Or what this makes.
     template: Option<Template>,
     /// Sizes instead of one.
@@ -42,8 +45,9 @@ impl Shape {
         // A pattern, so that a shifted copy differs.
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(payload).collect();
         let (template, mix, models) = (None, None, None);
-        let (plain, times) = (false, false);
-        let mut shape = Self { payload, size: 0, statistics, times, key, plain, template, mix, models };
+        let (plain, times, stamp) = (false, false, None);
+        let mut shape =
+            Self { payload, size: 0, statistics, times, key, plain, stamp, template, mix, models };
         shape.size = shape.least().max(size.unwrap_or(0));
         shape.modelled()
     }
@@ -67,8 +71,15 @@ impl Shape {
     pub const fn text(text: Vec<u8>) -> Self {
         let size = text.len();
         let (template, mix, models) = (None, None, None);
-        let (statistics, times, plain) = (false, false, true);
-        Self { payload: text, size, statistics, times, key: None, plain, template, mix, models }
+        let (statistics, times, plain, stamp) = (false, false, true, None);
+        Self { payload: text, size, statistics, times, key: None, plain, stamp, template, mix, models }
+    }
+
+    /// Test packets for reflectors, padded up to `size` octets in all.
+    #[must_use]
+    pub fn stamp(codec: Codec, size: Option<usize>) -> Self {
+        let size = codec.least().max(size.unwrap_or(0));
+        Self { size, plain: false, stamp: Some(codec), ..Self::text(Vec::new()) }
     }
 
     /// Has the responder asked when it received and answered.
@@ -124,6 +135,9 @@ impl Shape {
     /// Octets without padding.
     #[must_use]
     pub fn least(&self) -> usize {
+        if let Some(codec) = &self.stamp {
+            return codec.least();
+        }
         if self.plain {
             return self.payload.len();
         }
@@ -152,6 +166,12 @@ impl Shape {
             } else {
                 Ok(template.write(buffer, identity))
             };
+        }
+        if let Some(codec) = &self.stamp {
+            let available = buffer.len();
+            let room = buffer.get_mut(..size).ok_or(EncodeError::NoSpace { needed: size, available })?;
+            codec.write(room, identity.seq, identity.timestamp);
+            return Ok(size);
         }
         let whole = |buffer: &mut [u8], octets: &[u8]| {
             let (needed, available) = (octets.len(), buffer.len());

@@ -4,6 +4,7 @@ use polyport_protocol::{MILLISECOND, Nanos};
 use polyport_terminal::{Exit, Interrupt};
 
 use super::pacing::Pacing;
+use super::stamp::receiver;
 use super::transceiver::Transceiver;
 use crate::clock::Clock;
 use crate::outcome::ExitError;
@@ -59,7 +60,10 @@ pub fn greet(
         let end = if tries == TRIES { next + wait } else { next.max(round + wait) };
         while clock.now() < end {
             if let Some(peer) = transceiver.echo() {
-                return Err(echo(peer, "use --expect echo"));
+                return Err(match transceiver.stamp {
+                    Some(_) => receiver::echo(peer),
+                    None => echo(peer, "use --expect echo"),
+                });
             }
             if silent(transceiver).next().is_none() {
                 return Ok(Greeting::Answered);
@@ -135,8 +139,8 @@ fn nobody(transceiver: &Transceiver<'_>, missing: usize) -> ExitError {
         exit,
         format!(
             "{missing} of {} targets do not answer: {}{cause}{heard}; nothing else was sent, use --no-handshake to \
-             send all the same, --expect echo if the server sends datagrams back as they are, --expect any if it \
-             answers something else",
+             send all the same, --expect echo if the server sends datagrams back as they are, --stamp if it is a reflector of STAMP, \
+             --expect any if it answers something else",
             targets.len(),
             names.join(", ")
         ),

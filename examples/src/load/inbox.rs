@@ -44,6 +44,8 @@ pub struct Arrived<'m> {
     pub truncated: bool,
     /// When it came.
     pub arrival: Nanos,
+    /// The byte of its DSCP, where it was asked for.
+    pub tos: Option<u8>,
 }
 
 impl Inbox {
@@ -106,7 +108,7 @@ impl Inbox {
             };
             let mut one = |octets: &[u8]| {
                 let truncated = meta.truncated || octets.len() > self.room;
-                take(Arrived { octets, peer: meta.peer, truncated, arrival });
+                take(Arrived { octets, peer: meta.peer, truncated, arrival, tos: meta.tos });
             };
             match meta.segment.map(usize::from).filter(|segment| (1..octets.len()).contains(segment)) {
                 None => one(octets),

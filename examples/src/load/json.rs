@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::arrivals::Arrival;
+use super::books::compare::BooksReport;
 use super::config::{Config, Expect};
 use super::drain::Drain;
 use super::generator::{PROGRAM, RunReport};
@@ -21,6 +22,8 @@ use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
 use super::profile::Piece;
+use super::stamp::figures::StampReport;
+use super::stamp::settings::StampSettings;
 use super::stamps::RxTime;
 use super::stream::Tally;
 use super::summary::{Flow, Local, Port, Summary};
@@ -83,6 +86,11 @@ pub struct LoadReport {
     pub flows: Vec<FlowReport>,
     /// What happened on this side.
     pub local: Local,
+    /// What reflectors told; `null` without `--stamp`.
+    pub stamp: Option<StampReport>,
+    /// What a daemon's books say of what arrived, with `--expect nothing`. Then `ok` is what arrived at handlers, all losses are on the way up, and
+    /// there are neither flows nor intervals.
+    pub books: Option<BooksReport>,
 }
 
 /// What the run was to do.
@@ -138,6 +146,8 @@ pub struct ConfigReport {
     pub ttl: Option<u8>,
     /// Whether the targets were asked when they received and answered.
     pub one_way: bool,
+    /// What is asked of reflectors of STAMP; `null` if the targets are none.
+    pub stamp: Option<StampSettings>,
     /// What an answer looks like.
     pub expect: Expect,
     /// Whether the targets send every datagram back as it is.
@@ -301,6 +311,8 @@ impl LoadReport {
             ports: summary.ports.iter().map(PortReport::new).collect(),
             flows: summary.flows.iter().map(FlowReport::new).collect(),
             local: summary.local.clone(),
+            stamp: summary.stamp.clone(),
+            books: summary.books.clone(),
         }
     }
 }
@@ -347,6 +359,7 @@ impl ConfigReport {
             in_flight: config.in_flight,
             tos: config.tos,
             one_way: config.one_way,
+            stamp: config.stamp.as_ref().map(|stamp| stamp.settings),
             ttl: config.ttl.map(NonZeroU8::get),
             expect: config.expect,
             raw_echo: config.expect == Expect::Echo,

@@ -13,34 +13,30 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use polyport_net::QueuedError;
-use polyport_protocol::{DecodeError, Frame, FrameOption, Kind, MAGIC, Nanos};
+use polyport_protocol::{DecodeError, Frame, Kind, MAGIC, Nanos};
 
 use super::class::{Class, ClassCounts};
 use super::density;
 use super::icmp::{Complaint, IcmpCounts};
 use super::loss_runs;
+use super::stamp::numbers::nearest;
+use super::stamp::receiver::Reflected;
+use super::stamp::settings::Numbering;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
+use super::told;
 
 pub use super::identity::Identity;
 pub use super::imbalance::Imbalance;
+pub use super::lanes::{Lane, Lanes};
 pub use super::ledger_config::LedgerConfig;
 pub use super::not_sent::NotSent;
-
-/// Which stream of which target; handshake and warm-up have one of their own for each target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lane {
-    /// Index of the target.
-    pub target: usize,
-    /// Which of our own ports it leaves from, from 0.
-    pub port: usize,
-    /// Index of the stream; its id on the wire is this many above that of the first.
-    index: u32,
-}
+pub use super::received::Received;
 
 /// All books of a run.
 #[derive(Debug)]
 pub struct Ledger {
     config: LedgerConfig,
+    lanes: Lanes,
     /// First those of handshake and warm-up, one a target; then `config.streams` for each target.
     streams: Vec<Stream>,
     /// The targets and their indices, in order.
@@ -48,6 +44,7 @@ pub struct Ledger {
     planned: u64,
     not_sent: [u64; NotSent::ALL.len()],
     in_flight: u64,
+    handed_over: u64,
     received: u64,
     counts: ClassCounts,
     icmp: IcmpCounts,
@@ -60,18 +57,6 @@ pub struct Ledger {
     /// Losses in a row and displacements in the books of other threads.
     other_runs: BTreeMap<u64, u64>,
     other_density: BTreeMap<i64, u64>,
-}
-
-/// What a received datagram turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Its class.
-    pub class: Class,
-    /// The target whose datagram it answers, plan and departure of that datagram; for first answers only, and not
-    /// during handshake and warm-up.
-    pub first: Option<(usize, Nanos, Nanos)>,
-    /// By how much its round trip differs from that of its neighbour.
-    pub ipdv: Option<Nanos>,
 }
 
 impl Ledger {
@@ -89,12 +74,14 @@ impl Ledger {
             others: Vec::new(),
             other_runs: BTreeMap::new(),
             other_density: BTreeMap::new(),
+            lanes: Lanes::new(config.targets.len(), config.streams, config.by_port),
             config,
             streams,
             sorted,
             planned: 0,
             not_sent: [0; NotSent::ALL.len()],
             in_flight: 0,
+            handed_over: 0,
             received: 0,
             counts: ClassCounts::default(),
             icmp: IcmpCounts::default(),
@@ -102,18 +89,10 @@ impl Ledger {
         }
     }
 
-    /// The stream of `target` for handshake and warm-up.
+    /// The streams there are.
     #[must_use]
-    pub fn practice(&self, target: usize) -> Lane {
-        Lane { target, port: 0, index: u32::try_from(target).unwrap_or(u32::MAX) }
-    }
-
-    /// Stream `which` of `target`, below the number of streams.
-    #[must_use]
-    pub fn measured(&self, target: usize, which: u32) -> Lane {
-        let index = self.config.targets.len() + target * self.config.streams as usize + which as usize;
-        let port = which as usize + usize::from(self.config.any);
-        Lane { target, port, index: u32::try_from(index).unwrap_or(u32::MAX) }
+    pub const fn lanes(&self) -> Lanes {
+        self.lanes
     }
 
     /// Places of the schedule came up.
@@ -147,6 +126,11 @@ impl Ledger {
         Ok(Identity { stream_id, seq, request_id, timestamp: now.wrapping_add(self.config.epoch) })
     }
 
+    /// A datagram left that nobody will answer.
+    pub fn hand_over(&mut self, lane: Lane, seq: u64) {
+        self.handed_over += u64::from(self.with(lane, |stream| stream.hand_over(seq)));
+    }
+
     /// Strikes out a datagram that did not leave after all.
     pub fn cancel(&mut self, lane: Lane, seq: u64) {
         self.with(lane, |stream| stream.cancel(seq));
@@ -174,8 +158,36 @@ impl Ledger {
         let Some(target) = self.target_at(source) else {
             return self.enter(Received { class: Class::WrongSource, first: None, ipdv: None });
         };
-        let lane = self.lane_of_port(target, port);
+        let lane = self.lanes.of_port(target, port);
         let classified = self.with(lane, |stream| stream.receive_any(arrival));
+        let received = self.of_lane(lane, classified);
+        self.enter(received)
+    }
+
+    /// Enters a packet of a reflector: its port tells the session, and what it repeats of ours tells which one it answers.
+    pub fn receive_reflected(
+        &mut self,
+        reflected: &Reflected,
+        source: SocketAddr,
+        port: usize,
+        arrival: Nanos,
+    ) -> Received {
+        let refused = |class| Received { class, first: None, ipdv: None };
+        let Some(target) = self.target_at(source) else { return self.enter(refused(Class::WrongSource)) };
+        let answer = &reflected.answer;
+        if answer.foreign {
+            return self.enter(refused(Class::StaleStream));
+        }
+        let lane = self.lanes.of_port(target, port);
+        let seq = self.streams[lane.index as usize].nearest(answer.their_sequence);
+        let reply = Reply {
+            rstat: Some(Rstat { rseq: nearest(seq, answer.sequence), window: None }),
+            times: reflected.times,
+            inside: reflected.inside,
+            // No moment at all is none of ours.
+            ..Reply::plain(seq, answer.sent.map_or(Nanos::MAX, |sent| sent.wrapping_sub(self.config.epoch)))
+        };
+        let classified = self.with(lane, |stream| stream.receive(&reply, arrival));
         let received = self.of_lane(lane, classified);
         self.enter(received)
     }
@@ -185,11 +197,15 @@ impl Ledger {
     pub fn complain(&mut self, error: &QueuedError, quote: &[u8], port: usize) {
         let Some(complaint) = Complaint::new(error.origin) else { return };
         let lane = error.destination.and_then(|to| self.target_at(to)).and_then(|target| {
-            if self.config.any { Some(self.lane_of_port(target, port)) } else { self.quoted(quote, target) }
+            if self.config.by_port {
+                Some(self.lanes.of_port(target, port))
+            } else {
+                self.quoted(quote, target)
+            }
         });
         match lane {
             None => self.icmp.disbelieve(),
-            Some(lane) if self.is_practice(lane) => self.practice_icmp.count(complaint),
+            Some(lane) if self.lanes.is_practice(lane) => self.practice_icmp.count(complaint),
             Some(lane) => {
                 self.icmp.count(complaint);
                 self.refused[lane.target] += 1;
@@ -213,6 +229,16 @@ impl Ledger {
     pub fn finish(&mut self, now: Nanos, aborted: bool) {
         self.streams.iter_mut().for_each(|stream| stream.finish(now, aborted));
         self.in_flight = 0;
+        let Some(numbering) = self.config.numbering else { return };
+        let (streams, measured) = (self.config.streams as usize, self.config.targets.len());
+        for of_target in self.streams[measured..].chunks_mut(streams) {
+            let own = match numbering {
+                Numbering::Auto => of_target.iter().any(Stream::has_own_numbers),
+                Numbering::Stateful => true,
+                Numbering::Stateless => false,
+            };
+            of_target.iter_mut().filter(|_| own).for_each(Stream::direct);
+        }
     }
 
     /// Whether the handshake with `target` has succeeded: any answer that fits will do.
@@ -311,6 +337,7 @@ impl Ledger {
         }
         self.planned = self.planned.saturating_add(other.planned);
         self.in_flight += other.in_flight;
+        self.handed_over += other.handed_over;
         self.received += other.received;
         self.counts.add(&other.counts);
         self.icmp.add(&other.icmp);
@@ -357,7 +384,7 @@ impl Ledger {
             ("planned = sent + not sent", self.planned, total.sent + self.not_sent()),
             ("sent = ok + late + error + lost + pending", total.sent, total.accounted()),
             ("received = sum of its classes", self.received, classes.total()),
-            ("class ok = ok of all streams", classes.get(Class::Ok), total.ok),
+            ("class ok = ok of all streams", classes.get(Class::Ok) + self.handed_over, total.ok),
             ("class late = late of all streams", classes.get(Class::Late), total.late),
             ("class error = error of all streams", classes.errors(), total.error),
             ("class dup_up = dup_up of all streams", classes.get(Class::DupUp), total.dup_up),
@@ -384,7 +411,9 @@ impl Ledger {
             // A raw echo sends the REQUEST itself back; without one the decoder refuses it.
             answers: matches!(header.kind, Kind::Response | Kind::Request | Kind::Error),
             error: (header.kind == Kind::Error).then_some(header.code),
-            rstat: rstat(frame),
+            rstat: told::rstat(frame),
+            times: told::times(frame),
+            inside: 0,
         };
         let classified = self.with(lane, |stream| stream.receive(&reply, arrival));
         self.of_lane(lane, classified)
@@ -392,7 +421,7 @@ impl Ledger {
 
     /// What a stream made of a datagram, for the run.
     fn of_lane(&self, lane: Lane, Classified { class, first, ipdv }: Classified) -> Received {
-        if !self.is_practice(lane) {
+        if !self.lanes.is_practice(lane) {
             let first = first.map(|(planned, sent)| (lane.target, planned, sent));
             return Received { class, first, ipdv };
         }
@@ -426,21 +455,9 @@ impl Ledger {
         }
     }
 
-    const fn is_practice(&self, lane: Lane) -> bool {
-        (lane.index as usize) < self.config.targets.len()
-    }
-
     fn target_at(&self, address: SocketAddr) -> Option<usize> {
         let place = self.sorted.binary_search_by(|(target, _)| target.cmp(&address)).ok()?;
         self.sorted.get(place).map(|(_, index)| *index)
-    }
-
-    /// The stream of `target` that has our port `port` for itself.
-    fn lane_of_port(&self, target: usize, port: usize) -> Lane {
-        match port.checked_sub(1) {
-            None => self.practice(target),
-            Some(which) => self.measured(target, u32::try_from(which).unwrap_or(u32::MAX)),
-        }
     }
 
     /// The stream to `target` that sent the datagram which starts like this, if it is remembered.
@@ -456,19 +473,7 @@ impl Ledger {
     }
 
     fn lane(&self, stream_id: u32) -> Option<Lane> {
-        let index = stream_id.wrapping_sub(self.first_stream_id());
-        let place = index as usize;
-        let targets = self.config.targets.len();
-        if place >= self.streams.len() {
-            return None;
-        }
-        let streams = self.config.streams as usize;
-        Some(match place.checked_sub(targets) {
-            None => self.practice(place),
-            Some(measured) => {
-                self.measured(measured / streams, u32::try_from(measured % streams).unwrap_or(u32::MAX))
-            }
-        })
+        self.lanes.at(stream_id.wrapping_sub(self.first_stream_id()) as usize)
     }
 
     /// Calls `f` with a stream and keeps the sum over all streams right.
@@ -485,13 +490,6 @@ fn sum(streams: &[Stream]) -> Tally {
     let mut total = Tally::default();
     streams.iter().for_each(|stream| total.add(&stream.tally()));
     total
-}
-
-fn rstat(frame: &Frame<'_>) -> Option<Rstat> {
-    frame.options().iter().find_map(|option| {
-        let FrameOption::Rstat { rseq, window, .. } = option else { return None };
-        Some(Rstat { rseq, window })
-    })
 }
 
 #[cfg(test)]

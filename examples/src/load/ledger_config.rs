@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use polyport_protocol::Nanos;
 
 use super::ids::Ids;
+use super::stamp::settings::Numbering;
 
 /// What the books need to know of a run.
 #[derive(Clone, Debug)]
@@ -29,9 +30,10 @@ pub struct LedgerConfig {
     pub epoch: u64,
     /// The ids.
     pub ids: Ids,
-    /// Whether any datagram from a target is an answer: then its port alone tells the stream, and handshake and warm-up
-    /// have a port of their own.
-    pub any: bool,
+    /// Whether the port alone at which a datagram comes tells the stream; then handshake and warm-up have a port of their own.
+    pub by_port: bool,
+    /// Which numbers reflectors give to their packets, where such are the targets.
+    pub numbering: Option<Numbering>,
     /// Whether nothing in the datagrams follows from their ids, which saves to make them.
     pub nameless: bool,
 }

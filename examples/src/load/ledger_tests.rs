@@ -26,7 +26,8 @@ fn ledger() -> Ledger {
         first_stream_id: u32::MAX - 3,
         epoch: u64::MAX - 5,
         ids: Ids::new(&mut generator(Some(1))),
-        any: false,
+        by_port: false,
+        numbering: None,
         nameless: false,
     })
 }
@@ -84,8 +85,12 @@ fn the_reasons_are_in_order() {
 fn each_stream_finds_its_target_even_where_the_ids_wrap() {
     let mut ledger = ledger();
     for target in 0..2 {
-        for lane in [ledger.practice(target), ledger.measured(target, 0), ledger.measured(target, 1)] {
-            let practice = lane == ledger.practice(target);
+        for lane in [
+            ledger.lanes().practice(target),
+            ledger.lanes().measured(target, 0),
+            ledger.lanes().measured(target, 1),
+        ] {
+            let practice = lane == ledger.lanes().practice(target);
             let request = send(&mut ledger, lane, practice, 5).unwrap();
             let reply = answer(&request, Kind::Response, Code::OK, |_| ());
             let class = if practice { Class::WarmUp } else { Class::Ok };
@@ -106,7 +111,7 @@ fn any_answer_to_the_handshake_will_do() {
         [(Kind::Response, Code::OK, 6), (Kind::Response, Code::OK, 6 + TIMEOUT), (Kind::Error, Code::BUSY, 6)]
     {
         let mut ledger = ledger();
-        let lane = ledger.practice(1);
+        let lane = ledger.lanes().practice(1);
         let request = send(&mut ledger, lane, true, 5).unwrap();
         assert!(!ledger.has_answered(1));
         let reply = answer(&request, kind, code, |_| ());
@@ -132,7 +137,7 @@ fn an_imbalance_is_found_and_said() {
 #[test]
 fn every_way_to_be_wrong_has_its_class() {
     let mut ledger = ledger();
-    let lane = ledger.measured(0, 0);
+    let lane = ledger.lanes().measured(0, 0);
     let request = send(&mut ledger, lane, false, 5).unwrap();
     let good = answer(&request, Kind::Response, Code::OK, |_| ());
     let changed = |change: fn(&mut Header)| answer(&request, Kind::Response, Code::OK, change);
@@ -167,11 +172,11 @@ fn every_way_to_be_wrong_has_its_class() {
 fn the_cap_counts_until_the_timeout() {
     let mut ledger = ledger();
     for which in 0..13_u64 {
-        let lane = ledger.measured(usize::from(which % 2 == 0), u32::from(which % 4 < 2));
+        let lane = ledger.lanes().measured(usize::from(which % 2 == 0), u32::from(which % 4 < 2));
         assert_eq!(send(&mut ledger, lane, false, 0).is_some(), which < 12);
     }
     assert_eq!((ledger.in_flight(), ledger.skipped(NotSent::InFlight)), (12, 1));
-    let lane = ledger.measured(0, 0);
+    let lane = ledger.lanes().measured(0, 0);
     assert!(send(&mut ledger, lane, false, TIMEOUT + 1).is_some());
     assert_eq!(ledger.in_flight(), 1);
     ledger.finish(TIMEOUT + 1, true);
@@ -188,7 +193,7 @@ fn any_answer_that_fits_ends_a_handshake() {
         (Kind::ProbeAck, Code::OK, 6, false),
     ] {
         let mut ledger = ledger();
-        let lane = ledger.practice(1);
+        let lane = ledger.lanes().practice(1);
         let request = send(&mut ledger, lane, true, 5).unwrap();
         assert!(!ledger.has_answered(1));
         receive(&mut ledger, &answer(&request, kind, code, |_| ()), 7, arrival);
@@ -200,7 +205,7 @@ fn any_answer_that_fits_ends_a_handshake() {
 #[test]
 fn what_did_not_leave_after_all_is_not_in_the_books() {
     let mut ledger = ledger();
-    let lane = ledger.measured(0, 1);
+    let lane = ledger.lanes().measured(0, 1);
     ledger.plan(1);
     let identity = ledger.send(lane, 5, 5).unwrap();
     assert_eq!((ledger.total().sent, ledger.in_flight()), (1, 1));
@@ -225,7 +230,7 @@ fn an_imbalance_says_which_and_how_much() {
 #[test]
 fn a_sealed_run_takes_only_sealed_answers() {
     let mut ledger = ledger();
-    let lane = ledger.measured(0, 0);
+    let lane = ledger.lanes().measured(0, 0);
     let request = send(&mut ledger, lane, false, 5).unwrap();
     let keys = [Key::siphash(1, [1; 16])];
     let decoder = Decoder::new(Role::Client).with_integrity(polyport_protocol::Integrity::Keys(&keys));
@@ -279,7 +284,7 @@ proptest! {
             match step {
                 Step::Send { target, which, practice } => {
                     let lane =
-                        if practice { ledger.practice(target) } else { ledger.measured(target, which) };
+                        if practice { ledger.lanes().practice(target) } else { ledger.lanes().measured(target, which) };
                     let sent = send(&mut ledger, lane, practice, now);
                     requests.extend(sent.map(|sent| (sent, [9, 7][target], lane.port)));
                 }
@@ -316,7 +321,7 @@ proptest! {
 #[test]
 fn warm_up_frames_carry_the_flag() {
     let mut ledger = ledger();
-    let lane = ledger.practice(1);
+    let lane = ledger.lanes().practice(1);
     let request = send(&mut ledger, lane, true, 5).unwrap();
     let frame = Decoder::new(Role::Responder).decode(&request).unwrap();
     assert!(frame.header().flags.contains(Flags::WARM_UP));
@@ -337,7 +342,7 @@ fn complaint(port: u16) -> QueuedError {
 #[test]
 fn icmp_counts_if_it_quotes_what_was_sent() {
     let mut ledger = ledger();
-    let (lane, practice) = (ledger.measured(1, 1), ledger.practice(0));
+    let (lane, practice) = (ledger.lanes().measured(1, 1), ledger.lanes().practice(0));
     let request = send(&mut ledger, lane, false, 5).unwrap();
     let greeting = send(&mut ledger, practice, true, 5).unwrap();
     ledger.complain(&complaint(7), &request[..20], 1);
@@ -359,8 +364,8 @@ fn icmp_counts_if_it_quotes_what_was_sent() {
 
 #[test]
 fn where_anything_is_an_answer_the_port_tells_the_stream() {
-    let mut ledger = Ledger::new(LedgerConfig { any: true, nameless: true, ..ledger().config });
-    let lanes = [ledger.practice(1), ledger.measured(1, 0), ledger.measured(1, 1)];
+    let mut ledger = Ledger::new(LedgerConfig { by_port: true, nameless: true, ..ledger().config });
+    let lanes = [ledger.lanes().practice(1), ledger.lanes().measured(1, 0), ledger.lanes().measured(1, 1)];
     assert_eq!(lanes.map(|lane| lane.port), [0, 1, 2]);
     for lane in lanes {
         send(&mut ledger, lane, lane.port == 0, 5).unwrap();

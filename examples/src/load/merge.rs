@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::bounds;
 use super::density;
 use super::histogram::{Latency, Percent, Percentiles};
+use super::ipdv::WaysReport;
 use super::json::{ConfigReport, LoadReport, RateReport};
 use super::loss_runs;
 use super::one_way::OneWayReport;
@@ -151,6 +152,16 @@ fn add(total: &mut Summary, other: &Summary) -> Result<(), String> {
     join(&mut total.histograms.lag, &mut total.lag, other.histograms.lag.as_ref());
     join(&mut total.histograms.ipdv, &mut total.ipdv, other.histograms.ipdv.as_ref());
     ways(total, other);
+    differences(total, other);
+    reflected(total, other);
+    match (&mut total.books, &other.books) {
+        (Some(ours), Some(theirs)) => {
+            ours.addresses.extend(theirs.addresses.iter().cloned());
+            ours.doubts.extend(theirs.doubts.iter().cloned());
+        }
+        (ours @ None, theirs) => ours.clone_from(theirs),
+        (Some(_), None) => {}
+    }
     total.density = density::sum([std::mem::take(&mut total.density), other.density.clone()].into_iter());
     total.loss_runs =
         loss_runs::sum([std::mem::take(&mut total.loss_runs), other.loss_runs.clone()].into_iter());
@@ -195,6 +206,29 @@ fn ways(total: &mut Summary, other: &Summary) {
         });
     } else {
         (total.histograms.way_up, total.histograms.way_down, total.one_way) = (None, None, None);
+    }
+}
+
+/// Adds the differences of neighbours on each way. Where one side has none, its part is missing and there is no sum.
+fn differences(total: &mut Summary, other: &Summary) {
+    let (mut up, mut down) = (None, None);
+    if total.ipdv_ways.is_some() && other.ipdv_ways.is_some() {
+        join(&mut total.histograms.ipdv_up, &mut up, other.histograms.ipdv_up.as_ref());
+        join(&mut total.histograms.ipdv_down, &mut down, other.histograms.ipdv_down.as_ref());
+    } else {
+        (total.histograms.ipdv_up, total.histograms.ipdv_down) = (None, None);
+    }
+    total.ipdv_ways = up.zip(down).map(|(up, down)| WaysReport { up, down });
+}
+
+/// Adds what reflectors told.
+fn reflected(total: &mut Summary, other: &Summary) {
+    let mut inside = None;
+    join(&mut total.histograms.inside, &mut inside, other.histograms.inside.as_ref());
+    match (&mut total.stamp, &other.stamp) {
+        (Some(ours), Some(theirs)) => ours.add(theirs, inside),
+        (ours @ None, theirs) => ours.clone_from(theirs),
+        (Some(_), None) => {}
     }
 }
 

@@ -29,6 +29,7 @@ pub mod address;
 pub mod args;
 pub mod arrivals;
 pub mod behind;
+pub mod books;
 pub mod bounds;
 pub mod capacity;
 pub mod class;
@@ -54,7 +55,9 @@ pub mod ids;
 pub mod imbalance;
 pub mod inbox;
 pub mod intervals;
+pub mod ipdv;
 pub mod json;
+pub mod lanes;
 pub mod ledger;
 pub mod ledger_config;
 pub mod live;
@@ -73,6 +76,7 @@ pub mod plan;
 mod poisson;
 pub mod profile;
 pub mod progress;
+pub mod received;
 pub mod recorded;
 pub mod reorder;
 pub mod report;
@@ -81,13 +85,17 @@ pub mod ring;
 pub mod schedule;
 pub mod search;
 pub mod shard;
+pub mod sockets;
+pub mod stamp;
 pub mod stamps;
 pub mod start;
 pub mod stream;
 pub mod summary;
 pub mod template;
 pub mod threshold;
+pub mod told;
 pub mod transceiver;
+pub mod turn;
 pub mod unit;
 pub mod worker;
 pub mod written;
@@ -127,7 +135,20 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     let generator = |started| RunReport::new(&config, command.to_vec(), started);
     let events =
         output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
-    let summary = engine::run(&config, &interrupt, args.shown.quiet, events)?;
+    let before = config.books.as_deref().map(|socket| -> Result<_, ExitError> {
+        let books = books::control::ask(socket)?;
+        let known = books::compare::places(&config.targets, &books);
+        known.map(|_| books).map_err(|error| ExitError::new(Exit::BadInput, error))
+    });
+    let before = before.transpose()?;
+    let mut summary = engine::run(&config, &interrupt, args.shown.quiet, events)?;
+    if let (Some(socket), Some(before)) = (&config.books, &before) {
+        let after = books::control::ask(socket)?;
+        let sent: Vec<_> = summary.ports.iter().map(|port| (port.address, port.tally.sent)).collect();
+        let compared = books::compare::compare(&sent, before, &after);
+        let compared = compared.map_err(|error| ExitError::new(Exit::Protocol, error))?;
+        books::enter::enter(&mut summary, compared);
+    }
     let judgements: Vec<_> =
         args.shown.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);

@@ -363,6 +363,12 @@ pub fn complaints(socket: &UdpSocket, mut tell: impl FnMut(Report)) -> usize {
     count
 }
 
+/// A copy of an error of the system, which has no `Clone`.
+#[must_use]
+pub fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
 #[cfg(test)]
 #[path = "outbox_tests.rs"]
 mod tests;

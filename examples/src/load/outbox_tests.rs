@@ -15,12 +15,14 @@ fn bind() -> UdpSocket {
 fn pending(seq: u64, to: SocketAddr, socket: usize) -> Pending {
     let ledger = Ledger::new(example(vec![to]).books(&mut generator(Some(1)), Part::whole(1)));
     let slot = Slot { index: seq, planned: 0 };
-    Pending { lane: ledger.practice(0), seq, slot, to, len: 4, socket }
+    Pending { lane: ledger.lanes().practice(0), seq, slot, to, len: 4, socket }
 }
 
 fn lane(target: usize) -> Lane {
     let targets = ["127.0.0.1:1", "127.0.0.1:2"].map(|target| target.parse().unwrap());
-    Ledger::new(example(targets.into()).books(&mut generator(Some(1)), Part::whole(1))).practice(target)
+    Ledger::new(example(targets.into()).books(&mut generator(Some(1)), Part::whole(1)))
+        .lanes()
+        .practice(target)
 }
 
 fn push(outbox: &mut Outbox, pending: Pending) {

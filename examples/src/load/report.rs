@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use polyport_protocol::Nanos;
 use polyport_terminal::{Escaped, Style, counted};
 
+use super::books::compare::AddressReport;
 use super::class::Class;
 use super::config::{Config, Expect};
 use super::gso::Gso;
@@ -13,10 +14,11 @@ use super::histogram::Percentiles;
 use super::ledger::NotSent;
 use super::pacing::Pacing;
 use super::plan::Distribution;
+use super::sockets::RECEIVE_BUFFER;
+use super::stamp::words;
 use super::stream::Tally;
 use super::summary::{Chosen, Flow, Port, Summary};
 use super::threshold::Judgement;
-use super::transceiver::RECEIVE_BUFFER;
 use super::unit::{per_second, percent, span};
 
 /// Which tables the summary screen has.
@@ -61,9 +63,18 @@ pub fn text(
         }
         None => {}
     }
+    if let Some(ways) = summary.ipdv_ways {
+        lines.push(latency("ipdv up", Some(ways.up), chosen, |point| point.ipdv_up));
+        lines.push(latency("ipdv down", Some(ways.down), chosen, |point| point.ipdv_down));
+    }
+    if let Some(stamp) = &summary.stamp {
+        lines.push(latency("in reflector", stamp.inside, chosen, |point| point.inside));
+    }
     let late = format!("    late sends {}", percent(summary.late_sends, summary.total.sent));
     lines.push(latency("generator lag", summary.lag, chosen, |point| point.lag) + &late);
     lines.extend(books(config, summary));
+    lines.extend(summary.stamp.as_ref().map(|told| words::line(config.stamp.as_ref(), told)));
+    lines.extend(summary.books.iter().flat_map(|books| &books.addresses).map(AddressReport::line));
     lines.push(local(summary));
     lines.extend(how(summary));
     if tables.ports {
@@ -148,6 +159,9 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
             "wrong_source {count}: from {names}; a server must answer from the address that was asked"
         ));
     }
+    for doubt in summary.books.iter().flat_map(|books| &books.doubts) {
+        warnings.push(format!("the books of the daemon do not add up: {}", seen(doubt)));
+    }
     if let Some(refusal) = &local.refusal {
         warnings.push(format!("the system refused datagrams: {refusal}"));
     }
@@ -158,6 +172,9 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
 #[must_use]
 pub fn unanswered(summary: &Summary) -> String {
     let sent = summary.total.sent;
+    if sent > 0 && summary.books.is_some() {
+        return format!("nothing arrived of {sent} sent, by the books of the daemon");
+    }
     if sent == 0 {
         let cause = summary.local.refusal.as_ref().map(|refusal| format!(": cannot {refusal}"));
         return format!("nothing was sent of the {} planned{}", summary.planned, cause.unwrap_or_default());
@@ -314,10 +331,14 @@ fn books(config: &Config, summary: &Summary) -> Vec<String> {
     let malformed = classes.malformed();
     let (up, down) = (total.dup_up, total.dup_down);
     let extra = match config.expect {
-        Expect::Reply => format!("dup up {up}, dup down {down}, {reordered}, malformed {malformed}"),
+        // Only numbers of its own tell which way a copy was made on.
+        Expect::Stamp if up == 0 => format!("dup {down}, {reordered}, malformed {malformed}"),
+        Expect::Reply | Expect::Stamp => {
+            format!("dup up {up}, dup down {down}, {reordered}, malformed {malformed}")
+        }
         Expect::Echo => format!("dup {down}, {reordered}, malformed {malformed}"),
         // Which answer was a second one, or which overtook which, plain text does not say.
-        Expect::Any => format!("unasked {}", classes.get(Class::Unasked)),
+        Expect::Any | Expect::Nothing => format!("unasked {}", classes.get(Class::Unasked)),
     };
     let extra = format!(" extra   {extra}");
     let rare = classes.rows().filter(|(name, count)| {
@@ -343,7 +364,7 @@ fn books(config: &Config, summary: &Summary) -> Vec<String> {
 
 /// The direction of loss, where a responder could tell one.
 fn direction(config: &Config, total: &Tally) -> String {
-    if config.expect != Expect::Reply || total.lost() == 0 {
+    if !matches!(config.expect, Expect::Reply | Expect::Stamp) || total.lost() == 0 {
         return String::new();
     }
     format!(" (up {}, down {}, unknown {})", total.lost_up, total.lost_down, total.lost_unknown)

@@ -102,6 +102,9 @@ fn percentiles_of_choice_have_the_columns() {
         ipdv: None,
         way_up: None,
         way_down: None,
+        ipdv_up: None,
+        ipdv_down: None,
+        inside: None,
     };
     let chosen = vec![point("p75", 75 * MILLISECOND), point("p99.999", 99 * MILLISECOND)];
     let screen = text(&config, &Summary { chosen, ..summary }, &[], Tables::default(), Style::PLAIN);

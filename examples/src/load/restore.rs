@@ -22,6 +22,7 @@ use super::json::{
 use super::mix::Mix;
 use super::plan::Rate;
 use super::profile::Profile;
+use super::stamp::settings::Stamp;
 use super::stream::Tally;
 use super::summary::{Flow, Histograms, Port, Summary};
 use super::template::Template;
@@ -66,6 +67,8 @@ fn config(report: &LoadReport) -> Result<Config, String> {
         tos: config.tos,
         ttl: config.ttl.and_then(NonZeroU8::new),
         one_way: config.one_way,
+        books: None,
+        stamp: config.stamp.map(|settings| Stamp { settings, seal: None }),
         percentiles: Vec::new(),
         targets: config.targets.clone(),
         alternatives: HashMap::new(),
@@ -105,7 +108,8 @@ fn summary(report: &LoadReport) -> Result<Summary, String> {
     let CountsReport { planned, ref tally, .. } = report.counts;
     let [from_plan, from_send, lag] =
         [report.latency.rtt_from_plan, report.latency.rtt_from_send, report.latency.lag];
-    let (ipdv, one_way) = (report.latency.ipdv, report.latency.one_way);
+    let (ipdv, one_way, ipdv_ways) = (report.latency.ipdv, report.latency.one_way, report.latency.ipdv_ways);
+    let inside = report.stamp.as_ref().and_then(|stamp| stamp.inside);
     let texts = &report.histograms;
     let summary = Summary {
         planned,
@@ -117,6 +121,9 @@ fn summary(report: &LoadReport) -> Result<Summary, String> {
         lag,
         ipdv,
         one_way,
+        ipdv_ways,
+        stamp: report.stamp.clone(),
+        books: report.books.clone(),
         chosen: report.latency.chosen.clone(),
         density: counted(&report.reorder_density)?,
         loss_runs: counted(&report.loss_runs)?,
@@ -142,6 +149,17 @@ fn summary(report: &LoadReport) -> Result<Summary, String> {
                 DIGITS_TOTAL,
                 one_way.as_ref().map(|ways| &ways.down),
             )?,
+            ipdv_up: latency(
+                texts.ipdv_up.as_deref(),
+                DIGITS_TOTAL,
+                ipdv_ways.as_ref().map(|ways| &ways.up),
+            )?,
+            ipdv_down: latency(
+                texts.ipdv_down.as_deref(),
+                DIGITS_TOTAL,
+                ipdv_ways.as_ref().map(|ways| &ways.down),
+            )?,
+            inside: latency(texts.inside.as_deref(), DIGITS_TOTAL, inside.as_ref())?,
         },
         intervals: Some(intervals(report)?),
     };

@@ -63,7 +63,7 @@ impl Stamps {
         for socket in &mut *sockets {
             // Each datagram has its own, so none are joined.
             socket.keep_apart(true);
-            let told = socket.want(Facts { time: true, ..Facts::NONE });
+            let told = socket.want(socket.facts().or(Facts { time: true, ..Facts::NONE }));
             if !told.time {
                 let text = "this system does not stamp datagrams: use --rx-time tester";
                 return Err(io::Error::new(io::ErrorKind::Unsupported, text));

@@ -8,9 +8,11 @@ use polyport_protocol::{Code, Nanos};
 
 use super::class::Class;
 use super::density::Density;
+use super::ipdv::{Ipdv, Trip};
 use super::loss_runs::LossRuns;
 use super::reorder::Reorder;
 use super::ring::{Entry, Reach, Ring, State};
+use super::stamp::numbers::{Directions, Numbers, nearest};
 
 /// One stream of datagrams to one target.
 #[derive(Clone, Debug)]
@@ -25,8 +27,10 @@ pub struct Stream {
     reorder: Reorder,
     density: Density,
     runs: LossRuns,
-    /// Number and round trip of the latest first answer.
-    latest: Option<(u64, Nanos)>,
+    /// What a peer's own numbers say of losses, where it tells nothing else.
+    numbers: Numbers,
+    /// Number and times of the latest first answer.
+    latest: Option<(u64, Trip)>,
     tally: Tally,
 }
 
@@ -47,6 +51,10 @@ pub struct Reply {
     pub error: Option<Code>,
     /// What the responder has seen, if it told.
     pub rstat: Option<Rstat>,
+    /// When its request came to the peer and when it left, on the peer's clock, if it told.
+    pub times: Option<(Nanos, Nanos)>,
+    /// What of its round trip is not counted.
+    pub inside: Nanos,
 }
 
 /// The part of RSTAT that the books need.
@@ -54,8 +62,8 @@ pub struct Reply {
 pub struct Rstat {
     /// Number of this answer.
     pub rseq: u64,
-    /// Bit i: request seq - i was seen.
-    pub window: u64,
+    /// Bit i: request seq - i was seen. `None` if the peer counts its answers and tells no more.
+    pub window: Option<u64>,
 }
 
 /// How the books took an answer.
@@ -65,9 +73,9 @@ pub struct Classified {
     pub class: Class,
     /// Plan and departure of the datagram it answers, for first answers only.
     pub first: Option<(Nanos, Nanos)>,
-    /// By how much its round trip differs from that of its neighbour, where both answers came directly one after the other
+    /// By how much its times differ from those of its neighbour, where both answers came directly one after the other
     /// (the selection function of RFC 3393 section 2.3).
-    pub ipdv: Option<Nanos>,
+    pub ipdv: Option<Ipdv>,
 }
 
 /// Every slot that the next number could take holds a datagram that is not answered and not timed out.
@@ -105,6 +113,15 @@ pub struct Tally {
     pub reordered: u64,
     /// First answers that three later ones overtook.
     pub three_reordered: u64,
+}
+
+impl Reply {
+    /// An answer that says nothing but what it answers.
+    #[must_use]
+    pub const fn plain(seq: u64, sent: Nanos) -> Self {
+        let (error, rstat, times) = (None, None, None);
+        Self { owner: seq, seq, attempt: 0, sent, answers: true, error, rstat, times, inside: 0 }
+    }
 }
 
 impl Tally {
@@ -160,6 +177,7 @@ impl Stream {
             reorder: Reorder::default(),
             density: Density::default(),
             runs: LossRuns::default(),
+            numbers: Numbers::default(),
             latest: None,
             tally: Tally::default(),
         }
@@ -218,6 +236,17 @@ impl Stream {
         Ok((seq, id))
     }
 
+    /// Datagram `seq` left, and nobody will answer it: that it left is all that is known here. Whether it was open.
+    pub fn hand_over(&mut self, seq: u64) -> bool {
+        let Some(entry) = self.ring.get_mut(seq).filter(|entry| entry.state == State::Open) else {
+            return false;
+        };
+        entry.state = State::Answered;
+        self.tally.open -= 1;
+        self.tally.ok += 1;
+        true
+    }
+
     /// Strikes out a datagram that was entered and did not leave after all. Once all later ones are struck out, too,
     /// its number is given to the next one: gaps would use up the ring while the send buffer is full.
     pub fn cancel(&mut self, seq: u64) {
@@ -256,16 +285,21 @@ impl Stream {
         if before != State::Answered {
             self.reorder.arrive(reply.seq);
             self.density.arrive(reply.seq);
-            let trip = arrival.saturating_sub(reply.sent);
+            let trip = Trip::new(reply.sent, reply.times, arrival, reply.inside);
             ipdv = self
                 .latest
                 .replace((reply.seq, trip))
                 .filter(|(seq, _)| seq.abs_diff(reply.seq) == 1)
-                .map(|(_, before)| trip.abs_diff(before));
+                .map(|(_, before)| trip.apart(before));
         }
         self.count(class);
-        if let Some(rstat) = reply.rstat {
-            self.look_through(reply.seq, rstat.window);
+        match reply.rstat {
+            Some(Rstat { window: Some(window), .. }) => self.look_through(reply.seq, window),
+            // Copies that the network made say nothing new.
+            Some(Rstat { rseq, window: None }) if class != Class::DupDown => {
+                self.numbers.heard(reply.seq, rseq);
+            }
+            Some(_) | None => {}
         }
         Classified { class, first: (before != State::Answered).then_some((planned, reply.sent)), ipdv }
     }
@@ -279,8 +313,7 @@ impl Stream {
         let Some(&Entry { seq, sent, .. }) = entry else {
             return Classified { class: Class::Unasked, first: None, ipdv: None };
         };
-        let reply = Reply { owner: seq, seq, attempt: 0, sent, answers: true, error: None, rstat: None };
-        self.receive(&reply, arrival)
+        self.receive(&Reply::plain(seq, sent), arrival)
     }
 
     /// The oldest datagram that is remembered and not answered. Looks at each datagram once in all.
@@ -351,6 +384,26 @@ impl Stream {
         }
     }
 
+    /// Whether the peer's numbers surely are its own.
+    #[must_use]
+    pub const fn has_own_numbers(&self) -> bool {
+        self.numbers.are_its_own()
+    }
+
+    /// Gives losses the directions that the peer's own numbers tell, once the books are closed.
+    pub fn direct(&mut self) {
+        let Directions { up, down } = self.numbers.directions();
+        self.tally.lost_unknown = self.tally.lost_unknown.saturating_sub(up + down);
+        self.tally.lost_up += up;
+        self.tally.lost_down += down;
+    }
+
+    /// The number nearest to the latest one that was given, of those that end in these 32 bits.
+    #[must_use]
+    pub fn nearest(&self, low: u32) -> u64 {
+        nearest(self.next_seq, low)
+    }
+
     const fn count(&mut self, class: Class) {
         match class {
             Class::Ok => self.tally.ok += 1,
@@ -374,7 +427,10 @@ impl Stream {
     /// Decides about a datagram that is about to be forgotten.
     fn retire(&mut self, entry: &Entry) {
         match entry.state {
-            State::Expired => self.runs.lost(),
+            State::Expired => {
+                self.runs.lost();
+                self.numbers.lost(entry.seq);
+            }
             State::Answered => return self.runs.answered(),
             State::Free | State::Open => return,
         }

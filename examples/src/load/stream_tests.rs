@@ -13,7 +13,12 @@ fn stream() -> Stream {
 }
 
 fn reply(seq: u64, sent: Nanos) -> Reply {
-    Reply { owner: seq, seq, attempt: 0, sent, answers: true, error: None, rstat: None }
+    Reply::plain(seq, sent)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what there may be none of")]
+const fn apart(trip: Nanos) -> Option<Ipdv> {
+    Some(Ipdv { trip, ways: None })
 }
 
 /// Sends the next datagram, planned one tick before.
@@ -22,7 +27,7 @@ fn send(stream: &mut Stream, seq: u64, now: Nanos) {
 }
 
 fn with_rstat(seq: u64, sent: Nanos, rseq: u64, window: u64) -> Reply {
-    Reply { rstat: Some(Rstat { rseq, window }), ..reply(seq, sent) }
+    Reply { rstat: Some(Rstat { rseq, window: Some(window) }), ..reply(seq, sent) }
 }
 
 #[test]
@@ -179,14 +184,14 @@ fn what_says_nothing_answers_the_oldest_that_waits() {
     assert_eq!(stream.receive_any(50), Classified { class: Class::Ok, first: Some((9, 10)), ipdv: None });
     assert_eq!(
         stream.receive_any(50),
-        Classified { class: Class::Ok, first: Some((19, 20)), ipdv: Some(10) }
+        Classified { class: Class::Ok, first: Some((19, 20)), ipdv: apart(10) }
     );
     // 2 is timed out, 3 is not.
     let now = 31 + TIMEOUT;
     assert_eq!(stream.receive_any(now), Classified { class: Class::Ok, first: Some((39, 40)), ipdv: None });
     assert_eq!(
         stream.receive_any(now),
-        Classified { class: Class::Late, first: Some((29, 30)), ipdv: Some(10) }
+        Classified { class: Class::Late, first: Some((29, 30)), ipdv: apart(10) }
     );
     assert_eq!(stream.receive_any(now).class, Class::Unasked);
     // What the ring has forgotten is lost, and the oldest that it has not is next.
@@ -330,13 +335,10 @@ impl Model {
             Step::Reply { back, error, rstat, forged } => {
                 let seq = self.next.saturating_sub(back);
                 let reply = Reply {
-                    owner: seq,
-                    seq,
                     attempt: forged.into(),
-                    answers: true,
-                    sent: self.sent.get(&seq).copied().unwrap_or(self.now),
                     error: error.then_some(Code::BUSY),
-                    rstat: rstat.map(|(rseq, window)| Rstat { rseq, window }),
+                    rstat: rstat.map(|(rseq, window)| Rstat { rseq, window: Some(window) }),
+                    ..Reply::plain(seq, self.sent.get(&seq).copied().unwrap_or(self.now))
                 };
                 let outcome = stream.receive(&reply, self.now);
                 let wanted = self.classify(seq, &reply);
@@ -381,7 +383,9 @@ fn neighbours_whose_answers_come_in_a_row_are_compared() {
     for seq in 0..6 {
         stream.send(10 * seq, 10 * seq, |seq| seq).unwrap();
     }
-    let mut answer = |seq: u64, trip: u64| stream.receive(&reply(seq, 10 * seq), 10 * seq + trip).ipdv;
+    let mut answer = |seq: u64, trip: u64| {
+        stream.receive(&reply(seq, 10 * seq), 10 * seq + trip).ipdv.map(|ipdv| ipdv.trip)
+    };
     assert_eq!((answer(0, 100), answer(1, 130), answer(2, 90)), (None, Some(30), Some(40)));
     assert_eq!(answer(2, 95), None, "a duplicate");
     assert_eq!(answer(4, 100), None, "3 is between");

@@ -8,12 +8,15 @@ use polyport_protocol::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::books::compare::BooksReport;
 use super::class::ClassCounts;
 use super::histogram::{Latencies, Latency, Percent, Percentiles, TargetLatency, TotalLatency};
 use super::icmp::IcmpCounts;
 use super::intervals::Intervals;
+use super::ipdv::WaysReport;
 use super::ledger::{Imbalance, Ledger, NotSent};
 use super::one_way::OneWayReport;
+use super::stamp::figures::StampReport;
 use super::stamps::StampCounts;
 use super::stream::Tally;
 use super::unit::per_second;
@@ -40,6 +43,12 @@ pub struct Summary {
     pub ipdv: Option<Percentiles>,
     /// Delays of each way, if they were asked for and the targets stamp.
     pub one_way: Option<OneWayReport>,
+    /// By how much the delays of each way differ between neighbours; `None` also where datagrams are not equally long.
+    pub ipdv_ways: Option<WaysReport>,
+    /// What reflectors of STAMP told, if the targets are such.
+    pub stamp: Option<StampReport>,
+    /// What a daemon's books say of what arrived, where nothing is answered.
+    pub books: Option<BooksReport>,
     /// The percentiles that the user chose.
     pub chosen: Vec<Chosen>,
     /// Displacements of first answers within a stream, and how often (RFC 5236).
@@ -89,6 +98,12 @@ pub struct Histograms {
     pub way_up: Option<TotalLatency>,
     /// Delay from the targets to us.
     pub way_down: Option<TotalLatency>,
+    /// By how much the delays of neighbours to the targets differ.
+    pub ipdv_up: Option<TotalLatency>,
+    /// By how much those of neighbours from the targets differ.
+    pub ipdv_down: Option<TotalLatency>,
+    /// How long packets were in reflectors of STAMP.
+    pub inside: Option<TotalLatency>,
 }
 
 /// A percentile that the user chose, of each distribution; `null` where nothing was measured. Times are in nanoseconds.
@@ -108,6 +123,12 @@ pub struct Chosen {
     pub way_up: Option<Nanos>,
     /// Delay from the targets to us.
     pub way_down: Option<Nanos>,
+    /// By how much the delays of neighbours to the targets differ.
+    pub ipdv_up: Option<Nanos>,
+    /// By how much those of neighbours from the targets differ.
+    pub ipdv_down: Option<Nanos>,
+    /// How long packets were in reflectors of STAMP.
+    pub inside: Option<Nanos>,
 }
 
 impl Chosen {
@@ -123,6 +144,9 @@ impl Chosen {
             ipdv: at(&histograms.ipdv),
             way_up: at(&histograms.way_up),
             way_down: at(&histograms.way_down),
+            ipdv_up: at(&histograms.ipdv_up),
+            ipdv_down: at(&histograms.ipdv_down),
+            inside: at(&histograms.inside),
         }
     }
 }
@@ -217,6 +241,9 @@ impl Summary {
             lag: latencies.lag.percentiles(),
             ipdv: latencies.ipdv.percentiles(),
             one_way: None,
+            ipdv_ways: None,
+            stamp: None,
+            books: None,
             chosen: Vec::new(),
             density: ledger.density(),
             loss_runs: ledger.loss_runs(),
@@ -244,8 +271,7 @@ impl Summary {
                 from_send: Some(latencies.from_send.clone()),
                 lag: Some(latencies.lag.clone()),
                 ipdv: Some(latencies.ipdv.clone()),
-                way_up: None,
-                way_down: None,
+                ..Histograms::default()
             },
             intervals: None,
         })

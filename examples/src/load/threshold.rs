@@ -35,6 +35,10 @@ enum Source {
     Send,
     Lag,
     Ipdv,
+    IpdvUp,
+    IpdvDown,
+    Up,
+    Down,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +201,10 @@ fn source(name: Option<&str>) -> Option<Source> {
         Some("send") => Some(Source::Send),
         Some("lag") => Some(Source::Lag),
         Some("ipdv") => Some(Source::Ipdv),
+        Some("ipdv.up") => Some(Source::IpdvUp),
+        Some("ipdv.down") => Some(Source::IpdvDown),
+        Some("up") => Some(Source::Up),
+        Some("down") => Some(Source::Down),
         Some(_) => None,
     }
 }
@@ -241,6 +249,10 @@ fn latency(summary: &Summary, source: Source, point: Point) -> Option<Nanos> {
         Source::Send => summary.from_send,
         Source::Lag => summary.lag,
         Source::Ipdv => summary.ipdv,
+        Source::IpdvUp => summary.ipdv_ways.map(|ways| ways.up),
+        Source::IpdvDown => summary.ipdv_ways.map(|ways| ways.down),
+        Source::Up => summary.one_way.map(|ways| ways.up),
+        Source::Down => summary.one_way.map(|ways| ways.down),
     }?;
     Some(match point {
         Point::P50 => read.p50,
@@ -271,7 +283,7 @@ const fn counted(summary: &Summary, count: Count) -> (u64, u64) {
 
 fn wrong(text: &str, reason: &str) -> String {
     format!(
-        "`{text}` is no threshold: {reason}; write p99<5ms, send.p99.9<=1ms, lag<1ms or loss<0.1% \
+        "`{text}` is no threshold: {reason}; write p99<5ms, send.p99.9<=1ms, lag<1ms, ipdv.p95<1ms, up.p99<9ms, ipdv.down.p99<1ms or loss<0.1% \
          (points p50 p90 p95 p99 p99.9 p99.99 max mean; counts ok late error loss duplicate reordered not_sent)"
     )
 }
@@ -326,6 +338,8 @@ mod tests {
         assert_eq!(metric("send.p99.9<1ms"), Ok(Metric::Latency(Source::Send, Point::P999)));
         assert_eq!(metric("p99.99<1ms"), Ok(Metric::Latency(Source::Plan, Point::P9999)));
         assert_eq!(metric("ipdv.p95<1ms"), Ok(Metric::Latency(Source::Ipdv, Point::P95)));
+        assert_eq!(metric("ipdv.up.p99.9<1ms"), Ok(Metric::Latency(Source::IpdvUp, Point::P999)));
+        assert_eq!(metric("down.max<1ms"), Ok(Metric::Latency(Source::Down, Point::Max)));
         assert_eq!(metric("send.mean<1ms"), Ok(Metric::Latency(Source::Send, Point::Mean)));
         assert_eq!(metric("lag.max<1ms"), Ok(Metric::Latency(Source::Lag, Point::Max)));
         assert_eq!(metric("lag<1ms"), Ok(Metric::Latency(Source::Lag, Point::P99)));

@@ -5,9 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use hdrhistogram::CreationError;
-use polyport_net::{Pktinfo, SocketOptions, UdpSocket};
+use polyport_net::UdpSocket;
 use polyport_protocol::client::Slot;
-use polyport_protocol::{Decoder, Frame, FrameOption, Integrity, Nanos, Role};
+use polyport_protocol::{Decoder, Integrity, Nanos, Role};
 use polyport_terminal::Exit;
 
 use super::behind::Behind;
@@ -17,15 +17,20 @@ use super::frame::Shape;
 use super::histogram::Latencies;
 use super::inbox::{Arrived, Inbox, is_of_the_network};
 use super::intervals::Intervals;
+use super::ipdv::Ways;
 use super::ledger::{Lane, Ledger, NotSent, Received};
 use super::one_way::{self, OneWay};
-use super::outbox::{Event, Outbox, Pending, complaints};
+use super::outbox::{Event, Outbox, Pending, again, complaints};
 use super::pacing;
 use super::part::Part;
 use super::plan::Turns;
 use super::schedule::Schedule;
+use super::sockets;
+use super::stamp::receiver::Receiver;
 use super::stamps::Stamps;
 use super::summary::{Flow, Local};
+use super::told;
+use super::turn::Turn;
 use crate::clock::Clock;
 use crate::key::generator;
 use crate::outcome::ExitError;
@@ -33,9 +38,6 @@ use crate::own_frames::OwnFrames;
 use crate::source::{SourceAddress, SourceArgs};
 use crate::strangers::Strangers;
 use crate::unsent::unsent;
-
-/// Receive buffer to ask for: a tenth of a second at 40 000 datagrams a second, each charged about 1 KiB.
-pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Everything a thread of a run works with.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ pub struct Transceiver<'c> {
     pub latencies: Latencies,
     /// Delays of each way, if they are asked for.
     pub one_way: Option<OneWay>,
+    /// By how much those of neighbours differ, wherever the targets stamp.
+    pub ways: Option<Ways>,
+    /// What tells of reflectors of STAMP, if the targets are such.
+    pub stamp: Option<Receiver>,
     /// Books and histograms over time.
     pub intervals: Intervals,
     /// Longest round trip so far, from sending.
@@ -64,6 +70,8 @@ pub struct Transceiver<'c> {
     decoder: Decoder<'c>,
     /// Whether any datagram from a target is an answer.
     any: bool,
+    /// Whether none is expected.
+    nothing: bool,
     shape: Shape,
     /// All datagrams are equally long.
     even: bool,
@@ -85,17 +93,6 @@ pub struct Transceiver<'c> {
 /// To ask so many sockets in vain costs less than to ask whether to ask.
 const ALWAYS_ASKED: usize = 2;
 
-/// What [`Transceiver::send_due`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// Datagrams that left.
-    pub left: u64,
-    /// A send buffer was full.
-    pub blocked: bool,
-    /// A closed loop had no room for what it may send: only an answer or a timeout makes some.
-    pub full: bool,
-}
-
 impl<'c> Transceiver<'c> {
     /// Binds the sockets of a part of the run and opens its books.
     ///
@@ -112,13 +109,22 @@ impl<'c> Transceiver<'c> {
         let role = if config.expect == Expect::Echo { Role::Any } else { Role::Client };
         let latencies = Latencies::new(config.targets.len()).map_err(software)?;
         let intervals = Intervals::new(config.duration, config.interval).map_err(software)?;
-        let mut sockets = sockets(config, part)?;
+        let mut sockets = sockets::open(config, part)?;
+        let stamp =
+            config.stamp.as_ref().map(|stamp| Receiver::new(stamp, clock)).transpose().map_err(software)?;
+        let mut books = config.books(&mut generator(Some(config.seed)), part);
+        if let Some(stamp) = &stamp {
+            // Reflectors compare it with their own clock.
+            books.epoch = stamp.epoch();
+        }
         let inbox = Inbox::new(&mut sockets, shape.size(), config.gso, config.rx_time)
             .map_err(|error| ExitError::io("prepare the sockets for receiving", &error))?;
         let outbox = Outbox::new(sockets, shape.size(), config.targets.len(), config.gso)
             .map_err(|error| ExitError::io("prepare the sockets for sending", &error))?;
         Ok(Self {
-            ledger: Ledger::new(config.books(&mut generator(Some(config.seed)), part)),
+            ledger: Ledger::new(books),
+            ways: config.one_way.then(Ways::new).transpose().map_err(software)?,
+            stamp,
             latencies,
             intervals,
             one_way: config
@@ -134,14 +140,15 @@ impl<'c> Transceiver<'c> {
             ports: config.ports(part),
             inbox,
             decoder: Decoder::new(role).with_integrity(integrity),
-            any: config.expect == Expect::Any,
+            any: matches!(config.expect, Expect::Any | Expect::Nothing),
+            nothing: config.expect == Expect::Nothing,
             even: shape.mix().is_none() && config.template.is_none(),
             shape,
             turns: config.turns(),
             eagain: 0,
             refusal: None,
             from: config.from,
-            sealed: config.key.is_some(),
+            sealed: config.key.is_some() || config.stamp.as_ref().is_some_and(|stamp| stamp.seal.is_some()),
             strangers: Strangers::default(),
             greetings: OwnFrames::default(),
             greets: false,
@@ -173,9 +180,9 @@ impl<'c> Transceiver<'c> {
             let Some(slot) = waited.or_else(|| pacer.take(now)) else { break };
             let (target, flow) = self.turns.of(slot.index);
             let lane = if practice {
-                self.ledger.practice(target)
+                self.ledger.lanes().practice(target)
             } else {
-                self.ledger.measured(target, self.part.below(flow))
+                self.ledger.lanes().measured(target, self.part.below(flow))
             };
             let refused = self.enter(lane, slot, practice, now).err();
             if refused == Some(NotSent::InFlight) && pacer.is_closed() {
@@ -248,7 +255,7 @@ impl<'c> Transceiver<'c> {
     pub fn send_practice(&mut self, target: usize) {
         let now = self.clock.now();
         let slot = Slot { index: 0, planned: now };
-        let lane = self.ledger.practice(target);
+        let lane = self.ledger.lanes().practice(target);
         self.greets = true;
         let entered = self.enter(lane, slot, true, now);
         self.greets = false;
@@ -292,6 +299,8 @@ impl<'c> Transceiver<'c> {
             echo,
             longest,
             one_way,
+            ways,
+            stamp,
             ..
         } = self;
         let (socket, port) = (&outbox.sockets()[index], index % self.ports);
@@ -307,35 +316,54 @@ impl<'c> Transceiver<'c> {
                 return Ok(true);
             }
         }
-        inbox.each(|Arrived { octets, peer, truncated, arrival }| {
+        inbox.each(|Arrived { octets, peer, truncated, arrival, tos }| {
+            // What of a round trip is not counted, and what its peer stamped.
+            let (mut inside, mut times) = (0, None);
             let received = if self.any {
                 ledger.receive_any(peer, port, arrival)
+            } else if let Some(stamp) = stamp {
+                match stamp.read(octets, arrival) {
+                    Err(error) => ledger.receive(Err(error), peer, port, arrival),
+                    Ok(reflected) => {
+                        let received = ledger.receive_reflected(&reflected, peer, port, arrival);
+                        if let Some((.., sent)) = received.first {
+                            (inside, times) =
+                                (reflected.inside.min(arrival.saturating_sub(sent)), reflected.times);
+                            stamp.count(&reflected, tos, !self.even || octets.len() == self.shape.size());
+                        } else if !self.sealed && greetings.is_echo(octets) {
+                            *echo = Some(peer);
+                        }
+                        received
+                    }
+                }
             } else {
                 let decoded = self.decoder.decode_received(octets, truncated);
                 // With a key nothing without a tag may end the run: see `own_frames`.
                 if decoded.is_err() && !self.sealed && greetings.is_echo(octets) {
                     *echo = Some(peer);
                 }
-                let received = ledger.receive(decoded.as_ref().map_err(|error| *error), peer, port, arrival);
-                if let (Some(delays), Some((target, _, sent)), Ok(frame)) =
-                    (&mut *one_way, received.first, &decoded)
-                    && let Some((rx, tx)) = times(frame)
-                {
-                    let stamps = one_way::Stamps { sent, received: rx, answered: tx, arrival };
-                    delays.record(target, stamps);
-                }
-                received
+                times = decoded.as_ref().ok().and_then(told::times);
+                ledger.receive(decoded.as_ref().map_err(|error| *error), peer, port, arrival)
             };
+            if let (Some(delays), Some((target, _, sent)), Some((rx, tx))) =
+                (&mut *one_way, received.first, times)
+            {
+                let stamps = one_way::Stamps { sent, received: rx, answered: tx, arrival };
+                delays.record(target, stamps);
+            }
             if received.class == Class::WrongSource {
                 strangers.heard(peer);
             }
             if let Some(ipdv) = received.ipdv.filter(|_| self.even) {
-                latencies.ipdv.record(ipdv);
+                latencies.ipdv.record(ipdv.trip);
+                if let (Some(ways), Some(differences)) = (&mut *ways, ipdv.ways) {
+                    ways.record(differences);
+                }
             }
             if let Received { first: Some((target, planned, sent)), .. } = received {
                 *longest = (*longest).max(Some(arrival.saturating_sub(sent)));
-                latencies.answered(target, planned, sent, arrival);
-                intervals.answered(received.class, planned, sent, arrival);
+                latencies.answered(target, planned, sent, arrival - inside);
+                intervals.answered(received.class, planned, sent, arrival - inside);
             }
         });
         Ok(true)
@@ -419,12 +447,16 @@ impl<'c> Transceiver<'c> {
     }
 
     fn flush(&mut self, backlog: &mut VecDeque<Slot>, practice: bool, now: Nanos) -> Turn {
+        let nothing = self.nothing;
         let Self { ledger, latencies, intervals, outbox, refusal, eagain, last_sent, ports, .. } = self;
         let mut left = 0;
         outbox.flush(|event| match event {
             Event::Left(datagram) => {
                 left += 1;
                 *last_sent = now;
+                if nothing {
+                    ledger.hand_over(datagram.lane, datagram.seq);
+                }
                 if !practice {
                     latencies.left(datagram.slot.planned, now);
                     intervals.left(datagram.slot.planned, now);
@@ -454,39 +486,6 @@ impl<'c> Transceiver<'c> {
         *eagain += blocked as u64;
         Turn { left, blocked: blocked > 0, full: false }
     }
-}
-
-/// When the responder received a request and sent its answer, on its clock.
-fn times(frame: &Frame<'_>) -> Option<(Nanos, Nanos)> {
-    frame.options().iter().find_map(|option| {
-        let FrameOption::Times { rx_ns, tx_ns } = option else { return None };
-        Some((rx_ns, tx_ns))
-    })
-}
-
-/// A copy of an error of the system, which has no `Clone`.
-fn again(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-}
-
-/// Our own ports for each family among the targets, IPv4 first. They are not connected, so that answers from elsewhere
-/// are seen and counted ([P-75]).
-fn sockets(config: &Config, part: Part) -> Result<Vec<UdpSocket>, ExitError> {
-    let options = SocketOptions {
-        recv_buffer: Some(RECEIVE_BUFFER),
-        pktinfo: Pktinfo::Never,
-        tos: config.tos,
-        ttl: config.ttl,
-        ..SocketOptions::default()
-    };
-    let (first, count) = (config.ports_before(part), config.ports(part));
-    let v4 = config.targets.iter().find(|target| target.is_ipv4());
-    let v6 = config.targets.iter().find(|target| target.is_ipv6());
-    v4.into_iter()
-        .chain(v6)
-        .flat_map(|target| (first..first + count).map(|n| config.own_of_port(*target, n)))
-        .map(|own| Ok(UdpSocket::bind(own?, &options)?))
-        .collect()
 }
 
 #[cfg(test)]

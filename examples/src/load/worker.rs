@@ -12,6 +12,7 @@ use super::behind::Behind;
 use super::config::Config;
 use super::histogram::Latencies;
 use super::intervals::Intervals;
+use super::ipdv::Ways;
 use super::ledger::{Ledger, NotSent};
 use super::live::{Counters, Live};
 use super::one_way::OneWay;
@@ -21,8 +22,10 @@ use super::part::Part;
 use super::pin;
 use super::progress::Progress;
 use super::schedule::Schedule;
+use super::stamp::figures::Figures;
 use super::summary::{Flow, Local};
-use super::transceiver::{Transceiver, Turn};
+use super::transceiver::Transceiver;
+use super::turn::Turn;
 use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
 use crate::strangers::Strangers;
@@ -67,6 +70,10 @@ pub struct Done {
     pub latencies: Latencies,
     /// Its delays of each way, if they are asked for.
     pub one_way: Option<OneWay>,
+    /// By how much those of neighbours differ.
+    pub ways: Option<Ways>,
+    /// What reflectors of STAMP told, if the targets are such.
+    pub stamp: Option<Figures>,
     /// Its part of the load over time.
     pub intervals: Intervals,
     /// What its sockets say.
@@ -128,6 +135,12 @@ impl Done {
         self.ledger.absorb(&other.ledger);
         self.latencies.add(&other.latencies);
         if let (Some(mine), Some(theirs)) = (&mut self.one_way, other.one_way) {
+            mine.absorb(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.ways, &other.ways) {
+            mine.add(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.stamp, &other.stamp) {
             mine.absorb(theirs);
         }
         self.local.absorb(other.local);
@@ -338,12 +351,15 @@ impl<'r> Worker<'r> {
         let asked = |error| ExitError::io("ask the socket", &error);
         let local = self.transceiver.local().map_err(asked)?;
         let flows = self.transceiver.flows().map_err(asked)?;
-        let (started, Transceiver { ledger, latencies, one_way, intervals, behind, strangers, .. }) =
-            (self.started, self.transceiver);
+        let Self { started, transceiver, .. } = self;
+        let Transceiver { ledger, latencies, one_way, ways, stamp, intervals, behind, strangers, .. } =
+            transceiver;
         Ok(Done {
             ledger,
             latencies,
             one_way,
+            ways,
+            stamp: stamp.map(|stamp| stamp.figures),
             intervals,
             local,
             flows,

@@ -50,7 +50,7 @@ impl ContentArgs {
         ];
         let mut names = given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name);
         let (one, other) = (names.next(), names.next());
-        if let Some(name) = one.filter(|_| expect != Expect::Any) {
+        if let Some(name) = one.filter(|_| !matches!(expect, Expect::Any | Expect::Nothing)) {
             return Err(ExitError::usage(format!(
                 "{name} is for --expect any: frames have a payload of their own"
             )));

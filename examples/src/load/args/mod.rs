@@ -10,12 +10,14 @@ mod timing;
 use clap::Parser;
 use rand::Rng;
 
+use super::books::args::BooksArgs;
 use super::capacity::CapacityArgs;
 use super::command::Command;
 use super::config::{Config, Expect};
 use super::pin;
 use super::recorded::args::RecordedArgs;
 use super::recorded::settings::Settings;
+use super::stamp::args::StampArgs;
 use crate::VERSION;
 use crate::clock::{nanos, time_of_day};
 use crate::key::generator;
@@ -69,6 +71,12 @@ pub struct Args {
     /// In which words
     #[command(flatten)]
     pub protocol: ProtocolArgs,
+    /// Reflectors as targets
+    #[command(flatten)]
+    pub stamp: StampArgs,
+    /// Daemons as witnesses
+    #[command(flatten)]
+    pub books: BooksArgs,
     /// What is shown
     #[command(flatten)]
     pub shown: ShownArgs,
@@ -85,6 +93,7 @@ const EXAMPLES: &str = "Examples:
   polyport-load -r 50k/s --threshold 'p99<5ms' --threshold 'loss<0.1%' 127.0.0.1:7000-7063
   polyport-load --expect echo --json 127.0.0.1:7 | jq .counts
   polyport-load --expect any --payload-file query.bin 127.0.0.1:53
+  polyport-load --stamp -r 10/s -d 1m 192.168.1.1:862
   polyport-load --pcap recorded.pcapng --speed 2x --loop 10 127.0.0.1:53";
 
 const MORE: &str =
@@ -120,12 +129,14 @@ impl Args {
         let target::Chosen { targets, alternatives } = target::resolve(&self.targets, network.family, from)?;
         let course = timing.course()?;
         let (targets, rate) = target.share(targets, course.rate)?;
-        let expect = target.expected();
+        let stamp = self.stamp.load(&protocol.key)?;
+        let expect = if stamp.is_some() { Expect::Stamp } else { target.expected() };
         if protocol.one_way && expect != Expect::Reply {
             return Err(ExitError::usage(
                 "--one-way asks a responder of PPT/1: it goes with --expect reply only",
             ));
         }
+        let books = self.books.socket(expect)?;
         let config = Config {
             flows: target.flows(timing.threads, targets.len())?,
             targets,
@@ -135,7 +146,8 @@ impl Args {
             profile: course.profile,
             arrival: timing.arrival,
             duration: course.duration,
-            warm_up: timing.warm_up()?,
+            // The books of a daemon would have it in them.
+            warm_up: if books.is_some() { 0 } else { timing.warm_up()? },
             drain: timing.drain()?,
             timeout: timing.timeout()?,
             distribution: target.distribution,
@@ -144,7 +156,7 @@ impl Args {
             gso: network.gso,
             rx_time: timing.rx_time,
             pacing: timing.pacing,
-            payload: content.payload.into(),
+            payload: if stamp.is_some() { 0 } else { content.payload.into() },
             size: content.size.map(usize::from),
             expect,
             sizes: content.sizes.clone(),
@@ -153,15 +165,17 @@ impl Args {
             in_flight: timing.in_flight,
             tos: network.tos(),
             ttl: network.ttl,
-            one_way: protocol.one_way,
+            one_way: protocol.one_way || stamp.is_some(),
             percentiles: shown.percentiles.clone(),
-            handshake: !target.no_handshake,
+            handshake: !target.no_handshake && books.is_none(),
             max_in_flight: timing.max_in_flight,
             interval: nanos(shown.interval),
             start_at: timing.start_at.map(|start| start.time(time_of_day())),
             shard: target.shard,
             seed: protocol.seed.unwrap_or_else(|| generator(None).next_u64()),
-            key: protocol.key.load()?,
+            key: if stamp.is_some() { None } else { protocol.key.load()? },
+            stamp,
+            books,
         };
         config.check(target.i_own_the_target)?;
         Ok(config)

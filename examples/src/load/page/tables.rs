@@ -59,8 +59,14 @@ pub(super) fn percentiles(report: &LoadReport) -> Markup {
     let latency = &report.latency;
     let ways = latency.one_way.map(|ways| (ways.up, ways.down));
     // These only where they were measured.
-    let more =
-        [("ipdv", latency.ipdv), ("way up", ways.map(|ways| ways.0)), ("way down", ways.map(|ways| ways.1))];
+    let more = [
+        ("ipdv", latency.ipdv),
+        ("way up", ways.map(|ways| ways.0)),
+        ("way down", ways.map(|ways| ways.1)),
+        ("ipdv up", latency.ipdv_ways.map(|ways| ways.up)),
+        ("ipdv down", latency.ipdv_ways.map(|ways| ways.down)),
+        ("in reflector", report.stamp.as_ref().and_then(|stamp| stamp.inside)),
+    ];
     let rows = [
         ("from plan", latency.rtt_from_plan),
         ("from send", latency.rtt_from_send),
@@ -148,7 +154,12 @@ pub(super) fn books(report: &LoadReport) -> Markup {
             ),
         ),
     ];
-    section("The books", element("table").holding_all(rows.map(|(name, words)| row(name, words))))
+    let served = report.books.iter().flat_map(|books| &books.addresses);
+    let served = served.map(|address| row("daemon", address.line().trim().to_owned()));
+    section(
+        "The books",
+        element("table").holding_all(rows.map(|(name, words)| row(name, words))).holding_all(served),
+    )
 }
 
 /// Where and how the load was made.

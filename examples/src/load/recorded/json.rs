@@ -164,6 +164,7 @@ impl RecordedReport {
                 // Neither the order nor the ways are looked at.
                 ipdv: None,
                 one_way: None,
+                ipdv_ways: None,
                 chosen: Vec::new(),
             },
             late_sends: outcome.late_sends,

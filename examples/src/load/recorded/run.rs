@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::load::config::Config;
 use crate::load::histogram::{Latencies, TotalLatency};
 use crate::load::pacing::{self, Pacing};
-use crate::load::transceiver::RECEIVE_BUFFER;
+use crate::load::sockets::RECEIVE_BUFFER;
 use crate::load::unit::span;
 use crate::outcome::ExitError;
 use crate::source::SourceArgs;
