@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use clap::ValueEnum;
 
 use super::model::Row;
-use super::numbers::{UNKNOWN, amount, rate, time};
+use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 use super::rates::Rates;
 
 /// A column of the table, in the order in which they stand.

@@ -12,7 +12,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::example::{busy, closely};
 use super::link::Link;
-use super::look::Look;
+use polyport_terminal::screen::Look;
 use super::model::Model;
 use super::screen::draw;
 use super::view::View;

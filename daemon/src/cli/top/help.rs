@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::look::{Look, put};
+use polyport_terminal::screen::{Look, put};
 
 /// From this width on, keys and columns stand side by side.
 const WIDE: u16 = 100;

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::columns::{Column, fitting};
-use super::look::{Look, put};
+use polyport_terminal::screen::{Look, put};
 use super::model::{Model, Row};
 use super::view::View;
 

@@ -8,9 +8,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::list::cut;
-use super::look::{Look, put};
+use polyport_terminal::screen::{Look, put};
 use super::model::{Model, One, Row};
-use super::numbers::{UNKNOWN, amount, rate, time};
+use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 use super::rates::{Rates, drops, per_second};
 use super::view::View;
 

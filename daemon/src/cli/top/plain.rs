@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::columns::Column;
 use super::model::{Head, Model, Row};
-use super::numbers::lasted;
+use polyport_terminal::screen::lasted;
 use super::rates::Rates;
 use super::view::View;
 use crate::control::wire::{Counts, HandlerTime};

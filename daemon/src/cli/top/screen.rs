@@ -7,9 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::link::Link;
-use super::look::{Look, put};
+use polyport_terminal::screen::{Look, put};
 use super::model::{Head, Model};
-use super::numbers::{UNKNOWN, lasted, short};
+use polyport_terminal::screen::{UNKNOWN, lasted, short};
 use super::rates::Rates;
 use super::view::View;
 use super::{help, list, one};
