@@ -40,6 +40,7 @@ pub mod distributions;
 pub mod drain;
 pub mod engine;
 pub mod events;
+pub mod feed;
 pub mod forms;
 pub mod frame;
 pub mod generator;
@@ -89,15 +90,19 @@ pub mod template;
 pub mod threshold;
 pub mod transceiver;
 pub mod unit;
+pub mod view;
 pub mod worker;
 
 use std::time::Duration;
 
-use polyport_terminal::{Exit, Style, remark};
+use polyport_terminal::{Exit, Interrupt, Style, remark};
 
+use self::engine::Audience;
 use self::events::Events;
 use self::generator::RunReport;
 use self::json::{ConfigReport, LoadReport};
+use self::view::View;
+use self::view::board::Board;
 use crate::outcome::{self, ExitError, Outcome, deliver};
 
 /// The program: runs a load, prints the result, and says how it went. `command` is the command line without its first
@@ -119,13 +124,23 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     if config.handshake {
         address::settle(&mut config, args.quiet, &interrupt)?;
     }
+    let view = view(args, &interrupt)?;
     if args.capacity.is_wanted() {
-        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, output.json);
+        return capacity::run(&args.capacity, &config, &interrupt, args.quiet, output.json, view);
     }
     let generator = |started| RunReport::new(&config, command.to_vec(), started);
     let events =
         output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
-    let summary = engine::run(&config, &interrupt, args.quiet, events)?;
+    let audience = match (&view, events) {
+        (Some(view), _) => Audience::View(&view.board),
+        (None, Some(events)) => Audience::Events { quiet: args.quiet, events: Box::new(events) },
+        (None, None) if args.quiet => Audience::Nobody,
+        (None, None) => Audience::Lines,
+    };
+    let summary = engine::run(&config, &interrupt, audience);
+    // What is said from here on stays.
+    drop(view);
+    let summary = summary?;
     let judgements: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);
     // What cannot be written must not take the rest with it.
@@ -152,4 +167,15 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     } else {
         Exit::Threshold
     })
+}
+
+/// The live view, where it is wanted and there is a terminal for it.
+fn view(args: &args::Args, interrupt: &Interrupt) -> Result<Option<View>, ExitError> {
+    // Events on standard output and a picture would be in each other's way.
+    if args.quiet || args.no_tui || args.output.json_stream || !View::has_room() {
+        return Ok(None);
+    }
+    View::start(Board::new(&args.thresholds), interrupt)
+        .map(Some)
+        .map_err(|error| ExitError::new(Exit::Io, format!("the terminal: {error}: use --no-tui")))
 }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use clap::ValueEnum;
 
 use super::model::Row;
-use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 use super::rates::Rates;
+use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 
 /// A column of the table, in the order in which they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -12,10 +12,10 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::example::{busy, closely};
 use super::link::Link;
-use polyport_terminal::screen::Look;
 use super::model::Model;
 use super::screen::draw;
 use super::view::View;
+use polyport_terminal::screen::Look;
 
 const PLAIN: Look = Look { coloured: false, unicode: true };
 

@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::columns::{Column, fitting};
-use polyport_terminal::screen::{Look, put};
 use super::model::{Model, Row};
 use super::view::View;
+use polyport_terminal::screen::{Look, put};
 
 /// Columns of the terminal that the picture of a rate takes at least, and at most.
 const PICTURE: (usize, usize) = (8, 40);

@@ -8,11 +8,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::list::cut;
-use polyport_terminal::screen::{Look, put};
 use super::model::{Model, One, Row};
-use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 use super::rates::{Rates, drops, per_second};
 use super::view::View;
+use polyport_terminal::screen::{Look, put};
+use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 
 /// From this width on, the page has two columns.
 const WIDE: u16 = 110;

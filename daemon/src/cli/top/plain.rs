@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::columns::Column;
 use super::model::{Head, Model, Row};
-use polyport_terminal::screen::lasted;
 use super::rates::Rates;
 use super::view::View;
 use crate::control::wire::{Counts, HandlerTime};
+use polyport_terminal::screen::lasted;
 
 /// Every column of the table, as wide as it has to be, below a line about the daemon.
 pub(super) fn table(model: &Model, view: &View) -> String {

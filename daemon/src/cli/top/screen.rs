@@ -7,12 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::link::Link;
-use polyport_terminal::screen::{Look, put};
 use super::model::{Head, Model};
-use polyport_terminal::screen::{UNKNOWN, lasted, short};
 use super::rates::Rates;
 use super::view::View;
 use super::{help, list, one};
+use polyport_terminal::screen::{Look, put};
+use polyport_terminal::screen::{UNKNOWN, lasted, short};
 
 /// Lines above a page.
 const HEAD: u16 = 3;

@@ -127,6 +127,12 @@ impl Look {
     }
 }
 
+/// Columns that a text takes.
+#[must_use]
+pub fn width_of(text: &str) -> usize {
+    Line::raw(text).width()
+}
+
 /// Puts a line where there is room for it.
 pub fn put(buf: &mut Buffer, area: Rect, row: usize, line: &Line<'_>) {
     let Ok(row) = u16::try_from(row) else { return };

@@ -13,6 +13,6 @@ mod numbers;
 mod tty;
 
 pub use keys::read_keys;
-pub use look::{Look, put};
+pub use look::{Look, put, width_of};
 pub use numbers::{UNKNOWN, amount, lasted, rate, short, time};
 pub use tty::{Onto, Taken, Tty, is_in_front};
