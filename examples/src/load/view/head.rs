@@ -1,7 +1,8 @@
 //! The lines above: what runs, how far it is, how it stands.
 
 use polyport_protocol::{Nanos, SECOND};
-use polyport_terminal::screen::{Look, amount, short, width_of};
+use polyport_terminal::screen::{Look, amount, lasted, short, width_of};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::model::{Limit, Model};
@@ -53,7 +54,7 @@ pub(super) fn progress(model: &Model, width: usize, look: Look) -> Line<'static>
             let words = format!("{} of {}  {}{wanted}", seconds(passed), seconds(all), done(passed, all));
             let room = width.saturating_sub(NAME + width_of(&words) + 2).min(BAR);
             let full = look.bar(share(passed, all), room);
-            let rest = " ".repeat(room - width_of(&full).min(room));
+            let rest = if look.unicode { "─" } else { "." }.repeat(room - width_of(&full).min(room));
             return Line::from(vec![
                 name,
                 Span::styled(full, look.picture()),
@@ -141,7 +142,7 @@ pub(super) fn tester(model: &Model, look: Look) -> Line<'static> {
     }
     let late = percent(model.totals.late_sends, model.counters.total.sent);
     spans.extend([Span::styled("late sends ", look.dim()), Span::raw(format!("{late:<8}"))]);
-    let style = if not_sent > 0 { look.wrong() } else { Default::default() };
+    let style = if not_sent > 0 { look.wrong() } else { Style::new() };
     spans.extend([Span::styled("not sent ", look.dim()), Span::styled(not_sent.to_string(), style)]);
     Line::from(spans)
 }
@@ -225,11 +226,7 @@ fn named(name: &str, what: Span<'static>, look: Look) -> Line<'static> {
 #[expect(clippy::cast_precision_loss, reason = "tenths are shown")]
 pub(super) fn seconds(time: Nanos) -> String {
     let tenths = time as f64 / SECOND as f64;
-    if time < 100 * SECOND { format!("{tenths:.1}s") } else { humantime_of(time) }
-}
-
-fn humantime_of(time: Nanos) -> String {
-    polyport_terminal::screen::lasted(time / SECOND)
+    if time < 100 * SECOND { format!("{tenths:.1}s") } else { lasted(time / SECOND) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of some columns")]
@@ -238,6 +235,6 @@ fn share(part: Nanos, whole: Nanos) -> f64 {
 }
 
 fn done(passed: Nanos, all: Nanos) -> String {
-    let share = if all == 0 { 100 } else { (passed.min(all) as u128 * 100 / all as u128) as u64 };
-    format!("{share}%")
+    let share = u128::from(passed.min(all)) * 100;
+    format!("{}%", share.checked_div(u128::from(all)).unwrap_or(100))
 }

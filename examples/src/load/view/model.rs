@@ -17,8 +17,8 @@ use crate::load::stream::Tally;
 use crate::load::summary::Summary;
 use crate::load::threshold::{Judgement, Threshold};
 
-/// Between two looks at least.
-pub(super) const LOOK: Nanos = 250 * MILLISECOND;
+/// Between two looks at least: a picture comes every 250 ms, and more of them when keys are pressed.
+const LOOK: Nanos = 240 * MILLISECOND;
 
 /// What is known.
 #[derive(Debug)]

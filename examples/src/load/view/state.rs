@@ -89,6 +89,7 @@ impl Sort {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
 impl State {
     /// Does what a key means here, and says what else it means. `rows` are there.
     pub(super) fn key(&mut self, key: KeyEvent, rows: usize) -> Option<Act> {

@@ -10,7 +10,7 @@ use ratatui::backend::TestBackend;
 
 use super::board::{Board, Shown};
 use super::draw::draw;
-use super::model::{LOOK, Limit, Model};
+use super::model::{Limit, Model};
 use super::run::{Phase, Run};
 use super::state::State;
 use crate::clock::Clock;
@@ -21,6 +21,9 @@ use crate::load::ledger::NotSent;
 use crate::load::live::{Counters, Live};
 use crate::load::stream::Tally;
 use crate::load::threshold::Threshold;
+
+/// Between two looks.
+const LOOK: Nanos = 250 * MILLISECOND;
 
 const SIZES: [(u16, u16); 8] =
     [(20, 5), (1, 1), (60, 15), (79, 16), (80, 24), (120, 30), (200, 50), (300, 100)];

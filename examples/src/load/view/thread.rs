@@ -19,8 +19,8 @@ use super::model::Model;
 use super::state::{Act, State};
 use crate::clock::Clock;
 
-/// Between two pictures, where nothing is typed: five a second.
-const STEP: Duration = Duration::from_millis(200);
+/// Between two pictures, where nothing is typed: four a second.
+const STEP: Duration = Duration::from_millis(250);
 
 /// Events that wait to be looked at: more than a person types.
 const EVENTS: usize = 64;
