@@ -36,7 +36,8 @@ pub fn tell_of_jobs(
     tell_of(&[SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT], tell, give_back)
 }
 
-/// The same without SIGINT and SIGTERM, for a program that those ask for its result ([`Interrupt`](crate::Interrupt)).
+/// Tells of these signals without SIGINT and SIGTERM, for a program that those ask for its result
+/// ([`Interrupt`](crate::Interrupt)).
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `pthread_create(3)`.

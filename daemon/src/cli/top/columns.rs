@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 
 use clap::ValueEnum;
+use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 
 use super::model::Row;
 use super::rates::Rates;
-use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 
 /// A column of the table, in the order in which they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

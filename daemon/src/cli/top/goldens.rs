@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use polyport_terminal::screen::Look;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -15,7 +16,6 @@ use super::link::Link;
 use super::model::Model;
 use super::screen::draw;
 use super::view::View;
-use polyport_terminal::screen::Look;
 
 const PLAIN: Look = Look { coloured: false, unicode: true };
 

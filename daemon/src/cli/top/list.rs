@@ -1,5 +1,6 @@
 //! The table of listeners.
 
+use polyport_terminal::screen::{Look, put};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -8,7 +9,6 @@ use ratatui::text::{Line, Span};
 use super::columns::{Column, fitting};
 use super::model::{Model, Row};
 use super::view::View;
-use polyport_terminal::screen::{Look, put};
 
 /// Columns of the terminal that the picture of a rate takes at least, and at most.
 const PICTURE: (usize, usize) = (8, 40);

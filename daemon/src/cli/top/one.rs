@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use polyport_terminal::Escaped;
+use polyport_terminal::screen::{Look, UNKNOWN, amount, put, rate, time};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -11,8 +12,6 @@ use super::list::cut;
 use super::model::{Model, One, Row};
 use super::rates::{Rates, drops, per_second};
 use super::view::View;
-use polyport_terminal::screen::{Look, put};
-use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 
 /// From this width on, the page has two columns.
 const WIDE: u16 = 110;

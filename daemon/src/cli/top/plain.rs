@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use polyport_terminal::screen::lasted;
 use ratatui::text::Span;
 use serde::Serialize;
 
@@ -11,7 +12,6 @@ use super::model::{Head, Model, Row};
 use super::rates::Rates;
 use super::view::View;
 use crate::control::wire::{Counts, HandlerTime};
-use polyport_terminal::screen::lasted;
 
 /// Every column of the table, as wide as it has to be, below a line about the daemon.
 pub(super) fn table(model: &Model, view: &View) -> String {

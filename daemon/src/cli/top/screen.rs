@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use polyport_terminal::screen::{Look, UNKNOWN, lasted, put, short};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -11,8 +12,6 @@ use super::model::{Head, Model};
 use super::rates::Rates;
 use super::view::View;
 use super::{help, list, one};
-use polyport_terminal::screen::{Look, put};
-use polyport_terminal::screen::{UNKNOWN, lasted, short};
 
 /// Lines above a page.
 const HEAD: u16 = 3;
