@@ -106,6 +106,7 @@ impl State {
         }
         let last = rows.saturating_sub(self.room);
         let page = self.room.max(1);
+        let width = self.width.unwrap_or(self.drawn_width);
         match key.code {
             KeyCode::Char('q') => return Some(Act::End),
             KeyCode::Char('?' | 'h') => self.help = !self.help,
@@ -113,8 +114,8 @@ impl State {
             KeyCode::Char('p' | ' ') => self.paused = !self.paused,
             KeyCode::Char('s') => (self.sort, self.first) = (self.sort.next(), 0),
             KeyCode::Char('r') => (self.reverse, self.first) = (!self.reverse, 0),
-            KeyCode::Char('+' | '=') => self.width = Some((self.drawn_width + 1).min(WIDTHS.len() - 1)),
-            KeyCode::Char('-') => self.width = Some(self.drawn_width.saturating_sub(1)),
+            KeyCode::Char('+' | '=') => self.width = Some((width + 1).min(WIDTHS.len() - 1)),
+            KeyCode::Char('-') => self.width = Some(width.saturating_sub(1)),
             KeyCode::Char('a') => self.width = None,
             KeyCode::Up | KeyCode::Char('k') => self.first = self.first.min(last).saturating_sub(1),
             KeyCode::Down | KeyCode::Char('j') => self.first = (self.first + 1).min(last),
@@ -193,6 +194,9 @@ mod tests {
         assert_eq!(state.width, Some(1));
         press(&mut state, "---");
         assert_eq!(state.width, Some(0));
+        press(&mut state, "++-");
+        assert_eq!(state.width, Some(1), "keys that come faster than pictures");
+        press(&mut state, "a");
         state.drawn_width = WIDTHS.len() - 1;
         press(&mut state, "+");
         assert_eq!(state.width, Some(WIDTHS.len() - 1));

@@ -92,6 +92,7 @@ impl View {
             look,
             clock: Clock::start(),
             asked: None,
+            hidden: false,
         };
         let thread = Some(aside("view", move || viewer.run(&happened))?);
         Ok(Self { board, events, thread })
@@ -127,6 +128,8 @@ struct Viewer {
     clock: Clock,
     /// When the end was asked for.
     asked: Option<Nanos>,
+    /// In the background.
+    hidden: bool,
 }
 
 impl Viewer {
@@ -162,8 +165,12 @@ impl Viewer {
         // What is paused is the picture: what is known must not have a hole.
         self.model.look(&shown, now);
         self.state.ending = self.interrupt.is_set();
+        // A shell does not tell a job that was not stopped when it comes to the front.
+        if self.hidden {
+            self.go_on()?;
+        }
         if !self.taken.is_ours() {
-            // In the background, or a panic is told: `fg` brings it back.
+            // In the background, or a panic is told.
             return Ok(());
         }
         if self.state.paused && self.state.drawn_paused {
@@ -221,6 +228,8 @@ impl Viewer {
 
     /// In the background (`bg`) the load goes on without a view: who took the terminal there would be stopped.
     fn go_on(&mut self) -> io::Result<()> {
-        if is_in_front() { self.tty.take_again() } else { Ok(()) }
+        self.hidden = !is_in_front();
+        self.state.drawn_paused = false;
+        if self.hidden { Ok(()) } else { self.tty.take_again() }
     }
 }
