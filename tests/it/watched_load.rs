@@ -187,8 +187,8 @@ fn where_it_is_not_wanted_or_has_no_terminal_there_are_lines() {
     for command in [
         load.replace("--interval", "--no-tui --interval"),
         format!("env TERM=dumb {load}"),
-        // A pager would take the terminal.
-        format!("{load} | cat"),
+        // A pager would take the terminal; as pagers do, it outlives Ctrl-C.
+        format!("{load} | (trap '' INT; exec cat)"),
     ] {
         let Some(screen) = Screen::start((150, 24), &command) else { return };
         let text = screen.until("a line of progress", line);

@@ -93,14 +93,16 @@ impl Taken {
     fn take(&self) -> io::Result<()> {
         self.is_ours.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
-        execute!(BufWriter::new(self.onto), EnterAlternateScreen, Hide)
+        let mut out = BufWriter::new(self.onto);
+        execute!(out, EnterAlternateScreen, Hide)
     }
 
     /// Gives it back, once.
     pub fn give_back(&self) {
         if self.is_ours.swap(false, Ordering::SeqCst) {
             // Of a terminal that is gone nothing is left to be given back.
-            execute!(BufWriter::new(self.onto), Show, LeaveAlternateScreen).unwrap_or(());
+            let mut out = BufWriter::new(self.onto);
+            execute!(out, Show, LeaveAlternateScreen).unwrap_or(());
             disable_raw_mode().unwrap_or(());
         }
     }
