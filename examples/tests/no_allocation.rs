@@ -16,6 +16,7 @@ mod tests {
     use polyport_tools::clock::Clock;
     use polyport_tools::load::args::Args;
     use polyport_tools::load::config::Config;
+    use polyport_tools::load::feed::{Feed, Turn};
     use polyport_tools::load::live::{Counters, Live};
     use polyport_tools::load::outbox::TRAIN_BATCH;
     use polyport_tools::load::part::Part;
@@ -28,21 +29,23 @@ mod tests {
     /// Follows a load of 100 ms, and waits until all is answered or 30 s have passed. How often that allocated.
     fn follow(
         transceiver: &mut Transceiver<'_>,
-        live: &Live,
+        (live, feed): (&Live, &Feed),
         config: &Config,
         clock: Clock,
         backlog: &mut VecDeque<Slot>,
     ) -> usize {
         let start = clock.now();
         let mut schedule = Schedule::new(config, Part::whole(config.flows), start, 100 * MILLISECOND, false);
+        let mut turn = Turn::default();
         let before = allocations();
         loop {
             transceiver.send_due(&mut schedule, backlog, false);
             let received = transceiver.receive().unwrap();
             let now = clock.now();
-            let Transceiver { ledger, intervals, .. } = &mut *transceiver;
+            let Transceiver { ledger, intervals, latencies, .. } = &mut *transceiver;
             ledger.expire(now);
             live.publish(0, Counters::of(ledger), &mut intervals.window);
+            feed.tell(0, &mut turn, ledger, latencies);
             assert!(live.gather(&mut intervals.window).is_some(), "nobody else is there");
             let due = backlog.front().copied().or_else(|| schedule.peek()).map(|slot| slot.planned);
             if due.is_none() && transceiver.ledger.in_flight() == 0 {
@@ -109,10 +112,11 @@ mod tests {
             let mut transceiver = Transceiver::new(&config, clock, Part::whole(config.flows)).unwrap();
             transceiver.intervals.begin(clock.now());
             let live = Live::new(1).unwrap();
+            let feed = Feed::new(1, targets.len()).unwrap();
             let mut backlog = VecDeque::with_capacity(TRAIN_BATCH);
-            let first = follow(&mut transceiver, &live, &config, clock, &mut backlog);
+            let first = follow(&mut transceiver, (&live, &feed), &config, clock, &mut backlog);
             assert!(first > 0, "{more}: the counter counts");
-            assert_eq!(follow(&mut transceiver, &live, &config, clock, &mut backlog), 0, "{more}");
+            assert_eq!(follow(&mut transceiver, (&live, &feed), &config, clock, &mut backlog), 0, "{more}");
             transceiver.ledger.finish(clock.now(), false);
             transceiver.ledger.audit().unwrap();
             assert_eq!(transceiver.ledger.total().ok, 600, "{more}");

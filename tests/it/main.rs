@@ -210,8 +210,9 @@ mod responder;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(test)]
-mod secrets;
+mod screen;
 #[cfg(test)]
+mod secrets;
 mod seeds;
 #[cfg(test)]
 mod sessions;
@@ -261,6 +262,9 @@ mod variables;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod wakes;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod watched_load;
 
 /// The program, about to be started.
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Later means that some time has passed. One request often comes as two signals: `timeout(1)` and service managers signal
 //! the program and then its whole group, and a wrapper hands on what the terminal has sent to both.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -16,7 +17,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
 use crate::aside::aside;
-use crate::exit::Exit;
+use crate::exit::{Exit, end_at_once};
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
@@ -31,6 +32,17 @@ pub struct Interrupt {
     /// One of the two signals has come, and the next one ends the process.
     armed: Arc<AtomicBool>,
     waiting: Arc<Mutex<Option<Waiting>>>,
+    farewell: Arc<Mutex<Farewell>>,
+}
+
+/// What is done before the second signal ends the process.
+#[derive(Default)]
+struct Farewell(Option<Box<dyn Fn() + Send>>);
+
+impl fmt::Debug for Farewell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Farewell").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What the thread needs that is not started yet.
@@ -87,11 +99,18 @@ impl Interrupt {
         let Some(Waiting { came, hasty }) = waiting else { return Ok(()) };
         // By read(2): whoever traces or counts what comes from the network must not meet it.
         let mut came = File::from(OwnedFd::from(came));
-        let armed = Arc::clone(&self.armed);
+        let (armed, farewell) = (Arc::clone(&self.armed), Arc::clone(&self.farewell));
         aside("signals", move || {
             if came.read_exact(&mut [0]).is_ok() {
                 pass(ONE_REQUEST);
-                armed.store(true, Ordering::Relaxed);
+                let farewell = std::mem::take(&mut *farewell.lock().unwrap_or_else(PoisonError::into_inner));
+                let Some(farewell) = farewell.0 else { return armed.store(true, Ordering::Relaxed) };
+                if forget(&mut came).is_ok() && came.read_exact(&mut [0]).is_ok() {
+                    // It may hang: a third signal does not wait for it.
+                    armed.store(true, Ordering::Relaxed);
+                    farewell();
+                    end_at_once(Exit::Interrupted);
+                }
             }
         })?;
         for id in hasty {
@@ -100,6 +119,11 @@ impl Interrupt {
         // The thread has the byte of a signal that came before.
         self.armed.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Has `farewell` called, on another thread, before a second signal ends the process: a terminal is to be given back.
+    pub fn before_end(&self, farewell: impl Fn() + Send + 'static) {
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Farewell(Some(Box::new(farewell)));
     }
 
     /// Whether a signal has come, or [`Self::ask`] was called.
@@ -125,6 +149,13 @@ impl Interrupt {
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
     }
+}
+
+/// Reads what has come so far: it belongs to the first request.
+fn forget(came: &mut File) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(&*came, true)?;
+    while came.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+    Ok(rustix::io::ioctl_fionbio(&*came, false)?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the thread that waits serves nobody")]

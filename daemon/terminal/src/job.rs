@@ -33,7 +33,27 @@ pub fn tell_of_jobs(
     tell: impl Fn(Job) + Send + 'static,
     give_back: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+    tell_of(&[SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT], tell, give_back)
+}
+
+/// Tells of these signals without SIGINT and SIGTERM, for a program that those ask for its result
+/// ([`Interrupt`](crate::Interrupt)).
+///
+/// # Errors
+/// Those of `sigaction(2)` and `pthread_create(3)`.
+pub fn tell_of_stops(
+    tell: impl Fn(Job) + Send + 'static,
+    give_back: impl Fn() + Send + 'static,
+) -> io::Result<()> {
+    tell_of(&[SIGHUP, SIGTSTP, SIGCONT], tell, give_back)
+}
+
+fn tell_of(
+    signals: &[i32],
+    tell: impl Fn(Job) + Send + 'static,
+    give_back: impl Fn() + Send + 'static,
+) -> io::Result<()> {
+    let mut signals = Signals::new(signals)?;
     aside("signals", move || {
         for signal in signals.forever() {
             match signal {

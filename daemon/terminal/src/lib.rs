@@ -15,6 +15,7 @@
 //! job         the signals of a program that has the whole terminal
 //! signals     the same for a loop, and the signals that must not end it
 //! version     what `--version` says
+//! screen      the whole terminal, drawn on
 //! aside       threads that get no signal
 //! patient     a stream that a thread of its own writes
 //! ```
@@ -34,6 +35,7 @@ mod job;
 mod line;
 mod output;
 mod patient;
+pub mod screen;
 mod shape;
 mod signals;
 mod style;
@@ -47,7 +49,7 @@ pub use exit::{Exit, end_at_once};
 pub use hangup::{Hangup, Hung};
 pub use inquiry::Inquiry;
 pub use interrupt::Interrupt;
-pub use job::{Job, end_as_asked, stop_as_asked, tell_of_jobs};
+pub use job::{Job, end_as_asked, stop_as_asked, tell_of_jobs, tell_of_stops};
 pub use line::{complain, deliver, deliver_on, delivered, remark, say};
 pub use output::Output;
 pub use patient::PatientWriter;

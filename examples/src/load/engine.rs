@@ -1,5 +1,6 @@
 //! A run from the handshake to the summary: one worker, or several at once, each with flows and books of its own.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
@@ -15,6 +16,8 @@ use super::progress::Progress;
 use super::stamp::figures::Figures;
 use super::start;
 use super::summary::{Chosen, Histograms, Summary};
+use super::view::board::Board;
+use super::view::run::{Phase, Run};
 use super::worker::{Done, Halt, Worker};
 use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
@@ -22,35 +25,75 @@ use crate::outcome::ExitError;
 /// How long before the schedule starts where threads must be started first.
 const MUSTER: Nanos = 5 * MILLISECOND;
 
+/// Who is told how a run goes.
+#[derive(Debug)]
+pub enum Audience<'a> {
+    /// Nobody.
+    Nobody,
+    /// Whoever reads lines on standard error.
+    Lines,
+    /// Whoever reads events on standard output, and lines on standard error unless `quiet`.
+    Events {
+        /// No lines.
+        quiet: bool,
+        /// The events.
+        events: Box<Events>,
+    },
+    /// A live view.
+    View(&'a Board),
+}
+
 /// Runs a load and closes its books.
 ///
 /// # Errors
 /// A target does not answer the handshake; a socket fails; the books do not balance, which is a fault of ours.
-pub fn run(
-    config: &Config,
-    interrupt: &Interrupt,
-    quiet: bool,
-    events: Option<Events>,
-) -> Result<Summary, ExitError> {
+pub fn run(config: &Config, interrupt: &Interrupt, audience: Audience<'_>) -> Result<Summary, ExitError> {
     let clock = Clock::start();
-    let live = if quiet && events.is_none() {
-        None
-    } else {
-        let threads = config.threads.max(1) as usize;
-        Some(Live::new(threads).map_err(|error| ExitError::new(Exit::Software, error.to_string()))?)
+    let software = |error: hdrhistogram::CreationError| ExitError::new(Exit::Software, error.to_string());
+    let live = match audience {
+        Audience::Nobody => None,
+        Audience::Lines | Audience::Events { .. } | Audience::View(_) => {
+            Some(Arc::new(Live::new(config.threads.max(1) as usize).map_err(software)?))
+        }
     };
+    let watched = match (&audience, &live) {
+        (Audience::View(board), Some(live)) => {
+            let run = Arc::new(Run::new(config, clock, Arc::clone(live)).map_err(software)?);
+            board.begin(&run);
+            Some(run)
+        }
+        _ => None,
+    };
+    let watched = watched.as_deref();
     let failed = AtomicBool::new(false);
     let mut workers = Vec::new();
     for part in config.parts() {
-        workers.push(Worker::new(config, clock, part, Halt::new(interrupt, &failed), live.as_ref())?);
+        workers.push(Worker::new(
+            config,
+            clock,
+            part,
+            Halt::new(interrupt, &failed),
+            live.as_deref(),
+            watched,
+        )?);
     }
     let mut rest = workers.split_off(1);
     let Some(mut first) = workers.pop() else {
         return Err(ExitError::new(Exit::Software, "a run has at least one thread"));
     };
+    let (quiet, events) = match audience {
+        Audience::Nobody | Audience::View(_) => (true, None),
+        Audience::Lines => (false, None),
+        Audience::Events { quiet, events } => (quiet, Some(*events)),
+    };
     let mut progress = Progress::new(quiet, config.interval, clock.now(), events);
     let greeting = if config.handshake {
-        handshake::greet(&mut first.transceiver, clock, config.timeout, interrupt)?
+        let greeted = |targets| {
+            if let Some(run) = watched {
+                run.greeted(targets);
+            }
+        };
+        handshake::greet(&mut first.transceiver, clock, config.timeout, interrupt, greeted)?
     } else {
         Greeting::Answered
     };
@@ -60,6 +103,9 @@ pub fn run(
         None => clock.now() + muster,
         Some(at) => {
             let start = start::moment(at, time_of_day(), clock.now())?;
+            if let Some(run) = watched {
+                run.enter(Phase::Wait, start);
+            }
             goes = first.wait_until(start.saturating_sub(muster))?;
             start
         }

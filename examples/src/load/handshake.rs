@@ -33,7 +33,7 @@ pub enum Greeting {
     Interrupted,
 }
 
-/// Asks all targets, until all have answered.
+/// Asks all targets, until all have answered. `greeted` is told how many have.
 ///
 /// # Errors
 /// [`Exit::NoReply`] with the targets that did not answer within `timeout` after the last try.
@@ -42,7 +42,9 @@ pub fn greet(
     clock: Clock,
     timeout: Nanos,
     interrupt: &Interrupt,
+    greeted: impl Fn(usize),
 ) -> Result<Greeting, ExitError> {
+    let all = transceiver.ledger.targets().len();
     let mut next = clock.now();
     for tries in 1..=TRIES {
         let round = next;
@@ -65,7 +67,9 @@ pub fn greet(
                     None => echo(peer, "use --expect echo"),
                 });
             }
-            if silent(transceiver).next().is_none() {
+            let missing = silent(transceiver).count();
+            greeted(all - missing);
+            if missing == 0 {
                 return Ok(Greeting::Answered);
             }
             if listen(transceiver, clock, end.min(clock.now() + GLANCE), interrupt)? {

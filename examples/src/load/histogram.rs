@@ -139,6 +139,23 @@ impl<C: Counter> Latency<C> {
         })
     }
 
+    /// What this share, of 1, is not longer than; `None` if nothing was recorded.
+    #[must_use]
+    pub fn at_quantile(&self, quantile: f64) -> Option<Nanos> {
+        (!self.histogram.is_empty()).then(|| self.histogram.value_at_quantile(quantile).min(self.max))
+    }
+
+    /// Takes away what was there `before`. Its ends are those of the buckets that are left.
+    pub fn subtract(&mut self, before: &Self) {
+        // Whatever cannot be taken away was not there before: the other one is older, or of another run.
+        if self.histogram.subtract(&before.histogram).is_err() {
+            return;
+        }
+        self.beyond = self.beyond.saturating_sub(before.beyond);
+        self.min = if self.histogram.is_empty() { Nanos::MAX } else { self.histogram.min() };
+        self.max = self.histogram.max().min(self.max);
+    }
+
     /// What so many percent are not longer than; `None` if nothing was recorded.
     #[must_use]
     pub fn at(&self, percent: Percent) -> Option<Nanos> {

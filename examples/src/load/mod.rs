@@ -41,6 +41,7 @@ pub mod distributions;
 pub mod drain;
 pub mod engine;
 pub mod events;
+pub mod feed;
 pub mod forms;
 pub mod frame;
 pub mod generator;
@@ -97,16 +98,20 @@ pub mod told;
 pub mod transceiver;
 pub mod turn;
 pub mod unit;
+pub mod view;
 pub mod worker;
 pub mod written;
 
 use std::time::Duration;
 
-use polyport_terminal::{Exit, Style, remark};
+use polyport_terminal::{Exit, Interrupt, Style, remark};
 
+use self::engine::Audience;
 use self::events::Events;
 use self::generator::RunReport;
 use self::json::{ConfigReport, LoadReport};
+use self::view::View;
+use self::view::board::Board;
 use crate::outcome::{self, ExitError, Outcome, deliver};
 
 /// The program: runs a load, prints the result, and says how it went. `command` is the command line without its first
@@ -129,19 +134,29 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     if config.handshake {
         address::settle(&mut config, args.shown.quiet, &interrupt)?;
     }
-    if args.capacity.is_wanted() {
-        return capacity::run(&args.capacity, &config, &interrupt, args.shown.quiet, output.json);
-    }
-    let generator = |started| RunReport::new(&config, command.to_vec(), started);
-    let events =
-        output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
     let before = config.books.as_deref().map(|socket| -> Result<_, ExitError> {
         let books = books::control::ask(socket)?;
         let known = books::compare::places(&config.targets, &books);
         known.map(|_| books).map_err(|error| ExitError::new(Exit::BadInput, error))
     });
     let before = before.transpose()?;
-    let mut summary = engine::run(&config, &interrupt, args.shown.quiet, events)?;
+    let view = view(args, &interrupt)?;
+    if args.capacity.is_wanted() {
+        return capacity::run(&args.capacity, &config, &interrupt, args.shown.quiet, output.json, view);
+    }
+    let generator = |started| RunReport::new(&config, command.to_vec(), started);
+    let events =
+        output.json_stream.then(|| Events::new(generator(Duration::ZERO), ConfigReport::new(&config)));
+    let audience = match (&view, events) {
+        (Some(view), _) => Audience::View(&view.board),
+        (None, Some(events)) => Audience::Events { quiet: args.shown.quiet, events: Box::new(events) },
+        (None, None) if args.shown.quiet => Audience::Nobody,
+        (None, None) => Audience::Lines,
+    };
+    let summary = engine::run(&config, &interrupt, audience);
+    // What is said from here on stays.
+    drop(view);
+    let mut summary = summary?;
     if let (Some(socket), Some(before)) = (&config.books, &before) {
         let after = books::control::ask(socket)?;
         let sent: Vec<_> = summary.ports.iter().map(|port| (port.address, port.tally.sent)).collect();
@@ -176,4 +191,15 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     } else {
         Exit::Threshold
     })
+}
+
+/// The live view, where it is wanted and there is a terminal for it.
+fn view(args: &args::Args, interrupt: &Interrupt) -> Result<Option<View>, ExitError> {
+    // Events on standard output and a picture would be in each other's way.
+    if args.shown.quiet || args.shown.no_tui || args.shown.forms.json_stream || !View::has_room() {
+        return Ok(None);
+    }
+    View::start(Board::new(&args.shown.thresholds), interrupt)
+        .map(Some)
+        .map_err(|error| ExitError::new(Exit::Io, format!("the terminal: {error}: use --no-tui")))
 }

@@ -149,6 +149,19 @@ impl Profile {
         whole(self.pieces.first().map_or(1.0, |piece| piece.from)).max(1)
     }
 
+    /// Datagrams a second that are wanted at `time` after the start; 0 behind the end.
+    #[must_use]
+    pub fn rate_at(&self, time: Nanos) -> f64 {
+        let place = self.starts.partition_point(|(start, _)| *start <= time).saturating_sub(1);
+        match (self.pieces.get(place), self.starts.get(place)) {
+            (Some(piece), Some((start, _))) if time < self.end.0 => {
+                let share = exact(time.saturating_sub(*start)) / exact(piece.duration.max(1));
+                (piece.to - piece.from).mul_add(share, piece.from)
+            }
+            _ => 0.0,
+        }
+    }
+
     /// When datagram `index` of an even flow leaves, after the start.
     #[must_use]
     pub fn planned(&self, index: u64) -> Nanos {
@@ -231,6 +244,8 @@ mod tests {
         );
         let ramp = Profile::parse_ramp("0..50k/60s").unwrap();
         assert_eq!(ramp.pieces, [piece(0.0, 50_000.0, 60)]);
+        let rates = [0, 30, 59, 60].map(|second| ramp.rate_at(second * SECOND).round());
+        assert_eq!(rates, [0.0, 25_000.0, 49_167.0, 0.0]);
         assert_eq!((ramp.total(), ramp.peak(), ramp.first()), (1_500_000, 50_000, 1));
         let held = Profile::parse("0..50k:60s,50k:30s").unwrap();
         assert_eq!((held.total(), held.duration()), (3_000_000, 90 * SECOND));

@@ -10,6 +10,7 @@ use polyport_terminal::{Exit, Interrupt};
 
 use super::behind::Behind;
 use super::config::Config;
+use super::feed;
 use super::histogram::Latencies;
 use super::intervals::Intervals;
 use super::ipdv::Ways;
@@ -26,6 +27,7 @@ use super::stamp::figures::Figures;
 use super::summary::{Flow, Local};
 use super::transceiver::Transceiver;
 use super::turn::Turn;
+use super::view::run::{self, Run};
 use crate::clock::{Clock, time_of_day};
 use crate::outcome::ExitError;
 use crate::strangers::Strangers;
@@ -55,6 +57,9 @@ pub struct Worker<'r> {
     /// Its sockets and books.
     pub transceiver: Transceiver<'r>,
     live: Option<&'r Live>,
+    /// For a live view.
+    watched: Option<&'r Run>,
+    turn: feed::Turn,
     /// Of one of all threads.
     progress: Option<Progress>,
     next_sweep: Nanos,
@@ -165,6 +170,7 @@ impl<'r> Worker<'r> {
         part: Part,
         halt: Halt<'r>,
         live: Option<&'r Live>,
+        watched: Option<&'r Run>,
     ) -> Result<Self, ExitError> {
         let transceiver = Transceiver::new(config, clock, part)?;
         Ok(Self {
@@ -174,6 +180,8 @@ impl<'r> Worker<'r> {
             halt,
             transceiver,
             live,
+            watched,
+            turn: feed::Turn::default(),
             progress: None,
             next_sweep: 0,
             started: Duration::ZERO,
@@ -249,9 +257,17 @@ impl<'r> Worker<'r> {
         progress.as_mut().map_or(Ok(()), |progress| progress.load(*started))
     }
 
+    /// A live view is told what has begun. Of all threads the first one speaks.
+    fn enter(&self, phase: run::Phase, since: Nanos) {
+        if let Some(run) = self.watched.filter(|_| self.part.index() == 0) {
+            run.enter(phase, since);
+        }
+    }
+
     /// Follows a schedule to its end; whether an earlier one is wanted.
     fn play(&mut self, start: Nanos, duration: Nanos, phase: Phase) -> Result<bool, ExitError> {
         let practice = phase == Phase::WarmUp;
+        self.enter(if practice { run::Phase::WarmUp } else { run::Phase::Load }, start);
         let mut schedule = Schedule::new(self.config, self.part, start, duration, practice);
         let mut backlog: VecDeque<Slot> = VecDeque::with_capacity(TRAIN_BATCH);
         let (end, mut overtime) = (start.saturating_add(duration), OVERTIME);
@@ -292,6 +308,7 @@ impl<'r> Worker<'r> {
 
     /// Waits for the answers that may still come; whether an earlier end is wanted.
     fn drain(&mut self) -> Result<bool, ExitError> {
+        self.enter(run::Phase::Drain, self.clock.now());
         loop {
             if self.halt.is_wanted() {
                 return Ok(true);
@@ -320,8 +337,12 @@ impl<'r> Worker<'r> {
             return Ok(());
         }
         let Some(live) = self.live else { return Ok(()) };
-        let Transceiver { ledger, intervals, .. } = &mut self.transceiver;
-        live.publish(self.part.index() as usize, Counters::of(ledger), &mut intervals.window);
+        let Transceiver { ledger, intervals, latencies, .. } = &mut self.transceiver;
+        let thread = self.part.index() as usize;
+        live.publish(thread, Counters::of(ledger), &mut intervals.window);
+        if let Some(run) = self.watched {
+            run.feed.tell(thread, &mut self.turn, ledger, latencies);
+        }
         let Some(progress) = self.progress.as_mut().filter(|_| shows) else { return Ok(()) };
         // Where a thread is just telling, the next look will find what it told.
         let Some(counters) = live.gather(&mut intervals.window) else { return Ok(()) };

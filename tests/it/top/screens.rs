@@ -89,7 +89,7 @@ fn the_terminal_is_given_back_at_any_end() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
         let Some(screen) = Screen::start((80, 24), &command(&daemon, "-i 200ms")) else { return };
         screen.until("it is there", |text| text.contains("LISTENER"));
-        kill_process(screen.pid_of_top(), signal).unwrap();
+        kill_process(screen.pid_of_program(), signal).unwrap();
         let text = screen.until("the end", |text| text.contains(&format!("code {code}")));
         assert!(!text.contains("LISTENER"), "{text}");
         let line = screen.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]);

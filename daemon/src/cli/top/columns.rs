@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use clap::ValueEnum;
+use polyport_terminal::screen::{UNKNOWN, amount, rate, time};
 
 use super::model::Row;
-use super::numbers::{UNKNOWN, amount, rate, time};
 use super::rates::Rates;
 
 /// A column of the table, in the order in which they stand.

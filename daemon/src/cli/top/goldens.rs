@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use polyport_terminal::screen::Look;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -12,7 +13,6 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::example::{busy, closely};
 use super::link::Link;
-use super::look::Look;
 use super::model::Model;
 use super::screen::draw;
 use super::view::View;

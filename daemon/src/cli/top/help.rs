@@ -1,10 +1,9 @@
 //! The page that says what keys and columns there are.
 
+use polyport_terminal::screen::{Look, put};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-
-use super::look::{Look, put};
 
 /// From this width on, keys and columns stand side by side.
 const WIDE: u16 = 100;

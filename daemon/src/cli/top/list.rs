@@ -1,12 +1,12 @@
 //! The table of listeners.
 
+use polyport_terminal::screen::{Look, put};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::columns::{Column, fitting};
-use super::look::{Look, put};
 use super::model::{Model, Row};
 use super::view::View;
 

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::Duration;
 
+use polyport_terminal::screen::{Look, Onto, Taken, Tty, read_keys};
 use polyport_terminal::{Job, aside, end_as_asked, stop_as_asked, tell_of_jobs};
 use ratatui::crossterm::event::{self, Event};
 
 use super::ask::{Find, Heard, Wish, keep_asking};
 use super::link::Link;
-use super::look::Look;
 use super::model::Model;
 use super::screen;
-use super::tty::{Taken, Tty};
 use super::view::{Act, View};
 use crate::apply::Clock;
 
@@ -47,7 +46,7 @@ pub(super) struct Manners {
 /// # Errors
 /// Those of the terminal.
 pub(super) fn follow(find: Find, clock: Arc<Clock>, mut view: View, manners: Manners) -> io::Result<()> {
-    let taken = Taken::default();
+    let taken = Taken::new(Onto::Stdout);
     let (events, happened) = mpsc::sync_channel(EVENTS);
     let (wishes, wished) = mpsc::channel();
     let of_signals = events.clone();
@@ -89,17 +88,11 @@ fn start(
         keep_asking(&find, &clock, interval, &wished, |heard| events.send(Happened::Heard(heard)).is_ok());
         drop(last);
     })?;
-    aside("keys", move || {
-        let last = Last(of_keys.clone());
-        loop {
-            let read = event::read();
-            let is_over = read.is_err();
-            let told = of_keys.send(read.map_or_else(Happened::Deaf, Happened::Typed));
-            if is_over || told.is_err() {
-                break;
-            }
-        }
-        drop(last);
+    let last = Last(of_keys.clone());
+    read_keys(move |read| {
+        // It goes with the closure: with the thread.
+        let Last(events) = &last;
+        events.send(read.map_or_else(Happened::Deaf, Happened::Typed)).is_ok()
     })?;
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! `polyport top`: what a daemon does, as it does it. `daemon/docs/top.md` is its manual.
 //!
 //! ```text
-//! numbers  amounts, rates and times in few columns
 //! rates    from two counts, what happened in a second
 //! model    from what the daemon said, rows with rates; texts become harmless
 //! columns  the columns of the table, and orders by them
 //! view     what the user looks at, and what keys change of it
-//! look     colours and signs
 //! list     the table
 //! one      the page of one listener
 //! help     the page of keys and columns
@@ -14,11 +12,10 @@
 //! screen   all of it on a screen
 //! plain    the same as text and as JSON
 //! ask      the thread that asks the daemon
-//! tty      the terminal, taken and given back
 //! live     the screen that follows
 //! ```
 //!
-//! All but the last three are functions of what they are given: no clock, no terminal, no socket.
+//! All but the last two are functions of what they are given: no clock, no terminal, no socket.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -28,6 +25,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
+use polyport_terminal::screen::{Look, Onto};
 use polyport_terminal::{Exit, Style, complain};
 
 use super::ctl;
@@ -35,7 +33,6 @@ use crate::apply::Clock;
 use ask::{Asker, Wish};
 use columns::Column;
 use live::Manners;
-use look::Look;
 use model::Model;
 use view::View;
 
@@ -49,14 +46,11 @@ mod help;
 mod link;
 mod list;
 mod live;
-mod look;
 mod model;
-mod numbers;
 mod one;
 mod plain;
 mod rates;
 mod screen;
-mod tty;
 mod view;
 
 /// Between two questions at least: a daemon has to serve as well.
@@ -125,7 +119,7 @@ pub(super) fn run(args: &TopArgs) -> Exit {
     if args.once || args.json {
         return print(args, &view);
     }
-    if !tty::is_there() {
+    if !Onto::Stdout.is_there() {
         complain(
             "standard output is no terminal that can be drawn on: `polyport top --once` prints a table, `--json` a line for \
              each interval",

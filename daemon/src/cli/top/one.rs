@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use polyport_terminal::Escaped;
+use polyport_terminal::screen::{Look, UNKNOWN, amount, put, rate, time};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::list::cut;
-use super::look::{Look, put};
 use super::model::{Model, One, Row};
-use super::numbers::{UNKNOWN, amount, rate, time};
 use super::rates::{Rates, drops, per_second};
 use super::view::View;
 

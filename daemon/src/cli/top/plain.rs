@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use polyport_terminal::screen::lasted;
 use ratatui::text::Span;
 use serde::Serialize;
 
 use super::columns::Column;
 use super::model::{Head, Model, Row};
-use super::numbers::lasted;
 use super::rates::Rates;
 use super::view::View;
 use crate::control::wire::{Counts, HandlerTime};

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use polyport_terminal::screen::{Look, UNKNOWN, lasted, put, short};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::link::Link;
-use super::look::{Look, put};
 use super::model::{Head, Model};
-use super::numbers::{UNKNOWN, lasted, short};
 use super::rates::Rates;
 use super::view::View;
 use super::{help, list, one};

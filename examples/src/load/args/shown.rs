@@ -36,4 +36,8 @@ pub struct ShownArgs {
     /// No progress
     #[arg(short, long, help_heading = heading::OUTPUT)]
     pub quiet: bool,
+    /// A line of progress instead of the live view, which is drawn where standard error is a terminal; not with --json-stream and
+    /// --pcap, nor where standard output is a pipe
+    #[arg(long, help_heading = heading::OUTPUT)]
+    pub no_tui: bool,
 }

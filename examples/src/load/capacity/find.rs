@@ -36,6 +36,7 @@ pub(super) fn search(plan: &Plan, trials: &mut Trials<'_>) -> Result<Searched, E
             return Ok(Searched { search, stopped: None });
         };
         search.tell(outcome(trial));
+        trials.narrowed(&search.found());
     }
     let stopped = search.stopped().map(Stopped::Tester);
     Ok(Searched { search, stopped })

@@ -10,12 +10,14 @@ use super::args::Plan;
 use super::limit::LimitReport;
 use crate::clock::Clock;
 use crate::load::config::Config;
-use crate::load::engine;
+use crate::load::engine::{self, Audience};
 use crate::load::histogram::Percentiles;
 use crate::load::plan::Rate;
 use crate::load::report::unanswered;
+use crate::load::search::{Bound, Found};
 use crate::load::summary::Summary;
 use crate::load::unit::{self, exact, span};
+use crate::load::view::board::Board;
 use crate::outcome::ExitError;
 
 /// The result of one trial. Times are in nanoseconds.
@@ -113,6 +115,9 @@ pub(super) struct Trials<'t> {
     plan: &'t Plan,
     interrupt: &'t Interrupt,
     quiet: bool,
+    /// Of a live view, which has the terminal: lines must wait for its end.
+    board: Option<&'t Board>,
+    lines: Vec<String>,
     clock: Clock,
     done: Vec<TrialReport>,
     /// Runs of the engine so far: each has ids of its own, so that an answer to an earlier one is known for what it is.
@@ -124,10 +129,30 @@ pub(super) struct Trials<'t> {
 }
 
 impl<'t> Trials<'t> {
-    pub(super) fn new(config: &'t Config, plan: &'t Plan, interrupt: &'t Interrupt, quiet: bool) -> Self {
+    pub(super) fn new(
+        config: &'t Config,
+        plan: &'t Plan,
+        interrupt: &'t Interrupt,
+        quiet: bool,
+        board: Option<&'t Board>,
+    ) -> Self {
+        let lines = Vec::new();
         let (clock, done) = (Clock::start(), Vec::new());
         let (runs, interrupted, silence, answered) = (0, false, None, false);
-        Self { config, plan, interrupt, quiet, clock, done, runs, interrupted, silence, answered }
+        Self {
+            config,
+            plan,
+            interrupt,
+            quiet,
+            board,
+            lines,
+            clock,
+            done,
+            runs,
+            interrupted,
+            silence,
+            answered,
+        }
     }
 
     /// Asks every target for an answer, and sends at the lowest rate for the time of `--warmup`: routes, neighbours and caches
@@ -138,6 +163,9 @@ impl<'t> Trials<'t> {
     pub(super) fn warm_up(&mut self) -> Result<bool, ExitError> {
         let handshake = self.config.handshake;
         if handshake || self.config.warm_up > 0 {
+            if let Some(board) = self.board {
+                board.attempt("warming up at the lowest rate".to_owned());
+            }
             self.run(self.plan.lowest, self.config.warm_up, handshake)?;
         }
         Ok(!self.interrupted)
@@ -148,6 +176,10 @@ impl<'t> Trials<'t> {
     /// # Errors
     /// A socket fails.
     pub(super) fn measure(&mut self, rate: f64, duration: Nanos) -> Result<Option<&TrialReport>, ExitError> {
+        if let Some(board) = self.board {
+            let number = self.done.len() + 1;
+            board.attempt(format!("trial {number}  {} for {}", unit::rate(rate), span(duration)));
+        }
         let summary = self.run(rate, duration, false)?;
         if summary.aborted {
             return Ok(None);
@@ -157,11 +189,35 @@ impl<'t> Trials<'t> {
         }
         self.answered |= summary.total.ok > 0;
         let trial = TrialReport::new(rate, duration, &summary, self.plan.max_lag, &self.plan.aims);
-        if !self.quiet {
-            remark(trial.line(self.done.len() + 1));
+        let line = trial.line(self.done.len() + 1);
+        match self.board {
+            Some(board) => {
+                board.tried(line.clone());
+                self.lines.push(line);
+            }
+            None if self.quiet => {}
+            None => remark(line),
         }
         self.done.push(trial);
         Ok(self.done.last())
+    }
+
+    /// The lines of trials that could not be said yet.
+    pub(super) fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Tells a live view what is known of each goal.
+    pub(super) fn narrowed(&self, found: &[Found]) {
+        let Some(board) = self.board else { return };
+        let rate =
+            |bound: Option<Bound>| bound.map_or_else(|| "?".to_owned(), |bound| unit::rate(bound.rate));
+        let goals = self.plan.aims.iter().zip(found).map(|(aim, found)| {
+            let Found { lower, upper, reached, .. } = *found;
+            let done = if reached { "  found" } else { "" };
+            format!("{}: {} .. {}{done}", words(aim), rate(lower), rate(upper))
+        });
+        board.narrowed(goals.collect());
     }
 
     pub(super) fn done(&self) -> &[TrialReport] {
@@ -187,10 +243,18 @@ impl<'t> Trials<'t> {
         self.runs += 1;
         let config =
             Config { rate: exactly(rate), duration, warm_up: 0, handshake, seed, ..self.config.clone() };
-        let summary = engine::run(&config, self.interrupt, true, None)?;
+        let summary = {
+            let audience = self.board.map_or(Audience::Nobody, Audience::View);
+            engine::run(&config, self.interrupt, audience)?
+        };
         self.interrupted |= summary.aborted;
         Ok(summary)
     }
+}
+
+/// The conditions of a goal.
+fn words(aim: &Aim) -> String {
+    aim.conditions.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The rate with three digits behind the point.

@@ -22,16 +22,17 @@ const ASCII: bar::Set<'static> = bar::Set {
 
 /// How things look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub struct Look {
     /// Colours are welcome.
-    pub(super) coloured: bool,
+    pub coloured: bool,
     /// The terminal shows letters of Unicode.
-    pub(super) unicode: bool,
+    pub unicode: bool,
 }
 
 impl Look {
     /// Whether a terminal with these variables shows Unicode: `locale(7)` says which of them counts.
-    pub(super) fn shows_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    #[must_use]
+    pub fn shows_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
         let names = ["LC_ALL", "LC_CTYPE", "LANG"];
         let locale = names.into_iter().filter_map(variable).find(|value| !value.is_empty());
         locale.is_some_and(|locale| {
@@ -40,34 +41,51 @@ impl Look {
         })
     }
 
-    pub(super) fn bold(self) -> Style {
+    /// For what is read first.
+    #[must_use]
+    pub fn bold(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn dim(self) -> Style {
+    /// For what is not the point.
+    #[must_use]
+    pub fn dim(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    pub(super) fn heading(self) -> Style {
+    /// For the titles of columns.
+    #[must_use]
+    pub fn heading(self) -> Style {
         self.bold().add_modifier(Modifier::UNDERLINED)
     }
 
-    pub(super) fn chosen(self) -> Style {
+    /// For the row or the word that keys act on.
+    #[must_use]
+    pub fn chosen(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
     /// For what deserves a look.
-    pub(super) fn warning(self) -> Style {
+    #[must_use]
+    pub fn warning(self) -> Style {
         self.in_colour(Color::Yellow)
     }
 
     /// For what is wrong.
-    pub(super) fn wrong(self) -> Style {
+    #[must_use]
+    pub fn wrong(self) -> Style {
         self.in_colour(Color::Red)
     }
 
+    /// For what is as it should be.
+    #[must_use]
+    pub fn good(self) -> Style {
+        if self.coloured { Style::new().fg(Color::Green) } else { Style::new() }
+    }
+
     /// For pictures.
-    pub(super) fn picture(self) -> Style {
+    #[must_use]
+    pub fn picture(self) -> Style {
         if self.coloured { Style::new().fg(Color::Cyan) } else { Style::new() }
     }
 
@@ -81,7 +99,7 @@ impl Look {
     }
 
     /// Draws rates as columns, the latest at the right edge, scaled to the largest.
-    pub(super) fn sparkline(self, area: Rect, buf: &mut Buffer, values: &[u64]) {
+    pub fn sparkline(self, area: Rect, buf: &mut Buffer, values: &[u64]) {
         let area = area.intersection(buf.area);
         let width = u16::try_from(values.len()).unwrap_or(u16::MAX).min(area.width);
         if width == 0 || area.height == 0 {
@@ -94,7 +112,8 @@ impl Look {
     }
 
     /// A bar for a share of one, at most so wide.
-    pub(super) fn bar(self, share: f64, width: usize) -> String {
+    #[must_use]
+    pub fn bar(self, share: f64, width: usize) -> String {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -108,8 +127,14 @@ impl Look {
     }
 }
 
+/// Columns that a text takes.
+#[must_use]
+pub fn width_of(text: &str) -> usize {
+    Line::raw(text).width()
+}
+
 /// Puts a line where there is room for it.
-pub(super) fn put(buf: &mut Buffer, area: Rect, row: usize, line: &Line<'_>) {
+pub fn put(buf: &mut Buffer, area: Rect, row: usize, line: &Line<'_>) {
     let Ok(row) = u16::try_from(row) else { return };
     let area = area.intersection(buf.area);
     if row < area.height {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 /// What stands where nothing is known.
-pub(super) const UNKNOWN: &str = "-";
+pub const UNKNOWN: &str = "-";
 
 /// A rate or an amount in six columns at most: `0`, `0.4`, `12`, `999`, `1.23k`, `45.6M`.
-pub(super) fn short(number: f64) -> String {
+#[must_use]
+pub fn short(number: f64) -> String {
     const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
     if !number.is_finite() {
         return UNKNOWN.to_owned();
@@ -40,19 +41,22 @@ pub(super) fn short(number: f64) -> String {
 }
 
 /// A rate that may be unknown.
-pub(super) fn rate(number: Option<f64>) -> String {
+#[must_use]
+pub fn rate(number: Option<f64>) -> String {
     number.map_or_else(|| UNKNOWN.to_owned(), short)
 }
 
 /// A count, as narrow as a rate.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn amount(count: u64) -> String {
+#[must_use]
+pub fn amount(count: u64) -> String {
     short(count as f64)
 }
 
 /// A time in nanoseconds, in six columns at most: `850ns`, `1.2us`, `34ms`, `5.6s`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn time(ns: u64) -> String {
+#[must_use]
+pub fn time(ns: u64) -> String {
     let ns = ns as f64;
     let (number, unit) = match ns {
         _ if ns < 999.5 => (ns, "ns"),
@@ -64,7 +68,8 @@ pub(super) fn time(ns: u64) -> String {
 }
 
 /// How long something has lasted, in its two largest units.
-pub(super) fn lasted(seconds: u64) -> String {
+#[must_use]
+pub fn lasted(seconds: u64) -> String {
     let text = humantime::format_duration(Duration::from_secs(seconds)).to_string();
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
