@@ -67,6 +67,9 @@ mod echo;
 mod ending;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod example_configurations;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod example_plugins;
 #[cfg(test)]
 mod examples;
