@@ -116,6 +116,9 @@ mod interfaces;
 #[cfg(target_os = "linux")]
 mod kernel_drops;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod kubernetes;
+#[cfg(test)]
 mod libraries;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! The manifest of a load by several generators says what the load tester understands.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,13 +10,17 @@ use saphyr::{LoadableYamlNode, Yaml};
 
 #[test]
 fn the_job_has_a_generator_for_each_shard() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes/load-job.yaml");
-    let text = fs::read_to_string(path).unwrap().replace("START-AT", "2026-11-30T18:00:00Z");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes/overlays/load-test");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let variables = read("load.env");
+    let mut variables: BTreeMap<&str, &str> =
+        variables.lines().map(|line| line.split_once('=').expect("NAME=VALUE")).collect();
+    let (text, index) = (read("load-job.yaml"), "JOB_COMPLETION_INDEX");
     let documents = Yaml::load_from_str(&text).unwrap();
     let [job] = documents.as_slice() else { panic!("one document is expected") };
     assert_eq!((job["apiVersion"].as_str(), job["kind"].as_str()), (Some("batch/v1"), Some("Job")));
     let spec = &job["spec"];
-    assert_eq!(spec["completionMode"].as_str(), Some("Indexed"), "else there is no JOB_COMPLETION_INDEX");
+    assert_eq!(spec["completionMode"].as_str(), Some("Indexed"), "else there is no {index}");
     let completions = spec["completions"].as_integer().unwrap();
     assert_eq!(spec["parallelism"].as_integer(), Some(completions), "all at once");
     let pod = &spec["template"]["spec"];
@@ -26,11 +31,21 @@ fn the_job_has_a_generator_for_each_shard() {
         words.map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<String>>()
     };
     let line = [words("command"), words("args")].concat();
-    for index in 0..completions {
-        let line = line.iter().map(|word| word.replace("$(JOB_COMPLETION_INDEX)", &index.to_string()));
-        let args = Args::try_parse_from(line).unwrap();
+    // A name of a cluster means nothing here, and its ports do.
+    let target = variables["TARGET"].replace("polyport:", "127.0.0.1:");
+    variables.insert("TARGET", &target);
+    for number in 0..completions {
+        let number_text = number.to_string();
+        variables.insert(index, &number_text);
+        let expanded = |word: &String| {
+            let name = |name: &&str| word.contains(&format!("$({name})"));
+            let name = variables.keys().find(|key| name(key));
+            name.map_or_else(|| word.clone(), |name| word.replace(&format!("$({name})"), variables[name]))
+        };
+        let args = Args::try_parse_from(line.iter().map(expanded)).unwrap();
         let shard = args.shard.unwrap();
-        assert_eq!((i64::from(shard.index), i64::from(shard.count)), (index, completions));
+        assert_eq!((i64::from(shard.index), i64::from(shard.count)), (number, completions));
         assert!(args.start_at.is_some() && args.output.json && args.quiet && args.i_own_the_target);
+        args.config().expect("a target for each generator");
     }
 }
