@@ -370,7 +370,7 @@ impl Operator {
                 assert_eq!(host.inside(|| client().ask(PAYLOAD)), b"Your data was 10 bytes long", "{place}");
             }
             "echo" | "./libecho_c.so" => {
-                assert_eq!(host.inside(|| client().ask(PAYLOAD)), PAYLOAD, "{place}")
+                assert_eq!(host.inside(|| client().ask(PAYLOAD)), PAYLOAD, "{place}");
             }
             "lossy" => {
                 // From another address than the commands of the head: what is lost depends on it and on how often it asked.
@@ -434,12 +434,10 @@ fn text<'a>(table: &'a Table, key: &str) -> &'a str {
 
 /// The addresses of `bind` as clients of the same host see them; of a range its ends.
 fn addresses(listener: &Table) -> Vec<SocketAddr> {
-    let bind = match &listener["bind"] {
-        toml::Value::Array(several) => several.iter().map(|one| one.as_str().unwrap()).collect(),
-        one => vec![one.as_str().unwrap()],
-    };
+    let bind = &listener["bind"];
+    let several = bind.as_array().map_or(std::slice::from_ref(bind), Vec::as_slice);
     let mut addresses = Vec::new();
-    for bind in bind {
+    for bind in several.iter().map(|bind| bind.as_str().unwrap()) {
         let (ip, ports) = bind.rsplit_once(':').unwrap();
         let ips: Vec<IpAddr> = match ip.trim_matches(['[', ']']) {
             "" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],

@@ -139,7 +139,7 @@ const SHARED: [&str; 12] = [
 
 /// What a reload has to be able to read to find these files and directories again. A file that was replaced is another one under
 /// its name, so its directory is read; but not one that holds the files of others: there the file that is there now is all. A name
-/// may be a link that is led elsewhere, as those of a Kubernetes ConfigMap are, so the directory of the name is read as well as that
+/// may be a link that is led elsewhere, as those of a Kubernetes `ConfigMap` are, so the directory of the name is read as well as that
 /// to which it leads.
 pub(super) fn read_again<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> =
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(again(&[Path::new("/etc"), Path::new("/")]), Vec::<PathBuf>::new());
     }
 
-    /// As the kubelet lays a ConfigMap out: a file is a link by way of `..data`, which is led to a new directory at a change.
+    /// As the kubelet lays a `ConfigMap` out: a file is a link by way of `..data`, which is led to a new directory at a change.
     #[test]
     fn a_name_that_is_a_link_is_found_again_where_it_is_led_to() {
         let dir = tempfile::tempdir().unwrap();

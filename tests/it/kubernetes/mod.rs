@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! manifests  what they say: fields, ports, rights, times
-//! pods       what their containers do: probes, changes of the ConfigMap, the end
+//! pods       what their containers do: probes, changes of the `ConfigMap`, the end
 //! page       the commands of daemon/docs/kubernetes.md
 //! ```
 
@@ -79,7 +79,7 @@ impl Rendered {
         found.unwrap_or_else(|| panic!("no {kind} in:\n{}", self.text))
     }
 
-    /// The Deployment, DaemonSet or Job.
+    /// The Deployment, `DaemonSet` or Job.
     #[track_caller]
     fn workload(&self) -> &Value {
         let is_one = |object: &&Value| !object["spec"]["template"].is_null();
@@ -131,7 +131,7 @@ fn texts(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().map(text).collect()
 }
 
-/// Lays a configuration out as the kubelet does that of a ConfigMap, in place of what is there: all files at once.
+/// Lays a configuration out as the kubelet does that of a `ConfigMap`, in place of what is there: all files at once.
 fn lay_out(directory: &Path, version: u32, configuration: &str) {
     let data = format!("..{version}");
     fs::create_dir(directory.join(&data)).unwrap();

@@ -150,6 +150,7 @@ impl<'a> Pod<'a> {
     /// Sends SIGTERM as the kubelet does when the pause is over, and fails unless the end is a good one and comes before it would
     /// be killed.
     #[track_caller]
+    #[expect(clippy::disallowed_methods, reason = "how long the end takes is what is tested")]
     fn end(self, rendered: &Rendered) {
         let pause =
             rendered.container("polyport")["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
@@ -288,7 +289,7 @@ fn three_generators_make_one_load_and_their_reports_are_merged() {
         text(&job.container("generator")["envFrom"][0]["configMapRef"]["name"]),
         job.one("ConfigMap")["metadata"]["name"]
     );
-    let date = ["-u", "-d", "+10 seconds", "+%Y-%m-%dT%H:%M:%SZ"].map(AsRef::as_ref);
+    let date = ["-u", "-d", "+15 seconds", "+%Y-%m-%dT%H:%M:%SZ"].map(AsRef::as_ref);
     let start = run("date", &date).stdout.trim().to_owned();
     // As the page has it filled in, and less of it.
     for (name, value) in [("START_AT", start.as_str()), ("RATE", "300/s"), ("DURATION", "3s")] {
@@ -308,12 +309,12 @@ fn three_generators_make_one_load_and_their_reports_are_merged() {
     let dir = tempfile::tempdir().unwrap();
     let files: Vec<String> =
         (0..count).map(|index| dir.path().join(format!("{index}.json")).display().to_string()).collect();
-    let mut planned = 0;
+    let mut parts = 0;
     for (pod, file) in generators.into_iter().zip(&files) {
         // Silent until the load is over.
         let finished = pod.process.silent_for(3 * DEADLINE).finish();
         finished.expect_code(0);
-        planned += sent(&serde_json::from_str(&finished.stdout).unwrap());
+        parts += counted(&serde_json::from_str(&finished.stdout).unwrap(), "sent");
         fs::write(file, finished.stdout).unwrap();
     }
     let merged = dir.path().join("all.json").display().to_string();
@@ -326,7 +327,9 @@ fn three_generators_make_one_load_and_their_reports_are_merged() {
     let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
     run(LOAD, &words).expect_code(0);
     let all: Value = read(Path::new(&merged));
-    assert_eq!((sent(&all), planned), (900, 900));
+    // On a busy machine a generator may be late, and says so instead of sending.
+    assert_eq!((counted(&all, "planned"), counted(&all, "sent")), (900, parts));
+    assert!(counted(&all, "ok") >= 1, "{all}");
     server.end(&base);
 }
 
@@ -334,7 +337,8 @@ fn read(file: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// How many requests a report has.
-fn sent(report: &Value) -> u64 {
-    report["counts"]["sent"].as_u64().unwrap_or_else(|| panic!("{report}"))
+/// A figure of the books of a report.
+#[track_caller]
+fn counted(report: &Value, name: &str) -> u64 {
+    report["counts"][name].as_u64().unwrap_or_else(|| panic!("{name}: {report}"))
 }
