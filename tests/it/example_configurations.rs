@@ -435,7 +435,7 @@ fn text<'a>(table: &'a Table, key: &str) -> &'a str {
 /// The addresses of `bind` as clients of the same host see them; of a range its ends.
 fn addresses(listener: &Table) -> Vec<SocketAddr> {
     let bind = &listener["bind"];
-    let several = bind.as_array().map_or(std::slice::from_ref(bind), Vec::as_slice);
+    let several = bind.as_array().map_or_else(|| std::slice::from_ref(bind), Vec::as_slice);
     let mut addresses = Vec::new();
     for bind in several.iter().map(|bind| bind.as_str().unwrap()) {
         let (ip, ports) = bind.rsplit_once(':').unwrap();
