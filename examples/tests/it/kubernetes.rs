@@ -12,9 +12,12 @@ use saphyr::{LoadableYamlNode, Yaml};
 fn the_job_has_a_generator_for_each_shard() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes/overlays/load-test");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let variables = read("load.env");
-    let mut variables: BTreeMap<&str, &str> =
-        variables.lines().map(|line| line.split_once('=').expect("NAME=VALUE")).collect();
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=').expect("NAME=VALUE");
+        // A name of a cluster means nothing here, and its ports do.
+        (name.to_owned(), value.replace("polyport:", "127.0.0.1:"))
+    };
+    let mut variables: BTreeMap<String, String> = read("load.env").lines().map(pair).collect();
     let (text, index) = (read("load-job.yaml"), "JOB_COMPLETION_INDEX");
     let documents = Yaml::load_from_str(&text).unwrap();
     let [job] = documents.as_slice() else { panic!("one document is expected") };
@@ -31,16 +34,12 @@ fn the_job_has_a_generator_for_each_shard() {
         words.map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<String>>()
     };
     let line = [words("command"), words("args")].concat();
-    // A name of a cluster means nothing here, and its ports do.
-    let target = variables["TARGET"].replace("polyport:", "127.0.0.1:");
-    variables.insert("TARGET", &target);
     for number in 0..completions {
-        let number_text = number.to_string();
-        variables.insert(index, &number_text);
+        variables.insert(index.to_owned(), number.to_string());
         let expanded = |word: &String| {
-            let name = |name: &&str| word.contains(&format!("$({name})"));
-            let name = variables.keys().find(|key| name(key));
-            name.map_or_else(|| word.clone(), |name| word.replace(&format!("$({name})"), variables[name]))
+            let replaced =
+                |word: String, (name, value): (&String, &String)| word.replace(&format!("$({name})"), value);
+            variables.iter().fold(word.clone(), replaced)
         };
         let args = Args::try_parse_from(line.iter().map(expanded)).unwrap();
         let shard = args.shard.unwrap();
