@@ -67,6 +67,9 @@ mod echo;
 mod ending;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod example_configurations;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod example_plugins;
 #[cfg(test)]
 mod examples;
@@ -118,6 +121,9 @@ mod interfaces;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod kernel_drops;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod kubernetes;
 #[cfg(test)]
 mod libraries;
 #[cfg(test)]

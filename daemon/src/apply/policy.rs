@@ -138,25 +138,33 @@ const SHARED: [&str; 12] = [
 ];
 
 /// What a reload has to be able to read to find these files and directories again. A file that was replaced is another one under
-/// its name, so its directory is read; but not one that holds the files of others: there the file that is there now is all.
+/// its name, so its directory is read; but not one that holds the files of others: there the file that is there now is all. A name
+/// may be a link that is led elsewhere, as those of a Kubernetes `ConfigMap` are, so the directory of the name is read as well as that
+/// to which it leads.
 pub(super) fn read_again<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = paths
-        .filter_map(|path| path.canonicalize().ok())
-        .filter_map(|path| {
-            let dir = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
-            match dir.filter(|dir| !is_shared(dir)) {
-                Some(dir) => Some(dir.to_path_buf()),
-                None => Some(path).filter(|path| path.is_file()),
-            }
-        })
-        .collect();
+    let mut all: Vec<PathBuf> =
+        paths.flat_map(|path| [leads_to(path), own_directory_of_file(path)]).flatten().collect();
     all.sort();
     all.dedup();
     all
 }
 
-/// The directory of a file that is removed at the end, unless others have their files there as well: who may remove one there may
-/// remove them all.
+/// The directory to which a path leads, or the file where the directory is everybody's.
+fn leads_to(path: &Path) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    let dir = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+    match dir.filter(|dir| !is_shared(dir)) {
+        Some(dir) => Some(dir.to_path_buf()),
+        None => Some(path).filter(|path| path.is_file()),
+    }
+}
+
+fn own_directory_of_file(path: &Path) -> Option<PathBuf> {
+    path.is_file().then(|| own_directory(path)).flatten()
+}
+
+/// The directory in which a name lies, unless others have their files there as well: who may remove one file there may remove them
+/// all, and who may read one may read them all.
 pub(super) fn own_directory(path: &Path) -> Option<PathBuf> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let dir = dir.canonicalize().ok()?;
@@ -208,6 +216,28 @@ mod tests {
         assert_eq!(again(&[&file, &library, &dir, Path::new("/no/such/file")]), [dir]);
         assert_eq!(again(&[Path::new("/etc/passwd")]), [PathBuf::from("/etc/passwd")]);
         assert_eq!(again(&[Path::new("/etc"), Path::new("/")]), Vec::<PathBuf>::new());
+    }
+
+    /// As the kubelet lays a `ConfigMap` out: a file is a link by way of `..data`, which is led to a new directory at a change.
+    #[test]
+    fn a_name_that_is_a_link_is_found_again_where_it_is_led_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let [named, one, plugins] = ["named", "named/..1", "plugins"].map(|name| dir.join(name));
+        for dir in [&named, &one, &plugins] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        std::fs::write(one.join("polyport.toml"), "").unwrap();
+        let (data, name, link) = (named.join("..data"), named.join("polyport.toml"), named.join("plugins"));
+        std::os::unix::fs::symlink("..1", data).unwrap();
+        std::os::unix::fs::symlink("..data/polyport.toml", &name).unwrap();
+        std::os::unix::fs::symlink(&plugins, &link).unwrap();
+        assert_eq!(read_again([name.as_path()].into_iter()), [named, one]);
+        assert_eq!(
+            read_again([link.as_path()].into_iter()),
+            [plugins],
+            "a directory says nothing of its parent"
+        );
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn line(daemon: &Daemon) -> Option<String> {
 
 /// Whether the kernel has every layer; a visible word where not.
 #[track_caller]
-fn has_every_layer() -> bool {
+pub(super) fn has_every_layer() -> bool {
     line(&polyport().listen("127.0.0.1:0=echo").serve()).is_some()
 }
 
