@@ -31,10 +31,10 @@ const SHARED: [Shared; 6] = [
     Shared { package: "polyport-plugin", dir: "plugins/sdk" },
 ];
 
-/// The cargo that builds this test, at the root of the repository, with what it has downloaded already.
+/// The cargo that builds this test, at the root of the repository. With `--offline` it has what it has downloaded already.
 fn cargo(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
-    command.current_dir(repository()).args(words).arg("--offline");
+    command.current_dir(repository()).args(words);
     // Flags of this build are not those of these.
     for name in
         ["RUSTFLAGS", "RUSTDOCFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"]

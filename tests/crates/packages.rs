@@ -86,7 +86,8 @@ fn they_depend_on_each_other_by_version_and_on_nothing_else_of_the_repository() 
 #[test]
 fn their_packages_have_licences_readme_and_sources_and_nothing_that_is_large() {
     for shared in &SHARED {
-        let listed = printed(&mut cargo(&["package", "--list", "--allow-dirty", "-p", shared.package]));
+        let listed =
+            printed(&mut cargo(&["package", "--offline", "--list", "--allow-dirty", "-p", shared.package]));
         let files: BTreeSet<&str> = listed.lines().collect();
         for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs", "Cargo.toml"] {
             assert!(files.contains(file), "{}: no {file} in {files:?}", shared.package);

@@ -62,7 +62,8 @@ fn what_the_crates_offer_is_what_their_lists_say() {
 #[track_caller]
 fn documented(shared: &Shared) -> PathBuf {
     let target = scratch("public-api");
-    let mut cargo = cargo(&["rustdoc", "--locked", "--lib", "-p", shared.package, "--target-dir"]);
+    let mut cargo =
+        cargo(&["rustdoc", "--offline", "--locked", "--lib", "-p", shared.package, "--target-dir"]);
     cargo.arg(&target).args(["--", "-Zunstable-options", "--output-format=json", "--cap-lints=allow"]);
     // A stable compiler writes it as well, when it is told that this is meant.
     printed(cargo.env("RUSTC_BOOTSTRAP", "1"));
