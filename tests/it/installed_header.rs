@@ -1,4 +1,4 @@
-//! The header as `plugins/abi/install.sh` installs it: an example builds with what pkg-config says of it, and with CMake, from a
+//! The header as `plugins/abi/install.sh` installs it: an example builds with what pkg-config says of it, and with `CMake`, from a
 //! directory that has nothing else of the repository, and serves.
 
 use std::env::consts::DLL_SUFFIX;
