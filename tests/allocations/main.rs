@@ -2,6 +2,9 @@
 //! Counted is the daemon; a plugin has an allocator of its own.
 
 #[cfg(test)]
+mod sockets;
+
+#[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

@@ -114,6 +114,8 @@ mod injected;
 #[cfg(test)]
 mod inspection;
 #[cfg(test)]
+mod installed_header;
+#[cfg(test)]
 mod instances;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -85,6 +85,68 @@ fn a_new_plugin_in_rust_builds_passes_its_test_and_serves() {
     assert!(serves.expect_code(0).stdout.starts_with("ok: 1 listener"), "{}", serves.stdout);
 }
 
+/// What `cargo generate` makes of the template, with its answers: each file without `.liquid`, each name in braces replaced, and its
+/// own settings left out.
+#[test]
+fn the_template_of_cargo_generate_builds_and_passes_its_test() {
+    let template = repository().join("examples/plugins/template");
+    let settings: toml::Table =
+        fs::read_to_string(template.join("cargo-generate.toml")).unwrap().parse().unwrap();
+    let asked: Vec<&str> = settings["placeholders"].as_table().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(asked, ["sdk", "suffix"], "each has its answer below");
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("from-template");
+    let sdk = format!("{{ path = {:?} }}", repository().join("plugins/sdk").canonicalize().unwrap());
+    let answers = [
+        ("{{project-name}}", "from-template"),
+        ("{{crate_name}}", "from_template"),
+        ("{{suffix}}", std::env::consts::DLL_SUFFIX),
+        ("{{sdk}}", &sdk),
+    ];
+    let mut files = Vec::new();
+    expand(&template, &dir, &answers, &mut files);
+    files.sort();
+    assert_eq!(files, [".gitignore", "Cargo.toml", "README.md", "lib.rs", "polyport.toml"]);
+    // With nothing but a version, as the default answer has it, it is the crate of a registry.
+    let default = settings["placeholders"]["sdk"]["default"].as_str().unwrap();
+    let manifest = fs::read_to_string(template.join("Cargo.toml.liquid")).unwrap();
+    let by_version: toml::Table = manifest.replace("{{sdk}}", default).parse().unwrap();
+    assert!(
+        env!("CARGO_PKG_VERSION")
+            .starts_with(by_version["dependencies"]["polyport-plugin"].as_str().unwrap())
+    );
+
+    fs::copy(repository().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
+    let tested = run(&dir, cargo().args(["test", "--offline"]));
+    assert!(tested.contains("1 passed"), "{tested}");
+    // And it is what `plugin new` makes.
+    let twin = outside.path().join("twin");
+    polyport().args(&["plugin", "new", "from-template", "--path"]).arg(&twin).run().expect_code(0);
+    for file in [".gitignore", "Cargo.toml", "README.md", "src/lib.rs", "polyport.toml"] {
+        let [ours, theirs] = [&dir, &twin].map(|dir| fs::read_to_string(dir.join(file)).unwrap());
+        assert_eq!(ours, theirs, "{file}");
+    }
+}
+
+/// Copies a template as `cargo generate` does.
+fn expand(from: &Path, to: &Path, answers: &[(&str, &str)], files: &mut Vec<String>) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            expand(&entry.path(), &to.join(name), answers, files);
+        } else if name != "cargo-generate.toml" {
+            let text = fs::read_to_string(entry.path()).unwrap();
+            let filled = answers.iter().fold(text, |text, (what, with)| text.replace(what, with));
+            assert!(!filled.contains("{{") && !filled.contains("{%"), "{name}: {filled}");
+            let name = name.trim_end_matches(".liquid");
+            fs::write(to.join(name), filled).unwrap();
+            files.push(name.to_owned());
+        }
+    }
+}
+
 #[test]
 fn a_new_plugin_in_c_builds_passes_its_test_and_serves() {
     let (Some(make), Some(_)) = (tool("make"), tool("cc")) else { return };

@@ -3,11 +3,14 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::fmt::Debug;
+use std::fs;
 
 use polyport::plugin::{Given, GivenValue, OptionSpec, OptionType, Values};
 use polyport_plugin::testing::Harness;
 use polyport_plugin::{Batch, Error, Handler, Ratio, Setup, Size, config};
+use polyport_tests::plugins::repository;
 use polyport_value::cases::{ADDRESSES, Case, DURATIONS, RATIOS, SIZES};
+use polyport_value::{address, duration, rate, ratio, size};
 
 config! {
     /// One option of each type that has a grammar of its own.
@@ -105,5 +108,32 @@ fn both_refuse_what_does_not_fit_into_a_plugins_value() {
     ] {
         assert_eq!(in_the_kit(name, text), Err(reason.to_owned()));
         assert_eq!(in_the_daemon(name, kind, text, None).map(drop), Err(reason.to_owned()));
+    }
+}
+
+/// The texts in backticks of a cell.
+fn examples(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_examples_of_the_law_are_read_as_it_says() {
+    type Accepts = fn(&str) -> bool;
+    let law = fs::read_to_string(repository().join("plugins/ABI.md")).unwrap();
+    let readers: [(&str, Accepts); 5] = [
+        ("ratio", |text| ratio(text).is_ok()),
+        ("duration", |text| duration(text).is_ok()),
+        ("size", |text| size(text).is_ok()),
+        ("address", |text| address(text).is_ok()),
+        ("rate", |text| rate(text).is_ok()),
+    ];
+    for (name, accepts) in readers {
+        let start = format!("| {name} |");
+        let row = law.lines().find(|line| line.starts_with(&start)).expect(name);
+        let cells: Vec<_> = row.split('|').collect();
+        let (read, refused) = (cells[cells.len() - 3], cells[cells.len() - 2]);
+        assert!(examples(read).count() >= 2 && examples(refused).count() >= 2, "{row}");
+        examples(read).for_each(|text| assert!(accepts(text), "{name}: {text} is refused"));
+        examples(refused).for_each(|text| assert!(!accepts(text), "{name}: {text} is read"));
     }
 }

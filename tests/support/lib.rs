@@ -71,3 +71,8 @@ pub fn scale() -> u32 {
 /// How long a test waits for anything before it fails: far beyond what a slow machine with two busy cores
 /// needs, since only a failing test ever waits that long.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The plugin of the tutorial compiles; `tests/it/tutorial.rs` follows the rest of that page.
+#[cfg(doctest)]
+#[doc = include_str!("../../plugins/README.md")]
+struct Tutorial;

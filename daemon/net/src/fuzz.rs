@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_corpus_of_control_messages_holds() {
-        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/corpus/control_messages");
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
         let files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
         assert!(files.len() > 10, "{corpus}: {} files", files.len());
         for file in files {

@@ -111,5 +111,10 @@ pub use socket::UdpSocket;
 pub use time::{monotonic_ns, thread_cpu_ns};
 pub use wait::{wait_readable, wait_writable};
 
+/// The example of the README runs, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Most messages in one batch: the kernel's own limit, `UIO_MAXIOV`; it cuts longer ones silently.
 pub const MAX_BATCH: usize = 1024;

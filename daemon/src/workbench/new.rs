@@ -25,17 +25,18 @@ pub enum Language {
 /// A file of a project: its path, and its text with placeholders.
 type Template = (&'static str, &'static str);
 
+/// Those that `cargo generate` takes as well.
 const RUST: &[Template] = &[
-    ("Cargo.toml", include_str!("templates/rust/Cargo.toml.in")),
-    ("src/lib.rs", include_str!("templates/rust/lib.rs.in")),
-    ("polyport.toml", include_str!("templates/rust/polyport.toml.in")),
-    ("README.md", include_str!("templates/rust/README.md.in")),
-    (".gitignore", include_str!("templates/rust/gitignore.in")),
+    ("Cargo.toml", include_str!("../../../examples/plugins/template/Cargo.toml.liquid")),
+    ("src/lib.rs", include_str!("../../../examples/plugins/template/src/lib.rs.liquid")),
+    ("polyport.toml", include_str!("../../../examples/plugins/template/polyport.toml.liquid")),
+    ("README.md", include_str!("../../../examples/plugins/template/README.md.liquid")),
+    (".gitignore", include_str!("../../../examples/plugins/template/.gitignore.liquid")),
 ];
 
 const C: &[Template] = &[
-    ("@STEM@.c", include_str!("templates/c/plugin.c.in")),
-    ("@STEM@_test.c", include_str!("templates/c/test.c.in")),
+    ("{{crate_name}}.c", include_str!("templates/c/plugin.c.in")),
+    ("{{crate_name}}_test.c", include_str!("templates/c/test.c.in")),
     ("polyport_plugin.h", include_str!("../../../plugins/abi/include/polyport_plugin.h")),
     ("Makefile", include_str!("templates/c/Makefile.in")),
     ("polyport.toml", include_str!("templates/c/polyport.toml.in")),
@@ -204,11 +205,12 @@ pub fn create(
     })?;
     let fill = |text: &str| {
         let sdk = sdk.as_deref().map(Path::to_string_lossy).unwrap_or_default();
-        text.replace("@NAME@", name)
-            .replace("@STEM@", &name.replace('-', "_"))
-            .replace("@SUFFIX@", DLL_SUFFIX)
-            .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-            .replace("@SDK@", &sdk.replace('\\', "\\\\").replace('"', "\\\""))
+        let sdk = format!("{{ path = \"{}\" }}", sdk.replace('\\', "\\\\").replace('"', "\\\""));
+        text.replace("{{project-name}}", name)
+            .replace("{{crate_name}}", &name.replace('-', "_"))
+            .replace("{{suffix}}", DLL_SUFFIX)
+            .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+            .replace("{{sdk}}", &sdk)
     };
     let mut files = Vec::new();
     for (path, text) in if language == Language::Rust { RUST } else { C } {
@@ -329,16 +331,25 @@ mod tests {
         assert!(RESERVED.is_sorted(), "a list that is searched by people");
     }
 
+    /// The names in braces are all of liquid that is there, so what `cargo generate` makes of the files in Rust is the same.
     #[test]
     fn every_placeholder_is_known() {
+        let settings = include_str!("../../../examples/plugins/template/cargo-generate.toml");
         for (path, text) in RUST.iter().chain(C) {
-            // What make calls `$@` is none.
-            let words = text
-                .split('@')
-                .skip(1)
-                .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()));
-            for word in words {
-                assert!(["NAME", "STEM", "SUFFIX", "VERSION", "SDK"].contains(&word), "{path}: {word}");
+            assert!(!text.contains("{%") && !text.contains("{{-"), "{path}");
+            // What cargo-generate knows by itself, what its file asks for, and what only files in C have.
+            let in_rust = RUST.iter().any(|(_, other)| other == text);
+            let mut pieces = text.split("{{");
+            assert!(!pieces.next().unwrap_or_default().contains("}}"), "{path}");
+            for piece in pieces {
+                let (name, rest) = piece.split_once("}}").expect(path);
+                assert!(!rest.contains("}}"), "{path}: {rest}");
+                let known = match name {
+                    "project-name" | "crate_name" => true,
+                    "sdk" | "suffix" => settings.contains(&format!("[placeholders.{name}]")),
+                    _ => name == "version" && !in_rust,
+                };
+                assert!(known, "{path}: {name}");
             }
         }
     }

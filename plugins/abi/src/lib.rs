@@ -54,6 +54,11 @@ pub use session::{
     SESSION_IDLE_RX, SESSION_TOS, SET_CLIENT, SET_IDLE, SET_USER, pp_event, pp_session, pp_session_info,
 };
 
+/// The example of the README runs, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Name of the data symbol every plugin exports, NUL-terminated. The major version is part of it.
 pub const SYMBOL: &core::ffi::CStr = c"polyport_plugin_v1";
 

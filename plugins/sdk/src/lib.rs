@@ -50,7 +50,7 @@
 //! leaves           session_id, queued, facts, value, text, level, line, route, time, guard                       [unsafe: text]
 //! ```
 //!
-//! What each side owns and may do when is written in `plugins/ABI.md`; `plugins/README.md` is the
+//! What each side owns and may do when is written in `plugins/ABI.md` of the repository; `plugins/README.md` there is the
 //! tutorial.
 
 mod batch;
@@ -105,9 +105,9 @@ pub use session_id::SessionId;
 pub use table::{Chunked, GradualMap, Recent};
 pub use time::later;
 
-/// The tutorial's plugin compiles, too.
+/// The example of the README runs, too.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
 
 /// The C interface underneath, for those who need a constant of it.

@@ -28,3 +28,8 @@ pub use duration::duration;
 pub use rate::{Rate, rate};
 pub use ratio::ratio;
 pub use size::size;
+
+/// The example of the README runs, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

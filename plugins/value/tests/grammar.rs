@@ -1,4 +1,4 @@
-//! The functions against the table of cases, the table in `plugins/ABI.md`, and any text at all.
+//! The functions against the table of cases, and any text at all.
 
 #![cfg(test)]
 
@@ -8,9 +8,6 @@ use std::time::Duration;
 use polyport_value::cases::{ADDRESSES, Case, DURATIONS, RATES, RATIOS, SIZES};
 use polyport_value::{address, duration, rate, ratio, size};
 use proptest::prelude::*;
-
-/// The law of plugins, which has the grammar in words.
-const ABI: &str = include_str!("../../ABI.md");
 
 #[track_caller]
 fn every<T: Debug + PartialEq + Copy>(cases: &[Case<T>], read: impl Fn(&str) -> Result<T, String>) {
@@ -35,32 +32,6 @@ fn every_case_has_its_value_or_its_refusal() {
         assert_eq!(address(text), expected, "{text:?}");
     }
     assert!(ratio("-0").unwrap().is_sign_positive());
-}
-
-/// The texts in backticks of a cell.
-fn examples(cell: &str) -> impl Iterator<Item = &str> {
-    cell.split('`').skip(1).step_by(2)
-}
-
-#[test]
-fn the_examples_of_the_law_are_read_as_it_says() {
-    type Accepts = fn(&str) -> bool;
-    let readers: [(&str, Accepts); 5] = [
-        ("ratio", |text| ratio(text).is_ok()),
-        ("duration", |text| duration(text).is_ok()),
-        ("size", |text| size(text).is_ok()),
-        ("address", |text| address(text).is_ok()),
-        ("rate", |text| rate(text).is_ok()),
-    ];
-    for (name, accepts) in readers {
-        let start = format!("| {name} |");
-        let row = ABI.lines().find(|line| line.starts_with(&start)).expect(name);
-        let cells: Vec<_> = row.split('|').collect();
-        let (read, refused) = (cells[cells.len() - 3], cells[cells.len() - 2]);
-        assert!(examples(read).count() >= 2 && examples(refused).count() >= 2, "{row}");
-        examples(read).for_each(|text| assert!(accepts(text), "{name}: {text} is refused"));
-        examples(refused).for_each(|text| assert!(!accepts(text), "{name}: {text} is read"));
-    }
 }
 
 proptest! {
