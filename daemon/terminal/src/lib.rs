@@ -15,6 +15,8 @@
 //! job         the signals of a program that has the whole terminal
 //! signals     the same for a loop, and the signals that must not end it
 //! version     what `--version` says
+//! manual      pages of the manual, from what clap knows of the command line
+//! documents   those, and what shells complete, printed or written where they belong
 //! aside       threads that get no signal
 //! patient     a stream that a thread of its own writes
 //! ```
@@ -25,6 +27,7 @@
 
 mod aside;
 mod count;
+mod documents;
 mod escape;
 mod exit;
 mod hangup;
@@ -32,6 +35,7 @@ mod inquiry;
 mod interrupt;
 mod job;
 mod line;
+mod manual;
 mod output;
 mod patient;
 mod shape;
@@ -42,6 +46,7 @@ mod width;
 
 pub use aside::aside;
 pub use count::counted;
+pub use documents::{Documents, Shell, completions, print_pages, write_pages};
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::{Exit, end_at_once};
 pub use hangup::{Hangup, Hung};
@@ -49,10 +54,11 @@ pub use inquiry::Inquiry;
 pub use interrupt::Interrupt;
 pub use job::{Job, end_as_asked, stop_as_asked, tell_of_jobs};
 pub use line::{complain, deliver, deliver_on, delivered, remark, say};
+pub use manual::{Manual, Page};
 pub use output::Output;
 pub use patient::PatientWriter;
 pub use shape::{Severity, Shape, json, prioritized};
 pub use signals::{Asked, Signals, Waker, survive_file_limit, survive_signals};
 pub use style::Style;
-pub use version::Version;
+pub use version::{COMMIT, DAY, Version, build_facts, version_flag, wants_build_facts};
 pub use width::columns;

@@ -29,14 +29,14 @@ use crate::polyport;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_polyport-under-test");
 
 /// A terminal that tmux has, with a program in it.
-struct Screen {
+pub(crate) struct Screen {
     tmux: PathBuf,
     dir: TempDir,
 }
 
 impl Screen {
     /// Starts a program there. None: there is no tmux.
-    fn start((width, height): (u16, u16), command: &str) -> Option<Self> {
+    pub(crate) fn start((width, height): (u16, u16), command: &str) -> Option<Self> {
         let screen = Self { tmux: tool("tmux")?, dir: tempfile::tempdir().unwrap() };
         let (width, height) = (width.to_string(), height.to_string());
         let shell = format!("{command}; echo \"code $?\"; exec cat");
@@ -45,7 +45,7 @@ impl Screen {
     }
 
     #[track_caller]
-    fn tmux(&self, words: &[&str]) -> String {
+    pub(crate) fn tmux(&self, words: &[&str]) -> String {
         let mut command = Command::new(&self.tmux);
         command.arg("-S").arg(self.dir.path().join("tmux")).args(["-u", "-f", "/dev/null"]).args(words);
         let output = command.env_remove("TMUX").env("LC_ALL", "C.UTF-8").output().unwrap();
@@ -59,7 +59,7 @@ impl Screen {
 
     /// Waits until the screen is as it should be, and returns it.
     #[track_caller]
-    fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let mut text = String::new();
         for _ in 0..LOOKS {
             text = self.text();
