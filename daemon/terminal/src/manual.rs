@@ -6,7 +6,7 @@
 //! tests   what a page has, and that it is well-formed
 //! ```
 //!
-//! The sections are those of man-pages(7), in that order. What clap_mangen makes is taken as it is, but for the headings of options, which are
+//! The sections are those of man-pages(7), in that order. What `clap_mangen` makes is taken as it is, but for the headings of options, which are
 //! subsections here, and for the text behind the options, of which it would make one section called EXTRA.
 
 use clap::{Arg, Command};
@@ -43,21 +43,22 @@ impl Manual {
         let mut command = command.disable_help_subcommand(true);
         command.build();
         let mut pages = Vec::new();
-        self.collect(&command, None, &mut pages);
+        let version = first_word(&command);
+        self.collect(&command, (&version, None), &mut pages);
         pages
     }
 
-    fn collect(&self, command: &Command, above: Option<&str>, pages: &mut Vec<Page>) {
-        pages.push(self.page(command, above));
+    fn collect(&self, command: &Command, (version, above): (&str, Option<&str>), pages: &mut Vec<Page>) {
+        pages.push(self.page(command, version, above));
         let name = self.reference(command);
         for below in shown(command) {
-            self.collect(below, Some(&name), pages);
+            self.collect(below, (version, Some(&name)), pages);
         }
     }
 
-    fn page(&self, command: &Command, above: Option<&str>) -> Page {
+    fn page(&self, command: &Command, version: &str, above: Option<&str>) -> Page {
         let name = full_name(command);
-        let source = format!("{} {}", self.of, first_word(command));
+        let source = format!("{} {version}", self.of);
         let day = if DAY == "unknown" { "" } else { DAY };
         let usage = command.clone().render_usage().to_string();
         let usage = usage.trim_start_matches("Usage:").trim_start().to_owned();

@@ -171,12 +171,13 @@ fn rendered(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     // An empty line is no part of the language, and one break is enough.
     let mut lines: Vec<&str> = lines.map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines.dedup_by(|next, line| next == line && *line == ".br");
-    lines.into_iter().map(|line| format!("{}\n", bolder(line))).collect()
+    // A backslash that is meant has a name: two of them are none to everybody.
+    lines.into_iter().map(|line| format!("{}\n", bolder(&line.replace("\\\\", "\\(rs")))).collect()
 }
 
 /// A line with bold instead of backticks.
 fn bolder(line: &str) -> String {
-    if line.starts_with('.') || line.matches('`').count() % 2 != 0 {
+    if line.starts_with('.') || !line.matches('`').count().is_multiple_of(2) {
         return line.to_owned();
     }
     let pieces = line.split('`').enumerate();

@@ -67,7 +67,7 @@ fn a_page_says_what_clap_knows() {
         "It\\*(Aqs a port",
         "\\fBtest\\-go(1)\\fR",
         ".TP\n\\fB64\\fR\nusage\n",
-        ".EX\ntest \\-\\-port \\*(Aq1\\*(Aq \\\\\n  | wc\n.EE\n",
+        ".EX\ntest \\-\\-port \\*(Aq1\\*(Aq \\(rs\n  | wc\n.EE\n",
         "\\fBother\\fR(5)\n",
     ] {
         assert!(pages[0].source().contains(words), "{words}: {}", pages[0].source());
@@ -77,5 +77,7 @@ fn a_page_says_what_clap_knows() {
     {
         assert!(pages[1].source().contains(words), "{words}: {}", pages[1].source());
     }
+    // Which version it is stands below every page.
+    assert!(pages.iter().all(|page| page.source().contains("\"testing 1.2\"")));
     assert!(pages.iter().all(|page| page.source().lines().all(|line| !line.is_empty())));
 }
