@@ -372,6 +372,10 @@ mod tests {
                 "{path}: {long}"
             );
             assert!(!short.contains("Exit codes"), "{path}: {short}");
+            // The line of usage is never broken.
+            for line in long.lines().filter(|line| !line.starts_with("Usage: ")) {
+                assert!(line.chars().count() <= WIDEST, "{path}: {line}");
+            }
             for arg in command.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set()) {
                 let plain = ["help", "version"].contains(&arg.get_id().as_str());
                 assert_eq!(arg.get_help_heading().is_none(), plain, "{path}: {arg}");
