@@ -209,7 +209,7 @@ fn version() -> &'static str {
 fn facts(built_in: BuiltIn) -> String {
     let plugins = apply::built_in_names(built_in);
     let plugins = if plugins.is_empty() { "none".to_owned() } else { plugins.join(", ") };
-    build_facts(&[("plugin-abi", apply::plugin_abi().to_string()), ("built-in-plugins", plugins)])
+    build_facts(&[("plugin-abi", apply::plugin_abi()), ("built-in-plugins", plugins)])
 }
 
 /// Runs the program on `args`, the first of which is its own name, with these plugins built in.

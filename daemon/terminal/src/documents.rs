@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::ValueHint;
 use clap::{Arg, ArgMatches, Command, value_parser};
-pub use clap_complete::Shell;
 
 use crate::exit::Exit;
 use crate::line::{complain, deliver};
 use crate::manual::{Manual, Page};
+
+pub use clap_complete::Shell;
 
 const COMPLETIONS: &str = "completions";
 const MAN: &str = "man";

@@ -13,8 +13,9 @@ use clap::{Arg, Command};
 use clap_mangen::Man;
 
 use crate::version::DAY;
-pub use page::Page;
 use text::{Section, sections};
+
+pub use page::Page;
 
 mod page;
 #[cfg(test)]
