@@ -7,10 +7,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use polyport_terminal::{
-    Exit, Hangup, Inquiry, Version, complain, deliver, delivered, remark, survive_file_limit,
+    Exit, Hangup, Inquiry, Version, build_facts, complain, deliver, delivered, remark, survive_file_limit,
+    wants_build_facts,
 };
 
 use crate::apply::{self, BuiltIn};
@@ -24,8 +25,10 @@ mod capture_file;
 mod config_args;
 mod conformance;
 mod ctl;
+mod documents;
 mod ended;
 mod environment;
+mod help;
 mod log_level;
 mod logging;
 mod peers;
@@ -40,7 +43,12 @@ mod top;
 
 /// Hosts UDP services: one process, any number of ports, each served by a plugin.
 #[derive(Debug, Parser)]
-#[command(version = version(), args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(
+    version = version(),
+    disable_version_flag = true,
+    args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -54,7 +62,7 @@ Examples:
   polyport run -c polyport.toml                           serve a configuration file
   polyport run --listen 127.0.0.1:7000=echo               serve one address
   polyport run --listen '127.0.0.1:7000-7099=lossy,loss=10%,delay=20ms,seed=7'
-  polyport run --listen 127.0.0.1:7000=echo,on_fault=exit stop if the handler breaks, instead of making it again
+  polyport run --listen :7000=echo,on_fault=exit          stop if the handler breaks, instead of making it again
   polyport run -c polyport.toml --sandbox user=nobody     bind as root, serve as nobody
   polyport check -c polyport.toml                         say everything that is wrong with a file
   polyport plan -c polyport.toml                          what it needs, what is in its way, what it would change
@@ -116,13 +124,19 @@ enum Command {
     /// List, inspect, try, test and begin plugins, and have a daemon load one again
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Make sockets for the daemon that has started this, by standard input
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    SocketBroker {
-        /// Of the ports below 1024, those that may be bound
-        ports: Vec<u16>,
-    },
+    /// Print what a shell needs to complete commands and flags
+    Completions(documents::CompletionsArgs),
+    /// Print a page of the manual, or write all of them
+    Man(documents::ManArgs),
+}
+
+/// Makes sockets for the daemon that has started this, by standard input. It is no command of anybody else's, so no help, page or
+/// completion has it.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Parser)]
+struct SocketBroker {
+    /// Of the ports below 1024, those that may be bound
+    ports: Vec<u16>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -191,15 +205,29 @@ fn version() -> &'static str {
     &TEXT
 }
 
+/// What `--version --verbose` says beside that.
+fn facts(built_in: BuiltIn) -> String {
+    let plugins = apply::built_in_names(built_in);
+    let plugins = if plugins.is_empty() { "none".to_owned() } else { plugins.join(", ") };
+    build_facts(&[("plugin-abi", apply::plugin_abi()), ("built-in-plugins", plugins)])
+}
+
 /// Runs the program on `args`, the first of which is its own name, with these plugins built in.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>, built_in: BuiltIn) -> Exit {
     // The system refuses that for no signal that can be caught.
     survive_file_limit().unwrap_or(());
     let args: Vec<OsString> = args.into_iter().collect();
+    #[cfg(target_os = "linux")]
+    if args.get(1).is_some_and(|name| name == apply::SOCKET_BROKER) {
+        return match SocketBroker::try_parse_from(args.iter().skip(1)) {
+            Ok(SocketBroker { ports }) => apply::serve_sockets(&ports),
+            Err(error) => refuse(&error, &args, built_in),
+        };
+    }
     let cli = match Cli::parsed(&args) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &args),
+        Err(error) => return refuse(&error, &args, built_in),
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(run) => serve(&run, built_in),
@@ -212,15 +240,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>, built_in: BuiltIn) -> Exit 
         Command::Plan(plan) => plan::plan(&plan, built_in),
         Command::Config(command) => config_args::run(&command, built_in),
         Command::Plugin(command) => plugin::run(&command, built_in),
-        #[cfg(target_os = "linux")]
-        Command::SocketBroker { ports } => apply::serve_sockets(&ports),
+        Command::Completions(args) => documents::complete(&args, Cli::described()),
+        Command::Man(args) => documents::man(&args, Cli::described()),
     }
 }
 
 impl Cli {
+    /// The command line with all that its help says.
+    fn described() -> clap::Command {
+        help::described(Self::command())
+    }
+
     /// What was typed, and what variables of the environment say of the rest.
     fn parsed(args: &[OsString]) -> Result<Self, clap::Error> {
-        let mut command = environment::without_empty(Self::command());
+        let mut command = environment::without_empty(Self::described());
         let matches = command.try_get_matches_from_mut(args)?;
         let mut cli = Self::from_arg_matches(&matches)?;
         let Some((name, matches)) = matches.subcommand() else {
@@ -246,13 +279,16 @@ impl Cli {
 }
 
 /// Prints what is wrong with a command line, or the help that was asked for.
-fn refuse(error: &clap::Error, args: &[OsString]) -> Exit {
+fn refuse(error: &clap::Error, args: &[OsString], built_in: BuiltIn) -> Exit {
     let shown = without_values(error, args);
     if shown != error.to_string() {
         remark(shown.trim_end_matches('\n'));
         return Exit::Usage;
     }
-    let printed = error.print();
+    let mut printed = error.print();
+    if error.kind() == ErrorKind::DisplayVersion && wants_build_facts(args) {
+        printed = printed.and_then(|()| deliver(facts(built_in).trim_end()));
+    }
     // A closed standard error leaves nobody to tell.
     if error.use_stderr() { Exit::Usage } else { ended(delivered(printed), Exit::Ok) }
 }

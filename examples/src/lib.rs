@@ -19,6 +19,7 @@
 pub mod attempt;
 pub mod cast;
 pub mod clock;
+pub mod documents;
 pub mod driver;
 pub mod frame;
 pub mod heading;

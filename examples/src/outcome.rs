@@ -1,15 +1,21 @@
 //! How a client ends: with an exit code, after one line on stderr if it failed, and `main` around both.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, Parser};
 use polyport_net::{BindError, ResolveError};
-use polyport_terminal::{Exit, Interrupt, Version, complain, delivered, survive_file_limit};
+use polyport_terminal::{
+    Exit, Interrupt, Version, build_facts, complain, delivered, survive_file_limit, version_flag,
+    wants_build_facts,
+};
 
 use crate::VERSION;
+use crate::documents::DOCUMENTS;
 
 /// An error for the user: one line that says what, where and what to do, and the code to end with.
 #[derive(Debug)]
@@ -138,24 +144,40 @@ pub fn interrupt() -> Result<Interrupt, ExitError> {
 
 /// `main` of a client: parses the command line, runs, prints the failure if there is one, maps it to a code.
 ///
-/// Help and version end with 0, a wrong command line with 64 instead of clap's 2.
+/// Help, version and documents end with 0, a wrong command line with 64 instead of clap's 2.
 pub fn main<A: Parser>(run: impl FnOnce(A) -> Outcome) -> ExitCode {
     // The system refuses that for no signal that can be caught.
     survive_file_limit().unwrap_or(());
     env_logger::Builder::from_env(env_logger::Env::new().filter("POLYPORT_LOG")).init();
-    let parsed = A::command().version(version()).try_get_matches();
-    let arguments = match parsed.and_then(|matches| A::from_arg_matches(&matches)) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let printed = error.print();
-            if error.use_stderr() {
-                // A reader that has gone leaves nobody to tell.
-                return Exit::Usage.into();
-            }
-            return end(delivered(printed).map(|()| Exit::Ok).map_err(unwritten));
-        }
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let command = A::command().version(version()).disable_version_flag(true).arg(version_flag());
+    let parsed = match DOCUMENTS.asked(&command, &args) {
+        Some(Ok(exit)) => return exit.into(),
+        Some(Err(error)) => Err(error),
+        None => matched::<A>(command, &args),
     };
-    end(run(arguments))
+    match parsed {
+        Ok(arguments) => end(run(arguments)),
+        Err(error) => refused(&error, &args),
+    }
+}
+
+fn matched<A: Parser>(command: Command, args: &[OsString]) -> Result<A, clap::Error> {
+    let read = |matches: ArgMatches| A::from_arg_matches(&matches);
+    DOCUMENTS.told(command).try_get_matches_from(args).and_then(read)
+}
+
+/// Prints what clap has to say: what was asked for, or what is wrong.
+fn refused(error: &clap::Error, args: &[OsString]) -> ExitCode {
+    let mut printed = error.print();
+    if error.use_stderr() {
+        // A reader that has gone leaves nobody to tell.
+        return Exit::Usage.into();
+    }
+    if error.kind() == ErrorKind::DisplayVersion && wants_build_facts(args) {
+        printed = printed.and_then(|()| polyport_terminal::deliver(build_facts(&[]).trim_end()));
+    }
+    end(delivered(printed).map(|()| Exit::Ok).map_err(unwritten))
 }
 
 /// What `--version` says behind the name of a tool, with the build.

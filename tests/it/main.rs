@@ -61,6 +61,9 @@ mod discard;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod documents;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -201,6 +204,9 @@ mod relay;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod relay_clients;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod release;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

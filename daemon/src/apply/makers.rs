@@ -58,6 +58,9 @@ fn broker(_: &Prepared) -> Maker {
     Maker::Here
 }
 
+#[cfg(target_os = "linux")]
+pub(crate) use crate::broker::SUBCOMMAND as SOCKET_BROKER;
+
 /// Runs the broker: standard input is its channel.
 #[cfg(target_os = "linux")]
 pub(crate) fn serve_sockets(low_ports: &[u16]) -> Exit {

@@ -106,7 +106,7 @@ pub use control::LogLevel;
 pub use foresee::foresee;
 pub use found::{Asked, Found};
 #[cfg(target_os = "linux")]
-pub(crate) use makers::serve_sockets;
+pub(crate) use makers::{SOCKET_BROKER, serve_sockets};
 pub use manager::Manager;
 pub(crate) use planned::{Planned, told as planned_told};
 pub use prepare::{Entry, Prepared, prepare};
@@ -114,7 +114,7 @@ pub use refused::Refused;
 pub use reload::Again;
 pub use running::{Changed, Running};
 pub use serve::{serve, serve_with};
-pub use sources::{BuiltIn, Sources, plugin_abi};
+pub use sources::{BuiltIn, Sources, built_in_names, plugin_abi};
 
 pub use take_over::Start;
 

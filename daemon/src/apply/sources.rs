@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub use crate::plugin::{BuiltIn, plugin_abi};
+pub use crate::plugin::{BuiltIn, built_in_names, plugin_abi};
 
 /// What the program and its command line add to the search for plugins.
 #[derive(Clone, Debug, Default)]

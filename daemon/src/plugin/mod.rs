@@ -27,4 +27,5 @@ pub use find::{
 pub use inspect::{File, Inspection, Offer, Offers, Parts, Shadowed, Table};
 pub use load::{
     BuiltIn, FileUse, Given, GivenValue, Loader, OptionProblem, OptionSpec, OptionType, Part, Plugin, Values,
+    built_in_names,
 };

@@ -16,6 +16,8 @@
 //! signals     the same for a loop, and the signals that must not end it
 //! version     what `--version` says
 //! screen      the whole terminal, drawn on
+//! manual      pages of the manual, from what clap knows of the command line
+//! documents   those, and what shells complete, printed or written where they belong
 //! aside       threads that get no signal
 //! patient     a stream that a thread of its own writes
 //! ```
@@ -26,6 +28,7 @@
 
 mod aside;
 mod count;
+mod documents;
 mod escape;
 mod exit;
 mod hangup;
@@ -33,6 +36,7 @@ mod inquiry;
 mod interrupt;
 mod job;
 mod line;
+mod manual;
 mod output;
 mod patient;
 pub mod screen;
@@ -44,6 +48,7 @@ mod width;
 
 pub use aside::aside;
 pub use count::counted;
+pub use documents::{Documents, Shell, completions, print_pages, write_pages};
 pub use escape::{Escaped, Quoted, escape_payload, shell_word};
 pub use exit::{Exit, end_at_once};
 pub use hangup::{Hangup, Hung};
@@ -51,10 +56,11 @@ pub use inquiry::Inquiry;
 pub use interrupt::Interrupt;
 pub use job::{Job, end_as_asked, stop_as_asked, tell_of_jobs, tell_of_stops};
 pub use line::{complain, deliver, deliver_on, delivered, remark, say};
+pub use manual::{Manual, Page};
 pub use output::Output;
 pub use patient::PatientWriter;
 pub use shape::{Severity, Shape, json, prioritized};
 pub use signals::{Asked, Signals, Waker, survive_file_limit, survive_signals};
 pub use style::Style;
-pub use version::Version;
+pub use version::{COMMIT, DAY, Version, build_facts, version_flag, wants_build_facts};
 pub use width::columns;

@@ -4,6 +4,7 @@
 mod addresses;
 mod cast;
 mod colours;
+mod documents;
 mod endless;
 mod frame;
 mod full_disk;

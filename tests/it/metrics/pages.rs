@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
+use polyport_terminal::COMMIT;
 use polyport_tests::Daemon;
 use polyport_tests::plugins::{compile_c, fixture, spec};
 use polyport_tests::tool::tool;
@@ -53,7 +54,9 @@ fn what_was_counted_is_told_by_range_plugin_and_reason() {
     assert_eq!(all[&format!("polyport_addresses{b},state=\"serving\"}}")], 1.0);
     assert_eq!(all[&format!("polyport_addresses{b},state=\"failed\"}}")], 0.0);
     assert_eq!(all["polyport_plugin_lossy_datagrams_total{listener=\"b\",plugin=\"lossy\"}"], 1.0);
-    assert_eq!(all[&format!("polyport_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
+    let build =
+        format!("polyport_build_info{{version=\"{}\",commit=\"{COMMIT}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(all[&build], 1.0);
     assert_eq!((all["polyport_listeners"], all["polyport_config_last_reload_successful"]), (2.0, 1.0));
     assert!(all["process_resident_memory_bytes"] > 1e6 && all["process_cpu_seconds_total"] > 0.0);
     assert!(all["process_start_time_seconds"] > 1.7e9 && all["process_max_fds"] > 10.0);

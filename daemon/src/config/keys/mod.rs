@@ -8,10 +8,12 @@
 //! template  a file with every key, commented out
 //! schema    the same for editors (JSON Schema)
 //! page      the same as tables of a document
+//! manual    the same as a page of the manual
 //! ```
 
 mod explain;
 mod form;
+mod manual;
 mod page;
 mod schema;
 mod table;
@@ -20,6 +22,7 @@ mod template;
 pub use explain::{explain, list};
 pub(super) use form::named;
 pub use form::{Form, Key, Place, Usual};
+pub use manual::manual;
 pub use page::page;
 pub use schema::schema;
 pub use table::all;

@@ -126,6 +126,7 @@ impl Clerk {
         let form = Form::asked(&accepts.collect::<Vec<_>>().join(","));
         let own = Own {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: polyport_terminal::COMMIT.to_owned(),
             process: (self.hooks.process)(),
             http: self.counts.read(),
         };

@@ -7,6 +7,8 @@ use super::figures::{Counts, Figures, Sessions, Times};
 pub struct Own {
     /// The version of the program.
     pub version: String,
+    /// The commit that it was built from.
+    pub commit: String,
     /// Memory and time of the process, as far as the system tells.
     pub process: Process,
     /// What the server has counted.
@@ -80,7 +82,7 @@ pub enum Source {
     /// One of the daemon; none is not told.
     Daemon(fn(Scene<'_>) -> Option<Number>),
     /// One, which is 1, and says something by labels.
-    Said(fn(Scene<'_>) -> String),
+    Said(fn(Scene<'_>) -> [String; 2]),
     /// One for each bind address or range, from the counts of its sockets.
     Counts(fn(&Counts) -> u64),
     /// One for each bind address or range, and state.

@@ -246,9 +246,9 @@ pub const FAMILIES: &[Family] = &[
     ),
     gauge(
         "polyport_build_info",
-        &["version"],
-        "1; the label says which version runs",
-        Source::Said(|scene| scene.own.version.clone()),
+        &["version", "commit"],
+        "1; the labels say which version runs, and of which commit",
+        Source::Said(|scene| [scene.own.version.clone(), scene.own.commit.clone()]),
     ),
     gauge(
         "polyport_uptime_seconds",

@@ -174,7 +174,10 @@ fn write_series(mut series: Series<'_>, source: Source, scene: Scene<'_>) -> fmt
     };
     match source {
         Source::Daemon(number) => number(scene).map_or(Ok(()), |number| series.put(&[], number)),
-        Source::Said(word) => series.put(&[&word(scene)], Number::Whole(1)),
+        Source::Said(words) => {
+            let words = words(scene);
+            series.put(&words.each_ref().map(String::as_str), Number::Whole(1))
+        }
         Source::Counts(count) => {
             ranges().try_for_each(|range| series.put(&names(range), Number::Whole(count(&range.counts))))
         }

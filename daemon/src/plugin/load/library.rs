@@ -27,6 +27,12 @@ use crate::plugin::find::{
 /// The tables of the plugins that are linked into the program, each the same that its library exports.
 pub type BuiltIn = &'static [&'static pp_plugin];
 
+/// The names of plugins that are built in.
+#[must_use]
+pub fn built_in_names(built_in: BuiltIn) -> Vec<String> {
+    built_in.iter().filter_map(|table| Some(Identity::of(&table.ident).ok()?.name)).collect()
+}
+
 // A reload checks options on a thread of its own.
 // SAFETY: their pointers lead to their own memory alone, which nothing changes.
 unsafe impl Send for Values {}
@@ -74,8 +80,7 @@ impl Loader {
     /// Sets the plugins that serve where the search path has no library of their name.
     #[must_use]
     pub fn with_built_in(self, built_in: BuiltIn) -> Self {
-        let names = built_in.iter().filter_map(|table| Some(Identity::of(&table.ident).ok()?.name)).collect();
-        Self { search: self.search.with_built_in(names), built_in, ..self }
+        Self { search: self.search.with_built_in(built_in_names(built_in)), built_in, ..self }
     }
 
     /// The plugin with this name or path. It is loaded on the first call for its file. A name of which no library is found

@@ -16,7 +16,7 @@ mod option;
 mod plugin;
 mod unknown;
 
-pub use library::{BuiltIn, Loader};
+pub use library::{BuiltIn, Loader, built_in_names};
 pub(super) use library::{MAX_OPTIONS, option as declared_option, options as declared_options};
 pub use option::{FileUse, Given, GivenValue, OptionProblem, OptionSpec, OptionType, Part, Values};
 pub use plugin::Plugin;
