@@ -194,26 +194,30 @@ fn nobody_waits_for_a_manager() {
     assert_eq!(said.stderr.matches("NOTIFY_SOCKET").count(), 1, "{}", said.stderr);
 }
 
-/// The examples are units that systemd understands, and say what the program understands.
+/// The units of the package are what systemd understands, say what the program understands, and leave little to take.
 #[test]
 fn the_units_are_what_systemd_takes() {
     let Some(analyze) = tool("systemd-analyze") else { return };
     let dir = tempfile::tempdir().unwrap();
-    let version = Command::new(&analyze).arg("--version").output().unwrap().stdout;
-    let version = String::from_utf8(version).unwrap();
-    let version: u32 = version.split_whitespace().nth(1).unwrap().split('.').next().unwrap().parse().unwrap();
+    let from = repository().join("daemon/packaging/systemd");
+    // As they are installed, but for where.
     for unit in ["polyport.service", "polyport.socket"] {
-        let text = fs::read_to_string(repository().join("examples/systemd").join(unit)).unwrap();
-        let mut text = text.replace("/usr/bin/polyport", env!("CARGO_BIN_EXE_polyport-under-test"));
-        // It came with systemd 253.
-        if version < 253 {
-            text = text.replace("Type=notify-reload", "Type=notify");
-        }
+        let text = fs::read_to_string(from.join(unit)).unwrap();
+        let text = text.replace("/usr/bin/polyport", env!("CARGO_BIN_EXE_polyport-under-test"));
+        let text = text.replace("/usr/lib/polyport/reload", from.join("reload").to_str().unwrap());
         fs::write(dir.path().join(unit), text).unwrap();
     }
     let units = ["polyport.service", "polyport.socket"].map(|unit| dir.path().join(unit));
-    let checked = Command::new(analyze).arg("verify").args(&units).output().unwrap();
-    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    let analyzed = |words: &[&str], units: &[PathBuf]| {
+        let ran = Command::new(&analyze).args(words).args(units).output().unwrap();
+        let said = [ran.stdout, ran.stderr].concat();
+        (ran.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (is_right, said) = analyzed(&["verify", "--man=no"], &units);
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("polyport")).collect();
-    assert!(checked.status.success() && ours.is_empty(), "{said}");
+    assert!(is_right && ours.is_empty(), "{said}");
+    // In tenths: 2.0 at most.
+    let rated = ["security", "--offline=true", "--threshold=20", "--no-pager"];
+    let (is_tight, said) = analyzed(&rated, &units[..1]);
+    assert!(is_tight && said.contains("Overall exposure level for polyport.service"), "{said}");
 }
