@@ -224,9 +224,11 @@ mod responder;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod screen;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 mod sessions;

@@ -88,7 +88,7 @@ fn start(
         keep_asking(&find, &clock, interval, &wished, |heard| events.send(Happened::Heard(heard)).is_ok());
         drop(last);
     })?;
-    let last = Last(of_keys.clone());
+    let last = Last(of_keys);
     read_keys(move |read| {
         // It goes with the closure: with the thread.
         let Last(events) = &last;

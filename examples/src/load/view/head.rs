@@ -6,10 +6,13 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::model::{Limit, Model};
-use super::run::Phase;
+use super::run::{Phase, Run};
 use super::state::State;
 use crate::load::config::Config;
 use crate::load::unit::{percent, rate, span};
+
+/// The longest time of which users give rates.
+const MINUTE: Nanos = 60 * SECOND;
 
 /// Columns of the names of lines.
 const NAME: usize = 10;
@@ -24,6 +27,8 @@ pub(super) fn title(config: &Config, names: &[String], look: Look) -> Line<'stat
     let pace = match (config.in_flight, &config.profile) {
         (Some(count), _) => format!("closed loop, {count} in flight"),
         (None, Some(profile)) => profile.to_string(),
+        // That of a trial is in thousandths, and its line says it in a way that people read.
+        (None, None) if config.rate.period > MINUTE => config.arrival.to_string(),
         (None, None) => format!("{} ({})", config.rate, config.arrival),
     };
     let threads = if config.threads > 1 { format!("  {} threads", config.threads) } else { String::new() };
@@ -41,7 +46,7 @@ pub(super) fn progress(model: &Model, width: usize, look: Look) -> Line<'static>
     let name = Span::styled(format!("{:<NAME$}", phase.name().to_uppercase()), look.bold());
     let words = match (phase, all) {
         (Phase::Handshake, _) => {
-            let answered = model.run().map_or(0, |run| run.answered());
+            let answered = model.run().map_or(0, Run::answered);
             format!("{answered} of {} targets have answered", model.names.len())
         }
         (Phase::Wait, _) => format!("starts in {}", seconds(passed)),

@@ -54,7 +54,7 @@ pub(super) fn draw(area: Rect, buf: &mut Buffer, model: &Model, look: Look) {
     let mut before = 0;
     for (row, step) in (1..).zip(&steps) {
         let bar = look.bar(share(step.count, most), room);
-        let inside = |at: Nanos| (before < at && at <= step.up_to) || (row == 1 && at <= step.up_to);
+        let inside = |at: Nanos| at <= step.up_to && (before < at || row == 1);
         let marks: Vec<_> = points.iter().filter(|(_, at)| inside(*at)).map(|(name, _)| *name).collect();
         let mut spans = vec![
             Span::styled(format!("{:>LABEL$} ", span(step.up_to)), look.dim()),

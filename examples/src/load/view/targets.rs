@@ -18,9 +18,12 @@ const NUMBER: usize = 8;
 /// Columns that a name gets at least, and at most: an address of IPv6 with its zone.
 const NAME: (usize, usize) = (15, 53);
 
+/// What stands in a column.
+type Cell = fn(&Row) -> String;
+
 /// What is shown of each, from left to right, and which of them are shown where not all find room: the smaller the number the
 /// sooner.
-const COLUMNS: [(&str, usize, fn(&Row) -> String); 8] = [
+const COLUMNS: [(&str, usize, Cell); 8] = [
     ("SENT", 3, |row| amount(row.sent)),
     ("OK", 5, |row| amount(row.ok)),
     ("LATE", 6, |row| amount(row.late)),
@@ -75,7 +78,7 @@ pub(super) fn draw(area: Rect, buf: &mut Buffer, model: &Model, state: &mut Stat
 }
 
 /// So many columns, with what stands in them.
-fn of_columns(count: usize) -> impl Iterator<Item = (&'static str, fn(&Row) -> String)> {
+fn of_columns(count: usize) -> impl Iterator<Item = (&'static str, Cell)> {
     COLUMNS.iter().filter(move |(_, rank, _)| *rank < count).map(|(title, _, of)| (*title, *of))
 }
 

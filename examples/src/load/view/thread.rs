@@ -144,7 +144,7 @@ impl Viewer {
             };
             // All that has happened is drawn once.
             while let Some(event) = next {
-                match self.meet(event) {
+                match self.meet(&event) {
                     Ok(true) => {}
                     Ok(false) => return,
                     Err(_) => shows = false,
@@ -183,15 +183,15 @@ impl Viewer {
     }
 
     /// Returns whether it goes on.
-    fn meet(&mut self, event: Happened) -> io::Result<bool> {
+    fn meet(&mut self, event: &Happened) -> io::Result<bool> {
         match event {
             Happened::Over => return Ok(false),
-            Happened::Typed(Event::Key(key)) => self.act(key)?,
+            Happened::Typed(Event::Key(key)) => self.act(*key)?,
             Happened::Typed(_) => self.state.drawn_paused = false,
             Happened::Deaf => return Err(io::ErrorKind::NotConnected.into()),
             Happened::Job(Job::End(signal)) => {
                 self.tty.give_back();
-                end_as_asked(signal);
+                end_as_asked(*signal);
             }
             Happened::Job(Job::Stop) => self.stop()?,
             Happened::Job(Job::GoOn) => self.go_on()?,
