@@ -47,7 +47,20 @@ fn checked_out(root: &Path) -> (Option<String>, Option<String>) {
     }
     let digits = format!("--abbrev={DIGITS}");
     let commit = git(root, &["describe", "--always", "--dirty=+", "--exclude=*", &digits]);
-    (commit, git(root, &["show", "--no-patch", "--format=%cs", "HEAD"]))
+    (
+        commit,
+        git(
+            root,
+            &[
+                "show",
+                "--no-patch",
+                "--no-show-signature",
+                "--date=format-local:%Y-%m-%d",
+                "--format=%cd",
+                "HEAD",
+            ],
+        ),
+    )
 }
 
 /// What `git archive` has put in place of two words (`.gitattributes`): the commit and its day.
@@ -84,8 +97,14 @@ fn is_checkout(root: &Path) -> bool {
 /// The only line that git prints; none if it is not there, or refuses.
 fn git(root: &Path, args: &[&str]) -> Option<String> {
     // Looking must not write.
-    let output =
-        Command::new("git").env("GIT_OPTIONAL_LOCKS", "0").arg("-C").arg(root).args(args).output().ok()?;
+    let output = Command::new("git")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("TZ", "UTC")
+        .arg("-C")
+        .arg(root)
+        .args(args)
+        .output()
+        .ok()?;
     line(output.stdout).filter(|_| output.status.success())
 }
 

@@ -121,6 +121,9 @@ fn existing(granted: &[Granted], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     granted.iter().map(|granted| granted.path.clone()).collect()
 }
 
+/// What the system shows of itself, and of others.
+const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
+
 /// Directories that hold the files of others as well.
 const SHARED: [&str; 12] = [
     "/",
@@ -173,7 +176,9 @@ pub(super) fn own_directory(path: &Path) -> Option<PathBuf> {
 
 fn is_shared(dir: &Path) -> bool {
     let home = || std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
-    SHARED.iter().any(|shared| dir == Path::new(shared)) || home().as_deref() == Some(dir)
+    SHARED.iter().any(|shared| dir == Path::new(shared))
+        || SYSTEM.iter().any(|of_system| dir.starts_with(of_system)) && !dir.starts_with("/dev/shm")
+        || home().as_deref() == Some(dir)
 }
 
 /// The text of an option, given or not.
@@ -216,6 +221,8 @@ mod tests {
         assert_eq!(again(&[&file, &library, &dir, Path::new("/no/such/file")]), [dir]);
         assert_eq!(again(&[Path::new("/etc/passwd")]), [PathBuf::from("/etc/passwd")]);
         assert_eq!(again(&[Path::new("/etc"), Path::new("/")]), Vec::<PathBuf>::new());
+        let own = PathBuf::from(format!("/proc/{}/status", std::process::id()));
+        assert_eq!(again(&[Path::new("/proc/self/status")]), [own], "and nothing beside it");
     }
 
     /// As the kubelet lays a `ConfigMap` out: a file is a link by way of `..data`, which is led to a new directory at a change.

@@ -206,7 +206,7 @@ const TOLD: [Told; 31] = [
   polyport man | man -l -
   polyport man plugin try | man -l -
   polyport man polyport.toml | man -l -
-  polyport man --dir ~/.local/share/man/man8",
+  polyport man --dir pages",
         exits: "0 printed or written, 64 usage, or there is no such page, 73 a file cannot be made, 74 writing failed",
     },
     Told {

@@ -37,6 +37,8 @@ pub(super) fn start(waker: Waker) -> std::io::Result<Thread> {
         let mut waker = Woken(waker);
         // The end of the channel is told before the loop is woken for the last time.
         let told = told;
+        // So are sockets closed that still wait for it.
+        let todo = todo;
         let mut place = cpu::Place::default();
         while let Ok(todo) = todo.recv() {
             if !matches!(todo, Todo::Close(_)) {
