@@ -67,6 +67,10 @@ impl Small {
             .envs(identity.map(|name| (name, "nobody")))
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env_remove("CARGO_TARGET_DIR")
+            // As a hook has them, of the repository that it runs in.
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE")
+            .env_remove("GIT_INDEX_FILE")
             .output()
             .unwrap();
         let said = [output.stdout, output.stderr].concat();
