@@ -179,6 +179,20 @@ fn transport() -> TransportConfig {
     config
 }
 
+/// Who has no right to so much gets what the system allows; the test has.
+#[cfg(target_os = "linux")]
+fn enlarge(socket: &UdpSocket) -> io::Result<()> {
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, BUFFER)
+        .or_else(|_| rustix::net::sockopt::set_socket_recv_buffer_size(socket, BUFFER))?;
+    Ok(())
+}
+
+/// Nobody exceeds there what the system allows.
+#[cfg(not(target_os = "linux"))]
+fn enlarge(socket: &UdpSocket) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_recv_buffer_size(socket, BUFFER)?)
+}
+
 /// A socket that counts datagrams, also those that leave or come as one train.
 #[derive(Debug)]
 struct Counting {
@@ -190,9 +204,7 @@ struct Counting {
 impl Counting {
     fn bind(local: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(local)?;
-        // Who has no right to so much gets what the system allows; the test has.
-        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER)
-            .or_else(|_| rustix::net::sockopt::set_socket_recv_buffer_size(&socket, BUFFER))?;
+        enlarge(&socket)?;
         rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER)?;
         let socket = TokioRuntime.wrap_udp_socket(socket)?;
         Ok(Self { socket, sent: AtomicU64::new(0), received: AtomicU64::new(0) })

@@ -8,7 +8,9 @@ use std::os::unix::process::CommandExt;
 #[cfg(target_os = "linux")]
 use polyport_tests::network::{Host, Network, WIRE};
 use polyport_tests::process::Process;
-use polyport_tests::tool::{root, skip};
+#[cfg(target_os = "linux")]
+use polyport_tests::tool::root;
+use polyport_tests::tool::skip;
 use polyport_tests::{Client, ports};
 
 use crate::polyport;

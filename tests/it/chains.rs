@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use polyport_tests::client::Client;
+#[cfg(target_os = "linux")]
 use polyport_tests::network::Network;
 use polyport_tests::plugins::built;
 use polyport_tests::served::Served;
@@ -118,6 +119,7 @@ fn a_relay_stands_in_front_of_the_responder_of_the_same_daemon() {
 }
 
 /// Behind an address that is not loopback the relay is a client as any other: its budget is its own, and echoes are within.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_address_of_this_host_is_as_good_as_loopback() {
     let Some(network) = Network::new() else { return };

@@ -8,6 +8,7 @@ use std::process::Command;
 use polyport_tests::Launch;
 use polyport_tests::plugins::{Bytes, built, compile_c, fixture};
 use polyport_tests::process::Finished;
+#[cfg(target_os = "linux")]
 use polyport_tests::tool::tool;
 use serde_json::{Value, json};
 
@@ -67,6 +68,7 @@ fn what_is_read_from_a_file_is_what_the_table_has() {
 }
 
 /// The expected options of `strange`.
+#[cfg(target_os = "linux")]
 fn strange_options() -> Value {
     let option = |name: &str, kind: &str, default: Value, range: Value, help: &str| json!({ "name": name, "type": kind, "default": default, "range": range, "help": help });
     let none = Value::Null;

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
-use polyport_tests::plugins::{built, compile_c, fixture, spec};
+#[cfg(target_os = "linux")]
+use polyport_tests::plugins::spec;
+use polyport_tests::plugins::{built, compile_c, fixture};
 use polyport_tests::{Client, DEADLINE, Daemon, ports};
 
 use crate::polyport;

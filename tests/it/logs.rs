@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
+#[cfg(target_os = "linux")]
 use std::process::Command;
 use std::time::Duration;
 
-use polyport_tests::plugins::{compile_c, fixture, repository, spec};
+#[cfg(target_os = "linux")]
+use polyport_tests::plugins::repository;
+use polyport_tests::plugins::{compile_c, fixture, spec};
 use polyport_tests::ports::free_range;
 use polyport_tests::process::Process;
+#[cfg(target_os = "linux")]
 use polyport_tests::tool::{skip, tool};
 use polyport_tests::{Client, Daemon, wait};
 use rustix::process::Signal;
@@ -271,6 +275,7 @@ fn lines_to_the_journal_begin_with_their_priority_and_have_no_time() {
 }
 
 /// Two addresses of one listener, and another listener: each reason is told once of each listener, however often it is met.
+#[cfg(target_os = "linux")]
 #[test]
 fn the_first_drop_of_a_reason_at_a_listener_is_one_warning() {
     const SENT: u64 = 50;

@@ -253,6 +253,7 @@ mod stamp_load;
 #[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod system_limits;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

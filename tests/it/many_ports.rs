@@ -2,12 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+#[cfg(target_os = "linux")]
 use std::sync::atomic::AtomicBool;
+#[cfg(target_os = "linux")]
 use std::sync::atomic::Ordering::Relaxed;
+#[cfg(target_os = "linux")]
 use std::thread;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
-use polyport_tests::{Client, DEADLINE, Daemon, ports, wait};
+#[cfg(target_os = "linux")]
+use polyport_tests::wait;
+use polyport_tests::{Client, DEADLINE, Daemon, ports};
 
 use crate::polyport;
 
@@ -95,6 +101,7 @@ fn ports_that_were_busy_are_watched_again_and_idle_for_free() {
 }
 
 /// Each answer is sent back to its port, until it is enough, or too much. Returns how many answers there were.
+#[cfg(target_os = "linux")]
 fn one_in_flight_on_each(first: u16, count: u16, enough: &AtomicBool) -> u64 {
     const TOO_MUCH: u64 = 5_000_000;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -5,8 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use polyport_tests::daemon::Daemon;
-use polyport_tests::plugins::{Bytes, compile_c, fixture};
-use polyport_tests::tool::{make_pipe, root};
+#[cfg(target_os = "linux")]
+use polyport_tests::plugins::Bytes;
+use polyport_tests::plugins::{compile_c, fixture};
+use polyport_tests::tool::make_pipe;
+#[cfg(target_os = "linux")]
+use polyport_tests::tool::root;
 use polyport_tests::{Launch, wait};
 use rustix::process::Signal;
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+#[cfg(target_os = "linux")]
 use std::process::Command;
 
 use polyport_tests::process::Process;

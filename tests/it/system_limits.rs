@@ -77,7 +77,6 @@ fn what_is_left_for_sessions_follows_the_addresses_that_come_and_go() {
 }
 
 /// R39: the kernel cuts a buffer without a word, so the daemon has to say it.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_smaller_receive_buffer_than_was_asked_for_is_reported_once_for_all_ports() {
     let launch = polyport().config(

@@ -49,6 +49,7 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
                 let size = array_at(data, 0).map(c_int::from_ne_bytes).and_then(|n| n.try_into().ok());
                 received.fragment = size.filter(|size| *size > 0);
             }
+            #[cfg(target_os = "linux")]
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => received.unix_ns = moment(data),
             _ => {}
         }

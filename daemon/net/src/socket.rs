@@ -9,8 +9,10 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::buffers::{self, BufferSize, Buffers, Direction};
 use crate::setup::{Later, Setup};
+#[cfg(target_os = "linux")]
+use crate::sockopt;
 use crate::{BindError, BindStep, Facts, PathMtuDiscovery, Pktinfo, SocketOptions};
-use crate::{connect, device, facts, header, path_mtu, sockopt};
+use crate::{connect, device, facts, header, path_mtu};
 
 /// A bound UDP socket of one address family, never blocking, closed on exec and on drop.
 ///

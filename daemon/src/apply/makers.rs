@@ -1,5 +1,6 @@
 //! Who makes the sockets that a reload adds, once rights are given up.
 
+#[cfg(target_os = "linux")]
 use polyport_terminal::Exit;
 
 use super::prepare::Prepared;

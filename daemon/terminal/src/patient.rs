@@ -349,7 +349,6 @@ fn count(lines: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::io::{PipeReader, Read, pipe};
 
     use rustix::fs::OFlags;
@@ -483,7 +482,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_counted() {
-        let full = File::options().write(true).open("/dev/full").unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let mut log = started(full, "", LIMIT);
         for _ in 0..10 {
             log.write_all(b"in vain\n").unwrap();

@@ -253,13 +253,16 @@ impl Client for Asker<'_> {
 mod tests {
     use std::net::UdpSocket as StdSocket;
 
-    use super::super::config::{Expect, example};
+    #[cfg(target_os = "linux")]
+    use super::super::config::Expect;
+    use super::super::config::example;
     use super::*;
 
     fn closed(ip: &str) -> SocketAddr {
         StdSocket::bind((ip, 0)).unwrap().local_addr().unwrap()
     }
 
+    #[cfg(target_os = "linux")]
     fn settled(first: SocketAddr, others: &[SocketAddr]) -> Vec<SocketAddr> {
         let mut config = example(vec![first]);
         config.alternatives.insert(first, others.to_vec());

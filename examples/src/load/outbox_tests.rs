@@ -18,6 +18,7 @@ fn pending(seq: u64, to: SocketAddr, socket: usize) -> Pending {
     Pending { lane: ledger.lanes().practice(0), seq, slot, to, len: 4, socket }
 }
 
+#[cfg(target_os = "linux")]
 fn lane(target: usize) -> Lane {
     let targets = ["127.0.0.1:1", "127.0.0.1:2"].map(|target| target.parse().unwrap());
     Ledger::new(example(targets.into()).books(&mut generator(Some(1)), Part::whole(1)))
@@ -76,6 +77,7 @@ fn each_datagram_leaves_whole_by_its_own_socket() {
 }
 
 /// What arrives at a socket of the standard library, as the first octet of each datagram and its length.
+#[cfg(target_os = "linux")]
 fn arrivals(peer: &std::net::UdpSocket, count: usize) -> Vec<(u8, usize)> {
     peer.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
     let mut octets = [0; 64];

@@ -1,11 +1,14 @@
 //! Which address is asked where a name has several, and which one is asked from.
 
 use std::net::{SocketAddr, UdpSocket};
+#[cfg(target_os = "linux")]
 use std::process::Command;
 
 use polyport_protocol::{Code, Decoder, Encoder, FrameOption, Kind, Role};
 
-use crate::support::{Run, closed, command, finish, pipes, run, serve, skip, socket};
+#[cfg(target_os = "linux")]
+use crate::support::{Run, command, finish, pipes, skip};
+use crate::support::{closed, run, serve, socket};
 
 /// The options that a client needs to end soon, and what it prints when the responder has answered.
 const CLIENTS: [(&str, &[&str], &str); 5] = [
@@ -35,6 +38,7 @@ fn respond(socket: &UdpSocket, datagram: &[u8], peer: SocketAddr) {
 }
 
 /// A client where `localhost` is `::1` before it is 127.0.0.1; none where that cannot be had.
+#[cfg(target_os = "linux")]
 fn with_two_addresses(binary: &str, arguments: &[&str]) -> Option<Run> {
     let hosts = std::env::temp_dir().join(format!("polyport-hosts-{}", std::process::id()));
     std::fs::write(&hosts, "::1 localhost\n127.0.0.1 localhost\n").unwrap();

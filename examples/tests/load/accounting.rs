@@ -353,7 +353,8 @@ const BURST: u64 = 10_000;
 fn slow_server(stop: Receiver<()>) -> (SocketAddr, thread::JoinHandle<u64>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    if cfg!(target_os = "linux") {
+    #[cfg(target_os = "linux")]
+    {
         use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
         // Without root it is a smaller one, and more of the burst is lost: the books are exact with that as well.
         set_socket_recv_buffer_size_force(&socket, 32 << 20)

@@ -1,9 +1,13 @@
 //! Making sockets: exact addresses, loud failures, buffers as they are.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use polyport_net::{BindStep, PathMtuDiscovery, Pktinfo, SocketOptions, UdpSocket};
+#[cfg(target_os = "linux")]
+use polyport_net::PathMtuDiscovery;
+use polyport_net::{BindStep, Pktinfo, SocketOptions, UdpSocket};
 
 use crate::support::{Receiver, V4, V6, address, bind, bind_with};
 

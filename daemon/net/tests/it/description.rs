@@ -1,6 +1,8 @@
 //! What the kernel says of a socket.
 
-use polyport_net::{PathMtuDiscovery, SocketOptions};
+#[cfg(target_os = "linux")]
+use polyport_net::PathMtuDiscovery;
+use polyport_net::SocketOptions;
 
 use crate::support::{V4, V6, address, bind, bind_with};
 

@@ -2,9 +2,13 @@
 
 use std::io::{ErrorKind, IoSlice};
 
-use polyport_net::{CAN_SEND_UNFRAGMENTED, PathMtuDiscovery, SendBatch, SocketOptions};
+use polyport_net::{CAN_SEND_UNFRAGMENTED, SendBatch};
+#[cfg(target_os = "linux")]
+use polyport_net::{PathMtuDiscovery, SocketOptions};
 
-use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
+#[cfg(target_os = "linux")]
+use crate::support::{Receiver, bind_with, is_in_namespace};
+use crate::support::{V4, V6, address, bind, plain};
 
 #[test]
 fn a_system_that_does_not_know_fragments_says_so() {
@@ -20,7 +24,6 @@ fn a_system_that_does_not_know_fragments_says_so() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_came_in_fragments_is_told_and_what_must_not_be_cut_does_not_leave() {
-    use crate::support::is_in_namespace;
     if !is_in_namespace("fragments::what_came_in_fragments_is_told_and_what_must_not_be_cut_does_not_leave") {
         return;
     }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use polyport_net::{Cast, Membership, SendBatch, SocketOptions, UdpSocket, interface_index};
 
-use crate::support::{Receiver, V4, address, bind, bind_with, is_in_namespace, plain};
+#[cfg(target_os = "linux")]
+use crate::support::is_in_namespace;
+use crate::support::{Receiver, V4, address, bind, bind_with, plain};
 
 const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 

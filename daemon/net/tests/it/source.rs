@@ -7,9 +7,9 @@ use std::num::{NonZeroU8, NonZeroU16};
 #[cfg(target_os = "linux")]
 use std::time::UNIX_EPOCH;
 
-use polyport_net::{Cast, Pktinfo, SendBatch, SendMessage, SocketOptions, Source, interface_index};
+use polyport_net::{Cast, Pktinfo, SendBatch, SendMessage, SocketOptions, Source};
 #[cfg(target_os = "linux")]
-use polyport_net::{Facts, UdpSocket};
+use polyport_net::{Facts, UdpSocket, interface_index};
 
 use crate::support::{Receiver, V4, V6, address, bind, bind_with, plain};
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
 use std::process::Command;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(crate) fn plain<'a>(to: SocketAddr, parts: &'a [IoSlice<'a>]) -> SendMessage
 /// Runs `test` of this binary again in a network namespace of its own, and panics if it fails there. The namespace has an
 /// interface `pp0` with an address, as loopback carries no IPv6 groups: routes to it are made reject routes. `true`
 /// says that this is that second run.
+#[cfg(target_os = "linux")]
 #[track_caller]
 pub(crate) fn is_in_namespace(test: &str) -> bool {
     const MARK: &str = "POLYPORT_NET_TEST_NAMESPACE";

@@ -3,9 +3,13 @@
 use std::io::{ErrorKind, IoSlice};
 use std::num::NonZeroU16;
 
-use polyport_net::{MAX_SEGMENTS, SendBatch, SendMessage, UdpSocket};
+#[cfg(target_os = "linux")]
+use polyport_net::MAX_SEGMENTS;
+use polyport_net::{SendBatch, SendMessage, UdpSocket};
 
-use crate::support::{Receiver, V4, V6, address, bind, plain};
+#[cfg(target_os = "linux")]
+use crate::support::V6;
+use crate::support::{Receiver, V4, address, bind, plain};
 
 const SEGMENT: NonZeroU16 = NonZeroU16::new(1000).unwrap();
 
@@ -16,6 +20,7 @@ fn send_train(from: &UdpSocket, to: &UdpSocket, payload: &[u8]) -> std::io::Resu
     SendBatch::new(4).send(from, &[message])
 }
 
+#[cfg(target_os = "linux")]
 #[track_caller]
 fn assert_lengths(socket: &UdpSocket, expected: &[usize]) {
     let received = Receiver::default().exactly(socket, expected.len());

@@ -1,6 +1,6 @@
 //! A hint to the CPU about memory that will be needed soon. With a thousand busy listeners none of them is in the
 //! cache, and the system calls of one visit take long enough to fetch the memory of the next.
-#![expect(unsafe_code, reason = "prefetching takes a pointer")]
+#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "prefetching takes a pointer"))]
 
 /// Bytes of a cache line, on x86-64 and most other CPUs.
 pub(crate) const CACHE_LINE: usize = 64;

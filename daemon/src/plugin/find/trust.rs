@@ -42,8 +42,10 @@ impl Owners {
         Self { user, private_group: private_group(user) }
     }
 
-    /// Whether others may write what has this mode, owner and group. The group of the user alone is the user.
-    fn leave(self, mode: u32, uid: u32, gid: u32) -> bool {
+    /// Whether others may write what has this mode, owner and group. The group of the user alone is the user. A mode has
+    /// 16 bits or 32, by the system.
+    fn leave(self, mode: impl Into<u32>, uid: u32, gid: u32) -> bool {
+        let mode = mode.into();
         let is_private = uid == self.user && self.private_group == Some(gid);
         mode & 0o002 != 0 || mode & 0o020 != 0 && !is_private
     }

@@ -48,6 +48,7 @@ impl Clock {
     }
 
     /// The moment `mono_ns` on the system's monotonic clock (`CLOCK_MONOTONIC` of `clock_gettime(2)`), ns.
+    #[cfg(target_os = "linux")]
     pub(crate) fn system_ns(&self, mono_ns: u64) -> u64 {
         self.start_ns.saturating_add(mono_ns)
     }
