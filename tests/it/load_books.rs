@@ -85,7 +85,7 @@ fn a_listener_that_is_not_served_is_refused_before_anything_leaves() {
     let (daemon, socket) = serve(&["127.0.0.1:0=listener,name=ears", "127.0.0.1:0=listener,name=open"]);
     let targets: Vec<String> = daemon.addresses().iter().map(ToString::to_string).collect();
     let command = |word: &str| {
-        launch().args([word, "ears", "--control", &socket]).run().expect_code(0);
+        launch().args(&[word, "ears", "--control", &socket]).run().expect_code(0);
     };
     command("pause");
     let told = format!("`{}` of listener `ears` is paused, not serving", targets[0]);
