@@ -79,6 +79,48 @@ fn what_a_daemon_drops_is_lost_there() {
     drop(daemon.stop());
 }
 
+/// What comes to a listener that is paused lies in its socket, and nobody counts it.
+#[test]
+fn a_listener_that_is_not_served_is_refused_before_anything_leaves() {
+    let (daemon, socket) = serve(&["127.0.0.1:0=listener,name=ears", "127.0.0.1:0=listener,name=open"]);
+    let targets: Vec<String> = daemon.addresses().iter().map(ToString::to_string).collect();
+    let command = |word: &str| {
+        launch().args(&[word, "ears", "--control", &socket]).run().expect_code(0);
+    };
+    command("pause");
+    let told = format!("`{}` of listener `ears` is paused, not serving", targets[0]);
+    run(&targets, &socket, "").expect_code(65).expect_stderr(&[&told]);
+    run(&targets[1..], &socket, "").expect_code(0);
+    command("resume");
+    run(&targets, &socket, "").expect_code(0);
+    let served = daemon.stop();
+    assert_eq!((served.received("ears", "received"), served.received("open", "received")), (100, 300));
+}
+
+/// Nobody can say any more what arrived, but what was measured is not thrown away.
+#[test]
+fn a_run_whose_daemon_is_gone_is_shown_without_what_arrived() {
+    let (daemon, socket) = serve(&["127.0.0.1:0=listener,name=ears"]);
+    let target = daemon.addresses()[0].to_string();
+    let page = daemon.dir().join("page.html");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polyport-load-under-test"));
+    command.args([&target, "--expect", "nothing", "--books", &socket, "--json-stream", "--html"]).arg(&page);
+    command.args("--rate 500/s -d 3s --interval 100ms --drain 100ms".split(' '));
+    let mut load = Process::spawn(&mut command);
+    assert!(load.wait_for_stdout("\"event\":\"start\""), "{}", load.stderr());
+    let _dir = daemon.kill();
+    let finished = load.finish();
+    finished.expect_code(69).expect_stderr(&["no daemon answers at the control socket"]);
+    let end: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).expect("a JSON object");
+    let counts = &end["report"]["counts"];
+    let sent = counts["sent"].as_u64().unwrap();
+    assert!(sent > 0, "{counts:#}");
+    expect(counts, &[("ok", 0), ("lost", sent), ("lost_up", 0), ("lost_unknown", sent)]);
+    let doubt = end["report"]["books"]["doubts"][0].as_str().unwrap();
+    assert!(doubt.contains("no daemon answers at the control socket"), "{doubt}");
+    assert!(std::fs::read_to_string(&page).expect("the page was written").contains("lost"));
+}
+
 #[test]
 fn books_that_cannot_be_had_are_named() {
     let (daemon, socket) = serve(&["127.0.0.1:0=listener,name=ears"]);
@@ -98,6 +140,8 @@ fn books_that_cannot_be_had_are_named() {
     };
     refused(&["--books", &socket, "--in-flight", "5"], "--in-flight waits for answers");
     refused(&["--books", &socket, "--find-max", "loss<1%"], "--find-max");
+    refused(&["--books", &socket, "--warmup", "1s"], "--warmup");
+    refused(&["--books", &socket, "--gso", "on"], "--gso on does not go with --books");
     refused(&[], "--books SOCKET");
     drop(daemon.stop());
 }

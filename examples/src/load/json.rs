@@ -89,7 +89,8 @@ pub struct LoadReport {
     /// What reflectors told; `null` without `--stamp`.
     pub stamp: Option<StampReport>,
     /// What a daemon's books say of what arrived, with `--expect nothing`. Then `ok` is what arrived at handlers, all losses are on the way up, and
-    /// there are neither flows nor intervals.
+    /// there are neither flows nor intervals. Where the books could not be had, there is no address, all that left is `lost_unknown`, and the
+    /// first doubt says why.
     pub books: Option<BooksReport>,
 }
 

@@ -106,6 +106,7 @@ use std::time::Duration;
 
 use polyport_terminal::{Exit, Interrupt, Style, remark};
 
+use self::books::witness::Witness;
 use self::engine::Audience;
 use self::events::Events;
 use self::generator::RunReport;
@@ -134,12 +135,7 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     if config.handshake {
         address::settle(&mut config, args.shown.quiet, &interrupt)?;
     }
-    let before = config.books.as_deref().map(|socket| -> Result<_, ExitError> {
-        let books = books::control::ask(socket)?;
-        let known = books::compare::places(&config.targets, &books);
-        known.map(|_| books).map_err(|error| ExitError::new(Exit::BadInput, error))
-    });
-    let before = before.transpose()?;
+    let witness = config.books.as_deref().map(|socket| Witness::call(socket, &config.targets)).transpose()?;
     let view = view(args, &interrupt)?;
     if args.capacity.is_wanted() {
         return capacity::run(&args.capacity, &config, &interrupt, args.shown.quiet, output.json, view);
@@ -157,13 +153,8 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
     // What is said from here on stays.
     drop(view);
     let mut summary = summary?;
-    if let (Some(socket), Some(before)) = (&config.books, &before) {
-        let after = books::control::ask(socket)?;
-        let sent: Vec<_> = summary.ports.iter().map(|port| (port.address, port.tally.sent)).collect();
-        let compared = books::compare::compare(&sent, before, &after);
-        let compared = compared.map_err(|error| ExitError::new(Exit::Protocol, error))?;
-        books::enter::enter(&mut summary, compared);
-    }
+    // Without a witness the figures are still worth to be shown.
+    let told = witness.map_or(Ok(()), |witness| witness.testify(&mut summary));
     let judgements: Vec<_> =
         args.shown.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = LoadReport::new(&config, &summary, &judgements, vec![generator(summary.started)]);
@@ -182,6 +173,7 @@ pub fn run(args: &args::Args, command: &[String]) -> Outcome {
         .iter()
         .for_each(|warning| remark(format!("{} {warning}", style.yellow("warning:"))));
     written?;
+    told?;
     Ok(if summary.aborted {
         Exit::Interrupted
     } else if summary.is_unanswered() {

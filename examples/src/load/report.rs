@@ -160,7 +160,7 @@ pub fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
         ));
     }
     for doubt in summary.books.iter().flat_map(|books| &books.doubts) {
-        warnings.push(format!("the books of the daemon do not add up: {}", seen(doubt)));
+        warnings.push(format!("the books of the daemon are in doubt: {}", seen(doubt)));
     }
     if let Some(refusal) = &local.refusal {
         warnings.push(format!("the system refused datagrams: {refusal}"));

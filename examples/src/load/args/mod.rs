@@ -153,7 +153,7 @@ impl Args {
             distribution: target.distribution,
             threads: timing.threads,
             pin: pin::processors(timing.pin.as_deref(), timing.threads)?,
-            gso: network.gso,
+            gso: self.books.trains(network.gso)?,
             rx_time: timing.rx_time,
             pacing: timing.pacing,
             payload: if stamp.is_some() { 0 } else { content.payload.into() },

@@ -13,7 +13,8 @@ use crate::target::Family;
 /// How datagrams leave.
 #[derive(Args, Clone, Debug)]
 pub struct NetworkArgs {
-    /// Whether datagrams of one flow to one target leave as trains that the kernel cuts, and come as trains that it joins
+    /// Whether datagrams of one flow to one target leave as trains that the kernel cuts, and come as trains that it joins; off with
+    /// --books, since a kernel counts a train that it drops once
     #[arg(long, default_value = "auto", help_heading = heading::NETWORK)]
     pub gso: Gso,
     /// The byte of DSCP and congestion bits of what is sent

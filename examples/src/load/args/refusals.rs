@@ -35,6 +35,7 @@ const APART: &[(&str, &[&str])] = &[
     ("--find-max loss<1%", OF_A_RUN),
     ("--find-knee", OF_A_RUN),
     ("--pcap a.pcap", OF_A_RUN_AND_A_SCHEDULE),
+    ("--books a", &["--warmup 1s", "--pcap a.pcap", "--find-max loss<1%", "--find-knee"]),
 ];
 
 /// What a search decides by itself, or does not show.
@@ -148,6 +149,8 @@ fn what_cannot_work_says_what_where_and_what_to_do() {
         ("--shard 2/3", "2 targets leave none", "start as many as there are targets at most"),
         ("--flows 1 --threads 2", "1 flows", "raise --flows or lower --threads"),
         ("--one-way --expect echo", "--one-way", "--expect reply"),
+        ("--expect nothing", "--expect nothing", "--books SOCKET"),
+        ("--expect nothing --books a --gso on", "--gso on", "leave --gso out"),
         ("--text hi", "--text", "--expect any"),
         ("--template hi", "--template", "--expect any"),
         ("--payload-file /dev/null", "--payload-file", "--expect any"),

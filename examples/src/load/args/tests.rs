@@ -4,6 +4,7 @@ use polyport_terminal::Exit;
 
 use super::*;
 use crate::load::drain::Drain;
+use crate::load::gso::Gso;
 
 fn config(line: &str) -> Result<Config, Exit> {
     let args = Args::try_parse_from(format!("polyport-load {line}").split(' ')).map_err(|_| Exit::Usage)?;
@@ -85,6 +86,15 @@ fn what_is_wrong_has_its_code() {
     config("192.0.2.1:1 --i-own-the-target").unwrap();
     config("127.0.0.1:1 --find-max loss<1% --min-rate 5/s --max-rate 9/s --max-lag 5ms").unwrap();
     config("127.0.0.1:1 --find-max loss<1% --find-knee --steps 5 --step-time 5s --search-time 5m").unwrap();
+}
+
+#[test]
+fn a_load_that_a_daemon_tells_of_has_neither_trains_nor_a_warm_up() {
+    for line in ["", " --gso off", " --gso auto"] {
+        let config = config(&format!("127.0.0.1:1 --expect nothing --books a{line}")).unwrap();
+        assert_eq!((config.gso, config.warm_up, config.handshake), (Gso::Off, 0, false));
+    }
+    assert_eq!(config("127.0.0.1:1").unwrap().gso, Gso::Auto);
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! What was sent against what arrived, by the books of a daemon from before and after. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
+use polyport_protocol::SECOND;
 use polyport_terminal::Escaped;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::control::{Books, Counts, Row};
+use super::control::{Asked, Books, Row, SERVING};
+
+/// What `uptime_s` may be too low by, seconds: it has no fractions.
+const SLACK: u64 = 2;
 
 /// What became of datagrams that nobody answers, by the books of the daemon that serves the targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,14 +50,17 @@ pub struct AddressReport {
 /// # Errors
 /// Names a target that no row is about.
 pub fn places(targets: &[SocketAddr], books: &Books) -> Result<Vec<usize>, String> {
+    // Of two rows with one address the first one counts, so it goes in last.
+    let rows = books.rows.iter().enumerate().rev();
+    let places: HashMap<SocketAddr, usize> =
+        rows.filter_map(|(place, row)| Some((row.bind.parse().ok()?, place))).collect();
     let place = |target: &SocketAddr| {
-        let fits = |wanted: IpAddr| {
-            let wanted = SocketAddr::new(wanted, target.port());
-            books.rows.iter().position(|row| row.bind.parse() == Ok(wanted))
-        };
-        let any = if target.is_ipv4() { [0; 4].into() } else { IpAddr::from([0_u16; 8]) };
-        // A socket of all IPv6 addresses may serve those of IPv4 as well.
-        fits(target.ip()).or_else(|| fits(any)).or_else(|| fits([0_u16; 8].into())).ok_or_else(|| {
+        let ip = target.ip().to_canonical();
+        // A socket of the daemon has one family: that of all addresses of IPv6 hears no IPv4.
+        let any = if ip.is_ipv4() { [0; 4].into() } else { IpAddr::from([0_u16; 8]) };
+        // The target itself may have a zone, without which a link-local address is another one.
+        let fitting = [*target, SocketAddr::new(ip, target.port()), SocketAddr::new(any, target.port())];
+        fitting.iter().find_map(|address| places.get(address).copied()).ok_or_else(|| {
             let some: Vec<String> =
                 books.rows.iter().take(5).map(|row| Escaped(row.bind.as_bytes()).to_string()).collect();
             format!("the daemon serves no `{target}`; it serves {}", some.join(", "))
@@ -62,15 +69,40 @@ pub fn places(targets: &[SocketAddr], books: &Books) -> Result<Vec<usize>, Strin
     targets.iter().map(place).collect()
 }
 
+/// Whether each target is served.
+///
+/// # Errors
+/// Names a target that no row is about, or an address whose handler gets nothing now.
+pub fn served(targets: &[SocketAddr], books: &Books) -> Result<(), String> {
+    let rows = places(targets, books)?.into_iter().filter_map(|place| books.rows.get(place));
+    match rows.into_iter().find(|row| row.state != SERVING) {
+        None => Ok(()),
+        Some(row) => Err(format!(
+            "`{}` of listener `{}` is {}, not {SERVING}: what comes there gets to no handler; see `polyport status`",
+            Escaped(row.bind.as_bytes()),
+            Escaped(row.listener.as_bytes()),
+            Escaped(row.state.as_bytes())
+        )),
+    }
+}
+
 /// Compares what was sent to each target with the difference of the books.
 ///
 /// # Errors
 /// The books are not of one daemon, or it serves other addresses than before.
-pub fn compare(sent: &[(SocketAddr, u64)], before: &Books, after: &Books) -> Result<BooksReport, String> {
+pub fn compare(sent: &[(SocketAddr, u64)], asked: &Asked, again: &Asked) -> Result<BooksReport, String> {
+    let (before, after) = (&asked.books, &again.books);
     if before.pid != after.pid {
         return Err(format!(
             "the daemon was another one before: process {}, and now {}",
             before.pid, after.pid
+        ));
+    }
+    let elapsed = again.begun.saturating_sub(asked.ended) / SECOND;
+    if after.uptime_s.saturating_add(SLACK) < before.uptime_s.saturating_add(elapsed) {
+        return Err(format!(
+            "the daemon was another one before, of the same process number: it served for {} s then, and for {} s {elapsed} s later",
+            before.uptime_s, after.uptime_s
         ));
     }
     let targets: Vec<SocketAddr> = sent.iter().map(|(target, _)| *target).collect();
@@ -84,23 +116,28 @@ pub fn compare(sent: &[(SocketAddr, u64)], before: &Books, after: &Books) -> Res
         }
         address.sent = *sent;
     }
+    let rows: HashMap<_, &Row> = after.rows.iter().rev().map(|row| (row.key(), row)).collect();
     let mut report = BooksReport::default();
     for (place, address) in addresses {
         let Some(old) = before.rows.get(place) else { continue };
-        let same = |row: &&Row| row.bind == old.bind && row.listener == old.listener;
-        let now =
-            after.rows.iter().find(same).ok_or_else(|| format!("`{}` is not served any more", old.bind))?;
-        report.address(&address, old, &now.counts)?;
+        let now = rows
+            .get(&old.key())
+            .ok_or_else(|| format!("`{}` is not served any more", Escaped(old.bind.as_bytes())))?;
+        report.address(&address, old, now)?;
     }
     Ok(report)
 }
 
 impl BooksReport {
-    fn address(&mut self, sent: &AddressReport, old: &Row, now: &Counts) -> Result<(), String> {
-        let (then, bind) = (&old.counts, Escaped(old.bind.as_bytes()).to_string());
+    fn address(&mut self, sent: &AddressReport, old: &Row, row: &Row) -> Result<(), String> {
+        let (then, now, bind) = (&old.counts, &row.counts, Escaped(old.bind.as_bytes()).to_string());
         let grown = |now: u64, then: u64| {
             now.checked_sub(then)
                 .ok_or_else(|| format!("`{bind}` counts less than before: it was begun anew meanwhile"))
+        };
+        let sum = |parts: &[u64]| {
+            let all = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));
+            all.ok_or_else(|| format!("`{bind}`: its counts are beyond what can be counted"))
         };
         let received = grown(now.received, then.received)?;
         let dropped_in_kernel = grown(now.kernel_drops, then.kernel_drops)?;
@@ -111,10 +148,14 @@ impl BooksReport {
                 dropped.insert(reason.clone(), more);
             }
         }
-        let in_daemon = dropped.values().sum::<u64>();
-        let mut inside = grown(now.replied, then.replied)? + grown(now.consumed, then.consumed)? + in_daemon;
+        let in_daemon = sum(&dropped.values().copied().collect::<Vec<_>>())?;
+        let handled = [grown(now.replied, then.replied)?, grown(now.consumed, then.consumed)?];
         // What was kept may have been given to a handler meanwhile.
-        inside = (inside + now.kept).saturating_sub(then.kept);
+        let inside = sum(&[handled[0], handled[1], in_daemon, now.kept])?.saturating_sub(then.kept);
+        if row.state != SERVING {
+            let state = Escaped(row.state.as_bytes());
+            self.doubts.push(format!("`{bind}` is {state} now: what waits in its socket is counted nowhere"));
+        }
         if inside != received {
             self.doubts
                 .push(format!("`{bind}`: received {received}, and of {inside} is said what became of them"));
@@ -139,6 +180,13 @@ impl BooksReport {
             sent: sent.sent,
         });
         Ok(())
+    }
+}
+
+impl Row {
+    /// What an address is known by.
+    const fn key(&self) -> (&str, &str) {
+        (self.listener.as_str(), self.bind.as_str())
     }
 }
 
@@ -171,15 +219,17 @@ impl AddressReport {
 
 #[cfg(test)]
 mod tests {
+    use super::super::control::Counts;
     use super::*;
 
     fn row(bind: &str, received: u64) -> Row {
         let counts = Counts { received, consumed: received, ..Counts::default() };
-        Row { listener: "ears".to_owned(), bind: bind.to_owned(), counts }
+        Row { listener: "ears".to_owned(), bind: bind.to_owned(), state: SERVING.to_owned(), counts }
     }
 
-    fn books(rows: Vec<Row>) -> Books {
-        Books { pid: 1, rows }
+    /// Asked at once, of a daemon that has just begun.
+    fn asked(rows: Vec<Row>) -> Asked {
+        Asked { begun: 0, ended: 0, books: Books { pid: 1, uptime_s: 0, rows } }
     }
 
     fn target(text: &str) -> SocketAddr {
@@ -188,9 +238,9 @@ mod tests {
 
     #[test]
     fn each_loss_is_where_it_was() {
-        let before = books(vec![row("127.0.0.1:7", 50), row("[::]:8", 1)]);
+        let before = asked(vec![row("127.0.0.1:7", 50), row("0.0.0.0:8", 1)]);
         let mut after = before.clone();
-        after.rows[0].counts = Counts {
+        after.books.rows[0].counts = Counts {
             received: 140,
             consumed: 130,
             replied: 0,
@@ -198,7 +248,7 @@ mod tests {
             kernel_drops: 6,
             dropped_in: [("source_denied".to_owned(), 10)].into(),
         };
-        after.rows[1] = row("[::]:8", 41);
+        after.books.rows[1] = row("0.0.0.0:8", 41);
         let sent = [(target("127.0.0.1:7"), 100), (target("127.0.0.1:8"), 40)];
         let report = compare(&sent, &before, &after).unwrap();
         let [first, second] = report.addresses.as_slice() else { panic!("{report:?}") };
@@ -211,8 +261,8 @@ mod tests {
             (second.sent, second.received, second.lost(), second.target),
             (40, 40, 0, Some(sent[1].0))
         );
-        let both = compare(&[sent[1], (target("[::1]:8"), 1)], &before, &after).unwrap_err();
-        assert!(both.contains("`[::1]:8` and `127.0.0.1:8` are one address"), "{both}");
+        let both = compare(&[sent[1], (target("127.0.0.2:8"), 1)], &before, &after).unwrap_err();
+        assert!(both.contains("`127.0.0.2:8` and `127.0.0.1:8` are one address"), "{both}");
         assert_eq!(report.doubts.len(), 0);
         assert_eq!(
             first.line(),
@@ -222,12 +272,12 @@ mod tests {
 
     #[test]
     fn books_that_do_not_add_up_are_doubted_or_refused() {
-        let before = books(vec![row("127.0.0.1:7", 50)]);
+        let before = asked(vec![row("127.0.0.1:7", 50)]);
         let sent = [(target("127.0.0.1:7"), 10)];
         let with = |change: fn(&mut Books)| {
             let mut after = before.clone();
-            after.rows[0] = row("127.0.0.1:7", 60);
-            change(&mut after);
+            after.books.rows[0] = row("127.0.0.1:7", 60);
+            change(&mut after.books);
             compare(&sent, &before, &after)
         };
         assert!(with(|_| ()).unwrap().doubts.is_empty());
@@ -235,10 +285,70 @@ mod tests {
         assert!(doubts[0].contains("received 10, and of 9 is said"), "{doubts:?}");
         let doubts = with(|after| after.rows[0] = row("127.0.0.1:7", 63)).unwrap().doubts;
         assert!(doubts[0].contains("10 were sent, and 13 came"), "{doubts:?}");
+        let doubts = with(|after| after.rows[0].state = "draining".to_owned()).unwrap().doubts;
+        assert!(doubts[0].contains("`127.0.0.1:7` is draining now"), "{doubts:?}");
         assert!(with(|after| after.pid = 2).unwrap_err().contains("another one"));
         assert!(with(|after| after.rows[0].counts.received = 9).unwrap_err().contains("begun anew"));
         assert!(with(|after| after.rows.clear()).unwrap_err().contains("not served any more"));
+        let beyond = with(|after| after.rows[0].counts.kept = u64::MAX).unwrap_err();
+        assert!(beyond.contains("beyond what can be counted"), "{beyond}");
+        let most = [("a".to_owned(), u64::MAX), ("b".to_owned(), 1)];
+        let mut after = before.clone();
+        after.books.rows[0].counts.dropped_in = most.into();
+        assert!(compare(&sent, &before, &after).unwrap_err().contains("beyond what can be counted"));
         let unknown = compare(&[(target("127.0.0.1:9"), 1)], &before, &before).unwrap_err();
         assert!(unknown.contains("serves no `127.0.0.1:9`; it serves 127.0.0.1:7"), "{unknown}");
+    }
+
+    /// The first process of a container has the number 1, and so has the next first one.
+    #[test]
+    fn a_daemon_that_began_anew_is_another_one() {
+        let sent = [(target("127.0.0.1:7"), 0)];
+        let at = |second: u64, uptime_s| {
+            let mut asked = asked(vec![row("127.0.0.1:7", 0)]);
+            (asked.begun, asked.ended, asked.books.uptime_s) = (second * SECOND, second * SECOND, uptime_s);
+            asked
+        };
+        let before = at(100, 20);
+        for uptime_s in [28, 30, 31] {
+            compare(&sent, &before, &at(110, uptime_s)).unwrap();
+        }
+        for uptime_s in [0, 9, 27] {
+            let error = compare(&sent, &before, &at(110, uptime_s)).unwrap_err();
+            assert!(error.contains("another one before"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_nobody_serves_now_is_refused_with_its_state() {
+        for state in ["paused", "draining", "down", "failed"] {
+            let mut books = asked(vec![row("127.0.0.1:7", 0), row("127.0.0.1:8", 0)]).books;
+            books.rows[1].state = state.to_owned();
+            served(&[target("127.0.0.1:7")], &books).unwrap();
+            let error = served(&[target("127.0.0.1:7"), target("127.0.0.1:8")], &books).unwrap_err();
+            assert!(error.contains(&format!("`127.0.0.1:8` of listener `ears` is {state}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_found_by_its_address_and_zone_and_by_sockets_of_its_family() {
+        let rows = ["[::]:7", "[fe80::1%2]:9", "[fe80::1%3]:9", "0.0.0.0:8", "[::]:8", "[::1]:8"];
+        let books = asked(rows.map(|bind| row(bind, 0)).into()).books;
+        for (text, bind) in [
+            ("[::1]:7", "[::]:7"),
+            ("[fe80::1%3]:7", "[::]:7"),
+            ("[fe80::1%3]:9", "[fe80::1%3]:9"),
+            ("[fe80::1%2]:9", "[fe80::1%2]:9"),
+            ("127.0.0.1:8", "0.0.0.0:8"),
+            ("[::ffff:127.0.0.1]:8", "0.0.0.0:8"),
+            ("[::1]:8", "[::1]:8"),
+            ("[::2]:8", "[::]:8"),
+        ] {
+            let place = places(&[target(text)], &books).unwrap()[0];
+            assert_eq!(books.rows[place].bind, bind, "{text}");
+        }
+        for text in ["127.0.0.1:7", "[fe80::1%4]:9", "[::ffff:127.0.0.1]:7"] {
+            places(&[target(text)], &books).expect_err(text);
+        }
     }
 }

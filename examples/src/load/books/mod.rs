@@ -5,3 +5,5 @@ pub mod args;
 pub mod compare;
 pub mod control;
 pub mod enter;
+pub mod settling;
+pub mod witness;
