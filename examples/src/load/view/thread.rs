@@ -74,7 +74,7 @@ impl View {
         let model = Model::new().map_err(io::Error::other)?;
         let tty = Tty::take(taken.clone())?;
         let of_keys = events.clone();
-        read_keys(move |read| {
+        read_keys(taken.clone(), move |read| {
             let event = read.map_or(Happened::Deaf, Happened::Typed);
             of_keys.send(event).is_ok()
         })?;
