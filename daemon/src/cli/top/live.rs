@@ -51,10 +51,7 @@ pub(super) fn follow(find: Find, clock: Arc<Clock>, mut view: View, manners: Man
     let (wishes, wished) = mpsc::channel();
     let of_signals = events.clone();
     let for_signals = taken.clone();
-    tell_of_jobs(
-        move |job| of_signals.send(Happened::Job(job)).unwrap_or(()),
-        move || for_signals.give_back(),
-    )?;
+    tell_of_jobs(move |job| of_signals.send(Happened::Job(job)).is_ok(), move || for_signals.give_back())?;
     let tty = Tty::take(taken.clone())?;
     start(find, &clock, manners.interval, taken, (events, wished))?;
     let now = Duration::from_nanos(clock.mono_ns());

@@ -24,10 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Those of `pthread_create(3)`.
-pub fn read_keys(
-    taken: Taken,
-    tell: impl Fn(io::Result<Event>) -> bool + Send + 'static,
-) -> io::Result<()> {
+pub fn read_keys(taken: Taken, tell: impl Fn(io::Result<Event>) -> bool + Send + 'static) -> io::Result<()> {
     aside("keys", move || {
         let Err(error) = keep_reading(&taken, |event| tell(Ok(event))) else { return };
         tell(Err(error));
