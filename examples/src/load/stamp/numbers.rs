@@ -55,7 +55,7 @@ impl Numbers {
     /// each other is near the highest so far.
     #[must_use]
     pub fn reflected(&self, low: u32) -> u64 {
-        self.top.map_or(low.into(), |(_, highest)| nearest(highest, low))
+        self.top.map_or_else(|| low.into(), |(_, highest)| nearest(highest, low))
     }
 
     /// Packet `seq` has no answer, and is forgotten.
