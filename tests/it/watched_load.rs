@@ -179,6 +179,67 @@ fn it_stops_and_goes_on_as_a_shell_has_it() {
 }
 
 #[test]
+fn what_is_typed_at_the_shell_keeps_it_neither_busy_nor_from_it_when_it_is_back() {
+    let daemon = echoes();
+    let Some(shell) = tool("bash") else { return };
+    let shell = format!("{} --norc --noprofile -i", shell.display());
+    let Some(screen) = Screen::start((120, 30), &shell) else { return };
+    screen.tmux(&["send-keys", "-l", &command(&daemon, "")]);
+    screen.press("Enter");
+    screen.until("it is there", |text| text.contains("LAST SECOND"));
+    screen.press("C-z");
+    screen.until("the shell is back", |text| text.contains("Stopped"));
+    let said = regex::Regex::new("pid=([0-9]+)").unwrap();
+    screen.tmux(&["send-keys", "-l", "bg; echo pid=$!"]);
+    screen.press("Enter");
+    let text = screen.until("it goes on", |text| said.is_match(text));
+    let pid: u32 = said.captures(&text).unwrap()[1].parse().unwrap();
+    let before = worked(pid, "keys");
+    // Nothing but this is typed while the shell waits, so that it is there to be read.
+    screen.tmux(&["send-keys", "-l", "sleep 2; echo sl''ept"]);
+    screen.press("Enter");
+    screen.tmux(&["send-keys", "-l", "echo ty''ped"]);
+    screen.press("Enter");
+    screen.until("the shell has what was typed", |text| text.contains("slept") && text.contains("typed"));
+    let took = worked(pid, "keys") - before;
+    assert!(took < 10, "{took} hundredths of a second of work while nothing is typed for it");
+    screen.tmux(&["send-keys", "-l", "fg"]);
+    screen.press("Enter");
+    screen.until("it is back", |text| text.contains("LAST SECOND"));
+    screen.press("p");
+    screen.until("it hears again", |text| text.contains("PAUSED"));
+    screen.press("q");
+    screen.until("the shell again", |text| text.contains("rtt (from plan)"));
+    drop(daemon.stop());
+}
+
+/// Hundredths of a second that a thread has worked (proc(5)).
+fn worked(pid: u32, name: &str) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stats = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap());
+    let of_name = |stat: String| {
+        let (start, rest) = stat.rsplit_once(')')?;
+        start.ends_with(&format!("({name}")).then(|| rest.split_whitespace().map(str::to_owned).collect())
+    };
+    let fields: Vec<String> = stats.filter_map(of_name).next().unwrap();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn it_outlives_a_hangup_that_it_was_started_to_ignore() {
+    let daemon = echoes();
+    let load = format!("trap '' HUP; {}", command(&daemon, ""));
+    let Some(screen) = Screen::start((80, 24), &load) else { return };
+    screen.until("it is there", |text| text.contains("LAST SECOND"));
+    kill_process(screen.pid_of_program(), Signal::HUP).unwrap();
+    screen.press("p");
+    screen.until("it is still there", |text| text.contains("PAUSED"));
+    screen.press("q");
+    screen.until("the summary", |text| text.contains("rtt (from plan)") && text.contains("code 130"));
+    drop(daemon.stop());
+}
+
+#[test]
 fn where_it_is_not_wanted_or_has_no_terminal_there_are_lines() {
     let daemon = echoes();
     let line = |text: &str| {

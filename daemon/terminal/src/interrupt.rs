@@ -121,7 +121,8 @@ impl Interrupt {
         Ok(())
     }
 
-    /// Has `farewell` called, on another thread, before a second signal ends the process: a terminal is to be given back.
+    /// Has `farewell` called, on another thread, before a second signal ends the process: a terminal is to be given back. Where
+    /// [`is_set`](Self::is_set) says afterwards that a signal has come already, it may be too late for that.
     pub fn before_end(&self, farewell: impl Fn() + Send + 'static) {
         *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Farewell(Some(Box::new(farewell)));
     }

@@ -9,6 +9,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::aside::aside;
+use crate::signals::is_ignored;
 
 /// How long a program may take to give the terminal back by itself.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,13 +25,14 @@ pub enum Job {
     GoOn,
 }
 
-/// Tells of these signals from now on. Where the program does not end in time after it was asked to, `give_back` is called
-/// and the process ends: what it does may hang in the terminal.
+/// Tells of these signals from now on; `tell` says whether anybody heard of it, and what nobody hears of happens at once.
+/// Where the program does not end in time after it was asked to, `give_back` is called and the process ends: what it does
+/// may hang in the terminal. A program that was started with SIGHUP ignored (`nohup(1)`) goes on ignoring it.
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `pthread_create(3)`.
 pub fn tell_of_jobs(
-    tell: impl Fn(Job) + Send + 'static,
+    tell: impl Fn(Job) -> bool + Send + 'static,
     give_back: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     tell_of(&[SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT], tell, give_back)
@@ -42,7 +44,7 @@ pub fn tell_of_jobs(
 /// # Errors
 /// Those of `sigaction(2)` and `pthread_create(3)`.
 pub fn tell_of_stops(
-    tell: impl Fn(Job) + Send + 'static,
+    tell: impl Fn(Job) -> bool + Send + 'static,
     give_back: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     tell_of(&[SIGHUP, SIGTSTP, SIGCONT], tell, give_back)
@@ -50,18 +52,25 @@ pub fn tell_of_stops(
 
 fn tell_of(
     signals: &[i32],
-    tell: impl Fn(Job) + Send + 'static,
+    tell: impl Fn(Job) -> bool + Send + 'static,
     give_back: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    let mut signals = Signals::new(signals)?;
+    let heeded = signals.iter().filter(|signal| **signal != SIGHUP || !is_ignored(SIGHUP));
+    let mut signals = Signals::new(heeded)?;
     aside("signals", move || {
         for signal in signals.forever() {
             match signal {
-                SIGTSTP => tell(Job::Stop),
-                SIGCONT => tell(Job::GoOn),
+                SIGTSTP => {
+                    if !tell(Job::Stop) {
+                        stop_as_asked();
+                    }
+                }
+                // What has nothing to show goes on by itself.
+                SIGCONT => _ = tell(Job::GoOn),
                 _ => {
-                    tell(Job::End(signal));
-                    pass(PATIENCE);
+                    if tell(Job::End(signal)) {
+                        pass(PATIENCE);
+                    }
                     give_back();
                     end_as_asked(signal);
                 }

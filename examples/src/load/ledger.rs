@@ -19,7 +19,6 @@ use super::class::{Class, ClassCounts};
 use super::density;
 use super::icmp::{Complaint, IcmpCounts};
 use super::loss_runs;
-use super::stamp::numbers::nearest;
 use super::stamp::receiver::Reflected;
 use super::stamp::settings::Numbering;
 use super::stream::{Classified, Reply, Rstat, Stream, Tally};
@@ -179,9 +178,10 @@ impl Ledger {
             return self.enter(refused(Class::StaleStream));
         }
         let lane = self.lanes.of_port(target, port);
-        let seq = self.streams[lane.index as usize].nearest(answer.their_sequence);
+        let stream = &self.streams[lane.index as usize];
+        let seq = stream.nearest(answer.their_sequence);
         let reply = Reply {
-            rstat: Some(Rstat { rseq: nearest(seq, answer.sequence), window: None }),
+            rstat: Some(Rstat { rseq: stream.reflected(answer.sequence), window: None }),
             times: reflected.times,
             inside: reflected.inside,
             // No moment at all is none of ours.

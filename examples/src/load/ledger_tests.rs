@@ -7,6 +7,7 @@ use super::*;
 use crate::key::generator;
 use crate::load::frame::Shape;
 use crate::load::ids::Ids;
+use crate::load::stamp::codec::Answer;
 
 const TIMEOUT: Nanos = 1000;
 
@@ -379,4 +380,38 @@ fn where_anything_is_an_answer_the_port_tells_the_stream() {
     ledger.finish(TIMEOUT, false);
     assert_eq!((ledger.total().ok, ledger.total().lost()), (1, 1));
     ledger.audit().unwrap();
+}
+
+#[test]
+fn what_a_reflector_has_counted_before_does_not_hide_where_packets_were_lost() {
+    let numbering = Some(Numbering::Auto);
+    let config = LedgerConfig { streams: 1, by_port: true, nameless: true, numbering, ..ledger().config };
+    for known in [0, 3_000_000_000, u32::MAX - 1] {
+        let mut ledger = Ledger::new(config.clone());
+        let lane = ledger.lanes().measured(0, 0);
+        let mut count = known;
+        for (number, (arrives, returns)) in
+            (0..).zip([(true, true), (false, false), (true, true), (true, false), (true, true)])
+        {
+            let Identity { seq, timestamp, .. } = ledger.send(lane, number, number).unwrap();
+            let answer = Answer {
+                sequence: count,
+                their_sequence: seq.try_into().unwrap(),
+                sent: Some(timestamp),
+                inside: None,
+                estimate: None,
+                foreign: false,
+                ttl: 255,
+            };
+            count = count.wrapping_add(u32::from(arrives));
+            if returns {
+                let reflected = Reflected { answer, times: None, inside: 0 };
+                let received = ledger.receive_reflected(&reflected, address(9), lane.port, number);
+                assert_eq!(received.class, Class::Ok);
+            }
+        }
+        ledger.finish(10 * TIMEOUT, false);
+        let Tally { sent, ok, lost_up, lost_down, lost_unknown, .. } = ledger.total();
+        assert_eq!((sent, ok, lost_up, lost_down, lost_unknown), (5, 3, 1, 1, 0), "from {known} on");
+    }
 }

@@ -192,6 +192,5 @@ fn view(args: &args::Args, interrupt: &Interrupt) -> Result<Option<View>, ExitEr
         return Ok(None);
     }
     View::start(Board::new(&args.shown.thresholds), interrupt)
-        .map(Some)
         .map_err(|error| ExitError::new(Exit::Io, format!("the terminal: {error}: use --no-tui")))
 }

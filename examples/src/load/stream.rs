@@ -404,6 +404,12 @@ impl Stream {
         nearest(self.next_seq, low)
     }
 
+    /// The number of the peer's own that ends in these 32 bits.
+    #[must_use]
+    pub fn reflected(&self, low: u32) -> u64 {
+        self.numbers.reflected(low)
+    }
+
     const fn count(&mut self, class: Class) {
         match class {
             Class::Ok => self.tally.ok += 1,

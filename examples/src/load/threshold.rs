@@ -115,6 +115,19 @@ impl Threshold {
         }
     }
 
+    /// Whether what it is about is told while a run goes on, in which answers come or not: what each way takes is reckoned at
+    /// the end, and where nothing comes, only what the tester itself did is known before.
+    #[must_use]
+    pub const fn is_told_early(&self, nothing_comes: bool) -> bool {
+        match self.metric {
+            Metric::Latency(Source::Up | Source::Down | Source::IpdvUp | Source::IpdvDown, _) => false,
+            Metric::Latency(Source::Lag, _) | Metric::Count(Count::NotSent) => true,
+            Metric::Latency(Source::Plan | Source::Send | Source::Ipdv, _) | Metric::Count(_) => {
+                !nothing_comes
+            }
+        }
+    }
+
     /// Whether the run met it.
     #[must_use]
     pub fn judge(&self, summary: &Summary) -> Judgement {
@@ -321,6 +334,23 @@ mod tests {
         assert_eq!(judge("late<=2"), (true, "2".into()));
         assert_eq!(judge("ok>99%"), (false, "99.0%".into()));
         assert_eq!(judge("not_sent<1"), (true, "0".into()));
+    }
+
+    #[test]
+    fn what_is_reckoned_at_the_end_is_not_told_before() {
+        let told =
+            |text: &str| [false, true].map(|nothing| Threshold::parse(text).unwrap().is_told_early(nothing));
+        for text in ["up.p99<9ms", "down.max<9ms", "ipdv.up.p95<1ms", "ipdv.down.p50<1ms"] {
+            assert_eq!(told(text), [false, false], "{text}");
+        }
+        for text in
+            ["loss<1%", "ok>99%", "late<=2", "error<1", "dup<1", "reordered<1", "p99<5ms", "ipdv.p95<1ms"]
+        {
+            assert_eq!(told(text), [true, false], "{text}");
+        }
+        for text in ["lag<1ms", "not_sent<1"] {
+            assert_eq!(told(text), [true, true], "{text}");
+        }
     }
 
     #[test]

@@ -51,12 +51,9 @@ pub(super) fn follow(find: Find, clock: Arc<Clock>, mut view: View, manners: Man
     let (wishes, wished) = mpsc::channel();
     let of_signals = events.clone();
     let for_signals = taken.clone();
-    tell_of_jobs(
-        move |job| of_signals.send(Happened::Job(job)).unwrap_or(()),
-        move || for_signals.give_back(),
-    )?;
-    let tty = Tty::take(taken)?;
-    start(find, &clock, manners.interval, events, wished)?;
+    tell_of_jobs(move |job| of_signals.send(Happened::Job(job)).is_ok(), move || for_signals.give_back())?;
+    let tty = Tty::take(taken.clone())?;
+    start(find, &clock, manners.interval, taken, (events, wished))?;
     let now = Duration::from_nanos(clock.mono_ns());
     let follower = Follower {
         tty,
@@ -79,8 +76,8 @@ fn start(
     find: Find,
     clock: &Arc<Clock>,
     interval: Duration,
-    events: SyncSender<Happened>,
-    wished: Receiver<Wish>,
+    taken: Taken,
+    (events, wished): (SyncSender<Happened>, Receiver<Wish>),
 ) -> io::Result<()> {
     let (of_keys, clock) = (events.clone(), Arc::clone(clock));
     aside("asker", move || {
@@ -89,7 +86,7 @@ fn start(
         drop(last);
     })?;
     let last = Last(of_keys);
-    read_keys(move |read| {
+    read_keys(taken, move |read| {
         // It goes with the closure: with the thread.
         let Last(events) = &last;
         events.send(read.map_or_else(Happened::Deaf, Happened::Typed)).is_ok()

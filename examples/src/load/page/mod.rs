@@ -39,7 +39,8 @@ use crate::picture::sheet::{Anchor, FAINT, place, shown, text};
 const GAP: f64 = 18.0;
 
 /// What a browser lets the page do: have colours. A result may be a stranger's, and what is escaped stays without effect even so.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+/// What forms and a base do, `default-src` says nothing of.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The page.
 #[must_use]

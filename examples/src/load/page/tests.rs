@@ -103,10 +103,14 @@ fn the_page_is_well_formed_and_needs_nothing_else() {
     for word in ["http:", "https:", "src=", "url(", "href", "<script", "@import"] {
         assert!(!page.contains(word), "{word}");
     }
-    assert!(
-        page.contains("default-src 'none'") || page.contains("default-src &apos;none&apos;"),
-        "nor may it: {page:.600}"
-    );
+    let policy = document.descendants().find(|node| node.attribute("http-equiv").is_some()).unwrap();
+    for what in ["default-src", "base-uri", "form-action"] {
+        let none = format!("{what} 'none'");
+        assert!(
+            policy.attribute("content").is_some_and(|says| says.contains(&none)),
+            "nor may it: {policy:?}"
+        );
+    }
     let figures = document.descendants().filter(|node| node.has_tag_name("figure")).count();
     assert_eq!(figures, 5, "percentiles, heat, rate, lag, targets");
     // HTML knows no empty elements but its own: any other would swallow what follows it.

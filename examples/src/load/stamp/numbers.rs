@@ -51,6 +51,13 @@ impl Numbers {
         }
     }
 
+    /// The reflector's number that ends in the 32 bits `low`: the first is taken as it is, wherever the reflector counts from, and
+    /// each other is near the highest so far.
+    #[must_use]
+    pub fn reflected(&self, low: u32) -> u64 {
+        self.top.map_or_else(|| low.into(), |(_, highest)| nearest(highest, low))
+    }
+
     /// Packet `seq` has no answer, and is forgotten.
     pub fn lost(&mut self, seq: u64) {
         let place = if self.start.is_some_and(|(start, _)| seq < start) {
@@ -97,6 +104,7 @@ mod tests {
     use super::*;
 
     /// What becomes of packets, by what befalls each of them: lost on the way up, lost on the way down, or answered.
+    #[expect(clippy::cast_possible_truncation, reason = "packets have the low half")]
     fn run(known: u64, fates: &[u8]) -> (Numbers, [u64; 3]) {
         let (mut numbers, mut count) = (Numbers::default(), known);
         let mut truth = [0; 3];
@@ -108,7 +116,8 @@ mod tests {
                     count += 1;
                 }
                 _ => {
-                    numbers.heard(seq, count);
+                    let reflected = numbers.reflected(count as u32);
+                    numbers.heard(seq, reflected);
                     count += 1;
                 }
             }
@@ -156,6 +165,17 @@ mod tests {
         assert_eq!((nearest(0, 5), nearest(10, 5), nearest(0, u32::MAX)), (5, 5, 0));
         let beyond = 1 << 32;
         assert_eq!((nearest(beyond + 3, u32::MAX), nearest(beyond - 3, 2)), (beyond - 1, beyond + 2));
+    }
+
+    #[test]
+    fn a_session_that_was_known_for_long_has_directions_as_well() {
+        let fates = [5, 0, 5, 1, 5, 5, 0, 5, 1, 1, 5];
+        let wraps = u64::from(u32::MAX) - 3;
+        for known in [100, 3_000_000_000, wraps, u64::from(u32::MAX), 1 << 32] {
+            let (numbers, [up, down, _]) = run(known, &fates);
+            assert_eq!(numbers.directions(), Directions { up, down }, "from {known} on");
+            assert!(numbers.are_its_own(), "from {known} on");
+        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ use polyport_terminal::screen::{Look, amount, lasted, short, width_of};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::model::{Limit, Model};
+use super::model::{Limit, Model, Standing};
 use super::run::{Phase, Run};
 use super::state::State;
 use crate::load::config::Config;
+use crate::load::threshold::Judgement;
 use crate::load::unit::{percent, rate, span};
 
 /// The longest time of which users give rates.
@@ -152,25 +153,25 @@ pub(super) fn tester(model: &Model, look: Look) -> Line<'static> {
     Line::from(spans)
 }
 
-/// How the thresholds stand, the missed ones first; none: there are no thresholds.
+/// How the thresholds stand, the missed ones first, `-` where that is not known yet; none: there are no thresholds.
 pub(super) fn thresholds(model: &Model, look: Look) -> Option<Line<'static>> {
-    let mut judged = model.judgements();
-    if judged.is_empty() {
+    let mut standings = model.standings();
+    if standings.is_empty() {
         return None;
     }
-    judged.sort_by_key(|judged| judged.met);
-    let measured = model.counters.total.sent > 0;
+    standings.sort_by_key(|standing| !matches!(standing, Standing::Judged(judged) if !judged.met));
     let mut spans = vec![Span::styled(format!("{:<NAME$}", "must hold"), look.dim())];
-    for judgement in judged {
-        // Before something is measured nothing is missed.
-        let (word, style) = match (measured, judgement.met) {
-            (false, _) => ("-", look.dim()),
-            (true, true) => ("ok", look.good()),
-            (true, false) => ("FAIL", look.wrong()),
+    for standing in standings {
+        let (word, style, words) = match standing {
+            Standing::Open(text) => ("-", look.dim(), text),
+            Standing::Judged(Judgement { text, met: true, measured }) => {
+                ("ok", look.good(), format!("{text} {measured}"))
+            }
+            Standing::Judged(Judgement { text, met: false, measured }) => {
+                ("FAIL", look.wrong(), format!("{text} {measured}"))
+            }
         };
-        spans.push(Span::styled(word, style));
-        let value = if measured { judgement.measured.as_str() } else { "" };
-        spans.push(Span::raw(format!(" {} {value}   ", judgement.text)));
+        spans.extend([Span::styled(word, style), Span::raw(format!(" {words}   "))]);
     }
     Some(Line::from(spans))
 }

@@ -9,6 +9,7 @@ use polyport_terminal::Escaped;
 use super::board::{Searching, Shown};
 use super::history::{History, Step};
 use super::run::{Phase, Run};
+use crate::load::config::Expect;
 use crate::load::feed::{Row, Totals};
 use crate::load::histogram::{Percentiles, TargetLatency, TotalLatency};
 use crate::load::ledger::NotSent;
@@ -51,6 +52,15 @@ pub(super) enum Limit {
     InFlight(u64),
     /// Of the datagrams of the last second, so many of so many left over a millisecond late.
     Late(u64, u64),
+}
+
+/// How a threshold stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    /// It is met or missed.
+    Judged(Judgement),
+    /// What this one is about is not known yet.
+    Open(String),
 }
 
 impl Model {
@@ -166,10 +176,12 @@ impl Model {
     }
 
     /// How thresholds stand: as they would if the run ended now, with what is timed out counted as lost.
-    pub(super) fn judgements(&self) -> Vec<Judgement> {
+    pub(super) fn standings(&self) -> Vec<Standing> {
         if self.thresholds.is_empty() {
             return Vec::new();
         }
+        let nothing_comes = self.run().is_some_and(|run| run.config.expect == Expect::Nothing);
+        let measured = self.counters.total.sent > 0;
         let total = self.counters.total;
         let read = |latency: &TotalLatency| -> Option<Percentiles> { latency.percentiles() };
         let summary = Summary {
@@ -182,7 +194,15 @@ impl Model {
             ipdv: read(&self.totals.ipdv),
             ..Summary::default()
         };
-        self.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect()
+        let stands = |threshold: &Threshold| {
+            // Before something is measured nothing is missed.
+            if measured && threshold.is_told_early(nothing_comes) {
+                Standing::Judged(threshold.judge(&summary))
+            } else {
+                Standing::Open(threshold.to_string())
+            }
+        };
+        self.thresholds.iter().map(stands).collect()
     }
 
     /// Whether the tester is in the way.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use clap::Parser;
 use polyport_protocol::{MILLISECOND, Nanos, SECOND};
+use polyport_terminal::Interrupt;
 use polyport_terminal::screen::Look;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
+use super::View;
 use super::board::{Board, Shown};
 use super::draw::draw;
 use super::model::{Limit, Model};
@@ -124,6 +126,24 @@ fn a_load_is_drawn_with_its_books() {
     let small = self::text((20, 5), &model);
     assert_eq!(small.lines().next(), Some("LOAD 2.5s/10.0s"), "{small}");
     assert!(small.contains("100/s  loss 4.00%") && small.contains("q end"), "{small}");
+}
+
+#[test]
+fn what_is_known_only_at_the_end_is_neither_met_nor_missed_before() {
+    let must_hold = |line: &str| {
+        let run = run(line);
+        let thresholds = ["up.p99<9ms", "ipdv.down.p50<1ms", "loss<1%", "ok>0", "late<1", "not_sent<1"];
+        let text = text((200, 50), &busy(&run, &shown(&run, &thresholds)));
+        text.lines().find(|line| line.contains("must hold")).unwrap().to_owned()
+    };
+    assert_eq!(
+        must_hold("127.0.0.1:7000 --one-way"),
+        "must hold FAIL loss<1% 4.00%   - up.p99<9ms   - ipdv.down.p50<1ms   ok ok>0 240   ok late<1 0   ok not_sent<1 0"
+    );
+    assert_eq!(
+        must_hold("127.0.0.1:7000 --expect nothing --books /run/polyport/control.sock"),
+        "must hold - up.p99<9ms   - ipdv.down.p50<1ms   - loss<1%   - ok>0   - late<1   ok not_sent<1 0"
+    );
 }
 
 #[test]
@@ -248,4 +268,11 @@ fn a_search_shows_trials_instead_of_targets() {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("trial   1  ") && !text.contains("TARGETS"), "{text}");
+}
+
+#[test]
+fn whoever_was_asked_to_end_does_not_take_the_terminal() {
+    let interrupt = Interrupt::default();
+    interrupt.ask();
+    assert!(View::start(Board::new(&[]), &interrupt).unwrap().is_none());
 }

@@ -56,25 +56,29 @@ impl View {
         Onto::Stderr.is_there() && !leads_to_another() && is_in_front()
     }
 
-    /// Takes the terminal, and shows from now on what is put on the `board`.
+    /// Takes the terminal, and shows from now on what is put on the `board`; `None` where the end was asked for before.
     ///
     /// # Errors
     /// Those of the terminal, and of threads.
-    pub fn start(board: Board, interrupt: &Interrupt) -> io::Result<Self> {
-        let board = Arc::new(board);
-        let (events, happened) = mpsc::sync_channel(EVENTS);
+    pub fn start(board: Board, interrupt: &Interrupt) -> io::Result<Option<Self>> {
         let taken = Taken::new(Onto::Stderr);
-        let (of_signals, for_signals) = (events.clone(), taken.clone());
-        tell_of_stops(
-            move |job| of_signals.send(Happened::Job(job)).unwrap_or(()),
-            move || for_signals.give_back(),
-        )?;
         let for_interrupt = taken.clone();
         interrupt.before_end(move || for_interrupt.give_back());
+        // Whoever was asked before this may end without a farewell the next time, and must not have the terminal then.
+        if interrupt.is_set() {
+            return Ok(None);
+        }
+        let board = Arc::new(board);
+        let (events, happened) = mpsc::sync_channel(EVENTS);
+        let (of_signals, for_signals) = (events.clone(), taken.clone());
+        tell_of_stops(
+            move |job| of_signals.send(Happened::Job(job)).is_ok(),
+            move || for_signals.give_back(),
+        )?;
         let model = Model::new().map_err(io::Error::other)?;
         let tty = Tty::take(taken.clone())?;
         let of_keys = events.clone();
-        read_keys(move |read| {
+        read_keys(taken.clone(), move |read| {
             let event = read.map_or(Happened::Deaf, Happened::Typed);
             of_keys.send(event).is_ok()
         })?;
@@ -95,7 +99,7 @@ impl View {
             hidden: false,
         };
         let thread = Some(aside("view", move || viewer.run(&happened))?);
-        Ok(Self { board, events, thread })
+        Ok(Some(Self { board, events, thread }))
     }
 }
 
