@@ -134,7 +134,7 @@ const TOLD: [Told; 31] = [
         command: "top",
         examples: "\
   polyport top
-  polyport top --sort dropped --filter dns
+  polyport top --sort drops --filter dns
   polyport top --json -n 10 | jq .total.rates.received",
         exits: asks!(" or no terminal"),
     },
