@@ -16,7 +16,7 @@ fn launch() -> Launch {
 fn serve(listen: &[&str]) -> (Daemon, String) {
     let launch = launch();
     let socket = launch.dir().join("control.sock").display().to_string();
-    let launch = listen.iter().fold(launch.args(&["--control", &socket]), polyport_tests::Launch::listen);
+    let launch = listen.iter().fold(launch.args(&["--control", &socket]), Launch::listen);
     (launch.serve(), socket)
 }
 
