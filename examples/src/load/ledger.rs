@@ -181,7 +181,7 @@ impl Ledger {
         let stream = &self.streams[lane.index as usize];
         let seq = stream.nearest(answer.their_sequence);
         let reply = Reply {
-            rstat: Some(Rstat { rseq: stream.reflected(answer.sequence), window: None }),
+            rstat: Some(Rstat { rseq: stream.numbers().reflected(answer.sequence), window: None }),
             times: reflected.times,
             inside: reflected.inside,
             // No moment at all is none of ours.
@@ -233,7 +233,7 @@ impl Ledger {
         let (streams, measured) = (self.config.streams as usize, self.config.targets.len());
         for of_target in self.streams[measured..].chunks_mut(streams) {
             let own = match numbering {
-                Numbering::Auto => of_target.iter().any(Stream::has_own_numbers),
+                Numbering::Auto => of_target.iter().any(|stream| stream.numbers().are_its_own()),
                 Numbering::Stateful => true,
                 Numbering::Stateless => false,
             };

@@ -384,10 +384,10 @@ impl Stream {
         }
     }
 
-    /// Whether the peer's numbers surely are its own.
+    /// The peer's own numbers.
     #[must_use]
-    pub const fn has_own_numbers(&self) -> bool {
-        self.numbers.are_its_own()
+    pub const fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// Gives losses the directions that the peer's own numbers tell, once the books are closed.
@@ -402,12 +402,6 @@ impl Stream {
     #[must_use]
     pub fn nearest(&self, low: u32) -> u64 {
         nearest(self.next_seq, low)
-    }
-
-    /// The number of the peer's own that ends in these 32 bits.
-    #[must_use]
-    pub fn reflected(&self, low: u32) -> u64 {
-        self.numbers.reflected(low)
     }
 
     const fn count(&mut self, class: Class) {
