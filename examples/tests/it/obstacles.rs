@@ -81,7 +81,8 @@ fn a_firewall_of_this_host_is_named() {
 #[test]
 fn a_link_local_source_lends_its_interface() {
     let setup = "set -e; ip link add way index 20 type veth peer name back
-        ip link set back up; ip link set way up
+        ip link set way addrgenmode none; ip link set back addrgenmode none; ip link set back up; ip link set way up
+        for look in $(seq 1000); do ip -o link show way | grep -q 'state UP' && break; sleep 0.01; done
         ip -6 address add fe80::7/64 dev way nodad; ip -6 address add fe80::8/64 dev way nodad; set +e";
     for (from, target) in [
         ("fe80::7%way", "[fe80::8]:9"),
