@@ -156,16 +156,21 @@ fn the_terminal_is_given_back_at_any_end() {
     drop(daemon.stop());
 }
 
-#[test]
-fn it_stops_and_goes_on_as_a_shell_has_it() {
-    let daemon = echoes();
-    let Some(shell) = tool("bash") else { return };
-    let shell = format!("{} --norc --noprofile -i", shell.display());
-    let Some(screen) = Screen::start((120, 30), &shell) else { return };
-    screen.tmux(&["send-keys", "-l", &command(&daemon, "")]);
+/// A shell in which a load was watched, and has just been told to stop.
+fn stopped_in_a_shell(daemon: &Daemon) -> Option<Screen> {
+    let shell = format!("{} --norc --noprofile -i", tool("bash")?.display());
+    let screen = Screen::start((120, 30), &shell)?;
+    screen.tmux(&["send-keys", "-l", &command(daemon, "")]);
     screen.press("Enter");
     screen.until("it is there", |text| text.contains("LAST SECOND"));
     screen.press("C-z");
+    Some(screen)
+}
+
+#[test]
+fn it_stops_and_goes_on_as_a_shell_has_it() {
+    let daemon = echoes();
+    let Some(screen) = stopped_in_a_shell(&daemon) else { return };
     let text = screen.until("the shell is back", |text| text.contains("Stopped"));
     assert!(!text.contains("LAST SECOND"), "{text}");
     // In the background it neither draws nor is stopped for it.
@@ -181,13 +186,7 @@ fn it_stops_and_goes_on_as_a_shell_has_it() {
 #[test]
 fn what_is_typed_at_the_shell_keeps_it_neither_busy_nor_from_it_when_it_is_back() {
     let daemon = echoes();
-    let Some(shell) = tool("bash") else { return };
-    let shell = format!("{} --norc --noprofile -i", shell.display());
-    let Some(screen) = Screen::start((120, 30), &shell) else { return };
-    screen.tmux(&["send-keys", "-l", &command(&daemon, "")]);
-    screen.press("Enter");
-    screen.until("it is there", |text| text.contains("LAST SECOND"));
-    screen.press("C-z");
+    let Some(screen) = stopped_in_a_shell(&daemon) else { return };
     screen.until("the shell is back", |text| text.contains("Stopped"));
     let said = regex::Regex::new("pid=([0-9]+)").unwrap();
     screen.tmux(&["send-keys", "-l", "bg; echo pid=$!"]);

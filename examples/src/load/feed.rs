@@ -4,13 +4,14 @@
 //! nothing and goes on where it was. Nothing is allocated after the start. So a view costs the load as much as is told, and
 //! not as much as is shown.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, PoisonError};
 
 use hdrhistogram::CreationError;
 use polyport_protocol::Nanos;
 
 use super::histogram::{Latencies, TotalLatency};
 use super::ledger::{Ledger, NotSent};
+use super::lock::open;
 
 /// Turns until everything is told anew, where it is not too much: with a turn each 10 ms four times a second.
 const TURNS: u32 = 25;
@@ -194,14 +195,6 @@ impl Feed {
 fn copy(from: &TotalLatency, to: &mut TotalLatency) {
     to.clear();
     to.add(from);
-}
-
-fn open(place: &Mutex<Told>) -> Option<MutexGuard<'_, Told>> {
-    match place.try_lock() {
-        Ok(told) => Some(told),
-        Err(TryLockError::Poisoned(told)) => Some(told.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! What the threads of a run tell of themselves while it goes on: counters, each thread's in a place of its own.
 
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::Mutex;
 
 use hdrhistogram::CreationError;
 
 use super::histogram::TargetLatency;
 use super::ledger::Ledger;
+use super::lock::open;
 use super::stream::Tally;
 
 /// The counters of a run, or of one thread, at one moment.
@@ -82,14 +83,6 @@ impl Live {
             }
         }
         Some(sum)
-    }
-}
-
-fn open(place: &Mutex<Told>) -> Option<MutexGuard<'_, Told>> {
-    match place.try_lock() {
-        Ok(told) => Some(told),
-        Err(TryLockError::Poisoned(told)) => Some(told.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
     }
 }
 

@@ -62,6 +62,7 @@ pub mod lanes;
 pub mod ledger;
 pub mod ledger_config;
 pub mod live;
+mod lock;
 pub mod loss_runs;
 pub mod merge;
 pub mod mix;
